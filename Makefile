@@ -1,0 +1,20 @@
+# The two commands. Everything that they do is in scripts/, for people and CI alike.
+
+VENV ?= .venv
+DEMO ?= train language shakespeare --hidden 256 --time-limit 150s
+PROMPT ?= ROMEO:
+
+.PHONY: demo test
+
+demo:
+	scripts/install all
+	@run=runs/demo-$$(date +%Y%m%d-%H%M%S) && \
+	$(VENV)/bin/seriatim $(DEMO) --out $$run && \
+	printf '\nA sample (seriatim generate %s --prompt "%s"):\n\n' "$$run" "$(PROMPT)" && \
+	$(VENV)/bin/seriatim generate $$run --prompt "$(PROMPT)" --temperature 0.8 --seed 0 && \
+	printf '\nThe run folder is %s; "%s/bin/seriatim --help" shows what else there is.\n' "$$run" "$(VENV)"
+
+test:
+	scripts/install all,test
+	scripts/check
+	scripts/test
