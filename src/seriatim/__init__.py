@@ -1,0 +1,84 @@
+"""Train recurrent models on sequences with an ordinary CPU, and see honestly whether they beat naive ones.
+
+    import seriatim
+
+    run = seriatim.train("forecast", "prices.csv", target="close", horizon=24)
+    run.result["scores"], run.result["baselines"]
+    run = seriatim.load("runs/forecast-lstm-1")
+
+Importing this package loads neither NumPy nor PyTorch: each public name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seriatim import nn as nn
+    from seriatim.errors import DataError as DataError
+    from seriatim.errors import Interrupted as Interrupted
+    from seriatim.errors import MissingExtra as MissingExtra
+    from seriatim.errors import RunError as RunError
+    from seriatim.errors import SeriatimError as SeriatimError
+    from seriatim.errors import TrainingError as TrainingError
+    from seriatim.errors import UsageError as UsageError
+    from seriatim.run import Run as Run
+    from seriatim.run import compare as compare
+    from seriatim.run import load as load
+    from seriatim.run import train as train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "Interrupted",
+    "MissingExtra",
+    "Run",
+    "RunError",
+    "SeriatimError",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "compare",
+    "load",
+    "nn",
+    "train",
+]
+
+_MODULES = {
+    "DataError": "seriatim.errors",
+    "Interrupted": "seriatim.errors",
+    "MissingExtra": "seriatim.errors",
+    "Run": "seriatim.run",
+    "RunError": "seriatim.errors",
+    "SeriatimError": "seriatim.errors",
+    "TrainingError": "seriatim.errors",
+    "UsageError": "seriatim.errors",
+    "compare": "seriatim.run",
+    "load": "seriatim.run",
+    "nn": "seriatim.nn",
+    "train": "seriatim.run",
+}
+"""Where each public name lives; a name that is its own module maps to that module."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'seriatim' has no attribute '{name}'")
+    try:
+        module = import_module(_MODULES[name])
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "seriatim":
+            raise
+        from seriatim.errors import MissingExtra
+
+        raise MissingExtra(f"seriatim.{name}", "train") from error
+    value: object = module if module.__name__ == f"seriatim.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

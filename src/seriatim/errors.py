@@ -1,0 +1,66 @@
+"""What can go wrong, and the one line each failure is told in.
+
+    SeriatimError            the root; ``exit_code`` is what the command line ends with
+    ├── UsageError       2   an option, a name or a column that does not exist or does not fit
+    ├── DataError        1   the user's data are not what the task needs
+    ├── RunError         1   a run folder is missing, foreign, damaged or newer than this package
+    ├── TrainingError    1   training cannot go on (a loss that is not finite)
+    ├── MissingExtra     1   the work needs a library that an extra brings
+    └── Interrupted    130   Ctrl-C, after everything worth keeping was saved
+
+Every message names the argument, what came and what was wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SeriatimError(Exception):
+    """Root of every error that Seriatim raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(SeriatimError):
+    """An option, a name or a column that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class DataError(SeriatimError):
+    """The user's data are not what the task needs."""
+
+
+class RunError(SeriatimError):
+    """A run folder is missing, foreign, damaged or newer than this package."""
+
+
+class TrainingError(SeriatimError):
+    """Training cannot go on."""
+
+
+class MissingExtra(SeriatimError):
+    """The work needs a library that is not installed."""
+
+    def __init__(self, work: str, extra: str) -> None:
+        super().__init__(f"{work} needs an extra: pip install 'seriatim[{extra}]'")
+
+
+class Interrupted(SeriatimError):
+    """Ctrl-C was pressed, and everything worth keeping was saved."""
+
+    exit_code = 130
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say which of ``known`` was probably meant: `` (did you mean 'hidden'?)``, else list them.
+
+    Returns a suffix for an error message.
+    """
+    names = list(known)
+    matches = get_close_matches(word, names, n=1, cutoff=0.6)
+    if matches:
+        return f" (did you mean '{matches[0]}'?)"
+    return f" (known: {', '.join(names)})" if names else ""

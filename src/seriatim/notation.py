@@ -1,0 +1,31 @@
+"""Letters and orders, decided once.
+
+Axes
+    T time steps · B batch · C input channels · H hidden units · P projected units
+    G gates · L layers · D directions · V vocabulary · K classes · Q quantiles
+    sequences inside the package are time-major: ``[T, B, C]``
+
+Orders
+    gate blocks stand in PyTorch's order, so that weights are PyTorch's weights
+    states stand in the order of ``STATES``
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GATES: Final[dict[str, tuple[str, ...]]] = {
+    "rnn": ("h",),
+    "lstm": ("i", "f", "g", "o"),
+    "gru": ("r", "z", "n"),
+}
+"""Blocks of a cell's weight rows, in order."""
+
+STATES: Final[dict[str, tuple[str, ...]]] = {"rnn": ("h",), "lstm": ("h", "c"), "gru": ("h",)}
+"""What a cell carries from step to step, in order."""
+
+QUANTILES: Final[tuple[float, ...]] = (0.1, 0.5, 0.9)
+"""The levels at which every forecast is given."""
+
+UNKNOWN: Final[int] = 0
+"""Index of ``<unk>`` in every vocabulary: a unit never seen, and the unknown past before a stream begins."""

@@ -1,0 +1,1 @@
+"""Learning on a live stream with ``learn_one`` and ``predict_one``. Not built yet."""

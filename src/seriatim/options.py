@@ -1,0 +1,141 @@
+"""How an option is declared, filled in and refused.
+
+An option is a field of a frozen dataclass that stands beside what it configures. The command line,
+the Python face and ``config.json`` are all made from these declarations:
+
+    @dataclass(frozen=True, kw_only=True)
+    class LearningOptions:
+        lr: float = option(1e-3, "learning rate", above=0.0)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seriatim.errors import UsageError, nearest
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    parse: typing.Callable[[str], object] | None = None,
+    negative: str = "",
+) -> Any:
+    """Declare a dataclass field that is an option.
+
+    ``minimum`` is allowed, ``above`` and ``below`` are not; ``parse`` turns a string into the value;
+    ``negative`` names the command-line flag that turns a true default off (``--no-header``).
+    """
+    wanted = {
+        "help": help, "choices": tuple(choices), "minimum": minimum, "above": above, "below": below,
+        "parse": parse, "negative": negative,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=wanted)
+
+
+def fill(declared: type[T], given: Mapping[str, object]) -> T:
+    """Make options of type ``declared`` out of names and values.
+
+    Values of ``None`` mean "not given". Raises ``UsageError`` for an unknown name (with the nearest
+    known one), a value of the wrong type, or one outside the declared range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(declared)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(declared)
+    values: dict[str, object] = {}
+    for name, value in given.items():
+        if name not in fields:
+            raise UsageError(f"no option '{name}'{nearest(name, fields)}")
+        if value is not None:
+            values[name] = _fit(name, value, hints[name], fields[name].metadata)
+    return declared(**values)
+
+
+def _fit(name: str, value: object, hint: Any, wanted: Mapping[str, Any]) -> object:
+    """Turn ``value`` into the type ``hint``, or refuse it."""
+    if wanted["parse"] is not None and isinstance(value, str):
+        try:
+            value = wanted["parse"](value)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
+    value = _convert(name, value, hint)
+    if wanted["choices"]:
+        for one in value if isinstance(value, tuple) else (value,):
+            if one not in wanted["choices"]:
+                raise UsageError(f"{name}: '{one}' is not one of {', '.join(wanted['choices'])}{_hint(one, wanted)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
+            _check_range(name, number, wanted)
+    return value
+
+
+def _hint(one: object, wanted: Mapping[str, Any]) -> str:
+    suggestion = nearest(str(one), wanted["choices"])
+    return suggestion if "did you mean" in suggestion else ""
+
+
+def _check_range(name: str, number: float, wanted: Mapping[str, Any]) -> None:
+    minimum, above, below = wanted["minimum"], wanted["above"], wanted["below"]
+    if number != number:
+        raise UsageError(f"{name}: got nan, wanted a number")
+    if minimum is not None and number < minimum:
+        raise UsageError(f"{name}: got {number}, wanted at least {minimum}")
+    if above is not None and number <= above:
+        raise UsageError(f"{name}: got {number}, wanted more than {above}")
+    if below is not None and number >= below:
+        raise UsageError(f"{name}: got {number}, wanted less than {below}")
+
+
+def _convert(name: str, value: object, hint: Any) -> object:
+    """Convert between the few types that options have: bool, int, float, str, tuples of them, or None."""
+    if isinstance(hint, types.UnionType):
+        (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        parts = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else value
+        if isinstance(parts, (int, float)):
+            parts = [parts]
+        if not isinstance(parts, (list, tuple)):
+            raise UsageError(f"{name}: got {value!r}, wanted a list separated by commas")
+        return tuple(_convert(name, part, item) for part in parts)
+    if hint is Any or hint is object:
+        return value
+    if isinstance(value, Path) and hint is str:
+        return str(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and hint in (int, float):
+        try:
+            return hint(value)
+        except ValueError:
+            raise UsageError(f"{name}: got '{value}', wanted {_ARTICLE[hint]}") from None
+    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # columns by number
+    if hasattr(value, "item") and not isinstance(value, (int, float, str, bool)):
+        return _convert(name, value.item(), hint)  # NumPy scalars
+    if type(value) is not hint:
+        raise UsageError(f"{name}: got {value!r}, wanted {_ARTICLE.get(hint, hint)}")
+    return value
+
+
+_ARTICLE = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
+
+
+def duration(text: str) -> float:
+    """Read a duration: ``90``, ``90s``, ``10m``, ``1.5h`` → seconds."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|m|h)?\s*", text)
+    if match is None:
+        raise ValueError(f"got '{text}', wanted a duration such as 90s, 10m or 2h")
+    return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]

@@ -1,0 +1,1 @@
+"""Live sessions over HTTP and WebSocket, with durable state. Not built yet."""

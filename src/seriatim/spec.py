@@ -1,0 +1,63 @@
+"""The cell spec: everything that says what a recurrent cell computes, in one frozen value.
+
+The twin, the operators, the layers and (as they come) the native kernels, the runtime and the ONNX
+exporter all read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seriatim.errors import UsageError, nearest
+from seriatim.notation import GATES, STATES
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """A cell's kind, sizes and variants.
+
+    Raises ``UsageError`` for a kind or an activation that does not exist.
+    """
+
+    kind: str
+    """``rnn``, ``lstm`` or ``gru``."""
+    input_size: int
+    """I."""
+    hidden_size: int
+    """H."""
+    activation: str = "tanh"
+    """φ of an RNN: ``tanh``, ``relu`` or ``sigmoid``."""
+    bias: bool = True
+    proj_size: int = 0
+    """P, the width of a projected h (LSTM only); 0 is no projection."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in GATES:
+            raise UsageError(f"kind: no cell '{self.kind}'{nearest(self.kind, GATES)}")
+        if self.activation not in ("tanh", "relu", "sigmoid"):
+            raise UsageError(f"activation: got '{self.activation}', wanted tanh, relu or sigmoid")
+        if self.kind != "rnn" and self.activation != "tanh":
+            raise UsageError(f"activation: '{self.activation}' is for rnn, not {self.kind}")
+        if self.proj_size and self.kind != "lstm":
+            raise UsageError(f"proj_size: for lstm, not {self.kind}")
+        if self.proj_size and not 0 < self.proj_size < self.hidden_size:
+            raise UsageError(f"proj_size: got {self.proj_size}, wanted less than hidden_size {self.hidden_size}")
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Blocks of the weight rows, in order."""
+        return GATES[self.kind]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """What is carried from step to step, in order."""
+        return STATES[self.kind]
+
+    @property
+    def output_size(self) -> int:
+        """Width of h: P when projected, H otherwise."""
+        return self.proj_size or self.hidden_size
+
+    def state_size(self, state: str) -> int:
+        """Width of the state called ``state``."""
+        return self.output_size if state == "h" else self.hidden_size

@@ -1,0 +1,62 @@
+"""The public names are a written list, and importing the package costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import seriatim
+
+PUBLIC = (
+    "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TrainingError", "UsageError",
+    "__version__", "compare", "load", "nn", "train",
+)  # fmt: skip
+
+
+def test_the_list_is_this_one():
+    assert tuple(seriatim.__all__) == PUBLIC
+    assert set(seriatim._MODULES) == set(PUBLIC) - {"__version__"}
+    assert dir(seriatim) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_name_is_there(name):
+    value = getattr(seriatim, name)
+    assert isinstance(value, (str, type, ModuleType)) or callable(value)
+
+
+def test_every_error_is_public():
+    errors = importlib.import_module("seriatim.errors")
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert classes <= set(PUBLIC)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="module 'seriatim' has no attribute 'trian'"):
+        seriatim.trian  # noqa: B018
+
+
+def test_a_missing_library_names_the_extra(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(seriatim, "import_module", absent)
+    monkeypatch.delitem(vars(seriatim), "train", raising=False)
+    with pytest.raises(seriatim.MissingExtra, match=r"seriatim\.train needs an extra: pip install 'seriatim\[train\]'"):
+        seriatim.train  # noqa: B018
+
+
+def test_import_loads_nothing_heavy():
+    code = """
+import sys
+import seriatim
+seriatim.UsageError, seriatim.__version__
+heavy = {"numpy", "torch", "polars", "typer", "rich"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else 0)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stderr
