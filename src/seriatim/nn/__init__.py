@@ -1,0 +1,10 @@
+"""Recurrent layers and cells as ``torch.nn.Module``s: PyTorch's constructors, call forms and ``state_dict``."""
+
+from __future__ import annotations
+
+from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
+from seriatim.nn.dropout import LockedDropout
+from seriatim.nn.layers import GRU, LSTM, RNN
+from seriatim.nn.stream import Stream
+
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream"]

@@ -1,0 +1,121 @@
+"""One step of a recurrence: drop-in for ``torch.nn.RNNCell``, ``LSTMCell`` and ``GRUCell``.
+
+    h = cell(x)          x [B, I] → h [B, H]; or one row, x [I] → h [H]
+    h = cell(x, h)       LSTMCell has (h, c) in place of h
+
+The equations are those of the layers (``layers.py``). Arguments that do not fit raise ``UsageError``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seriatim.nn import checks
+from seriatim.nn.recurrent import described, draw_uniform, gather, weight_shapes
+from seriatim.ops.recurrence import step
+from seriatim.spec import CellSpec
+
+
+class RecurrentCell(nn.Module):
+    """What the cells share. Parameters have PyTorch's names, shapes and order: ``weight_ih``, ``weight_hh``, …"""
+
+    def __init__(self, spec: CellSpec, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.input_size = checks.size("input_size", spec.input_size)
+        self.hidden_size = checks.size("hidden_size", spec.hidden_size)
+        self.proj_size = spec.proj_size
+        self.bias = checks.flag("bias", spec.bias)
+        for name, shape in weight_shapes(spec).items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every weight from U(-1/√H, 1/√H), in PyTorch's order: the same seed gives the same weights."""
+        draw_uniform(self, self.hidden_size)
+
+    def advance(self, x: Tensor, hx: object) -> tuple[Tensor, ...]:
+        """One step: x [B, I] or [I] and the state in the caller's form → the next state as a tuple."""
+        checks.dimensions("input", x, {1: "[I]", 2: "[B, I]"})
+        checks.width(x, self.input_size)
+        weights = gather(self)
+        checks.same_kind("input", x, weights.w_ih)
+        shapes = {name: (*x.shape[:-1], self.spec.state_size(name)) for name in self.spec.states}
+        state = checks.states(hx, self.spec.states)
+        if state is None:
+            state = tuple(x.new_zeros(shape) for shape in shapes.values())
+        for one, (name, shape) in zip(state, shapes.items(), strict=True):
+            checks.state(one, name, shape, weights.w_ih)
+        if x.dim() == 2:
+            return step(self.spec, x, state, weights)
+        alone = step(self.spec, x.unsqueeze(0), tuple(one.unsqueeze(0) for one in state), weights)
+        return tuple(one.squeeze(0) for one in alone)
+
+    def extra_repr(self) -> str:
+        return described(self)
+
+
+class RNNCell(RecurrentCell):
+    """One step of ``RNN``; ``nonlinearity`` is tanh, relu or sigmoid."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(CellSpec("rnn", input_size, hidden_size, activation=nonlinearity, bias=bias), device, dtype)
+        self.nonlinearity = nonlinearity
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """x [B, I], h [B, H] → h [B, H]."""
+        (h,) = self.advance(input, hx)
+        return h
+
+
+class GRUCell(RecurrentCell):
+    """One step of ``GRU``."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(CellSpec("gru", input_size, hidden_size, bias=bias), device, dtype)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """x [B, I], h [B, H] → h [B, H]."""
+        (h,) = self.advance(input, hx)
+        return h
+
+
+class LSTMCell(RecurrentCell):
+    """One step of ``LSTM``; ``proj_size``, which PyTorch's cell lacks, projects h to that width."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
+    ) -> None:
+        super().__init__(CellSpec("lstm", input_size, hidden_size, bias=bias, proj_size=proj_size), device, dtype)
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """x [B, I], (h [B, H], c [B, H]) → (h, c)."""
+        h, c = self.advance(input, hx)
+        return h, c
+
+
+CELLS: dict[str, type[RNNCell] | type[LSTMCell] | type[GRUCell]] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
+"""By name."""

@@ -1,0 +1,12 @@
+"""The public names of the room are a written list."""
+
+from __future__ import annotations
+
+from seriatim import nn
+
+
+def test_the_list_is_what_there_is():
+    assert nn.__all__ == ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream"]
+    for name in nn.__all__:
+        assert getattr(nn, name).__name__ == name
+        assert getattr(nn, name).__doc__

@@ -1,0 +1,169 @@
+"""What the layers have of their own: constructors, refusals, locked dropout."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence
+
+from seriatim.errors import UsageError
+from seriatim.nn import GRU, LSTM, RNN
+
+X = torch.zeros(7, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LSTM(0, 5), "input_size: got 0, wanted a whole number of at least 1"),
+        (lambda: LSTM(3, 2.5), "hidden_size: got 2.5, wanted a whole number of at least 1"),
+        (lambda: GRU(3, 5, 0), "num_layers: got 0, wanted a whole number of at least 1"),
+        (lambda: GRU(3, 5, dropout=1.5), "dropout: got 1.5, wanted a number from 0 to 1"),
+        (lambda: GRU(3, 5, locked_dropout=-0.1), "locked_dropout: got -0.1, wanted a number from 0 to 1"),
+        (lambda: LSTM(3, 5, bias="no"), "bias: got 'no', wanted True or False"),
+        (lambda: LSTM(3, 5, proj_size=5), "proj_size: got 5, wanted less than hidden_size 5"),
+        (lambda: RNN(3, 5, nonlinearity="swish"), "activation: got 'swish', wanted tanh, relu or sigmoid"),
+        (lambda: LSTM(3, 5)(torch.zeros(3)), "input: got [3], wanted [T, I] or [T, B, I]"),
+        (lambda: LSTM(3, 5, batch_first=True)(torch.zeros(3)), "input: got [3], wanted [T, I] or [B, T, I]"),
+        (lambda: LSTM(3, 5)([1.0]), "input: got list, wanted a tensor or a PackedSequence"),
+        (lambda: LSTM(2, 5)(X), "input: got [7, 4, 3], wanted input_size 2 in the last axis"),
+        (lambda: LSTM(3, 5)(X[:0]), "input: got [0, 4, 3], wanted at least one step"),
+        (lambda: LSTM(3, 5)(X.double()), "input: got float64, wanted float32, as the weights are"),
+        (lambda: GRU(3, 5)(X.to("meta")), "input: got a tensor on meta, wanted cpu, where the weights are"),
+        (lambda: LSTM(3, 5)(X, torch.zeros(1, 4, 5)), "hx: got Tensor, wanted a tuple of tensors (h, c)"),
+        (lambda: GRU(3, 5)(X, (X, X)), "hx: got tuple of 2, wanted one tensor h"),
+        (lambda: GRU(3, 5)(X, torch.zeros(1, 3, 5)), "hx: h has shape [1, 3, 5], wanted [1, 4, 5]"),
+        (
+            lambda: LSTM(3, 5)(X, (torch.zeros(1, 4, 5),)),
+            "hx: got tuple of 1, wanted a tuple of tensors (h, c)",
+        ),
+        (
+            lambda: LSTM(3, 5, proj_size=2)(X, (torch.zeros(1, 4, 2), torch.zeros(1, 4, 2))),
+            "hx: c has shape [1, 4, 2], wanted [1, 4, 5]",
+        ),
+        (
+            lambda: GRU(3, 5)(X[:, 0], torch.zeros(1, 4, 5)),
+            "hx: got [1, 4, 5], wanted [layers, size], since the input has no batch axis",
+        ),
+        (
+            lambda: GRU(3, 5)(X, torch.zeros(1, 4, 5, dtype=torch.float64)),
+            "hx: got float64, wanted float32, as the weights are",
+        ),
+        (
+            lambda: GRU(3, 5)(pack_sequence([X[:, 0], X[:, 0]], enforce_sorted=False), torch.zeros(1, 4, 5)),
+            "hx: got [1, 4, 5], wanted [layers, 2, size], since the input has 2 rows",
+        ),
+        (lambda: GRU(3, 5)(X, lengths=[7, 7]), "lengths: got shape [2], wanted [4], one per row of the batch"),
+        (lambda: GRU(3, 5)(X, lengths=[7, 0, 1, 2]), "lengths: got 0 in row 1, wanted at least 1"),
+        (lambda: GRU(3, 5)(X, lengths=[7, 1, 8, 2]), "lengths: got 8 in row 2, wanted at most 7 steps"),
+        (lambda: GRU(3, 5)(X, lengths=[7.0, 1, 1, 2]), "lengths: got float32, wanted whole numbers"),
+        (lambda: GRU(3, 5)(X, lengths="seven"), "lengths: got 'seven', wanted whole numbers"),
+        (lambda: GRU(3, 5)(X[:, 0], lengths=[7]), "lengths: got them beside one sequence [T, I], wanted a batch"),
+        (
+            lambda: GRU(3, 5)(pack_sequence([X[:, 0]]), lengths=[7]),
+            "lengths: got them beside a PackedSequence, which has its own; wanted one of the two",
+        ),
+        (
+            lambda: GRU(2, 5)(pack_sequence([X[:, 0]])),
+            "input: got [7, 3], wanted input_size 2 in the last axis",
+        ),
+    ],
+)  # fmt: skip
+def test_refusals(make, message):
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_lengths_may_be_any_whole_numbers():
+    layer = GRU(3, 5)
+    wanted = layer(X, lengths=[7, 1, 2, 2])[0]
+    for given in (torch.tensor([7, 1, 2, 2], dtype=torch.int32), torch.tensor([7, 1, 2, 2]), (7, 1, 2, 2)):
+        assert torch.equal(layer(X, lengths=given)[0], wanted)
+
+
+def test_the_output_is_as_long_as_the_input_even_if_no_row_is():
+    output, _ = LSTM(3, 5, batch_first=True)(X.transpose(0, 1), lengths=[2, 1, 2, 2])
+    assert output.shape == (4, 7, 5)
+    assert output[:, 2:].count_nonzero() == 0
+
+
+def test_locked_dropout_drops_the_same_units_at_every_step():
+    """With identity-like layers above, what reaches them is seen: a unit is dropped for a whole sequence or not."""
+    layer = RNN(1, 64, 2, nonlinearity="relu", bias=False, locked_dropout=0.5)
+    with torch.no_grad():
+        for name, weight in layer.named_parameters():
+            weight.zero_()
+            if name == "weight_ih_l0":
+                weight.fill_(1.0)
+            if name == "weight_ih_l1":
+                weight.copy_(torch.eye(64))
+    output, _ = layer(torch.ones(9, 3, 1))
+    assert set(output.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(output, output[:1].expand_as(output))
+    assert not torch.equal(output[:, 0], output[:, 1])
+    assert torch.equal(layer.eval()(torch.ones(9, 3, 1))[0], torch.ones(9, 3, 64))
+
+
+def test_nothing_is_dropped_from_the_output():
+    layer = RNN(1, 64, 1, nonlinearity="relu", dropout=0.9, locked_dropout=0.9)
+    assert torch.equal(layer(torch.ones(3, 1, 1))[0], layer.eval()(torch.ones(3, 1, 1))[0])
+
+
+def test_positional_arguments_stand_where_pytorch_has_them():
+    layer = LSTM(3, 5, 2, False, True, 0.5, True, 2)
+    other = torch.nn.LSTM(3, 5, 2, False, True, 0.5, True, 2)
+    for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional",
+                 "proj_size"):  # fmt: skip
+        assert getattr(layer, name) == getattr(other, name)
+    assert RNN(3, 5, 1, "relu").nonlinearity == "relu"
+
+
+def test_what_programs_for_pytorch_call():
+    layer = LSTM(3, 5, 2, bidirectional=True)
+    layer.flatten_parameters()
+    layer.bfloat16().float()
+    assert [[one.shape for one in group] for group in layer.all_weights] == [
+        [one.shape for one in group] for group in torch.nn.LSTM(3, 5, 2, bidirectional=True).all_weights
+    ]
+    assert repr(LSTM(3, 5, 2, bias=False, locked_dropout=0.1)) == (
+        "LSTM(3, 5, num_layers=2, bias=False, locked_dropout=0.1)"
+    )
+    assert torch.equal(copy.deepcopy(layer)(X)[0], layer(X)[0])
+
+
+def test_weights_given_for_one_call_are_used():
+    layer = GRU(3, 5)
+    weights = {name: torch.zeros_like(value) for name, value in layer.state_dict().items()}
+    output, _ = torch.func.functional_call(layer, weights, (torch.ones(4, 2, 3),))
+    assert not output.any()
+
+
+def test_a_parametrised_weight_is_used():
+    """Weight drop and its kind put a computed weight in the place of a parameter."""
+
+    class Zero(torch.nn.Module):
+        def forward(self, weight):
+            return weight * 0
+
+    layer = GRU(3, 5)
+    x = torch.randn(4, 2, 3)
+    before = layer(x)[0]
+    torch.nn.utils.parametrize.register_parametrization(layer, "weight_hh_l0", Zero())
+    after = layer(x)[0]
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1:], after[1:])
+
+
+def test_a_projected_layer_raises_no_warning():
+    """Warnings are errors here; PyTorch's own layer warns, once per process, that oneDNN has no projection."""
+    assert LSTM(3, 5, proj_size=2)(X)[0].shape == (7, 4, 2)
+
+
+def test_a_run_without_gradients_keeps_no_graph():
+    layer = LSTM(3, 5)
+    with torch.inference_mode():
+        output, _ = layer(X, lengths=[7, 1, 3, 3])
+    assert not output.requires_grad
