@@ -1,0 +1,176 @@
+"""Laws of drawing units from a step function."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seriatim.decoding.sampling import draw, greedy, probabilities, sample
+from seriatim.errors import DataError, UsageError
+
+logits = st.lists(st.floats(-30, 30) | st.just(-np.inf), min_size=1, max_size=12).filter(
+    lambda values: max(values) > -np.inf
+)
+
+
+def table(token: int, state: int) -> tuple[np.ndarray, int]:
+    """A step over four units that depends on the unit and on how many steps have passed."""
+    chances = np.roll([0.5, 0.3, 0.15, 0.05], token + state)
+    return np.log(chances), state + 1
+
+
+def drawn(seed: int, length: int = 40, **options: float) -> list[int]:
+    return list(sample(table, 0, 0, length, generator=np.random.default_rng(seed), **options))
+
+
+def test_the_same_seed_gives_the_same_units() -> None:
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_state_and_unit_are_fed_back() -> None:
+    token, state, expected = 0, 0, []
+    for _ in range(10):
+        ahead, state = table(token, state)
+        token = int(ahead.argmax())
+        expected.append(token)
+    assert list(greedy(table, 0, 0, 10)) == expected
+    assert len(set(expected)) > 1
+
+
+def test_greedy_is_temperature_zero_and_top_k_one() -> None:
+    expected = list(greedy(table, 0, 0, 40))
+    assert drawn(3, temperature=0.0) == expected
+    assert drawn(3, top_k=1) == expected
+    assert drawn(3, temperature=1e-9) == expected
+    assert drawn(3, top_p=1e-9) == expected
+    assert drawn(3) != expected
+
+
+def test_units_come_as_they_are_asked_for() -> None:
+    seen = []
+
+    def step(token: int, state: None) -> tuple[np.ndarray, None]:
+        seen.append(token)
+        return np.log([0.5, 0.5]), None
+
+    units = sample(step, None, 1, 10**9, generator=np.random.default_rng(0))
+    assert seen == []
+    next(units)
+    assert seen == [1]
+
+
+def test_a_stop_unit_ends_the_sequence_and_is_left_out() -> None:
+    whole = drawn(1)
+    stop = whole[5]
+    until = list(sample(table, 0, 0, 40, generator=np.random.default_rng(1), stop={stop}))
+    assert until == whole[: whole.index(stop)]
+    assert list(greedy(table, 0, 0, 0)) == []
+
+
+@given(logits, st.floats(0, 5), st.integers(0, 15), st.floats(0.01, 1))
+def test_probabilities_sum_to_one(values: list[float], temperature: float, top_k: int, top_p: float) -> None:
+    chances = probabilities(values, temperature=temperature, top_k=top_k, top_p=top_p)
+    assert chances.shape == (len(values),)
+    assert abs(chances.sum() - 1) < 1e-12
+    assert (chances >= 0).all()
+    assert not chances[np.isneginf(values)].any()
+    assert chances.argmax() == np.argmax(values) or chances.max() == chances[np.argmax(values)]
+
+
+@given(logits, st.integers(1, 15))
+def test_top_k_keeps_the_k_likeliest(values: list[float], k: int) -> None:
+    kept = np.flatnonzero(probabilities(values, top_k=k))
+    assert 1 <= len(kept) <= k
+    assert set(kept) <= set(np.argsort(-np.array(values), kind="stable")[:k])
+    every = probabilities(values)
+    left = probabilities(values, top_k=k)
+    np.testing.assert_allclose(left[kept] / left[kept[0]], every[kept] / every[kept[0]], rtol=1e-9)
+
+
+@given(logits, st.floats(0.05, 1))
+def test_top_p_keeps_the_fewest_that_reach_p(values: list[float], p: float) -> None:
+    every = probabilities(values)
+    kept = probabilities(values, top_p=p) > 0
+    mass = every[kept].sum()
+    assert mass >= p - 1e-12
+    if kept.sum() > 1:
+        assert mass - every[kept].min() < p + 1e-12
+    assert every[kept].min() >= every[~kept].max(initial=0.0)
+
+
+def test_top_p_worked_by_hand() -> None:
+    chances = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_p=0.6)
+    np.testing.assert_allclose(chances, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
+    both = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_k=3, top_p=0.6)  # 0.4 + 0.3 of the 0.9 that k leaves
+    np.testing.assert_allclose(both, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
+
+
+def test_equals_are_kept_in_order() -> None:
+    np.testing.assert_array_equal(probabilities(np.zeros(4), top_k=2), [0.5, 0.5, 0, 0])
+    np.testing.assert_array_equal(probabilities(np.zeros(4), temperature=0.0), [1, 0, 0, 0])
+
+
+def test_temperature_sharpens_and_flattens() -> None:
+    chances = np.array([0.5, 0.3, 0.2])
+    np.testing.assert_allclose(probabilities(np.log(chances), temperature=1.0), chances, rtol=1e-12)
+    squares = chances**2 / (chances**2).sum()
+    np.testing.assert_allclose(probabilities(np.log(chances), temperature=0.5), squares, rtol=1e-12)
+    np.testing.assert_allclose(probabilities(np.log(chances), temperature=1e9), np.full(3, 1 / 3), rtol=1e-8)
+    assert np.array_equal(probabilities(np.log(chances), temperature=1e-300), [1, 0, 0])
+
+
+def test_frequencies_are_the_probabilities() -> None:
+    chances = np.array([0.5, 0.3, 0.15, 0.05, 0.0])
+    generator = np.random.default_rng(0)
+    counts = np.bincount([draw(chances, generator) for _ in range(20_000)], minlength=5)
+    # Five standard deviations of a binomial share; a unit without a chance never comes.
+    assert (np.abs(counts / 20_000 - chances) <= 5 * np.sqrt(chances * (1 - chances) / 20_000)).all()
+    assert not (np.abs(counts / 20_000 - chances[::-1]) <= 5 * np.sqrt(chances * (1 - chances) / 20_000)).all()
+
+
+class Fixed(np.random.Generator):
+    """A generator whose uniform number is known."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.number = number
+
+    def random(self) -> float:  # type: ignore[override]
+        return self.number
+
+
+@pytest.mark.parametrize("chances", [[0.0, 0.3, 0.6999, 0.0], [0.0, 0.1, 0.2, 0.0], [0.0, 1.0, 1.0, 0.0]])
+def test_the_ends_of_the_unit_interval_draw_units_with_a_chance(chances: list[float]) -> None:
+    assert draw(np.array(chances), Fixed(0.0)) == 1
+    assert draw(np.array(chances), Fixed(np.nextafter(1.0, 0.0))) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("temperature", -0.1),
+        ("temperature", float("nan")),
+        ("temperature", float("inf")),
+        ("top_k", -1),
+        ("top_p", 0.0),
+        ("top_p", 1.1),
+        ("top_p", float("nan")),
+    ],
+)
+def test_options_out_of_range_are_refused_before_the_first_unit(option: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{option}: got {value}"):
+        sample(table, 0, 0, 5, generator=np.random.default_rng(0), **{option: value})
+
+
+def test_a_negative_length_is_refused() -> None:
+    with pytest.raises(UsageError, match="length: got -1"):
+        greedy(table, 0, 0, -1)
+
+
+@pytest.mark.parametrize("values", [[0.0, float("nan")], [-np.inf, -np.inf], [np.inf, 0.0], [], [[0.0]]])
+def test_what_are_no_log_probabilities(values: list[float]) -> None:
+    with pytest.raises(DataError, match="log_probabilities"):
+        probabilities(values)
