@@ -1,0 +1,91 @@
+"""Many to one: a recurrent classifier, and the bag that shows what order is worth."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.models.contract import Carry, Trainable
+from seriatim.models.options import ModelOptions
+from seriatim.models.recurrent import Stack, embedding_width, start_embedding
+from seriatim.nn.pooling import POOLINGS
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """B sequences, padded behind their ends."""
+
+    inputs: Tensor
+    """[T, B] int64 units, or [T, B, C] float32 channels."""
+    lengths: Tensor
+    """[B] int64."""
+    labels: Tensor
+    """[B] int64."""
+
+    @property
+    def units(self) -> int:
+        return int(self.lengths.sum())
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """What one step of a sequence is: one of ``vocabulary`` units, or ``channels`` numbers."""
+
+    vocabulary: int = 0
+    channels: int = 0
+
+
+class SequenceClassifier(Trainable):
+    """A network that gives one vector of class logits per sequence."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map padded sequences ``[T, B]`` or ``[T, B, C]`` and their lengths to logits ``[B, K]``."""
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the mean cross entropy per sequence in nats."""
+        assert isinstance(batch, SequenceBatch)
+        logits = self(batch.inputs, batch.lengths)
+        return functional.cross_entropy(logits.float(), batch.labels), ()
+
+
+def _reader(size: InputSize, width: int) -> tuple[nn.Module, int]:
+    """Make what turns one step into a vector: an embedding for units, nothing for numbers."""
+    if size.vocabulary:
+        return start_embedding(nn.Embedding(size.vocabulary, width)), width
+    return nn.Identity(), size.channels
+
+
+@final
+class RecurrentClassifier(SequenceClassifier):
+    """Embedding or channels → recurrent layers → pooled state → affine."""
+
+    def __init__(self, options: ModelOptions, size: InputSize, classes: int, *, pool: str) -> None:
+        super().__init__()
+        self.reader, width = _reader(size, embedding_width(options))
+        self.stack = Stack(options, width)
+        self.pool = POOLINGS[pool]
+        self.output = nn.Linear(self.stack.output_size, classes)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        states, _ = self.stack(self.reader(inputs), (), lengths)
+        logits: Tensor = self.output(self.pool(states, lengths, self.stack.directions))
+        return logits
+
+
+@final
+class Bag(SequenceClassifier):
+    """The mean of a sequence's embeddings (or channels) → affine: order is lost (after Joulin 2017)."""
+
+    def __init__(self, size: InputSize, width: int, classes: int) -> None:
+        super().__init__()
+        self.reader, width = _reader(size, width)
+        self.output = nn.Linear(width, classes)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        logits: Tensor = self.output(POOLINGS["mean"](self.reader(inputs), lengths))
+        return logits

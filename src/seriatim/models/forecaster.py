@@ -1,0 +1,220 @@
+"""Recurrent forecasters: the whole horizon at once, or step by step.
+
+Both scale each window by its own mean and deviation (Kim 2022, RevIN without the affine part), so that a level never
+seen in training is no obstacle, and both give quantiles.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.decoding.trajectories import quantiles, trajectories
+from seriatim.models.contract import Carry, Trainable
+from seriatim.models.options import ModelOptions
+from seriatim.models.recurrent import Stack
+from seriatim.notation import QUANTILES
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+SMALLEST_DEVIATION = 1e-2
+"""Of the series' own deviation: a window flatter than this counts as flat."""
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """B windows of scaled series. Channels: targets, covariates, then (with ``mask``) one 0/1 per channel before it."""
+
+    history: Tensor
+    """[lookback, B, C] float32."""
+    future: Tensor
+    """[horizon, B, C] float32."""
+
+    @property
+    def units(self) -> int:
+        return self.history.shape[0] * self.history.shape[1]
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """What a forecaster is built for."""
+
+    targets: int
+    covariates: int
+    horizon: int
+    season: int
+    masked: bool
+    normalize: bool
+
+    @property
+    def channels(self) -> int:
+        """Channels that are values, not masks."""
+        return self.targets + self.covariates
+
+    @property
+    def width(self) -> int:
+        """Channels in all."""
+        return self.channels * (2 if self.masked else 1)
+
+
+class Forecaster(Trainable):
+    """A network that maps a window of history to quantiles of the horizon."""
+
+    def __init__(self, shape: WindowShape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @abstractmethod
+    def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
+        """Map ``[lookback, B, C]`` to quantiles ``[B, horizon, targets, Q]`` in the history's own units."""
+
+    def _scale(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and deviation ``[B, channels]`` of each window."""
+        values = history[..., : self.shape.channels]
+        if not self.shape.normalize:
+            return torch.zeros_like(values[0]), torch.ones_like(values[0])
+        deviation = values.std(0, correction=0).clamp(min=SMALLEST_DEVIATION)
+        return values.mean(0), deviation
+
+    def _inputs(self, window: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Scale the value channels of ``window`` [T, B, C] and leave the masks as they are."""
+        channels = self.shape.channels
+        return torch.cat([(window[..., :channels] - mean) / deviation, window[..., channels:]], -1)
+
+    def _weight(self, window: Tensor) -> Tensor:
+        """Return 1 where a channel [T, B, channels] was observed, 0 where it was filled in."""
+        channels = self.shape.channels
+        return window[..., channels:] if self.shape.masked else torch.ones_like(window[..., :channels])
+
+
+@final
+class DirectForecaster(Forecaster):
+    """Quantiles of the whole horizon from the last state, trained by the quantile loss (Wen 2017).
+
+    The head adds to the seasonal naive forecast (to the last value when the season is one, or longer than the
+    window), so that an untrained forecaster is the naive one.
+    """
+
+    def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
+        super().__init__(shape)
+        self.stack = Stack(options, shape.width)
+        self.output = nn.Linear(self.stack.output_size, shape.horizon * shape.targets * len(QUANTILES))
+        nn.init.zeros_(self.output.weight)
+        self.levels: Tensor
+        self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
+
+    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normalised quantiles ``[B, horizon, targets, Q]`` and the windows' mean and deviation."""
+        mean, deviation = self._scale(history)
+        inputs = self._inputs(history, mean, deviation)
+        states, _ = self.stack(inputs)
+        shape = self.shape
+        step = self.output(states[-1]).unflatten(-1, (shape.horizon, shape.targets, len(QUANTILES)))
+        return self._anchor(inputs).unsqueeze(-1) + step, mean, deviation
+
+    def _anchor(self, inputs: Tensor) -> Tensor:
+        """Return the seasonal naive forecast ``[B, horizon, targets]``."""
+        season = self.shape.season if self.shape.season <= inputs.shape[0] else 1
+        steps = torch.arange(self.shape.horizon) % season - season
+        return inputs[steps, :, : self.shape.targets].transpose(0, 1)
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the mean quantile loss over horizon, targets and levels, in units of the window's deviation."""
+        assert isinstance(batch, WindowBatch)
+        forecast, mean, deviation = self(batch.history)
+        targets = self.shape.targets
+        actual = ((batch.future[..., :targets] - mean[:, :targets]) / deviation[:, :targets]).transpose(0, 1)
+        error = actual.unsqueeze(-1) - forecast
+        pinball = torch.maximum(self.levels * error, (self.levels - 1) * error).mean(-1)
+        weight = self._weight(batch.future)[..., :targets].transpose(0, 1)
+        return (pinball * weight).sum() / weight.sum().clamp(min=1.0), ()
+
+    def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
+        forecast, mean, deviation = self(history)
+        targets = self.shape.targets
+        scaled: Tensor = forecast * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
+        return torch.sort(scaled.float(), dim=-1).values  # quantiles that cross are put in order (Chernozhukov 2010)
+
+
+@final
+class RecursiveForecaster(Forecaster):
+    """The next step given the past as a Gaussian, fed back to itself: a latent autoregressive model (Salinas 2020).
+
+    All channels, covariates too, are forecast, since their future is not known. Quantiles come from sampled paths.
+    """
+
+    PATHS = 100
+    """Sampled paths per forecast."""
+
+    def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
+        super().__init__(shape)
+        self.stack = Stack(options, shape.width)
+        self.output = nn.Linear(self.stack.output_size, 2 * shape.channels)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, inputs: Tensor, carry: Carry = ()) -> tuple[Tensor, Tensor, Carry]:
+        """Map normalised inputs [T, B, C] to mean and deviation [T, B, channels] of the step after each."""
+        states, carry = self.stack(inputs, carry)
+        change, spread = self.output(states).chunk(2, -1)
+        return inputs[..., : self.shape.channels] + change, functional.softplus(spread) + 1e-3, carry
+
+    def log_density(self, window: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Return log p [T-1, B, channels] of each step of ``window`` given those before it, in normalised units."""
+        inputs = self._inputs(window, mean, deviation)
+        centre, spread, _ = self(inputs[:-1])
+        error = (inputs[1:, :, : self.shape.channels] - centre) / spread
+        density: Tensor = -0.5 * error.square() - torch.log(spread) - 0.5 * math.log(2 * math.pi)
+        return density
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the mean negative log density per step and channel, every past value given (teacher forcing)."""
+        assert isinstance(batch, WindowBatch)
+        mean, deviation = self._scale(batch.history)
+        window = torch.cat([batch.history, batch.future])
+        weight = self._weight(window)[1:]
+        density = self.log_density(window, mean, deviation)
+        return -(density * weight).sum() / weight.sum().clamp(min=1.0), ()
+
+    def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
+        shape, paths = self.shape, self.PATHS
+        mean, deviation = self._scale(history)
+        inputs = self._inputs(history, mean, deviation)
+        rows = inputs.shape[1] * paths
+        _, carry = self.stack(inputs[:-1]) if len(inputs) > 1 else (None, ())
+        observed = torch.ones(rows, shape.width - shape.channels)
+
+        def step(values: Floats, state: Carry) -> tuple[tuple[Floats, Floats], Carry]:
+            given = torch.cat([torch.from_numpy(np.array(values, np.float32)), observed], -1)
+            centre, spread, state = self(given.unsqueeze(0), state)
+            return (centre[0].double().numpy(), spread[0].double().numpy()), state
+
+        first = inputs[-1, :, : shape.channels].repeat(paths, 1).double().numpy()
+        state = tuple(part.repeat(1, paths, 1) for part in carry)
+        drawn = trajectories(step, state, first, shape.horizon, rows, generator)  # [horizon, S·B, channels]
+        levels = quantiles(drawn.reshape(shape.horizon, paths, -1))  # [horizon, B·channels, Q]
+        scaled = (
+            torch.from_numpy(levels)
+            .float()
+            .reshape(shape.horizon, -1, shape.channels, len(QUANTILES))[:, :, : shape.targets]
+        )
+        targets = shape.targets
+        return scaled.transpose(0, 1) * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
+
+
+def build_forecaster(options: ModelOptions, shape: WindowShape, strategy: str) -> Forecaster:
+    """Build the forecaster of a strategy, ``direct`` or ``recursive``."""
+    makers: dict[str, Callable[[ModelOptions, WindowShape], Forecaster]] = {
+        "direct": DirectForecaster,
+        "recursive": RecursiveForecaster,
+    }
+    return makers[strategy](options, shape)

@@ -1,0 +1,55 @@
+"""Language models that see a fixed window of τ units: what ignoring order costs, and what a fixed window costs."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.models.contract import Carry
+from seriatim.models.language import NeuralLanguageModel
+from seriatim.models.recurrent import start_embedding
+from seriatim.notation import UNKNOWN
+
+
+def _with_past(inputs: Tensor, carry: Carry, context: int) -> tuple[Tensor, Carry]:
+    """Put the last τ - 1 units of the past in front of ``inputs`` [K, B]; the state is what to keep for next time."""
+    past = carry[0] if carry else inputs.new_full((context - 1, inputs.shape[1]), UNKNOWN)
+    extended = torch.cat([past, inputs])
+    return extended, (extended[extended.shape[0] - (context - 1) :],)
+
+
+@final
+class ContinuousBag(NeuralLanguageModel):
+    """CBOW: the mean of the last τ embeddings → softmax; order is lost (after Mikolov 2013)."""
+
+    def __init__(self, vocabulary_size: int, context: int, width: int) -> None:
+        super().__init__()
+        self.context = context
+        self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
+        self.output = nn.Linear(width, vocabulary_size)
+
+    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        units, carry = _with_past(inputs, carry, self.context)
+        vectors = self.embedding(units).permute(1, 2, 0)  # [B, E, τ-1+K]
+        means = functional.avg_pool1d(vectors, self.context, stride=1)
+        return self.output(means.permute(2, 0, 1)), carry
+
+
+@final
+class ConcatenatedWindow(NeuralLanguageModel):
+    """The last τ embeddings side by side → tanh → softmax; parameters grow with τ (Bengio 2003)."""
+
+    def __init__(self, vocabulary_size: int, context: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.context = context
+        self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
+        self.hidden = nn.Linear(context * width, hidden)
+        self.output = nn.Linear(hidden, vocabulary_size)
+
+    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        units, carry = _with_past(inputs, carry, self.context)
+        windows = self.embedding(units).unfold(0, self.context, 1)  # [K, B, E, τ]
+        return self.output(torch.tanh(self.hidden(windows.flatten(2)))), carry
