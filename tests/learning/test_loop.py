@@ -1,0 +1,272 @@
+"""The loop: it stops when told, keeps what it must, and goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
+from seriatim.learning.loop import Course, InFolder, InMemory, fit
+from seriatim.learning.observer import Observer, Silent
+from seriatim.learning.options import LearningOptions
+from seriatim.learning.storage import read_arrays
+from seriatim.models.contract import Carry, Trainable
+
+STEPS = 50
+"""Updates per epoch of the toy course; the loop validates no more often."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    inputs: Tensor
+    targets: Tensor
+    units: int = 8
+
+
+class Leaky(Trainable):
+    """A leaky integrator with dropout: small, but it carries state and draws random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leak = nn.Parameter(torch.tensor(0.1))
+        self.layer = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Dropout(0.3), nn.Linear(5, 1))
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        assert isinstance(batch, Numbers)
+        state = carry[0] if carry else torch.zeros(8, 3)
+        state = torch.sigmoid(self.leak) * state + batch.inputs
+        return (self.layer(state).squeeze(-1) - batch.targets).square().mean(), (state,)
+
+
+def course(steps: int = STEPS) -> Course:
+    draw = torch.Generator().manual_seed(5)
+    batches = []
+    for _ in range(steps):
+        inputs = torch.randn(8, 3, generator=draw)
+        batches.append(Numbers(inputs, inputs.sum(1)))
+
+    def validate(model: Trainable) -> dict[str, float]:
+        return {"valid_loss": sum(float(model.loss(batch, ())[0]) for batch in batches) / len(batches)}
+
+    return Course(epoch=lambda number: batches, validate=validate, monitor="valid_loss")
+
+
+def trained(options: LearningOptions, folder: Path | None = None, observer: Observer | None = None) -> Leaky:
+    torch.manual_seed(options.seed)
+    model = Leaky()
+    keeper = InFolder(folder) if folder else InMemory()
+    fit(model, course(), options, keeper, observer or Silent())
+    return model
+
+
+def assert_bit_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+class StopAt(Observer):
+    """Does something at one update."""
+
+    def __init__(self, step: int, action: object) -> None:
+        self.at, self.action = step, action
+
+    def begin(self, total_steps: int | None, time_limit: float) -> None: ...
+
+    def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
+        if step == self.at:
+            assert callable(self.action)
+            self.action()
+
+    def validated(self, row: Mapping[str, object]) -> None: ...
+
+    def baseline(self, name: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "plateau", "cosine", "linear"])
+def test_the_loss_falls(optimizer: str, schedule: str) -> None:
+    options = LearningOptions(epochs=6, lr=0.02, optimizer=optimizer, schedule=schedule)
+    torch.manual_seed(0)
+    model = Leaky()
+    outcome = fit(model, course(), options, InMemory(), Silent())
+    assert outcome.epochs == 6
+    assert outcome.steps == 6 * STEPS
+    assert outcome.rows[-1]["train_loss"] < 0.7 * outcome.rows[0]["train_loss"]
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    options = LearningOptions(epochs=3, learner="tbptt")
+    assert_bit_equal(trained(options).state_dict(), trained(options).state_dict())
+    other = trained(LearningOptions(epochs=3, learner="tbptt", seed=1))
+    assert not torch.equal(other.leak, trained(options).leak)
+
+
+def test_it_stops_when_validation_stops_improving() -> None:
+    options = LearningOptions(lr=1e-30, patience=2)
+    torch.manual_seed(0)
+    outcome = fit(Leaky(), course(), options, InMemory(), Silent())
+    assert outcome.epochs == 3  # the first is the best, two more bring nothing
+
+
+def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
+    rows: list[float] = []
+    torch.manual_seed(0)
+    model = Leaky()
+    outcome = fit(model, course(), LearningOptions(epochs=8, lr=0.3), InFolder(tmp_path), Silent())
+    rows = [row["valid_loss"] for row in outcome.rows]
+    assert np.argmin(rows) < len(rows) - 1, "this test wants a training that gets worse at the end"
+    model.eval()
+    with torch.no_grad():
+        assert course().validate(model)["valid_loss"] == min(rows)
+    assert_bit_equal(
+        model.state_dict(), {k: torch.from_numpy(v) for k, v in read_arrays(tmp_path / "model.safetensors").items()}
+    )
+    stored = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["valid_loss"] for row in stored] == rows
+    assert {"step", "epoch", "train_loss", "gradient_norm", "clipped", "steps_per_second"} <= stored[0].keys()
+
+
+def test_short_epochs_share_a_validation() -> None:
+    torch.manual_seed(0)
+    outcome = fit(Leaky(), course(20), LearningOptions(epochs=7), InMemory(), Silent())
+    assert [row["epoch"] for row in outcome.rows] == [3.0, 6.0, 7.0]
+
+
+def test_a_time_limit_ends_it() -> None:
+    torch.manual_seed(0)
+    outcome = fit(Leaky(), course(), LearningOptions(time_limit=1e-9), InMemory(), Silent())
+    assert outcome.steps == 1
+
+
+def test_clipping_is_counted() -> None:
+    torch.manual_seed(0)
+    every = fit(Leaky(), course(), LearningOptions(epochs=1, clip=1e-9), InMemory(), Silent())
+    none = fit(Leaky(), course(), LearningOptions(epochs=1, clip=0.0), InMemory(), Silent())
+    assert every.rows[0]["clipped"] == 1.0
+    assert none.rows[0]["clipped"] == 0.0
+    assert none.rows[0]["gradient_norm"] > 0
+
+
+def test_a_schedule_with_an_end_needs_one() -> None:
+    with pytest.raises(UsageError, match="schedule: 'cosine' needs --epochs"):
+        fit(Leaky(), course(), LearningOptions(schedule="cosine"), InMemory(), Silent())
+
+
+@pytest.mark.parametrize("learner", ["bptt", "tbptt"])
+@pytest.mark.parametrize("stopped_at", [1, 37, 50, 51, 120, 149])
+def test_resume_after_ctrl_c_is_bit_equal(tmp_path: Path, stopped_at: int, learner: str) -> None:
+    options = LearningOptions(epochs=3, learner=learner, schedule="plateau", lr=0.05)
+    whole = trained(options, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        trained(options, tmp_path / "cut", StopAt(stopped_at, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    assert (tmp_path / "cut" / "model.safetensors").exists()
+    began: list[int] = []
+    first = StopAt(stopped_at + 1, lambda: began.append(1))
+    assert_bit_equal(whole.state_dict(), trained(options, tmp_path / "cut", first).state_dict())
+    assert began == [1]  # it went on with the very next update
+    for name in ("model.safetensors",):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path.insert(0, {tests!r})
+    from pathlib import Path
+    from test_loop import StopAt, trained
+    from seriatim.learning.options import LearningOptions
+
+    options = LearningOptions(epochs=3, learner="tbptt", lr=0.05, checkpoint_every={every})
+    trained(options, Path({folder!r}), StopAt({step}, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "every", "begins_at"), [(30, 500, 1), (33, 10, 31), (50, 500, 1), (51, 500, 51), (118, 20, 101)]
+)
+def test_resume_after_a_kill_in_mid_epoch_is_bit_equal(tmp_path: Path, step: int, every: int, begins_at: int) -> None:
+    """A killed process restarts at the update after its last checkpoint, and ends with the same bits."""
+    options = LearningOptions(epochs=3, learner="tbptt", lr=0.05, checkpoint_every=every)
+    whole = trained(options, tmp_path / "whole")
+    script = textwrap.dedent(KILLED).format(
+        tests=str(Path(__file__).parent), folder=str(tmp_path / "cut"), step=step, every=every
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    seen: list[int] = []
+
+    class Watch(StopAt):
+        def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
+            seen.append(step)
+
+    again = trained(options, tmp_path / "cut", Watch(0, None))
+    assert seen == list(range(begins_at, 3 * STEPS + 1))
+    assert_bit_equal(whole.state_dict(), again.state_dict())
+    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "cut/model.safetensors").read_bytes()
+
+
+def test_a_resume_that_forgets_the_generator_would_be_noticed(tmp_path: Path) -> None:
+    """The bit-equality tests above can fail: with another random state after the stop, the weights differ."""
+    options = LearningOptions(epochs=3, lr=0.05)
+    whole = trained(options)
+    with pytest.raises(Interrupted):
+        trained(options, tmp_path, StopAt(4, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    again = trained(options, tmp_path, StopAt(5, lambda: torch.manual_seed(99)))
+    assert not torch.equal(whole.layer[0].weight, again.layer[0].weight)
+
+
+class Exploding(Leaky):
+    """Gives a loss that is not finite from its fifth training batch on."""
+
+    def __init__(self, bad: float) -> None:
+        super().__init__()
+        self.bad, self.calls = bad, 0
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        loss, carry = super().loss(batch, carry)
+        self.calls += self.training
+        return (loss * self.bad if self.training and self.calls > 4 else loss), carry
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_and_keeps_good_weights(tmp_path: Path, bad: float) -> None:
+    model = Exploding(bad)
+    with pytest.raises(TrainingError, match=r"at step 5: training stopped, .* kept; try a lower --lr"):
+        fit(model, course(), LearningOptions(epochs=2), InFolder(tmp_path), Silent())
+    kept = read_arrays(tmp_path / "model.safetensors")
+    assert all(np.isfinite(array).all() for array in kept.values())
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    options = LearningOptions(epochs=2)
+    trained(options, tmp_path)
+    file = tmp_path / "checkpoint" / "state.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(RunError, match="damaged"):
+        trained(options, tmp_path)
+
+
+def test_bf16_trains_close_to_fp32() -> None:
+    options = LearningOptions(epochs=10, lr=0.05, learner="tbptt")
+    half = LearningOptions(epochs=10, lr=0.05, learner="tbptt", precision="bf16")
+    model, other = trained(options), trained(half)
+    assert other.leak.dtype == torch.float32
+    assert torch.allclose(model.leak, other.leak, atol=0.05)
+    assert not torch.equal(model.leak, other.leak)
