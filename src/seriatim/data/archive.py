@@ -1,0 +1,117 @@
+"""The ``.ts`` files of the UEA & UCR archive of time-series classification (Bagnall et al. 2018)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.data.files import read_text
+from seriatim.errors import DataError
+
+Case = NDArray[np.float64]
+
+REFUSED: Final = {
+    "@timestamps": "time stamps inside the cases are not supported, wanted @timeStamps false",
+    "@targetlabel": "a numeric target is not a class, wanted @classLabel",
+}
+
+
+def read_ts(path: str | Path) -> tuple[list[Case], list[str]]:
+    """Cases ``[T, C]`` and their labels; no labels when the file says ``@classLabel false``.
+
+    ``?`` and NaN are missing values, NaN in the arrays. Raises ``DataError`` with the line of a fault.
+    """
+    reader = _Reader(str(path))
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        line = line.strip()
+        if line and not line.startswith(("#", "%")):
+            reader.take(line, number)
+    return reader.finish()
+
+
+@final
+class _Reader:
+    """What is known of the file so far."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.in_data = False
+        self.labelled = False
+        self.classes = ""
+        self.dimensions: int | None = None
+        self.cases: list[Case] = []
+        self.labels: list[str] = []
+
+    def take(self, line: str, number: int) -> None:
+        if self.in_data:
+            self._case(line, number)
+        elif line.startswith("@"):
+            self._tag(line, number)
+        else:
+            raise self._fault(number, f"wanted a tag such as @data, got '{line[:40]}'")
+
+    def finish(self) -> tuple[list[Case], list[str]]:
+        if not self.in_data:
+            raise DataError(f"{self.name}: no @data line")
+        if not self.cases:
+            raise DataError(f"{self.name}: no cases after @data")
+        return self.cases, self.labels
+
+    def _tag(self, line: str, number: int) -> None:
+        tag, _, rest = line.partition(" ")
+        tag, rest = tag.lower(), " ".join(rest.split())
+        first, _, others = rest.partition(" ")
+        if tag == "@data":
+            self.in_data = True
+        elif tag in REFUSED and first.lower() == "true":
+            raise self._fault(number, REFUSED[tag])
+        elif tag == "@classlabel":
+            self.labelled, self.classes = first.lower() == "true", others
+        elif tag in ("@dimensions", "@dimension"):
+            if not first.isdigit() or int(first) == 0:
+                raise self._fault(number, f"'{rest}' is not a number of dimensions")
+            self.dimensions = int(first)
+        elif tag == "@univariate" and first.lower() == "true":
+            self.dimensions = 1
+
+    def _case(self, line: str, number: int) -> None:
+        parts = line.split(":")
+        if self.labelled:
+            label = parts.pop().strip()
+            if not label:
+                raise self._fault(number, "no label")
+            if self.classes and f" {label} " not in f" {self.classes} ":
+                raise self._fault(number, f"label '{label}' is not among @classLabel {self.classes}")
+            self.labels.append(label)
+        self.dimensions = self.dimensions or len(parts)
+        if len(parts) != self.dimensions:
+            raise self._fault(number, f"{len(parts)} dimensions, wanted {self.dimensions}")
+        channels = [self._channel(part, place, number) for place, part in enumerate(parts, 1)]
+        lengths = [len(channel) for channel in channels]
+        for place, length in enumerate(lengths, 1):
+            if length != lengths[0]:
+                raise self._fault(number, f"dimension {place} has {length} steps, dimension 1 has {lengths[0]}")
+        self.cases.append(np.stack(channels, axis=1))
+
+    def _channel(self, part: str, place: int, number: int) -> Case:
+        cells = ["nan" if cell.strip() == "?" else cell for cell in part.split(",")]
+        try:
+            return np.array(cells, dtype=np.float64)
+        except ValueError:
+            wrong = next(cell.strip() for cell in cells if not _is_number(cell))
+            fault = f"'{wrong}' is not a number" if wrong else "an empty value"
+            raise self._fault(number, f"dimension {place}: {fault}") from None
+
+    def _fault(self, number: int, fault: str) -> DataError:
+        return DataError(f"{self.name}: line {number}: {fault}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,206 @@
+"""The regular step of time stamps: how long it is, what is missing from it, and how it goes on.
+
+A stamp is ``datetime64[us]``, ``int64`` or ``float64``. A calendar puts stamps on whole numbers, their places, and
+back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Final, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stamps = NDArray[Any]
+Places = NDArray[np.int64]
+
+DAY: Final = 86_400_000_000
+"""Microseconds."""
+UNITS: Final = (("week", 7 * DAY), ("day", DAY), ("hour", DAY // 24), ("minute", DAY // 1440), ("second", 1_000_000))
+
+
+class Calendar(ABC):
+    """A regular grid of stamps."""
+
+    @abstractmethod
+    def places(self, stamps: Stamps) -> Places | None:
+        """Where sorted ``stamps`` stand on the grid, the first at 0; ``None`` when one stands beside it."""
+
+    @abstractmethod
+    def stamps(self, first: Any, places: Places) -> Stamps:
+        """The stamps at ``places``, of which ``first`` is at 0."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """The step, for people: ``1 hour``."""
+
+
+@final
+@dataclass(frozen=True)
+class Constant(Calendar):
+    """A constant difference: microseconds for dates, plain numbers otherwise."""
+
+    step: int | float
+    dates: bool
+
+    def places(self, stamps: Stamps) -> Places | None:
+        numbers = _plain(stamps)
+        if isinstance(self.step, int):
+            since = numbers - numbers[0]
+            return None if (since % self.step).any() else cast("Places", since // self.step)
+        places = np.rint((numbers - numbers[0]) / self.step)
+        off = np.abs(numbers - numbers[0] - places * self.step) > 1e-3 * self.step
+        return None if off.any() else places.astype(np.int64)
+
+    def stamps(self, first: Any, places: Places) -> Stamps:
+        if self.dates:
+            return cast("Stamps", first + (places * self.step).astype("timedelta64[us]"))
+        return np.asarray(first + places * self.step)
+
+    def __str__(self) -> str:
+        if not self.dates:
+            return f"{self.step:g}"
+        for name, length in UNITS:
+            if self.step % length == 0:
+                return _several(int(self.step // length), name)
+        return f"{self.step / 1e6:g} seconds"
+
+
+@final
+@dataclass(frozen=True)
+class Months(Calendar):
+    """So many months: on the same day and at the same hour, or, with ``ends``, on each month's last day."""
+
+    step: int
+    ends: bool
+
+    def places(self, stamps: Stamps) -> Places | None:
+        shifted = _shift(stamps, self.ends)
+        months = shifted.astype("datetime64[M]")
+        within = shifted - months.astype("datetime64[us]")
+        since = (months - months[0]).astype(np.int64)
+        if (within != within[0]).any() or (since % self.step).any():
+            return None
+        return cast("Places", since // self.step)
+
+    def stamps(self, first: Any, places: Places) -> Stamps:
+        start = _shift(np.asarray([first], dtype="datetime64[us]"), self.ends)[0]
+        month = start.astype("datetime64[M]")
+        months = (month + (places * self.step).astype("timedelta64[M]")).astype("datetime64[us]")
+        days = (months.astype("datetime64[M]") + 1).astype("datetime64[us]") - months - np.timedelta64(DAY, "us")
+        # The 31st of a shorter month is its last day.
+        within = start - month.astype("datetime64[us]")
+        day, hour = within // np.timedelta64(DAY, "us"), within % np.timedelta64(DAY, "us")
+        stamps = months + np.minimum(day * np.timedelta64(DAY, "us"), days) + hour
+        return cast("Stamps", stamps - np.timedelta64(DAY, "us") if self.ends else stamps)
+
+    def __str__(self) -> str:
+        years, months = divmod(self.step, 12)
+        if not months:
+            return _several(years, "year")
+        return _several(self.step // 3, "quarter") if self.step % 3 == 0 else _several(self.step, "month")
+
+
+@final
+@dataclass(frozen=True)
+class Workdays(Calendar):
+    """Monday to Friday, at the same hour."""
+
+    def places(self, stamps: Stamps) -> Places | None:
+        days = stamps.astype("datetime64[D]")
+        within = stamps - days.astype("datetime64[us]")
+        if (within != within[0]).any() or not np.is_busday(days).all():
+            return None
+        return np.busday_count(days[0], days).astype(np.int64)
+
+    def stamps(self, first: Any, places: Places) -> Stamps:
+        day = first.astype("datetime64[D]")
+        hour = first - day.astype("datetime64[us]")
+        return cast("Stamps", np.busday_offset(day, places).astype("datetime64[us]") + hour)
+
+    def __str__(self) -> str:
+        return "1 working day"
+
+
+def find(stamps: Stamps) -> Calendar | None:
+    """The calendar of sorted, different ``stamps`` ``[N]``; ``None`` when they are irregular or fewer than two.
+
+    The step is the commonest one; every other must be a whole number of it.
+    """
+    if len(stamps) < 2:
+        return None
+    return next((calendar for calendar in _candidates(stamps) if calendar.places(stamps) is not None), None)
+
+
+def future(stamps: Stamps, horizon: int) -> Stamps:
+    """The ``horizon`` stamps after the last one.
+
+    Irregular stamps go on by their median difference, a single one by one day or by 1.
+    """
+    calendar = find(stamps)
+    if calendar is None:
+        dates = stamps.dtype.kind == "M"
+        numbers = _plain(stamps)
+        step: int | float = np.median(np.diff(numbers)).item() if len(stamps) > 1 else (DAY if dates else 1)
+        whole = stamps.dtype.kind != "f"
+        return Constant(max(round(step), 1) if whole else step, dates).stamps(stamps[-1], np.arange(1, horizon + 1))
+    if isinstance(calendar, Constant):
+        return calendar.stamps(stamps[-1], np.arange(1, horizon + 1))
+    places = calendar.places(stamps)
+    assert places is not None  # find made sure
+    return calendar.stamps(stamps[0], places[-1] + np.arange(1, horizon + 1))
+
+
+def _candidates(stamps: Stamps) -> list[Calendar]:
+    """What the calendar may be, the likeliest first."""
+    numbers = _plain(stamps)
+    steps = numbers[1:] - numbers[:-1]
+    if (steps == steps[0]).all():
+        common = steps[0].item()
+    elif steps.dtype.kind == "f":
+        rounded, counts = np.unique(np.round(steps / steps.min(), 6), return_counts=True)
+        near = np.round(steps / steps.min(), 6) == rounded[counts.argmax()]
+        common = steps[near].mean().item()
+    else:
+        different, counts = np.unique(steps, return_counts=True)
+        common = different[counts.argmax()].item()
+    dates = stamps.dtype.kind == "M"
+    constant = Constant(common, dates)
+    if dates and steps.min() >= 28 * DAY:
+        return [*_by_month(stamps), constant]
+    if dates and common == DAY and len(stamps) >= 10:
+        return [Workdays(), constant]  # with a Saturday among them, the second
+    return [constant]
+
+
+def _by_month(stamps: Stamps) -> list[Calendar]:
+    found: list[Calendar] = []
+    for ends in (False, True):
+        months = _shift(stamps, ends).astype("datetime64[M]").astype(np.int64)
+        different, counts = np.unique(np.diff(months), return_counts=True)
+        if different[0] > 0:
+            found.append(Months(int(different[counts.argmax()]), ends))
+    return found
+
+
+def _shift(stamps: Stamps, ends: bool) -> Stamps:
+    """A day later, so that a month's last day becomes a first."""
+    return stamps + np.timedelta64(DAY, "us") if ends else stamps
+
+
+def _plain(stamps: Stamps) -> NDArray[Any]:
+    return stamps.view(np.int64) if stamps.dtype.kind == "M" else stamps
+
+
+def _several(count: int, name: str) -> str:
+    return f"{count} {name}{'s' if count > 1 else ''}"
+
+
+def tell(stamp: Any) -> str:
+    """A stamp for people and for files: ``2020-01-31``, ``2020-01-31T05:00:00``, ``17``, ``0.5``."""
+    if not isinstance(stamp, np.datetime64):
+        return f"{stamp:d}" if isinstance(stamp, (int, np.integer)) else repr(float(stamp))
+    text = str(stamp.astype("datetime64[us]")).removesuffix(".000000")
+    return text.removesuffix("T00:00:00")

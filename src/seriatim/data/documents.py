@@ -1,0 +1,67 @@
+"""Texts for a language model."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from seriatim.data.files import read_text
+from seriatim.errors import DataError, UsageError
+
+WANTED = "wanted the path of a text file, a list of paths, or texts in a list, an array or a column"
+
+
+def read_documents(source: object) -> list[str]:
+    """Texts from whatever holds them.
+
+    A string or ``Path`` is one UTF-8 file. A list of ``Path``, or of strings that name existing files, is files;
+    another list of strings is the texts themselves, as are a NumPy array of strings, a Polars or pandas series, and a
+    frame of one column.
+
+    Raises ``DataError`` for a file that cannot be read, no texts or an empty one, ``UsageError`` for anything else.
+    """
+    if isinstance(source, (str, Path)):
+        if isinstance(source, str) and ("\n" in source or len(source) > 4096):
+            raise UsageError(f"data: a string is the path of a file, got '{source[:30]}…'; put a text in a list")
+        return [read_text(source)]
+    texts = _texts(source)
+    if not texts:
+        raise DataError("data: no texts")
+    files = [isinstance(text, Path) or os.path.isfile(cast("str", text)) for text in texts]
+    if all(files) or any(isinstance(text, Path) for text in texts) or _look_like_files(cast("list[str]", texts), files):
+        return [read_text(cast("str | Path", text)) for text in texts]
+    for number, text in enumerate(texts, 1):
+        if not cast("str", text).strip():
+            raise DataError(f"data: text {number} is empty")
+    return [cast("str", text).replace("\r\n", "\n") for text in texts]
+
+
+def _texts(source: object) -> list[object]:
+    items: Sequence[Any]
+    if isinstance(source, (list, tuple)):
+        items = source
+    elif isinstance(source, np.ndarray) and source.ndim == 1:
+        items = source.tolist()
+    elif hasattr(source, "columns") and hasattr(source, "shape"):  # a frame
+        names = list(source.columns)
+        if len(names) != 1:
+            raise UsageError(f"data: a frame of {len(names)} columns, wanted the one of the texts")
+        items = list(source[names[0]])  # type: ignore[index]
+    elif hasattr(source, "to_list"):  # a series
+        items = source.to_list()
+    else:
+        raise UsageError(f"data: got {type(source).__name__}, {WANTED}")
+    for number, item in enumerate(items, 1):
+        if not isinstance(item, (str, Path)):
+            raise UsageError(f"data: item {number} is {type(item).__name__}, {WANTED}")
+    return list(items)
+
+
+def _look_like_files(texts: list[str], files: list[bool]) -> bool:
+    """Some are files, or all have the shape of a file's name: then a missing one is a mistake, not a text."""
+    return any(files) or all(re.fullmatch(r"\S+\.(txt|text|md)", text) for text in texts)

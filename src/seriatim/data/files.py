@@ -1,0 +1,124 @@
+"""Text files read whole, with faults told by byte and line; and the hash of what was read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from seriatim.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+
+
+def check_file(path: str | Path) -> Path:
+    """Make sure that ``path`` is a file that holds something. Raises ``DataError`` otherwise."""
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise DataError(f"{path}: is a directory, wanted a file")
+        if not file.exists():
+            raise DataError(f"{path}: no such file")
+        if file.is_file() and file.stat().st_size == 0:
+            raise DataError(f"{path}: is empty")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r}: {_reason(error)}") from None
+    return file
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A binary file that is open already, such as standard input, and what it holds."""
+
+    file: BinaryIO
+    format: str
+    """``csv``, ``tsv``, ``jsonl``, ``parquet`` or ``txt``."""
+    name: str = "standard input"
+
+    def read(self) -> bytes:
+        """Read the rest of it."""
+        return self.file.read()
+
+    def text(self) -> str:
+        """Read the rest of it as UTF-8 text. Raises ``DataError`` with the first wrong byte, or when it is empty."""
+        text = decode(self.read().removeprefix(BOM), self.name).replace("\r\n", "\n")
+        if not text.strip():
+            raise DataError(f"{self.name}: is empty")
+        return text
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file, without byte-order mark, with ``\\n`` for every line end.
+
+    Raises ``DataError`` for a file that is missing, a directory, empty, not readable or not UTF-8.
+    """
+    try:
+        raw = check_file(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {_reason(error)}") from None
+    text = decode(raw.removeprefix(BOM), str(path), offset=len(BOM) if raw.startswith(BOM) else 0)
+    if not text.strip():
+        raise DataError(f"{path}: holds nothing but white space")
+    return text.replace("\r\n", "\n")
+
+
+def decode(raw: bytes, name: str, *, offset: int = 0, line: int = 1) -> str:
+    """Decode UTF-8 that starts ``offset`` bytes into ``name``, on line ``line``.
+
+    Raises ``DataError`` that names the first wrong byte, its offset and its line.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        at = error.start
+        line += raw.count(b"\n", 0, at)
+        raise DataError(f"{name}: not UTF-8: byte 0x{raw[at]:02x} at offset {offset + at} (line {line})") from None
+
+
+def content_hash(*contents: object) -> str:
+    """``sha256:`` and the hash, in hexadecimal, of what data hold, whatever file or frame they came from.
+
+    Takes strings, bytes, numbers, ``None``, NumPy arrays, Polars or pandas frames and series, and lists, tuples and
+    mappings of these. Every piece is told apart by kind and length, so that ``("ab", "c")`` is not ``("a", "bc")``.
+    Raises ``TypeError`` for anything else.
+    """
+    digest = hashlib.sha256()
+    _add(digest, contents)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _add(digest: Any, content: object) -> None:
+    if isinstance(content, np.generic):
+        content = content.item()
+    if content is None or isinstance(content, (bool, int, float, date)):
+        digest.update(f"{type(content).__name__} {content!r};".encode())
+    elif isinstance(content, (str, bytes, bytearray)):
+        raw = content.encode(errors="surrogatepass") if isinstance(content, str) else content
+        digest.update(f"{type(content).__name__} {len(raw)};".encode())
+        digest.update(raw)
+    elif isinstance(content, np.ndarray) and content.dtype != object:
+        digest.update(f"array {content.dtype.str} {content.shape};".encode())
+        raw_array = np.ascontiguousarray(content)
+        digest.update(raw_array.reshape(-1).view(np.uint8).data)
+    elif isinstance(content, Mapping):
+        _add(digest, [part for item in content.items() for part in item])
+    elif isinstance(content, (list, tuple, np.ndarray)):
+        digest.update(f"list {len(content)};".encode())
+        for part in content:
+            _add(digest, part)
+    elif hasattr(content, "columns") and hasattr(content, "shape"):  # a frame
+        names = list(content.columns)
+        _add(digest, [(str(name), content[name]) for name in names])  # type: ignore[index]
+    elif hasattr(content, "to_numpy"):  # a series
+        _add(digest, content.to_numpy())
+    else:
+        raise TypeError(f"cannot hash {type(content).__name__}")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).lower()

@@ -1,0 +1,128 @@
+"""What is missing from a series in time: telling it, and filling it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.data.calendar import Calendar, find, tell
+from seriatim.errors import DataError
+
+Values = NDArray[np.float64]
+
+MOST_GROWTH = 10
+"""Filling gaps may make a series at most this many times longer: one wrong stamp must not fill the memory."""
+
+
+@final
+@dataclass
+class Finding:
+    """One kind of fault of stamps: in how many series, how often, and the first example."""
+
+    series: int = 0
+    times: int = 0
+    example: str = ""
+    name: str = ""
+
+    def add(self, times: int, example: str, name: str) -> None:
+        """Another series, ``name``, has it so many ``times``."""
+        if not self.series:
+            self.example, self.name = example, name
+        self.series += 1
+        self.times += times
+
+
+@final
+@dataclass
+class Findings:
+    """What was found in all series, told in a line per kind."""
+
+    unsorted: Finding = field(default_factory=Finding)
+    gaps: Finding = field(default_factory=Finding)
+    irregular: Finding = field(default_factory=Finding)
+    filled: Finding = field(default_factory=Finding)
+    inserted: int = 0
+
+    def notes(self, missing: str, total: int) -> list[str]:
+        """Lines for the user; ``total`` series were read."""
+
+        def told(finding: Finding, fault: str) -> str:
+            where = f" in {finding.series} of {total} series" if total > 1 else ""
+            whose = f" in series '{finding.name}'" if total > 1 else ""
+            return f"{fault}{where}, the first {finding.example}{whose}"
+
+        notes = []
+        if self.unsorted.series:
+            notes.append(f"{told(self.unsorted, 'rows were not in order of time')}; they were sorted")
+        if self.gaps.series:
+            stamps = "time stamp is" if self.gaps.times == 1 else "time stamps are"
+            left = "; the rows are used as they stand" if missing == "error" else ""
+            notes.append(f"{told(self.gaps, f'{self.gaps.times} {stamps} missing')}{left}")
+        if self.irregular.series:
+            notes.append(told(self.irregular, "time stamps are irregular"))
+        if self.filled.series:
+            how = "interpolated, and masked" if missing == "mask" else "interpolated"
+            values = "value was" if self.filled.times == 1 else "values were"
+            rows = f" ({self.inserted} rows inserted)" if self.inserted else ""
+            notes.append(f"{self.filled.times} missing {values} {how}{rows}")
+        return notes
+
+
+def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings) -> Calendar | None:
+    """The calendar of a series' sorted ``stamps``; gaps and irregular steps go to ``findings``."""
+    if stamps is None or len(stamps) < 2:
+        return None
+    calendar = find(stamps)
+    if calendar is None:
+        steps = np.diff(stamps)
+        at = int((steps != steps[0]).argmax())
+        findings.irregular.add(1, f"from {tell(stamps[at])} to {tell(stamps[at + 1])}", name)
+        return None
+    places = calendar.places(stamps)
+    assert places is not None  # find made sure
+    lacking = int(places[-1]) + 1 - len(places)
+    if lacking:
+        at = int((places[1:] - places[:-1] > 1).argmax())
+        first = calendar.stamps(stamps[0], places[at : at + 1] + 1)[0]
+        findings.gaps.add(lacking, f"{tell(first)} where the step is {calendar}", name)
+    return calendar
+
+
+def filled(
+    name: str, values: Values, stamps: NDArray[Any] | None, calendar: Calendar | None, findings: Findings
+) -> tuple[Values, NDArray[np.bool_], NDArray[Any] | None]:
+    """Values ``[T', C]`` without NaN, what of them was observed, and their stamps.
+
+    A row is inserted for each stamp that ``calendar`` has and ``stamps`` lack. Inside, values lie on straight lines
+    over time; at the ends they are the nearest. Raises ``DataError`` for a channel without any value, or gaps so long
+    that the series would grow tenfold.
+    """
+    rows = len(values)
+    at = np.arange(rows, dtype=np.float64) if stamps is None else stamps.astype(np.float64)
+    if calendar is not None and stamps is not None:
+        places = calendar.places(stamps)
+        assert places is not None  # find made sure
+        length = int(places[-1]) + 1
+        if length > MOST_GROWTH * rows:
+            raise DataError(
+                f"series '{name}': filling its gaps would turn {rows} rows into {length}; the step is {calendar}"
+            )
+        at = np.arange(length, dtype=np.float64)
+        if length > rows:
+            wide = np.full((length, values.shape[1]), np.nan)
+            wide[places] = values
+            values, stamps = wide, calendar.stamps(stamps[0], np.arange(length))
+    observed = np.isfinite(values)
+    if not observed.all():
+        empty = np.flatnonzero(~observed.any(axis=0))
+        if len(empty):
+            raise DataError(f"series '{name}': channel {empty[0] + 1} holds no value")
+        values = values.copy()
+        for channel, seen in zip(values.T, observed.T, strict=True):
+            channel[~seen] = np.interp(at[~seen], at[seen], channel[seen])
+        findings.filled.add(int((~observed).sum()), "", name)
+        findings.inserted += len(values) - rows
+    return values, observed, stamps

@@ -1,0 +1,273 @@
+"""Labelled sequences, of text or of numbers, one label each."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.data.archive import read_ts
+from seriatim.data.cells import CellError, to_strings
+from seriatim.data.frames import from_array, from_values
+from seriatim.data.tables import Table, open_table
+from seriatim.errors import DataError, UsageError
+
+Steps = NDArray[np.float32]
+
+FLOAT32 = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences in the order of their file."""
+
+    inputs: list[str] | list[Steps]
+    """Texts, or arrays ``[T, C]``."""
+    labels: list[str] | None
+    """One label each; ``None`` where there are none to predict from."""
+    groups: list[str] | None
+    """Sequences of one group stay on one side of a split."""
+    places: list[str]
+    """Where each stands, for messages: ``sms.tsv line 3``."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def channels(self) -> int | None:
+        """C, or ``None`` for text."""
+        first = self.inputs[0]
+        return None if isinstance(first, str) else first.shape[1]
+
+    @property
+    def texts(self) -> list[str]:
+        """The inputs, when they are texts."""
+        return cast("list[str]", self.inputs)
+
+    @property
+    def arrays(self) -> list[Steps]:
+        """The inputs, when they are numbers."""
+        return cast("list[Steps]", self.inputs)
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Sequences:
+        """The sequences at ``indices``, in that order."""
+        return Sequences(
+            cast("list[str]", [self.inputs[index] for index in indices]),
+            None if self.labels is None else [self.labels[index] for index in indices],
+            None if self.groups is None else [self.groups[index] for index in indices],
+            [self.places[index] for index in indices],
+        )
+
+    def without_duplicates(self) -> tuple[Sequences, int]:
+        """The first of each run of equal inputs, and how many were dropped."""
+        first: dict[Hashable, int] = {}
+        inputs: Sequence[str | Steps] = self.inputs
+        for index, one in enumerate(inputs):
+            first.setdefault(key(one), index)
+        return self.take(list(first.values())), len(self) - len(first)
+
+
+def key(one: str | Steps) -> Hashable:
+    """A value that two inputs share when they are equal."""
+    return one if isinstance(one, str) else (one.shape, one.tobytes())
+
+
+def read_sequences(
+    source: object,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    channels: Sequence[str] = (),
+    id: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    header: bool = True,
+    need_label: bool = True,
+) -> Sequences:
+    """Sequences from whatever holds them.
+
+    - a ``.ts`` file of the UEA archive, which needs no options;
+    - a table (see ``open_table``) with a ``text`` column, a sequence per row;
+    - a table with numeric ``channels`` and a column ``id``, a step per row: rows in order, or sorted by ``time``;
+    - in memory, ``(X, y)`` or ``X`` alone, where ``X`` is a list of texts, a list of arrays ``[T, C]`` or ``[T]``, or
+      one array ``[N, T, C]`` or ``[N, T]``, and ``y`` labels of any scalar type.
+
+    Without ``need_label`` the labels may be missing. Raises ``UsageError`` for options that do not fit or a column
+    that does not exist, ``DataError`` with the place of an empty text, a missing label, a label or group that changes
+    within an ``id``, a missing value or an infinity.
+    """
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".ts":
+        found = _from_archive(source)
+    elif (memory := _in_memory(source, bool(text or channels))) is not None:
+        found = _from_memory(*memory)
+    else:
+        if bool(text) == bool(channels):
+            both = (
+                "text and channels: give one of them, not both"
+                if text
+                else "text: name the column of the text, or channels and id"
+            )
+            raise UsageError(both)
+        if need_label and label is None:
+            raise UsageError("label: name the column of the label")
+        needed = [*([text] if text else channels), *(name for name in (id, time, group) if name)]
+        labels = [label] if label else []
+        table = open_table(
+            source,
+            header=header,
+            columns=needed + labels if need_label else needed,
+            optional=() if need_label else labels,
+        )
+        rows = _texts(table, text, group) if text else _steps(table, channels, id, time, group)
+        return _labelled(rows, table, label, need_label)
+    if group:
+        raise UsageError("group: only for tables")
+    if need_label and found.labels is None:
+        raise DataError(f"{source if isinstance(source, (str, Path)) else 'data'}: no labels")
+    return found
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Sequences not labelled yet, and the rows of the table that each is made of."""
+
+    sequences: Sequences
+    order: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def _texts(table: Table, text: str, group: str | None) -> _Rows:
+    texts = table.text(text)
+    for row, one in enumerate(texts):
+        if not one.strip():
+            raise table.fault(row, text, "empty text")
+    groups = table.labels(group) if group else None
+    places = [table.place(row) for row in range(len(texts))]
+    return _Rows(Sequences(texts, None, groups, places), np.arange(len(texts)), np.ones(len(texts), dtype=np.int64))
+
+
+def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | None, group: str | None) -> _Rows:
+    if id is None:
+        raise UsageError("id: channels need the column that tells sequences apart")
+    values = table.numbers(channels)
+    faults = {"missing value": np.isnan(values), "too large for float32": np.abs(values) > FLOAT32}
+    for fault, wrong in faults.items():
+        if wrong.any():
+            row, place = divmod(int(wrong.argmax()), len(channels))
+            raise table.fault(row, channels[place], f"{fault}, {int(wrong.sum())} in all")
+    codes, names = table.codes(id)
+    order = np.argsort(codes, kind="stable") if time is None else np.lexsort((table.moments(time), codes))
+    counts = np.bincount(codes)
+    ends = np.cumsum(counts)
+    inputs = np.split(values[order].astype(np.float32), ends[:-1])
+    first = np.unique(codes, return_index=True)[1]
+    places = [f"{table.name} {id} '{name}' ({table.line(row)})" for name, row in zip(names, first, strict=True)]
+    rows = _Rows(Sequences(inputs, None, None, places), order, counts)
+    return replace(
+        rows, sequences=replace(rows.sequences, groups=_constant(rows, table, group, "group") if group else None)
+    )
+
+
+def _labelled(found: _Rows, table: Table, label: str | None, need_label: bool) -> Sequences:
+    if label is None or not table.has(label):
+        return found.sequences
+    try:
+        return replace(found.sequences, labels=_constant(found, table, label, "label"))
+    except DataError:
+        if need_label:
+            raise
+        return found.sequences
+
+
+def _constant(found: _Rows, table: Table, column: str, what: str) -> list[str]:
+    """The one value of ``column`` in each sequence."""
+    codes, names = table.codes(column, what)
+    ordered = codes[found.order]
+    starts = np.cumsum(found.counts) - found.counts
+    firsts = ordered[starts]
+    changed = np.flatnonzero(ordered != np.repeat(firsts, found.counts))
+    if len(changed):
+        at = int(changed[0])
+        sequence = int(np.searchsorted(starts, at, side="right")) - 1
+        change = f"'{names[ordered[at]]}', but '{names[firsts[sequence]]}' before in the same sequence"
+        raise table.fault(int(found.order[at]), column, change)
+    return [names[code] for code in firsts]
+
+
+def _from_archive(path: str | Path) -> Sequences:
+    cases, labels = read_ts(path)
+    places = [f"{path} case {number}" for number in range(1, len(cases) + 1)]
+    return Sequences(_checked(cases, places), labels or None, None, places)
+
+
+def _in_memory(source: object, table: bool) -> tuple[Any, Any] | None:
+    """``X`` and ``y`` (or ``None``) when ``source`` holds sequences as they are; ``None`` when it is a table."""
+    if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], (str, Path)):
+        return source
+    if isinstance(source, np.ndarray):
+        return (source, None) if source.ndim == 3 or source.ndim == 1 or not table else None
+    if isinstance(source, list) and source:
+        if all(isinstance(one, (str, np.ndarray)) for one in source):
+            return source, None
+        if not table and all(isinstance(one, (list, tuple)) for one in source):
+            return source, None
+    return None
+
+
+def _from_memory(inputs: Any, labels: Any) -> Sequences:
+    if hasattr(inputs, "to_list"):  # a series of texts
+        inputs = inputs.to_list()
+    elif isinstance(inputs, np.ndarray):
+        inputs = list(inputs)
+    if not isinstance(inputs, (list, tuple)):
+        raise UsageError(f"data: X is {type(inputs).__name__}, wanted a list of texts or of arrays, or one array")
+    if not len(inputs):
+        raise DataError("data: no sequences")
+    places = [f"data item {number}" for number in range(1, len(inputs) + 1)]
+    known = None if labels is None else _as_labels(labels, len(inputs))
+    if all(isinstance(one, str) for one in inputs):
+        for one, place in zip(inputs, places, strict=True):
+            if not one.strip():
+                raise DataError(f"{place}: empty text")
+        return Sequences([str(one) for one in inputs], known, None, places)
+    return Sequences(_checked(inputs, places), known, None, places)
+
+
+def _as_labels(labels: Any, count: int) -> list[str]:
+    values = (
+        labels if isinstance(labels, np.ndarray) else np.asarray(labels) if hasattr(labels, "dtype") else list(labels)
+    )
+    if len(values) != count:
+        raise DataError(f"data: {len(values)} labels for {count} sequences")
+    try:
+        cells = from_array(values, "y") if isinstance(values, np.ndarray) else from_values(values, "y")
+        return to_strings(cells, "label").to_list()
+    except CellError as bad:
+        raise DataError(f"data item {bad.row + 1}: {bad.fault}") from None
+
+
+def _checked(inputs: Sequence[Any], places: Sequence[str]) -> list[Steps]:
+    """Finite float32 ``[T, C]``, of one C, of at least one step."""
+    checked: list[Steps] = []
+    for one, place in zip(inputs, places, strict=True):
+        try:
+            values = np.asarray(one, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"{place}: not an array of numbers") from None
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2:
+            raise DataError(f"{place}: shape {values.shape}, wanted [T, C] or [T]")
+        if not len(values) or not values.shape[1]:
+            raise DataError(f"{place}: empty")
+        if checked and values.shape[1] != checked[0].shape[1]:
+            raise DataError(f"{place}: {values.shape[1]} channels, wanted {checked[0].shape[1]} as in the first")
+        wrong = np.argwhere(~np.isfinite(values) | (np.abs(values) > FLOAT32))
+        if len(wrong):
+            step, channel = (int(index) for index in wrong[0])
+            raise DataError(f"{place}: step {step + 1}, channel {channel + 1}: {values[step, channel]} is not finite")
+        checked.append(values.astype(np.float32))
+    return checked

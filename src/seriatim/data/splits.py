@@ -1,0 +1,97 @@
+"""Which sequences train, validate and test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.data.sequences import Steps, key
+
+Indices = NDArray[np.int64]
+
+SHARES = (0.8, 0.1, 0.1)
+"""Training, validation, test."""
+
+
+def cut(n: int) -> tuple[slice, slice, slice]:
+    """The first 80 %, the next 10 % and the last 10 % of ``n`` things in order."""
+    first, second = n * 8 // 10, n * 9 // 10
+    return slice(0, first), slice(first, second), slice(second, n)
+
+
+def stratified(
+    labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: tuple[float, float, float] = SHARES
+) -> tuple[Indices, Indices, Indices]:
+    """Sorted indices of the three parts, each label in each part in about its ``share``.
+
+    A label of three members or more stands in each part. With ``groups`` each group stays in one part; then this holds
+    for a label of three groups or more, as far as the groups allow.
+    """
+    first, second, third = _deal(labels, groups, seed, share)
+    return first, second, third
+
+
+def hold_out(
+    labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: float = 0.1
+) -> tuple[Indices, Indices]:
+    """Sorted indices of what stays and of a ``share`` held out for validation, stratified as in ``stratified``."""
+    first, second = _deal(labels, groups, seed, (1 - share, share))
+    return first, second
+
+
+def count_shared(a: Sequence[str] | Sequence[Steps], b: Sequence[str] | Sequence[Steps]) -> int:
+    """How many inputs of ``b`` stand in ``a`` too: duplicates across a cut."""
+    known = {key(one) for one in a}
+    return sum(key(one) in known for one in b)
+
+
+def _deal(labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: Sequence[float]) -> list[Indices]:
+    random = np.random.default_rng(seed)
+    codes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    parts = _deal_members(codes, random, share) if groups is None else _deal_groups(codes, groups, random, share)
+    return [np.flatnonzero(parts == part) for part in range(len(share))]
+
+
+def _deal_members(codes: Indices, random: np.random.Generator, share: Sequence[float]) -> Indices:
+    """The part of each member: within a label, members are shuffled and cut."""
+    parts = np.zeros(len(codes), dtype=np.int64)
+    for label in range(int(codes.max(initial=-1)) + 1):
+        members = random.permutation(np.flatnonzero(codes == label))
+        if len(members) < len(share):
+            continue  # too few to stand everywhere: they train
+        start = 0
+        for part in range(1, len(share)):
+            count = max(1, round(share[part] * len(members)))
+            parts[members[start : start + count]] = part
+            start += count
+    return parts
+
+
+def _deal_groups(codes: Indices, groups: Sequence[str], random: np.random.Generator, share: Sequence[float]) -> Indices:
+    """The part of each member: groups, the largest first, go where their labels are lacking most."""
+    names, owner = np.unique(np.asarray(groups), return_inverse=True)
+    counts = np.zeros((len(names), int(codes.max(initial=-1)) + 1))
+    np.add.at(counts, (owner, codes), 1)
+    wanted = np.outer(share, counts.sum(axis=0))
+    dealt = np.zeros_like(wanted)
+    home = np.zeros(len(names), dtype=np.int64)
+    shuffled = random.permutation(len(names))
+    for group in shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]:
+        home[group] = int(((1 - dealt / wanted) @ counts[group]).argmax())
+        dealt[home[group]] += counts[group]
+    _complete(home, counts, len(share))
+    return home[owner]
+
+
+def _complete(home: Indices, counts: NDArray[np.float64], parts: int) -> None:
+    """Where a part lacks a label, move the smallest group that has it there, from a part that has several."""
+    for label in np.argsort(counts.sum(axis=0), kind="stable"):
+        having = counts[:, label] > 0
+        for part in range(parts):
+            givers = [one for one in range(parts) if (having & (home == one)).sum() > 1]
+            if having.sum() < parts or (having & (home == part)).any() or not givers:
+                continue
+            movable = np.flatnonzero(having & (home == givers[0]))
+            home[movable[counts[movable].sum(axis=1).argmin()]] = part

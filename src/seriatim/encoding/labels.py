@@ -1,0 +1,64 @@
+"""Class labels ↔ indices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@final
+class Labels:
+    """The classes of a task, in order: by number when all are whole numbers, else by alphabet."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Raises ``ValueError`` unless ``names`` are different strings, at least one."""
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise ValueError("the labels are not a list of strings")
+        if not names or len(set(names)) != len(names):
+            raise ValueError("there is no label" if not names else "a label stands twice")
+        self.names = list(names)
+        self._indices = {name: index for index, name in enumerate(self.names)}
+
+    @classmethod
+    def fit(cls, labels: Iterable[str]) -> Labels:
+        """The different ``labels``, sorted."""
+        names = sorted(set(labels))
+        if all(re.fullmatch(r"[+-]?[0-9]+", name) for name in names):
+            names.sort(key=int)
+        return cls(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """Labels → indices ``[N]``.
+
+        An unknown label raises ``ValueError`` whose ``args`` are the index of the first one and the label.
+        """
+        indices = np.fromiter((self._indices.get(label, -1) for label in labels), dtype=np.int64, count=len(labels))
+        unknown = np.flatnonzero(indices < 0)
+        if len(unknown):
+            raise ValueError(int(unknown[0]), labels[unknown[0]])
+        return indices
+
+    def decode(self, indices: Iterable[int]) -> list[str]:
+        """Indices → labels."""
+        return [self.names[index] for index in indices]
+
+    def to_json(self) -> dict[str, Any]:
+        """The labels as plain JSON values."""
+        return {"labels": self.names}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Labels:
+        """Rebuild the labels. Raises ``ValueError`` when ``stored`` is damaged."""
+        try:
+            return cls(stored["labels"])
+        except KeyError as error:
+            raise ValueError(f"{error} is missing") from None
+        except TypeError:
+            raise ValueError("not a list of labels") from None

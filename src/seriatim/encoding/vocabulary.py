@@ -1,0 +1,82 @@
+"""A fitted vocabulary: text ↔ ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.encoding.units import UNITS, Unit
+from seriatim.errors import UsageError, nearest
+from seriatim.notation import UNKNOWN
+
+
+@final
+class Vocabulary:
+    """Text ↔ ids in units of characters (``char``), white-space tokens (``word``) or byte pairs (``bpe``).
+
+    Id 0 is ``<unk>`` in every vocabulary.
+
+    >>> vocabulary = Vocabulary.fit(["to be or not to be"], "word", 3)
+    >>> vocabulary.tokens
+    ['<unk>', 'to', 'be']
+    >>> vocabulary.decode(vocabulary.encode("to be or"))
+    'to be <unk>'
+    """
+
+    unknown = UNKNOWN
+
+    def __init__(self, name: str, unit: Unit) -> None:
+        self.unit = name
+        self._unit = unit
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], unit: str, size: int | None = None, *, lines: bool = True) -> Vocabulary:
+        """Learn a vocabulary from ``texts``.
+
+        ``size`` is the most tokens to keep, ``<unk>`` counted: the commonest stay, and of equally common ones the
+        first to appear (``None``: all; 4096 for ``bpe``). ``lines``: with ``word``, each line end is ``<eos>``;
+        otherwise it is white space. Raises ``UsageError`` for a unit that does not exist or a size too small for it,
+        ``MissingExtra`` when ``bpe`` lacks its library.
+        """
+        if unit not in UNITS:
+            raise UsageError(f"unit: no unit '{unit}'{nearest(unit, UNITS)}")
+        return cls(unit, UNITS[unit].fit(texts, size, lines))
+
+    @property
+    def tokens(self) -> list[str]:
+        """Every token; its index is its id."""
+        return self._unit.tokens
+
+    def __len__(self) -> int:
+        return len(self._unit.tokens)
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Text → ids ``[N]``; what was not seen when fitting is 0."""
+        return self._unit.encode(text)
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
+        """Ids → text: words parted by spaces, ``<eos>`` a line end; the other units give back the text exactly."""
+        plain = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        if any(not 0 <= index < len(self) for index in plain):
+            raise ValueError(f"ids: wanted 0 to {len(self) - 1}, got {min(plain)} to {max(plain)}")
+        return self._unit.decode(plain)
+
+    def to_json(self) -> dict[str, Any]:
+        """The vocabulary as plain JSON values, for ``from_json``."""
+        return {"unit": self.unit, **self._unit.to_json()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Vocabulary:
+        """Rebuild a vocabulary. Raises ``ValueError`` when ``stored`` is damaged."""
+        try:
+            unit = stored["unit"]
+            if unit not in UNITS:
+                raise ValueError(f"no unit {unit!r}")
+            return cls(unit, UNITS[unit].from_json(stored))
+        except KeyError as error:
+            raise ValueError(f"{error} is missing") from None
+        except TypeError:
+            raise ValueError("not a vocabulary") from None

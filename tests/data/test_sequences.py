@@ -1,0 +1,133 @@
+"""Labelled sequences from tables, archives and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+import pytest
+
+from seriatim.data.sequences import Sequences, read_sequences
+from seriatim.errors import DataError, SeriatimError, UsageError
+
+STEPS = [
+    {"id": 7, "t": 2, "a": 3.0, "b": 4, "y": "up", "g": "x"},
+    {"id": 5, "t": 1, "a": 5.0, "b": 6, "y": "down", "g": "x"},
+    {"id": 7, "t": 1, "a": 1.0, "b": 2, "y": "up", "g": "x"},
+]
+NUMERIC: dict[str, Any] = {"channels": ["a", "b"], "id": "id", "label": "y"}
+
+
+def changed(row: int, **cells: object) -> list[dict[str, object]]:
+    return [one | cells if number == row else one for number, one in enumerate(STEPS)]
+
+
+def test_texts(tmp_path: Path) -> None:
+    file = tmp_path / "sms.tsv"
+    file.write_text('label\ttext\tby\n1\thi "there\tme\n0\t안녕\tyou\n1\thi "there\tme\n')
+    found = read_sequences(file, text="text", label="label", group="by")
+    assert found.inputs == ['hi "there', "안녕", 'hi "there'] and found.labels == ["1", "0", "1"]
+    assert found.groups == ["me", "you", "me"] and found.channels is None and len(found) == 3
+    assert found.places[1] == f"{file} line 3"
+    fewer, dropped = found.without_duplicates()
+    assert dropped == 1 and fewer.inputs == found.inputs[:2] and fewer.places == found.places[:2]
+    some = found.take(np.array([2, 0]))
+    assert some.places == [found.places[2], found.places[0]] and some.labels == ["1", "1"]
+
+
+def test_steps_in_order_of_rows_or_of_time() -> None:
+    plain = read_sequences(STEPS, **NUMERIC)
+    assert [one.tolist() for one in plain.inputs if not isinstance(one, str)] == [[[3, 4], [1, 2]], [[5, 6]]]
+    timed = read_sequences(STEPS, **NUMERIC, time="t", group="g")
+    assert timed.inputs[0].tolist() == [[1, 2], [3, 4]]  # type: ignore[union-attr]
+    assert timed.inputs[0].dtype == np.float32 and timed.channels == 2  # type: ignore[union-attr]
+    assert timed.labels == ["up", "down"] and timed.groups == ["x", "x"]
+    assert timed.places == ["list of dicts id '7' (row 1)", "list of dicts id '5' (row 2)"]
+
+
+def test_archive(tmp_path: Path) -> None:
+    file = tmp_path / "x.ts"
+    file.write_text("@classLabel true a b\n@data\n1,2:3,4:a\n5:6:b\n5:6:a\n")
+    found = read_sequences(file)
+    assert found.channels == 2 and found.labels == ["a", "b", "a"] and found.places[1] == f"{file} case 2"
+    assert found.without_duplicates()[1] == 1
+    file.write_text("@classLabel true a b\n@data\n1,2:3,?:a\n")
+    with pytest.raises(DataError, match=r"case 1: step 2, channel 2: nan is not finite"):
+        read_sequences(file)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shapes"),
+    [
+        ([np.zeros((2, 3)), np.zeros((5, 3))], [(2, 3), (5, 3)]),
+        ([np.zeros(2), np.zeros(5)], [(2, 1), (5, 1)]),
+        ([[1, 2], [3, 4, 5]], [(2, 1), (3, 1)]),
+        (np.zeros((2, 4, 3)), [(4, 3)] * 2),
+        (np.zeros((2, 4), dtype=int), [(4, 1)] * 2),
+    ],
+)
+def test_arrays_in_memory(inputs: Any, shapes: list[tuple[int, int]]) -> None:
+    found = read_sequences((inputs, [1, 0]))
+    assert [one.shape for one in found.inputs if not isinstance(one, str)] == shapes and found.labels == ["1", "0"]
+    bare = read_sequences(inputs, need_label=False)
+    assert bare.labels is None and [one.shape for one in bare.inputs if not isinstance(one, str)] == shapes
+    with pytest.raises(DataError, match="no labels"):
+        read_sequences(inputs)
+
+
+@pytest.mark.parametrize("labels", [[1, 0], [1.0, 0.0], np.array([1, 0]), ["1", "0"], polars.Series([1, 0])])
+def test_texts_and_labels_in_memory(labels: Any) -> None:
+    found = read_sequences((["a b", "c"], labels))
+    assert found.inputs == ["a b", "c"] and found.labels == ["1", "0"] and found.places[1] == "data item 2"
+    assert read_sequences(["a b"], text="text", label="label", need_label=False).inputs == ["a b"]
+    assert read_sequences(np.array(["a b"]), need_label=False).inputs == ["a b"]
+
+
+def test_labels_may_be_missing_when_predicting() -> None:
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": None}]
+    assert read_sequences(rows, text="text", label="label", need_label=False).labels is None
+    assert read_sequences(rows[:1], text="text", label="label", need_label=False).labels == ["x"]
+    assert read_sequences([{"text": "a"}], text="text", label="label", need_label=False).labels is None
+    with pytest.raises(DataError, match=r"row 2, column 'label': no label"):
+        read_sequences(rows, text="text", label="label")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "message"),
+    [
+        (STEPS, {}, UsageError, "name the column of the text"),
+        (STEPS, {"text": "y", "channels": ["a"], "label": "y"}, UsageError, "not both"),
+        (STEPS, {"text": "y"}, UsageError, "label: name the column"),
+        (STEPS, {"text": "yy", "label": "y"}, UsageError, "no column 'yy'"),
+        (STEPS, {"channels": ["a"], "label": "y"}, UsageError, "id: channels need"),
+        (STEPS, {"channels": ["y"], "id": "id", "label": "y"}, DataError, "row 1, column 'y': 'up' is not a number"),
+        (changed(2, y="down"), NUMERIC, DataError, "row 3, column 'y': 'down', but 'up' before"),
+        (changed(2, y=None), NUMERIC, DataError, "row 3, column 'y': no label"),
+        (changed(2, g="z"), NUMERIC | {"group": "g"}, DataError, "row 3, column 'g': 'z', but 'x' before"),
+        (changed(1, b=None), NUMERIC, DataError, "row 2, column 'b': missing value, 1 in all"),
+        (changed(1, b=float("inf")), NUMERIC, DataError, "row 2, column 'b': 'inf' is not finite"),
+        (changed(1, b=1e300), NUMERIC, DataError, "row 2, column 'b': too large"),
+        ([{"text": " ", "y": 1}], {"text": "text", "label": "y"}, DataError, "row 1, column 'text': empty text"),
+        ((["a", " "], [1, 2]), {}, DataError, "item 2: empty text"),
+        ((["a"], [1, 2]), {}, DataError, "2 labels for 1 sequences"),
+        ((["a", "b"], [1, None]), {}, DataError, "item 2: no label"),
+        (([np.zeros((2, 2)), np.zeros((2, 3))], [1, 2]), {}, DataError, "item 2: 3 channels, wanted 2"),
+        (([np.zeros((0, 2))], [1]), {}, DataError, "item 1: empty"),
+        (([np.array([1.0, np.nan])], [1]), {}, DataError, "item 1: step 2, channel 1: nan"),
+        (([np.zeros((2, 2, 2))], [1]), {}, DataError, r"item 1: shape \(2, 2, 2\)"),
+        ((["a", 5], [1, 2]), {}, DataError, "item 1: not an array of numbers"),
+        ((5, [1]), {}, UsageError, "X is int"),
+        (([], []), {}, DataError, "no sequences"),
+        ((["a"], [1]), {"group": "g"}, UsageError, "group: only for tables"),
+    ],
+)
+def test_what_is_refused(source: object, options: dict[str, Any], error: type[SeriatimError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        read_sequences(source, **options)
+
+
+def test_frozen() -> None:
+    with pytest.raises(AttributeError):
+        Sequences(["a"], None, None, ["x"]).labels = []  # type: ignore[misc]

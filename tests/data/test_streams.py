@@ -1,0 +1,62 @@
+"""Streams: order is kept, and scoring sees every token once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seriatim.data.streams import Streams, warmed
+from seriatim.errors import DataError
+
+COUNTS = {"count": st.integers(1, 60), "rows": st.integers(1, 7), "steps": st.integers(1, 9)}
+
+
+def tokens_of(count: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.arange(1, count + 1, dtype=np.int32)  # token i is i + 1, so the token before i is i
+
+
+@settings(deadline=None)
+@given(**COUNTS)
+def test_rows_are_contiguous_and_inputs_are_one_behind(count: int, rows: int, steps: int) -> None:
+    tokens = tokens_of(count)
+    if count < rows:
+        with pytest.raises(DataError, match=f"too short for {rows} streams"):
+            Streams(tokens, rows, steps)
+        return
+    streams = Streams(tokens, rows, steps)
+    batches = list(streams)
+    assert len(batches) == len(streams)
+    inputs, targets = (np.concatenate(part) for part in zip(*batches, strict=True))
+    np.testing.assert_array_equal(targets.T.reshape(-1), tokens[: count // rows * rows])
+    np.testing.assert_array_equal(inputs, targets - 1)
+    assert inputs[0, 0] == 0 and inputs.dtype == targets.dtype == np.int64
+    assert all(part.shape[0] == steps for part, _ in batches[:-1])
+    for start in range(len(streams) + 1):
+        for (a, b), (c, d) in zip(streams.batches(start), batches[start:], strict=True):
+            np.testing.assert_array_equal(a, c)
+            np.testing.assert_array_equal(b, d)
+
+
+@settings(deadline=None)
+@given(**COUNTS, warmup=st.integers(0, 20))
+def test_every_token_weighs_one_once(count: int, rows: int, steps: int, warmup: int) -> None:
+    tokens = tokens_of(count)
+    batches = list(warmed(tokens, rows, steps, warmup))
+    inputs, targets, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert weights.dtype == np.float32 and weights.sum() == count
+    assert sorted(targets[weights == 1].tolist()) == tokens.tolist()
+    seen = targets > 0
+    np.testing.assert_array_equal(inputs[seen], targets[seen] - 1)
+    assert (weights[~seen] == 0).all() and (inputs[~seen] == 0).all()
+    for row in range(targets.shape[1]):  # each row is one run of the text, led up to by its warm-up
+        part, led = targets[:, row][seen[:, row]], int((weights[:, row][seen[:, row]] == 0).sum())
+        assert (np.diff(part) == 1).all()
+        assert led == min(warmup, part[led] - 1)
+
+
+def test_one_row_is_the_text() -> None:
+    batches = list(warmed(tokens_of(10), 1, 4, 100))
+    assert [weights.sum() for _, _, weights in batches] == [4, 4, 2]
+    assert list(warmed(tokens_of(0), 3, 4, 5)) == []

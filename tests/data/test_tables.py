@@ -1,0 +1,270 @@
+"""Tables from every source, and every fault by its line."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas
+import polars
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from seriatim.data import delimited
+from seriatim.data.tables import Table, open_table
+from seriatim.errors import DataError, UsageError
+
+NAN = float("nan")
+
+
+def table(raw: bytes, format: str = "csv", *columns: str, header: bool = True) -> Table:
+    return open_table(io.BytesIO(raw), format=format, columns=columns, header=header)
+
+
+ROWS = [
+    {"day": "2020-01-01", "close": 1.5, "n": 1, "word": "a"},
+    {"day": "2020-01-03", "close": 2.0, "n": 2, "word": "é b"},
+]
+
+
+def sources(tmp_path: Path) -> dict[str, object]:
+    frame = polars.DataFrame(ROWS)
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_csv(tmp_path / "t.tsv", separator="\t")
+    frame.write_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS))
+    files: dict[str, object] = {name: tmp_path / name for name in ("t.csv", "t.tsv", "t.parquet", "t.jsonl")}
+    return files | {
+        "polars": frame,
+        "lazy": frame.lazy(),
+        "pandas": pandas.DataFrame(ROWS),
+        "indexed": pandas.DataFrame(ROWS).set_index("day"),
+        "dicts": ROWS,
+        "dates": frame.with_columns(polars.col("day").str.to_date()),
+        "pandas dates": pandas.DataFrame(ROWS).assign(day=pandas.to_datetime(["2020-01-01", "2020-01-03"])),
+    }
+
+
+def test_every_source_gives_the_same(tmp_path: Path) -> None:
+    for name, source in sources(tmp_path).items():
+        found = open_table(source, columns=["day", "close", "n", "word"], optional=["other"])
+        assert len(found) == found.rows == 2, name
+        assert found.numbers(["n", "close"]).tolist() == [[1.0, 1.5], [2.0, 2.0]], name
+        assert found.labels("n") == ["1", "2"], name
+        assert found.text("word") == ["a", "é b"], name
+        assert found.moments("day").astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-03"], name
+        assert found.codes("word")[1] == ["a", "é b"] and not found.has("other")
+        lines = isinstance(source, Path) and source.suffix != ".parquet"
+        first = 1 if name in ("t.jsonl",) or not lines else 2
+        assert found.line(0) == f"{'line' if lines else 'row'} {first}", name
+
+
+def test_columns_by_number() -> None:
+    for source in ([[1, "x"], [2, "y"]], [(1, "x"), (2, "y")], np.array([[1, "x"], [2, "y"]], dtype=object)):
+        assert open_table(source, columns=["2"]).text("2") == ["x", "y"]
+        assert open_table(source, columns=["1"]).numbers(["1"]).tolist() == [[1.0], [2.0]]
+    assert open_table(np.array([[1.0, 2.0], [3.0, 4.0]]), columns=["2"]).labels("2") == ["2", "4"]
+    assert table(b"a,b\nc,d\n", "csv", "2", header=False).text("2") == ["b", "d"]
+    assert table(b"a,b\nc,d\n", header=False).line(0) == "line 1"
+
+
+def test_csv_quotes_and_tsv_does_not() -> None:
+    assert table(b'a,b\n"x, ""y""\nz",1\n').text("a") == ['x, "y"\nz']
+    assert table(b'a\tb\n"x\t1\ny"z\t2\n', "tsv").text("a") == ['"x', 'y"z']
+
+
+def test_byte_order_mark_line_ends_and_blank_lines() -> None:
+    found = table(b"\xef\xbb\xbf\r\na,b\r\n\r\n1,2\r\n\n3,4")
+    assert found.names == ["a", "b"]
+    assert found.numbers(["a", "b"]).tolist() == [[1, 2], [3, 4]]
+    assert [found.line(row) for row in (0, 1)] == ["line 4", "line 6"]
+
+
+def test_missing_numbers() -> None:
+    words = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?", '""', " NA ", " 7"]
+    values = table(("a,b\n" + "".join(f"{word},1\n" for word in words)).encode()).numbers(["a"])[:, 0]
+    assert np.isnan(values[:-1]).all() and values[-1] == 7
+    frame = open_table([{"a": None}, {"a": 1.5}, {}], columns=["a"])
+    np.testing.assert_array_equal(frame.numbers(["a"])[:, 0], [NAN, 1.5, NAN])
+    np.testing.assert_array_equal(open_table([{"a": None}], columns=["a"]).numbers(["a"]), [[NAN]])
+
+
+def test_labels_of_floats_that_are_whole_stay_whole() -> None:
+    assert open_table(pandas.DataFrame({"a": [1.0, 2.0]}), columns=["a"]).labels("a") == ["1", "2"]
+    assert open_table(pandas.DataFrame({"a": [1.5, 2.0]}), columns=["a"]).labels("a") == ["1.5", "2.0"]
+    assert table(b"a\n1.0\n2\n").labels("a") == ["1.0", "2"]
+
+
+def test_codes_are_in_order_of_appearance() -> None:
+    codes, names = table(b"a\ny\nx\ny\nz\n").codes("a")
+    assert codes.tolist() == [0, 1, 0, 2] and names == ["y", "x", "z"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [
+        (["2020-01-31", "2020/02/01", "2020.3.5"], ["2020-01-31", "2020-02-01", "2020-03-05"]),
+        (["2020-01", "2020/02"], ["2020-01-01", "2020-02-01"]),
+        (["20200131", "20200201"], ["2020-01-31", "2020-02-01"]),
+        (["2020-01-31 10:00", "2020-01-31T10:00:00.5"], ["2020-01-31T10:00:00", "2020-01-31T10:00:00.500000"]),
+        (["2020-01-31T10:00:00Z", "2020-01-31 10:00:00+02:00"], ["2020-01-31T10:00:00", "2020-01-31T08:00:00"]),
+        (["0", "5"], [0, 5]),
+        (["1700", "1701"], [1700, 1701]),
+        (["0.5", "1"], [0.5, 1.0]),
+    ],
+)
+def test_moments(cells: list[str], wanted: list[object]) -> None:
+    found = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).moments("a")
+    expected: NDArray[np.generic] = np.array(wanted)
+    if expected.dtype.kind == "U":
+        expected = expected.astype("datetime64[us]")
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_time_zones_of_frames_become_utc() -> None:
+    stamps = pandas.to_datetime(["2020-01-01"]).tz_localize("Asia/Seoul")
+    for frame in (pandas.DataFrame({"a": stamps}), polars.DataFrame({"a": list(stamps)})):
+        assert open_table(frame, columns=["a"]).moments("a").astype(str).tolist() == ["2019-12-31T15:00:00.000000"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is blank"),
+        (b"a,b\n", "holds a header but no rows"),
+        (b"a,b\n\n", "holds a header but no rows"),
+        (b"a,b\n1,2\n3\n", "line 3: 1 cells, wanted 2"),
+        (b"a,b\n1,2\n\n3,4,5\n6\n", "line 4: 3 cells, wanted 2"),
+        (b'a,b\n"x\ny",2\n3\n', "line 4: 1 cells, wanted 2"),
+        (b"a;b\n1,5;2\n", "line 2: 2 cells, wanted 1 .*not ';'"),
+        (b"a,b,a\n1,2,3\n", "two columns are named 'a'"),
+        (b"a,b\n1,2\n3,\xe9\n", r"not UTF-8: byte 0xe9 at offset 10 \(line 3\)"),
+        (b'a,b\n1,2\n"3,4\n', "line 3: a quote is opened and never closed"),
+        (b'a,b\n1,5" long\n3,4" long\n', "line 2: a quote inside a cell"),
+        (b'a,b\n1,"x" y\n', "line 2: a quote inside a cell"),
+    ],
+)
+def test_damaged_csv(raw: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=f"^standard input: {message}"):
+        table(raw)
+
+
+@pytest.mark.parametrize("size", [4, 7, 16, 1 << 20])
+def test_faults_of_cells(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(delimited, "BLOCK", size)
+    found = table(b'a,b,c,d\n1,"x\n\ny",2020-01-01,3\n\n2,z,2020-01-02,\nabc,inf,x,2020\n')
+    cases = {
+        "line 7, column 'a': 'abc' is not a number": lambda: found.numbers(["d", "a"]),
+        "line 2, column 'b': 'x\n\ny' is not a number": lambda: found.numbers(["b"]),
+        "line 7, column 'c': 'x' is not a date or a number": lambda: found.moments("c"),
+        "line 6, column 'd': no text": lambda: found.text("d"),
+        "line 6, column 'd': no label": lambda: found.labels("d"),
+        "line 6, column 'd': no value": lambda: found.codes("d"),
+        "line 6, column 'd': no time stamp": lambda: found.moments("d"),
+    }
+    for message, ask in cases.items():
+        with pytest.raises(DataError) as caught:
+            ask()
+        assert str(caught.value) == f"standard input: {message}"
+
+
+def test_infinities_are_refused() -> None:
+    for word in ("inf", "-inf", "Infinity", "1e999"):
+        with pytest.raises(DataError, match=r"line 3, column 'a': .* is not finite"):
+            table(f"a\n1\n{word}\n".encode()).numbers(["a"])
+    with pytest.raises(DataError, match=r"row 2, column '1': 'inf' is not finite"):
+        open_table(np.array([[1.0], [np.inf]]), columns=["1"]).numbers(["1"])
+
+
+def test_stamps_of_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "BLOCK", 8)
+    with pytest.raises(DataError, match=r"line 3, column 'a': dates and plain numbers"):
+        table(b"a\n2020-01-01\n123456789012\n").moments("a")
+    assert table(b"a\n1\n2\n3\n4.5\n").moments("a").tolist() == [1, 2, 3, 4.5]
+
+
+def test_json_lines() -> None:
+    found = table(b'{"a": 1}\n\n{"a": "x", "b": true}\n', "jsonl", "a", "b")
+    assert found.labels("a") == ["1", "x"]
+    with pytest.raises(DataError, match=r"line 3, column 'a': 'x' is not a number"):
+        found.numbers(["a"])
+    with pytest.raises(DataError, match=r"line 1, column 'b': no label"):
+        found.labels("b")
+    for raw, message in ((b'{"a": 1}\n{"a":', "line 2: not JSON"), (b"[1]\n", "line 1: wanted an object")):
+        with pytest.raises(DataError, match=message):
+            table(raw, "jsonl", "a")
+
+
+def test_damaged_parquet(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    file.write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"a.parquet: not a Parquet file"):
+        open_table(file, columns=["a"])
+    polars.DataFrame({"a": ["x", None]}).write_parquet(file)
+    with pytest.raises(DataError, match=r"row 2, column 'a': no text"):
+        open_table(file, columns=["a"]).text("a")
+
+
+def test_wrong_names() -> None:
+    with pytest.raises(UsageError, match=r"no column 'clsoe' \(did you mean 'close'"):
+        table(b"date,close\n1,2\n", "csv", "clsoe")
+    with pytest.raises(UsageError, match="--no-header"):
+        table(b"date,close\n1,2\n", "csv", "2")
+    with pytest.raises(UsageError, match="40 in all"):
+        open_table(np.zeros((2, 40)), columns=["close"])
+    with pytest.raises(UsageError, match="no column 'x'"):
+        table(b"date,close\n1,2\n").text("x")
+
+
+@pytest.mark.parametrize("source", [5, "data.xls", None, np.zeros(3), ["a"], {"a": 1}])
+def test_sources_that_are_no_tables(source: object) -> None:
+    with pytest.raises(UsageError, match="wanted"):
+        open_table(source, columns=[])
+
+
+def test_bad_streams() -> None:
+    with pytest.raises(UsageError, match="format: got 'xls', wanted one of csv"):
+        table(b"a\n1\n", "xls")
+    with pytest.raises(UsageError, match="wanted one open as binary"):
+        open_table(io.StringIO("a\n1\n"), format="csv", columns=[])
+    with pytest.raises(DataError, match=r"gone.csv: no such file"):
+        open_table("gone.csv", columns=[])
+    with pytest.raises(DataError, match="empty list"):
+        open_table([], columns=[])
+    with pytest.raises(DataError, match="row 2: 1 cells, wanted 2"):
+        open_table([[1, 2], [3]], columns=["1"])
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a\n1\n2\n")
+    found = open_table(file, columns=["a"])
+    file.write_text("a\n1\n")
+    with pytest.raises(DataError, match="changed while it was read"):
+        found.numbers(["a"])
+
+
+CELLS = st.text(st.sampled_from('ab," \n\t한'), max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(CELLS, st.integers(-9, 9)), min_size=1, max_size=12), st.integers(1, 40))
+def test_what_is_written_is_read_whatever_the_block(rows: list[tuple[str, int]], block: int) -> None:
+    quoted = ['"' + cell.replace('"', '""') + '"' for cell, _ in rows]
+    raw = "n,t\n" + "".join(f"{number},{cell}\n" for cell, (_, number) in zip(quoted, rows, strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "BLOCK", block)
+        found = table(raw.encode())
+        assert found.numbers(["n"])[:, 0].tolist() == [number for _, number in rows]
+        before = 2
+        for row, (cell, _) in enumerate(rows):
+            assert found.line(row) == f"line {before}"
+            before += 1 + cell.count("\n")
+        if all(cell for cell, _ in rows):
+            assert found.text("t") == [cell for cell, _ in rows]

@@ -1,0 +1,42 @@
+"""Class labels."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from seriatim.encoding.labels import Labels
+
+
+def test_whole_numbers_are_in_order_of_number() -> None:
+    assert Labels.fit(["10", "9", "-1", "9"]).names == ["-1", "9", "10"]
+
+
+def test_others_are_in_order_of_alphabet() -> None:
+    assert Labels.fit(["b", "10", "9", "a"]).names == ["10", "9", "a", "b"]
+
+
+def test_there_and_back() -> None:
+    labels = Labels.fit(["spam", "ham"])
+    indices = labels.encode(["spam", "ham", "spam"])
+    assert indices.dtype == np.int64 and indices.tolist() == [1, 0, 1]
+    assert labels.decode(indices) == ["spam", "ham", "spam"] and len(labels) == 2
+
+
+def test_an_unknown_label_is_told_with_its_place() -> None:
+    with pytest.raises(ValueError) as caught:
+        Labels(["a", "b"]).encode(["a", "b", "x", "y"])
+    assert caught.value.args == (2, "x")
+
+
+def test_json() -> None:
+    labels = Labels.fit(["b", "a"])
+    assert Labels.from_json(json.loads(json.dumps(labels.to_json()))).names == ["a", "b"]
+
+
+@pytest.mark.parametrize("stored", [{}, [], {"labels": []}, {"labels": ["a", "a"]}, {"labels": "ab"}, {"labels": [1]}])
+def test_damaged_json_is_refused(stored: object) -> None:
+    with pytest.raises(ValueError):
+        Labels.from_json(stored)  # type: ignore[arg-type]
