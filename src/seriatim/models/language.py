@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,11 +48,13 @@ class NeuralLanguageModel(Trainable):
 class RecurrentLanguageModel(NeuralLanguageModel):
     """Embedding → stacked recurrent layers → affine, optionally with the embedding as output weights.
 
-    Tying follows Press & Wolf (2017); the recurrent weights start orthogonal and the forget bias at one.
+    Tying follows Press & Wolf (2017). While training, each stream's carried state starts anew at zero with chance
+    ``restart`` (Melis 2018): a network that has only ever gone on from its own state can be lost when it starts.
     """
 
-    def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool) -> None:
+    def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool, restart: float) -> None:
         super().__init__()
+        self.restart = restart
         width = options.hidden if tie else embedding_width(options)
         if tie and options.embedding not in (None, options.hidden):
             raise UsageError(
@@ -63,6 +66,9 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size)) if tie else None
 
     def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        if self.training and self.restart and carry:
+            kept = torch.rand(inputs.shape[1], 1) >= self.restart
+            carry = tuple(part * kept for part in carry)
         states, carry = self.stack(self.embedding(inputs), carry)
         if self.output is not None:
             return self.output(states), carry

@@ -1,0 +1,1 @@
+"""Data, model, learner, metrics and baselines put together; one file per task."""

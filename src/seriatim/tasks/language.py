@@ -1,0 +1,366 @@
+"""``language``: what comes next in a text. Many to many, aligned."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from seriatim.data.documents import read_documents
+from seriatim.data.files import content_hash
+from seriatim.data.splits import cut
+from seriatim.data.streams import Streams, warmed
+from seriatim.decoding.sampling import sample
+from seriatim.encoding.vocabulary import Vocabulary
+from seriatim.errors import DataError, UsageError
+from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.observer import Observer
+from seriatim.models.contract import Carry, Trainable
+from seriatim.models.language import LanguageBatch, NeuralLanguageModel, RecurrentLanguageModel
+from seriatim.models.markov import Markov
+from seriatim.models.options import CELLS
+from seriatim.models.recurrent import embedding_width
+from seriatim.models.window import ConcatenatedWindow, ContinuousBag
+from seriatim.notation import UNKNOWN
+from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
+from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task
+
+Array = np.ndarray[Any, Any]
+
+EVALUATION_ROWS = 32
+"""Rows that a text is folded into when it is scored …"""
+WARM_UP = 512
+"""… and units that each row reads before the first one it is scored on, so that its state is warm."""
+EVALUATION_STEPS = 256
+NO_LOSS_UNITS = ("char", "bpe")
+"""Units whose sequence gives the text back exactly, so that bits per character are defined."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text as one stream of units."""
+
+    tokens: Array
+    """[N] int32."""
+    characters: int
+
+
+@final
+class Language(Task[LanguageOptions, Text, Vocabulary]):
+    """Language models: recurrent, fixed window, n-gram."""
+
+    name = "language"
+    options = LanguageOptions
+    main_score = "perplexity"
+    higher_is_better = False
+    baselines = LANGUAGE_BASELINES
+    neural_baselines = ("cbow", "window")
+    piped_format = "txt"
+    codec_files = ("vocabulary.json",)
+
+    def check(self, options: LanguageOptions) -> None:
+        if options.bidirectional:
+            raise UsageError("bidirectional: a language model must not see what it predicts")
+        if options.order is not None and options.order > 8:
+            raise UsageError(f"order: got {options.order}, wanted at most 8")
+        if options.order is not None and options.model in ("unigram", "cbow", "window"):
+            raise UsageError(f"order: for markov, not {options.model} (cbow and window take --context)")
+        if options.tie and options.model not in CELLS:
+            raise UsageError(f"tie: for recurrent models, not {options.model}")
+
+    def prepare(self, options: LanguageOptions, source: object) -> Prepared[Text, Vocabulary]:
+        texts = read_documents(source)
+        given = {
+            part: read_documents(path) for part, path in (("valid", options.valid), ("test", options.test)) if path
+        }
+        whole = _joined(texts)
+        train, valid, test = _split(
+            whole, _joined(given.get("valid", [])), _joined(given.get("test", [])), by_character=options.unit == "char"
+        )
+        codec = Vocabulary.fit([train], options.unit, options.vocab_size, lines=True)
+        parts = {name: _encode(codec, text) for name, text in (("train", train), ("valid", valid), ("test", test))}
+        for name, part in parts.items():
+            if len(part.tokens) < 2:
+                raise DataError(
+                    f"{name} part: {len(part.tokens)} {options.unit} units, wanted at least 2: too little text"
+                )
+        notes = tuple(
+            f"{name}: {share:.1%} of the units are not in the vocabulary of the training part and count as <unk>"
+            for name in ("valid", "test")
+            if (share := float(np.mean(parts[name].tokens == UNKNOWN))) > 0.0
+        )
+        return Prepared(
+            parts["train"],
+            parts["valid"],
+            parts["test"],
+            codec,
+            {name: len(part.tokens) for name, part in parts.items()},
+            content_hash(texts, *given.values()),
+            notes,
+        )
+
+    def read(self, options: LanguageOptions, codec: Vocabulary, source: object) -> Fresh[Text]:
+        documents = read_documents(source)
+        text = _encode(codec, _joined(documents))
+        if not len(text.tokens):
+            raise DataError(f"data: no {options.unit} units to score")
+        return Fresh(text, len(text.tokens), content_hash(documents))
+
+    def from_lines(self, text: str) -> object:
+        return [text]
+
+    def codec(self, content: dict[str, Any]) -> Vocabulary:
+        return Vocabulary.from_json(content)
+
+    def make(self, options: LanguageOptions, codec: Vocabulary) -> Model:
+        size = len(codec)
+        width = embedding_width(options)
+        makers: dict[str, Callable[[], Model]] = {
+            "unigram": Markov,
+            "markov": Markov,
+            "cbow": lambda: ContinuousBag(size, options.context, width),
+            "window": lambda: ConcatenatedWindow(size, options.context, width, options.hidden),
+        }
+        return makers.get(
+            options.model, lambda: RecurrentLanguageModel(options, size, tie=options.tie, restart=options.restart)
+        )()
+
+    def fit(
+        self,
+        model: Model,
+        options: LanguageOptions,
+        data: Prepared[Text, Vocabulary],
+        keeper: Keeper,
+        observer: Observer,
+    ) -> Outcome:
+        if isinstance(model, Markov):
+            order = 0 if options.model == "unigram" else options.order
+            train, valid, size = data.train.tokens, data.valid.tokens, len(data.codec)
+            with closed_form() as timer:
+                fitted = Markov.choose_order(train, valid, size) if order is None else Markov.fit(train, size, order)
+                model.load_state_dict(fitted.state_dict())
+            return timer.outcome()
+        assert isinstance(model, Trainable)
+        steps = min(options.truncation, max(1, len(data.train.tokens) // options.batch_size))
+        streams = Streams(data.train.tokens, min(options.batch_size, len(data.train.tokens)), steps)
+        course = Course(
+            epoch=lambda number: _Epoch(streams),
+            validate=lambda network: _validation(network, data.valid),
+            monitor="valid_nll",
+            rate="tokens_per_second",
+        )
+        return fit(model, course, options, keeper, observer)
+
+    def beside(self, options: LanguageOptions, baseline: str) -> LanguageOptions:
+        # As many epochs as these small networks need to settle; a fixed number, so that equal runs are equal.
+        return dataclasses.replace(
+            options,
+            model=baseline,
+            hidden=128,
+            embedding=64,
+            layers=1,
+            epochs=3,
+            time_limit=60.0,
+            tie=False,
+            optimizer="adam",
+            lr=3e-3,
+            schedule="linear",
+            dropout=0.0,
+            locked_dropout=0.0,
+            precision="fp32",
+        )
+
+    def score(self, model: Model, options: LanguageOptions, codec: Vocabulary, split: Text) -> Scores:
+        losses = -log_probabilities(model, split.tokens)
+        scores = {"perplexity": _perplexity(float(losses.mean())), "nll": float(losses.mean())}
+        if options.unit in NO_LOSS_UNITS:
+            scores["bits_per_character"] = float(losses.sum()) / split.characters / math.log(2)
+        return scores
+
+    def predict(self, model: Model, options: LanguageOptions, codec: Vocabulary, source: object) -> Iterator[Row]:
+        """Give the joint log-probability of each line, taken on its own."""
+        number = 0
+        for document in read_documents(source):
+            for line in document.splitlines():
+                number += 1
+                tokens = codec.encode(line)
+                if not len(tokens):
+                    continue
+                joint = float(log_probabilities(model, tokens).sum())
+                yield {
+                    "line": number,
+                    "text": line,
+                    "units": len(tokens),
+                    "log_probability": joint,
+                    "perplexity": _perplexity(-joint / len(tokens)),
+                }
+
+    def generate(
+        self, model: Model, options: LanguageOptions, codec: Vocabulary, request: GenerateRequest
+    ) -> Iterator[str]:
+        prompt = codec.encode(request.prompt) if request.prompt else np.zeros(0, np.int32)
+        stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(_network(model))
+        last, state = stepper.read(prompt)
+
+        def known(unit: int, state: Any) -> tuple[Array, Any]:
+            log_chances, state = stepper.step(unit, state)
+            log_chances[UNKNOWN] = -np.inf  # <unk> says nothing
+            return log_chances, state
+
+        units = sample(
+            known,
+            state,
+            last,
+            request.length,
+            temperature=request.temperature,
+            top_k=request.top_k,
+            top_p=request.top_p,
+            generator=np.random.default_rng(request.seed),
+        )
+        return _pieces(codec, prompt.tolist(), units)
+
+
+def _pieces(codec: Vocabulary, before: list[int], units: Iterator[int]) -> Iterator[str]:
+    """Turn units into text as they come; a character of several units comes out with the last of them."""
+    held = before[-8:]  # enough to tell how the next unit joins on
+    shown = len(codec.decode(held))
+    for unit in units:
+        held.append(unit)
+        text = codec.decode(held)
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            yield text[shown:]
+            held = held[-8:]
+            shown = len(codec.decode(held))
+
+
+def log_probabilities(model: Model, tokens: Array) -> Array:
+    """Return log P of each unit given all before it, ``[N]`` in nats: their sum is the joint log-probability."""
+    if isinstance(model, Markov):
+        return model.log_probabilities(tokens)
+    network = _network(model)
+    network.eval()
+    losses: list[Array] = []
+    rows = max(1, min(EVALUATION_ROWS, len(tokens) // WARM_UP))
+    carry: Carry = ()
+    parts: list[Array] = []
+    with torch.no_grad():
+        for inputs, targets, weights in warmed(tokens, rows, EVALUATION_STEPS, WARM_UP):
+            logits, carry = network(torch.from_numpy(inputs), carry)
+            flat = functional.cross_entropy(
+                logits.flatten(0, 1).float(), torch.from_numpy(targets).flatten(), reduction="none"
+            )
+            losses.append(flat.view(targets.shape).numpy().astype(np.float64))
+            parts.append(weights > 0)
+    by_row, counted = np.concatenate(losses).T, np.concatenate(parts).T
+    chances: Array = -by_row[counted]
+    return chances
+
+
+class MarkovStepper:
+    """An n-gram model as a step function; its state is the units so far."""
+
+    def __init__(self, model: Markov) -> None:
+        self._model = model
+
+    def read(self, prompt: Array) -> tuple[int, tuple[int, ...]]:
+        """Return the last unit of ``prompt`` (<unk> when it is empty) and the state before it."""
+        units = tuple(int(unit) for unit in prompt)
+        return (units[-1], units[:-1]) if units else (UNKNOWN, ())
+
+    def step(self, unit: int, state: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
+        seen = (*state, unit)[-self._model.order :] if self._model.order and (state or unit != UNKNOWN) else ()
+        return self._model.step(np.asarray(seen, np.int64)), seen
+
+
+class NetworkStepper:
+    """A network as a step function; its state is what it carries."""
+
+    def __init__(self, network: NeuralLanguageModel) -> None:
+        self._network = network.eval()
+
+    @torch.no_grad()
+    def read(self, prompt: Array) -> tuple[int, Carry]:
+        """Return the last unit of ``prompt`` and the state before it."""
+        units = np.concatenate([[UNKNOWN], prompt]).astype(np.int64)
+        carry: Carry = ()
+        if len(units) > 1:
+            _, carry = self._network(torch.from_numpy(units[:-1, None]), ())
+        return int(units[-1]), carry
+
+    @torch.no_grad()
+    def step(self, unit: int, state: Carry) -> tuple[Array, Carry]:
+        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
+        logits, state = self._network(torch.tensor([[unit]]), state)
+        return torch.log_softmax(logits[0, 0].double(), -1).numpy(), state
+
+
+@dataclass(frozen=True)
+class _Epoch(Sequence[LanguageBatch]):
+    """The batches of one pass over contiguous streams."""
+
+    streams: Streams
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def __getitem__(self, position: Any) -> Any:
+        inputs, targets = next(self.streams.batches(position))
+        return LanguageBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+
+def _recurrent(options: LanguageOptions, size: int) -> RecurrentLanguageModel:
+    return RecurrentLanguageModel(options, size, tie=options.tie, restart=options.restart)
+
+
+def _network(model: Model) -> NeuralLanguageModel:
+    assert isinstance(model, NeuralLanguageModel)
+    return model
+
+
+def _joined(texts: list[str]) -> str:
+    return "\n".join(text.removesuffix("\n") for text in texts) + "\n" if len(texts) > 1 else "".join(texts)
+
+
+def _split(text: str, valid: str, test: str, *, by_character: bool) -> tuple[str, str, str]:
+    """Cut what was not given from the text, in order: 80 / 10 / 10, or 90 / 10 where one part was given."""
+    if valid and test:
+        return text, valid, test
+    if test or valid:
+        ends = [round(len(text) * 0.9)]
+    else:
+        train, middle, _ = cut(len(text))
+        ends = [train.stop, middle.stop]
+    if not by_character:
+        ends = [_after_space(text, end) for end in ends]
+    if test or valid:
+        return text[: ends[0]], valid or text[ends[0] :], test or text[ends[0] :]
+    return text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]
+
+
+def _after_space(text: str, position: int) -> int:
+    """Move a cut to the end of the word that it would go through."""
+    space = re.compile(r"\s").search(text, max(position - 1, 0))
+    return space.end() if space else len(text)
+
+
+def _encode(codec: Vocabulary, text: str) -> Text:
+    return Text(codec.encode(text), len(text))
+
+
+def _perplexity(nll: float) -> float:
+    return math.exp(min(nll, 700.0))
+
+
+def _validation(network: Trainable, text: Text) -> Scores:
+    assert isinstance(network, NeuralLanguageModel)
+    nll = -float(log_probabilities(network, text.tokens).mean())
+    return {"valid_nll": nll, "valid_perplexity": _perplexity(nll)}

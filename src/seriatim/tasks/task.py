@@ -1,0 +1,168 @@
+"""What a task is: data, models, scores and baselines under one name.
+
+A task holds no state. Its verbs are given the options, the codec (what turns raw values into arrays and back, fitted on
+the training part) and a model, and `run.py` walks through them:
+
+    prepare → make → fit → score → predict
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar, final
+
+from seriatim.data.files import Stream
+from seriatim.errors import UsageError
+from seriatim.learning.loop import Keeper, Outcome
+from seriatim.learning.observer import Observer
+from seriatim.tasks.options import TrainOptions
+
+Scores = dict[str, float]
+Row = dict[str, Any]
+
+
+class Model(Protocol):
+    """Anything that was fitted and is kept as named arrays."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return the fitted arrays by name."""
+
+    def load_state_dict(self, state: Any) -> Any:
+        """Take fitted arrays back."""
+
+
+class Codec(Protocol):
+    """What turns raw values into arrays and back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+
+
+O = TypeVar("O", bound=TrainOptions)  # noqa: E741
+S = TypeVar("S")
+C = TypeVar("C", bound=Codec)
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[S, C]):
+    """Data, read and split and encoded."""
+
+    train: S
+    valid: S
+    test: S
+    codec: C
+    sizes: dict[str, int]
+    """Units, sequences or rows in ``train``, ``valid`` and ``test``."""
+    hash: str
+    notes: tuple[str, ...] = ()
+    """What the reader should know about the data, a line each."""
+
+
+@dataclass(frozen=True)
+class Fresh(Generic[S]):
+    """New data, to be scored as a whole."""
+
+    split: S
+    size: int
+    """Units, sequences or rows."""
+    hash: str
+
+
+class Task(ABC, Generic[O, S, C]):
+    """One kind of work, from a user's file to scores and predictions."""
+
+    name: str
+    options: type[O]
+    main_score: str
+    higher_is_better: bool
+    baselines: tuple[str, ...]
+    neural_baselines: tuple[str, ...]
+    """Those that ``--baselines fast`` leaves out."""
+    piped_format: str
+    """What standard input holds when nobody says."""
+    codec_files: tuple[str, ...]
+    """Names that the codec's file can have in a run folder."""
+
+    def codec_file(self, codec: C) -> str:
+        """Name the file that ``codec`` is kept in."""
+        return self.codec_files[0]
+
+    @abstractmethod
+    def check(self, options: O) -> None:
+        """Refuse options that contradict each other. Raises ``UsageError``."""
+
+    @abstractmethod
+    def prepare(self, options: O, source: object) -> Prepared[S, C]:
+        """Read ``source`` (and the files of --valid and --test), split it, and fit the codec on the training part."""
+
+    @abstractmethod
+    def read(self, options: O, codec: C, source: object) -> Fresh[S]:
+        """Read new data to be scored as a whole."""
+
+    @final
+    def piped(self, file: BinaryIO, format: str | None) -> object:
+        """Turn a binary file that is open already into a source to predict for; ``format`` says what it holds."""
+        stream = Stream(file, format or self.piped_format)
+        return self.from_lines(stream.text()) if stream.format == "txt" else stream
+
+    def from_lines(self, text: str) -> object:
+        """Turn plain text into a source. Raises ``UsageError`` where the task reads tables only."""
+        raise UsageError(f"format: {self.name} reads tables, not txt")
+
+    @abstractmethod
+    def codec(self, content: dict[str, Any]) -> C:
+        """Make a codec out of its JSON. Raises ``ValueError``, ``KeyError`` or ``TypeError`` when it is damaged."""
+
+    @abstractmethod
+    def make(self, options: O, codec: C) -> Model:
+        """Make the model that ``options.model`` names, not fitted yet."""
+
+    @abstractmethod
+    def fit(self, model: Model, options: O, data: Prepared[S, C], keeper: Keeper, observer: Observer) -> Outcome:
+        """Fit ``model`` on the training part, choosing by the validation part."""
+
+    @abstractmethod
+    def beside(self, options: O, baseline: str) -> O:
+        """Return the options with which ``baseline`` is trained beside another model."""
+
+    @abstractmethod
+    def score(self, model: Model, options: O, codec: C, split: S) -> Scores:
+        """Score ``model`` on ``split``."""
+
+    @abstractmethod
+    def predict(self, model: Model, options: O, codec: C, source: object) -> Iterator[Row]:
+        """Give one JSON-able row per input row or sequence of ``source``."""
+
+    def flat(self, row: Row) -> Iterator[Row]:
+        """Give ``row`` as the flat rows of a CSV file."""
+        yield {
+            name if key is None else f"{name}_{key}": value
+            for name, entry in row.items()
+            for key, value in (entry.items() if isinstance(entry, dict) else ((None, entry),))
+        }
+
+    def generate(self, model: Model, options: O, codec: C, request: GenerateRequest) -> Iterator[str]:
+        """Give new text, piece by piece. Raises ``UsageError`` where the task does not write."""
+        raise UsageError(f"generate: for language runs; this is a {self.name} run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    """What ``generate`` is asked for."""
+
+    prompt: str = ""
+    length: int = 500
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+def parameter_count(model: Model) -> int:
+    """Count the numbers that ``model`` is made of."""
+    count = getattr(model, "parameters_count", None)
+    if count is not None:
+        return int(count)
+    return sum(int(array.numel()) for array in model.state_dict().values())
