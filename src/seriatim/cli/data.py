@@ -1,0 +1,95 @@
+"""``seriatim data [NAME]``: the bundled sets."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seriatim.cli.output import Json, Table, say, show, write_json
+from seriatim.cli.signature import flag
+from seriatim.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from seriatim.data.bundled import Bundled
+
+EXAMPLE = "seriatim data shakespeare"
+FIRST_LINES = 5
+
+
+def data(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="a set to look into")] = None,
+    json: Json = False,
+) -> None:
+    """List the bundled data sets, or show one with the command that trains on it."""
+    from seriatim.data.bundled import bundled
+
+    sets = {one.name: one for one in bundled()}
+    if name is None:
+        if json:
+            write_json({"sets": [_described(one) for one in sets.values()]})
+        else:
+            _list(list(sets.values()))
+        return
+    if name not in sets:
+        raise UsageError(f"data: no bundled set '{name}'{nearest(name, sets)}")
+    if json:
+        write_json({**_described(sets[name]), "first_lines": _first_lines(sets[name])})
+    else:
+        _look(sets[name])
+
+
+def command_for(one: Bundled) -> str:
+    """The command that trains on a bundled set, with its options written out."""
+    words = ["seriatim", "train", one.task, one.name]
+    for option, value in one.options.items():
+        if value is True:
+            words.append(flag(option))
+            continue
+        listed = value if isinstance(value, (list, tuple)) else [value]
+        words += [flag(option), ",".join(map(str, listed))]
+    return shlex.join(words)
+
+
+def _described(one: Bundled) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "task": one.task,
+        "description": one.description,
+        "path": str(one.path),
+        "bytes": Path(one.path).stat().st_size,
+        "source": one.source,
+        "licence": one.licence,
+        "options": dict(one.options),
+        "command": command_for(one),
+    }
+
+
+def _list(sets: list[Bundled]) -> None:
+    rows = [(one.name, one.task, _size(one), one.licence, f"seriatim train {one.task} {one.name}") for one in sets]
+    show(Table(("name", "task", "size", "licence", "command"), rows, numeric=frozenset({"size"})))
+
+
+def _look(one: Bundled) -> None:
+    say(f"{one.name}: {one.description}")
+    say(f"source: {one.source}")
+    say(f"licence: {one.licence}")
+    say(f"file: {one.path} ({_size(one)})")
+    say()
+    for line in _first_lines(one):
+        say(f"    {line}")
+    say()
+    say(f"train on it: {command_for(one)}")
+
+
+def _first_lines(one: Bundled) -> list[str]:
+    with Path(one.path).open(encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in islice(file, FIRST_LINES)]
+
+
+def _size(one: Bundled) -> str:
+    size = Path(one.path).stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,0 +1,33 @@
+"""``seriatim evaluate RUN [DATA]``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seriatim.cli.output import Json, write_json
+
+EXAMPLE = "seriatim evaluate runs/classify-lstm-1 new_messages.tsv"
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder")],
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="data to score on (default: the test part)")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score a trained model beside its baselines, on its test part or on other data."""
+    from seriatim import run as runs
+    from seriatim.cli.scores import show_result
+
+    loaded = runs.load(run)
+    result = loaded.evaluate(data)
+    if json:
+        write_json(result)
+    else:
+        verdict = runs.verdict(result, loaded.main_score, loaded.higher_is_better)
+        # The notes are about the data that the run was made from.
+        show_result(loaded, result, verdict, loaded.notes if data is None else ())

@@ -1,0 +1,95 @@
+"""``seriatim info``: what this installation can do on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from seriatim.cli.extras import installed
+from seriatim.cli.output import Json, say, write_json
+
+EXAMPLE = "seriatim info --json"
+
+INSTRUCTION_SETS = {"avx2": "avx2", "avx512f": "avx512f", "amx_bf16": "amx_bf16", "asimd": "neon", "neon": "neon"}
+"""Flags of ``/proc/cpuinfo`` that matter to the recurrence, and what they are called here."""
+
+
+def info(json: Json = False) -> None:
+    """Show versions, processor, threads, extras and the recurrence in use."""
+    facts = describe()
+    if json:
+        write_json(facts)
+        return
+    for name, value in facts.items():
+        say(f"{name.replace('_', ' ')}: {_words(value)}")
+
+
+def describe() -> dict[str, object]:
+    """Everything that ``seriatim info`` tells; loads neither NumPy nor PyTorch."""
+    from seriatim import __version__
+
+    return {
+        "seriatim": __version__,
+        "python": platform.python_version(),
+        "torch": _version("torch"),
+        "numpy": _version("numpy"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": _threads(),
+        "instruction_sets": instruction_sets(_cpuinfo()),
+        "extras": installed(),
+        "recurrence": "PyTorch",
+    }
+
+
+def instruction_sets(cpuinfo: str) -> list[str]:
+    """Those of ``INSTRUCTION_SETS`` that the text of ``/proc/cpuinfo`` lists; on Apple's ARM it is NEON."""
+    if not cpuinfo:
+        return ["neon"] if platform.machine() == "arm64" else []
+    flags: set[str] = set()
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() in ("flags", "features"):
+            flags.update(value.split())
+    return list(dict.fromkeys(name for flag, name in INSTRUCTION_SETS.items() if flag in flags))
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _processor() -> str:
+    for line in _cpuinfo().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> int:
+    """Cores that this process may use, or what ``OMP_NUM_THREADS`` allows."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    if allowed.isdigit() and int(allowed) > 0:
+        return int(allowed)
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _version(distribution: str) -> str | None:
+    from importlib import metadata  # slow to import, and every command loads this file
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "not installed" if value is None else str(value)

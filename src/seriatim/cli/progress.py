@@ -1,0 +1,169 @@
+"""Training as it goes, on standard error: a live bar on a terminal, a line per event anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from seriatim.cli.output import drawn
+from seriatim.learning.observer import Observer, Silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+REDRAW = 0.1
+"""Seconds between two updates of the bar, so that drawing costs nothing beside training."""
+
+_HIGHER_IS_BETTER = ("accuracy", "f1", "bleu", "chrf", "exact_match")
+
+
+def observer(quiet: bool) -> Observer:
+    """The observer that fits standard error."""
+    if quiet:
+        return Silent()
+    return LiveObserver() if drawn(sys.stderr) else PlainObserver()
+
+
+class BestScore:
+    """The best validation score so far, in words."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.value = float("nan")
+
+    def see(self, row: Mapping[str, object]) -> None:
+        """Take in a row of ``metrics.jsonl``; its first ``valid_…`` is the score."""
+        name = next((key for key in row if key.startswith("valid_")), "")
+        value = row.get(name)
+        if not isinstance(value, (int, float)):
+            return
+        higher = any(word in name for word in _HIGHER_IS_BETTER)
+        if self.value != self.value or (value > self.value if higher else value < self.value):
+            self.name, self.value = name.removeprefix("valid_"), value
+
+    def __str__(self) -> str:
+        return f"best {self.name} {self.value:.4g}" if self.name else ""
+
+
+class PlainObserver(Observer):
+    """One line per validation, baseline and note; nothing that moves."""
+
+    def begin(self, total_steps: int | None, time_limit: float) -> None:
+        """Say how long it may take."""
+        bound = "until the validation score stops improving" if total_steps is None else f"{total_steps:,} updates"
+        _line(", ".join(filter(None, [f"training: {bound}", _at_most(time_limit)])))
+
+    def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
+        """Say nothing: the next validation tells."""
+
+    def validated(self, row: Mapping[str, object]) -> None:
+        """One line of the row's numbers."""
+        _line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+
+    def baseline(self, name: str) -> None:
+        """One line."""
+        _line(f"baseline: {name}")
+
+    def note(self, text: str) -> None:
+        """One line."""
+        _line(f"note: {text}")
+
+    def end(self) -> None:
+        """Say nothing: the result follows."""
+
+
+class LiveObserver(Observer):
+    """A bar over the updates or the time limit, whichever is nearer, with loss, speed and best score."""
+
+    def __init__(self) -> None:
+        self._progress = _columns()
+        self._task = self._progress.add_task("", total=None, said="")
+        self._what = "training"
+        self._best = BestScore()
+        self._total_steps: int | None = None
+        self._time_limit = float("inf")
+        self._began = 0.0
+        self._drawn = 0.0
+
+    def begin(self, total_steps: int | None, time_limit: float) -> None:
+        """Draw the bar."""
+        self._total_steps, self._time_limit, self._began = total_steps, time_limit, time.monotonic()
+        self._best, self._drawn = BestScore(), 0.0
+        self._show(0.0, _at_most(time_limit))
+
+    def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
+        """Move the bar, at most every ``REDRAW`` seconds."""
+        now = time.monotonic()
+        if now - self._drawn < REDRAW:
+            return
+        self._drawn = now
+        done = (now - self._began) / self._time_limit
+        if self._total_steps:
+            done = max(done, step / self._total_steps)
+        said = [f"epoch {epoch}", f"loss {loss:.3f}", f"{_rate(units_per_second)}/s", str(self._best)]
+        self._progress.update(self._task, completed=min(done, 1.0), said="  ".join(filter(None, said)))
+
+    def validated(self, row: Mapping[str, object]) -> None:
+        """Remember the best score; the next step shows it."""
+        self._best.see(row)
+        self._drawn = 0.0
+
+    def baseline(self, name: str) -> None:
+        """Say which baseline is being fitted, under a bar that only moves."""
+        self._what = f"baseline {name}"
+        self._show(None, "")
+
+    def note(self, text: str) -> None:
+        """One line above the bar."""
+        self._progress.console.print(f"note: {text}", markup=False, highlight=False)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def _show(self, completed: float | None, said: str) -> None:
+        """Start the bar anew at ``completed`` of 1, or without a goal where that is None."""
+        self._progress.reset(self._task, description=self._what, completed=int(completed or 0), said=said)
+        # Rich takes a total of None for "as it was", so it is set by hand.
+        self._progress.tasks[0].total = None if completed is None else 1.0
+        self._progress.start()
+
+
+def _columns() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[said]}", markup=False),
+        console=Console(file=sys.stderr),
+        refresh_per_second=5,
+        transient=True,
+    )
+
+
+def _line(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _rate(per_second: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if per_second >= size:
+            return f"{per_second / size:.3g}{letter}"
+    return f"{per_second:.3g}"
+
+
+def _at_most(seconds: float) -> str:
+    if seconds == float("inf"):
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"at most {minutes}m{rest:02d}s" if minutes else f"at most {rest}s"

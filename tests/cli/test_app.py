@@ -1,0 +1,128 @@
+"""Help, mistyped words, exit codes and the cost of starting."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = (
+    ("train", "language"),
+    ("train", "classify"),
+    ("train", "forecast"),
+    ("evaluate",),
+    ("predict",),
+    ("generate",),
+    ("compare",),
+    ("data",),
+    ("info",),
+)
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ("train",), ()], ids=" ".join)
+def test_help_teaches_with_an_example(seriatim, command):
+    said = seriatim(*command, "--help")
+    assert said.code == 0 and said.err == ""
+    assert "Example: seriatim " + (command or ("train",))[0] in said.out
+    assert "\x1b" not in said.out and "│" not in said.out
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_verb_has_json(seriatim, command):
+    assert "--json" in seriatim(*command, "--help").out
+
+
+def test_help_on_a_terminal_groups_options(seriatim, monkeypatch):
+    monkeypatch.setattr("seriatim.cli.app.drawn", lambda stream: True)
+    out = seriatim("train", "classify", "-h").out
+    panels = ["The classify task", "Model", "Training", "Run"]
+    places = [out.index(f"─ {panel} ─") for panel in panels]
+    assert places == sorted(places)
+    assert out.index("--hidden") > places[1] > out.index("--drop-duplicates")
+
+
+def test_no_words_show_help(seriatim):
+    assert seriatim().out == seriatim("--help").out
+
+
+def test_version(seriatim):
+    import seriatim as package
+
+    assert seriatim("--version").out == f"seriatim {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trian", "language"], "no command 'trian' (did you mean 'train'?)"),
+        (["train", "langauge", "x"], "no task 'langauge' (did you mean 'language'?)"),
+        (["train", "zzz"], "no task 'zzz' (known: language, classify, forecast)"),
+        (["train"], "train: wanted a task: language, classify, forecast"),
+        (["train", "language", "x", "--hiden", "3"], "no option '--hiden' (did you mean '--hidden'?)"),
+        (["train", "classify", "x", "--drop_dup"], "no option '--drop_dup' (did you mean '--dropout'?)"),
+        (["train", "language", "x", "--zzzzzz"], "no option '--zzzzzz' (see 'seriatim train language --help')"),
+        (["train", "language", "x", "--hidden", "many"], "--hidden: got 'many', wanted a whole number"),
+        (["train", "language", "x", "--vocab-size", "1"], "--vocab-size: got 1, wanted at least 2"),
+        (
+            ["train", "language", "x", "--unit", "wrd"],
+            "--unit: 'wrd' is not one of char, word, bpe (did you mean 'word'?)",
+        ),
+        (
+            ["train", "language", "x", "--hidden"],
+            "option '--hidden' requires an argument",
+        ),
+        (["train", "language"], "missing argument 'DATA' (see 'seriatim train language --help')"),
+        (["compare", "one"], "compare: got one run (one), wanted at least two"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(seriatim, words, told):
+    said = seriatim(*words)
+    assert (said.code, said.out, said.err) == (2, "", f"seriatim: error: {told}\n")
+
+
+def test_unknown_command_is_no_error_while_completing():
+    said = python(
+        "import sys; from seriatim.cli.app import run; sys.exit(run([]))",
+        _SERIATIM_COMPLETE="complete_bash",
+        COMP_WORDS="seriatim train language x --model l",
+        COMP_CWORD="5",
+    )
+    assert said.stdout.split() == ["lstm"], said.stderr
+
+
+def test_help_loads_nothing_heavy():
+    code = """
+import sys
+from seriatim.cli.app import run
+for words in (["--help"], ["train", "forecast", "--help"], ["trian"], ["info"]):
+    run(words)
+heavy = {"numpy", "torch", "polars", "pandas", "sklearn", "matplotlib", "rich"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else 0)
+"""
+    said = python(code)
+    assert said.returncode == 0, said.stderr
+
+
+def test_a_reader_that_leaves_is_no_error():
+    code = """
+import sys
+from seriatim.cli import app, output
+app.VERBS = ((lambda: [output.say("x" * 1000) for _ in range(10_000)], ""),)
+app.VERBS[0][0].__name__ = "flood"
+sys.exit(app.run(["flood"]))
+"""
+    line = f"'{sys.executable}' -c '{code}' | head -c 5"
+    said = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert said.stdout == "xxxxx" and said.stderr == ""

@@ -1,0 +1,23 @@
+"""The table of extras says what ``pyproject.toml`` says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from seriatim.cli.extras import EXTRAS, extra_of
+
+IMPORT_NAMES = {"scikit-learn": "sklearn"}
+
+
+def test_table_is_that_of_pyproject():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    for extra, modules in EXTRAS.items():
+        (listed,) = re.findall(rf"^{extra} = \[(.*)\]$", text, flags=re.MULTILINE)
+        packages = re.findall(r'"([\w-]+)', listed)
+        assert tuple(IMPORT_NAMES.get(package, package) for package in packages) == modules
+
+
+def test_extra_of():
+    assert extra_of("torch.nn.functional") == "train" and extra_of("tokenizers") == "bpe"
+    assert extra_of("torchvision") is None

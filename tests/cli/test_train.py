@@ -1,0 +1,58 @@
+"""``seriatim train``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    file = tmp_path / "corpus.txt"
+    file.write_text("hello\n", encoding="utf-8")
+    return file
+
+
+def test_options_reach_training_in_their_types(seriatim, runs, corpus):
+    said = seriatim("train", "language", corpus, "--hidden", 64, "--time-limit", "2m", "--tie", "--lr", "1e-2")
+    assert said.code == 0
+    assert runs.calls == [("language", corpus, {"hidden": 64, "time_limit": 120.0, "tie": True, "lr": 0.01})]
+
+
+def test_several_files(seriatim, runs, corpus):
+    seriatim("train", "language", corpus, corpus)
+    assert runs.calls == [("language", [corpus, corpus], {})]
+
+
+def test_lists_and_off_flags(seriatim, runs, corpus):
+    seriatim("train", "forecast", corpus, "--target", "1,2", "--split", "8,2,2", "--no-header")
+    assert runs.calls == [("forecast", corpus, {"target": ("1", "2"), "split": (8, 2, 2), "header": False})]
+
+
+def test_result_on_stdout_and_progress_on_stderr(seriatim, runs, corpus):
+    said = seriatim("train", "language", corpus)
+    assert said.out.splitlines() == [
+        "  model    perplexity     nll",
+        "  markov        4.750  1.5500",
+        "> lstm          5.013  1.6120",
+        "  unigram      28.100  3.3000",
+        "  cbow              -       -",
+        "",
+        "lstm LOSES to markov: perplexity 5.01, best baseline markov 4.75",
+        "432,100 parameters, 1 epoch, 148.2 seconds",
+        "run folder: runs/language-lstm-1",
+    ]
+    assert "valid_perplexity 5.25" in said.err and "baseline: markov" in said.err
+    assert "\x1b" not in said.out + said.err
+
+
+def test_json_is_the_result_and_nothing_else(seriatim, runs, corpus):
+    out = json.loads(seriatim("train", "language", corpus, "--json").out)
+    assert out["scores"] == {"nll": 1.612, "perplexity": 5.013}
+    assert out["baselines"]["cbow"] == {"nll": None, "perplexity": None}
+
+
+def test_quiet(seriatim, runs, corpus):
+    said = seriatim("train", "language", corpus, "--quiet")
+    assert said.err == "" and "run folder" in said.out
