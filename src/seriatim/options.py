@@ -11,6 +11,7 @@ the Python face and ``config.json`` are all made from these declarations:
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -90,6 +91,8 @@ def _check_range(name: str, number: float, wanted: Mapping[str, Any]) -> None:
     minimum, above, below = wanted["minimum"], wanted["above"], wanted["below"]
     if number != number:
         raise UsageError(f"{name}: got nan, wanted a number")
+    if math.isinf(number):
+        raise UsageError(f"{name}: got {number}, wanted a finite number")
     if minimum is not None and number < minimum:
         raise UsageError(f"{name}: got {number}, wanted at least {minimum}")
     if above is not None and number <= above:

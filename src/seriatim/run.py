@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import torch
@@ -35,7 +36,9 @@ from seriatim.data.bundled import bundled
 from seriatim.errors import DataError, RunError, SeriatimError, UsageError, nearest
 from seriatim.learning.loop import InFolder, InMemory, Outcome
 from seriatim.learning.observer import Observer, Silent
-from seriatim.learning.storage import read_arrays, read_json, write_arrays, write_bytes, write_json
+from seriatim.learning.optimization import check_schedule
+from seriatim.learning.storage import is_part, read_arrays, read_json, write_arrays, write_bytes, write_json
+from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
@@ -53,6 +56,16 @@ FREE_TO_CHANGE = ("out", "resume", "quiet", "threads", "time_limit", "checkpoint
 
 Result = dict[str, Any]
 
+CONFIG = {
+    "format": int, "seriatim": str, "task": str, "model": str, "options": dict, "data": dict, "notes": list
+}  # fmt: skip
+DATA = {"source": (list, NoneType), "train": int, "valid": int, "test": int, "hash": str}
+RESULT = {
+    "task": str, "model": str, "run": str, "data": dict, "scores": dict, "baselines": dict, "parameters": int,
+    "epochs": int, "seconds": (int, float),
+}  # fmt: skip
+"""Keys of a run folder's files, and what each of them holds."""
+
 
 def train(task: str, data: object, *, observer: Observer | None = None, **options: Unpack[TrainKeywords]) -> Run:
     """Train a model on ``data``, score it beside the naive baselines on the same split, and keep it all in a folder.
@@ -66,6 +79,8 @@ def train(task: str, data: object, *, observer: Observer | None = None, **option
     kind = find_task(task)
     data, brought = _bundled(kind, data)
     chosen = _with_absolute_paths(fill(kind.options, {**brought, **options}))
+    check_cell(chosen)
+    check_schedule(chosen)
     kind.check(chosen)
     folder = _open_folder(kind, chosen)
     if (folder / "result.json").exists():
@@ -155,8 +170,8 @@ class Run:
         """Scores on the test split, the baselines' beside them. Raises ``RunError`` for an unfinished run."""
         if not (self.path / "result.json").exists():
             raise RunError(f"{self.path}: this run is not finished; go on with --resume --out {self.path}")
-        result: Result = read_json(self.path / "result.json")
-        return result | {"run": str(self.path)}  # where the folder is now
+        result = _checked(self.path / "result.json", read_json(self.path / "result.json"), RESULT)
+        return {**result, "run": str(self.path)}  # where the folder is now
 
     @cached_property
     def network(self) -> Model:
@@ -348,7 +363,7 @@ def _open_folder(kind: Task[Any, Any, Any], options: TrainOptions) -> Path:
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out: '{folder}' is a file, wanted a folder")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(not is_part(file) for file in folder.iterdir()):
         if not options.resume:
             raise UsageError(f"out: '{folder}' is not empty; give another folder, or --resume to go on from it")
         if not (folder / "config.json").exists():
@@ -389,8 +404,8 @@ def _begin(
         "data": {"source": _source(data), **prepared.sizes, "hash": prepared.hash},
         "notes": list(prepared.notes),
     }
+    write_json(folder / "config.json", config)  # first, for what has one can be resumed
     write_json(folder / kind.codec_file(prepared.codec), prepared.codec.to_json())
-    write_json(folder / "config.json", config)
 
 
 def _bundled(kind: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[str, object]]:
@@ -440,10 +455,23 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
             f"{folder}: format {config['format']}, but seriatim {__version__} reads up to {FORMAT}; "
             f"it was written by seriatim {config.get('seriatim', 'of a later version')}: upgrade"
         )
-    lacking = [key for key in ("task", "model", "options", "data", "notes") if key not in config]
-    if lacking:
-        raise RunError(f"{folder}/config.json: damaged (no '{lacking[0]}')")
+    _checked(folder / "config.json", config, CONFIG)
+    _checked(folder / "config.json", config["data"], DATA)
     return config
+
+
+def _checked(file: Path, content: Any, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``content`` if it has the keys ``wanted`` and no others. Raises ``RunError``."""
+    if not isinstance(content, dict):
+        raise RunError(f"{file}: damaged (holds no object)")
+    for key in (*wanted, *content):
+        if key not in content:
+            raise RunError(f"{file}: damaged (no '{key}')")
+        if key not in wanted:
+            raise RunError(f"{file}: unknown key '{key}'{nearest(key, wanted)}")
+        if not isinstance(content[key], wanted[key]):
+            raise RunError(f"{file}: damaged ('{key}' is {content[key]!r})")
+    return content
 
 
 def _kind_of(folder: Path, config: Mapping[str, Any]) -> Task[Any, Any, Any]:

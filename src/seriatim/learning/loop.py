@@ -14,7 +14,8 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
@@ -37,6 +38,8 @@ VALIDATE_AT_MOST_EVERY = 50
 """… and epochs shorter than this share a validation, so that a step or two of luck decides nothing."""
 LEAST_GAIN = 1e-3
 """Of the best score: a validation that gains less counts as no improvement, though its weights are kept."""
+LEAST_SCORE = 0.05
+"""Nats, or deviations: a best score nearer to zero counts as this, or a loss on its way there would improve for ever."""
 DEFAULT_TIME_LIMIT = 600.0
 """Seconds, when neither --epochs nor --time-limit is given."""
 
@@ -70,6 +73,8 @@ class Outcome:
     steps: int
     seconds: float
     rows: tuple[dict[str, float], ...]
+    data_seconds: float = 0.0
+    """Seconds that this process spent on making batches."""
 
 
 class Keeper(ABC):
@@ -179,14 +184,18 @@ class _Training:
         if self.best:
             self.model.load_state_dict(self.best)
         standing = self.standing
-        return Outcome(standing.epoch, standing.step, standing.elapsed, tuple(standing.rows))
+        rows = tuple(standing.rows)
+        return Outcome(standing.epoch, standing.step, standing.elapsed, rows, self.clock.prepared)
 
     def _epoch(self, interrupted: Callable[[], bool]) -> None:
         """Walk over the rest of the current epoch."""
         standing = self.standing
-        batches = self.course.epoch(standing.epoch)
+        with self.clock.preparing():
+            batches = self.course.epoch(standing.epoch)
         while standing.position < len(batches) and not standing.finished:
-            self._update(batches[standing.position], len(batches))
+            with self.clock.preparing():
+                batch = batches[standing.position]
+            self._update(batch, len(batches))
             standing.position += 1
             ended = standing.position == len(batches)
             out_of_time = self.clock.seconds() >= self.limit
@@ -205,7 +214,8 @@ class _Training:
                 self._stop(ended)
         if standing.position == len(batches):
             self._next_epoch()
-            self._checkpoint_unless(False)
+            if not standing.updates:  # it has just been validated; shorter epochs leave it to --checkpoint-every
+                self._checkpoint_unless(False)
 
     def _next_epoch(self) -> None:
         self.standing.epoch += 1
@@ -259,7 +269,9 @@ class _Training:
         score = scores[self.course.monitor]
         if not math.isfinite(score):
             self._give_up(score)
-        if standing.milestone is None or score < standing.milestone - LEAST_GAIN * abs(standing.milestone):
+        if standing.milestone is None or standing.milestone - score > LEAST_GAIN * max(
+            abs(standing.milestone), LEAST_SCORE
+        ):
             standing.milestone, standing.stale = score, 0
         else:
             standing.stale += 1
@@ -335,12 +347,20 @@ class _Clock:
     def __init__(self) -> None:
         self._began = 0.0
         self._units, self._seconds = 0, 0.0
+        self.prepared = 0.0
 
     def start(self, elapsed: float) -> None:
         self._began = time.monotonic() - elapsed
 
     def seconds(self) -> float:
         return time.monotonic() - self._began
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Count the time of a ``with`` block as spent on making batches."""
+        began = time.perf_counter()
+        yield
+        self.prepared += time.perf_counter() - began
 
     def count(self, units: int, seconds: float) -> None:
         self._units += units

@@ -36,7 +36,7 @@ class LearningOptions:
     truncation: int = option(100, "tbptt: steps between updates, and how far back the gradient goes", minimum=1)
     precision: str = option("fp32", "arithmetic of the forward and backward pass", choices=PRECISIONS)
     threads: int | None = option(None, "CPU threads (default: PyTorch's own choice)", minimum=1)
-    seed: int = option(0, "seed of every random choice", minimum=0)
+    seed: int = option(0, "seed of every random choice", minimum=0, below=2**32)
     checkpoint_every: int = option(
         500, "updates between checkpoints; one is also written at each validation", minimum=1
     )

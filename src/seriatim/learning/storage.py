@@ -19,6 +19,9 @@ from safetensors import SafetensorError
 
 from seriatim.errors import RunError
 
+PART = ".part"
+"""End of the name of a file that is being written; a crash may leave one, and nobody reads it."""
+
 Arrays = Mapping[str, "np.ndarray[Any, Any] | torch.Tensor"]
 
 
@@ -27,7 +30,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises ``RunError`` when it cannot be written (a full disk, no permission); what stood there before still does.
     """
-    beside = path.with_name(f".{path.name}.part")
+    beside = path.with_name(f".{path.name}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
@@ -39,6 +42,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         with suppress(OSError):
             beside.unlink()
         raise RunError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+
+
+def is_part(path: Path) -> bool:
+    """Tell whether ``path`` is what a crash left of a file that was being written."""
+    return path.name.startswith(".") and path.name.endswith(PART)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.options import ModelOptions
-from seriatim.models.recurrent import Stack, embedding_width, start_embedding
+from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.nn.pooling import POOLINGS
 
 
@@ -67,12 +67,13 @@ class RecurrentClassifier(SequenceClassifier):
     def __init__(self, options: ModelOptions, size: InputSize, classes: int, *, pool: str) -> None:
         super().__init__()
         self.reader, width = _reader(size, embedding_width(options))
+        self.dropout = dropout(options) if size.vocabulary else nn.Identity()
         self.stack = Stack(options, width)
         self.pool = POOLINGS[pool]
         self.output = nn.Linear(self.stack.output_size, classes)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        states, _ = self.stack(self.reader(inputs), (), lengths)
+        states, _ = self.stack(self.dropout(self.reader(inputs)), (), lengths)
         logits: Tensor = self.output(self.pool(states, lengths, self.stack.directions))
         return logits
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from seriatim.errors import UsageError
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.options import ModelOptions
-from seriatim.models.recurrent import Stack, embedding_width, start_embedding
+from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
                 f"embedding: got {options.embedding}, but --tie wants it as wide as --hidden ({options.hidden})"
             )
         self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
+        self.dropout = dropout(options)
         self.stack = Stack(options, width)
         self.output = None if tie else nn.Linear(self.stack.output_size, vocabulary_size)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size)) if tie else None
@@ -69,7 +70,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         if self.training and self.restart and carry:
             kept = torch.rand(inputs.shape[1], 1) >= self.restart
             carry = tuple(part * kept for part in carry)
-        states, carry = self.stack(self.embedding(inputs), carry)
+        states, carry = self.stack(self.dropout(self.embedding(inputs)), carry)
         if self.output is not None:
             return self.output(states), carry
         return functional.linear(states, self.embedding.weight, self.output_bias), carry

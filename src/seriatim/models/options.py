@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seriatim.errors import UsageError
 from seriatim.options import option
 
 CELLS = ("rnn", "lstm", "gru")
@@ -19,7 +20,7 @@ class ModelOptions:
     hidden: int = option(128, "hidden units per layer", minimum=1)
     layers: int = option(1, "stacked recurrent layers", minimum=1)
     bidirectional: bool = option(False, "read each sequence in both directions")
-    dropout: float = option(0.0, "dropout on the input, between layers and before the head", minimum=0.0, below=1.0)
+    dropout: float = option(0.0, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     locked_dropout: float = option(
         0.0, "the same with one mask per sequence (Gal & Ghahramani 2016)", minimum=0.0, below=1.0
     )
@@ -27,3 +28,11 @@ class ModelOptions:
     recurrent_init: str = option("orthogonal", "start of the recurrent weights", choices=INITIALISATIONS)
     forget_bias: float = option(1.0, "lstm only: start of the forget gate's bias")
     embedding: int | None = option(None, "width of the embeddings (default: hidden, at most 128)", minimum=1)
+
+
+def check_cell(options: ModelOptions) -> None:
+    """Refuse options of a cell other than the one that ``options`` name. Raises ``UsageError``."""
+    if options.activation != "tanh" and options.model != "rnn":
+        raise UsageError(f"activation: for rnn, not {options.model}; its activations are part of what it is")
+    if options.forget_bias != 1.0 and options.model != "lstm":
+        raise UsageError(f"forget_bias: for lstm, not {options.model}")

@@ -16,7 +16,7 @@ from seriatim.nn.initialisation import forget_bias_, orthogonal_recurrent_
 
 @final
 class Stack(nn.Module):
-    """Dropout on the input, the recurrent layers that ``options`` name, dropout on the output.
+    """The recurrent layers that ``options`` name, with dropout between them and on the output.
 
     Time-major: ``[T, B, input_size]`` → ``[T, B, output_size]``. The state is a flat tuple (``h`` or ``h, c``).
     """
@@ -39,7 +39,7 @@ class Stack(nn.Module):
             self.layers = layer(
                 *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=options.locked_dropout
             )
-        self.dropout = nn.Sequential(nn.Dropout(options.dropout), LockedDropout(options.locked_dropout))
+        self.dropout = dropout(options)
         self.directions = 2 if options.bidirectional else 1
         self.output_size = options.hidden * self.directions
         if options.recurrent_init == "orthogonal":
@@ -50,8 +50,13 @@ class Stack(nn.Module):
     def forward(self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Run over ``inputs`` from the state ``carry`` (empty: zeros); return the outputs and the final state."""
         state = carry if len(carry) == 2 else carry[0] if carry else None
-        outputs, final_state = self.layers(self.dropout(inputs), state, lengths=lengths)
+        outputs, final_state = self.layers(inputs, state, lengths=lengths)
         return self.dropout(outputs), final_state if isinstance(final_state, tuple) else (final_state,)
+
+
+def dropout(options: ModelOptions) -> nn.Module:
+    """Make the dropout that ``options`` ask for: fresh at each step, with one mask per sequence, both or none."""
+    return nn.Sequential(nn.Dropout(options.dropout), LockedDropout(options.locked_dropout))
 
 
 def embedding_width(options: ModelOptions) -> int:

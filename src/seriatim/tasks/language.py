@@ -75,6 +75,10 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             raise UsageError(f"order: for markov, not {options.model} (cbow and window take --context)")
         if options.tie and options.model not in CELLS:
             raise UsageError(f"tie: for recurrent models, not {options.model}")
+        if options.tie and options.embedding not in (None, options.hidden):
+            raise UsageError(
+                f"embedding: got {options.embedding}, but --tie wants it as wide as --hidden ({options.hidden})"
+            )
 
     def prepare(self, options: LanguageOptions, source: object) -> Prepared[Text, Vocabulary]:
         texts = read_documents(source)

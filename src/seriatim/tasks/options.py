@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.learning.options import LearningOptions
+from seriatim.learning.options import SCHEDULES, LearningOptions
 from seriatim.models.options import CELLS, ModelOptions
 from seriatim.options import option
 
@@ -54,6 +54,7 @@ class ClassifyOptions(TrainOptions):
     """Options of ``train classify``."""
 
     model: str = option("lstm", "cell of the network, or a baseline", choices=CELLS + CLASSIFY_BASELINES)
+    dropout: float = option(0.3, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     text: str | None = option(None, "column of the text")
     label: str | None = option(None, "column of the label")
     channels: tuple[str, ...] = option((), "numeric columns, one row per step: a,b,c")
@@ -75,6 +76,11 @@ class ForecastOptions(TrainOptions):
 
     model: str = option("lstm", "cell of the network, or a baseline", choices=CELLS + FORECAST_BASELINES)
     bidirectional: bool = option(False, "not for forecast: the future is what it predicts")
+    # The validation part is one horizon per series: too little to judge a few validations by.
+    patience: int = option(10, "validations without improvement before training stops", minimum=1)
+    schedule: str = option(
+        "constant", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES
+    )
     target: tuple[str, ...] = option((), "column or columns to forecast: a,b")
     horizon: int = option(1, "steps to forecast", minimum=1)
     lookback: int | None = option(None, "steps that the model sees (default: fits the shortest series)", minimum=1)
@@ -84,7 +90,7 @@ class ForecastOptions(TrainOptions):
     season: int = option(1, "steps per season", minimum=1)
     missing: str = option("error", "what to do with missing values and gaps", choices=("error", "interpolate", "mask"))
     origins: int = option(1, "roll the test over this many last origins", minimum=1)
-    split: tuple[int, ...] = option((), "rows of train,valid,test, for benchmarks that fix them")
+    split: tuple[int, ...] = option((), "rows of train,valid,test, for benchmarks that fix them", minimum=1)
     strategy: str = option("direct", "the whole horizon at once, or step by step", choices=("direct", "recursive"))
     normalize: str = option(
         "window", "scale each window by its own mean and deviation, or not", choices=("window", "none")

@@ -58,10 +58,15 @@ def part_series(series: Series, lookback: int, horizon: int, origins: int, split
     else:
         first_test, end = rows - horizon - origins + 1, rows
         first_valid = first_test - horizon
-    if first_valid < lookback + horizon:
+    wanted = lookback + horizon
+    if split and train < wanted:
+        raise DataError(
+            f"split: {train} rows of train, wanted at least {wanted} (lookback {lookback} + horizon {horizon})"
+        )
+    if first_valid < wanted:
         held = rows - first_valid
         raise DataError(
-            f"series '{series.id}': {rows} rows, wanted at least {lookback + horizon + held} "
+            f"series '{series.id}': {rows} rows, wanted at least {wanted + held} "
             f"(lookback {lookback} + horizon {horizon} to train on, {held} for validation and test)"
         )
     for name, start, stop in (("valid", first_valid, first_test), ("test", first_test, end)):
