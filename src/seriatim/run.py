@@ -21,6 +21,7 @@ import dataclasses
 import io
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,13 +30,14 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+import numpy as np
 import torch
 
 from seriatim import __version__
 from seriatim.data.bundled import bundled
 from seriatim.errors import DataError, RunError, SeriatimError, UsageError, nearest
 from seriatim.learning.loop import InFolder, InMemory, Outcome
-from seriatim.learning.observer import Observer, Silent
+from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.learning.storage import is_part, read_arrays, read_json, write_arrays, write_bytes, write_json
 from seriatim.models.options import check_cell
@@ -85,7 +87,7 @@ def train(task: str, data: object, *, observer: Observer | None = None, **option
     folder = _open_folder(kind, chosen)
     if (folder / "result.json").exists():
         return Run(folder)
-    watching = observer or Silent()
+    watching = observer or (Silent() if chosen.quiet else Plain())
     with _computing(chosen):
         prepared = kind.prepare(chosen, data)
         _begin(folder, kind, chosen, prepared, data)
@@ -93,7 +95,7 @@ def train(task: str, data: object, *, observer: Observer | None = None, **option
             watching.note(note)
         model, outcome = _fit(kind, chosen, prepared, folder, watching)
         baselines = _fit_baselines(kind, chosen, prepared, folder, watching)
-        scores = kind.score(model, chosen, prepared.codec, prepared.test)
+        scores = _score(kind, model, chosen, prepared.codec, prepared.test)
     result = {
         "task": kind.name,
         "model": chosen.model,
@@ -205,12 +207,12 @@ class Run:
             else:
                 fresh = self._kind.read(self._options, self._codec, data)
                 split, sizes, hash_ = fresh.split, {"train": 0, "valid": 0, "test": fresh.size}, fresh.hash
-            scores = self._kind.score(self.network, self._options, self._codec, split)
+            scores = _score(self._kind, self.network, self._options, self._codec, split)
             baselines = {}
             for name in self._stored_baselines():
                 options = self._kind.beside(self._options, name)
                 model = self._restore(options, self.path / "baselines" / f"{name}.safetensors")
-                baselines[name] = self._kind.score(model, options, self._codec, split)
+                baselines[name] = _score(self._kind, model, options, self._codec, split)
         return self.result | {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
 
     def predict(self, data: object, *, format: str | None = None) -> Iterator[dict[str, Any]]:
@@ -288,7 +290,9 @@ def verdict(result: Result, main_score: str, higher_is_better: bool) -> str:
     """Say in plain words how the model of ``result`` stands beside its baselines."""
     own, model = result["scores"].get(main_score), result["model"]
     others = {name: scores[main_score] for name, scores in result["baselines"].items() if main_score in scores}
-    if not others or own is None:
+    if own is None:
+        return f"{model} has no {main_score} to compare"
+    if not others:
         return f"no baseline to compare {model} with"
     best = (max if higher_is_better else min)(others, key=lambda name: others[name])
     better = own > others[best] if higher_is_better else own < others[best]
@@ -347,8 +351,17 @@ def _fit_baselines(
         model = kind.make(beside, prepared.codec)
         kind.fit(model, beside, prepared, InMemory(), observer)
         write_arrays(folder / "baselines" / f"{name}.safetensors", model.state_dict())
-        scores[name] = kind.score(model, beside, prepared.codec, prepared.test)
+        scores[name] = _score(kind, model, beside, prepared.codec, prepared.test)
     return scores
+
+
+def _score(
+    kind: Task[Any, Any, Any], model: Model, options: TrainOptions, codec: object, split: object
+) -> dict[str, float]:
+    """Score a model. A score that is not finite (a forecast that exploded) is left out: JSON has no word for it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = kind.score(model, options, codec, split)
+    return {name: score for name, score in scores.items() if math.isfinite(score)}
 
 
 def _open_folder(kind: Task[Any, Any, Any], options: TrainOptions) -> Path:
@@ -410,13 +423,12 @@ def _begin(
 
 def _bundled(kind: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[str, object]]:
     """Put the file of a bundled set in place of its name, with the options that read it; a user's file goes before."""
-    items = data if isinstance(data, (list, tuple)) else [data]
-    if len(items) != 1 or not isinstance(items[0], (str, Path)) or Path(items[0]).exists():
+    if not isinstance(data, (str, Path)) or os.path.exists(data) or "\n" in str(data):  # a list may be texts
         return data, {}
     sets = {one.name: one for one in bundled()}
-    found = sets.get(str(items[0]))
+    found = sets.get(str(data))
     if found is None:
-        raise DataError(f"{items[0]}: no such file, nor a bundled set of that name{nearest(str(items[0]), sets)}")
+        raise DataError(f"{data}: no such file, nor a bundled set of that name{nearest(str(data), sets)}")
     if found.task != kind.name:
         raise UsageError(f"data: the bundled set '{found.name}' is for {found.task}, not {kind.name}")
     return found.path, found.options

@@ -7,8 +7,8 @@ import sys
 
 from rich.console import Console
 
-from seriatim.cli.progress import BestScore, LiveObserver, PlainObserver, observer
-from seriatim.learning.observer import Silent
+from seriatim.cli.progress import BestScore, LiveObserver, observer
+from seriatim.learning.observer import Plain, Silent
 
 
 def tell(watching):
@@ -27,7 +27,7 @@ def tell(watching):
 
 
 def test_plain_is_a_line_per_event(capsys):
-    tell(PlainObserver())
+    tell(Plain())
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines() == [
@@ -79,7 +79,7 @@ def test_best_follows_the_direction_of_the_score():
 
 def test_the_observer_fits_the_stream(monkeypatch):
     assert isinstance(observer(quiet=True), Silent)
-    assert isinstance(observer(quiet=False), PlainObserver)
+    assert isinstance(observer(quiet=False), Plain)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert isinstance(observer(quiet=False), LiveObserver)

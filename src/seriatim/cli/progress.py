@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from seriatim.cli.output import drawn
-from seriatim.learning.observer import Observer, Silent
+from seriatim.learning.observer import Observer, Plain, Silent, at_most
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,7 +23,7 @@ def observer(quiet: bool) -> Observer:
     """The observer that fits standard error."""
     if quiet:
         return Silent()
-    return LiveObserver() if drawn(sys.stderr) else PlainObserver()
+    return LiveObserver() if drawn(sys.stderr) else Plain()
 
 
 class BestScore:
@@ -47,33 +47,6 @@ class BestScore:
         return f"best {self.name} {self.value:.4g}" if self.name else ""
 
 
-class PlainObserver(Observer):
-    """One line per validation, baseline and note; nothing that moves."""
-
-    def begin(self, total_steps: int | None, time_limit: float) -> None:
-        """Say how long it may take."""
-        bound = "until the validation score stops improving" if total_steps is None else f"{total_steps:,} updates"
-        _line(", ".join(filter(None, [f"training: {bound}", _at_most(time_limit)])))
-
-    def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
-        """Say nothing: the next validation tells."""
-
-    def validated(self, row: Mapping[str, object]) -> None:
-        """One line of the row's numbers."""
-        _line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
-
-    def baseline(self, name: str) -> None:
-        """One line."""
-        _line(f"baseline: {name}")
-
-    def note(self, text: str) -> None:
-        """One line."""
-        _line(f"note: {text}")
-
-    def end(self) -> None:
-        """Say nothing: the result follows."""
-
-
 class LiveObserver(Observer):
     """A bar over the updates or the time limit, whichever is nearer, with loss, speed and best score."""
 
@@ -91,7 +64,7 @@ class LiveObserver(Observer):
         """Draw the bar."""
         self._total_steps, self._time_limit, self._began = total_steps, time_limit, time.monotonic()
         self._best, self._drawn = BestScore(), 0.0
-        self._show(0.0, _at_most(time_limit))
+        self._show(0.0, at_most(time_limit))
 
     def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
         """Move the bar, at most every ``REDRAW`` seconds."""
@@ -146,24 +119,8 @@ def _columns() -> Progress:
     )
 
 
-def _line(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _rate(per_second: float) -> str:
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if per_second >= size:
             return f"{per_second / size:.3g}{letter}"
     return f"{per_second:.3g}"
-
-
-def _at_most(seconds: float) -> str:
-    if seconds == float("inf"):
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"at most {minutes}m{rest:02d}s" if minutes else f"at most {rest}s"

@@ -39,7 +39,7 @@ VALIDATE_AT_MOST_EVERY = 50
 LEAST_GAIN = 1e-3
 """Of the best score: a validation that gains less counts as no improvement, though its weights are kept."""
 LEAST_SCORE = 0.05
-"""Nats, or deviations: a best score nearer to zero counts as this, or a loss on its way there would improve for ever."""
+"""Nats or deviations: a best score nearer to zero counts as this, or a loss on its way there would gain for ever."""
 DEFAULT_TIME_LIMIT = 600.0
 """Seconds, when neither --epochs nor --time-limit is given."""
 

@@ -1,11 +1,12 @@
 """Who watches a training run: told what happens, never asked.
 
-The loop calls an observer; the command line draws it, a program may collect it, and ``Silent`` does
-neither. An observer changes nothing in the run, so equal runs stay equal whoever watches.
+The loop calls an observer; the command line draws it, a program may collect it, ``Plain`` writes it down and
+``Silent`` does nothing. An observer changes nothing in the run, so equal runs stay equal whoever watches.
 """
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
@@ -67,3 +68,47 @@ class Silent(Observer):
 
     def end(self) -> None:
         """Do nothing."""
+
+
+class Plain(Observer):
+    """One line per validation, baseline and note on standard error; nothing that moves."""
+
+    def begin(self, total_steps: int | None, time_limit: float) -> None:
+        """Say how long it may take."""
+        bound = "until the validation score stops improving" if total_steps is None else f"{total_steps:,} updates"
+        _line(", ".join(filter(None, [f"training: {bound}", at_most(time_limit)])))
+
+    def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
+        """Say nothing: the next validation tells."""
+
+    def validated(self, row: Mapping[str, object]) -> None:
+        """One line of the row's numbers."""
+        _line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+
+    def baseline(self, name: str) -> None:
+        """One line."""
+        _line(f"baseline: {name}")
+
+    def note(self, text: str) -> None:
+        """One line."""
+        _line(f"note: {text}")
+
+    def end(self) -> None:
+        """Say nothing: the result follows."""
+
+
+def at_most(seconds: float) -> str:
+    """Say a time limit in words; nothing when there is none."""
+    if seconds == float("inf"):
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"at most {minutes}m{rest:02d}s" if minutes else f"at most {rest}s"
+
+
+def _line(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

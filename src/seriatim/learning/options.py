@@ -28,7 +28,7 @@ class LearningOptions:
     patience: int = option(3, "validations without improvement before training stops", minimum=1)
     batch_size: int = option(32, "sequences, windows or streams per update", minimum=1)
     optimizer: str = option("adam", "update rule", choices=OPTIMIZERS)
-    lr: float = option(1e-3, "learning rate at the start", above=0.0)
+    lr: float = option(1e-3, "learning rate at the start", above=0.0, below=1e10)
     schedule: str = option("plateau", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES)
     weight_decay: float = option(0.0, "weight decay (decoupled with adamw)", minimum=0.0)
     clip: float = option(1.0, "clip the gradient's global norm to this; 0 is off", minimum=0.0)

@@ -36,7 +36,7 @@ class LanguageOptions(TrainOptions):
     bidirectional: bool = option(False, "not for language: the future is what it predicts")
     hidden: int = option(256, "hidden units per layer", minimum=1)
     learner: str = option("tbptt", "gradient through time", choices=("tbptt",))
-    lr: float = option(2e-3, "learning rate at the start", above=0.0)
+    lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)
     unit: str = option("char", "what one step reads", choices=UNITS)
     vocab_size: int | None = option(
         None, "keep the commonest units, the rest is <unk> (default: all; bpe: 4096)", minimum=2
@@ -55,6 +55,7 @@ class ClassifyOptions(TrainOptions):
 
     model: str = option("lstm", "cell of the network, or a baseline", choices=CELLS + CLASSIFY_BASELINES)
     dropout: float = option(0.3, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
+    learner: str = option("bptt", "gradient through time", choices=("bptt",))
     text: str | None = option(None, "column of the text")
     label: str | None = option(None, "column of the label")
     channels: tuple[str, ...] = option((), "numeric columns, one row per step: a,b,c")
@@ -81,6 +82,7 @@ class ForecastOptions(TrainOptions):
     schedule: str = option(
         "constant", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES
     )
+    learner: str = option("bptt", "gradient through time", choices=("bptt",))
     target: tuple[str, ...] = option((), "column or columns to forecast: a,b")
     horizon: int = option(1, "steps to forecast", minimum=1)
     lookback: int | None = option(None, "steps that the model sees (default: fits the shortest series)", minimum=1)
