@@ -1,0 +1,74 @@
+"""Laws of classifiers: padding and company change nothing; order matters to all but the bag."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from seriatim.models.classifier import Bag, InputSize, RecurrentClassifier, SequenceBatch, SequenceClassifier
+from seriatim.tasks.options import ClassifyOptions
+
+V, C, K = 9, 3, 4
+LENGTHS = torch.tensor([6, 1, 4, 6, 3])
+SIZES = {"units": InputSize(vocabulary=V), "channels": InputSize(channels=C)}
+
+
+def make(kind: str, reads: str, pool: str = "max", bidirectional: bool = False) -> SequenceClassifier:
+    torch.manual_seed(0)
+    options = replace(ClassifyOptions(), model=kind, hidden=5, layers=2, bidirectional=bidirectional)
+    if kind == "bag":
+        return Bag(SIZES[reads], 5, K).eval()
+    return RecurrentClassifier(options, SIZES[reads], K, pool=pool).eval()
+
+
+def padded(reads: str) -> torch.Tensor:
+    """Sequences with junk behind their ends."""
+    draw = torch.Generator().manual_seed(2)
+    shape = (int(LENGTHS.max()), len(LENGTHS))
+    return torch.randint(V, shape, generator=draw) if reads == "units" else torch.randn(*shape, C, generator=draw)
+
+
+KINDS = [(cell, pool, both) for cell in ("rnn", "lstm", "gru") for pool in ("last", "mean", "max") for both in (0, 1)]
+every = pytest.mark.parametrize(("kind", "pool", "both"), [*KINDS, ("bag", "mean", 0)])
+either = pytest.mark.parametrize("reads", ["units", "channels"])
+
+
+@every
+@either
+def test_padding_and_company_change_nothing(kind: str, pool: str, both: int, reads: str) -> None:
+    network, inputs = make(kind, reads, pool, bool(both)), padded(reads)
+    together = network(inputs, LENGTHS)
+    assert together.shape == (len(LENGTHS), K)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = network(inputs[:length, row : row + 1], LENGTHS[row : row + 1])
+        torch.testing.assert_close(alone[0], together[row], rtol=1e-5, atol=1e-6)
+
+
+@every
+def test_the_order_in_a_batch_changes_nothing(kind: str, pool: str, both: int) -> None:
+    network, inputs = make(kind, "units", pool, bool(both)), padded("units")
+    order = torch.tensor([3, 0, 4, 1, 2])
+    torch.testing.assert_close(
+        network(inputs[:, order], LENGTHS[order]), network(inputs, LENGTHS)[order], rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", ["lstm", "bag"])
+def test_order_within_a_sequence_is_lost_on_the_bag_alone(kind: str) -> None:
+    network, inputs = make(kind, "units", "last"), torch.tensor([[1], [2], [3], [4]])
+    one, other = (network(x, torch.tensor([4])) for x in (inputs, inputs.flip(0)))
+    assert torch.allclose(one, other, rtol=1e-5, atol=1e-6) == (kind == "bag")
+
+
+@either
+def test_the_loss_is_the_mean_nll_per_sequence(reads: str) -> None:
+    network, inputs, labels = make("gru", reads), padded(reads), torch.tensor([0, 3, 1, 1, 2])
+    batch = SequenceBatch(inputs, LENGTHS, labels)
+    loss, carry = network.loss(batch, ())
+    log_chances = functional.log_softmax(network(inputs, LENGTHS), -1)
+    torch.testing.assert_close(loss, -log_chances[torch.arange(5), labels].mean())
+    assert carry == ()
+    assert batch.units == 20

@@ -1,0 +1,180 @@
+"""Laws of forecasters: untrained they are naive; a shifted and scaled window has a shifted and scaled forecast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim.models.forecaster import DirectForecaster, Forecaster, RecursiveForecaster, WindowBatch, WindowShape
+from seriatim.models.forecaster import build_forecaster as build
+from seriatim.notation import QUANTILES
+from seriatim.tasks.options import ForecastOptions
+
+LOOKBACK, HORIZON, B = 12, 5, 4
+MEDIAN = QUANTILES.index(0.5)
+SHAPE = WindowShape(targets=2, covariates=1, horizon=HORIZON, season=4, masked=False, normalize=True)
+CELLS = ("rnn", "lstm", "gru")
+STRATEGIES = ("direct", "recursive")
+
+
+def make(strategy: str, shape: WindowShape = SHAPE, cell: str = "lstm", *, stirred: bool = True) -> Forecaster:
+    """A forecaster; ``stirred``: its head, zero at the start, says something."""
+    torch.manual_seed(0)
+    network = build(replace(ForecastOptions(), model=cell, hidden=6, layers=1), shape, strategy).eval()
+    if stirred:
+        assert isinstance(network, (DirectForecaster, RecursiveForecaster))
+        torch.nn.init.normal_(network.output.weight, std=0.3)
+    return network
+
+
+def values(shape: WindowShape = SHAPE, steps: int = LOOKBACK, seed: int = 1) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    window = torch.randn(steps, B, shape.width, generator=draw).cumsum(0)
+    if shape.masked:
+        window[..., shape.channels :] = torch.rand(steps, B, shape.channels, generator=draw) > 0.3
+    return window
+
+
+@torch.no_grad()
+def quantiles(network: Forecaster, history: torch.Tensor) -> torch.Tensor:
+    return network.quantiles(history, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("season", [1, 4, LOOKBACK, 99])
+def test_untrained_the_median_is_the_seasonal_naive_forecast(season: int, normalize: bool) -> None:
+    shape = replace(SHAPE, season=season, normalize=normalize)
+    network, history = make("direct", shape, stirred=False), values()
+    assert isinstance(network, DirectForecaster)
+    torch.nn.init.zeros_(network.output.bias)
+    lag = season if season <= LOOKBACK else 1  # longer than the window: the last value
+    naive = torch.stack([history[LOOKBACK - lag + step % lag, :, :2] for step in range(HORIZON)], 1)
+    torch.testing.assert_close(quantiles(network, history)[..., MEDIAN], naive, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_window_scaled_and_shifted_has_a_forecast_scaled_and_shifted(strategy: str, cell: str) -> None:
+    network, history = make(strategy, cell=cell), values()
+    scale, shift = torch.tensor([3.0, 0.5, 10.0]), torch.tensor([-40.0, 7.0, 2.0])
+    expected = quantiles(network, history) * scale[:2, None] + shift[:2, None]
+    torch.testing.assert_close(quantiles(network, history * scale + shift), expected, rtol=1e-3, atol=1e-3)
+    plain = make(strategy, replace(SHAPE, normalize=False), cell)
+    other = quantiles(plain, history * scale + shift)
+    assert not torch.allclose(other, quantiles(plain, history) * scale[:2, None] + shift[:2, None], rtol=1e-2)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_quantiles_never_cross(strategy: str) -> None:
+    got = quantiles(make(strategy), values())
+    assert got.shape == (B, HORIZON, 2, len(QUANTILES))
+    assert (got.diff(dim=-1) >= 0).all()
+
+
+def test_before_they_are_put_in_order_they_do_cross() -> None:
+    network = make("direct")
+    assert isinstance(network, DirectForecaster)
+    assert (network(values())[0].diff(dim=-1) < 0).any(), "the test above can fail"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_windows_do_not_touch_each_other(strategy: str) -> None:
+    network, history = make(strategy), values()
+    other = history.clone()
+    other[:, 1:] = values(seed=9)[:, 1:]
+    torch.testing.assert_close(quantiles(network, other)[0], quantiles(network, history)[0])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_covariate_is_read(strategy: str) -> None:
+    network, history = make(strategy), values()
+    other = history.clone()
+    other[:, :, 2] = values(seed=9)[:, :, 2]
+    assert not torch.allclose(quantiles(network, other), quantiles(network, history))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_values_that_were_not_there_do_not_count(strategy: str) -> None:
+    shape = replace(SHAPE, masked=True)
+    network, history, future = make(strategy, shape), values(shape), values(shape, HORIZON, seed=2)
+    future[..., shape.channels :] = 1.0
+    future[-1, :, shape.channels] = 0.0  # the last step of the first target was filled in
+    other = future.clone()
+    other[-1, :, 0] += 100.0
+    loss, changed = (network.loss(WindowBatch(history, one), ())[0] for one in (future, other))
+    torch.testing.assert_close(changed, loss)
+    other[-1, :, shape.channels] = 1.0
+    assert not torch.allclose(network.loss(WindowBatch(history, other), ())[0], loss), "it counts when it was there"
+
+
+def test_the_direct_loss_is_the_quantile_loss_by_hand() -> None:
+    network, history, future = make("direct"), values(), values(steps=HORIZON, seed=2)
+    loss, _ = network.loss(WindowBatch(history, future), ())
+    assert isinstance(network, DirectForecaster)
+    forecast, mean, deviation = (part.detach() for part in network(history))
+    total = 0.0
+    for b in range(B):
+        for step in range(HORIZON):
+            for target in range(2):
+                actual = (future[step, b, target] - mean[b, target]) / deviation[b, target]
+                for place, level in enumerate(QUANTILES):
+                    error = float(actual - forecast[b, step, target, place])
+                    total += max(level * error, (level - 1) * error)
+    assert math.isclose(float(loss.detach()), total / (B * HORIZON * 2 * len(QUANTILES)), rel_tol=1e-4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) -> None:
+    network = make("recursive", cell=cell)
+    assert isinstance(network, RecursiveForecaster)
+    window = values()
+    mean, deviation = window[..., :3].mean(0), window[..., :3].std(0)
+    with torch.no_grad():
+        joint = network.log_density(window, mean, deviation).sum((0, 2))
+        inputs, carry, total = (window - mean) / deviation, (), torch.zeros(B)
+        for step in range(LOOKBACK - 1):
+            centre, spread, carry = network(inputs[step : step + 1], carry)
+            total += torch.distributions.Normal(centre[0], spread[0]).log_prob(inputs[step + 1]).sum(-1)
+    torch.testing.assert_close(joint, total, rtol=1e-5, atol=1e-4)
+
+
+def test_the_recursive_loss_is_the_mean_negative_log_density() -> None:
+    network, history, future = make("recursive"), values(), values(steps=HORIZON, seed=2)
+    assert isinstance(network, RecursiveForecaster)
+    mean, deviation = history.mean(0), history.std(0, correction=0)
+    density = network.log_density(torch.cat([history, future]), mean, deviation)
+    loss, _ = network.loss(WindowBatch(history, future), ())
+    torch.testing.assert_close(loss, -density.mean())
+
+
+def test_sampled_quantiles_are_those_of_the_first_steps_gaussian() -> None:
+    network = make("recursive")
+    assert isinstance(network, RecursiveForecaster)
+    history = values()
+    mean, deviation = history.mean(0), history.std(0, correction=0)
+    with torch.no_grad():
+        centre, spread, _ = network((history - mean) / deviation)
+        got = quantiles(network, history)[:, 0]
+    middle = centre[-1] * deviation + mean
+    width = spread[-1] * deviation
+    # The deviation of a sample median is 1.25 σ / √n: four of them, over 100 paths, is half a σ.
+    assert ((got[..., MEDIAN] - middle[:, :2]).abs() < 0.5 * width[:, :2]).all()
+    assert ((got[..., 2] - got[..., 0]) / width[:, :2] - 2.56).abs().max() < 1.0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_flat_window_gives_a_finite_forecast_and_gradient(strategy: str) -> None:
+    network, history = make(strategy), torch.full((LOOKBACK, B, 3), 2.0)
+    loss, _ = network.loss(WindowBatch(history, history[:HORIZON]), ())
+    loss.backward()
+    assert all(one.grad is None or one.grad.isfinite().all() for one in network.parameters())
+    assert quantiles(network, history).isfinite().all()
+
+
+def test_a_lookback_of_one_is_enough() -> None:
+    for strategy in STRATEGIES:
+        assert quantiles(make(strategy), values()[:1]).isfinite().all()

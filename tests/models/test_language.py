@@ -1,0 +1,101 @@
+"""Laws of recurrent language models: state goes in and comes out, nothing sees the future, chances sum to one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from seriatim.errors import UsageError
+from seriatim.models.language import LanguageBatch, RecurrentLanguageModel
+from seriatim.tasks.options import LanguageOptions
+
+V, T, B = 7, 17, 3
+CELLS = ("rnn", "lstm", "gru")
+
+
+def model(cell: str = "lstm", *, tie: bool = False, restart: float = 0.0, **given: object) -> RecurrentLanguageModel:
+    torch.manual_seed(0)
+    options = replace(LanguageOptions(), model=cell, hidden=5, layers=2, embedding=5, **given)
+    return RecurrentLanguageModel(options, V, tie=tie, restart=restart).eval()
+
+
+def units(steps: int = T, seed: int = 0) -> torch.Tensor:
+    return torch.randint(V, (steps, B), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("at", [1, 8, T - 1])
+def test_two_halves_with_the_state_between_are_the_whole(cell: str, tie: bool, at: int) -> None:
+    network, inputs = model(cell, tie=tie), units()
+    whole, end = network(inputs, ())
+    first, carry = network(inputs[:at], ())
+    second, end_of_halves = network(inputs[at:], carry)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-5, atol=1e-6)
+    for one, other in zip(end, end_of_halves, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    cold, _ = network(inputs[at:], ())
+    assert not torch.allclose(cold, second, rtol=1e-3), "without the state the second half would differ"
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_it_does_not_see_what_it_predicts(cell: str) -> None:
+    network, inputs = model(cell), units()
+    changed = inputs.clone()
+    changed[9] = (changed[9] + 1) % V
+    before, after = network(inputs, ())[0], network(changed, ())[0]
+    assert torch.equal(before[:9], after[:9])
+    assert not torch.equal(before[9], after[9])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_streams_do_not_touch_each_other(cell: str) -> None:
+    network, inputs = model(cell), units()
+    together, _ = network(inputs, ())
+    for row in range(B):
+        alone, _ = network(inputs[:, row : row + 1], ())
+        torch.testing.assert_close(alone[:, 0], together[:, row], rtol=1e-5, atol=1e-6)
+
+
+def test_the_loss_is_the_mean_nll_per_unit() -> None:
+    network, inputs, targets = model(), units(), units(seed=1)
+    loss, carry = network.loss(LanguageBatch(inputs, targets), ())
+    log_chances = functional.log_softmax(network(inputs, ())[0], -1)
+    by_hand = -sum(log_chances[t, b, targets[t, b]] for t in range(T) for b in range(B)) / (T * B)
+    torch.testing.assert_close(loss, by_hand)
+    assert LanguageBatch(inputs, targets).units == T * B
+    torch.testing.assert_close(carry, network(inputs, ())[1])
+
+
+def test_tying_shares_one_matrix() -> None:
+    tied, free = model(tie=True), model(tie=False)
+    assert free.output is not None
+    count = sum(parameter.numel() for parameter in tied.parameters())
+    assert count == sum(parameter.numel() for parameter in free.parameters()) - free.output.weight.numel()
+    tied.loss(LanguageBatch(units(), units(seed=1)), ())[0].backward()
+    assert tied.embedding.weight.grad is not None
+    assert (tied.embedding.weight.grad.abs().sum(1) > 0).all(), "units that are not read learn as outputs"
+
+
+def test_tying_wants_one_width() -> None:
+    with pytest.raises(UsageError, match=r"embedding: got 4, but --tie wants it as wide as --hidden \(5\)"):
+        RecurrentLanguageModel(replace(LanguageOptions(), hidden=5, embedding=4), V, tie=True, restart=0.0)
+
+
+def test_a_stream_starts_anew_only_while_training() -> None:
+    network, inputs = model(restart=1.0 - 1e-9), units()
+    _, carry = network(inputs, ())
+    warm, cold = network(inputs, carry)[0], network(inputs, ())[0]
+    assert not torch.allclose(warm, cold)
+    network.train()
+    torch.testing.assert_close(network(inputs, carry)[0], cold)
+
+
+def test_dropout_is_for_training_alone() -> None:
+    network, inputs = model(dropout=0.5, locked_dropout=0.3), units()
+    assert torch.equal(network(inputs, ())[0], network(inputs, ())[0])
+    network.train()
+    assert not torch.equal(network(inputs, ())[0], network(inputs, ())[0])

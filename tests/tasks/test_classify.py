@@ -1,0 +1,215 @@
+"""Classifiers from a table to scores: parts, labels, duplicates, and what a prediction says."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim.data.sequences import read_sequences
+from seriatim.errors import DataError, UsageError
+from seriatim.learning.loop import InMemory
+from seriatim.learning.observer import Silent
+from seriatim.notation import UNKNOWN
+from seriatim.tasks.classify import Classify, probabilities
+from seriatim.tasks.options import ClassifyOptions
+
+TASK = Classify()
+OPTIONS = ClassifyOptions(hidden=8, epochs=3, batch_size=8, lr=2e-2, text="text", label="label")
+WORDS = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue"), "fresh": ("leaf", "mint", "dew")}
+Texts = tuple[list[str], list[str]]
+
+
+def texts(rows: int = 40, seed: int = 0) -> Texts:
+    draw = random.Random(seed)
+    labels = [label for _ in range(rows) for label in WORDS]
+    words = [draw.choices(WORDS[label], k=draw.randint(1, 6)) for label in labels]
+    return [" ".join([*chosen, f"n{index}"]) for index, chosen in enumerate(words)], labels
+
+
+def steps(rows: int = 60) -> tuple[list[Any], list[str]]:
+    """Rising and falling sequences of two channels."""
+    draw = np.random.default_rng(0)
+    slopes = [1.0, -1.0] * (rows // 2)
+    shape, noise = np.array([1.0, 0.5]), 0.1
+    arrays = [
+        one * np.arange(draw.integers(3, 9))[:, None] * shape + draw.normal(scale=noise, size=2) for one in slopes
+    ]
+    return arrays, ["up" if slope > 0 else "down" for slope in slopes]
+
+
+def fitted(source: object, **given: Any) -> tuple[Any, Any]:
+    options = dataclasses.replace(OPTIONS, **given)
+    prepared = TASK.prepare(options, source)
+    torch.manual_seed(0)
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    return model, prepared
+
+
+@pytest.mark.parametrize("model", ["lstm", "bag"])
+def test_it_learns_what_can_be_learned_from_texts(model: str) -> None:
+    network, prepared = fitted(texts(), model=model, epochs=12)
+    scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
+    assert scores == {"accuracy": 1.0, "macro_f1": 1.0}
+
+
+def test_a_loss_on_its_way_to_zero_does_not_improve_for_ever() -> None:
+    options = TASK.beside(OPTIONS, "bag")
+    prepared = TASK.prepare(options, texts(20))
+    torch.manual_seed(0)
+    model = TASK.make(options, prepared.codec)
+    outcome = TASK.fit(model, options, prepared, InMemory(), Silent())
+    assert outcome.steps < 4000
+    assert outcome.rows[-1]["valid_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(("model", "learns"), [("gru", True), ("majority", False)])
+def test_it_learns_what_can_be_learned_from_numbers(model: str, learns: bool) -> None:
+    network, prepared = fitted(steps(), model=model, epochs=8, text=None)
+    scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
+    assert (scores["accuracy"] > 0.9) == learns
+
+
+def test_the_majority_by_hand() -> None:
+    inputs, labels = texts(20)
+    keep = [index for index in range(60) if labels[index] != "fresh" or index < 30]  # 20 warm, 20 cold, 10 fresh
+    network, prepared = fitted(([inputs[i] for i in keep], [labels[i] for i in keep]), model="majority")
+    counts = np.bincount(prepared.train.labels)
+    np.testing.assert_allclose(probabilities(network, prepared.test.inputs)[0], counts / counts.sum())
+    scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
+    choice = int(counts.argmax())
+    share = float(np.mean(prepared.test.labels == choice))
+    assert scores["accuracy"] == pytest.approx(share)
+    assert scores["macro_f1"] == pytest.approx(2 * share / (1 + share) / 3)  # recall 1, precision share, one class of 3
+
+
+def test_probabilities_do_not_depend_on_company() -> None:
+    network, prepared = fitted(texts())
+    inputs = prepared.test.inputs
+    together = probabilities(network, inputs)
+    np.testing.assert_allclose(together.sum(1), 1.0)
+    np.testing.assert_allclose(probabilities(network, inputs[::-1])[::-1], together, rtol=1e-5)
+    alone = np.concatenate([probabilities(network, [one]) for one in inputs])
+    np.testing.assert_allclose(alone, together, rtol=1e-5)
+
+
+def test_parts_are_80_10_10_stratified_by_label_and_seeded() -> None:
+    _, prepared = fitted(texts(), model="majority")
+    assert prepared.sizes == {"train": 96, "valid": 12, "test": 12}
+    for part in (prepared.train, prepared.valid, prepared.test):
+        assert len(set(np.bincount(part.labels))) == 1
+    _, other = fitted(texts(), model="majority", seed=1)
+    assert any(not np.array_equal(a, b) for a, b in zip(prepared.test.inputs, other.test.inputs, strict=True))
+    assert other.hash == prepared.hash
+
+
+def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
+    inputs, labels = texts()
+    lines = [f"{text},{label},g{index // 6}" for index, (text, label) in enumerate(zip(inputs, labels, strict=True))]
+    (tmp_path / "table.csv").write_text("\n".join(["text,label,who", *lines]) + "\n")
+    options = dataclasses.replace(OPTIONS, group="who", unit="char")
+    prepared = TASK.prepare(options, tmp_path / "table.csv")
+    sides: dict[int, set[str]] = {}
+    for name in ("train", "valid", "test"):
+        for tokens in getattr(prepared, name).inputs:
+            text = prepared.codec.vocabulary.decode(tokens)
+            sides.setdefault(int(text.rsplit("n", 1)[1]) // 6, set()).add(name)
+    assert len(sides) == 20
+    assert all(len(parts) == 1 for parts in sides.values())
+    assert {part for parts in sides.values() for part in parts} == {"train", "valid", "test"}
+
+
+def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
+    inputs, labels = texts()
+    doubled = (inputs * 2, labels * 2)
+    prepared = TASK.prepare(OPTIONS, doubled)
+    assert len(prepared.notes) == 2
+    assert all("inputs also stand in the training part (--drop-duplicates)" in note for note in prepared.notes)
+    dropped = TASK.prepare(dataclasses.replace(OPTIONS, drop_duplicates=True), doubled)
+    assert dropped.notes == ("120 duplicates dropped before splitting",)
+    assert sum(dropped.sizes.values()) == 120
+
+
+def test_the_reader_is_of_the_training_part() -> None:
+    prepared = TASK.prepare(dataclasses.replace(OPTIONS, text=None), steps())
+    rows = np.concatenate(prepared.train.inputs)
+    np.testing.assert_allclose(rows.mean(0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(rows.std(0), 1.0, atol=1e-5)
+    assert abs(np.concatenate(prepared.test.inputs).mean(0)).max() > 1e-3
+    texts_read = TASK.prepare(OPTIONS, texts())
+    known = set(texts_read.codec.vocabulary.tokens)
+    assert known != set(" ".join(texts()[0]).split()), "the words of the test part alone are unknown"
+
+
+def test_a_reader_comes_back_from_its_json() -> None:
+    for source, options in ((texts(), OPTIONS), (steps(), dataclasses.replace(OPTIONS, text=None))):
+        codec = TASK.prepare(options, source).codec
+        again = TASK.codec(codec.to_json())
+        assert again.to_json() == codec.to_json()
+        assert TASK.codec_file(codec) == ("vocabulary.json" if codec.vocabulary else "scaler.json")
+
+
+def test_a_prediction_names_the_likeliest_class() -> None:
+    network, prepared = fitted(texts(), epochs=12)
+    rows = list(TASK.predict(network, OPTIONS, prepared.codec, ["red fire", "dew", "unheard of"]))
+    assert [row["row"] for row in rows] == [1, 2, 3]
+    assert [row["label"] for row in rows[:2]] == ["warm", "fresh"]
+    assert list(rows[0]["probabilities"]) == ["cold", "fresh", "warm"]
+    flat = list(TASK.flat(rows[0]))
+    assert flat == [
+        {
+            "row": 1,
+            "label": "warm",
+            "probability": rows[0]["probability"],
+            **{f"probabilities_{name}": value for name, value in rows[0]["probabilities"].items()},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ((["a b", "c d"] * 20, ["x"] * 40), "label: a single class 'x' in the training part, wanted at least 2"),
+        ((["a", "b"], ["x", "y"]), "valid part: no sequences; too little data"),
+        ((["a b", " "] * 20, ["x", "y"] * 20), "data item 2: empty text"),
+        ((["a b"], ["x", "y"]), "data: 2 labels for 1 sequences"),
+        (([[1.0, np.nan]] * 9, ["x"] * 9), "data item 1: step 2, channel 1: nan is not finite"),
+        (([np.ones((3, 2)), np.ones((3, 1))], ["x", "y"]), "data item 2: 1 channels, wanted 2 as in the first"),
+        (["a b", "c d"], "data: no labels"),
+    ],
+)
+def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        TASK.prepare(dataclasses.replace(OPTIONS, text=None, label=None), source)
+    assert str(refused.value) == said
+
+
+def test_a_label_that_training_never_saw() -> None:
+    _, prepared = fitted(texts(), model="majority")
+    with pytest.raises(DataError, match="data item 2: label 'hot' is in the new part but not in the training part"):
+        TASK.read(OPTIONS, prepared.codec, (["red", "fire"], ["warm", "hot"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"channels": ("a",)}, "text: give either --text or --channels, not both"),
+        ({"text": None, "channels": ("a",)}, "id: --channels needs --id"),
+    ],
+)
+def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        TASK.check(dataclasses.replace(OPTIONS, **given))
+
+
+def test_what_was_never_seen_reads_as_one_unknown_unit() -> None:
+    network, prepared = fitted(texts(), unit="word")
+    sequences = read_sequences(["\u2060 x", "unheard", "\u200b"], need_label=False)
+    assert [one.tolist() for one in prepared.codec.inputs(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
+    assert len(list(TASK.predict(network, OPTIONS, prepared.codec, ["unheard"]))) == 1

@@ -1,0 +1,295 @@
+"""Language models from text to scores: the chain rule, the split, and text that is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim.encoding.vocabulary import Vocabulary
+from seriatim.errors import DataError, UsageError
+from seriatim.learning.loop import InMemory
+from seriatim.learning.observer import Silent
+from seriatim.models.markov import Markov
+from seriatim.notation import UNKNOWN
+from seriatim.tasks import language
+from seriatim.tasks.language import Language, MarkovStepper, NetworkStepper, Text, log_probabilities
+from seriatim.tasks.options import LanguageOptions
+from seriatim.tasks.task import GenerateRequest
+
+TASK = Language()
+OPTIONS = LanguageOptions(
+    hidden=16, epochs=1, truncation=20, batch_size=8, lr=2e-2, embedding=8, context=3, order=3
+)  # fmt: skip
+MODELS = ("lstm", "unigram", "markov", "cbow", "window")
+
+
+def corpus(lines: int = 300, seed: int = 0) -> str:
+    draw = random.Random(seed)
+    who, does, what = ("the cat", "a dog", "my bird"), ("sees", "likes", "hears"), ("the sun", "a tree", "my house")
+    return "".join(f"{draw.choice(who)} {draw.choice(does)} {draw.choice(what)}.\n" for _ in range(lines))
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Any:
+    return TASK.prepare(OPTIONS, [corpus()])
+
+
+@pytest.fixture(scope="module")
+def models(prepared: Any) -> dict[str, Any]:
+    """Every kind of model, trained a little."""
+    fitted = {}
+    for name in MODELS:
+        torch.manual_seed(0)
+        options = dataclasses.replace(OPTIONS, model=name)
+        fitted[name] = TASK.make(options, prepared.codec)
+        TASK.fit(fitted[name], options, prepared, InMemory(), Silent())
+    return fitted
+
+
+# The chain rule
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_joint_log_probability_is_the_sum_of_the_steps(models: dict[str, Any], prepared: Any, name: str) -> None:
+    tokens = prepared.test.tokens[:40]
+    model = models[name]
+    stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)
+    last, state = stepper.read(np.zeros(0, np.int32))
+    by_step = []
+    for token in tokens.tolist():
+        log_chances, state = stepper.step(last, state)
+        by_step.append(log_chances[token])
+        last = token
+    np.testing.assert_allclose(log_probabilities(model, tokens), by_step, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_chances_of_all_units_sum_to_one(models: dict[str, Any], prepared: Any, name: str) -> None:
+    model = models[name]
+    stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)
+    for length in (0, 1, 2, 7):
+        log_chances, _ = stepper.step(*stepper.read(prepared.test.tokens[:length]))
+        assert log_chances.shape == (len(prepared.codec),)
+        assert np.exp(log_chances).sum() == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_unit_is_predicted_once_and_sees_only_the_past(models: dict[str, Any], prepared: Any, name: str) -> None:
+    tokens = prepared.test.tokens[:60]
+    whole = log_probabilities(models[name], tokens)
+    assert whole.shape == tokens.shape
+    np.testing.assert_allclose(log_probabilities(models[name], tokens[:25]), whole[:25], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_folding_a_long_text_changes_almost_nothing(
+    models: dict[str, Any], prepared: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows side by side, each with a warm-up, against one row that carries its state through the whole text."""
+    tokens = prepared.train.tokens
+    folded = log_probabilities(models[name], tokens)  # ten rows
+    monkeypatch.setattr(language, "EVALUATION_ROWS", 1)
+    exact = log_probabilities(models[name], tokens)
+    assert folded.shape == exact.shape == tokens.shape
+    # After 512 units of warm-up nothing of the start is left in so small a state but rounding.
+    np.testing.assert_allclose(folded, exact, rtol=1e-3, atol=1e-3)
+    assert folded.mean() == pytest.approx(exact.mean(), rel=1e-5)
+    monkeypatch.setattr(language, "EVALUATION_STEPS", 7)
+    np.testing.assert_allclose(log_probabilities(models[name], tokens), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_warm_up_folding_would_show(
+    models: dict[str, Any], prepared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = prepared.train.tokens
+    exact = log_probabilities(models["lstm"], tokens)
+    warmed = language.warmed
+    monkeypatch.setattr(language, "warmed", lambda tokens, rows, steps, warmup: warmed(tokens, rows, steps, 0))
+    assert not np.allclose(log_probabilities(models["lstm"], tokens), exact, rtol=1e-3, atol=1e-3)
+
+
+# Scores
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_those_of_the_mean_nll(models: dict[str, Any], prepared: Any, name: str) -> None:
+    scores = TASK.score(models[name], OPTIONS, prepared.codec, prepared.test)
+    nll = -log_probabilities(models[name], prepared.test.tokens).mean()
+    assert scores["nll"] == pytest.approx(nll)
+    assert scores["perplexity"] == pytest.approx(math.exp(nll))
+    assert scores["bits_per_character"] == pytest.approx(nll / math.log(2))  # a unit is a character
+
+
+def test_bits_per_character_count_characters_not_units() -> None:
+    options = dataclasses.replace(OPTIONS, unit="bpe", vocab_size=280, model="unigram")
+    prepared = TASK.prepare(options, [corpus()])
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    scores = TASK.score(model, options, prepared.codec, prepared.test)
+    units, characters = len(prepared.test.tokens), prepared.test.characters
+    assert units < characters
+    assert scores["bits_per_character"] == pytest.approx(scores["nll"] * units / characters / math.log(2))
+
+
+def test_words_lose_white_space_so_they_have_no_bits_per_character() -> None:
+    options = dataclasses.replace(OPTIONS, unit="word", model="unigram")
+    prepared = TASK.prepare(options, [corpus()])
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    assert TASK.score(model, options, prepared.codec, prepared.test).keys() == {"perplexity", "nll"}
+
+
+# Splits
+
+
+def test_a_text_is_cut_80_10_10_in_order() -> None:
+    text = corpus()
+    prepared = TASK.prepare(OPTIONS, [text])
+    parts = [prepared.codec.decode(part.tokens) for part in (prepared.train, prepared.valid, prepared.test)]
+    assert "".join(parts) == text
+    assert [len(part) / len(text) for part in parts] == pytest.approx([0.8, 0.1, 0.1], abs=0.001)
+
+
+@pytest.mark.parametrize("unit", ["word", "bpe"])
+def test_a_cut_never_goes_through_a_word(unit: str) -> None:
+    text = corpus()
+    prepared = TASK.prepare(dataclasses.replace(OPTIONS, unit=unit, vocab_size=300), [text])
+    assert prepared.notes == ()  # half a word would be unknown
+    assert prepared.sizes["train"] / sum(prepared.sizes.values()) == pytest.approx(0.8, abs=0.01)
+
+
+def test_files_for_validation_and_test_are_used_as_they_are(tmp_path: Path) -> None:
+    text, valid, test = corpus(), corpus(20, seed=1), corpus(30, seed=2)
+    (tmp_path / "valid.txt").write_text(valid, encoding="utf-8")
+    (tmp_path / "test.txt").write_text(test, encoding="utf-8")
+    paths = {"valid": str(tmp_path / "valid.txt"), "test": str(tmp_path / "test.txt")}
+
+    def parts(*given: str) -> list[str]:
+        options = dataclasses.replace(OPTIONS, **{name: paths[name] for name in given})
+        prepared = TASK.prepare(options, [text])
+        return [prepared.codec.decode(part.tokens) for part in (prepared.train, prepared.valid, prepared.test)]
+
+    assert parts("valid", "test") == [text, valid, test]
+    cut = round(0.9 * len(text))
+    assert parts("test") == [text[:cut], text[cut:], test]
+    assert parts("valid") == [text[:cut], valid, text[cut:]]
+
+
+def test_the_vocabulary_is_of_the_training_part_and_the_rest_is_told() -> None:
+    prepared = TASK.prepare(OPTIONS, [corpus() + "Ω" * 20])
+    assert "Ω" not in prepared.codec.tokens
+    assert (prepared.test.tokens == UNKNOWN).sum() == 20
+    (note,) = prepared.notes
+    assert note.startswith("test: ") and "count as <unk>" in note
+
+
+def test_too_little_text() -> None:
+    with pytest.raises(DataError, match="too little text"):
+        TASK.prepare(OPTIONS, ["abc"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"bidirectional": True}, "bidirectional: a language model must not see what it predicts"),
+        ({"order": 9}, "order: got 9, wanted at most 8"),
+        ({"order": 2, "model": "window"}, r"order: for markov, not window"),
+        ({"tie": True, "model": "markov"}, "tie: for recurrent models, not markov"),
+        ({"tie": True, "embedding": 7}, r"embedding: got 7, but --tie wants it as wide as --hidden \(16\)"),
+    ],
+)
+def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        TASK.check(dataclasses.replace(OPTIONS, order=given.pop("order", None), **{"embedding": None, **given}))
+
+
+# Text that is written
+
+
+def written(model: Any, options: LanguageOptions, codec: Vocabulary, **asked: Any) -> str:
+    return "".join(TASK.generate(model, options, codec, GenerateRequest(**asked)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_seed_decides_what_is_written(models: dict[str, Any], prepared: Any, name: str) -> None:
+    one = written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
+    assert len(one) == 60
+    assert one == written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
+    assert one != written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_temperature_0_takes_the_likeliest(models: dict[str, Any], prepared: Any, name: str) -> None:
+    model = models[name]
+    got = written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0)
+    assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0, seed=5)
+    assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, top_k=1, seed=5)
+    stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)
+    log_chances, _ = stepper.step(*stepper.read(prepared.codec.encode("a dog l")))
+    log_chances[UNKNOWN] = -np.inf
+    assert got[0] == prepared.codec.tokens[int(log_chances.argmax())]
+
+
+def test_what_is_written_looks_like_what_was_read(models: dict[str, Any], prepared: Any) -> None:
+    words = set(corpus().split())
+    got = written(models["markov"], OPTIONS, prepared.codec, prompt="the cat ", length=200, seed=0)
+    assert np.mean([word in words for word in got.split()[1:-1]]) > 0.5
+
+
+def test_unknown_is_never_written() -> None:
+    options = dataclasses.replace(OPTIONS, unit="word", vocab_size=5, model="unigram")
+    prepared = TASK.prepare(options, [corpus()])
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    assert (prepared.train.tokens == UNKNOWN).any()
+    assert "<unk>" not in written(model, options, prepared.codec, length=200, seed=0)
+
+
+def test_a_prompt_of_words_goes_on_in_the_same_line() -> None:
+    options = dataclasses.replace(OPTIONS, unit="word", model="markov")
+    prepared = TASK.prepare(options, [corpus()])
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    got = written(model, options, prepared.codec, prompt="the cat", length=8, temperature=0.0)
+    assert got.split()[0] in ("sees", "likes", "hears")
+    assert got.startswith(" ")
+
+
+@pytest.mark.parametrize("unit", ["char", "bpe"])
+def test_characters_of_several_bytes_come_out_whole(unit: str) -> None:
+    text = "안녕하세요 세계 여러분\n" * 200
+    options = dataclasses.replace(OPTIONS, unit=unit, model="markov", vocab_size=257 if unit == "bpe" else None)
+    prepared = TASK.prepare(options, [text])
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    pieces = list(TASK.generate(model, options, prepared.codec, GenerateRequest(length=60, seed=0, temperature=0.0)))
+    assert set("".join(pieces)) <= set(text)
+    assert all("\N{REPLACEMENT CHARACTER}" not in piece for piece in pieces)
+
+
+def test_text_comes_piece_by_piece(models: dict[str, Any], prepared: Any) -> None:
+    endless = TASK.generate(models["lstm"], OPTIONS, prepared.codec, GenerateRequest(length=10**12, seed=0))
+    assert len("".join(itertools.islice(endless, 5))) == 5
+
+
+def test_each_line_is_scored_on_its_own(models: dict[str, Any], prepared: Any) -> None:
+    lines = ["the cat sees a tree.", "", "tree a sees cat the."]
+    rows = list(TASK.predict(models["markov"], OPTIONS, prepared.codec, ["\n".join(lines)]))
+    assert [row["line"] for row in rows] == [1, 3]
+    assert [row["text"] for row in rows] == [lines[0], lines[2]]
+    assert rows[0]["log_probability"] > rows[1]["log_probability"]
+    assert rows[0]["perplexity"] == pytest.approx(math.exp(-rows[0]["log_probability"] / rows[0]["units"]))
+
+
+def test_new_text_is_scored_as_a_whole(prepared: Any) -> None:
+    fresh = TASK.read(OPTIONS, prepared.codec, ["the cat", "sees\n"])
+    assert isinstance(fresh.split, Text)
+    assert fresh.size == len("the cat\nsees\n") == fresh.split.characters

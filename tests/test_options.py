@@ -1,0 +1,107 @@
+"""Options: filled in from any face, and refused in one clear line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seriatim.errors import UsageError
+from seriatim.options import duration, fill, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    size: int = option(8, "a size", minimum=1)
+    rate: float = option(0.1, "a rate", above=0.0, below=1.0)
+    limit: float | None = option(None, "a time", above=0.0, parse=duration)
+    name: str | None = option(None, "a column")
+    kind: str = option("lstm", "a kind", choices=("lstm", "gru"))
+    quiet: bool = option(False, "say nothing")
+    columns: tuple[str, ...] = option((), "columns")
+    rows: tuple[int, ...] = option((), "rows", minimum=1)
+
+
+def test_what_is_not_given_keeps_its_default() -> None:
+    assert fill(Options, {}) == Options()
+    assert fill(Options, {"size": None, "rate": None}) == Options()
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "value"),
+    [
+        ({"size": "12"}, "size", 12),
+        ({"size": np.int64(12)}, "size", 12),
+        ({"rate": np.float32(0.5)}, "rate", 0.5),
+        ({"rate": "5e-1"}, "rate", 0.5),
+        ({"limit": 3}, "limit", 3.0),
+        ({"limit": "1.5m"}, "limit", 90.0),
+        ({"name": 3}, "name", "3"),
+        ({"name": Path("a.csv")}, "name", "a.csv"),
+        ({"columns": "a, b,c"}, "columns", ("a", "b", "c")),
+        ({"columns": ["a", "b"]}, "columns", ("a", "b")),
+        ({"columns": 2}, "columns", ("2",)),
+        ({"rows": "8,2,2"}, "rows", (8, 2, 2)),
+        ({"quiet": True}, "quiet", True),
+    ],
+)
+def test_values_are_turned_into_their_type(given: dict[str, object], name: str, value: object) -> None:
+    got = getattr(fill(Options, given), name)
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"siz": 3}, "no option 'siz' (did you mean 'size'?)"),
+        ({"size": 0}, "size: got 0, wanted at least 1"),
+        ({"size": 1.5}, "size: got 1.5, wanted a whole number"),
+        ({"size": True}, "size: got True, wanted a whole number"),
+        ({"size": "many"}, "size: got 'many', wanted a whole number"),
+        ({"rate": 0.0}, "rate: got 0.0, wanted more than 0.0"),
+        ({"rate": 1.0}, "rate: got 1.0, wanted less than 1.0"),
+        ({"rate": "fast"}, "rate: got 'fast', wanted a number"),
+        ({"rate": math.nan}, "rate: got nan, wanted a number"),
+        ({"limit": math.inf}, "limit: got inf, wanted a finite number"),
+        ({"limit": "5 days"}, "limit: got '5 days', wanted a duration such as 90s, 10m or 2h"),
+        ({"kind": "gur"}, "kind: 'gur' is not one of lstm, gru (did you mean 'gru'?)"),
+        ({"kind": "cnn"}, "kind: 'cnn' is not one of lstm, gru"),
+        ({"quiet": 1}, "quiet: got 1, wanted true or false"),
+        ({"columns": {"a": 1}}, "columns: got {'a': 1}, wanted a list separated by commas"),
+        ({"rows": "8,x,2"}, "rows: got 'x', wanted a whole number"),
+        ({"rows": [8, 0, 2]}, "rows: got 0, wanted at least 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        fill(Options, given)
+    assert str(refused.value) == said
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_a_number_is_taken_or_refused_by_its_range(value: float) -> None:
+    if 0.0 < value < 1.0:
+        assert fill(Options, {"rate": value}).rate == value
+        assert fill(Options, {"rate": repr(value)}).rate == value
+    else:
+        with pytest.raises(UsageError, match=r"^rate: got"):
+            fill(Options, {"rate": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90.0), ("90s", 90.0), ("10m", 600.0), (" 1.5 h ", 5400.0), (".5m", 30.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-5s", "5d", "1e3", "5mm", "nan", "1,5h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="wanted a duration such as"):
+        duration(text)

@@ -1,0 +1,527 @@
+"""From a user's file to a run folder and back: the whole path, for every task."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from seriatim.errors import DataError, RunError, UsageError
+from seriatim.learning.observer import Silent
+from seriatim.learning.storage import read_arrays
+from seriatim.run import Run, compare, load, train, verdict
+
+COMMON: dict[str, Any] = {"hidden": 8, "epochs": 1, "threads": 1}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "language": {**COMMON, "truncation": 20, "batch_size": 8, "lr": 1e-2},
+    "classify": {**COMMON, "text": "text", "label": "label", "baselines": "fast"},
+    "forecast": {**COMMON, "time": "date", "target": "close", "horizon": 4, "season": 6, "lookback": 12},
+}
+SCORES = {
+    "language": {"perplexity", "nll", "bits_per_character"},
+    "classify": {"accuracy", "macro_f1"},
+    "forecast": {"mase", "smape", "rmse", "mse", "mae", "quantile_loss", "coverage"},
+}
+BASELINES = {
+    "language": ["unigram", "markov", "cbow", "window"],
+    "classify": ["majority"],
+    "forecast": ["naive", "seasonal_naive", "drift", "ar"],
+}
+CODEC = {"language": "vocabulary.json", "classify": "vocabulary.json", "forecast": "scaler.json"}
+TASKS = tuple(OPTIONS)
+every_task = pytest.mark.parametrize("task", TASKS)
+
+
+def corpus(lines: int = 120, seed: int = 0) -> str:
+    draw = random.Random(seed)
+    who, what = ("the cat", "a dog", "my bird"), ("the sun", "a tree", "my house")
+    return "".join(f"{draw.choice(who)} sees {draw.choice(what)}.\n" for _ in range(lines))
+
+
+def messages(rows: int = 60, seed: int = 0) -> str:
+    draw = random.Random(seed)
+    words = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue")}
+    lines = [f"{' '.join(draw.choices(words[label], k=3))} {row},{label}" for row in range(rows) for label in words]
+    return "\n".join(["text,label", *lines]) + "\n"
+
+
+def prices(rows: int = 90, seed: int = 0) -> str:
+    noise = np.random.default_rng(seed).normal(scale=0.1, size=(rows, 2))
+    days = np.datetime64("2020-01-01") + np.arange(rows)
+    wave = 10 + np.sin(np.arange(rows) * 2 * np.pi / 6)
+    lines = [f"{day},{wave[row] + noise[row, 0]:.4f},{5 + noise[row, 1]:.4f}" for row, day in enumerate(days)]
+    return "\n".join(["date,close,open", *lines]) + "\n"
+
+
+MAKE: dict[str, tuple[str, Callable[..., str]]] = {
+    "language": ("corpus.txt", corpus), "classify": ("messages.csv", messages), "forecast": ("prices.csv", prices)
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one file of data per task."""
+    home = tmp_path_factory.mktemp("home")
+    for name, make in MAKE.values():
+        (home / name).write_text(make(), encoding="utf-8")
+    return home
+
+
+def data(home: Path, task: str) -> Path:
+    return home / MAKE[task][0]
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path) -> dict[str, Run]:
+    """One trained run per task."""
+    return {task: train(task, data(home, task), out=str(home / task), **OPTIONS[task]) for task in TASKS}
+
+
+def files(folder: Path) -> set[str]:
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+# What a run is
+
+
+@every_task
+def test_the_result_has_the_keys_of_the_contract(runs: dict[str, Run], task: str) -> None:
+    result = runs[task].result
+    assert list(result) == [
+        "task", "model", "run", "data", "scores", "baselines", "parameters", "epochs", "seconds"
+    ]  # fmt: skip
+    assert (result["task"], result["model"], result["epochs"]) == (task, "lstm", 1)
+    assert result["data"].keys() == {"train", "valid", "test", "hash"}
+    assert result["scores"].keys() == SCORES[task]
+    assert list(result["baselines"]) == BASELINES[task]
+    assert all(scores.keys() == SCORES[task] for scores in result["baselines"].values())
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    weights = read_arrays(runs[task].path / "model.safetensors")
+    assert result["parameters"] == sum(array.size for array in weights.values())
+
+
+@every_task
+def test_the_folder_holds_the_files_of_the_contract(runs: dict[str, Run], task: str) -> None:
+    folder = runs[task].path
+    assert files(folder) == {
+        "config.json", "model.safetensors", CODEC[task], "metrics.jsonl", "result.json", "checkpoint/state.safetensors",
+        *(f"baselines/{name}.safetensors" for name in BASELINES[task]),
+    }  # fmt: skip
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format"] == 1
+    assert not {"out", "resume"} & config["options"].keys()
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert rows and {"step", "epoch", "train_loss", "gradient_norm", "clipped"} <= rows[0].keys()
+    assert any(key.startswith("valid_") for key in rows[0])
+    assert ("tokens_per_second" if task == "language" else "steps_per_second") in rows[0]
+
+
+@every_task
+def test_nothing_in_the_folder_is_a_pickle(runs: dict[str, Run], task: str) -> None:
+    for name in files(runs[task].path):
+        raw = (runs[task].path / name).read_bytes()
+        if name.endswith(".safetensors"):
+            length = int.from_bytes(raw[:8], "little")
+            json.loads(raw[8 : 8 + length])
+        else:
+            [json.loads(line) for line in ([raw] if name.endswith(".json") else raw.splitlines())]
+
+
+@every_task
+def test_no_path_no_time_and_no_host_stand_in_the_weights(runs: dict[str, Run], task: str) -> None:
+    raw = (runs[task].path / "model.safetensors").read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    assert "__metadata__" not in header
+
+
+# Again, elsewhere, with other data
+
+
+@every_task
+def test_a_loaded_run_scores_the_same(runs: dict[str, Run], task: str) -> None:
+    again = load(str(runs[task].path))
+    assert repr(again) == f"Run('{again.path}', task='{task}', model='lstm')"
+    assert again.evaluate() == runs[task].result
+    assert again.options == runs[task].options
+
+
+@every_task
+def test_a_run_folder_can_be_moved(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
+    moved = tmp_path / "elsewhere" / "moved"
+    shutil.copytree(runs[task].path, moved)
+    run = load(moved)
+    assert run.result["run"] == str(moved)
+    assert list(run.predict(data(home, task))) == list(runs[task].predict(data(home, task)))
+    assert run.evaluate()["scores"] == runs[task].result["scores"]
+
+
+@every_task
+def test_new_data_are_scored_beside_the_same_baselines(runs: dict[str, Run], tmp_path: Path, task: str) -> None:
+    name, make = MAKE[task]
+    (tmp_path / name).write_text(make(seed=7), encoding="utf-8")
+    fresh = runs[task].evaluate(tmp_path / name)
+    assert list(fresh) == list(runs[task].result)
+    assert fresh["data"]["hash"] != runs[task].result["data"]["hash"]
+    assert fresh["data"]["train"] == 0 and fresh["data"]["test"] > 0
+    assert list(fresh["baselines"]) == BASELINES[task]
+    assert task == "classify" or fresh["scores"] != runs[task].result["scores"]
+    assert fresh["scores"].keys() == SCORES[task]
+
+
+@every_task
+def test_equal_seeds_give_equal_bytes(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
+    options = {**OPTIONS[task], "baselines": "none"}
+    same = train(task, data(home, task), out=str(tmp_path / "same"), **options)
+    other = train(task, data(home, task), out=str(tmp_path / "other"), seed=1, **options)
+    weights = [(run.path / "model.safetensors").read_bytes() for run in (runs[task], same, other)]
+    assert weights[0] == weights[1] != weights[2]
+    assert same.result["scores"] == runs[task].result["scores"]
+
+
+@every_task
+def test_watching_changes_nothing(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
+    told: list[str] = []
+
+    class Watch(Silent):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+        def baseline(self, name: str) -> None:
+            told.append(name)
+
+    watched = train(task, data(home, task), out=str(tmp_path / "run"), observer=Watch(), **OPTIONS[task])
+    assert watched.result["baselines"] == runs[task].result["baselines"]
+    assert told == [*watched.notes, *BASELINES[task]]
+
+
+def test_data_that_changed_are_not_scored_as_the_same(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+    name, make = MAKE["forecast"]
+    (tmp_path / name).write_text(make(), encoding="utf-8")
+    run = train("forecast", tmp_path / name, out=str(tmp_path / "run"), baselines="none", **OPTIONS["forecast"])
+    (tmp_path / name).write_text(make(seed=3), encoding="utf-8")
+    with pytest.raises(DataError, match=r"prices\.csv: changed since the run was trained"):
+        run.evaluate()
+    (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=r"prices\.csv: no such file"):
+        run.evaluate()
+
+
+# Data of every kind
+
+
+@pytest.fixture(scope="module")
+def frame(home: Path) -> pl.DataFrame:
+    return pl.read_csv(home / "prices.csv", try_parse_dates=True)
+
+
+@pytest.mark.parametrize("kind", ["polars", "pandas", "tsv", "parquet", "jsonl", "rows"])
+def test_one_table_in_any_shape_is_one_run(
+    runs: dict[str, Run], frame: pl.DataFrame, tmp_path: Path, kind: str
+) -> None:
+    def written(write: Callable[[Path], object]) -> Path:
+        path = tmp_path / f"prices.{kind}"
+        write(path)
+        return path
+
+    sources: dict[str, Callable[[], object]] = {
+        "polars": lambda: frame,
+        "pandas": lambda: pd.DataFrame(frame.to_dict(as_series=False)),
+        "tsv": lambda: written(lambda path: frame.write_csv(path, separator="\t")),
+        "parquet": lambda: written(frame.write_parquet),
+        "jsonl": lambda: written(frame.write_ndjson),
+        "rows": frame.to_dicts,
+    }
+    run = train("forecast", sources[kind](), out=str(tmp_path / "run"), **{**OPTIONS["forecast"], "baselines": "none"})
+    assert run.result["scores"] == runs["forecast"].result["scores"]
+    assert run.result["data"] == runs["forecast"].result["data"]
+    rows = [list(runs["forecast"].predict(source)) for source in (sources[kind](), frame)]
+    assert rows[0] == rows[1]
+
+
+def test_arrays_and_lists_need_no_columns(frame: pl.DataFrame, tmp_path: Path) -> None:
+    values = frame["close"].to_numpy()
+    options = {**COMMON, "horizon": 4, "lookback": 12, "baselines": "none"}
+    scores = [
+        train("forecast", source, out=str(tmp_path / str(number)), **options).result["scores"]
+        for number, source in enumerate([values, values.tolist(), values[:, None], frame["close"]])
+    ]
+    assert scores == [scores[0]] * 4
+    with pytest.raises(DataError, match="trained on data in memory; give the data to score"):
+        load(tmp_path / "0").evaluate()
+
+
+def test_texts_and_labels_in_memory(home: Path, tmp_path: Path, runs: dict[str, Run]) -> None:
+    table = pl.read_csv(home / "messages.csv")
+    options = {**COMMON, "baselines": "none"}
+    run = train("classify", (table["text"].to_list(), table["label"].to_list()), out=str(tmp_path / "run"), **options)
+    assert run.result["scores"] == runs["classify"].result["scores"]
+    rows = list(run.predict(["red rose", "blue sky"]))
+    assert [row["row"] for row in rows] == [1, 2]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1.0) for row in rows)
+    assert rows == list(runs["classify"].predict(["red rose", "blue sky"]))
+
+
+def test_texts_in_memory_are_a_corpus(home: Path, tmp_path: Path, runs: dict[str, Run]) -> None:
+    options = {**OPTIONS["language"], "baselines": "none"}
+    run = train("language", [(home / "corpus.txt").read_text()], out=str(tmp_path / "run"), **options)
+    assert run.result["scores"] == runs["language"].result["scores"]
+    with pytest.raises(UsageError, match="a string is the path of a file, got 'the cat\\nsat…'; put a text in a list"):
+        train("language", "the cat\nsat")
+
+
+# Predictions
+
+
+def test_predictions_from_an_open_binary_file(runs: dict[str, Run], home: Path) -> None:
+    for task, format in (("language", "txt"), ("classify", "csv"), ("forecast", "csv")):
+        run, file = runs[task], data(home, task)
+        expected = list(run.predict(file))
+        assert list(run.predict(io.BytesIO(file.read_bytes()))) == expected, "each task has a format of its own"
+        assert list(run.predict(io.BytesIO(file.read_bytes()), format=format)) == expected
+    tsv = (home / "prices.csv").read_text().replace(",", "\t").encode()
+    assert list(runs["forecast"].predict(io.BytesIO(tsv), format="tsv")) == expected
+    lines = list(runs["classify"].predict(io.BytesIO(b"red rose\nblue sky\n"), format="txt"))
+    assert lines == list(runs["classify"].predict(["red rose", "blue sky"]))
+
+
+def test_a_label_is_not_needed_to_predict(runs: dict[str, Run], tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text\nred rose\nblue sky\n")
+    rows = list(runs["classify"].predict(tmp_path / "new.csv"))
+    assert [set(row) for row in rows] == [{"row", "label", "probability", "probabilities"}] * 2
+    for row in rows:
+        assert row["probabilities"].keys() == {"warm", "cold"}
+        assert row["probability"] == row["probabilities"][row["label"]] == max(row["probabilities"].values())
+
+
+def test_a_forecast_goes_on_behind_the_end(runs: dict[str, Run], home: Path) -> None:
+    (row,) = runs["forecast"].predict(home / "prices.csv")
+    assert row["step"] == [1, 2, 3, 4]
+    assert [stamp[:10] for stamp in row["time"]] == ["2020-03-31", "2020-04-01", "2020-04-02", "2020-04-03"]
+    assert list(row["close"]) == ["0.1", "0.5", "0.9"]
+    low, middle, high = (row["close"][level] for level in ("0.1", "0.5", "0.9"))
+    assert all(a <= b <= c for a, b, c in zip(low, middle, high, strict=True))
+
+
+@every_task
+def test_predictions_in_a_file_are_the_rows(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
+    run, source = runs[task], data(home, task)
+    rows = list(run.predict(source))
+    run.write_predictions(source, tmp_path / "out.jsonl")
+    assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == rows
+    run.write_predictions(source, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        flat = list(csv.DictReader(file))
+    columns = {
+        "language": ["line", "text", "units", "log_probability", "perplexity"],
+        "classify": ["row", "label", "probability", "probabilities_cold", "probabilities_warm"],
+        "forecast": ["id", "step", "time", "close_0.1", "close_0.5", "close_0.9"],
+    }
+    assert list(flat[0]) == columns[task]
+    assert len(flat) == (4 if task == "forecast" else len(rows))
+    if task == "forecast":
+        assert [float(one["close_0.5"]) for one in flat] == rows[0]["close"]["0.5"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "out.csv"}
+
+
+# Generation
+
+
+@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
+def test_text_is_generated_in_every_unit(home: Path, tmp_path: Path, unit: str) -> None:
+    options = {**OPTIONS["language"], "unit": unit, "vocab_size": 270, "baselines": "none"}
+    run = train("language", home / "corpus.txt", out=str(tmp_path / "run"), **options)
+    run = load(run.path)
+    once, again, other = ("".join(run.generate("the cat", length=20, seed=seed)) for seed in (1, 1, 2))
+    assert once == again != other
+    likeliest = {"".join(run.generate("the cat", length=10, temperature=0.0, seed=seed)) for seed in (1, 2)}
+    assert len(likeliest) == 1
+    assert "<unk>" not in once
+    assert "".join(run.generate(length=5, seed=0))
+
+
+def test_only_language_runs_write(runs: dict[str, Run]) -> None:
+    for task in ("classify", "forecast"):
+        with pytest.raises(UsageError, match=f"generate: for language runs; this is a {task} run"):
+            runs[task].generate("x")
+
+
+# Baselines
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [(task, model) for task in TASKS for model in (*BASELINES[task], *(["bag"] if task == "classify" else []))],
+)
+def test_every_baseline_is_a_model_of_its_own(home: Path, tmp_path: Path, task: str, model: str) -> None:
+    options = {**OPTIONS[task], "model": model, "baselines": "none"}
+    run = train(task, data(home, task), out=str(tmp_path / "run"), **options)
+    assert run.model == model
+    again = load(run.path)
+    assert again.evaluate() == run.result
+    assert list(again.predict(data(home, task)))
+    if task == "language":
+        assert "".join(again.generate("the", length=5, seed=0))
+    assert run.result["parameters"] > 0
+
+
+def test_a_baseline_beside_a_model_is_the_one_alone(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+    for task, model in (("language", "markov"), ("classify", "majority"), ("forecast", "ar")):
+        options = {**OPTIONS[task], "model": model, "baselines": "none"}
+        alone = train(task, data(home, task), out=str(tmp_path / task), **options)
+        assert alone.result["scores"] == runs[task].result["baselines"][model]
+
+
+def test_which_baselines_stand_beside(home: Path, tmp_path: Path) -> None:
+    def beside(wanted: str, model: str) -> list[str]:
+        options = {**OPTIONS["language"], "baselines": wanted, "model": model}
+        return list(train("language", home / "corpus.txt", out=str(tmp_path / wanted), **options).result["baselines"])
+
+    assert beside("none", "lstm") == []
+    assert beside("fast", "gru") == ["unigram", "markov"]
+    assert beside("all", "unigram") == ["markov", "cbow", "window"]  # never beside itself
+
+
+# The verdict and comparisons
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "higher", "said"),
+    [
+        (None, {"a": 4.0}, False, "lstm has no s to compare"),
+        (3.0, {"a": 4.0, "b": 5.0}, False, "lstm beats every baseline: s 3, a 4"),
+        (0.9, {"a": 0.5, "b": 0.8}, True, "lstm beats every baseline: s 0.9, b 0.8"),
+        (4.5, {"a": 4.0, "b": 5.0}, False, "lstm LOSES to a: s 4.5, a 4; it beats b"),
+        (0.1, {"a": 0.5, "b": 0.8}, True, "lstm LOSES to b: s 0.1, b 0.8; it beats no baseline"),
+        (4.0, {"a": 4.0, "b": 5.0}, False, "lstm is no better than a: s 4, a 4"),
+        (4.0, {}, False, "no baseline to compare lstm with"),
+    ],
+)
+def test_the_verdict_in_plain_words(own: float | None, others: dict[str, float], higher: bool, said: str) -> None:
+    baselines = {name: {"s": score} for name, score in others.items()}
+    result = {"model": "lstm", "scores": {} if own is None else {"s": own}, "baselines": baselines}
+    assert verdict(result, "s", higher) == said
+
+
+@every_task
+def test_a_run_judges_itself(runs: dict[str, Run], task: str) -> None:
+    run = runs[task]
+    best = (max if run.higher_is_better else min)(scores[run.main_score] for scores in run.result["baselines"].values())
+    own = run.result["scores"][run.main_score]
+    better = own > best if run.higher_is_better else own < best
+    assert ("beats every" in run.verdict()) == better
+
+
+def test_runs_of_one_task_side_by_side(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS["forecast"], "baselines": "none"}
+    same = train("forecast", home / "prices.csv", out=str(tmp_path / "same"), **{**options, "model": "gru"})
+    farther = train("forecast", home / "prices.csv", out=str(tmp_path / "far"), **{**options, "horizon": 5})
+    both = compare([runs["forecast"], str(same.path)])
+    assert both.keys() == {"task", "main_score", "higher_is_better", "runs", "notes"}
+    assert [one["model"] for one in both["runs"]] == ["lstm", "gru"]
+    assert both["notes"] == []
+    assert compare([same, farther])["notes"] == [
+        "the runs were not scored on the same data and split: their scores do not compare"
+    ]
+    with pytest.raises(UsageError, match="compare: runs of different tasks"):
+        compare([runs["forecast"], runs["language"]])
+    with pytest.raises(UsageError, match="compare: no runs given"):
+        compare([])
+
+
+# Files for validation and test
+
+
+def test_valid_and_test_files_are_used_as_they_are(home: Path, tmp_path: Path) -> None:
+    for name, seed in (("valid.csv", 1), ("test.csv", 2)):
+        (tmp_path / name).write_text(messages(10 + seed, seed), encoding="utf-8")
+    options = {**OPTIONS["classify"], "baselines": "none"}
+    paths = {"valid": str(tmp_path / "valid.csv"), "test": str(tmp_path / "test.csv")}
+    both = train("classify", home / "messages.csv", out=str(tmp_path / "both"), **paths, **options).result["data"]
+    assert (both["train"], both["valid"], both["test"]) == (120, 22, 24)
+    one = train("classify", home / "messages.csv", out=str(tmp_path / "one"), test=paths["test"], **options)
+    assert (one.result["data"]["train"], one.result["data"]["valid"]) == (108, 12)
+    assert one.result["data"]["test"] == 24
+    assert one.evaluate(tmp_path / "test.csv")["scores"] == one.result["scores"]
+
+
+# Out and resume
+
+
+def test_a_run_has_a_place_of_its_own(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {**OPTIONS["classify"], "model": "majority", "baselines": "none"}
+    places = [train("classify", home / "messages.csv", **options).path for _ in range(2)]
+    assert places == [Path("runs/classify-majority-1"), Path("runs/classify-majority-2")]
+
+
+def test_a_folder_that_is_not_empty_is_refused(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    for out in (tmp_path, runs["classify"].path):
+        before = files(out)
+        with pytest.raises(UsageError, match="is not empty; give another folder, or --resume"):
+            train("classify", home / "messages.csv", out=str(out), **OPTIONS["classify"])
+        assert files(out) == before
+    with pytest.raises(RunError, match=r"no config\.json, so this is not a run folder; nothing to resume"):
+        train("classify", home / "messages.csv", out=str(tmp_path), resume=True, **OPTIONS["classify"])
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_resume_without_a_checkpoint_starts_anew(runs: dict[str, Run], home: Path, tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "run"
+    if there:  # what a crash in the very first write leaves
+        out.mkdir()
+        (out / ".config.json.part").write_text("{")
+    options = {**OPTIONS["classify"], "baselines": "none"}
+    run = train("classify", home / "messages.csv", out=str(out), resume=True, **options)
+    assert run.result["scores"] == runs["classify"].result["scores"]
+
+
+def test_resume_of_a_finished_run_is_its_stored_result(
+    runs: dict[str, Run], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seriatim.tasks.classify.Classify.prepare", lambda *given: pytest.fail("read the data"))
+    out = runs["classify"].path
+    before = {name: (out / name).stat().st_mtime_ns for name in files(out)}
+    again = train("classify", home / "messages.csv", out=str(out), resume=True, **OPTIONS["classify"])
+    assert again.result == runs["classify"].result
+    assert {name: (out / name).stat().st_mtime_ns for name in files(out)} == before
+
+
+def test_resume_with_other_options_is_refused(runs: dict[str, Run], home: Path) -> None:
+    out = str(runs["classify"].path)
+    with pytest.raises(UsageError, match=r"hidden: got 9, but .* began with 8; resume with the same options"):
+        train("classify", home / "messages.csv", out=out, resume=True, **{**OPTIONS["classify"], "hidden": 9})
+    with pytest.raises(UsageError, match=r"resume: .* is a classify run, not language"):
+        train("language", home / "corpus.txt", out=out, resume=True)
+    free = {"threads": 2, "quiet": True, "checkpoint_every": 7}
+    assert train("classify", home / "messages.csv", out=out, resume=True, **{**OPTIONS["classify"], **free}).result
+
+
+def test_resume_on_other_data_is_refused(runs: dict[str, Run], tmp_path: Path) -> None:
+    shutil.copytree(runs["classify"].path, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "messages.csv").write_text(messages(seed=9), encoding="utf-8")
+    with pytest.raises(DataError, match="resume: the data have changed since"):
+        train("classify", tmp_path / "messages.csv", out=str(tmp_path / "run"), resume=True, **OPTIONS["classify"])
+    with pytest.raises(RunError, match="this run is not finished; go on with --resume --out"):
+        load(tmp_path / "run").result  # noqa: B018
+
+
+def test_a_bundled_set_brings_its_options(tmp_path: Path) -> None:
+    run = train("forecast", "sunspots", model="naive", out=str(tmp_path / "run"), baselines="none")
+    assert run.options.target  # type: ignore[attr-defined]
+    assert run.evaluate() == run.result
+    with pytest.raises(UsageError, match="data: the bundled set 'sunspots' is for forecast, not language"):
+        train("language", "sunspots")
+    with pytest.raises(DataError, match=r"sunspot: no such file, nor a bundled set .* \(did you mean 'sunspots'\?\)"):
+        train("forecast", "sunspot", target="x")
