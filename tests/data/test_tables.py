@@ -222,7 +222,15 @@ def test_wrong_names() -> None:
         table(b"date,close\n1,2\n").text("x")
 
 
-@pytest.mark.parametrize("source", [5, "data.xls", None, np.zeros(3), ["a"], {"a": 1}])
+def test_an_extension_that_is_no_table(tmp_path) -> None:
+    (tmp_path / "data.xls").write_bytes(b"x")
+    with pytest.raises(UsageError, match="wanted one of"):
+        open_table(tmp_path / "data.xls", columns=[])
+    with pytest.raises(DataError, match="data: no such file"):
+        open_table("data", columns=[])
+
+
+@pytest.mark.parametrize("source", [5, None, np.zeros(3), ["a"], {"a": 1}])
 def test_sources_that_are_no_tables(source: object) -> None:
     with pytest.raises(UsageError, match="wanted"):
         open_table(source, columns=[])
@@ -268,3 +276,17 @@ def test_what_is_written_is_read_whatever_the_block(rows: list[tuple[str, int]],
             before += 1 + cell.count("\n")
         if all(cell for cell, _ in rows):
             assert found.text("t") == [cell for cell, _ in rows]
+
+
+def test_a_blank_line_in_a_table_of_one_column_is_not_dropped_in_silence(tmp_path):
+    file = tmp_path / "one.csv"
+    file.write_text("value\n1\n2\n\n4\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"one.csv: line 4: is blank; write NA for a missing value"):
+        open_table(file, columns=["value"])
+    file.write_text("value\n1\n2\nNA\n4\n\n\n", encoding="utf-8")  # blank lines at the end are none
+    assert np.isnan(open_table(file, columns=["value"]).numbers(["value"])).tolist() == [
+        [False],
+        [False],
+        [True],
+        [False],
+    ]

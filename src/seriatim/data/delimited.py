@@ -84,6 +84,7 @@ class Delimited(Rows):
             size = len(raw)
             rows = self._count(raw, line)
             if rows:
+                self._refuse_blank_cells(raw, line, rows)
                 self._blocks.append(Block(offset, size, line, self.rows, rows))
             offset, line, self.rows = offset + size, line + raw.count(b"\n"), self.rows + rows
         if not self.rows:
@@ -187,6 +188,13 @@ class Delimited(Rows):
                 raise DataError(f"{self.name}: two columns are named '{name}'")
             seen.add(name)
         return min(end, len(raw))
+
+    def _refuse_blank_cells(self, raw: bytes, line: int, rows: int) -> None:
+        """In a table of one column a blank line before a row may be a missing value: nobody can tell."""
+        if len(self.names) == 1 and b'"' not in raw:
+            blank = np.flatnonzero(_row_lines(_ended(raw), self._dialect) != np.arange(rows))
+            if len(blank):
+                raise DataError(f"{self.name}: line {line + blank[0]}: is blank; write NA for a missing value")
 
     def _count(self, raw: bytes, line: int) -> int:
         """Rows in a block, after making sure that each has as many cells as there are columns."""

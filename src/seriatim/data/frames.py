@@ -89,8 +89,8 @@ def json_lines(open_file: Callable[[], BinaryIO], name: str, wanted: Sequence[st
                 continue
             try:
                 item = json.loads(text)
-            except ValueError as error:
-                raise DataError(f"{name}: line {number}: not JSON: {error}") from None
+            except json.JSONDecodeError as error:
+                raise DataError(f"{name}: line {number}: not JSON: {error.msg} at column {error.colno}") from None
             if not isinstance(item, dict):
                 raise DataError(f"{name}: line {number}: wanted an object {{…}}, got {text.strip()[:40]}")
             names.update(dict.fromkeys(item))

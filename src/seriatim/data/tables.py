@@ -182,11 +182,11 @@ def open_table(
 def _from_file(source: object, format: str | None, header: bool, wanted: list[str]) -> Rows | None:
     if isinstance(source, (str, Path)):
         name = str(source)
+        opener = cast("Opener", check_file(source).open)
         kind = format or FORMATS.get(Path(source).suffix.lower())
         if kind is None:
             known = ", ".join(FORMATS)
             raise UsageError(f"{name}: cannot tell what table this is by its extension; wanted one of {known}")
-        opener = cast("Opener", check_file(source).open)
         return _READERS[_known(kind)](partial(_open, opener, name), name, header, wanted)
     if hasattr(source, "read"):
         given = getattr(source, "name", None)
