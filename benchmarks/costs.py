@@ -1,0 +1,102 @@
+"""What Seriatim costs besides the recurrence: start-up, memory while reading, the share of data preparation.
+
+    scripts/bench costs            all of it (the large file takes about 1 GB of disk for a few minutes)
+    scripts/bench costs --rows 2000000
+
+Each figure is measured in a process of its own, so that one does not pay for another: wall time is the median of
+several runs, memory is the process's own peak (``ru_maxrss``, which counts pages of mapped files too).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+READ = """
+import resource, sys, time
+import numpy as np
+from seriatim.data.series import read_series
+from seriatim.data.windows import Windows
+
+began = time.monotonic()
+(series,), notes = read_series(sys.argv[1], target=("close", "volume"), time="time")
+rows = len(series.values)
+windows = Windows([series.values], 168, 24, [(168, rows - 23)])
+batch = windows.batch(np.linspace(0, len(windows) - 1, 256).astype(int))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{rows:,} rows read and windowed in {time.monotonic() - began:.0f} s, peak {peak:.2f} GiB")
+"""
+
+PREPARATION = """
+import time
+from seriatim.data.bundled import bundled
+from seriatim.learning.loop import InMemory
+from seriatim.learning.observer import Silent
+from seriatim.options import fill
+from seriatim.tasks.registry import TASKS
+
+for one in bundled():
+    task = TASKS[one.task]
+    options = fill(task.options, {**one.options, "epochs": 1})
+    began = time.monotonic()
+    prepared = task.prepare(options, one.path)
+    once = time.monotonic() - began
+    outcome = task.fit(task.make(options, prepared.codec), options, prepared, InMemory(), Silent())
+    print(f"{one.task} ({one.name}): making batches is {outcome.data_seconds / outcome.seconds:.2%} of an epoch of "
+          f"{outcome.seconds:.1f} s; reading, splitting and encoding, once: {once:.2f} s")
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=20_000_000, help="rows of the large CSV")
+    rows = parser.parse_args().rows
+    help_ = [seconds([sys.executable, "-m", "seriatim", "--help"]) for _ in range(7)]
+    print(f"seriatim --help: {statistics.median(help_):.2f} s, median of 7 ({min(help_):.2f} to {max(help_):.2f})")
+    light = "import seriatim, sys; print(sorted({'numpy', 'torch', 'polars'} & {*sys.modules}))"
+    print("import seriatim loads of numpy, torch, polars:", output(["-c", light]))
+    print(output(["-c", PREPARATION]))
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        file = Path(folder) / "prices.csv"
+        write_prices(file, rows)
+        print(f"CSV of {file.stat().st_size / 1e9:.2f} GB: {output(['-c', READ, str(file)])}")
+
+
+def seconds(command: list[str]) -> float:
+    """Return the wall time of a command."""
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def output(arguments: list[str]) -> str:
+    """Return what Python prints when run with ``arguments``."""
+    return subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def write_prices(file: Path, rows: int) -> None:
+    """Write a CSV with a time stamp per second, two numbers and a column of words."""
+    draw = np.random.default_rng(0)
+    start = np.datetime64("2020-01-01T00:00:00")
+    with file.open("w", encoding="ascii") as out:
+        out.write("time,close,volume,note\n")
+        for first in range(0, rows, 500_000):
+            count = min(500_000, rows - first)
+            stamps = np.datetime_as_string(start + np.arange(first, first + count))
+            close, volume = draw.normal(100, 5, count), draw.integers(1, 10_000, count)
+            out.writelines(
+                f"{stamp},{price:.6f},{amount},venue-{amount % 90:02}\n"
+                for stamp, price, amount in zip(stamps, close, volume, strict=True)
+            )
+
+
+if __name__ == "__main__":
+    main()
