@@ -40,19 +40,19 @@ class Codec(Protocol):
         """Return everything as JSON."""
 
 
-O = TypeVar("O", bound=TrainOptions)  # noqa: E741
-S = TypeVar("S")
-C = TypeVar("C", bound=Codec)
+OptionsT = TypeVar("OptionsT", bound=TrainOptions)
+SplitT = TypeVar("SplitT")
+CodecT = TypeVar("CodecT", bound=Codec)
 
 
 @dataclass(frozen=True)
-class Prepared(Generic[S, C]):
+class Prepared(Generic[SplitT, CodecT]):
     """Data, read and split and encoded."""
 
-    train: S
-    valid: S
-    test: S
-    codec: C
+    train: SplitT
+    valid: SplitT
+    test: SplitT
+    codec: CodecT
     sizes: dict[str, int]
     """Units, sequences or rows in ``train``, ``valid`` and ``test``."""
     hash: str
@@ -61,20 +61,20 @@ class Prepared(Generic[S, C]):
 
 
 @dataclass(frozen=True)
-class Fresh(Generic[S]):
+class Fresh(Generic[SplitT]):
     """New data, to be scored as a whole."""
 
-    split: S
+    split: SplitT
     size: int
     """Units, sequences or rows."""
     hash: str
 
 
-class Task(ABC, Generic[O, S, C]):
+class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
     """One kind of work, from a user's file to scores and predictions."""
 
     name: str
-    options: type[O]
+    options: type[OptionsT]
     main_score: str
     higher_is_better: bool
     baselines: tuple[str, ...]
@@ -85,20 +85,20 @@ class Task(ABC, Generic[O, S, C]):
     codec_files: tuple[str, ...]
     """Names that the codec's file can have in a run folder."""
 
-    def codec_file(self, codec: C) -> str:
+    def codec_file(self, codec: CodecT) -> str:
         """Name the file that ``codec`` is kept in."""
         return self.codec_files[0]
 
     @abstractmethod
-    def check(self, options: O) -> None:
+    def check(self, options: OptionsT) -> None:
         """Refuse options that contradict each other. Raises ``UsageError``."""
 
     @abstractmethod
-    def prepare(self, options: O, source: object) -> Prepared[S, C]:
+    def prepare(self, options: OptionsT, source: object) -> Prepared[SplitT, CodecT]:
         """Read ``source`` (and the files of --valid and --test), split it, and fit the codec on the training part."""
 
     @abstractmethod
-    def read(self, options: O, codec: C, source: object) -> Fresh[S]:
+    def read(self, options: OptionsT, codec: CodecT, source: object) -> Fresh[SplitT]:
         """Read new data to be scored as a whole."""
 
     @final
@@ -112,27 +112,29 @@ class Task(ABC, Generic[O, S, C]):
         raise UsageError(f"format: {self.name} reads tables, not txt")
 
     @abstractmethod
-    def codec(self, content: dict[str, Any]) -> C:
+    def codec(self, content: dict[str, Any]) -> CodecT:
         """Make a codec out of its JSON. Raises ``ValueError``, ``KeyError`` or ``TypeError`` when it is damaged."""
 
     @abstractmethod
-    def make(self, options: O, codec: C) -> Model:
+    def make(self, options: OptionsT, codec: CodecT) -> Model:
         """Make the model that ``options.model`` names, not fitted yet."""
 
     @abstractmethod
-    def fit(self, model: Model, options: O, data: Prepared[S, C], keeper: Keeper, observer: Observer) -> Outcome:
+    def fit(
+        self, model: Model, options: OptionsT, data: Prepared[SplitT, CodecT], keeper: Keeper, observer: Observer
+    ) -> Outcome:
         """Fit ``model`` on the training part, choosing by the validation part."""
 
     @abstractmethod
-    def beside(self, options: O, baseline: str) -> O:
+    def beside(self, options: OptionsT, baseline: str) -> OptionsT:
         """Return the options with which ``baseline`` is trained beside another model."""
 
     @abstractmethod
-    def score(self, model: Model, options: O, codec: C, split: S) -> Scores:
+    def score(self, model: Model, options: OptionsT, codec: CodecT, split: SplitT) -> Scores:
         """Score ``model`` on ``split``."""
 
     @abstractmethod
-    def predict(self, model: Model, options: O, codec: C, source: object) -> Iterator[Row]:
+    def predict(self, model: Model, options: OptionsT, codec: CodecT, source: object) -> Iterator[Row]:
         """Give one JSON-able row per input row or sequence of ``source``."""
 
     def flat(self, row: Row) -> Iterator[Row]:
@@ -143,7 +145,7 @@ class Task(ABC, Generic[O, S, C]):
             for key, value in (entry.items() if isinstance(entry, dict) else ((None, entry),))
         }
 
-    def generate(self, model: Model, options: O, codec: C, request: GenerateRequest) -> Iterator[str]:
+    def generate(self, model: Model, options: OptionsT, codec: CodecT, request: GenerateRequest) -> Iterator[str]:
         """Give new text, piece by piece. Raises ``UsageError`` where the task does not write."""
         raise UsageError(f"generate: for language runs; this is a {self.name} run")
 
