@@ -34,6 +34,17 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(f"{rows:,} rows read and windowed in {time.monotonic() - began:.0f} s, peak {peak:.2f} GiB")
 """
 
+TRAIN = """
+import resource, sys, tempfile
+import seriatim
+
+with tempfile.TemporaryDirectory() as folder:
+    run = seriatim.train("forecast", sys.argv[1], target="close", time="time", horizon=24, lookback=168, batch_size=256,
+                         time_limit=20, baselines="fast", quiet=True, out=folder + "/run")
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"seriatim.train on it, 20 s of training and every baseline: peak {peak:.2f} GiB with PyTorch loaded")
+"""
+
 PREPARATION = """
 import time
 from seriatim.data.bundled import bundled
@@ -68,6 +79,7 @@ def main() -> None:
         file = Path(folder) / "prices.csv"
         write_prices(file, rows)
         print(f"CSV of {file.stat().st_size / 1e9:.2f} GB: {output(['-c', READ, str(file)])}")
+        print(output(["-c", TRAIN, str(file)]))
 
 
 def seconds(command: list[str]) -> float:

@@ -27,6 +27,7 @@ from seriatim.models.classifier import Bag, InputSize, RecurrentClassifier, Sequ
 from seriatim.models.contract import Trainable
 from seriatim.models.majority import Majority
 from seriatim.models.recurrent import embedding_width
+from seriatim.notation import UNKNOWN
 from seriatim.tasks.fitting import closed_form
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task
@@ -35,6 +36,8 @@ Array = np.ndarray[Any, Any]
 
 EVALUATION_BATCH = 256
 DEFAULT_WORDS = 20_000
+MANY_UNKNOWN = 0.2
+"""Share of a text's words."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
             raise DataError(f"label: a single class '{labels.names[0]}' in the training part, wanted at least 2")
         reader = _fit_reader(options, parts["train"], labels)
         train, valid, test = (_encode(reader, parts[name], name) for name in ("train", "valid", "test"))
+        notes += _unknown_notes(options, valid)
         return Prepared(
             train,
             valid,
@@ -282,6 +286,14 @@ def _shared_notes(parts: dict[str, Sequences]) -> Iterator[str]:
         shared = count_shared(parts["train"].inputs, parts[name].inputs)
         if shared:
             yield f"{name}: {shared} of {len(parts[name])} inputs also stand in the training part (--drop-duplicates)"
+
+
+def _unknown_notes(options: ClassifyOptions, valid: Examples) -> Iterator[str]:
+    """Tell when a vocabulary of words knows too little of new text: some languages glue their words together."""
+    if options.unit == "word" and valid.inputs[0].ndim == 1:
+        share = float(np.mean(np.concatenate(valid.inputs) == UNKNOWN))
+        if share > MANY_UNKNOWN:
+            yield f"valid: {share:.0%} of the words are unknown; --unit bpe or --unit char reads words in pieces"
 
 
 def _fit_reader(options: ClassifyOptions, train: Sequences, labels: Labels) -> Reader:
