@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seriatim.kernels import reference
-from seriatim.ops.recurrence import Weights, recurrence, using
+from seriatim.ops.recurrence import IMPLEMENTATIONS, Weights, recurrence, using
 
 LENGTHS = {"all": None, "ragged": [4, 1, 3]}
 
@@ -30,14 +30,13 @@ def function(spec, problem, lengths, reverse):
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("implementation", ["pytorch", "composed"])
-def test_gradients_are_finite_differences(variant, problem, lengths, reverse, implementation):
-    if implementation == "pytorch" and variant.options.get("nonlinearity") == "sigmoid":
-        pytest.skip("PyTorch has no fused sigmoid RNN")
+def test_gradients_are_finite_differences(variant, problem, lengths, reverse):
+    """By every implementation that runs the cell."""
     made = problem(4, 3, 2, 3)
     call, arguments = function(made.spec, made, lengths, reverse)
-    with using(implementation):
-        assert torch.autograd.gradcheck(call, arguments, fast_mode=True)
+    for implementation in (one.name for one in IMPLEMENTATIONS if one.fits(made.spec)):
+        with using(implementation):
+            assert torch.autograd.gradcheck(call, arguments, fast_mode=True), implementation
 
 
 @pytest.mark.parametrize("reverse", [False, True])
