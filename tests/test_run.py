@@ -525,3 +525,17 @@ def test_a_bundled_set_brings_its_options(tmp_path: Path) -> None:
         train("language", "sunspots")
     with pytest.raises(DataError, match=r"sunspot: no such file, nor a bundled set .* \(did you mean 'sunspots'\?\)"):
         train("forecast", "sunspot", target="x")
+
+
+@every_task
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
+def test_bf16_scores_near_fp32(task: str, model: str, home: Path, tmp_path: Path) -> None:
+    """The arithmetic is coarser (8 bits of fraction), the weights and the carried state are kept in float32."""
+    main = {"language": "perplexity", "classify": "accuracy", "forecast": "mase"}[task]
+    scores = []
+    for precision in ("fp32", "bf16"):
+        options = OPTIONS[task] | {"model": model, "baselines": "none", "precision": precision}
+        run = train(task, data(home, task), out=str(tmp_path / precision), observer=Silent(), **options)
+        assert {array.dtype for array in read_arrays(run.path / "model.safetensors").values()} == {np.dtype(np.float32)}
+        scores.append(run.result["scores"][main])
+    assert scores[1] == pytest.approx(scores[0], rel=0.15)

@@ -51,7 +51,8 @@ class Stack(nn.Module):
         """Run over ``inputs`` from the state ``carry`` (empty: zeros); return the outputs and the final state."""
         state = carry if len(carry) == 2 else carry[0] if carry else None
         outputs, final_state = self.layers(inputs, state, lengths=lengths)
-        return self.dropout(outputs), final_state if isinstance(final_state, tuple) else (final_state,)
+        parts = final_state if isinstance(final_state, tuple) else (final_state,)
+        return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # bf16 computes, it does not keep
 
 
 def dropout(options: ModelOptions) -> nn.Module:
