@@ -128,12 +128,21 @@ def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
 def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
     inputs, labels = texts()
     doubled = (inputs * 2, labels * 2)
-    prepared = TASK.prepare(OPTIONS, doubled)
+    options = dataclasses.replace(OPTIONS, unit="char")
+    prepared = TASK.prepare(options, doubled)
     assert len(prepared.notes) == 2
     assert all("inputs also stand in the training part (--drop-duplicates)" in note for note in prepared.notes)
-    dropped = TASK.prepare(dataclasses.replace(OPTIONS, drop_duplicates=True), doubled)
+    dropped = TASK.prepare(dataclasses.replace(options, drop_duplicates=True), doubled)
     assert dropped.notes == ("120 duplicates dropped before splitting",)
     assert sum(dropped.sizes.values()) == 120
+
+
+def test_a_vocabulary_of_words_that_misses_much_is_told() -> None:
+    inputs, labels = texts()
+    new = [f"{text} unheard{number}" for number, text in enumerate(inputs)]
+    (note,) = TASK.prepare(OPTIONS, (new, labels)).notes
+    assert "of the words are unknown; --unit bpe or --unit char" in note
+    assert TASK.prepare(dataclasses.replace(OPTIONS, unit="char"), (new, labels)).notes == ()
 
 
 def test_the_reader_is_of_the_training_part() -> None:
