@@ -258,25 +258,18 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         return Rolling(series, scaled, origins, ends, [places.get(one.id) for one in series])
 
 
-@dataclass(frozen=True)
 class _Epoch(Sequence[WindowBatch]):
     """The batches of one pass over all training windows, in an order of their own each time."""
 
-    windows: Windows
-    size: int
-    seed: int
-    number: int
-
-    def __post_init__(self) -> None:
-        order = np.random.default_rng((self.seed, self.number)).permutation(len(self.windows))
-        object.__setattr__(self, "_order", order)
+    def __init__(self, windows: Windows, size: int, seed: int, number: int) -> None:
+        self._windows, self._size = windows, size
+        self._order = np.random.default_rng((seed, number)).permutation(len(windows))
 
     def __len__(self) -> int:
-        return -(-len(self.windows) // self.size)
+        return -(-len(self._windows) // self._size)
 
     def __getitem__(self, position: Any) -> Any:
-        order: Array = self._order  # type: ignore[attr-defined]
-        return _batch(self.windows, order[position * self.size : (position + 1) * self.size])
+        return _batch(self._windows, self._order[position * self._size : (position + 1) * self._size])
 
 
 def _windows(split: Rolling, lookback: int, horizon: int) -> Windows:
