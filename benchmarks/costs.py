@@ -105,7 +105,7 @@ def write_prices(file: Path, rows: int) -> None:
             stamps = np.datetime_as_string(start + np.arange(first, first + count))
             close, volume = draw.normal(100, 5, count), draw.integers(1, 10_000, count)
             out.writelines(
-                f"{stamp},{price:.6f},{amount},venue-{amount % 90:02}\n"
+                f"{stamp},{price:.6f},{amount},venue-{amount % 90:02}-closed\n"
                 for stamp, price, amount in zip(stamps, close, volume, strict=True)
             )
 

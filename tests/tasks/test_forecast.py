@@ -57,6 +57,12 @@ def test_sizes_and_origins_are_those_of_the_contract() -> None:
     assert fixed.test.origins[0] == range(40, 48)
 
 
+def test_a_season_longer_than_the_training_part_is_told() -> None:
+    (note,) = TASK.prepare(dataclasses.replace(OPTIONS, season=54), wave()).notes
+    assert note == "season 54 does not fit a training part of 54 rows: its mase is taken at lag 1"
+    assert TASK.prepare(dataclasses.replace(OPTIONS, season=53), wave()).notes == ()
+
+
 def test_the_scaler_is_of_the_training_part() -> None:
     values = wave()
     values[54:] += 1000.0

@@ -129,7 +129,7 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
             codec,
             sizes,
             _hash(series),
-            (*notes, *([] if options.lookback else [f"lookback {lookback}, chosen to fit the shortest series"])),
+            (*notes, *_chosen_notes(options, lookback, min(ends))),
         )
 
     def read(self, options: ForecastOptions, codec: Scaling, source: object) -> Fresh[Rolling]:
@@ -291,6 +291,14 @@ def _read(options: ForecastOptions, source: object) -> tuple[list[Series], list[
         missing=options.missing,
         header=options.header,
     )
+
+
+def _chosen_notes(options: ForecastOptions, lookback: int, shortest: int) -> Iterator[str]:
+    """Tell what was chosen where the options did not say, or could not have their way."""
+    if options.lookback is None:
+        yield f"lookback {lookback}, chosen to fit the shortest series"
+    if options.season >= shortest:
+        yield f"season {options.season} does not fit a training part of {shortest} rows: its mase is taken at lag 1"
 
 
 def _hash(series: list[Series]) -> str:
