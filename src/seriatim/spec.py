@@ -1,7 +1,7 @@
 """The cell spec: everything that says what a recurrent cell computes, in one frozen value.
 
-The twin, the operators, the layers and (as they come) the native kernels, the runtime and the ONNX
-exporter all read it.
+The twin, the native kernels, the operators and the layers and (as they come) the runtime and the ONNX exporter all
+read it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ class CellSpec:
     """φ of an RNN: ``tanh``, ``relu`` or ``sigmoid``."""
     bias: bool = True
     proj_size: int = 0
-    """P, the width of a projected h (LSTM only); 0 is no projection."""
+    """P, the width of a projected h (Sak 2014); 0 is no projection."""
+    reset_after: bool = True
+    """Where a GRU's reset gate stands: after the product (cuDNN, PyTorch) or before it (Cho 2014)."""
+    peephole: bool = False
+    """Whether an LSTM's gates see c (Gers 2000): i and f the one before, o the new one."""
+    layer_norm: bool = False
+    """Whether the input part and the recurrent part of the gates are normalised, each over its G·H values, and an
+    LSTM's c over its H before it is squashed (Ba 2016)."""
 
     def __post_init__(self) -> None:
         if self.kind not in GATES:
@@ -38,8 +45,12 @@ class CellSpec:
             raise UsageError(f"activation: got '{self.activation}', wanted tanh, relu or sigmoid")
         if self.kind != "rnn" and self.activation != "tanh":
             raise UsageError(f"activation: '{self.activation}' is for rnn, not {self.kind}")
-        if self.proj_size and self.kind != "lstm":
-            raise UsageError(f"proj_size: for lstm, not {self.kind}")
+        if not self.reset_after and self.kind != "gru":
+            raise UsageError(f"reset_after: for gru, not {self.kind}")
+        if not self.reset_after and self.layer_norm:
+            raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
+        if self.peephole and self.kind != "lstm":
+            raise UsageError(f"peephole: for lstm, not {self.kind}")
         if self.proj_size and not 0 < self.proj_size < self.hidden_size:
             raise UsageError(f"proj_size: got {self.proj_size}, wanted less than hidden_size {self.hidden_size}")
 

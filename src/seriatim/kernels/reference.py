@@ -85,7 +85,7 @@ def backward(
         grad_state = tuple(np.where(alive[t], new, old) for new, old in zip(before, grad_state, strict=True))
         for summed, grad in zip(total, of_weights.present(), strict=True):
             summed += grad
-    return np.take_along_axis(grad_x, saved.order, axis=0), grad_state, _like(weights, total)
+    return np.take_along_axis(grad_x, saved.order, axis=0), grad_state, weights.like(total)
 
 
 def _walk(
@@ -97,14 +97,3 @@ def _walk(
     alive = time < ends
     order = np.where(alive & reverse, ends - 1 - time, time)
     return order[:, :, None], alive[:, :, None]
-
-
-def _like(weights: Weights[Floats], arrays: list[Floats]) -> Weights[Floats]:
-    """``arrays`` in the places where ``weights`` has its own."""
-    remaining = iter(arrays)
-
-    def place(one: Floats | None) -> Floats | None:
-        return None if one is None else next(remaining)
-
-    w_ih, w_hh = next(remaining), next(remaining)
-    return Weights(w_ih, w_hh, place(weights.b_ih), place(weights.b_hh), place(weights.w_hr))

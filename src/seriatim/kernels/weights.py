@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,8 +27,26 @@ class Weights(Generic[Array]):
     """[G·H]"""
     w_hr: Array | None = None
     """[P, H], the projection of h."""
+    w_ch: Array | None = None
+    """[3, H], from c to the gates i, f and o (peephole)."""
+    g_ih: Array | None = None
+    """[G·H], gain of the normalised input part (layer normalisation)."""
+    g_hh: Array | None = None
+    """[G·H], gain of the normalised recurrent part."""
+    g_c: Array | None = None
+    """[H], gain of the normalised c."""
+    b_c: Array | None = None
+    """[H], shift of the normalised c."""
+
+    def every(self) -> list[Array | None]:
+        """All fields in order, absent ones as None."""
+        return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
     def present(self) -> list[Array]:
-        """The arrays that are there, in the order in which PyTorch's own functions take them."""
-        every = (self.w_ih, self.w_hh, self.b_ih, self.b_hh, self.w_hr)
-        return [one for one in every if one is not None]
+        """The arrays that are there, in order; the first five are as PyTorch's own functions take them."""
+        return [one for one in self.every() if one is not None]
+
+    def like(self, arrays: Iterable[Array]) -> Weights[Array]:
+        """``arrays``, as many as ``present`` gives, in the places where this has its own."""
+        remaining = iter(arrays)
+        return Weights(*(None if one is None else next(remaining) for one in self.every()))  # type: ignore[arg-type]
