@@ -1,0 +1,365 @@
+// The module seriatim.kernels._native: arrays in, arrays out. Everything is checked here; native/README.md is the contract.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <map>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <type_traits>
+#include <variant>
+
+#include "engine.h"
+#include "threads.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace seriatim {
+namespace {
+
+using Given = nb::ndarray<nb::ro, nb::device::cpu>;
+using Written = nb::ndarray<nb::device::cpu>;
+template <class Array>
+using Maybe = std::optional<Array>;
+template <class Array>
+using Several = std::vector<Maybe<Array>>;
+using Shape = std::vector<int64_t>;
+
+[[noreturn]] void refuse(const std::string& argument, const std::string& got, const std::string& wanted) {
+    throw std::invalid_argument(argument + ": got " + got + ", wanted " + wanted);
+}
+
+std::string words(const Shape& shape) {
+    std::ostringstream text;
+    text << "[";
+    for (size_t i = 0; i < shape.size(); ++i) text << (i ? ", " : "") << shape[i];
+    text << "]";
+    return text.str();
+}
+
+template <class Array>
+Shape shape_of(const Array& array) {
+    Shape shape;
+    for (size_t axis = 0; axis < array.ndim(); ++axis) shape.push_back(static_cast<int64_t>(array.shape(axis)));
+    return shape;
+}
+
+template <class T>
+const char* type_name() {
+    if constexpr (std::is_same_v<T, float>) return "float32";
+    else if constexpr (std::is_same_v<T, double>) return "float64";
+    else if constexpr (std::is_same_v<T, int64_t>) return "int64";
+    else return "bool";
+}
+
+template <class T, class Array>
+void check(const std::string& argument, const Array& array, const Shape& wanted) {
+    if (array.dtype() != nb::dtype<T>()) refuse(argument, "another type", type_name<T>());
+    if (shape_of(array) != wanted) refuse(argument, words(shape_of(array)), words(wanted));
+}
+
+template <class Array>
+bool dense_from(const Array& array, size_t axis) {
+    int64_t stride = 1;
+    for (size_t at = array.ndim(); at-- > axis;) {
+        if (array.shape(at) != 1 && array.stride(at) != stride) return false;
+        stride *= static_cast<int64_t>(array.shape(at));
+    }
+    return true;
+}
+
+// A contiguous array of that shape; null for None where that is allowed.
+template <class T, class Array>
+auto dense(const std::string& argument, const Maybe<Array>& array, const Shape& wanted, bool needed = true) {
+    using Pointer = std::conditional_t<std::is_same_v<Array, Given>, const T*, T*>;
+    if (!array) {
+        if (needed) refuse(argument, "None", words(wanted));
+        return Pointer(nullptr);
+    }
+    check<T>(argument, *array, wanted);
+    if (array->size() && !dense_from(*array, 0)) refuse(argument, "strides", "a contiguous array");
+    return static_cast<Pointer>(array->data());
+}
+
+// [T, B, width] with any strides in T and B; with `may_repeat`, T and B may be 1 where the call has more.
+template <class T, class Array>
+auto sequence(const std::string& argument, const Maybe<Array>& array, Shape wanted, bool needed = true, bool may_repeat = false) {
+    using Value = std::conditional_t<std::is_same_v<Array, Given>, const T, T>;
+    Sequence<Value> found;
+    if (!array) {
+        if (needed) refuse(argument, "None", words(wanted));
+        return found;
+    }
+    if (may_repeat && array->ndim() == 3)
+        for (size_t axis : {0, 1})
+            if (array->shape(axis) == 1) wanted[axis] = 1;
+    check<T>(argument, *array, wanted);
+    if (array->size() && !dense_from(*array, 2)) refuse(argument, "strides", "values that stand dense in the last axis");
+    found.data = static_cast<Value*>(array->data());
+    found.by_step = may_repeat && array->shape(0) == 1 ? 0 : array->stride(0);
+    found.by_row = may_repeat && array->shape(1) == 1 ? 0 : array->stride(1);
+    return found;
+}
+
+template <class Array>
+const Maybe<Array>& one(const std::string& argument, const Several<Array>& list, size_t at, size_t wanted) {
+    if (list.size() != wanted) refuse(argument, std::to_string(list.size()) + " arrays", std::to_string(wanted));
+    return list[at];
+}
+
+template <class Value>
+Value named(const char* argument, const std::string& name, const std::map<std::string, Value>& table) {
+    if (const auto found = table.find(name); found != table.end()) return found->second;
+    std::string known;
+    for (const auto& [key, value] : table) known += (known.empty() ? "" : ", ") + key;
+    refuse(argument, "'" + name + "'", known);
+}
+
+struct Cell {
+    Cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation, bool bias,
+         bool reset_after, bool peephole, bool layer_norm, bool given) {
+        spec.kind = named<Kind>("kind", kind, {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}});
+        spec.phi = named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}});
+        spec.inputs = inputs, spec.units = units, spec.projected = projected;
+        spec.bias = bias, spec.reset_after = reset_after || spec.kind != Kind::gru;
+        spec.peephole = peephole, spec.layer_norm = layer_norm, spec.given = given;
+        if (inputs < 0 || inputs > limit) refuse("inputs", std::to_string(inputs), "0 or more");
+        if (units < 1 || units > limit) refuse("units", std::to_string(units), "1 or more");
+        if (projected < 0 || projected > limit) refuse("projected", std::to_string(projected), "0 or more");
+        if (given && inputs != spec.gates() * units) refuse("inputs", std::to_string(inputs), "gates × units when given");
+        if (projected && spec.kind == Kind::gru) refuse("projected", std::to_string(projected), "0 for a GRU");
+        if (peephole && spec.kind != Kind::lstm) refuse("peephole", "True", "False: it is an LSTM's");
+        if (layer_norm && !given) refuse("given", "False", "True with layer_norm");
+        if (layer_norm && !spec.reset_after) refuse("layer_norm", "True", "False with reset_after=False");
+    }
+    static constexpr int64_t limit = int64_t{1} << 30;
+    Spec spec;
+};
+
+template <class T, class Array>
+auto weights_of(const std::string& argument, const Spec& spec, const Several<Array>& list, bool all_needed) {
+    const int64_t H = spec.units, P = spec.outputs(), rows = spec.gates() * H;
+    const bool lstm_norm = spec.layer_norm && spec.kind == Kind::lstm;
+    const auto at = [&](size_t index, bool there, const Shape& shape) {
+        static const char* names[] = {"w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_ch", "g_ih", "g_hh", "g_c", "b_c"};
+        const auto& array = one(argument, list, index, 10);
+        const std::string name = argument + "." + names[index];
+        if (!there && array) refuse(name, "an array", "None for this cell");
+        return dense<T>(name, array, shape, there && all_needed);
+    };
+    using Value = std::conditional_t<std::is_same_v<Array, Given>, const T, T>;
+    Weights<Value> w;
+    w.w_ih = at(0, !spec.given, {rows, spec.inputs}), w.w_hh = at(1, true, {rows, P});
+    w.b_ih = at(2, spec.bias && !spec.given, {rows}), w.b_hh = at(3, spec.bias, {rows});
+    w.w_hr = at(4, spec.projected > 0, {P, H}), w.w_ch = at(5, spec.peephole, {3, H});
+    at(6, false, {}), w.g_hh = at(7, spec.layer_norm, {rows});
+    w.g_c = at(8, lstm_norm, {H}), w.b_c = at(9, lstm_norm, {H});
+    return w;
+}
+
+// `work(T{})` for the type of an array.
+template <class Array, class Work>
+auto by_type(const std::string& argument, const Array& array, const Work& work) {
+    if (array.dtype() == nb::dtype<float>()) return work(float{});
+    if (array.dtype() == nb::dtype<double>()) return work(double{});
+    refuse(argument, "another type", "float32 or float64");
+}
+
+int checked_threads(int threads) {
+    if (threads < 1 || threads > 1024) refuse("threads", std::to_string(threads), "1 to 1024");
+    return threads;
+}
+
+template <class T>
+const Kernels<T>& kernels_of(const Target& target) {
+    if constexpr (std::is_same_v<T, float>) return target.single();
+    else return target.real();
+}
+
+class PackedWeights {
+public:
+    PackedWeights(const Cell& cell, const Several<Given>& weights, int threads, const std::string& precision)
+        : spec_(cell.spec), target_(target()) {
+        const auto exact = named<Precision>("precision", precision, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}});
+        checked_threads(threads);
+        const auto& w_hh = one("weights", weights, 1, 10);
+        if (!w_hh) refuse("weights.w_hh", "None", "an array");
+        by_type("weights.w_hh", *w_hh, [&](auto type) {
+            using T = decltype(type);
+            if (exact != Precision::full && !std::is_same_v<T, float>) refuse("precision", precision, "full with float64");
+            const auto all = weights_of<T>("weights", spec_, weights, true);
+            const nb::gil_scoped_release released;
+            packed_ = kernels_of<T>(target_).pack(spec_, all, exact, threads);
+        });
+        precision_ = exact;
+    }
+    ~PackedWeights() {
+        std::visit([&](auto* packed) {
+            using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
+            if (packed) kernels_of<T>(target_).discard(packed);
+        }, packed_);
+    }
+    PackedWeights(const PackedWeights&) = delete;
+
+    // work(kernels, packed) when `array` has the weights' type.
+    template <class Array, class Work>
+    void with(const std::string& argument, const Array& array, const Work& work) const {
+        by_type(argument, array, [&](auto type) {
+            using T = decltype(type);
+            const auto* packed = std::get_if<Packed<T>*>(&packed_);
+            if (!packed) refuse(argument, type_name<T>(), std::string("the weights' type"));
+            work(kernels_of<T>(target_), **packed);
+        });
+    }
+    const Spec& spec() const { return spec_; }
+    Precision precision() const { return precision_; }
+
+private:
+    template <class P>
+    struct TypeOf;
+    template <class T>
+    struct TypeOf<Packed<T>> {
+        using type = T;
+    };
+    const Spec spec_;
+    const Target& target_;
+    Precision precision_ = Precision::full;
+    std::variant<Packed<float>*, Packed<double>*> packed_;
+};
+
+void check_same(const Cell& cell, const PackedWeights& packed) {
+    const Spec &a = cell.spec, &b = packed.spec();
+    if (a.kind != b.kind || a.inputs != b.inputs || a.units != b.units || a.projected != b.projected || a.phi != b.phi || a.given != b.given ||
+        a.reset_after != b.reset_after || a.peephole != b.peephole || a.layer_norm != b.layer_norm)
+        refuse("packed", "another cell's weights", "this cell's");
+}
+
+// Steps and rows of x, and everything about the walk.
+template <class T>
+struct Reading {
+    int64_t steps, rows;
+    Walk<T> walk;
+    Reading(const Spec& spec, const Given& x, const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout,
+            const Several<Given>& zoneout) {
+        if (x.ndim() != 3) refuse("x", words(shape_of(x)), "[T, B, I]");
+        steps = static_cast<int64_t>(x.shape(0)), rows = static_cast<int64_t>(x.shape(1));
+        if (steps < 1) refuse("x", words(shape_of(x)), "at least one step");
+        walk.reverse = reverse;
+        walk.lengths = dense<int64_t>("lengths", lengths, {rows}, false);
+        for (int64_t row = 0; walk.lengths && row < rows; ++row)
+            if (walk.lengths[row] < 1 || walk.lengths[row] > steps)
+                refuse("lengths", std::to_string(walk.lengths[row]), "1 to " + std::to_string(steps));
+        walk.reset = dense<bool>("reset", reset, {steps, rows}, false);
+        walk.dropout = dense<T>("dropout", dropout, {rows, spec.outputs()}, false);
+        if (zoneout.empty()) return;
+        for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state)
+            walk.zoneout[state] = sequence<T>("zoneout", one("zoneout", zoneout, state, spec.states()),
+                                              {steps, rows, state ? spec.units : spec.outputs()}, false, true);
+    }
+};
+
+template <class T, class Array, class Pointer>
+void states(const std::string& argument, const Spec& spec, int64_t rows, const Several<Array>& list, Pointer (&to)[2], bool needed) {
+    for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state)
+        to[state] = dense<T>(argument, one(argument, list, state, spec.states()), {rows, state ? spec.units : spec.outputs()}, needed);
+}
+
+void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state, const Maybe<Given>& lengths,
+                 bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout, const Several<Given>& zoneout, const Written& output,
+                 const Several<Written>& final, const Maybe<Written>& gates, const Maybe<Written>& cells, int threads) {
+    const Spec& spec = cell.spec;
+    check_same(cell, packed);
+    if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
+    checked_threads(threads);
+    packed.with("x", x, [&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
+        const Reading<T> reading(spec, x, lengths, reverse, reset, dropout, zoneout);
+        Forward<T> call;
+        call.steps = reading.steps, call.rows = reading.rows, call.walk = reading.walk;
+        call.x = sequence<T>("x", Maybe<Given>(x), {call.steps, call.rows, spec.inputs});
+        states<T>("state", spec, call.rows, state, call.state, true);
+        call.output = sequence<T>("output", Maybe<Written>(output), {call.steps, call.rows, spec.outputs()});
+        states<T>("final", spec, call.rows, final, call.final, true);
+        call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, false);
+        if (cells && spec.kind != Kind::lstm) refuse("cells", "an array", "None: there is no c");
+        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, false);
+        const nb::gil_scoped_release released;
+        if (call.rows) kernels.forward(weights, call, threads);
+    });
+}
+
+void run_backward(const Cell& cell, const Several<Given>& weights, const Given& x, const Several<Given>& state, const Maybe<Given>& lengths,
+                  bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout, const Several<Given>& zoneout, const Given& output,
+                  const Maybe<Given>& gates, const Maybe<Given>& cells, const Maybe<Given>& grad_output, const Several<Given>& grad_final,
+                  const Maybe<Given>& grad_cells, const Maybe<Written>& grad_x, const Several<Written>& grad_state,
+                  const Several<Written>& grad_weights, int threads) {
+    const Spec& spec = cell.spec;
+    checked_threads(threads);
+    by_type("x", x, [&](auto type) {
+        using T = decltype(type);
+        const Reading<T> reading(spec, x, lengths, reverse, reset, dropout, zoneout);
+        Backward<T> call;
+        call.steps = reading.steps, call.rows = reading.rows, call.walk = reading.walk;
+        call.weights = weights_of<T>("weights", spec, weights, true);
+        call.x = sequence<T>("x", Maybe<Given>(x), {call.steps, call.rows, spec.inputs});
+        states<T>("state", spec, call.rows, state, call.state, true);
+        call.output = sequence<T>("output", Maybe<Given>(output), {call.steps, call.rows, spec.outputs()});
+        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
+        call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, !h_says_all);
+        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, spec.kind == Kind::lstm);
+        call.grad_output = sequence<T>("grad_output", grad_output, {call.steps, call.rows, spec.outputs()}, false);
+        states<T>("grad_final", spec, call.rows, grad_final, call.grad_final, false);
+        if (grad_cells && spec.kind != Kind::lstm) refuse("grad_cells", "an array", "None: there is no c");
+        call.grad_cells = dense<T>("grad_cells", grad_cells, {call.steps, call.rows, spec.units}, false);
+        call.grad_x = sequence<T>("grad_x", grad_x, {call.steps, call.rows, spec.inputs}, false);
+        states<T>("grad_state", spec, call.rows, grad_state, call.grad_state, false);
+        call.grad_weights = weights_of<T>("grad_weights", spec, grad_weights, false);
+        const nb::gil_scoped_release released;
+        kernels_of<T>(target()).backward(spec, call, threads);
+    });
+}
+
+void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state, const Several<Written>& final) {
+    const Spec& spec = cell.spec;
+    packed.with("x", x, [&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
+        if (x.ndim() != 2) refuse("x", words(shape_of(x)), "[B, I]");
+        const auto rows = static_cast<int64_t>(x.shape(0));
+        const T* from = dense<T>("x", Maybe<Given>(x), {rows, spec.inputs});
+        const T* before[2] = {};
+        T* after[2] = {};
+        states<T>("state", spec, rows, state, before, true);
+        states<T>("final", spec, rows, final, after, true);
+        const nb::gil_scoped_release released;
+        if (rows) kernels.step(weights, rows, from, before, after);
+    });
+}
+
+}  // namespace
+}  // namespace seriatim
+
+NB_MODULE(_native, module) {
+    using namespace seriatim;
+    module.doc() = "The recurrence: forward, backward and one step, for the instruction set of this processor.";
+    module.def("targets", [] {
+        std::vector<std::string> names;
+        for (const Target* one : targets()) names.push_back(one->name);
+        return names;
+    });
+    module.def("target", [] { return std::string(target().name); });
+    module.def("pool", [] { return std::string(pool_name()); });
+    nb::class_<Cell>(module, "Cell")
+        .def(nb::init<const std::string&, int64_t, int64_t, int64_t, const std::string&, bool, bool, bool, bool, bool>(), "kind"_a, "inputs"_a,
+             "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a, "peephole"_a, "layer_norm"_a, "given"_a)
+        .def_prop_ro("slots", [](const Cell& cell) { return cell.spec.slots(); });
+    nb::class_<PackedWeights>(module, "Packed")
+        .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a, "threads"_a, "precision"_a = "full");
+    module.def("forward", run_forward, "cell"_a, "packed"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
+               "dropout"_a.none(), "zoneout"_a, "output"_a, "final"_a, "gates"_a.none(), "cells"_a.none(), "threads"_a);
+    module.def("backward", run_backward, "cell"_a, "weights"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
+               "dropout"_a.none(), "zoneout"_a, "output"_a, "gates"_a.none(), "cells"_a.none(), "grad_output"_a.none(), "grad_final"_a,
+               "grad_cells"_a.none(), "grad_x"_a.none(), "grad_state"_a, "grad_weights"_a, "threads"_a);
+    module.def("step", run_step, "cell"_a, "packed"_a, "x"_a, "state"_a, "final"_a);
+}

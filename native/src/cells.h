@@ -1,0 +1,296 @@
+// What the cells do once their products are summed: one row, one vector of units at a time, forward and backward.
+//
+// The equations and their numbers are those of the twin (src/seriatim/kernels/_rnn.py, _lstm.py, _gru.py).
+#pragma once
+
+#include "engine.h"
+#include "tile.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+inline constexpr double norm_epsilon = 1e-5;
+
+// One row at one step. Null where the walk or the spec has no such thing.
+template <class T>
+struct Row {
+    const T* x = nullptr;        // [I]; when given, the gates' input part [G·H]
+    const T* u = nullptr;        // the input part of a chunk, made beforehand: [block][column][lane]
+    const T* operand = nullptr;  // h before, as it enters products [P]
+    const T* h = nullptr;        // the state before
+    const T* c = nullptr;
+    const T* keep_h = nullptr;   // zoneout's shares
+    const T* keep_c = nullptr;
+    const T* factors = nullptr;  // recurrent dropout's, on h
+    T* out = nullptr;            // h after [P]
+    T* next = nullptr;           // the same as it will enter products, where that differs
+    T* c_next = nullptr;
+    T* gates = nullptr;          // [S, H]
+    T* candidate = nullptr;      // h' before it is projected [H]
+    T* raw = nullptr;            // the recurrent part before it is normalised [G·H]; then an LSTM's candidate c
+    T* reset_h = nullptr;        // r ⊙ h of a GRU that resets before the product [H]
+};
+
+// One vector of a row: `count` units from `first` on.
+struct Span {
+    int64_t first, count;
+};
+
+// What all rows share.
+template <class T>
+struct Shared {
+    const Spec& spec;
+    const T* bias;    // [column of a tile][padded]; see forward.h
+    int64_t padded;   // H, rounded up to whole vectors
+    const T* w_ch;
+    const T* g_hh;
+    const T* g_c;
+    const T* b_c;
+    Vec<T> bias_at(int column, int64_t unit) const { return load(bias + column * padded + unit); }
+};
+
+template <class T>
+inline Vec<T> blend(const T* keep, const T* before, Vec<T> after, Span at) {
+    if (!keep) return after;
+    const Vec<T> share = load(keep + at.first, at.count);
+    return after + share * (load(before + at.first, at.count) - after);
+}
+
+// h of this step is known: hand it on.
+template <class T>
+inline void finish(const Row<T>& row, Vec<T> h, Span at) {
+    h = blend(row.keep_h, row.h, h, at);
+    store(row.out + at.first, h, at.count);
+    if (row.next) store(row.next + at.first, h * load(row.factors + at.first, at.count), at.count);
+}
+
+template <class T>
+inline void emit(const Row<T>& row, Vec<T> h, Span at) {
+    if (row.candidate) store(row.candidate + at.first, h, at.count);
+    else finish(row, h, at);
+}
+
+template <class T>
+inline Vec<T> squash(Phi phi, Vec<T> a) {
+    if (phi == Phi::tanh) return tanh<T>(a);
+    if (phi == Phi::sigmoid) return sigmoid<T>(a);
+    return a < T(0) ? Vec<T>{} : a;
+}
+
+template <class T>
+inline void rnn(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Span at) {
+    const Vec<T> h = squash<T>(cell.spec.phi, a + cell.bias_at(0, at.first));  // (1), (2)
+    if (row.gates) store(row.gates + at.first, h, at.count);
+    emit(row, h, at);
+}
+
+// h = o ⊙ tanh(c), of the normalised c when there is layer normalisation.
+template <class T>
+inline void lstm_output(const Row<T>& row, Vec<T> o, Vec<T> c, Span at) {
+    emit(row, o * tanh<T>(c), at);  // (4)
+}
+
+template <class T>
+inline void lstm(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+    const int64_t H = cell.spec.units;
+    const T* peep = cell.w_ch ? cell.w_ch + at.first : nullptr;
+    const Vec<T> before = load(row.c + at.first, at.count);
+    Vec<T> a_i = sums[0] + cell.bias_at(0, at.first), a_f = sums[1] + cell.bias_at(1, at.first);  // (1)
+    Vec<T> a_o = sums[3] + cell.bias_at(3, at.first);
+    if (peep) {
+        a_i += load(peep, at.count) * before;
+        a_f += load(peep + H, at.count) * before;
+    }
+    const Vec<T> i = sigmoid<T>(a_i), f = sigmoid<T>(a_f), g = tanh<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
+    const Vec<T> c = f * before + i * g;                                                                    // (3)
+    if (peep) a_o += load(peep + 2 * H, at.count) * c;
+    const Vec<T> o = sigmoid<T>(a_o);
+    store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
+    if (row.gates) {
+        T* gates = row.gates + at.first;
+        store(gates, i, at.count), store(gates + H, f, at.count);
+        store(gates + 2 * H, g, at.count), store(gates + 3 * H, o, at.count);
+    }
+    if (cell.spec.layer_norm) store(row.raw + at.first, c, at.count);  // lstm_output follows when all of c is known
+    else lstm_output(row, o, c, at);
+}
+
+// sums: n's input part, r, z, n's recurrent part.
+template <class T>
+inline void gru(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+    const int64_t H = cell.spec.units;
+    const Vec<T> r = sigmoid<T>(sums[1] + cell.bias_at(1, at.first)), z = sigmoid<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
+    const Vec<T> v = sums[3] + cell.bias_at(3, at.first);
+    const Vec<T> n = tanh<T>(sums[0] + cell.bias_at(0, at.first) + r * v);  // (3)
+    if (row.gates) {
+        T* gates = row.gates + at.first;
+        store(gates, r, at.count), store(gates + H, z, at.count);
+        store(gates + 2 * H, n, at.count), store(gates + 3 * H, v, at.count);
+    }
+    emit(row, n + z * (load(row.h + at.first, at.count) - n), at);  // (4)
+}
+
+// A GRU that resets before the product: first r and z, from which r ⊙ h; then n.
+template <class T>
+inline void gru_reset(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+    const int64_t H = cell.spec.units;
+    const Vec<T> r = sigmoid<T>(sums[0] + cell.bias_at(0, at.first)), z = sigmoid<T>(sums[1] + cell.bias_at(1, at.first));
+    store(row.gates + at.first, r, at.count), store(row.gates + H + at.first, z, at.count);
+    store(row.reset_h + at.first, r * load(row.operand + at.first, at.count), at.count);
+}
+
+template <class T>
+inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Span at) {
+    const int64_t H = cell.spec.units;
+    const Vec<T> n = tanh<T>(a + cell.bias_at(2, at.first)), z = load(row.gates + H + at.first, at.count);
+    store(row.gates + 2 * H + at.first, n, at.count);
+    emit(row, n + z * (load(row.h + at.first, at.count) - n), at);
+}
+
+// ---- backward ----------------------------------------------------------------------------------------------------
+
+// One row at one step on the way back. Null where there is nothing.
+template <class T>
+struct BackRow {
+    const T* gates = nullptr;      // [S, H]
+    const T* h = nullptr;          // the state before this step
+    const T* c = nullptr;
+    const T* operand = nullptr;    // h before, without its factors
+    const T* factors = nullptr;    // recurrent dropout's
+    const T* x = nullptr;
+    const T* output = nullptr;     // h after
+    const T* keep_h = nullptr;
+    const T* keep_c = nullptr;
+    const T* later = nullptr;      // the gates' gradient at the step after [D]
+    const T* grad_output = nullptr;
+    const T* grad_cells = nullptr;
+    const T* into_h = nullptr;     // gradient that reached the state after this step past the products
+    const T* into_c = nullptr;
+    T* past_h = nullptr;           // the same for the state before: written
+    T* past_c = nullptr;
+    T* grad_h = nullptr;           // of h' after the projection [P], where a projection or a norm needs whole rows of it
+    T* grad_m = nullptr;           // of h' before the projection [H], where there is one and a norm needs whole rows
+    T* m = nullptr;                // h' before the projection [H], for the projection's gradient
+    T* grad_gates = nullptr;       // of the gates' sums [D], written
+    T* grad_sums = nullptr;        // of what the recurrent product gave: the same, or [G·H] where a norm lies between
+    T* grad_x = nullptr;           // [I]
+};
+
+template <class T>
+inline Vec<T> load_or_zero(const T* from, Span at) {
+    return from ? load(from + at.first, at.count) : Vec<T>{};
+}
+
+// The gradient of h': what came through the products of the step after, from the output and past them.
+template <class T>
+inline Vec<T> gradient_of_h(const BackRow<T>& row, Vec<T> through, Span at) {
+    if (row.factors) through *= load(row.factors + at.first, at.count);
+    Vec<T> dh = through + load_or_zero(row.grad_output, at) + load_or_zero(row.into_h, at);
+    if (row.keep_h) {
+        const Vec<T> share = load(row.keep_h + at.first, at.count);
+        if (row.past_h) store(row.past_h + at.first, share * dh, at.count);
+        dh -= share * dh;
+    }
+    return dh;
+}
+
+// `past_h` gains what flows past the products beside zoneout's share, which is there already.
+template <class T>
+inline void add_past(const BackRow<T>& row, Vec<T> direct, Span at) {
+    if (!row.past_h) return;
+    if (row.keep_h) direct += load(row.past_h + at.first, at.count);
+    store(row.past_h + at.first, direct, at.count);
+}
+
+template <class T>
+inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+    const Vec<T> h = load(row.gates + at.first, at.count);
+    if (row.m) store(row.m + at.first, h, at.count);
+    Vec<T> slope = T(1) - h * h;
+    if (cell.spec.phi == Phi::sigmoid) slope = h * (T(1) - h);
+    if (cell.spec.phi == Phi::relu) slope = h > T(0) ? all<T>(1) : Vec<T>{};
+    store(row.grad_gates + at.first, dh * slope, at.count);  // (2)
+}
+
+// Of a layer-normalised c, per unit: what became of it in tanh, and the gradient that came back through the norm.
+template <class T>
+struct NormedCell {
+    T *squashed, *grad;
+};
+
+template <class T>
+inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole, const NormedCell<T>* normed = nullptr) {
+    const int64_t H = cell.spec.units;
+    const T* gates = row.gates + at.first;
+    const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count);
+    const Vec<T> o = load(gates + 3 * H, at.count), before = load(row.c + at.first, at.count);
+    const Vec<T> c = f * before + i * g;
+    Vec<T> dc = load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at), kept{};
+    if (row.keep_c) {
+        kept = load(row.keep_c + at.first, at.count) * dc;
+        dc -= kept;
+    }
+    Vec<T> squashed;
+    if (normed) {
+        squashed = load(normed->squashed + at.first, at.count);
+        dc += load(normed->grad + at.first, at.count);
+    } else {
+        squashed = tanh<T>(c);
+        dc += dm * o * (T(1) - squashed * squashed);  // (4)
+    }
+    if (row.m) store(row.m + at.first, o * squashed, at.count);
+    const Vec<T> da_o = dm * squashed * o * (T(1) - o);
+    const T* peep = cell.w_ch ? cell.w_ch + at.first : nullptr;
+    if (peep) dc += da_o * load(peep + 2 * H, at.count);
+    const Vec<T> da_i = dc * g * i * (T(1) - i), da_f = dc * before * f * (T(1) - f), da_g = dc * i * (T(1) - g * g);  // (3), (2)
+    Vec<T> past = dc * f + kept;
+    if (peep) {
+        past += da_i * load(peep, at.count) + da_f * load(peep + H, at.count);
+        T* to = peephole + at.first;
+        store(to, load(to, at.count) + da_i * before, at.count);
+        store(to + H, load(to + H, at.count) + da_f * before, at.count);
+        store(to + 2 * H, load(to + 2 * H, at.count) + da_o * c, at.count);
+    }
+    if (row.past_c) store(row.past_c + at.first, past, at.count);
+    T* grad = row.grad_gates + at.first;
+    store(grad, da_i, at.count), store(grad + H, da_f, at.count);
+    store(grad + 2 * H, da_g, at.count), store(grad + 3 * H, da_o, at.count);
+}
+
+// Writes four blocks: r and z, then n as the recurrent part sees it (times r), then n as the input part does.
+template <class T>
+inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+    const int64_t H = cell.spec.units;
+    const T* gates = row.gates + at.first;
+    const Vec<T> r = load(gates, at.count), z = load(gates + H, at.count), n = load(gates + 2 * H, at.count);
+    const Vec<T> v = load(gates + 3 * H, at.count), before = load(row.h + at.first, at.count);
+    const Vec<T> da_z = dh * (before - n) * z * (T(1) - z);    // (4), (2)
+    const Vec<T> da_n = dh * (T(1) - z) * (T(1) - n * n);      // (4), (3)
+    const Vec<T> da_r = da_n * v * r * (T(1) - r);             // (3), (2)
+    add_past(row, dh * z, at);
+    T* grad = row.grad_gates + at.first;
+    store(grad, da_r, at.count), store(grad + H, da_z, at.count);
+    store(grad + 2 * H, da_n * r, at.count), store(grad + 3 * H, da_n, at.count);
+}
+
+// Reset before the product: first z and n; then, from the gradient of r ⊙ h, r. Blocks r z n.
+template <class T>
+inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+    const int64_t H = cell.spec.units;
+    const T* gates = row.gates + at.first;
+    const Vec<T> z = load(gates + H, at.count), n = load(gates + 2 * H, at.count), before = load(row.h + at.first, at.count);
+    add_past(row, dh * z, at);
+    T* grad = row.grad_gates + at.first;
+    store(grad + H, dh * (before - n) * z * (T(1) - z), at.count);
+    store(grad + 2 * H, dh * (T(1) - z) * (T(1) - n * n), at.count);
+}
+
+template <class T>
+inline void gru_reset_backward(const Shared<T>&, const BackRow<T>& row, Vec<T> d_reset_h, Span at) {
+    const Vec<T> r = load(row.gates + at.first, at.count);
+    const Vec<T> factors = row.factors ? load(row.factors + at.first, at.count) : all<T>(1);
+    const Vec<T> operand = load(row.operand + at.first, at.count) * factors;
+    store(row.grad_gates + at.first, d_reset_h * operand * r * (T(1) - r), at.count);
+    if (row.past_h) store(row.past_h + at.first, load(row.past_h + at.first, at.count) + d_reset_h * r * factors, at.count);
+}
+
+}  // namespace seriatim::SERIATIM_TARGET

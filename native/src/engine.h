@@ -1,0 +1,136 @@
+// The contract of the engine: one layer in one direction, forward, backward and one step.
+//
+// Every pointer is the caller's, lives until the call returns, and aliases no other unless it says so. "May be null" is
+// said where it holds. Sizes are checked by whoever calls (binding.cpp); here they are trusted.
+//
+//   T steps · B rows · I inputs · H units · P outputs (H, or the width of the projected h) · G gates · S slots
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// Whatever is compiled into several targets must not become a symbol that they share.
+#define ALWAYS_INLINE [[gnu::always_inline]] inline
+
+namespace seriatim {
+
+enum class Kind { rnn, lstm, gru };
+enum class Phi { tanh, relu, sigmoid };
+enum class Precision { full, bf16, int8 };
+
+// What a step computes. The equations stand in cells.h.
+struct Spec {
+    Kind kind;
+    Phi phi = Phi::tanh;        // of an RNN
+    int64_t inputs = 0;         // I; G·H when the input part is given
+    int64_t units = 0;          // H
+    int64_t projected = 0;      // P, or 0
+    bool bias = true;
+    bool reset_after = true;    // of a GRU
+    bool peephole = false;      // of an LSTM
+    bool layer_norm = false;    // asks for `given`
+    bool given = false;         // x is u = x W_ihᵀ + b_ih already, [T, B, G·H]
+
+    ALWAYS_INLINE int64_t outputs() const { return projected ? projected : units; }
+    ALWAYS_INLINE int64_t gates() const { return kind == Kind::rnn ? 1 : kind == Kind::lstm ? 4 : 3; }
+    ALWAYS_INLINE int64_t states() const { return kind == Kind::lstm ? 2 : 1; }
+
+    // What a step keeps per unit for its way back: rnn h' · lstm i f g o · gru r z n v_n; then, layer-normalised,
+    // the normalised recurrent part (G) and its 1/σ (one, in the first unit).
+    ALWAYS_INLINE int64_t kept() const { return kind == Kind::rnn ? 1 : 4; }
+    ALWAYS_INLINE int64_t slots() const { return kept() + (layer_norm ? gates() + 1 : 0); }
+};
+
+// [T, B, width], dense in its last axis.
+template <class T>
+struct Sequence {
+    T* data = nullptr;
+    int64_t by_step = 0, by_row = 0;  // strides, in elements; 0 repeats
+    ALWAYS_INLINE T* at(int64_t step, int64_t row) const { return data + step * by_step + row * by_row; }
+    ALWAYS_INLINE explicit operator bool() const { return data != nullptr; }
+};
+
+// Gate blocks in PyTorch's order: lstm i f g o, gru r z n. Null where the spec has none (gradients: where not wanted).
+template <class T>
+struct Weights {
+    T *w_ih = nullptr, *w_hh = nullptr;  // [G·H, I], [G·H, P]
+    T *b_ih = nullptr, *b_hh = nullptr;  // [G·H]
+    T* w_hr = nullptr;                   // [P, H]
+    T* w_ch = nullptr;                   // [3, H]: i f o
+    T *g_ih = nullptr, *g_hh = nullptr;  // [G·H]; the first is not read here
+    T *g_c = nullptr, *b_c = nullptr;    // [H]
+};
+
+// How a call walks over time. Everything may be null.
+template <class T>
+struct Walk {
+    const int64_t* lengths = nullptr;  // [B], 1 … T
+    bool reverse = false;              // every row from its own last step back
+    const bool* reset = nullptr;       // [T, B]: zero the state before this step
+    const T* dropout = nullptr;        // [B, P]: factors on h in products
+    Sequence<const T> zoneout[2];      // [T, B, P], [T, B, H]: share of the old state kept
+};
+
+template <class T>
+struct Forward {
+    int64_t steps = 0, rows = 0;
+    Sequence<const T> x;           // [T, B, I]
+    const T* state[2] = {};        // [B, P], [B, H]
+    Walk<T> walk;
+    Sequence<T> output;            // [T, B, P], written; 0 beyond a row's length
+    T* final[2] = {};              // [B, P], [B, H], written
+    T* gates = nullptr;            // [T, B, S, H], written where a row has a step; may be null
+    T* cells = nullptr;            // [T, B, H], c after each step, likewise
+};
+
+template <class T>
+struct Backward {
+    int64_t steps = 0, rows = 0;
+    Weights<const T> weights;      // as they were packed
+    Sequence<const T> x;           // these down to `cells` as `forward` had and left them; null x when w_ih's gradient is not wanted
+    const T* state[2] = {};
+    Walk<T> walk;
+    Sequence<const T> output;
+    const T* gates = nullptr;
+    const T* cells = nullptr;
+    Sequence<const T> grad_output;     // [T, B, P]; may be null, as all that follow
+    const T* grad_final[2] = {};       // [B, P], [B, H]
+    const T* grad_cells = nullptr;     // [T, B, H]
+    Sequence<T> grad_x;                // [T, B, I], written; 0 beyond a row's length
+    T* grad_state[2] = {};             // [B, P], [B, H], written
+    Weights<T> grad_weights;           // written
+};
+
+// Weights in the order in which one target reads them. Made once, used by any number of calls at the same time.
+template <class T>
+struct Packed;
+
+template <class T>
+struct Kernels {
+    Packed<T>* (*pack)(const Spec&, const Weights<const T>&, Precision, int threads);
+    void (*discard)(Packed<T>*);
+    void (*forward)(const Packed<T>&, const Forward<T>&, int threads);
+    void (*backward)(const Spec&, const Backward<T>&, int threads);
+    // One step of `rows` rows: x [B, I], state and final [B, ·] as above; final may be state.
+    void (*step)(const Packed<T>&, int64_t rows, const T* x, const T* const state[2], T* const final[2]);
+};
+
+// One instruction set. `kernels<float>()` and `kernels<double>()` are its two tables.
+struct Target {
+    const char* name;
+    bool (*runs_here)();
+    const Kernels<float>& (*single)();
+    const Kernels<double>& (*real)();
+};
+
+// Those compiled in that this processor can run, fastest first. The last one runs anywhere.
+std::vector<const Target*> targets();
+
+// The one in use: the fastest, or what SERIATIM_TARGET names. Throws std::invalid_argument if it names none that runs here.
+const Target& target();
+
+// The one of this name. Throws std::invalid_argument.
+const Target& target(const std::string& name);
+
+}  // namespace seriatim

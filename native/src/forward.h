@@ -1,0 +1,371 @@
+// Forward in time. What a step computes is in cells.h, what it multiplies in packed.h; the scan here knows no gates.
+#pragma once
+
+#include "packed.h"
+#include "timeline.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+// Which share of a step a thread takes.
+struct Part {
+    Team* team;
+    int me;
+    bool by_rows;
+    void wait() const {
+        if (!by_rows) team->barrier();
+    }
+    Range of(const Blocks& blocks) const { return by_rows ? Range{0, blocks.size()} : share(blocks, me, team->size); }
+    Range of(int64_t rows) const {
+        return by_rows ? Range{0, rows} : Range{rows * me / team->size, rows * (me + 1) / team->size};
+    }
+};
+
+// The input part of the gates: given, made beforehand, or multiplied here and now.
+template <class T>
+void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Row<T>* rows, int count, Tile<T>& sums) {
+    for (int r = 0; r < count; ++r) {
+        for (int c = 0; c < tile_columns; ++c) sums[r][c] = Vec<T>{};
+        if (rows[r].u) {
+            const T* u = rows[r].u + stage.u_offset + block.offset * width<T>;
+            for (int c = 0; c < block.columns; ++c) sums[r][c] = load(u + c * width<T>);
+        } else if (spec.given) {
+            for (int c = 0; c < block.columns; ++c) {
+                const int64_t unit = block.first + (stage.plain ? c * width<T> : 0);
+                const int gate = stage.gates[stage.plain ? 0 : c];
+                sums[r][c] = load(rows[r].x + gate * spec.units + unit, block.first + block.units - unit);
+            }
+        }
+    }
+    if (spec.given || rows[0].u) return;
+    const T* inputs[TILE_ROWS];
+    for (int r = 0; r < count; ++r) inputs[r] = rows[r].x;
+    stage.from_x.add(block, inputs, count, sums);
+}
+
+// tile += operands · W for blocks of one tile of rows; a row of zeros for every operand is no work.
+template <class T>
+void add_product(const Panels<T>& panels, const Block& block, const T* const* operands, int count, const T* zeros, Tile<T>& sums, int at) {
+    bool all_zero = true;
+    for (int r = 0; r < count; ++r) all_zero &= operands[r] == zeros;
+    if (!all_zero) panels.add(block, operands, count, sums, at);
+}
+
+// Every block of `mine` × every tile of rows: sums, then `each(row, block, sums of the row)`. Panels are walked to and fro,
+// so that those read last, which are still in the cache, are read first at the next step.
+template <class T, class AnyRow, class Operand, class Begin, class Each>
+void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows, int64_t row_count,
+           const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each) {
+    if (!row_count) return;
+    const Tiles tiles(row_count);
+    for (int64_t b = mine.begin; b < mine.end; ++b) {
+        const Block& block = blocks[backwards ? mine.begin + mine.end - 1 - b : b];
+        for (int64_t t = 0; t < tiles.tiles; ++t) {
+            const AnyRow* first = rows + tiles.begin(t);
+            const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
+            Tile<T> sums;
+            begin(block, first, count, sums);
+            const T* operands[TILE_ROWS];
+            for (int r = 0; r < count; ++r) operands[r] = operand(first[r]);
+            add_product(panels, block, operands, count, zeros, sums, at);
+            for (int r = 0; r < count; ++r) each(first[r], block, sums[r]);
+        }
+    }
+}
+
+template <class T>
+inline constexpr auto from_zero = [](const Block&, const auto*, int count, Tile<T>& sums) {
+    for (int r = 0; r < count; ++r)
+        for (auto& column : sums[r]) column = Vec<T>{};
+};
+
+template <class F>
+void vectors_of(const Block& block, int lanes, const F& each) {
+    for (int c = 0; c < block.columns; ++c) {
+        const int64_t first = block.first + c * lanes;
+        each(c, Span{first, least(lanes, block.first + block.units - first)});
+    }
+}
+
+// Normalises a row's recurrent part and goes on as the cell does (Ba 2016).
+template <class T>
+void normalised(const Shared<T>& cell, const Row<T>& row) {
+    const Spec& spec = cell.spec;
+    const int64_t H = spec.units, G = spec.gates(), all_units = G * H;
+    T mean = 0, square = 0;
+    for (int64_t i = 0; i < all_units; ++i) mean += row.raw[i];
+    mean /= all_units;
+    for (int64_t i = 0; i < all_units; ++i) square += (row.raw[i] - mean) * (row.raw[i] - mean);
+    const T scale = T(1) / __builtin_sqrt(square / all_units + T(norm_epsilon));
+    T* kept = row.gates + spec.kept() * H;
+    kept[G * H] = scale;
+    for (int64_t first = 0; first < H; first += width<T>) {
+        const Span at{first, least(width<T>, H - first)};
+        Vec<T> sums[4] = {};
+        for (int64_t g = 0; g < G; ++g) {
+            const Vec<T> v = (load(row.raw + g * H + first, at.count) - mean) * scale;
+            store(kept + g * H + first, v, at.count);
+            const Vec<T> part = v * load(cell.g_hh + g * H + first, at.count), u = load(row.x + g * H + first, at.count);
+            if (spec.kind != Kind::gru) sums[g] = u + part;
+            else if (g < 2) sums[g + 1] = u + part;
+            else sums[0] = u, sums[3] = part;
+        }
+        if (spec.kind == Kind::rnn) rnn(cell, row, sums[0], at);
+        else if (spec.kind == Kind::gru) gru(cell, row, sums, at);
+        else lstm(cell, row, sums, at);
+    }
+    if (spec.kind != Kind::lstm) return;
+    const T* c = row.raw;
+    mean = square = 0;
+    for (int64_t i = 0; i < H; ++i) mean += c[i];
+    mean /= H;
+    for (int64_t i = 0; i < H; ++i) square += (c[i] - mean) * (c[i] - mean);
+    const T c_scale = T(1) / __builtin_sqrt(square / H + T(norm_epsilon));
+    for (int64_t first = 0; first < H; first += width<T>) {
+        const Span at{first, least(width<T>, H - first)};
+        const Vec<T> normed = (load(c + first, at.count) - mean) * c_scale;
+        lstm_output(row, load(row.gates + 3 * H + first, at.count),
+                    normed * load(cell.g_c + first, at.count) + load(cell.b_c + first, at.count), at);
+    }
+}
+
+// One step of `count` rows.
+template <class T>
+void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count, const Part& part, bool backwards, const T* zeros) {
+    const Spec& spec = weights.spec;
+    const Shared<T> cell = weights.shared();
+    const auto h_before = [](const Row<T>& row) { return row.operand; };
+    const auto stage = [&](const Stage<T>& stage, const auto& operand, const auto& each) {
+        const auto input = [&](const Block& block, const Row<T>* first, int n, Tile<T>& sums) { begin(stage, spec, block, first, n, sums); };
+        sweep(stage.from_h, stage.blocks, part.of(stage.blocks), backwards, rows, count, operand, zeros, stage.h_at, input, each);
+    };
+    const Stage<T>& first = weights.stages[0];
+    if (spec.layer_norm) {
+        sweep(first.from_h, first.blocks, part.of(first.blocks), backwards, rows, count, h_before, zeros, 0, from_zero<T>,
+              [](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+                  vectors_of(block, width<T>, [&](int c, Span at) { store(row.raw + at.first, sums[c], at.count); });
+              });
+        part.wait();
+        const Range mine = part.of(count);
+        for (int64_t r = mine.begin; r < mine.end; ++r) normalised(cell, rows[r]);
+    } else if (weights.stage_count == 2) {
+        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+            gru_reset(cell, row, sums, {block.first, block.units});
+        });
+        part.wait();
+        stage(weights.stages[1], [](const Row<T>& row) { return static_cast<const T*>(row.reset_h); }, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+            vectors_of(block, width<T>, [&](int c, Span at) { gru_candidate(cell, row, sums[c], at); });
+        });
+    } else if (spec.kind == Kind::lstm) {
+        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+            lstm(cell, row, sums, {block.first, block.units});
+        });
+    } else if (spec.kind == Kind::gru) {
+        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+            gru(cell, row, sums, {block.first, block.units});
+        });
+    } else {
+        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+            vectors_of(block, width<T>, [&](int c, Span at) { rnn(cell, row, sums[c], at); });
+        });
+    }
+    if (!spec.projected) return;
+    part.wait();
+    const auto& projection = weights.projection;
+    sweep(projection.from_h, projection.blocks, part.of(projection.blocks), backwards, rows, count,
+          [](const Row<T>& row) { return static_cast<const T*>(row.candidate); }, zeros, 0, from_zero<T>,
+          [](const Row<T>& row, const Block& block, const Vec<T>* sums) {
+              vectors_of(block, width<T>, [&](int c, Span at) { finish(row, sums[c], at); });
+          });
+}
+
+// Whole rows that a step needs beside what the caller keeps, for every row of a batch.
+template <class T>
+struct Scratch {
+    Scratch(const Spec& spec, int64_t rows, bool gates_kept, bool cells_kept)
+        : zeros(most(spec.units, spec.outputs()) + width<T>, T(0)), c(spec.kind == Kind::lstm && !cells_kept ? rows * spec.units : 0),
+          gates(!gates_kept && (spec.layer_norm || !spec.reset_after) ? rows * spec.slots() * spec.units : 0),
+          candidate(spec.projected ? rows * spec.units : 0), raw(spec.layer_norm ? rows * spec.gates() * spec.units : 0),
+          reset_h(spec.reset_after ? 0 : rows * spec.units) {}
+    Lease<T> zeros, c, gates, candidate, raw, reset_h;
+
+    void lend(const Spec& spec, int64_t at, Row<T>& row) const {
+        if (gates) row.gates = gates.get() + at * spec.slots() * spec.units;
+        if (candidate) row.candidate = candidate.get() + at * spec.units;
+        if (raw) row.raw = raw.get() + at * spec.gates() * spec.units;
+        if (reset_h) row.reset_h = reset_h.get() + at * spec.units;
+    }
+};
+
+template <class T>
+class ForwardPass {
+public:
+    ForwardPass(const PackedWeights<T>& weights, const Forward<T>& call, Split split)
+        : weights_(weights), spec_(weights.spec), call_(call), split_(split), order_(sorted(call.walk.lengths, call.rows, call.steps)),
+          scratch_(spec_, call.rows, call.gates, call.cells), masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
+
+    void run(Team& team, int me) const {
+        const Split split{team.size, split_.by_rows};  // the team may be smaller than was asked for
+        const Part part{&team, me, split.by_rows};
+        const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
+        const int64_t rows = mine.rows.size();
+        const bool ahead = !spec_.given && rows < fused_from;
+        const int64_t chunk_steps = ahead ? most(1, chunk_rows / most(rows, 1)) : mine.steps;
+        // Split by units, every thread writes and reads its own columns of its own copy.
+        const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_width : 0);
+        const Lease<Row<T>> step_rows(rows);
+        first_states(mine, part);
+        part.wait();
+        for (int64_t begin = 0; begin < mine.steps; begin += chunk_steps) {
+            const int64_t end = least(begin + chunk_steps, mine.steps);
+            if (ahead) input_part(mine, part, begin, end, u.get());
+            int64_t behind = 0;  // rows of u that were used
+            for (int64_t step = begin; step < end; ++step) {
+                const int64_t alive = mine.alive(step);
+                for (int64_t r = 0; r < alive; ++r) {
+                    step_rows[r] = row(mine, r, step);
+                    if (ahead) step_rows[r].u = u.get() + (behind + r) * weights_.u_width;
+                }
+                behind += alive;
+                advance(weights_, step_rows.get(), alive, part, step % 2 == 1, scratch_.zeros.get());
+                part.wait();
+            }
+        }
+        last_states(mine, part);
+    }
+
+private:
+    static constexpr int64_t fused_from = 48, chunk_rows = 192;
+
+    const T* output_before(const Timeline& mine, const Timeline::Entry& entry, int64_t step) const {
+        return call_.output.at(mine.place(entry, step - 1), entry.row);
+    }
+
+    Row<T> row(const Timeline& mine, int64_t r, int64_t step) const {
+        const auto& entry = mine.rows[r];
+        const int64_t place = mine.place(entry, step), b = entry.row, at = place * call_.rows + b, H = spec_.units, P = spec_.outputs();
+        const Walk<T>& walk = call_.walk;
+        Row<T> row;
+        scratch_.lend(spec_, b, row);
+        row.x = call_.x.at(place, b);
+        row.out = call_.output.at(place, b);
+        if (call_.gates) row.gates = call_.gates + at * spec_.slots() * H;
+        const bool fresh = walk.reset && walk.reset[at];
+        row.h = fresh ? scratch_.zeros.get() : step ? output_before(mine, entry, step) : first_h(b);
+        row.operand = row.h;
+        if (masked_) {
+            if (!fresh) row.operand = masked_.get() + ((step % 2) * call_.rows + b) * P;
+            row.next = masked_.get() + (((step + 1) % 2) * call_.rows + b) * P;
+            row.factors = walk.dropout + b * P;
+        }
+        if (spec_.kind == Kind::lstm) {
+            row.c_next = call_.cells ? call_.cells + at * H : scratch_.c.get() + b * H;
+            row.c = call_.cells && step ? call_.cells + (mine.place(entry, step - 1) * call_.rows + b) * H : row.c_next;
+            if (call_.cells && !step) row.c = call_.state[1] + b * H;
+            if (fresh) row.c = scratch_.zeros.get();
+        }
+        if (walk.zoneout[0]) row.keep_h = walk.zoneout[0].at(place, b);
+        if (walk.zoneout[1]) row.keep_c = walk.zoneout[1].at(place, b);
+        return row;
+    }
+
+    // A first state of zeros, which is the usual one, is no work.
+    const T* first_h(int64_t b) const {
+        const int64_t P = spec_.outputs();
+        const T* h = call_.state[0] + b * P;
+        for (int64_t unit = 0; unit < P; ++unit)
+            if (h[unit] != T(0)) return h;
+        return scratch_.zeros.get();
+    }
+
+    void first_states(const Timeline& mine, const Part& part) const {
+        const Range rows = part.of(mine.rows.size());
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+            const int64_t b = mine.rows[r].row, H = spec_.units, P = spec_.outputs();
+            if (scratch_.c) copy(call_.state[1] + b * H, H, scratch_.c.get() + b * H);
+            if (masked_)
+                for (int64_t unit = 0; unit < P; ++unit)
+                    masked_[b * P + unit] = call_.state[0][b * P + unit] * call_.walk.dropout[b * P + unit];
+        }
+    }
+
+    void last_states(const Timeline& mine, const Part& part) const {
+        const Range rows = part.of(mine.rows.size());
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+            const auto& entry = mine.rows[r];
+            const int64_t b = entry.row, H = spec_.units, P = spec_.outputs(), place = mine.place(entry, entry.length - 1);
+            copy(static_cast<const T*>(call_.output.at(place, b)), P, call_.final[0] + b * P);
+            if (spec_.kind == Kind::lstm)
+                copy(call_.cells ? call_.cells + (place * call_.rows + b) * H : scratch_.c.get() + b * H, H, call_.final[1] + b * H);
+            for (int64_t step = entry.length; step < call_.steps; ++step) fill(call_.output.at(step, b), P, T(0));
+        }
+    }
+
+    // With few rows a step reads its panels for little work, so the input part of several steps is one product.
+    void input_part(const Timeline& mine, const Part& part, int64_t begin, int64_t end, T* u) const {
+        int64_t rows = 0;
+        for (int64_t step = begin; step < end; ++step) rows += mine.alive(step);
+        const Lease<const T*> inputs(rows);
+        int64_t at = 0;
+        for (int64_t step = begin; step < end; ++step)
+            for (int64_t r = 0, alive = mine.alive(step); r < alive; ++r)
+                inputs[at++] = call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row);
+        const Tiles tiles(rows);
+        for (int s = 0; s < weights_.stage_count; ++s) {
+            const Stage<T>& stage = weights_.stages[s];
+            const Range blocks = part.of(stage.blocks);
+            for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+                const Block& block = stage.blocks[b];
+                for (int64_t t = 0; t < tiles.tiles; ++t) {
+                    const int64_t first = tiles.begin(t);
+                    const int count = static_cast<int>(tiles.begin(t + 1) - first);
+                    Tile<T> sums = {};
+                    stage.from_x.add(block, inputs.get() + first, count, sums);
+                    for (int r = 0; r < count; ++r)
+                        for (int c = 0; c < block.columns; ++c)
+                            store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>, sums[r][c]);
+                }
+            }
+        }
+    }
+
+    const PackedWeights<T>& weights_;
+    const Spec& spec_;
+    const Forward<T>& call_;
+    const Split split_;
+    const List<Timeline::Entry> order_;
+    const Scratch<T> scratch_;
+    const Lease<T> masked_;  // h times its factors, for odd and for even steps [2, B, P]
+};
+
+template <class T>
+void forward(const PackedWeights<T>& weights, const Forward<T>& call, int threads) {
+    const Spec& spec = weights.spec;
+    const int64_t bytes = sizeof(T) * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));
+    const Split how = split(spec, call.rows, bytes, threads, l2_bytes());
+    const ForwardPass<T> pass(weights, call, how);
+    in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
+}
+
+// One step on the calling thread. `final` may be `state`.
+template <class T>
+void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2]) {
+    const Spec& spec = weights.spec;
+    const int64_t H = spec.units, P = spec.outputs();
+    const Scratch<T> scratch(spec, rows, false, true);
+    const Lease<T> before(rows * P);  // `final` may overwrite h while it is still needed
+    copy(state[0], rows * P, before.get());
+    const Lease<Row<T>> all(rows);
+    for (int64_t r = 0; r < rows; ++r) {
+        Row<T> row;
+        scratch.lend(spec, r, row);
+        row.x = x + r * spec.inputs;
+        row.h = row.operand = before.get() + r * P;
+        row.out = final[0] + r * P;
+        if (spec.kind == Kind::lstm) row.c = state[1] + r * H, row.c_next = final[1] + r * H;
+        all[r] = row;
+    }
+    Team alone(1);
+    advance(weights, all.get(), rows, Part{&alone, 0, true}, false, scratch.zeros.get());
+}
+
+}  // namespace seriatim::SERIATIM_TARGET

@@ -1,0 +1,27 @@
+// One target: everything above, compiled for one instruction set. Each file of targets/ defines SERIATIM_TARGET,
+// VECTOR_BYTES and TILE_ROWS, includes this, and names what it needs of the processor.
+#pragma once
+
+#include <chrono>
+
+#include "backward.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+template <class T>
+const Kernels<T>& kernels() {
+    using Own = PackedWeights<T>;
+    static constexpr Kernels<T> table{
+        [](const Spec& spec, const Weights<const T>& weights, Precision, int threads) {
+            return reinterpret_cast<Packed<T>*>(new Own(spec, weights, threads));
+        },
+        [](Packed<T>* packed) { delete reinterpret_cast<Own*>(packed); },
+        [](const Packed<T>& packed, const Forward<T>& call, int threads) { forward(reinterpret_cast<const Own&>(packed), call, threads); },
+        [](const Spec& spec, const Backward<T>& call, int threads) { backward(spec, call, threads); },
+        [](const Packed<T>& packed, int64_t rows, const T* x, const T* const state[2], T* const final[2]) {
+            step(reinterpret_cast<const Own&>(packed), rows, x, state, final);
+        }};
+    return table;
+}
+
+}  // namespace seriatim::SERIATIM_TARGET

@@ -1,0 +1,14 @@
+// ARM of 64 bits: 32 registers of 16 bytes. Every such processor has it.
+#define SERIATIM_TARGET neon
+#define VECTOR_BYTES 16
+#define TILE_ROWS 6
+
+#include "../target.h"
+
+namespace seriatim {
+
+Target neon_target() {
+    return {"neon", [] { return true; }, neon::kernels<float>, neon::kernels<double>};
+}
+
+}  // namespace seriatim

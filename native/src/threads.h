@@ -1,0 +1,34 @@
+// Teams of threads: PyTorch's own OpenMP pool when it is in the process, else a small pool of ours.
+#pragma once
+
+#include <atomic>
+
+namespace seriatim {
+
+// What a thread knows about its team. All of a team run the same function.
+class Team {
+public:
+    [[gnu::always_inline]] explicit Team(int size) : size(size) {}
+    const int size;
+    // Waits until all have come: spins for some microseconds, then yields.
+    void barrier();
+
+private:
+    std::atomic<int> arrived{0};
+    std::atomic<int> round{0};
+};
+
+// Runs work(data, team, 0 … n - 1) on n ≤ threads threads, the caller's among them, and returns when all are done. n is 1
+// in a process that was forked from one with threads, where the pool's threads do not exist. `work` must not throw.
+using Work = void (*)(const void* data, Team&, int me);
+void in_parallel(int threads, Work work, const void* data);
+
+template <class F>
+void in_parallel(int threads, const F& work) {
+    in_parallel(threads, [](const void* data, Team& team, int me) { (*static_cast<const F*>(data))(team, me); }, &work);
+}
+
+// "OpenMP (path)" or "own".
+const char* pool_name();
+
+}  // namespace seriatim

@@ -1,0 +1,74 @@
+// Which rows have a step when, and how a call's work is split.
+#pragma once
+
+#include "engine.h"
+#include "lease.h"
+#include "tile.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+// The rows of one thread, longest first, so that those with a step s are the first `alive` of them.
+struct Timeline {
+    struct Entry {
+        int64_t row, length;
+    };
+    List<Entry> rows;
+    int64_t steps = 0;  // of the longest
+    bool reverse = false;
+
+    int64_t alive(int64_t step) const {
+        int64_t count = rows.size();
+        while (count > 0 && rows[count - 1].length <= step) --count;
+        return count;
+    }
+    // Where the row's step s stands in the input.
+    int64_t place(const Entry& entry, int64_t step) const { return reverse ? entry.length - 1 - step : step; }
+};
+
+// How a call is split: by rows, where every thread reads all weights and none waits; by units, where each reads its own part
+// of the weights and all wait for each other at every stage; or not at all.
+struct Split {
+    int threads = 1;
+    bool by_rows = true;
+};
+
+inline Split split(const Spec& spec, int64_t rows, int64_t bytes_of_weights, int threads, int64_t l2_bytes) {
+    const int64_t work = 2 * rows * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));  // of a step
+    constexpr int64_t worth_a_barrier = 400'000, worth_a_team = 60'000;
+    if (threads <= 1 || work < worth_a_team) return {};
+    if (rows >= TILE_ROWS * threads && bytes_of_weights <= l2_bytes) return {threads, true};
+    if (work >= worth_a_barrier) return {threads, false};
+    return rows >= 2 * threads ? Split{threads, true} : Split{};
+}
+
+// All rows, longest first; equal ones in the order of the batch.
+inline List<Timeline::Entry> sorted(const int64_t* lengths, int64_t rows, int64_t steps) {
+    List<Timeline::Entry> entries(rows);
+    if (!lengths) {
+        for (int64_t row = 0; row < rows; ++row) entries.add({row, steps});
+        return entries;
+    }
+    Lease<int64_t> starts(steps + 2, 0);  // a counting sort
+    for (int64_t row = 0; row < rows; ++row) ++starts[steps - lengths[row] + 1];
+    for (int64_t at = 1; at <= steps; ++at) starts[at] += starts[at - 1];
+    for (int64_t row = 0; row < rows; ++row) entries[starts[steps - lengths[row]]++] = {row, lengths[row]};
+    for (int64_t row = 0; row < rows; ++row) entries.add(entries[row]);
+    return entries;
+}
+
+// The rows of thread `me`: all, or its part when split by rows: a run of neighbours, or every n-th where lengths differ.
+inline Timeline timeline(const List<Timeline::Entry>& all, const Split& split, int me, bool reverse) {
+    Timeline mine;
+    mine.reverse = reverse;
+    mine.rows = List<Timeline::Entry>(all.size());
+    const int64_t count = all.size();
+    const bool equal = count == 0 || all[0].length == all[count - 1].length;
+    for (int64_t at = 0; at < count; ++at) {
+        const int64_t owner = equal ? at * split.threads / count : at % split.threads;
+        if (!split.by_rows || owner == me) mine.rows.add(all[at]);
+    }
+    mine.steps = mine.rows.size() ? mine.rows[0].length : 0;
+    return mine;
+}
+
+}  // namespace seriatim::SERIATIM_TARGET

@@ -1,0 +1,138 @@
+// Vectors of one target, as GCC's and Clang's vector extensions, and the two functions that gates are made of.
+//
+// Included inside a target's translation unit, which defines SERIATIM_TARGET (a namespace), VECTOR_BYTES and TILE_ROWS.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace seriatim::SERIATIM_TARGET {
+
+template <class T>
+struct Lanes;
+
+template <>
+struct Lanes<float> {
+    typedef float Vec __attribute__((vector_size(VECTOR_BYTES)));
+    typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+    typedef int32_t Int __attribute__((vector_size(VECTOR_BYTES)));
+    static constexpr int mantissa = 23, bias = 127;
+    static constexpr float highest = 88.0f, tanh_is_one = 9.1f;
+    static constexpr float shift = 12582912.0f;                                 // 1.5 · 2²³: adding it rounds to a whole number
+    static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // ln 2 in two parts, the first short
+    // (eʳ - 1 - r) / r² on |r| ≤ ln 2 / 2, lowest power first; fitted for the least relative error in eʳ, 3e-9.
+    static constexpr float series[] = {0.49999994f, 0.16666520f, 0.041668393f, 0.0083687808f, 0.0013814501f};
+};
+
+template <>
+struct Lanes<double> {
+    typedef double Vec __attribute__((vector_size(VECTOR_BYTES)));
+    typedef double Loose __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+    typedef int64_t Int __attribute__((vector_size(VECTOR_BYTES)));
+    static constexpr int mantissa = 52, bias = 1023;
+    static constexpr double highest = 708.0, tanh_is_one = 19.1;
+    static constexpr double shift = 6755399441055744.0;
+    static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+    // Taylor's 1/2!, 1/3!, … 1/14!: the next term is 3e-20.
+    static constexpr double series[] = {
+        1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800,
+        1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800, 1.0 / 87178291200};
+};
+
+template <class T>
+using Vec = typename Lanes<T>::Vec;
+
+template <class T>
+inline constexpr int width = VECTOR_BYTES / sizeof(T);
+
+template <class T>
+inline Vec<T> all(T value) {
+    return value - Vec<T>{};
+}
+
+template <class T>
+inline Vec<T> load(const T* from) {
+    return *reinterpret_cast<const typename Lanes<T>::Loose*>(from);
+}
+
+template <class T>
+inline void store(T* to, Vec<T> values) {
+    *reinterpret_cast<typename Lanes<T>::Loose*>(to) = values;
+}
+
+// The first `count` lanes alone; the others read as 0 and are not written.
+template <class T>
+inline Vec<T> load(const T* from, int64_t count) {
+    if (count >= width<T>) return load(from);
+    Vec<T> values{};
+    for (int64_t lane = 0; lane < count; ++lane) values[lane] = from[lane];
+    return values;
+}
+
+template <class T>
+inline void store(T* to, Vec<T> values, int64_t count) {
+    if (count >= width<T>) return store(to, values);
+    for (int64_t lane = 0; lane < count; ++lane) to[lane] = values[lane];
+}
+
+template <class T>
+inline T sum(Vec<T> values) {
+    T total = 0;
+    for (int lane = 0; lane < width<T>; ++lane) total += values[lane];
+    return total;
+}
+
+template <class T>
+inline Vec<T> reciprocal(Vec<T> a) {
+    return T(1) / a;
+}
+#ifdef RECIPROCAL_FLOAT
+template <>
+inline Vec<float> reciprocal<float>(Vec<float> a) {
+    return RECIPROCAL_FLOAT(a);
+}
+#endif
+
+// eˣ = 2ⁿ eʳ with n whole and |r| ≤ ln 2 / 2: `power` is 2ⁿ and `less_one` is eʳ - 1. x within ±highest.
+template <class T>
+struct Exponential {
+    Vec<T> power, less_one;
+};
+
+template <class T>
+inline Exponential<T> exponential(Vec<T> x) {
+    using L = Lanes<T>;
+    using Int = typename L::Int;
+    const Vec<T> shifted = x * T(1.44269504088896340736) + L::shift;
+    const Vec<T> n = shifted - L::shift;
+    const Vec<T> r = (x - n * L::ln2_high) - n * L::ln2_low;
+    constexpr int terms = sizeof(L::series) / sizeof(T);
+    Vec<T> series = all<T>(L::series[terms - 1]);
+    for (int term = terms - 2; term >= 0; --term) series = series * r + L::series[term];
+    const Int whole = std::bit_cast<Int>(shifted) - std::bit_cast<Int>(all<T>(L::shift));
+    return {std::bit_cast<Vec<T>>((whole + L::bias) << L::mantissa), r + r * r * series};
+}
+
+template <class T>
+inline Vec<T> clamp(Vec<T> x, T low, T high) {  // NaN stays NaN
+    x = x < low ? all<T>(low) : x;
+    return x > high ? all<T>(high) : x;
+}
+
+// σ(x) = 1 / (1 + e⁻ˣ). ULP_SIGMOID
+template <class T>
+inline Vec<T> sigmoid(Vec<T> x) {
+    const auto e = exponential<T>(clamp<T>(-x, -Lanes<T>::highest, Lanes<T>::highest));
+    return reciprocal<T>((T(1) + e.power) + e.power * e.less_one);
+}
+
+// tanh(x) = (e²ˣ - 1) / (e²ˣ + 1), by way of e²ˣ - 1 so that no digits are lost near 0. ULP_TANH
+template <class T>
+inline Vec<T> tanh(Vec<T> x) {
+    const auto e = exponential<T>(clamp<T>(x + x, -2 * Lanes<T>::tanh_is_one, 2 * Lanes<T>::tanh_is_one));
+    const Vec<T> less_one = (e.power - T(1)) + e.power * e.less_one;
+    return less_one * reciprocal<T>(less_one + T(2));
+}
+
+}  // namespace seriatim::SERIATIM_TARGET
