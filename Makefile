@@ -17,4 +17,6 @@ demo:
 test:
 	scripts/install all,test
 	scripts/check
+	scripts/sanitize
+	scripts/cross aarch64
 	scripts/test

@@ -6,39 +6,50 @@
 
 namespace seriatim {
 
-#ifdef SERIATIM_HAS_AVX512
-Target avx512_target();
-#endif
-#ifdef SERIATIM_HAS_AVX2
-Target avx2_target();
-#endif
-#ifdef SERIATIM_HAS_NEON
-Target neon_target();
-#endif
-Target portable_target();
+// Defined in targets/NAME.cpp. That file is compiled for processors that this one may not be, so nothing of it runs, not
+// even to ask, before the processor was found fit.
+#define TARGET(name) \
+    namespace name { \
+    template <class T> \
+    const Kernels<T>& kernels(); \
+    extern template const Kernels<float>& kernels<float>(); \
+    extern template const Kernels<double>& kernels<double>(); \
+    }
+TARGET(avx512)
+TARGET(avx2)
+TARGET(neon)
+TARGET(portable)
+#undef TARGET
 
 namespace {
 
-const std::vector<Target>& compiled() {  // fastest first
-    static const std::vector<Target> all{
+bool always() { return true; }
+#if defined(__x86_64__)
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+constexpr Target compiled[] = {  // fastest first
 #ifdef SERIATIM_HAS_AVX512
-        avx512_target(),
+    {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>},
 #endif
 #ifdef SERIATIM_HAS_AVX2
-        avx2_target(),
+    {"avx2", has_avx2, avx2::kernels<float>, avx2::kernels<double>},
 #endif
 #ifdef SERIATIM_HAS_NEON
-        neon_target(),
+    {"neon", always, neon::kernels<float>, neon::kernels<double>},
 #endif
-        portable_target()};
-    return all;
-}
+    {"portable", always, portable::kernels<float>, portable::kernels<double>},
+};
 
 }  // namespace
 
 std::vector<const Target*> targets() {
     std::vector<const Target*> found;
-    for (const Target& one : compiled())
+    for (const Target& one : compiled)
         if (one.runs_here()) found.push_back(&one);
     return found;
 }

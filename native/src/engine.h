@@ -59,7 +59,7 @@ struct Weights {
     T* w_hr = nullptr;                   // [P, H]
     T* w_ch = nullptr;                   // [3, H]: i f o
     T *g_ih = nullptr, *g_hh = nullptr;  // [G·H]; the first is not read here
-    T *g_c = nullptr, *b_c = nullptr;    // [H]
+    T *g_c = nullptr, *b_c = nullptr;    // [H], both of a layer-normalised LSTM, with biases or without
 };
 
 // How a call walks over time. Everything may be null.

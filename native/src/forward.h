@@ -39,15 +39,16 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
     if (spec.given || rows[0].u) return;
     const T* inputs[TILE_ROWS];
     for (int r = 0; r < count; ++r) inputs[r] = rows[r].x;
-    stage.from_x.add(block, inputs, count, sums);
+    stage.from_x.add(block, inputs, count, sums, 0, stage.from_x.nothing_ahead());
 }
 
 // tile += operands · W for blocks of one tile of rows; a row of zeros for every operand is no work.
 template <class T>
-void add_product(const Panels<T>& panels, const Block& block, const T* const* operands, int count, const T* zeros, Tile<T>& sums, int at) {
+void add_product(const Panels<T>& panels, const Block& block, const T* const* operands, int count, const T* zeros, Tile<T>& sums, int at,
+                 Ahead ahead) {
     bool all_zero = true;
     for (int r = 0; r < count; ++r) all_zero &= operands[r] == zeros;
-    if (!all_zero) panels.add(block, operands, count, sums, at);
+    if (!all_zero) panels.add(block, operands, count, sums, at, ahead);
 }
 
 // Every block of `mine` × every tile of rows: sums, then `each(row, block, sums of the row)`. Panels are walked to and fro,
@@ -55,10 +56,12 @@ void add_product(const Panels<T>& panels, const Block& block, const T* const* op
 template <class T, class AnyRow, class Operand, class Begin, class Each>
 void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows, int64_t row_count,
            const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each) {
-    if (!row_count) return;
+    if (!row_count || mine.begin >= mine.end) return;
     const Tiles tiles(row_count);
-    for (int64_t b = mine.begin; b < mine.end; ++b) {
-        const Block& block = blocks[backwards ? mine.begin + mine.end - 1 - b : b];
+    const bool far = (mine.end - mine.begin) * panels.bytes(blocks[mine.begin]) > l2_bytes() / 2;  // the panels lie beyond the second cache
+    for (int64_t i = mine.begin; i < mine.end; ++i) {
+        const Block& block = blocks[backwards ? mine.begin + mine.end - 1 - i : i];
+        const Block& next = blocks[i + 1 == mine.end ? i : backwards ? mine.begin + mine.end - 2 - i : i + 1];
         for (int64_t t = 0; t < tiles.tiles; ++t) {
             const AnyRow* first = rows + tiles.begin(t);
             const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
@@ -66,7 +69,7 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
             begin(block, first, count, sums);
             const T* operands[TILE_ROWS];
             for (int r = 0; r < count; ++r) operands[r] = operand(first[r]);
-            add_product(panels, block, operands, count, zeros, sums, at);
+            add_product(panels, block, operands, count, zeros, sums, at, far ? panels.ahead(next, t) : panels.nothing_ahead());
             for (int r = 0; r < count; ++r) each(first[r], block, sums[r]);
         }
     }
@@ -319,7 +322,7 @@ private:
                     const int64_t first = tiles.begin(t);
                     const int count = static_cast<int>(tiles.begin(t + 1) - first);
                     Tile<T> sums = {};
-                    stage.from_x.add(block, inputs.get() + first, count, sums);
+                    stage.from_x.add(block, inputs.get() + first, count, sums, 0, stage.from_x.nothing_ahead());
                     for (int r = 0; r < count; ++r)
                         for (int c = 0; c < block.columns; ++c)
                             store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>, sums[r][c]);

@@ -135,21 +135,19 @@ void WeightSums<T>::add(Team& team, int me, const List<const BackRow<T>*>& rows)
 // Features `begin` to `end`, of all tasks, of every row.
 template <class T>
 void WeightSums<T>::lay_out(const List<const BackRow<T>*>& rows, int64_t begin, int64_t end) {
-    constexpr int64_t together = 16;
     const int64_t widest = most(most(spec_.inputs, spec_.units), spec_.outputs());
-    const Lease<T> room(together * widest);
+    const Lease<T> room(width<T> * widest);
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
         const int64_t first = most(begin - task.at, 0), ones = least(task.features, end - task.at);
         if (first >= end - task.at || first > task.features) continue;
-        for (int64_t p = 0; p < rows.size() && first < ones; p += together) {
-            const int64_t count = least(together, rows.size() - p);
-            const T* from[together];
-            for (int64_t i = 0; i < count; ++i) from[i] = task.feature(spec_, *rows[p + i], room.get() + i * widest);
-            for (int64_t f = first; f < ones; ++f) {
-                T* to = laid_out_.get() + (task.at + f) * room_ + p;
-                for (int64_t i = 0; i < count; ++i) to[i] = from[i][f];
-            }
+        for (int64_t p = 0; p < rows.size() && first < ones; p += width<T>) {
+            const int64_t count = least(width<T>, rows.size() - p);
+            const T* from[width<T>];
+            for (int64_t i = 0; i < count; ++i) from[i] = task.feature(spec_, *rows[p + i], room.get() + i * widest) + first;
+            transposed<T>(
+                count, ones - first, [&](int64_t i) { return from[i]; },
+                [&](int64_t f) { return laid_out_.get() + (task.at + first + f) * room_ + p; }, true);
         }
         if (task.at + task.features < end) fill(laid_out_.get() + (task.at + task.features) * room_, rows.size(), T(1));
     }
@@ -183,7 +181,7 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
                 const T* before = task.sums.get() + (first + r) * task.padded + block.first;
                 for (int c = 0; c < block.columns && any_; ++c) sums[r][c] = load(before + c * width<T>);
             }
-            multiply_tile<T>(factors, count, panel.get(), block.columns, stride, depth, sums);
+            multiply_tile<T>(factors, count, panel.get(), block.columns, stride, depth, sums, 0, {reinterpret_cast<const char*>(panel.get()), 0});
             for (int r = 0; r < count; ++r)
                 for (int c = 0; c < block.columns; ++c)
                     store(task.sums.get() + (first + r) * task.padded + block.first + c * width<T>, sums[r][c]);
@@ -196,11 +194,12 @@ void WeightSums<T>::write(Team& team, int me) const {
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
         const int64_t begin = task.rows * me / team.size, end = task.rows * (me + 1) / team.size;
-        constexpr int64_t run = 16;
-        for (int64_t first = begin; first < end; first += run)
-            for (int64_t f = 0; f < task.features; ++f)
-                for (int64_t j = first; j < least(end, first + run); ++j)
-                    task.weight[j * task.features + f] = any_ ? task.sums[f * task.padded + j] : T(0);
+        if (any_)
+            transposed<T>(
+                task.features, end - begin, [&](int64_t f) { return task.sums.get() + f * task.padded + begin; },
+                [&](int64_t j) { return task.weight + (begin + j) * task.features; }, false);
+        else if (task.weight)
+            fill(task.weight + begin * task.features, (end - begin) * task.features, T(0));
         if (task.bias)
             for (int64_t j = begin; j < end; ++j) task.bias[j] = any_ ? task.sums[task.features * task.padded + j] : T(0);
     }

@@ -32,7 +32,15 @@ Shelf& shelf() {
     return *one;
 }
 
+// Sanitizers see what lies beyond a block only if it is exactly as large as was asked for, and is not used again.
+#ifdef SERIATIM_SANITIZE
+constexpr bool exact = true;
+#else
+constexpr bool exact = false;
+#endif
+
 size_t rounded(size_t bytes) {
+    if (exact) return bytes;
     const size_t unit = bytes < huge_page ? 4096 : huge_page;
     return (bytes + unit - 1) / unit * unit;
 }
@@ -78,7 +86,7 @@ void give_back(void* memory, size_t bytes) {
         all.leased -= bytes;
         all.idle.push_back({memory, bytes});
         all.idle_bytes += bytes;
-        while (all.idle_bytes + all.leased > all.most && !all.idle.empty()) {
+        while ((exact || all.idle_bytes + all.leased > all.most) && !all.idle.empty()) {
             surplus.push_back(all.idle.front());  // the one that has waited longest
             all.idle_bytes -= all.idle.front().bytes;
             all.idle.erase(all.idle.begin());

@@ -11,6 +11,7 @@
 
 #include "lease.h"
 #include "tile.h"
+#include "transpose.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
@@ -71,14 +72,22 @@ public:
     static int64_t stride(const Block& block) { return block.columns * width<T>; }
 
     // tile[r][at …] += rows[r] · this block, for `count` rows.
-    void add(const Block& block, const T* const* rows, int count, Tile<T>& tile, int at = 0) const {
-        multiply_tile<T>(rows, count, this->at(block), block.columns, stride(block), depth, tile, at);
+    void add(const Block& block, const T* const* rows, int count, Tile<T>& tile, int at, Ahead ahead) const {
+        multiply_tile<T>(rows, count, this->at(block), block.columns, stride(block), depth, tile, at, ahead);
     }
-
     // The same with the `count_of_k` values of k from `from` on, as if they were all.
     void add_part(const Block& block, const T* const* rows, int count, Tile<T>& tile, int64_t from, int64_t count_of_k) const {
-        multiply_tile<T>(rows, count, this->at(block) + from * stride(block), block.columns, stride(block), count_of_k, tile, 0);
+        multiply_tile<T>(rows, count, this->at(block) + from * stride(block), block.columns, stride(block), count_of_k, tile, 0, nothing_ahead());
     }
+    // The part of `next` that is to be fetched while tile `tile` is multiplied.
+    Ahead ahead(const Block& next, int64_t tile) const {
+        constexpr int64_t line = 64;
+        const int64_t bytes = depth * stride(next) * sizeof(T), from = tile * depth * line;
+        if (from >= bytes) return nothing_ahead();
+        return {reinterpret_cast<const char*>(at(next)) + from, line};
+    }
+    Ahead nothing_ahead() const { return {reinterpret_cast<const char*>(data_.get()), 0}; }
+    int64_t bytes(const Block& block) const { return depth * stride(block) * static_cast<int64_t>(sizeof(T)); }
 
     // Columns are rows of `weights` [·, depth]: unit u of the c-th gate is row gates[c]·units + u.
     void pack_gates(const Block& block, const T* weights, int64_t units, const int* gates) const {
@@ -102,14 +111,9 @@ public:
 
 private:
     void transpose(const Block& block, int column, const T* from, int64_t count) const {
-        constexpr int64_t run = 64 / sizeof(T);
         T* to = at(block) + column * width<T>;
-        for (int64_t begin = 0; begin < depth; begin += run) {
-            const int64_t end = least(depth, begin + run);
-            for (int64_t lane = 0; lane < width<T>; ++lane)
-                for (int64_t k = begin; k < end; ++k)
-                    to[k * stride(block) + lane] = lane < count ? from[lane * depth + k] : T(0);
-        }
+        transposed<T>(
+            count, depth, [&](int64_t row) { return from + row * depth; }, [&](int64_t k) { return to + k * stride(block); }, true);
     }
 
     Lease<T> data_;

@@ -126,6 +126,7 @@ public:
             team_ = &team;
             work_ = work;
             data_ = data;
+            members_ = threads;
             pending_ = threads - 1;
             ++round_;
         }
@@ -141,7 +142,7 @@ private:
         for (;;) {
             wake_.wait(lock, [&] { return round_ != seen; });
             seen = round_;
-            if (me >= team_->size) continue;
+            if (me >= members_) continue;  // and the team may be gone already
             Team& team = *team_;
             const Work work = work_;
             const void* data = data_;
@@ -158,7 +159,7 @@ private:
     Team* team_ = nullptr;
     Work work_ = nullptr;
     const void* data_ = nullptr;
-    int pending_ = 0;
+    int members_ = 0, pending_ = 0;
     uint64_t round_ = 0;
 };
 

@@ -16,16 +16,23 @@ inline constexpr int tile_columns = 4;  // vectors
 template <class T>
 using Tile = Vec<T>[TILE_ROWS][tile_columns];
 
+// What will be read after the panel at hand: fetched to the second cache meanwhile, `step` bytes (a line, or none) for each k.
+struct Ahead {
+    const char* from;
+    int64_t step;
+};
+
 // tile[r][at + c] += Σ_k rows[r][k] · panel[k][c] for R rows and C vectors; a panel's next k is `stride` elements on.
 template <class T, int R, int C>
-void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at) {
+void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
     Vec<T> sums[R][C];
     const T* row[R];
     for (int r = 0; r < R; ++r) {
         row[r] = rows[r];
         for (int c = 0; c < C; ++c) sums[r][c] = tile[r][at + c];
     }
-    for (int64_t k = 0; k < depth; ++k, panel += stride) {
+    for (int64_t k = 0; k < depth; ++k, panel += stride, ahead.from += ahead.step) {
+        __builtin_prefetch(ahead.from, 0, 2);
         if constexpr (R < C) {  // keep in registers whichever is fewer
             T left[R];
             for (int r = 0; r < R; ++r) left[r] = row[r][k];
@@ -48,7 +55,7 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
 
 // One row has too few sums to hide the latency of an addition: even and odd k are summed apart.
 template <class T, int C>
-void multiply_one(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at) {
+void multiply_one(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead) {
     Vec<T> even[C], odd[C];
     for (int c = 0; c < C; ++c) even[c] = tile[0][at + c], odd[c] = Vec<T>{};
     const T* row = rows[0];
@@ -63,7 +70,7 @@ void multiply_one(const T* const* rows, const T* panel, int64_t stride, int64_t 
 }
 
 template <class T>
-using Multiply = void (*)(const T* const*, const T*, int64_t, int64_t, Tile<T>&, int);
+using Multiply = void (*)(const T* const*, const T*, int64_t, int64_t, Tile<T>&, int, Ahead);
 
 template <class T, int R, int... C>
 constexpr Multiply<T> of_rows(int columns, std::integer_sequence<int, C...>) {
@@ -86,8 +93,8 @@ inline Multiply<T> product(int rows, int columns, std::integer_sequence<int, R..
 
 template <class T>
 inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride, int64_t depth,
-                          Tile<T>& tile, int at = 0) {
-    product<T>(row_count, columns, std::make_integer_sequence<int, TILE_ROWS>{})(rows, panel, stride, depth, tile, at);
+                          Tile<T>& tile, int at, Ahead ahead) {
+    product<T>(row_count, columns, std::make_integer_sequence<int, TILE_ROWS>{})(rows, panel, stride, depth, tile, at, ahead);
 }
 
 // Cuts `count` rows into tiles as equal as they can be: 20 rows are 5 + 5 + 5 + 5, not 6 + 6 + 6 + 2.

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
-from seriatim.cli.info import instruction_sets
+import pytest
+
+from seriatim.cli.info import VARIANTS, instruction_sets
+from seriatim.errors import UsageError
+from seriatim.kernels import native
 
 
 def test_json_and_plain_tell_the_same(seriatim):
     facts = json.loads(seriatim("info", "--json").out)
-    assert facts["recurrence"] == "PyTorch" and facts["cores"] == os.cpu_count()
+    assert facts["cores"] == os.cpu_count()
     assert set(facts["extras"]) == {"train", "bpe", "serve", "onnx"}
     names = [line.partition(":")[0] for line in seriatim("info").out.splitlines()]
     assert names == [name.replace("_", " ") for name in facts]
@@ -25,3 +31,49 @@ def test_instruction_sets():
     assert instruction_sets("processor\t: 0\nflags\t\t: fpu avx2 avx512f amx_bf16\n") == ["avx2", "avx512f", "amx_bf16"]
     assert instruction_sets("Features\t: fp asimd\n") == ["neon"]
     assert instruction_sets("model name\t: avx2\n") == []
+
+
+@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+def test_the_engine(seriatim, monkeypatch):
+    monkeypatch.delenv("SERIATIM_TARGET", raising=False)
+    facts = json.loads(seriatim("info", "--json").out)
+    assert facts["native_engine"] == "built" and facts["target"] == facts["targets"][0]
+    assert facts["targets"][-1] == "portable" and facts["native_cells"] == list(VARIANTS)
+    monkeypatch.setenv("SERIATIM_TARGET", "portable")
+    assert "\ntarget: portable\n" in seriatim("info").out
+
+
+@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_a_bad_target(seriatim, monkeypatch, json_too):
+    monkeypatch.setenv("SERIATIM_TARGET", "avx1024")
+    said = seriatim("info", *json_too)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("seriatim: error: SERIATIM_TARGET: ")
+    assert "avx1024" in said.err and "portable" in said.err and said.err.count("\n") == 1
+
+
+def test_without_the_engine(seriatim, monkeypatch):
+    monkeypatch.setattr(native, "_native", None)
+    facts = json.loads(seriatim("info", "--json").out)
+    assert facts["native_engine"] == "not built" and facts["target"] is None
+    assert facts["targets"] == [] and facts["native_cells"] == []
+    assert "\nnative engine: not built\ntargets: none\ntarget: none\n" in seriatim("info").out
+
+
+def test_a_cell_that_the_engine_refuses_is_not_listed(seriatim, monkeypatch):
+    def cell(spec, given=False):
+        if spec.peephole:
+            raise UsageError("peephole: not here")
+
+    monkeypatch.setattr(native, "_native", object())
+    monkeypatch.setattr(native, "targets", lambda: ["portable"])
+    monkeypatch.setattr(native, "target", lambda: "portable")
+    monkeypatch.setattr(native, "cell", cell)
+    listed = json.loads(seriatim("info", "--json").out)["native_cells"]
+    assert listed == [name for name in VARIANTS if name != "lstm peephole"]
+
+
+def test_pytorch_is_not_loaded():
+    code = "import sys; from seriatim.cli.info import describe; describe(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -7,9 +7,7 @@
 
 namespace seriatim {
 
-Target avx2_target() {
-    return {"avx2", [] { return bool(__builtin_cpu_supports("avx2")) && __builtin_cpu_supports("fma"); },
-            avx2::kernels<float>, avx2::kernels<double>};
-}
+template const Kernels<float>& avx2::kernels<float>();
+template const Kernels<double>& avx2::kernels<double>();
 
 }  // namespace seriatim

@@ -14,13 +14,7 @@
 
 namespace seriatim {
 
-Target avx512_target() {
-    return {"avx512",
-            [] {
-                return bool(__builtin_cpu_supports("avx512f")) && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-            },
-            avx512::kernels<float>, avx512::kernels<double>};
-}
+template const Kernels<float>& avx512::kernels<float>();
+template const Kernels<double>& avx512::kernels<double>();
 
 }  // namespace seriatim

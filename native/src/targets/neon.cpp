@@ -7,8 +7,7 @@
 
 namespace seriatim {
 
-Target neon_target() {
-    return {"neon", [] { return true; }, neon::kernels<float>, neon::kernels<double>};
-}
+template const Kernels<float>& neon::kernels<float>();
+template const Kernels<double>& neon::kernels<double>();
 
 }  // namespace seriatim

@@ -7,8 +7,7 @@
 
 namespace seriatim {
 
-Target portable_target() {
-    return {"portable", [] { return true; }, portable::kernels<float>, portable::kernels<double>};
-}
+template const Kernels<float>& portable::kernels<float>();
+template const Kernels<double>& portable::kernels<double>();
 
 }  // namespace seriatim

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 from seriatim.cli.extras import installed
 from seriatim.cli.output import Json, say, write_json
@@ -16,8 +17,25 @@ INSTRUCTION_SETS = {"avx2": "avx2", "avx512f": "avx512f", "amx_bf16": "amx_bf16"
 """Flags of ``/proc/cpuinfo`` that matter to the recurrence, and what they are called here."""
 
 
+VARIANTS: dict[str, dict[str, object]] = {
+    "rnn tanh": {"kind": "rnn"},
+    "rnn relu": {"kind": "rnn", "activation": "relu"},
+    "rnn sigmoid": {"kind": "rnn", "activation": "sigmoid"},
+    "rnn projection": {"kind": "rnn", "proj_size": 4},
+    "rnn layer-norm": {"kind": "rnn", "layer_norm": True},
+    "lstm": {"kind": "lstm"},
+    "lstm projection": {"kind": "lstm", "proj_size": 4},
+    "lstm peephole": {"kind": "lstm", "peephole": True},
+    "lstm layer-norm": {"kind": "lstm", "layer_norm": True},
+    "gru": {"kind": "gru"},
+    "gru reset-before": {"kind": "gru", "reset_after": False},
+    "gru layer-norm": {"kind": "gru", "layer_norm": True},
+}
+"""Cells that there are, in the words of a ``CellSpec``: the engine is asked which of them it runs."""
+
+
 def info(json: Json = False) -> None:
-    """Show versions, processor, threads, extras and the recurrence in use."""
+    """Show versions, processor, threads, extras and the native engine. SERIATIM_TARGET forces its instruction set."""
     facts = describe()
     if json:
         write_json(facts)
@@ -27,8 +45,12 @@ def info(json: Json = False) -> None:
 
 
 def describe() -> dict[str, object]:
-    """Everything that ``seriatim info`` tells; loads neither NumPy nor PyTorch."""
+    """Everything that ``seriatim info`` tells; never loads PyTorch.
+
+    Raises ``UsageError`` where ``SERIATIM_TARGET`` names a target that cannot run here.
+    """
     from seriatim import __version__
+    from seriatim.kernels import native  # loads NumPy
 
     return {
         "seriatim": __version__,
@@ -41,8 +63,29 @@ def describe() -> dict[str, object]:
         "threads": _threads(),
         "instruction_sets": instruction_sets(_cpuinfo()),
         "extras": installed(),
-        "recurrence": "PyTorch",
+        "native_engine": "built" if native.available() else "not built",
+        "targets": native.targets(),
+        "target": native.target() if native.available() else None,
+        "native_cells": _native_cells() if native.available() else [],
+        "recurrence": os.environ.get("SERIATIM_RECURRENCE") or ("native" if native.available() else "pytorch"),
     }
+
+
+def _native_cells() -> list[str]:
+    """Those of ``VARIANTS`` that the engine takes."""
+    from seriatim.errors import UsageError
+    from seriatim.kernels import native
+    from seriatim.spec import CellSpec
+
+    taken = []
+    for name, variant in VARIANTS.items():
+        settings: Any = {"input_size": 8, "hidden_size": 8, **variant}
+        try:
+            native.cell(CellSpec(**settings), bool(variant.get("layer_norm")))
+        except UsageError:
+            continue
+        taken.append(name)
+    return taken
 
 
 def instruction_sets(cpuinfo: str) -> list[str]:
@@ -92,4 +135,4 @@ def _words(value: object) -> str:
         return ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return "not installed" if value is None else str(value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,47 @@
+// Rows to columns, a square of vectors at a time.
+#pragma once
+
+#include <utility>
+
+#include "lease.h"
+#include "vector.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+// Lane l of the result is lane l of a, or of b moved by D, as bit D of l says; `Low` or the other half.
+template <class T, int D, bool Low, int... L>
+inline Vec<T> exchanged(Vec<T> a, Vec<T> b, std::integer_sequence<int, L...>) {
+    if constexpr (Low) return __builtin_shufflevector(a, b, (L & D ? width<T> + L - D : L)...);
+    else return __builtin_shufflevector(a, b, (L & D ? width<T> + L : L + D)...);
+}
+
+// Exchanges bit D of the row's number with bit D of the lane's, then the higher bits.
+template <class T, int D = 1>
+inline void transpose_square(Vec<T> (&rows)[width<T>]) {
+    if constexpr (D < width<T>) {
+        constexpr auto lanes = std::make_integer_sequence<int, width<T>>{};
+        for (int row = 0; row < width<T>; ++row) {
+            if (row & D) continue;
+            const Vec<T> a = rows[row], b = rows[row + D];
+            rows[row] = exchanged<T, D, true>(a, b, lanes);
+            rows[row + D] = exchanged<T, D, false>(a, b, lanes);
+        }
+        transpose_square<T, 2 * D>(rows);
+    }
+}
+
+// to(c)[r] = from(r)[c] for r < rows and c < columns. With `padded`, whole vectors are written: zeros beyond the last row.
+template <class T, class From, class To>
+void transposed(int64_t rows, int64_t columns, const From& from, const To& to, bool padded) {
+    constexpr int64_t W = width<T>;
+    for (int64_t r = 0; r < rows; r += W)
+        for (int64_t c = 0; c < columns; c += W) {
+            Vec<T> square[W] = {};
+            const int64_t high = least(W, rows - r), wide = least(W, columns - c);
+            for (int64_t i = 0; i < high; ++i) square[i] = load(from(r + i) + c, wide);
+            transpose_square<T>(square);
+            for (int64_t i = 0; i < wide; ++i) store(to(c + i) + r, square[i], padded ? W : high);
+        }
+}
+
+}  // namespace seriatim::SERIATIM_TARGET

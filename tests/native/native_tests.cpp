@@ -1,0 +1,257 @@
+// Holds every target against the plain equations, forward, and against their finite differences, backward.
+//   native_tests [all | threads]      threads: only what runs on several threads, for ThreadSanitizer
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+#include "check.h"
+#include "plain.h"
+#include "recurrence.h"
+
+namespace seriatim::test {
+
+// Relative RMS: a few roundings of sums of up to 100 terms over up to 17 steps.
+template <class T>
+constexpr double close = std::is_same_v<T, float> ? 2e-6 : 1e-13;
+// The same for gradients, where a value goes through twice as many sums.
+template <class T>
+constexpr double close_back = std::is_same_v<T, float> ? 5e-6 : 1e-12;
+
+std::vector<Spec> specs(int64_t inputs, int64_t units) {
+    std::vector<Spec> all;
+    for (bool bias : {true, false}) {
+        Spec rnn{.kind = Kind::rnn, .inputs = inputs, .units = units, .bias = bias};
+        Spec lstm{.kind = Kind::lstm, .inputs = inputs, .units = units, .bias = bias};
+        Spec gru{.kind = Kind::gru, .inputs = inputs, .units = units, .bias = bias};
+        all.insert(all.end(), {rnn, lstm, gru});
+        all.emplace_back(rnn).phi = bias ? Phi::relu : Phi::sigmoid;
+        all.emplace_back(lstm).peephole = true;
+        all.emplace_back(gru).reset_after = false;
+        if (units > 1) {
+            all.emplace_back(rnn).projected = (units + 1) / 2;
+            Spec& projected = all.emplace_back(lstm);
+            projected.projected = (units + 1) / 2, projected.peephole = bias;
+        }
+        for (Spec given : {rnn, lstm, gru}) {
+            given.given = true, given.inputs = given.gates() * units;
+            all.push_back(given);
+            if (units < 4) continue;  // two or three values normalised have next to no gradient but rounding's
+            given.layer_norm = true, given.peephole = given.kind == Kind::lstm && bias;
+            all.push_back(given);
+        }
+    }
+    return all;
+}
+
+std::vector<Case> cases(int64_t steps, int64_t rows, int64_t inputs, int64_t units) {
+    std::vector<Case> all;
+    for (const Spec& spec : specs(inputs, units)) {
+        all.push_back({.spec = spec, .steps = steps, .rows = rows});
+        all.push_back({.spec = spec, .steps = steps, .rows = rows, .lengths = true, .reverse = true});
+        all.push_back({.spec = spec, .steps = steps, .rows = rows, .lengths = true, .reset = true, .dropout = true, .zoneout = true});
+    }
+    return all;
+}
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+    double sum = 0;
+    for (size_t at = 0; at < a.size(); ++at)
+        if (!std::isnan(b[at])) sum += a[at] * b[at];  // c where a row has no step
+    return sum;
+}
+
+// What the gradients of a Problem are those of.
+double loss(const Problem& p, const Arrays<double>& inputs) {
+    const Plain result = plain(p, inputs);
+    return dot(p.grad_output, result.output) + dot(p.grad_final[0], result.final[0]) +
+           dot(p.grad_final[1], result.final[1]) + dot(p.grad_cells, result.cells);
+}
+
+// Values of [T, B, width] where a row has a step; elsewhere they must be as they were before the call: NaN.
+template <class T>
+std::vector<T> written(const Problem& p, const std::vector<T>& values, const std::string& what) {
+    const int64_t width = values.size() / (p.one.steps * p.one.rows);
+    std::vector<T> kept;
+    for (int64_t at = 0; at < p.one.steps * p.one.rows; ++at)
+        for (int64_t j = 0; j < width; ++j) {
+            const T value = values[at * width + j];
+            if (p.has_step(at / p.one.rows, at % p.one.rows)) kept.push_back(value);
+            else check(std::isnan(value), what + ": written where the row has no step");
+        }
+    return kept;
+}
+
+template <class T>
+void forward_is_as_the_equations_say(const Problem& p, const Target& target, int threads, const std::string& what) {
+    const Plain wanted = plain(p, p.inputs);
+    const Recurrence<T> recurrence(p);
+    const auto packed = recurrence.pack(target, threads);
+    const auto got = recurrence.forward(target, *packed, threads);
+    check_close(got.output, wanted.output, close<T>, what + ": output");
+    for (int state : {0, 1}) check_close(got.final[state], wanted.final[state], close<T>, what + ": final");
+    check_close(written(p, got.cells, what), written(p, wanted.cells, what), close<T>, what + ": cells");
+    const auto bare = recurrence.forward(target, *packed, threads, false);
+    check_close(bare.output, got.output, close<T>, what + ": output without gates");
+}
+
+template <class T>
+void backward_is_the_same_in_both_precisions(const Problem& p, const Arrays<double>& wanted, const Target& target,
+                                             int threads, const std::string& what) {
+    const Recurrence<T> recurrence(p);
+    const auto packed = recurrence.pack(target, threads);
+    const auto forwarded = recurrence.forward(target, *packed, threads);
+    const auto got = recurrence.backward(target, forwarded, threads);
+    for (int name = 0; name < names; ++name)
+        check_close(got[name], wanted[name], close_back<T>, what + ": gradient of " + name_of[name]);
+    const auto again = recurrence.backward(target, forwarded, threads);
+    for (int name = 0; name < names; ++name)
+        check(again[name] == got[name], what + ": a second backward is not bit-equal, " + name_of[name]);
+}
+
+// How far the gradient of one array is from the slope of the loss along a random direction, relative to its own size.
+double off_the_slope(const Problem& p, const Arrays<double>& gradients, Name name) {
+    std::mt19937 random(name);
+    const std::vector<double> direction = draws(gradients[name].size(), 1, random);
+    const auto at = [&](double distance) {
+        Arrays<double> moved = p.inputs;
+        for (size_t i = 0; i < direction.size(); ++i) moved[name][i] += distance * direction[i];
+        return loss(p, moved);
+    };
+    // Five points: the rule's own error is step⁴, and rounding's 1e-16 / step. A short step seldom crosses a bend of relu.
+    const double step = p.one.spec.phi == Phi::relu ? 1e-6 : 1e-4;
+    const double slope = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+    const double size = std::sqrt(dot(gradients[name], gradients[name]));
+    return std::abs(dot(direction, gradients[name]) - slope) / (size + 1e-3);
+}
+
+constexpr double close_to_slope = 1e-7;
+
+void backward_is_the_slope(const Problem& p, const Arrays<double>& gradients, const std::string& what) {
+    for (int at = 0; at < names; ++at) {
+        if (gradients[at].empty()) continue;
+        const double distance = off_the_slope(p, gradients, static_cast<Name>(at));
+        check(distance < close_to_slope,
+              what + ": gradient of " + name_of[at] + " is off the slope by " + std::to_string(distance / close_to_slope) +
+                  " of what is allowed");
+    }
+}
+
+template <class T>
+void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const std::string& what) {
+    const Recurrence<T> recurrence(p);
+    const auto packed = recurrence.pack(target, 1);
+    const auto wanted = plain(p, p.inputs);
+    const auto got = recurrence.step(target, *packed);
+    for (int state : {0, 1}) check_close(got.final[state], wanted.final[state], close<T>, what + ": step");
+}
+
+void a_wrong_gradient_is_noticed() {
+    const Problem p = problem({.spec = {.kind = Kind::gru, .inputs = 3, .units = 5}, .steps = 4, .rows = 3});
+    const Recurrence<double> recurrence(p);
+    const Target& last = *targets().back();
+    const auto packed = recurrence.pack(last, 1);
+    auto gradients = recurrence.backward(last, recurrence.forward(last, *packed, 1), 1);
+    check(off_the_slope(p, gradients, W_HH) < close_to_slope, "a right gradient was not recognised");
+    gradients[W_HH][3] += 1e-5;
+    check(off_the_slope(p, gradients, W_HH) > close_to_slope, "a wrong gradient was not noticed");
+}
+
+void on_one_target(const Target& target) {
+    const int64_t shapes[][4] = {{1, 1, 1, 1}, {2, 3, 2, 3}, {3, 17, 5, 17}, {5, 2, 33, 33}, {17, 7, 3, 8}, {2, 13, 16, 64}};
+    for (const auto& [steps, rows, inputs, units] : shapes)
+        for (const Case& one : cases(steps, rows, inputs, units)) {
+            const Problem p = problem(one);
+            const std::string what = std::string(target.name) + ", " + one.name();
+            forward_is_as_the_equations_say<float>(p, target, 1, what + ", float32");
+            forward_is_as_the_equations_say<double>(p, target, 1, what + ", float64");
+            const Recurrence<double> recurrence(p);
+            const auto packed = recurrence.pack(target, 1);
+            const auto gradients = recurrence.backward(target, recurrence.forward(target, *packed, 1), 1);
+            if (one.spec.units < 30) backward_is_the_slope(p, gradients, what);
+            backward_is_the_same_in_both_precisions<float>(p, gradients, target, 1, what + ", float32");
+            backward_is_the_same_in_both_precisions<double>(p, gradients, target, 1, what + ", float64");
+        }
+    for (const Spec& spec : specs(7, 33))
+        for (int64_t rows : {1, 2, 9}) {
+            const Problem p = problem({.spec = spec, .steps = 1, .rows = rows});
+            a_step_is_a_sequence_of_one<float>(p, target, std::string(target.name) + ", " + p.one.name() + ", float32");
+            a_step_is_a_sequence_of_one<double>(p, target, std::string(target.name) + ", " + p.one.name() + ", float64");
+        }
+}
+
+// By batch, by units, and with fewer rows or units than threads.
+void on_several_threads(const Target& target) {
+    const int64_t shapes[][4] = {{6, 1, 40, 70}, {4, 50, 9, 20}, {3, 2, 3, 2}};
+    for (const auto& [steps, rows, inputs, units] : shapes)
+        for (const Case& one : cases(steps, rows, inputs, units)) {
+            if (!one.spec.bias || one.reverse) continue;  // nothing to do with threads
+            const Problem p = problem(one);
+            const Recurrence<double> recurrence(p);
+            const auto packed = recurrence.pack(target, 1);
+            const auto gradients = recurrence.backward(target, recurrence.forward(target, *packed, 1), 1);
+            for (int threads : {2, 3}) {
+                const auto what = std::string(target.name) + ", " + one.name() + ", threads " + std::to_string(threads);
+                forward_is_as_the_equations_say<float>(p, target, threads, what);
+                backward_is_the_same_in_both_precisions<float>(p, gradients, target, threads, what);
+            }
+        }
+}
+
+void calls_side_by_side(const Target& target) {
+    const Problem p = problem({.spec = {.kind = Kind::lstm, .inputs = 20, .units = 40}, .steps = 9, .rows = 8, .lengths = true});
+    const Recurrence<float> recurrence(p);
+    const auto packed = recurrence.pack(target, 2);
+    const auto wanted = recurrence.forward(target, *packed, 2);
+    const auto gradients = recurrence.backward(target, wanted, 2);
+    std::array<bool, 3> same{};
+    std::vector<std::thread> callers;
+    for (bool& mine : same)
+        callers.emplace_back([&] {
+            mine = true;
+            for (int round = 0; round < 10; ++round) {
+                const auto got = recurrence.forward(target, *packed, 2);
+                const auto back = recurrence.backward(target, got, 2);
+                // How many threads a call gets depends on who else calls, and with it the order of sums.
+                mine &= relative_rms(got.output, wanted.output) < close<float>;
+                for (int name = 0; name < names; ++name)
+                    mine &= relative_rms(back[name], gradients[name]) < close_back<float>;
+            }
+        });
+    for (auto& caller : callers) caller.join();
+    for (bool mine : same) check(mine, std::string(target.name) + ": calls side by side disturb each other");
+}
+
+void a_target_is_asked_for_by_name() {
+    const auto all = targets();
+    check(!all.empty() && !std::strcmp(all.back()->name, "portable"), "the last target is not the portable one");
+    for (const Target* one : all) check(&target(one->name) == one, "a target is not found by its name");
+    bool refused = false;
+    try {
+        target("avx1024");
+    } catch (const std::invalid_argument&) {
+        refused = true;
+    }
+    check(refused, "a target that does not exist was not refused");
+}
+
+int run(bool everything) {
+    std::string named;
+    if (everything) {
+        a_target_is_asked_for_by_name();
+        a_wrong_gradient_is_noticed();
+    }
+    for (const Target* one : targets()) {
+        if (everything) on_one_target(*one);
+        on_several_threads(*one);
+        calls_side_by_side(*one);
+        named += std::string(" ") + one->name;
+    }
+    std::printf("%d checks, %d failed, on%s\n", checks, failures, named.c_str());
+    return failures ? 1 : 0;
+}
+
+}  // namespace seriatim::test
+
+int main(int count, char** words) {
+    return seriatim::test::run(count < 2 || std::strcmp(words[1], "threads") != 0);
+}

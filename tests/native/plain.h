@@ -1,0 +1,112 @@
+// The recurrence in float64, a row and a step at a time, as its equations are written: what the engine is held against.
+#pragma once
+
+#include "problem.h"
+
+namespace seriatim::test {
+
+struct Plain {
+    std::vector<double> output, final[2], cells;  // [T, B, P], [B, ·], [T, B, H]
+};
+
+using Row = std::vector<double>;
+
+inline double sigmoid(double a) { return 1 / (1 + std::exp(-a)); }
+
+// weight [outputs, entering] times `entering`, plus bias.
+inline Row affine(const double* weight, const double* bias, const Row& entering, int64_t outputs) {
+    Row a(outputs, 0.0);
+    for (int64_t i = 0; i < outputs; ++i) {
+        for (size_t k = 0; k < entering.size(); ++k) a[i] += weight[i * entering.size() + k] * entering[k];
+        if (bias) a[i] += bias[i];
+    }
+    return a;
+}
+
+// gain ⊙ norm(a) + shift (Ba 2016)
+inline Row normalised(const Row& a, const double* gain, const double* shift) {
+    constexpr double epsilon = 1e-5;
+    double mean = 0, variance = 0;
+    for (double value : a) mean += value / a.size();
+    for (double value : a) variance += (value - mean) * (value - mean) / a.size();
+    Row result(a.size());
+    for (size_t i = 0; i < a.size(); ++i)
+        result[i] = gain[i] * (a[i] - mean) / std::sqrt(variance + epsilon) + (shift ? shift[i] : 0);
+    return result;
+}
+
+// The candidates of h and c, from x, ĥ and the state.
+inline void plain_step(const Spec& s, const Weights<const double>& w, const Row& x, const Row& h_in, const Row& h, const Row& c,
+                       Row& new_h, Row& new_c) {
+    const int64_t H = s.units;
+    const Row u = s.given ? x : affine(w.w_ih, w.b_ih, x, s.gates() * H);
+    const Row v = s.layer_norm ? normalised(affine(w.w_hh, nullptr, h_in, s.gates() * H), w.g_hh, w.b_hh)
+                               : affine(w.w_hh, w.b_hh, h_in, s.gates() * H);
+    Row m(H);
+    if (s.kind == Kind::rnn) {
+        for (int64_t j = 0; j < H; ++j) {
+            const double a = u[j] + v[j];
+            m[j] = s.phi == Phi::tanh ? std::tanh(a) : s.phi == Phi::relu ? std::max(a, 0.0) : sigmoid(a);
+        }
+    } else if (s.kind == Kind::lstm) {
+        const auto peephole = [&](int64_t row, int64_t j) { return w.w_ch ? w.w_ch[row * H + j] : 0.0; };
+        new_c.resize(H);
+        Row o(H);
+        for (int64_t j = 0; j < H; ++j) {
+            const double i = sigmoid(u[j] + v[j] + peephole(0, j) * c[j]);
+            const double f = sigmoid(u[H + j] + v[H + j] + peephole(1, j) * c[j]);
+            const double g = std::tanh(u[2 * H + j] + v[2 * H + j]);
+            new_c[j] = f * c[j] + i * g;
+            o[j] = sigmoid(u[3 * H + j] + v[3 * H + j] + peephole(2, j) * new_c[j]);
+        }
+        const Row shown = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
+        for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(shown[j]);
+    } else {
+        Row r(H), entering(h_in);
+        for (int64_t j = 0; j < H; ++j) r[j] = sigmoid(u[j] + v[j]);
+        for (int64_t j = 0; j < H; ++j) entering[j] *= r[j];
+        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, entering, H);
+        for (int64_t j = 0; j < H; ++j) {
+            const double z = sigmoid(u[H + j] + v[H + j]);
+            const double n = std::tanh(u[2 * H + j] + (s.reset_after ? r[j] * v[2 * H + j] : before[j]));
+            m[j] = z * h[j] + (1 - z) * n;
+        }
+    }
+    new_h = s.projected ? affine(w.w_hr, nullptr, m, s.projected) : m;
+}
+
+inline Plain plain(const Problem& p, const Arrays<double>& inputs) {
+    const Case& one = p.one;
+    const Spec& s = one.spec;
+    const int64_t P = s.outputs(), H = s.units, B = one.rows;
+    const auto w = weights_of<const double>(inputs);
+    Plain result;
+    result.output.assign(one.steps * B * P, 0.0);
+    if (s.kind == Kind::lstm) result.cells.assign(one.steps * B * H, NAN);
+    result.final[0] = inputs[H0], result.final[1] = inputs[C0];
+    for (int64_t row = 0; row < B; ++row) {
+        Row h(inputs[H0].begin() + row * P, inputs[H0].begin() + (row + 1) * P), c;
+        if (s.kind == Kind::lstm) c.assign(inputs[C0].begin() + row * H, inputs[C0].begin() + (row + 1) * H);
+        for (int64_t count = 0; count < p.lengths[row]; ++count) {
+            const int64_t step = one.reverse ? p.lengths[row] - 1 - count : count, here = step * B + row;
+            if (one.reset && p.reset[here]) std::fill(h.begin(), h.end(), 0.0), std::fill(c.begin(), c.end(), 0.0);
+            Row h_in = h, new_h, new_c;
+            for (int64_t j = 0; one.dropout && j < P; ++j) h_in[j] *= p.dropout[row * P + j];
+            const Row x(inputs[X].begin() + here * s.inputs, inputs[X].begin() + (here + 1) * s.inputs);
+            plain_step(s, w, x, h_in, h, c, new_h, new_c);
+            for (int64_t j = 0; j < P; ++j) {
+                const double kept = one.zoneout ? p.zoneout[0][here * P + j] : 0;
+                h[j] = result.output[here * P + j] = kept * h[j] + (1 - kept) * new_h[j];
+            }
+            for (int64_t j = 0; s.kind == Kind::lstm && j < H; ++j) {
+                const double kept = one.zoneout ? p.zoneout[1][j] : 0;
+                c[j] = result.cells[here * H + j] = kept * c[j] + (1 - kept) * new_c[j];
+            }
+        }
+        std::copy(h.begin(), h.end(), result.final[0].begin() + row * P);
+        std::copy(c.begin(), c.end(), result.final[1].begin() + row * H);
+    }
+    return result;
+}
+
+}  // namespace seriatim::test

@@ -1,0 +1,147 @@
+// A recurrence to compute: sizes, a way of walking, and random numbers in arrays of exactly the size that they need, so
+// that a sanitizer sees every step beyond them.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+
+namespace seriatim::test {
+
+struct Case {
+    Spec spec{};
+    int64_t steps = 0, rows = 0;
+    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false;
+
+    std::string name() const {
+        const char* kinds[] = {"rnn", "lstm", "gru"};
+        std::string words = kinds[static_cast<int>(spec.kind)];
+        words += " T" + std::to_string(steps) + " B" + std::to_string(rows) + " I" + std::to_string(spec.inputs) + " H" +
+                 std::to_string(spec.units);
+        if (spec.projected) words += " P" + std::to_string(spec.projected);
+        const std::pair<bool, const char*> flags[] = {
+            {spec.phi == Phi::relu, "relu"}, {spec.phi == Phi::sigmoid, "sigmoid"}, {!spec.bias, "no bias"}, {!spec.reset_after, "reset before"}, {spec.peephole, "peephole"},
+            {spec.layer_norm, "layer norm"}, {spec.given, "given"}, {lengths, "lengths"}, {reverse, "reverse"},
+            {reset, "reset"}, {dropout, "dropout"}, {zoneout, "zoneout"}};
+        for (auto [there, word] : flags)
+            if (there) words += std::string(", ") + word;
+        return words;
+    }
+};
+
+// Everything that has a gradient.
+enum Name { X, H0, C0, W_IH, W_HH, B_IH, B_HH, W_HR, W_CH, G_IH, G_HH, G_C, B_C, names };
+inline const char* const name_of[] = {"x",    "h0",   "c0",   "w_ih", "w_hh", "b_ih", "b_hh",
+                                      "w_hr", "w_ch", "g_ih", "g_hh", "g_c",  "b_c"};
+
+// How many values each of them has; 0 where the spec has none.
+inline std::array<int64_t, names> sizes(const Case& one) {
+    const Spec& s = one.spec;
+    const int64_t rows = s.gates() * s.units;
+    std::array<int64_t, names> sizes{};
+    sizes[X] = one.steps * one.rows * s.inputs;
+    sizes[H0] = one.rows * s.outputs();
+    if (s.kind == Kind::lstm) sizes[C0] = one.rows * s.units;
+    if (!s.given) sizes[W_IH] = rows * s.inputs;
+    sizes[W_HH] = rows * s.outputs();
+    if (s.bias && !s.given) sizes[B_IH] = rows;
+    if (s.bias) sizes[B_HH] = rows;
+    sizes[W_HR] = s.projected * s.units;
+    if (s.peephole) sizes[W_CH] = 3 * s.units;
+    if (s.layer_norm) sizes[G_HH] = rows;
+    if (s.layer_norm && s.kind == Kind::lstm) sizes[G_C] = s.units, sizes[B_C] = s.units;
+    return sizes;
+}
+
+template <class T>
+using Arrays = std::array<std::vector<T>, names>;
+
+template <class T, class From>
+std::vector<T> as(const std::vector<From>& values) {
+    return {values.begin(), values.end()};
+}
+
+template <class T>
+Arrays<T> as(const Arrays<double>& arrays) {
+    Arrays<T> copies;
+    for (int name = 0; name < names; ++name) copies[name] = as<T>(arrays[name]);
+    return copies;
+}
+
+template <class T>
+auto pointer(std::vector<T>& values) {
+    return values.empty() ? nullptr : values.data();
+}
+template <class T>
+auto pointer(const std::vector<T>& values) {
+    return values.empty() ? nullptr : values.data();
+}
+
+// `Element` is T, or const T to read them.
+template <class Element, class Of>
+Weights<Element> weights_of(Of& a) {
+    Weights<Element> w;
+    w.w_ih = pointer(a[W_IH]), w.w_hh = pointer(a[W_HH]), w.b_ih = pointer(a[B_IH]), w.b_hh = pointer(a[B_HH]);
+    w.w_hr = pointer(a[W_HR]), w.w_ch = pointer(a[W_CH]), w.g_ih = pointer(a[G_IH]), w.g_hh = pointer(a[G_HH]);
+    w.g_c = pointer(a[G_C]), w.b_c = pointer(a[B_C]);
+    return w;
+}
+
+// The masks of a walk, and the gradients that come back from outside.
+struct Problem {
+    Case one{};
+    Arrays<double> inputs;
+    std::vector<int64_t> lengths;       // T where the case has none
+    std::unique_ptr<bool[]> reset;      // [T, B]
+    std::vector<double> dropout;        // [B, P]
+    std::vector<double> zoneout[2];     // [T, B, P], [1, 1, H]
+    std::vector<double> grad_output, grad_final[2], grad_cells;
+
+    bool has_step(int64_t step, int64_t row) const { return step < lengths[row]; }
+};
+
+inline std::vector<double> draws(int64_t count, double scale, std::mt19937& random) {
+    std::normal_distribution<double> normal(0, scale);
+    std::vector<double> values(count);
+    // Rounded to float32, so that both precisions compute with the same numbers.
+    for (double& value : values) value = static_cast<float>(normal(random));
+    return values;
+}
+
+inline Problem problem(const Case& one) {
+    std::mt19937 random(7);
+    const Spec& s = one.spec;
+    Problem p;
+    p.one = one;
+    const auto counts = sizes(one);
+    for (int name = 0; name < names; ++name) {
+        const bool matrix = name == W_IH || name == W_HH || name == W_HR;
+        const double width = name == W_IH ? s.inputs : name == W_HR ? s.units : s.outputs();
+        p.inputs[name] = draws(counts[name], matrix ? 1 / std::sqrt(width) : 0.7, random);
+    }
+    p.lengths.assign(one.rows, one.steps);
+    p.reset = std::make_unique<bool[]>(one.steps * one.rows);
+    for (int64_t row = 0; row < one.rows; ++row) {
+        if (one.lengths) p.lengths[row] = 1 + random() % one.steps;
+        for (int64_t step = 0; step < one.steps; ++step) p.reset[step * one.rows + row] = random() % 3 == 0;
+        for (int64_t step = p.lengths[row]; step < one.steps; ++step)  // what stands in the padding is never read
+            std::fill_n(&p.inputs[X][(step * one.rows + row) * s.inputs], s.inputs, NAN);
+    }
+    if (one.dropout) p.dropout = draws(one.rows * s.outputs(), 1, random);
+    if (one.zoneout) {
+        p.zoneout[0] = draws(one.steps * one.rows * s.outputs(), 0.3, random);
+        if (s.kind == Kind::lstm) p.zoneout[1] = draws(s.units, 0.3, random);
+    }
+    p.grad_output = draws(one.steps * one.rows * s.outputs(), 1, random);
+    p.grad_final[0] = draws(counts[H0], 1, random);
+    p.grad_final[1] = draws(counts[C0], 1, random);
+    if (s.kind == Kind::lstm) p.grad_cells = draws(one.steps * one.rows * s.units, 1, random);
+    return p;
+}
+
+}  // namespace seriatim::test
