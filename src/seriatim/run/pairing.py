@@ -1,0 +1,120 @@
+"""Timing several ways of doing one thing against each other: in one process, by turns, in random order.
+
+A machine's speed drifts, so figures taken one after the other do not compare. Here every round runs each side once, in
+an order of its own, and a ratio is taken within its round.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+SAMPLE = 1e-3
+"""Seconds: quicker calls are repeated until a sample takes about this long, so that reading the clock costs nothing."""
+WARM_UP = 2
+"""Calls of each side before anything counts …"""
+SLOW = 0.5
+"""… or one alone, where it took more seconds than this."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the ways that are timed."""
+
+    run: Callable[[], object]
+    prepare: Callable[[], object] | None = None
+    """What comes before each call and is not timed; such calls are timed one by one."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median and how far the middle half of the values lies around it."""
+
+    median: float
+    low: float
+    """The lower quartile."""
+    high: float
+    """The upper quartile."""
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Sum up one value or more."""
+        found = sorted(values)
+        if len(found) == 1:
+            return cls(found[0], found[0], found[0], 1)
+        low, median, high = statistics.quantiles(found, n=4, method="inclusive")
+        return cls(median, low, high, len(found))
+
+    def to_json(self) -> dict[str, float]:
+        return {"median": self.median, "low": self.low, "high": self.high, "count": self.count}
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a race came to: seconds per call of each side, round by round."""
+
+    samples: Mapping[str, Sequence[float]]
+
+    def seconds(self, side: str) -> Spread:
+        """How long one call takes."""
+        return Spread.of(self.samples[side])
+
+    def ratio(self, side: str, to: str) -> Spread:
+        """How many times as fast ``side`` is as ``to``, each round by itself."""
+        pairs = zip(self.samples[side], self.samples[to], strict=True)
+        return Spread.of(other / own for own, other in pairs)
+
+
+def race(sides: Mapping[str, Side], *, seconds: float, at_least: int = 5, at_most: int = 2000, seed: int = 0) -> Race:
+    """Run the sides by turns for about ``seconds`` in all, from ``at_least`` to ``at_most`` rounds."""
+    calls = {name: _calls(side) for name, side in sides.items()}
+    samples: dict[str, list[float]] = {name: [] for name in sides}
+    order = list(sides)
+    shuffle = random.Random(seed).shuffle
+    # A collection in the middle of a call would be counted as the call's.
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        began, rounds = time.perf_counter(), 0
+        while rounds < at_least or (rounds < at_most and time.perf_counter() - began < seconds):
+            shuffle(order)
+            for name in order:
+                samples[name].append(_sample(sides[name], calls[name]))
+            rounds += 1
+    finally:
+        if collecting:
+            gc.enable()
+    return Race(samples)
+
+
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """The mean that ratios have: twice as fast and half as fast make 1."""
+    return statistics.geometric_mean(ratios)
+
+
+def _calls(side: Side) -> int:
+    """Warm a side up and choose how many calls make a sample."""
+    once = 0.0
+    for _ in range(WARM_UP):
+        once = _sample(side, 1)
+        if once > SLOW:
+            break
+    return 1 if side.prepare else max(1, math.ceil(SAMPLE / max(once, 1e-9)))
+
+
+def _sample(side: Side, calls: int) -> float:
+    """Seconds per call."""
+    if side.prepare:
+        side.prepare()
+    run = side.run
+    began = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - began) / calls
