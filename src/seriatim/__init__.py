@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seriatim.errors import SeriatimError as SeriatimError
     from seriatim.errors import TrainingError as TrainingError
     from seriatim.errors import UsageError as UsageError
+    from seriatim.nn import accelerate as accelerate
     from seriatim.run import Run as Run
     from seriatim.run import compare as compare
     from seriatim.run import load as load
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "accelerate",
     "compare",
     "load",
     "nn",
@@ -55,6 +57,7 @@ _MODULES = {
     "SeriatimError": "seriatim.errors",
     "TrainingError": "seriatim.errors",
     "UsageError": "seriatim.errors",
+    "accelerate": "seriatim.nn",
     "compare": "seriatim.run",
     "load": "seriatim.run",
     "nn": "seriatim.nn",

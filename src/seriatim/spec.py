@@ -51,6 +51,8 @@ class CellSpec:
             raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
         if self.peephole and self.kind != "lstm":
             raise UsageError(f"peephole: for lstm, not {self.kind}")
+        if self.proj_size and self.kind == "gru":
+            raise UsageError("proj_size: for rnn and lstm, not gru, which keeps a share of h as wide as its gates")
         if self.proj_size and not 0 < self.proj_size < self.hidden_size:
             raise UsageError(f"proj_size: got {self.proj_size}, wanted less than hidden_size {self.hidden_size}")
 
@@ -63,6 +65,11 @@ class CellSpec:
     def states(self) -> tuple[str, ...]:
         """What is carried from step to step, in order."""
         return STATES[self.kind]
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """What ``return_states`` gives of every step beside h: the other states, then the gates that are no state."""
+        return (*self.states[1:], *(gate for gate in self.gates if gate not in self.states))
 
     @property
     def output_size(self) -> int:

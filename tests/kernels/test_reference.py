@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from seriatim.kernels.reference import forward, step
+from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
@@ -70,13 +71,104 @@ def test_gru_step():
     assert found.item() == pytest.approx(z * h + (1 - z) * n, abs=1e-15)
 
 
+def test_gru_step_with_the_reset_gate_before_the_product():
+    """Two units, so that r ⊙ h before the product differs from r after it (Cho 2014)."""
+    random = np.random.default_rng(0)
+    w_ih, w_hh = random.standard_normal((6, 1)), random.standard_normal((6, 2))
+    b_ih, b_hh = random.standard_normal(6), random.standard_normal(6)
+    x, h = 1.5, np.array([0.4, -0.3])
+    r, z = ([sigma(w_ih[k, 0] * x + b_ih[k] + float(w_hh[k] @ h) + b_hh[k]) for k in rows] for rows in ((0, 1), (2, 3)))
+    reset = h * np.array(r)
+    n = [math.tanh(w_ih[k, 0] * x + b_ih[k] + float(w_hh[k] @ reset) + b_hh[k]) for k in (4, 5)]
+    wanted = [z[k] * h[k] + (1 - z[k]) * n[k] for k in (0, 1)]
+    (found,) = step(CellSpec("gru", 1, 2, reset_after=False), one(x), (one(*h),), Weights(w_ih, w_hh, b_ih, b_hh))
+    assert found[0].tolist() == pytest.approx(wanted, abs=1e-15)
+
+
+def test_lstm_step_with_peepholes():
+    """i and f see the c before, o the new one (Gers 2000)."""
+    w_i, w_h, p_i, p_f, p_o = (0.5, -0.3, 0.8, 0.2), (0.1, 0.4, -0.6, 0.7), 0.9, -0.8, 0.5
+    x, h, c = 1.5, 0.4, -0.7
+    i, f, g, o = (a * x + b * h for a, b in zip(w_i, w_h, strict=True))
+    c_next = sigma(f + p_f * c) * c + sigma(i + p_i * c) * math.tanh(g)
+    h_next = sigma(o + p_o * c_next) * math.tanh(c_next)
+    weights = Weights(column(*w_i), column(*w_h), w_ch=column(p_i, p_f, p_o))
+    found = step(CellSpec("lstm", 1, 1, bias=False, peephole=True), one(x), (one(h), one(c)), weights)
+    assert [value.item() for value in found] == pytest.approx([h_next, c_next], abs=1e-15)
+
+
+def norm(values):
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    return [(value - mean) / math.sqrt(variance + 1e-5) for value in values]
+
+
+def test_lstm_step_with_layer_normalisation():
+    """Input part and recurrent part over all their blocks, biases after, c before it is squashed (Ba 2016)."""
+    random = np.random.default_rng(0)
+    w_ih, w_hh = random.standard_normal((8, 1)), random.standard_normal((8, 2))
+    b_ih, b_hh, g_ih, g_hh = (random.standard_normal(8) for _ in range(4))
+    g_c, b_c = random.standard_normal(2), random.standard_normal(2)
+    x, h, c = 1.5, np.array([0.4, -0.3]), [0.2, 0.7]
+    from_x, from_h = norm([w * x for w in w_ih[:, 0]]), norm([float(w @ h) for w in w_hh])
+    a = [g_ih[k] * from_x[k] + b_ih[k] + g_hh[k] * from_h[k] + b_hh[k] for k in range(8)]
+    c_next = [sigma(a[2 + k]) * c[k] + sigma(a[k]) * math.tanh(a[4 + k]) for k in (0, 1)]
+    shown = norm(c_next)
+    h_next = [sigma(a[6 + k]) * math.tanh(g_c[k] * shown[k] + b_c[k]) for k in (0, 1)]
+    weights = Weights(w_ih, w_hh, b_ih, b_hh, g_ih=g_ih, g_hh=g_hh, g_c=g_c, b_c=b_c)
+    found = step(CellSpec("lstm", 1, 2, layer_norm=True), one(x), (one(*h), one(*c)), weights)
+    assert found[0][0].tolist() == pytest.approx(h_next, abs=1e-14)
+    assert found[1][0].tolist() == pytest.approx(c_next, abs=1e-14)
+
+
+def test_rnn_projection():
+    weights = Weights(np.array([[1.0], [2.0]]), np.array([[1.0], [-1.0]]), w_hr=np.array([[10.0, 1.0]]))
+    spec = CellSpec("rnn", 1, 2, activation="relu", bias=False, proj_size=1)
+    (h,) = step(spec, one(3.0), (one(2.0),), weights)
+    assert h.tolist() == [[10 * 5.0 + 4.0]]
+
+
+ADDING = CellSpec("rnn", 1, 1, activation="relu", bias=False)
+ONES = Weights(column(1.0), column(1.0))
+COUNT = np.array([[1], [2], [3], [4]], np.float64)[:, :, None]
+
+
+@pytest.mark.parametrize(("reverse", "wanted"), [(False, [101, 103, 3, 7]), (True, [3, 2, 107, 104])])
+def test_a_reset_stands_where_the_input_does(reverse, wanted):
+    """The state is zero before the step that reads x[2], or reading back, the step that reads x[1]."""
+    reset = np.array([False, reverse, not reverse, False])[:, None]
+    output, (final,), _ = forward(ADDING, COUNT, (one(100.0),), ONES, Walk(reverse=reverse, reset=reset))
+    assert output[:, 0, 0].tolist() == wanted
+    assert final.item() == wanted[0 if reverse else -1]
+
+
+def test_dropout_and_zoneout_by_hand():
+    """h = ¼ h + ¾ (x + 2 h): the product sees twice h, what is kept is h itself."""
+    walk = Walk(dropout=one(2.0), zoneout=(np.full((1, 1, 1), 0.25),))
+    output, _, saved = forward(ADDING, COUNT, (one(1.0),), ONES, walk)
+    h, wanted, candidates = 1.0, [], []
+    for x in (1, 2, 3, 4):
+        candidates.append(x + 2 * h)
+        h = 0.25 * h + 0.75 * candidates[-1]
+        wanted.append(h)
+    assert output[:, 0, 0].tolist() == wanted
+    assert saved.gates[:, 0, 0, 0].tolist() == candidates
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_zoneout_stands_where_the_input_does(reverse):
+    frozen = np.array([0.0, 0.0, 1.0, 0.0])[:, None, None]
+    output, _, _ = forward(ADDING, COUNT, (one(0.0),), ONES, Walk(reverse=reverse, zoneout=(frozen,)))
+    assert output[:, 0, 0].tolist() == ([7, 6, 4, 4] if reverse else [1, 3, 3, 7])
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_scan_walks_each_row_within_its_length(reverse):
     """With h' = relu(x + h) on positive numbers the scan adds up what it reads, and NaN beyond the end is not read."""
     weights = Weights(column(1.0), column(1.0))
     x = np.array([[1, 10], [2, 20], [3, np.nan], [4, np.nan]], np.float64)[:, :, None]
     spec = CellSpec("rnn", 1, 1, activation="relu", bias=False)
-    output, (final,), _ = forward(spec, x, (np.full((2, 1), 100.0),), weights, np.array([4, 2]), reverse)
+    output, (final,), _ = forward(spec, x, (np.full((2, 1), 100.0),), weights, Walk(np.array([4, 2]), reverse))
     rows = {
         False: [[101, 110], [103, 130], [106, 0], [110, 0]],
         True: [[110, 130], [109, 120], [107, 0], [104, 0]],

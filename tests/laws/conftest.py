@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.nn.cells import CELLS
 from seriatim.nn.layers import LAYERS
+from seriatim.nn.recurrent import FIELDS, weight_shapes
 from seriatim.spec import CellSpec
 
 
@@ -49,6 +52,14 @@ VARIANTS = [
     Variant("lstm", {"bias": False, "proj_size": 2}),
     Variant("gru"),
     Variant("gru", {"bias": False}),
+    Variant("rnn", {"proj_size": 2}),
+    Variant("rnn", {"layer_norm": True}),
+    Variant("lstm", {"peephole": True}),
+    Variant("lstm", {"layer_norm": True}),
+    Variant("lstm", {"peephole": True, "layer_norm": True, "proj_size": 2, "bias": False}),
+    Variant("gru", {"reset_after": False}),
+    Variant("gru", {"reset_after": False, "bias": False}),
+    Variant("gru", {"layer_norm": True}),
 ]
 STACKS = [{}, {"bidirectional": True}, {"num_layers": 3}, {"num_layers": 2, "bidirectional": True}]
 
@@ -73,6 +84,35 @@ def variants() -> list[Variant]:
     return VARIANTS
 
 
+WALKS = {
+    "plain": (),
+    "lengths": ("lengths",),
+    "reverse": ("reverse",),
+    "reset": ("reset",),
+    "dropout": ("dropout",),
+    "zoneout": ("zoneout",),
+    "mean zoneout": ("mean",),
+    "masks over lengths": ("lengths", "reset", "dropout", "zoneout"),
+    "everything": ("lengths", "reverse", "reset", "dropout", "mean zoneout of h, draws of c"),
+}
+"""What a walk asks for, by a name."""
+
+
+@pytest.fixture(params=WALKS.values(), ids=WALKS, scope="session")
+def asks(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return request.param
+
+
+@pytest.fixture(params=["plain", "reverse", "masks over lengths", "everything"], scope="session")
+def asks_few(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The walks that have all of the others between them, for laws that take long."""
+    return WALKS[request.param]
+
+
+def tensor(array: np.ndarray | None, *, requires_grad: bool = False) -> Any:
+    return None if array is None else torch.from_numpy(array.copy()).requires_grad_(requires_grad)
+
+
 @dataclass
 class Problem:
     """Random arguments of a recurrence, as NumPy arrays and as tensors of the same values."""
@@ -81,39 +121,66 @@ class Problem:
     x: np.ndarray
     state: tuple[np.ndarray, ...]
     weights: Weights[np.ndarray]
+    walk: Walk[np.ndarray] = field(default_factory=Walk)
 
     def tensors(self, *, requires_grad: bool = False) -> tuple[Tensor, tuple[Tensor, ...], Weights[Tensor]]:
-        def tensor(array: np.ndarray | None) -> Any:
-            return None if array is None else torch.from_numpy(array.copy()).requires_grad_(requires_grad)
-
-        w = self.weights
         return (
-            tensor(self.x),
-            tuple(tensor(one) for one in self.state),
-            Weights(*(tensor(one) for one in (w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr))),
+            tensor(self.x, requires_grad=requires_grad),
+            tuple(tensor(one, requires_grad=requires_grad) for one in self.state),
+            Weights(*(tensor(one, requires_grad=requires_grad) for one in self.weights.every())),
         )
+
+    def tensor_walk(self) -> Walk[Tensor]:
+        walk = self.walk
+        lengths, reset, dropout = (tensor(one) for one in (walk.lengths, walk.reset, walk.dropout))
+        return Walk(lengths, walk.reverse, reset, dropout, tuple(map(tensor, walk.zoneout)))
+
+    def astype(self, dtype: Any) -> Problem:
+        def cast(one: Any) -> Any:
+            return None if one is None else one.astype(dtype)
+
+        walk = dataclasses.replace(
+            self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(map(cast, self.walk.zoneout))
+        )
+        weights = Weights(*map(cast, self.weights.every()))
+        return Problem(self.spec, cast(self.x), tuple(map(cast, self.state)), weights, walk)
+
+
+def random_walk(spec: CellSpec, steps: int, rows: int, asks: tuple[str, ...], dtype: Any) -> Walk[np.ndarray]:
+    random = np.random.default_rng(steps + rows)
+    sizes = [spec.state_size(name) for name in spec.states]
+    draws = tuple((random.random((steps, rows, size)) < 0.3).astype(dtype) for size in sizes)
+    means = tuple(np.full((1, 1, size), 0.25, dtype) for size in sizes)
+    zoneouts = {"zoneout": draws, "mean": means, "mean zoneout of h, draws of c": (means[0], *draws[1:])}
+    return Walk(
+        lengths=random.integers(1, steps + 1, rows) if "lengths" in asks else None,
+        reverse="reverse" in asks,
+        reset=random.random((steps, rows)) < 0.3 if "reset" in asks else None,
+        dropout=((random.random((rows, sizes[0])) < 0.7) / 0.7).astype(dtype) if "dropout" in asks else None,
+        zoneout=next((zoneouts[one] for one in asks if one in zoneouts), ()),
+    )
 
 
 @pytest.fixture
 def problem(variant: Variant) -> Any:
-    """(steps, rows, input size, hidden size, dtype) → Problem."""
+    """(steps, rows, input size, hidden size, dtype, what the walk asks) → Problem."""
 
-    def make(steps: int, rows: int, inputs: int, hidden: int, dtype: Any = np.float64) -> Problem:
+    def make(
+        steps: int, rows: int, inputs: int, hidden: int, dtype: Any = np.float64, asks: tuple[str, ...] = ()
+    ) -> Problem:
         spec = variant.spec(inputs, hidden)
         random = np.random.default_rng(steps * rows + hidden)
 
         def normal(*shape: int, scale: float = 1.0) -> np.ndarray:
             return (random.standard_normal(shape) * scale).astype(dtype)
 
-        rows_of_weights, width = len(spec.gates) * hidden, spec.output_size
-        weights = Weights(
-            normal(rows_of_weights, inputs, scale=inputs**-0.5),
-            normal(rows_of_weights, width, scale=0.7 * width**-0.5),
-            normal(rows_of_weights, scale=0.3) if spec.bias else None,
-            normal(rows_of_weights, scale=0.3) if spec.bias else None,
-            normal(width, hidden, scale=hidden**-0.5) if spec.proj_size else None,
-        )
+        scales = {"weight_hh": 0.7 * spec.output_size**-0.5, "weight_ih": inputs**-0.5, "weight_hr": hidden**-0.5}
+        shapes = weight_shapes(spec)
+        arrays = {name: normal(*shape, scale=scales.get(name, 0.3)) for name, shape in shapes.items()}
+        arrays |= {name: 1 + value for name, value in arrays.items() if name.startswith("gain")}
+        weights = Weights(*(arrays.get(name) for name in FIELDS))
         state = tuple(normal(rows, spec.state_size(name), scale=0.5) for name in spec.states)
-        return Problem(spec, normal(steps, rows, inputs), state, weights)
+        walk = random_walk(spec, steps, rows, asks, dtype)
+        return Problem(spec, normal(steps, rows, inputs), state, weights, walk)
 
     return make

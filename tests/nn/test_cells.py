@@ -45,3 +45,18 @@ def test_a_projected_cell_carries_a_narrow_h():
 def test_repr_says_what_is_not_usual():
     assert repr(RNNCell(3, 5, nonlinearity="relu")) == "RNNCell(3, 5, nonlinearity=relu)"
     assert repr(LSTMCell(3, 5, bias=False, proj_size=2)) == "LSTMCell(3, 5, proj_size=2, bias=False)"
+    assert repr(GRUCell(3, 5, reset_after=False)) == "GRUCell(3, 5, reset_after=False)"
+    assert repr(LSTMCell(3, 5, peephole=True, layer_norm=True)) == "LSTMCell(3, 5, peephole=True, layer_norm=True)"
+
+
+def test_without_options_the_state_dict_is_pytorchs():
+    for make in (RNNCell, LSTMCell, GRUCell):
+        theirs = getattr(torch.nn, make.__name__)(3, 5).state_dict()
+        ours = make(3, 5).state_dict()
+        assert [(name, value.shape) for name, value in ours.items()] == [(n, v.shape) for n, v in theirs.items()]
+
+
+def test_no_rows_give_no_rows():
+    assert GRUCell(3, 5)(torch.zeros(0, 3)).shape == (0, 5)
+    h, c = LSTMCell(3, 5, peephole=True)(torch.zeros(0, 3))
+    assert (h.shape, c.shape) == ((0, 5), (0, 5))

@@ -6,7 +6,9 @@ from seriatim import nn
 
 
 def test_the_list_is_what_there_is():
-    assert nn.__all__ == ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream"]
+    assert nn.__all__ == [
+        "GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream", "accelerate",
+    ]  # fmt: skip
     for name in nn.__all__:
         assert getattr(nn, name).__name__ == name
         assert getattr(nn, name).__doc__

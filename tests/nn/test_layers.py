@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch.nn.utils.rnn import pack_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 from seriatim.errors import UsageError
 from seriatim.nn import GRU, LSTM, RNN
@@ -22,6 +22,17 @@ X = torch.zeros(7, 4, 3)
         (lambda: GRU(3, 5, 0), "num_layers: got 0, wanted a whole number of at least 1"),
         (lambda: GRU(3, 5, dropout=1.5), "dropout: got 1.5, wanted a number from 0 to 1"),
         (lambda: GRU(3, 5, locked_dropout=-0.1), "locked_dropout: got -0.1, wanted a number from 0 to 1"),
+        (lambda: GRU(3, 5, recurrent_dropout=2), "recurrent_dropout: got 2, wanted a number from 0 to 1"),
+        (lambda: LSTM(3, 5, zoneout=(0.5, 2)), "zoneout: got 2, wanted a number from 0 to 1"),
+        (lambda: LSTM(3, 5, zoneout=(0.5,)), "zoneout: got 1 numbers, wanted one, or one for each of h, c"),
+        (lambda: GRU(3, 5, zoneout=(0.5, 0.5)), "zoneout: got 2 numbers, wanted one, or one for each of h"),
+        (lambda: LSTM(3, 5, peephole="yes"), "peephole: got 'yes', wanted True or False"),
+        (lambda: RNN(3, 5, layer_norm=1), "layer_norm: got 1, wanted True or False"),
+        (
+            lambda: GRU(3, 5, reset_after=False, layer_norm=True),
+            "layer_norm: not with reset_after=False, whose recurrent part is two products",
+        ),
+        (lambda: RNN(3, 5, proj_size=5), "proj_size: got 5, wanted less than hidden_size 5"),
         (lambda: LSTM(3, 5, bias="no"), "bias: got 'no', wanted True or False"),
         (lambda: LSTM(3, 5, proj_size=5), "proj_size: got 5, wanted less than hidden_size 5"),
         (lambda: RNN(3, 5, nonlinearity="swish"), "activation: got 'swish', wanted tanh, relu or sigmoid"),
@@ -61,6 +72,16 @@ X = torch.zeros(7, 4, 3)
         (lambda: GRU(3, 5)(X, lengths=[7.0, 1, 1, 2]), "lengths: got float32, wanted whole numbers"),
         (lambda: GRU(3, 5)(X, lengths="seven"), "lengths: got 'seven', wanted whole numbers"),
         (lambda: GRU(3, 5)(X[:, 0], lengths=[7]), "lengths: got them beside one sequence [T, I], wanted a batch"),
+        (lambda: GRU(3, 5)(X, reset=torch.zeros(7, 4)), "reset: got float32, wanted bool"),
+        (lambda: GRU(3, 5)(X, reset="here"), "reset: got str, wanted booleans [T, B]"),
+        (lambda: GRU(3, 5)(X, reset=X[:, :3, 0] > 0), "reset: got shape [7, 3], wanted [7, 4], [T, B]"),
+        (
+            lambda: GRU(7, 5, batch_first=True)(X.transpose(0, 2), reset=torch.ones(4, 3) > 0),
+            "reset: got shape [4, 3], wanted [3, 4], [B, T]",
+        ),
+        (lambda: GRU(3, 5)(X[:, 0], reset=[True]), "reset: got shape [1], wanted [7], [T]"),
+        (lambda: GRU(3, 5)(X, reverse=1), "reverse: got 1, wanted True or False"),
+        (lambda: GRU(3, 5)(X, return_states=True), "return_states: got True, wanted None or 'all'"),
         (
             lambda: GRU(3, 5)(pack_sequence([X[:, 0]]), lengths=[7]),
             "lengths: got them beside a PackedSequence, which has its own; wanted one of the two",
@@ -131,6 +152,10 @@ def test_what_programs_for_pytorch_call():
     assert repr(LSTM(3, 5, 2, bias=False, locked_dropout=0.1)) == (
         "LSTM(3, 5, num_layers=2, bias=False, locked_dropout=0.1)"
     )
+    assert repr(LSTM(3, 5, peephole=True, layer_norm=True, zoneout=(0.1, 0.5))) == (
+        "LSTM(3, 5, peephole=True, layer_norm=True, zoneout=(0.1, 0.5))"
+    )
+    assert repr(GRU(3, 5, reset_after=False)) == "GRU(3, 5, reset_after=False)"
     assert torch.equal(copy.deepcopy(layer)(X)[0], layer(X)[0])
 
 
@@ -167,3 +192,64 @@ def test_a_run_without_gradients_keeps_no_graph():
     with torch.inference_mode():
         output, _ = layer(X, lengths=[7, 1, 3, 3])
     assert not output.requires_grad
+
+
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU])
+def test_without_options_the_state_dict_is_pytorchs(make):
+    theirs = getattr(torch.nn, make.__name__)(3, 5, 2, bidirectional=True).state_dict()
+    shapes = {name: value.shape for name, value in make(3, 5, 2, bidirectional=True).state_dict().items()}
+    assert list(shapes.items()) == [(name, value.shape) for name, value in theirs.items()]
+
+
+def test_the_variants_parameters_stand_last_and_start_as_they_should():
+    layer = LSTM(3, 5, 2, bidirectional=True, proj_size=2, peephole=True, layer_norm=True)
+    names = [name for name in layer.state_dict() if name.endswith("_l1_reverse")]
+    assert [name.removesuffix("_l1_reverse") for name in names] == [
+        "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_ch", "gain_ih", "gain_hh", "gain_c",
+        "bias_c",
+    ]  # fmt: skip
+    assert layer.weight_ch_l0.shape == (3, 5)
+    assert 0 < float(layer.weight_ch_l0.detach().abs().max()) <= 5**-0.5
+    assert torch.equal(layer.gain_ih_l0, torch.ones(20))
+    assert torch.equal(layer.gain_c_l0, torch.ones(5))
+    assert torch.equal(layer.bias_c_l0, torch.zeros(5))
+    bare = LSTM(3, 5, bias=False, layer_norm=True).state_dict()
+    assert [name for name in bare if name.startswith("bias")] == ["bias_c_l0"]
+    assert [name for name in GRU(3, 5, layer_norm=True).state_dict() if "gain" in name] == ["gain_ih_l0", "gain_hh_l0"]
+
+
+def test_reset_and_every_state_come_in_the_callers_form():
+    layer, flipped = LSTM(3, 5, 2), LSTM(3, 5, 2, batch_first=True)
+    flipped.load_state_dict(layer.state_dict())
+    x = torch.randn(7, 4, 3)
+    reset = torch.rand(7, 4) < 0.3
+    output, _, every = layer(x, reset=reset, return_states="all")
+    turned, _, other = flipped(x.transpose(0, 1), reset=reset.T.tolist(), return_states="all")
+    torch.testing.assert_close(turned.transpose(0, 1), output)
+    assert {name: one.shape for name, one in other.items()} == dict.fromkeys("hcifgo", (2, 4, 7, 5))
+    alone, _, inside = layer(x[:, 1], reset=reset[:, 1], return_states="all")
+    torch.testing.assert_close(alone, output[:, 1])
+    for name, one in every.items():
+        torch.testing.assert_close(other[name].transpose(1, 2), one)
+        torch.testing.assert_close(inside[name], one[:, :, 1])
+
+
+def test_a_packed_batch_has_its_masks_and_states_in_the_callers_order():
+    layer = GRU(3, 5, bidirectional=True)
+    x, lengths = torch.randn(6, 3, 3), torch.tensor([2, 6, 4])
+    reset = torch.rand(6, 3) < 0.4
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    output, h_n, every = layer(packed, reset=reset, return_states="all")
+    wanted, ended, told = layer(x, lengths=lengths, reset=reset, return_states="all")
+    torch.testing.assert_close(pad_packed_sequence(output)[0], wanted)
+    torch.testing.assert_close(h_n, ended)
+    for name, one in told.items():
+        torch.testing.assert_close(every[name], one)
+
+
+def test_masks_and_variants_in_bfloat16_autocast():
+    layer = LSTM(3, 5, 2, bidirectional=True, peephole=True, layer_norm=True, recurrent_dropout=0.3, zoneout=0.2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = layer(torch.randn(4, 2, 3), lengths=[4, 2], reset=torch.rand(4, 2) < 0.5)
+    output.float().sum().backward()
+    assert all(torch.isfinite(one.grad).all() for one in layer.parameters())

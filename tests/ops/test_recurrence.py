@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seriatim import nn
 from seriatim.errors import UsageError
-from seriatim.nn import GRU, RNN
-from seriatim.ops.recurrence import IMPLEMENTATIONS, VARIABLE, chosen, using
+from seriatim.ops.recurrence import IMPLEMENTATIONS, VARIABLE, Walk, chosen, chosen_step, using
 from seriatim.spec import CellSpec
 
+X = torch.zeros(4, 2, 3)
+HALF = X.half()
+"""Of a dtype that the engine leaves alone, so that what comes after it in the table is seen."""
 LSTM = CellSpec("lstm", 3, 5)
 PROJECTED = CellSpec("lstm", 3, 5, proj_size=2)
 SIGMOID = CellSpec("rnn", 3, 5, activation="sigmoid")
@@ -21,37 +24,79 @@ SIGMOID = CellSpec("rnn", 3, 5, activation="sigmoid")
     ids=["lstm", "projected", "sigmoid"],
 )
 def test_the_first_that_fits_is_taken(spec, layer, one_step):
-    assert chosen(spec).name == layer
-    assert chosen(spec, one_step=True).name == one_step
+    assert chosen(spec, HALF).name == layer
+    assert chosen_step(spec, HALF[0]).name == one_step
+
+
+def test_the_engine_comes_first_where_it_is_built():
+    pytest.importorskip("seriatim.kernels._native")
+    for spec in (LSTM, PROJECTED, SIGMOID):
+        assert chosen(spec, X).name == chosen_step(spec, X[0]).name == "native"
+        assert chosen(spec, X, WALKS[0], every=True).name == "native"
 
 
 def test_the_last_fits_everything():
     for spec in (LSTM, PROJECTED, SIGMOID):
-        assert IMPLEMENTATIONS[-1].fits(spec)
-        assert IMPLEMENTATIONS[-1].fits_step(spec)
+        assert IMPLEMENTATIONS[-1].fits(spec, X, Walk())
+        assert IMPLEMENTATIONS[-1].fits_step(spec, X[0])
+
+
+PLAIN_WALKS = [Walk(), Walk(torch.tensor([4, 1])), Walk(reverse=True), Walk(zoneout=(None, None))]
+WALKS = [
+    Walk(reset=torch.zeros(4, 2, dtype=torch.bool)),
+    Walk(dropout=torch.ones(2, 5)),
+    Walk(zoneout=(None, torch.zeros(1, 1, 5))),
+]
+
+
+def test_pytorchs_own_runs_plain_cells_along_plain_walks():
+    with using("pytorch"):
+        for walk in PLAIN_WALKS:
+            assert chosen(LSTM, X, walk).name == "pytorch"
+        for walk in WALKS:
+            with pytest.raises(UsageError, match="'pytorch' does not run CellSpec"):
+                chosen(LSTM, X, walk)
+    for variant in (
+        CellSpec("lstm", 3, 5, peephole=True),
+        CellSpec("gru", 3, 5, layer_norm=True),
+        CellSpec("gru", 3, 5, reset_after=False),
+        CellSpec("rnn", 3, 5, proj_size=2),
+    ):
+        with using("pytorch"), pytest.raises(UsageError, match="does not run"):
+            chosen(variant, X)
+        with using("pytorch"), pytest.raises(UsageError, match="does not run one step of"):
+            chosen_step(variant, X[0])
+
+
+def test_what_was_asked_is_told():
+    with using("pytorch"):
+        with pytest.raises(UsageError, match=r"with reset, return_states$"):
+            chosen(LSTM, X, WALKS[0], every=True)
+        with pytest.raises(UsageError, match=r"with return_states$"):
+            nn.LSTM(3, 5)(X, return_states="all")
 
 
 def test_a_block_can_force_one():
     with using("composed"):
-        assert chosen(LSTM).name == "composed"
+        assert chosen(LSTM, HALF).name == "composed"
         with using("pytorch"):
-            assert chosen(LSTM).name == "pytorch"
-        assert chosen(LSTM).name == "composed"
-    assert chosen(LSTM).name == "pytorch"
+            assert chosen(LSTM, HALF).name == "pytorch"
+        assert chosen(LSTM, HALF).name == "composed"
+    assert chosen(LSTM, HALF).name == "pytorch"
 
 
 def test_the_environment_can_force_one(monkeypatch):
     monkeypatch.setenv(VARIABLE, "composed")
-    assert chosen(LSTM).name == "composed"
+    assert chosen(LSTM, X).name == "composed"
     with using("pytorch"):
-        assert chosen(LSTM).name == "pytorch"
+        assert chosen(LSTM, X).name == "pytorch"
 
 
 def test_what_does_not_exist_or_does_not_fit_is_refused(monkeypatch):
     with pytest.raises(UsageError, match=r"no implementation 'pytorhc' \(did you mean 'pytorch'\?\)"), using("pytorhc"):
         pass
     with using("pytorch"), pytest.raises(UsageError, match=r"'pytorch' does not run CellSpec\(kind='rnn'"):
-        RNN(3, 5, nonlinearity="sigmoid")(torch.zeros(4, 2, 3))
+        nn.RNN(3, 5, nonlinearity="sigmoid")(torch.zeros(4, 2, 3))
     monkeypatch.setenv(VARIABLE, "fast")
     with pytest.raises(UsageError, match=f"{VARIABLE}: no implementation 'fast'"):
-        GRU(3, 5)(torch.zeros(4, 2, 3))
+        nn.GRU(3, 5)(torch.zeros(4, 2, 3))

@@ -1,57 +1,100 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), with the forget gate (Gers 2000).
 
-a_t = x_t W_ihᵀ + b_ih + h_{t-1} W_hhᵀ + b_hh,  four blocks    (1)
-i_t = σ(aⁱ_t)   f_t = σ(aᶠ_t)   g_t = tanh(aᵍ_t)   o_t = σ(aᵒ_t)   (2)
-c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t                                (3)
-m_t = o_t ⊙ tanh(c_t)                                          (4)
-h_t = m_t, or m_t W_hrᵀ when projected (Sak 2014)              (5)
+u_t = x_t W_ihᵀ + b_ih,  v_t = ĥ_t W_hhᵀ + b_hh,  four blocks each      (1)
+      with layer normalisation (Ba 2016)  u_t = g_ih ⊙ norm(x_t W_ihᵀ) + b_ih,  and v_t so with g_hh
+i_t = σ(uⁱ_t + vⁱ_t + pⁱ ⊙ c_{t-1})   f_t = σ(uᶠ_t + vᶠ_t + pᶠ ⊙ c_{t-1})   g_t = tanh(uᵍ_t + vᵍ_t)    (2)
+      p, the rows of W_ch, are 0 without peepholes (Gers 2000)
+c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t                                         (3)
+o_t = σ(uᵒ_t + vᵒ_t + pᵒ ⊙ c_t)                                         (4)
+m_t = o_t ⊙ tanh(c_t),  normalised  m_t = o_t ⊙ tanh(g_c ⊙ norm(c_t) + b_c)    (5)
+h_t = m_t, or m_t W_hrᵀ when projected (Sak 2014)                       (6)
+
+Peepholes see c as it is, not as it is normalised.
 """
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from seriatim.kernels.cell import Cell, Floats, State, Tape, blocks, parts, parts_backward, sigmoid
+from seriatim.kernels.cell import (
+    Cell,
+    Floats,
+    Gates,
+    State,
+    Tape,
+    blocks,
+    part,
+    part_backward,
+    projected,
+    projected_backward,
+    sigmoid,
+)  # fmt: skip
+from seriatim.kernels.normalise import normalise, normalise_backward
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
 
-def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> tuple[State, Tape]:
-    """One step: x [B, I], state (h [B, P or H], c [B, H])."""
-    h, c = state
-    a_x, a_h = parts(x, h, weights)
-    a_i, a_f, a_g, a_o = blocks(a_x + a_h, spec)  # (1)
-    i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)  # (2)
+def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights[Floats]) -> tuple[State, Gates, Tape]:
+    """One step: x [B, I], ĥ [B, P or H], state (h [B, P or H], c [B, H])."""
+    _, c = state
+    w = weights
+    u, from_x = part(x, w.w_ih, w.b_ih, w.g_ih)  # (1)
+    v, from_h = part(h_in, w.w_hh, w.b_hh, w.g_hh)
+    a_i, a_f, a_g, a_o = blocks(u + v, spec)
+    p_i, p_f, p_o = _peepholes(w, c)
+    i, f, g = sigmoid(a_i + p_i * c), sigmoid(a_f + p_f * c), np.tanh(a_g)  # (2)
     c_next = f * c + i * g  # (3)
-    squashed = np.tanh(c_next)
-    m = o * squashed  # (4)
-    h_next = m if weights.w_hr is None else m @ weights.w_hr.T  # (5)
-    return (h_next, c_next), (x, h, c, i, f, g, o, squashed)
+    o = sigmoid(a_o + p_o * c_next)  # (4)
+    shown, from_c = _shown(c_next, w)
+    squashed = np.tanh(shown)
+    m = o * squashed  # (5)
+    return (projected(m, w), c_next), (i, f, g, o), (from_x, from_h, from_c, c, i, f, g, o, c_next, squashed)  # (6)
 
 
 def step_backward(
     spec: CellSpec, grad: State, tape: Tape, weights: Weights[Floats]
-) -> tuple[Floats, State, Weights[Floats]]:
+) -> tuple[Floats, Floats, State, Weights[Floats]]:
     """One step backward."""
     dh_next, dc_next = grad
-    x, h, c, i, f, g, o, squashed = tape
-    dm = dh_next if weights.w_hr is None else dh_next @ weights.w_hr  # (5)
-    dc = dc_next + dm * o * (1 - squashed * squashed)  # (4) joins what came from the step after
-    da = np.concatenate(  # (3) and (2)
-        [
-            dc * g * i * (1 - i),
-            dc * c * f * (1 - f),
-            dc * i * (1 - g * g),
-            dm * squashed * o * (1 - o),
-        ],
-        axis=1,
-    )
-    dx, dh, gradient = parts_backward(da, da, x, h, weights)  # (1)
-    if weights.w_hr is not None:
-        gradient = dataclasses.replace(gradient, w_hr=dh_next.T @ (o * squashed))  # (5)
-    return dx, (dh, dc * f), gradient
+    from_x, from_h, from_c, c, i, f, g, o, c_next, squashed = tape
+    w = weights
+    p_i, p_f, p_o = _peepholes(w, c)
+    dm, dw_hr = projected_backward(dh_next, o * squashed, w)  # (6)
+    da_o = dm * squashed * o * (1 - o)  # (5), (4)
+    through_tanh, dg_c, db_c = _shown_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
+    dc = dc_next + through_tanh + da_o * p_o  # (5) and (4) join what came from the step after
+    da_i = dc * g * i * (1 - i)  # (3), (2)
+    da_f = dc * c * f * (1 - f)
+    da_g = dc * i * (1 - g * g)
+    da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
+    dx, dw_ih, db_ih, dg_ih = part_backward(da, w.w_ih, w.b_ih, w.g_ih, from_x)  # (1)
+    dh_in, dw_hh, db_hh, dg_hh = part_backward(da, w.w_hh, w.b_hh, w.g_hh, from_h)
+    seen = (da_i * c, da_f * c, da_o * c_next)
+    dw_ch = None if w.w_ch is None else np.stack([one.sum(axis=0) for one in seen])  # (2), (4)
+    gradient = Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr, dw_ch, dg_ih, dg_hh, dg_c, db_c)
+    dc_before = dc * f + da_i * p_i + da_f * p_f  # (3), (2)
+    return dx, dh_in, (np.zeros_like(dh_next), dc_before), gradient
+
+
+def _peepholes(w: Weights[Floats], c: Floats) -> Floats:
+    """pⁱ, pᶠ and pᵒ, [3, H]."""
+    return np.zeros((3, c.shape[1]), c.dtype) if w.w_ch is None else w.w_ch
+
+
+def _shown(c: Floats, w: Weights[Floats]) -> tuple[Floats, Tape]:
+    """c as tanh in (5) sees it."""
+    if w.g_c is None or w.b_c is None:
+        return c, ()
+    normal, deviation = normalise(c)
+    return w.g_c * normal + w.b_c, (normal, deviation)
+
+
+def _shown_backward(grad: Floats, w: Weights[Floats], tape: Tape) -> tuple[Floats, Floats | None, Floats | None]:
+    """Gradients of ``_shown``: of c, of its gain and of its shift."""
+    if w.g_c is None:
+        return grad, None, None
+    normal, deviation = tape
+    return normalise_backward(grad * w.g_c, normal, deviation), (grad * normal).sum(axis=0), grad.sum(axis=0)
 
 
 CELL = Cell(step, step_backward)

@@ -1,4 +1,8 @@
-"""What a cell is to a scan: one step, and one step backward. And the arithmetic that every cell shares."""
+"""What a cell is to a scan: one step, and one step backward. And the arithmetic that every cell shares.
+
+h_{t-1} reaches a cell twice: as the state that it is, and as ĥ_t, what of it enters products (the same, but for
+recurrent dropout). A cell says which of the two each of its terms reads; the scan makes ĥ_t.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.kernels.normalise import normalise, normalise_backward
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 State: TypeAlias = tuple[Floats, ...]
 """One array [B, ·] per name in ``notation.STATES``, in that order."""
-Tape: TypeAlias = tuple[Floats, ...]
+Gates: TypeAlias = tuple[Floats, ...]
+"""One array [B, H] per name in ``notation.GATES``, in that order, after its activation."""
+Tape: TypeAlias = tuple[Any, ...]
 """What a step keeps for its way back."""
 
 
@@ -23,35 +30,47 @@ Tape: TypeAlias = tuple[Floats, ...]
 class Cell:
     """A cell: one step, and one step backward."""
 
-    step: Callable[[CellSpec, Floats, State, Weights[Floats]], tuple[State, Tape]]
-    """(spec, x [B, I], state, weights) → (next state, tape)."""
-    step_backward: Callable[[CellSpec, State, Tape, Weights[Floats]], tuple[Floats, State, Weights[Floats]]]
-    """(spec, gradient of the next state, tape, weights) → (gradient of x, of the state before, of the weights)."""
+    step: Callable[[CellSpec, Floats, Floats, State, Weights[Floats]], tuple[State, Gates, Tape]]
+    """(spec, x [B, I], ĥ [B, P or H], state, weights) → (next state, gates, tape)."""
+    step_backward: Callable[[CellSpec, State, Tape, Weights[Floats]], tuple[Floats, Floats, State, Weights[Floats]]]
+    """(spec, gradient of the next state, tape, weights) → (gradient of x, of ĥ, of the state, of the weights)."""
 
 
-def parts(x: Floats, h: Floats, weights: Weights[Floats]) -> tuple[Floats, Floats]:
-    """The two summands of every gate before its activation, [B, G·H] each.
+def part(entering: Floats, weight: Floats, bias: Floats | None, gain: Floats | None) -> tuple[Floats, Tape]:
+    """What x or ĥ adds to every gate before its activation, [B, G·H], and what the way back needs.
 
-    a_x = x W_ihᵀ + b_ih  and  a_h = h W_hhᵀ + b_hh
+    a = entering Wᵀ + b,  or normalised  a = g ⊙ norm(entering Wᵀ) + b
     """
-    a_x, a_h = x @ weights.w_ih.T, h @ weights.w_hh.T
-    if weights.b_ih is not None and weights.b_hh is not None:
-        return a_x + weights.b_ih, a_h + weights.b_hh
-    return a_x, a_h
+    a = entering @ weight.T
+    tape: Tape = (entering,)
+    if gain is not None:
+        normal, deviation = normalise(a)
+        a, tape = gain * normal, (entering, normal, deviation)
+    return (a if bias is None else a + bias), tape
 
 
-def parts_backward(
-    da_x: Floats, da_h: Floats, x: Floats, h: Floats, weights: Weights[Floats]
-) -> tuple[Floats, Floats, Weights[Floats]]:
-    """Gradients of ``parts``: of x [B, I], of h [B, P or H] and of the weights (without a projection)."""
-    biased = weights.b_ih is not None
-    gradient = Weights(
-        w_ih=da_x.T @ x,
-        w_hh=da_h.T @ h,
-        b_ih=da_x.sum(axis=0) if biased else None,
-        b_hh=da_h.sum(axis=0) if biased else None,
-    )
-    return da_x @ weights.w_ih, da_h @ weights.w_hh, gradient
+def part_backward(
+    da: Floats, weight: Floats, bias: Floats | None, gain: Floats | None, tape: Tape
+) -> tuple[Floats, Floats, Floats | None, Floats | None]:
+    """Gradients of ``part``: of what entered, of the weight, the bias and the gain."""
+    entering, *normalised = tape
+    of_bias = None if bias is None else da.sum(axis=0)
+    of_gain = None
+    if gain is not None:
+        normal, deviation = normalised
+        of_gain = (da * normal).sum(axis=0)
+        da = normalise_backward(da * gain, normal, deviation)
+    return da @ weight, da.T @ entering, of_bias, of_gain
+
+
+def projected(m: Floats, weights: Weights[Floats]) -> Floats:
+    """h = m, or m W_hrᵀ with a projection (Sak 2014)."""
+    return m if weights.w_hr is None else m @ weights.w_hr.T
+
+
+def projected_backward(dh: Floats, m: Floats, weights: Weights[Floats]) -> tuple[Floats, Floats | None]:
+    """Gradients of ``projected``: of m and of W_hr."""
+    return (dh, None) if weights.w_hr is None else (dh @ weights.w_hr, dh.T @ m)
 
 
 def sigmoid(a: Floats) -> Floats:

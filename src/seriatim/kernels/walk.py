@@ -10,7 +10,7 @@ Array = TypeVar("Array")
 
 @dataclass(frozen=True)
 class Walk(Generic[Array]):
-    """How a layer walks over x [T, B, I]; of NumPy arrays or of tensors. The default is every row from first to last."""
+    """How a layer walks over x [T, B, I]; of NumPy arrays or of tensors. The default: every row from first to last."""
 
     lengths: Array | None = None
     """[B], whole numbers from 1 to T in any order: how many of a row's steps there are. A row keeps its state beyond

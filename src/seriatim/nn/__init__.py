@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from seriatim.nn.accelerate import accelerate
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.layers import GRU, LSTM, RNN
 from seriatim.nn.stream import Stream
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream", "accelerate"]

@@ -3,7 +3,9 @@
     h = cell(x)          x [B, I] → h [B, H]; or one row, x [I] → h [H]
     h = cell(x, h)       LSTMCell has (h, c) in place of h
 
-The equations are those of the layers (``layers.py``). Arguments that do not fit raise ``UsageError``.
+The equations and the variants are those of the layers (``layers.py``): ``peephole``, ``reset_after``, ``proj_size`` and
+``layer_norm``, which PyTorch's cells lack. What is drawn for a whole sequence is the layers' alone. Arguments that do
+not fit raise ``UsageError``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.nn import checks
-from seriatim.nn.recurrent import described, draw_uniform, gather, weight_shapes
+from seriatim.nn.recurrent import described, draw_uniform, gather, weight_names, weight_shapes
 from seriatim.ops.recurrence import step
 from seriatim.spec import CellSpec
 
@@ -27,6 +29,11 @@ class RecurrentCell(nn.Module):
         self.hidden_size = checks.size("hidden_size", spec.hidden_size)
         self.proj_size = spec.proj_size
         self.bias = checks.flag("bias", spec.bias)
+        self.peephole = checks.flag("peephole", spec.peephole)
+        self.reset_after = checks.flag("reset_after", spec.reset_after)
+        self.layer_norm = checks.flag("layer_norm", spec.layer_norm)
+        self._names = weight_names(spec)
+        self._states, self._sizes = spec.states, tuple(map(spec.state_size, spec.states))
         for name, shape in weight_shapes(spec).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
@@ -39,14 +46,15 @@ class RecurrentCell(nn.Module):
         """One step: x [B, I] or [I] and the state in the caller's form → the next state as a tuple."""
         checks.dimensions("input", x, {1: "[I]", 2: "[B, I]"})
         checks.width(x, self.input_size)
-        weights = gather(self)
+        weights = gather(self, self._names)
         checks.same_kind("input", x, weights.w_ih)
-        shapes = {name: (*x.shape[:-1], self.spec.state_size(name)) for name in self.spec.states}
-        state = checks.states(hx, self.spec.states)
+        leading = x.shape[:-1]
+        state = checks.states(hx, self._states)
         if state is None:
-            state = tuple(x.new_zeros(shape) for shape in shapes.values())
-        for one, (name, shape) in zip(state, shapes.items(), strict=True):
-            checks.state(one, name, shape, weights.w_ih)
+            state = tuple([x.new_zeros(*leading, size) for size in self._sizes])
+        else:
+            for one, name, size in zip(state, self._states, self._sizes, strict=True):
+                checks.state(one, name, (*leading, size), weights.w_ih)
         if x.dim() == 2:
             return step(self.spec, x, state, weights)
         alone = step(self.spec, x.unsqueeze(0), tuple(one.unsqueeze(0) for one in state), weights)
@@ -67,8 +75,15 @@ class RNNCell(RecurrentCell):
         nonlinearity: str = "tanh",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
+        layer_norm: bool = False,
     ) -> None:
-        super().__init__(CellSpec("rnn", input_size, hidden_size, activation=nonlinearity, bias=bias), device, dtype)
+        spec = CellSpec(
+            "rnn", input_size, hidden_size, activation=nonlinearity, bias=bias, proj_size=proj_size,
+            layer_norm=layer_norm,
+        )  # fmt: skip
+        super().__init__(spec, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -87,8 +102,12 @@ class GRUCell(RecurrentCell):
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+        layer_norm: bool = False,
     ) -> None:
-        super().__init__(CellSpec("gru", input_size, hidden_size, bias=bias), device, dtype)
+        spec = CellSpec("gru", input_size, hidden_size, bias=bias, reset_after=reset_after, layer_norm=layer_norm)
+        super().__init__(spec, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """x [B, I], h [B, H] → h [B, H]."""
@@ -97,7 +116,7 @@ class GRUCell(RecurrentCell):
 
 
 class LSTMCell(RecurrentCell):
-    """One step of ``LSTM``; ``proj_size``, which PyTorch's cell lacks, projects h to that width."""
+    """One step of ``LSTM``."""
 
     def __init__(
         self,
@@ -108,8 +127,13 @@ class LSTMCell(RecurrentCell):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
+        peephole: bool = False,
+        layer_norm: bool = False,
     ) -> None:
-        super().__init__(CellSpec("lstm", input_size, hidden_size, bias=bias, proj_size=proj_size), device, dtype)
+        spec = CellSpec(
+            "lstm", input_size, hidden_size, bias=bias, proj_size=proj_size, peephole=peephole, layer_norm=layer_norm
+        )
+        super().__init__(spec, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """x [B, I], (h [B, H], c [B, H]) → (h, c)."""

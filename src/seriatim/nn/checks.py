@@ -31,6 +31,22 @@ def probability(name: str, value: object) -> float:
     return float(value)
 
 
+def probabilities(name: str, value: object, states: Sequence[str]) -> tuple[float, ...]:
+    """A number from 0 to 1 for every state, or a tuple of one for each."""
+    if not isinstance(value, (tuple, list)):
+        return (probability(name, value),) * len(states)
+    if len(value) != len(states):
+        raise UsageError(f"{name}: got {len(value)} numbers, wanted one, or one for each of {', '.join(states)}")
+    return tuple(probability(name, one) for one in value)
+
+
+def choice(name: str, value: object, known: Sequence[str]) -> None:
+    """None, or one of the words in ``known``."""
+    if value is not None and value not in known:
+        wanted = " or ".join(["None", *(f"'{word}'" for word in known)])
+        raise UsageError(f"{name}: got {value!r}, wanted {wanted}")
+
+
 def dimensions(name: str, given: Tensor, wanted: dict[int, str]) -> None:
     """One of the numbers of dimensions in ``wanted``, which says what each would mean."""
     if given.dim() not in wanted:
@@ -91,11 +107,27 @@ def lengths(given: Tensor | Sequence[int], batch: int, steps: int) -> Tensor:
         raise UsageError(f"lengths: got {_name(found.dtype)}, wanted whole numbers")
     if tuple(found.shape) != (batch,):
         raise UsageError(f"lengths: got shape {_shape(found)}, wanted [{batch}], one per row of the batch")
-    if batch and int(found.min()) < 1:
-        raise UsageError(f"lengths: got {int(found.min())} in row {int(found.argmin())}, wanted at least 1")
-    if batch and int(found.max()) > steps:
-        raise UsageError(f"lengths: got {int(found.max())} in row {int(found.argmax())}, wanted at most {steps} steps")
+    if batch and not torch.compiler.is_compiling():  # a compiled graph cannot look at values
+        if int(found.min()) < 1:
+            shortest = int(found.argmin())
+            raise UsageError(f"lengths: got {int(found[shortest])} in row {shortest}, wanted at least 1")
+        if int(found.max()) > steps:
+            longest = int(found.argmax())
+            raise UsageError(f"lengths: got {int(found[longest])} in row {longest}, wanted at most {steps} steps")
     return found.to(torch.int64)
+
+
+def mask(name: str, given: Tensor | Sequence[object], wanted: tuple[int, ...], axes: str) -> Tensor:
+    """Booleans of exactly this shape, whose axes ``axes`` names."""
+    try:
+        found = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"{name}: got {type(given).__name__}, wanted booleans {axes}") from None
+    if found.dtype != torch.bool and found.numel():
+        raise UsageError(f"{name}: got {_name(found.dtype)}, wanted bool")
+    if tuple(found.shape) != wanted:
+        raise UsageError(f"{name}: got shape {_shape(found)}, wanted {list(wanted)}, {axes}")
+    return found.bool()
 
 
 def _shape(given: Tensor) -> str:

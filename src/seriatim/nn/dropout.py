@@ -15,6 +15,16 @@ def locked(x: Tensor, p: float, training: bool) -> Tensor:
     return x * dropout(x.new_ones(1, *x.shape[1:]), p)
 
 
+def factors(h: Tensor, p: float, training: bool) -> Tensor | None:
+    """Recurrent dropout (Gal & Ghahramani 2016): what h [B, ·] is multiplied with wherever it enters a product.
+
+    0 with probability p, 1 / (1 - p) otherwise, one draw for all steps; None where nothing is dropped.
+    """
+    if not training or p == 0:
+        return None
+    return dropout(h.new_ones(h.shape), p)
+
+
 class LockedDropout(nn.Module):
     """Variational dropout (Gal & Ghahramani 2016): what is dropped at one step of a sequence is dropped at all.
 

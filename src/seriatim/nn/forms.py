@@ -1,7 +1,7 @@
 """The forms in which a layer takes its input and state, and the one form in which it works.
 
-Inside, everything is ``x [T, B, I]``, states ``[L·D, B, ·]`` and ``lengths [B]`` or None. A form turns the caller's
-input and state into that, and output and state back into what the caller would get from PyTorch.
+Inside, everything is ``x [T, B, I]``, states ``[L·D, B, ·]``, ``lengths [B]`` or None and ``reset [T, B]`` or None.
+A form turns what the caller gives into that, and output and state back into what the caller would get from PyTorch.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -16,6 +17,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from seriatim.errors import UsageError
 from seriatim.nn import checks
 from seriatim.ops.recurrence import State
+
+Flags: TypeAlias = Tensor | Sequence[object]
 
 
 class Form(ABC):
@@ -38,6 +41,14 @@ class Form(ABC):
     def output(self, output: Tensor) -> Tensor | PackedSequence:
         """[T, B, D·P] → the caller's form."""
 
+    @abstractmethod
+    def reset(self, given: Flags) -> Tensor:
+        """The caller's reset → [T, B]. Raises ``UsageError`` for what does not fit."""
+
+    @abstractmethod
+    def every(self, one: Tensor) -> Tensor:
+        """What happened at every step, [L·D, T, B, ·] → with the caller's axes, padded."""
+
 
 @dataclass
 class Batched(Form):
@@ -55,6 +66,15 @@ class Batched(Form):
 
     def output(self, output: Tensor) -> Tensor:
         return output.transpose(0, 1) if self.batch_first else output
+
+    def reset(self, given: Flags) -> Tensor:
+        steps, rows = self.x.shape[:2]
+        if self.batch_first:
+            return checks.mask("reset", given, (rows, steps), "[B, T]").transpose(0, 1)
+        return checks.mask("reset", given, (steps, rows), "[T, B]")
+
+    def every(self, one: Tensor) -> Tensor:
+        return one.transpose(1, 2) if self.batch_first else one
 
 
 @dataclass
@@ -75,6 +95,12 @@ class Unbatched(Form):
     def output(self, output: Tensor) -> Tensor:
         return output.squeeze(1)
 
+    def reset(self, given: Flags) -> Tensor:
+        return checks.mask("reset", given, (len(self.x),), "[T]").unsqueeze(1)
+
+    def every(self, one: Tensor) -> Tensor:
+        return one.squeeze(2)
+
 
 @dataclass
 class Packed(Form):
@@ -91,6 +117,14 @@ class Packed(Form):
 
     def state_out(self, state: State) -> State:
         return _reorder(state, self.packed.unsorted_indices)
+
+    def reset(self, given: Flags) -> Tensor:
+        found = checks.mask("reset", given, tuple(self.x.shape[:2]), "[T, B]")
+        return _reorder((found,), self.packed.sorted_indices)[0]
+
+    def every(self, one: Tensor) -> Tensor:
+        indices = self.packed.unsorted_indices
+        return one if indices is None else one.index_select(2, indices)
 
     def output(self, output: Tensor) -> PackedSequence:
         assert self.lengths is not None

@@ -12,8 +12,9 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.nn import checks, forms
-from seriatim.nn.dropout import locked
-from seriatim.ops.recurrence import State, Weights, recurrence
+from seriatim.nn.dropout import factors, locked
+from seriatim.nn.zoneout import Zoneout, shares
+from seriatim.ops.recurrence import State, Walk, Weights, recurrence, recurrence_every
 from seriatim.spec import CellSpec
 
 
@@ -21,7 +22,8 @@ class Recurrent(nn.Module):
     """Stacked layers of one cell, in one direction or two; the part that ``RNN``, ``LSTM`` and ``GRU`` share.
 
     Parameters have PyTorch's names, shapes and order: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``,
-    ``bias_hh_l0``, ``weight_hr_l0``, ``weight_ih_l0_reverse``, …
+    ``bias_hh_l0``, ``weight_hr_l0``, ``weight_ih_l0_reverse``, … A variant's own stand last: ``weight_ch_l0`` (peephole
+    [3, H]), ``gain_ih_l0``, ``gain_hh_l0``, ``gain_c_l0`` and ``bias_c_l0`` (layer normalisation).
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class Recurrent(nn.Module):
         dropout: float,
         bidirectional: bool,
         locked_dropout: float,
+        recurrent_dropout: float,
+        zoneout: Zoneout,
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
@@ -42,24 +46,36 @@ class Recurrent(nn.Module):
         self.hidden_size = checks.size("hidden_size", spec.hidden_size)
         self.proj_size = spec.proj_size
         self.bias = checks.flag("bias", spec.bias)
+        self.peephole = checks.flag("peephole", spec.peephole)
+        self.reset_after = checks.flag("reset_after", spec.reset_after)
+        self.layer_norm = checks.flag("layer_norm", spec.layer_norm)
         self.num_layers = checks.size("num_layers", num_layers)
         self.batch_first = checks.flag("batch_first", batch_first)
         self.bidirectional = checks.flag("bidirectional", bidirectional)
         self.dropout = checks.probability("dropout", dropout)
         self.locked_dropout = checks.probability("locked_dropout", locked_dropout)
+        self.recurrent_dropout = checks.probability("recurrent_dropout", recurrent_dropout)
+        self.zoneout = zoneout
+        self._zoneout_rates = checks.probabilities("zoneout", zoneout, spec.states)
         self._directions = ("", "_reverse") if bidirectional else ("",)
 
         between = dataclasses.replace(spec, input_size=len(self._directions) * spec.output_size)
         self._specs = (spec, *(between for _ in range(num_layers - 1)))
+        self._names = []
         for layer, of_layer in enumerate(self._specs):
             for direction in self._directions:
+                suffix = f"_l{layer}{direction}"
                 for name, shape in weight_shapes(of_layer).items():
                     values = torch.empty(shape, device=device, dtype=dtype)
-                    self.register_parameter(f"{name}_l{layer}{direction}", nn.Parameter(values))
+                    self.register_parameter(name + suffix, nn.Parameter(values))
+                self._names.append(weight_names(of_layer, suffix))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every weight from U(-1/√H, 1/√H), in PyTorch's order: the same seed gives the same weights."""
+        """Draw every weight from U(-1/√H, 1/√H), in PyTorch's order: the same seed gives the same weights.
+
+        Layer normalisation starts with gain 1, and with c not shifted.
+        """
         draw_uniform(self, self.hidden_size)
 
     def flatten_parameters(self) -> None:
@@ -68,24 +84,30 @@ class Recurrent(nn.Module):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer and direction."""
-        return [
-            [self.get_parameter(f"{name}_l{layer}{direction}") for name in weight_shapes(spec)]
-            for layer, spec in enumerate(self._specs)
-            for direction in self._directions
-        ]
+        return [[self.get_parameter(name) for name in names if name is not None] for names in self._names]
 
     def scan(
-        self, given: Tensor | PackedSequence, hx: object, lengths: Tensor | Sequence[int] | None
-    ) -> tuple[Tensor | PackedSequence, State]:
-        """Run the stack: any form of input and state → output in the same form, final state as a tuple.
+        self,
+        given: Tensor | PackedSequence,
+        hx: object,
+        lengths: Tensor | Sequence[int] | None,
+        reset: forms.Flags | None,
+        reverse: bool,
+        return_states: str | None,
+    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
+        """Run the stack: any form of input and state → output in the same form, final state as a tuple, every state.
 
-        Raises ``UsageError`` for an input, a state or lengths that do not fit.
+        The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
         """
         form = forms.read(given, lengths, self.input_size, self.batch_first)
-        weight = gather(self, "_l0").w_ih
+        weight = gather(self, self._names[0]).w_ih
         checks.same_kind("input", form.x, weight)
-        output, state = self._stack(form.x, self._first_state(form, hx, weight), form.lengths)
-        return form.output(output), form.state_out(state)
+        checks.choice("return_states", return_states, ["all"])
+        checks.flag("reverse", reverse)
+        starts = None if reset is None else _within(form.reset(reset).to(form.x.device), form.lengths)
+        state = self._first_state(form, hx, weight)
+        output, state, every = self._stack(form.x, state, form.lengths, starts, reverse, return_states == "all")
+        return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
 
     def _first_state(self, form: forms.Form, hx: object, weight: Tensor) -> State:
         names, rows = self.spec.states, form.x.shape[1]
@@ -99,54 +121,111 @@ class Recurrent(nn.Module):
             checks.state(one, name, shape, weight)
         return state
 
-    def _stack(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states."""
+    def _stack(
+        self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states, and if asked every one [L·D, T, B, ·]."""
         befores = zip(*(one.unbind(0) for one in state), strict=True)
+        names = iter(self._names)
         afters: list[State] = []
+        told: list[dict[str, Tensor]] = []
         for layer, spec in enumerate(self._specs):
             if layer:
                 x = dropout(x, self.dropout, self.training) if self.dropout else x
                 x = locked(x, self.locked_dropout, self.training)
             outputs = []
             for direction in self._directions:
-                weights = gather(self, f"_l{layer}{direction}")
-                output, after = recurrence(spec, x, next(befores), weights, lengths, direction == "_reverse")
+                weights, before = gather(self, next(names)), next(befores)
+                walk = self._walk(before, len(x), lengths, starts, (direction == "_reverse") != reverse)
+                if every:
+                    output, after, inside = recurrence_every(spec, x, before, weights, walk)
+                    told.append({"h": output, **inside})
+                else:
+                    output, after = recurrence(spec, x, before, weights, walk)
                 outputs.append(output)
                 afters.append(after)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
-        return x, tuple(torch.stack(each) for each in zip(*afters, strict=True))
+        final = tuple(torch.stack(each) for each in zip(*afters, strict=True))
+        return x, final, {name: torch.stack([one[name] for one in told]) for name in (told[0] if told else ())}
+
+    def _walk(
+        self, before: State, steps: int, lengths: Tensor | None, starts: Tensor | None, reverse: bool
+    ) -> Walk[Tensor]:
+        """How one layer walks in one direction, with masks of its own."""
+        if starts is not None and reverse:  # from the end, a sequence is entered where the one after it starts
+            starts = torch.cat([starts[1:], torch.zeros_like(starts[:1])])
+        return Walk(
+            lengths,
+            reverse,
+            starts,
+            factors(before[0], self.recurrent_dropout, self.training),
+            shares(before, steps, self._zoneout_rates, self.training),
+        )
 
     def extra_repr(self) -> str:
         return described(self)
 
 
+def _within(starts: Tensor, lengths: Tensor | None) -> Tensor:
+    """The marks [T, B] that stand within their rows: what stands beyond an end means nothing."""
+    if lengths is None:
+        return starts
+    return starts & (torch.arange(len(starts))[:, None] < lengths).to(starts.device)
+
+
 def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights of one layer in one direction, in PyTorch's order."""
+    """Names and shapes of the weights of one layer in one direction: PyTorch's in its order, then the variants'."""
     rows, width = len(spec.gates) * spec.hidden_size, spec.output_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, spec.input_size), "weight_hh": (rows, width)}
     if spec.bias:
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
     if spec.proj_size:
         shapes |= {"weight_hr": (spec.proj_size, spec.hidden_size)}
+    if spec.peephole:
+        shapes |= {"weight_ch": (3, spec.hidden_size)}
+    if spec.layer_norm:
+        shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
+        if "c" in spec.states:
+            shapes |= {"gain_c": (spec.hidden_size,), "bias_c": (spec.hidden_size,)}
     return shapes
 
 
-def gather(module: nn.Module, suffix: str = "") -> Weights[Tensor]:
-    """The weights of ``module`` whose names end in ``suffix``. Plain attributes, so that parametrisations are seen."""
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-    return Weights(*(getattr(module, name + suffix, None) for name in names))
+def weight_names(spec: CellSpec, suffix: str = "") -> tuple[str | None, ...]:
+    """The parameters that stand in the fields of ``Weights``, None for a field that the cell does without."""
+    present = weight_shapes(spec)
+    return tuple(name + suffix if name in present else None for name in FIELDS)
+
+
+def gather(module: nn.Module, names: Sequence[str | None]) -> Weights[Tensor]:
+    """The weights of ``module`` by ``weight_names``. Plain attributes, so that parametrisations are seen."""
+    return Weights(*[None if name is None else getattr(module, name) for name in names])
 
 
 def draw_uniform(module: nn.Module, hidden_size: int) -> None:
-    """Draw every parameter of a layer or a cell from U(-1/√H, 1/√H), in the order in which they were registered."""
-    bound = 1 / math.sqrt(hidden_size)
-    for parameter in module.parameters():
-        nn.init.uniform_(parameter, -bound, bound)
+    """Draw every weight of a layer or a cell from U(-1/√H, 1/√H), in the order in which they were registered.
 
+    Gains start at 1, and the shift of c at 0.
+    """
+    bound = 1 / math.sqrt(hidden_size)
+    for name, parameter in module.named_parameters():
+        own = name.removeprefix("parametrizations.")
+        if own.startswith("gain"):
+            nn.init.ones_(parameter)
+        elif own.startswith("bias_c"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.uniform_(parameter, -bound, bound)
+
+
+FIELDS = (
+    "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_ch", "gain_ih", "gain_hh", "gain_c", "bias_c",
+)  # fmt: skip
+"""What a parameter is called, by the fields of ``Weights`` in order."""
 
 USUAL = {
     "nonlinearity": "tanh", "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-    "bidirectional": False, "locked_dropout": 0.0,
+    "bidirectional": False, "peephole": False, "reset_after": True, "layer_norm": False, "locked_dropout": 0.0,
+    "recurrent_dropout": 0.0, "zoneout": 0.0,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The recurrence in plain PyTorch operations: slower, but it fits every cell and every order of derivative.
+"""The recurrence in plain PyTorch operations: slower, but it fits every cell, every walk and every order of derivative.
 
 The equations and their numbers are those of the twin (``kernels/_rnn.py`` and its siblings). The part of the gates
 that comes from the input does not depend on time and is one product for all steps.
@@ -6,57 +6,143 @@ that comes from the input does not depend on time and is one product for all ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import layer_norm, linear
 
+from seriatim.kernels.normalise import EPSILON
+from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
+from seriatim.ops.staircase import over_lengths
 from seriatim.spec import CellSpec
 
 State: TypeAlias = tuple[Tensor, ...]
-Step: TypeAlias = Callable[[CellSpec, Tensor, Tensor, State, "Weights[Tensor]"], State]
+Gates: TypeAlias = tuple[Tensor, ...]
+Step: TypeAlias = Callable[[CellSpec, Tensor, Tensor, State, "Weights[Tensor]"], tuple[State, Gates]]
 
 PHI: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
 
-def _rnn(spec: CellSpec, a_x: Tensor, a_h: Tensor, state: State, weights: Weights[Tensor]) -> State:
-    return (PHI[spec.activation](a_x + a_h),)  # (2)
+def _part(entering: Tensor, weight: Tensor, bias: Tensor | None, gain: Tensor | None) -> Tensor:
+    if gain is None:
+        return linear(entering, weight, bias)
+    return layer_norm(linear(entering, weight), gain.shape, gain, bias, EPSILON)
 
 
-def _lstm(spec: CellSpec, a_x: Tensor, a_h: Tensor, state: State, weights: Weights[Tensor]) -> State:
+def _recurrent_part(h_in: Tensor, weights: Weights[Tensor]) -> Tensor:
+    return _part(h_in, weights.w_hh, weights.b_hh, weights.g_hh)
+
+
+def _projected(m: Tensor, weights: Weights[Tensor]) -> Tensor:
+    return m if weights.w_hr is None else linear(m, weights.w_hr)
+
+
+def _rnn(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
+    m = PHI[spec.activation](u + _recurrent_part(h_in, weights))  # (1), (2)
+    return (_projected(m, weights),), (m,)  # (3)
+
+
+def _lstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
     _, c = state
-    a_i, a_f, a_g, a_o = (a_x + a_h).chunk(4, dim=1)  # (1)
-    c_next = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * torch.tanh(a_g)  # (2), (3)
-    m = torch.sigmoid(a_o) * torch.tanh(c_next)  # (4)
-    h_next = m if weights.w_hr is None else linear(m, weights.w_hr)  # (5)
-    return h_next, c_next
+    a_i, a_f, a_g, a_o = (u + _recurrent_part(h_in, weights)).chunk(4, dim=1)  # (1)
+    if weights.w_ch is not None:
+        a_i, a_f = a_i + weights.w_ch[0] * c, a_f + weights.w_ch[1] * c
+    i, f, g = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g)  # (2)
+    c_next = f * c + i * g  # (3)
+    o = torch.sigmoid(a_o if weights.w_ch is None else a_o + weights.w_ch[2] * c_next)  # (4)
+    shown = c_next
+    if weights.g_c is not None:
+        shown = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
+    m = o * torch.tanh(shown)  # (5)
+    return (_projected(m, weights), c_next), (i, f, g, o)  # (6)
 
 
-def _gru(spec: CellSpec, u: Tensor, v: Tensor, state: State, weights: Weights[Tensor]) -> State:
+def _gru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
     (h,) = state
-    (u_r, u_z, u_n), (v_r, v_z, v_n) = u.chunk(3, dim=1), v.chunk(3, dim=1)
-    r, z = torch.sigmoid(u_r + v_r), torch.sigmoid(u_z + v_z)  # (2)
-    n = torch.tanh(u_n + r * v_n)  # (3)
-    return (z * h + (1 - z) * n,)  # (4)
+    u_r, u_z, u_n = u.chunk(3, dim=1)
+    if spec.reset_after:
+        v_r, v_z, v_n = _recurrent_part(h_in, weights).chunk(3, dim=1)  # (5)
+        r, z = torch.sigmoid(u_r + v_r), torch.sigmoid(u_z + v_z)  # (2)
+        w = r * v_n  # (6)
+    else:
+        rows = [2 * spec.hidden_size, spec.hidden_size]
+        w_rz, w_n = weights.w_hh.split_with_sizes(rows)
+        b_rz, b_n = (None, None) if weights.b_hh is None else weights.b_hh.split_with_sizes(rows)
+        v_r, v_z = linear(h_in, w_rz, b_rz).chunk(2, dim=1)  # (7)
+        r, z = torch.sigmoid(u_r + v_r), torch.sigmoid(u_z + v_z)  # (2)
+        w = linear(r * h_in, w_n, b_n)  # (8)
+    n = torch.tanh(u_n + w)  # (3)
+    return (z * h + (1 - z) * n,), (r, z, n)  # (4)
 
 
 STEPS: dict[str, Step] = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}
-"""(spec, gates' part from x, gates' part from h, state, weights) → next state; all [B, ·]."""
+"""(spec, gates' part from x, h as it enters products, state, weights) → next state, gates; all [B, ·]."""
 
 
-def forward(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> tuple[Tensor, State]:
-    """Every row through all of x [T, B, I], from state [B, ·] → output [T, B, P or H], final state."""
+def _scan(
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
+) -> Iterator[tuple[State, Gates]]:
+    """State and gates after each step of every row from first to last; numbers as in ``kernels/reference.py``."""
+    zoneout = [None if one is None else one.expand(len(x), -1, -1) for one in walk.zoneout]
+    for t, u in enumerate(_part(x, weights.w_ih, weights.b_ih, weights.g_ih).unbind(0)):
+        if walk.reset is not None:
+            state = tuple(one.masked_fill(walk.reset[t, :, None], 0) for one in state)  # (1)
+        h_in = state[0] if walk.dropout is None else walk.dropout * state[0]  # (2)
+        candidate, gates = STEPS[spec.kind](spec, u, h_in, state, weights)  # (3)
+        if zoneout:
+            kept = [None if one is None else one[t] for one in zoneout]
+            state = tuple(map(_mixed, kept, state, candidate))  # (4)
+        else:
+            state = candidate
+        yield state, gates
+
+
+def _mixed(kept: Tensor | None, old: Tensor, new: Tensor) -> Tensor:
+    return new if kept is None else kept * old + (1 - kept) * new
+
+
+def _output(
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
+) -> tuple[Tensor, State]:
     output = []
-    for a_x in linear(x, weights.w_ih, weights.b_ih).unbind(0):
-        state = STEPS[spec.kind](spec, a_x, linear(state[0], weights.w_hh, weights.b_hh), state, weights)
-        output.append(state[0])
+    for after, _ in _scan(spec, x, state, weights, walk):
+        output.append(after[0])
+        state = after
     return torch.stack(output), state
+
+
+def _side_by_side(
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
+) -> tuple[Tensor, State]:
+    """The output [T, B, P or H + (1 + G)·H or less]: all states and ``spec.gates`` of every step in one tensor."""
+    output = []
+    for after, gates in _scan(spec, x, state, weights, walk):
+        output.append(torch.cat([*after, *gates], dim=1))
+        state = after
+    return torch.stack(output), state
+
+
+forward = over_lengths(_output)
+"""Contract: ``ops.recurrence.recurrence``."""
+_every = over_lengths(_side_by_side)
+
+
+def every(
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
+) -> tuple[Tensor, State, dict[str, Tensor]]:
+    """Contract: ``ops.recurrence.recurrence_every``."""
+    beside, final = _every(spec, x, state, weights, walk)
+    widths = [*(spec.state_size(name) for name in spec.states), *(spec.hidden_size for _ in spec.gates)]
+    output, *pieces = beside.split_with_sizes(widths, dim=2)
+    carried = dict(zip(spec.states[1:], pieces, strict=False))
+    gates = zip(spec.gates, pieces[len(carried) :], strict=True)
+    return output, final, carried | {name: one.detach() for name, one in gates if name in spec.traced}
 
 
 def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     """One step: x [B, I] and the state [B, ·] → the next state."""
-    a_x, a_h = linear(x, weights.w_ih, weights.b_ih), linear(state[0], weights.w_hh, weights.b_hh)
-    return STEPS[spec.kind](spec, a_x, a_h, state, weights)
+    u = _part(x, weights.w_ih, weights.b_ih, weights.g_ih)
+    return STEPS[spec.kind](spec, u, state[0], state, weights)[0]

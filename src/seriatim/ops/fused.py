@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import torch
 from torch import Tensor
 
+from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
+from seriatim.ops import masks
 from seriatim.spec import CellSpec
 
 Layer = Callable[..., tuple[Tensor, ...]]
@@ -34,18 +36,22 @@ STEPS: dict[tuple[str, str], Step] = {
 """By kind and activation."""
 
 
-def fits(spec: CellSpec) -> bool:
-    """Whether PyTorch has a function for a whole layer of this cell."""
-    return (spec.kind, spec.activation) in LAYERS
+def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor]) -> bool:
+    """Whether PyTorch has a function for a whole layer of this cell, and the walk asks for nothing it cannot give."""
+    return _pytorchs(spec, LAYERS) and not (spec.proj_size and spec.kind != "lstm") and masks.plain(walk)
 
 
-def fits_step(spec: CellSpec) -> bool:
+def fits_step(spec: CellSpec, x: Tensor) -> bool:
     """Whether PyTorch has a function for one step of this cell."""
-    return (spec.kind, spec.activation) in STEPS and not spec.proj_size
+    return _pytorchs(spec, STEPS) and not spec.proj_size
+
+
+def _pytorchs(spec: CellSpec, table: Container[tuple[str, str]]) -> bool:
+    return (spec.kind, spec.activation) in table and spec.reset_after and not (spec.peephole or spec.layer_norm)
 
 
 def forward(
-    spec: CellSpec, x: Tensor, state: tuple[Tensor, ...], weights: Weights[Tensor]
+    spec: CellSpec, x: Tensor, state: tuple[Tensor, ...], weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Every row through all of x [T, B, I], from state [B, ·] → output [T, B, P or H], final state."""
     if spec.proj_size:

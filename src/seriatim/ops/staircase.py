@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
+from seriatim.ops import masks
 from seriatim.spec import CellSpec
 
 State: TypeAlias = tuple[Tensor, ...]
-Padded: TypeAlias = Callable[[CellSpec, Tensor, State, "Weights[Tensor]"], tuple[Tensor, State]]
-"""(spec, x [T, B, I], state, weights) → (output, final state), every row through all T steps."""
-Run: TypeAlias = Callable[[CellSpec, Tensor, State, "Weights[Tensor]", "Tensor | None", bool], tuple[Tensor, State]]
-"""The same with lengths [B] or None, and whether to read from the end."""
+Run: TypeAlias = Callable[[CellSpec, Tensor, State, "Weights[Tensor]", "Walk[Tensor]"], tuple[Tensor, State]]
+"""(spec, x [T, B, I], state, weights, walk) → (output, final state)."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,29 @@ class Tread:
     rows: int
 
 
-def over_lengths(padded: Padded) -> Run:
-    """Teach ``padded`` lengths and reversed time. Contract: ``ops.recurrence.recurrence``."""
+def over_lengths(padded: Run) -> Run:
+    """Teach lengths and reversed time to ``padded``, which takes a walk that asks for neither.
+
+    Contract: ``ops.recurrence.recurrence``. The output may be of any width.
+    """
 
     def run(
-        spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], lengths: Tensor | None, reverse: bool
+        spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
     ) -> tuple[Tensor, State]:
+        lengths, given = walk.lengths, masks.padded(walk)
         if lengths is None or len(lengths) == 0 or int(lengths.min()) == len(x):
-            if not reverse:
-                return padded(spec, x, state, weights)
-            output, final = padded(spec, x.flip(0), state, weights)
+            if not walk.reverse:
+                return padded(spec, x, state, weights, given)
+            flipped = masks.over_time(given, x.shape[1], lambda one: one.flip(0))
+            output, final = padded(spec, x.flip(0), state, weights, flipped)
             return output.flip(0), final
 
-        if reverse:
+        if walk.reverse:
             mirror = _mirror(lengths, len(x)).to(x.device)
             x = _mirrored(x, mirror)
-        output, final = _climb(padded, spec, x, state, weights, lengths)
-        return (_mirrored(output, mirror) if reverse else output), final
+            given = masks.over_time(given, x.shape[1], lambda one: _swapped(one, mirror))
+        output, final = _climb(padded, spec, x, state, weights, lengths, given)
+        return (_mirrored(output, mirror) if walk.reverse else output), final
 
     return run
 
@@ -72,7 +78,13 @@ def treads(falling: list[int]) -> list[Tread]:
 
 
 def _climb(
-    padded: Padded, spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], lengths: Tensor
+    padded: Run,
+    spec: CellSpec,
+    x: Tensor,
+    state: State,
+    weights: Weights[Tensor],
+    lengths: Tensor,
+    walk: Walk[Tensor],
 ) -> tuple[Tensor, State]:
     """Run tread by tread, by splits, pads and joins: a slice of the whole would cost the whole on the way back."""
     total, rows = x.shape[:2]
@@ -81,22 +93,26 @@ def _climb(
     if place is not None:
         order = order.to(x.device)
         x, state = x.index_select(1, order), tuple(one.index_select(0, order) for one in state)
+        walk = masks.in_order(walk, order)
 
     plan = treads(falling.tolist())
     reached = sum(tread.steps for tread in plan)
     pieces = x.split_with_sizes([*(tread.steps for tread in plan), total - reached])
     outputs: list[Tensor] = []
     ended: list[State] = []
+    start = 0
     for tread, piece in zip(plan, pieces, strict=False):  # the last piece is padding that nobody reads
         alive = state[0].shape[0]
         if tread.rows < alive:
             parts = [one.split_with_sizes([tread.rows, alive - tread.rows]) for one in state]
             state = tuple(part[0] for part in parts)
             ended.append(tuple(part[1] for part in parts))
-        output, state = padded(spec, piece[:, : tread.rows], state, weights)
+        here = masks.block(walk, start, tread.steps, tread.rows)
+        output, state = padded(spec, piece[:, : tread.rows], state, weights, here)
+        start += tread.steps
         outputs.append(pad(output, (0, 0, 0, rows - tread.rows)))
     if reached < total:
-        outputs.append(outputs[0].new_zeros(total - reached, rows, spec.output_size))
+        outputs.append(outputs[0].new_zeros(total - reached, rows, outputs[0].shape[-1]))
 
     output = torch.cat(outputs)
     final = tuple(torch.cat(parts) for parts in zip(state, *reversed(ended), strict=True))
@@ -112,13 +128,22 @@ def _mirror(lengths: Tensor, steps: int) -> Tensor:
     return (source * len(lengths) + torch.arange(len(lengths))).flatten()
 
 
+def _swapped(x: Tensor, mirror: Tensor) -> Tensor:
+    return x.flatten(0, 1).index_select(0, mirror).view(x.shape)
+
+
 class _Mirrored(torch.autograd.Function):
     """A mirror is its own inverse, so the way back is the same copy, where a gather's would add row by row."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, mirror: Tensor) -> Tensor:
-        ctx.save_for_backward(mirror)
-        return x.flatten(0, 1).index_select(0, mirror).view(x.shape)
+    def forward(x: Tensor, mirror: Tensor) -> Tensor:
+        return _swapped(x, mirror)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

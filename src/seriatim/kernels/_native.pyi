@@ -1,0 +1,68 @@
+"""What the compiled engine promises; ``native/README.md`` says more. Arrays are what speaks DLPack, on the CPU."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Array = Any
+Maybe = Any | None
+
+def targets() -> list[str]: ...
+def target() -> str: ...
+
+class Cell:
+    slots: int
+    def __init__(
+        self,
+        kind: str,
+        inputs: int,
+        units: int,
+        projected: int,
+        activation: str,
+        bias: bool,
+        reset_after: bool,
+        peephole: bool,
+        layer_norm: bool,
+        given: bool,
+    ) -> None: ...
+
+class Packed:
+    def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int, precision: str = "full") -> None: ...
+
+def forward(
+    cell: Cell,
+    packed: Packed,
+    x: Array,
+    state: Sequence[Array],
+    lengths: Maybe,
+    reverse: bool,
+    reset: Maybe,
+    dropout: Maybe,
+    zoneout: Sequence[Maybe] | None,
+    output: Array,
+    final: Sequence[Array],
+    gates: Maybe,
+    cells: Maybe,
+    threads: int,
+) -> None: ...
+def backward(
+    cell: Cell,
+    weights: Sequence[Maybe],
+    x: Array,
+    state: Sequence[Array],
+    lengths: Maybe,
+    reverse: bool,
+    reset: Maybe,
+    dropout: Maybe,
+    zoneout: Sequence[Maybe] | None,
+    output: Array,
+    gates: Array,
+    cells: Maybe,
+    grad_output: Maybe,
+    grad_final: Sequence[Maybe],
+    grad_cells: Maybe,
+    grad_x: Maybe,
+    grad_state: Sequence[Maybe],
+    grad_weights: Sequence[Maybe],
+    threads: int,
+) -> None: ...
+def step(cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array]) -> None: ...

@@ -1,0 +1,268 @@
+"""The native engine on NumPy arrays: the names and signatures of its twin ``reference``, and far more speed.
+
+The compiled module may be missing (no compiler when the package was installed) and then the twin does the work, which
+is said once, in a warning. Arrays that do not fit raise ``UsageError``, before anything is computed; so does a target
+forced by ``SERIATIM_TARGET`` that this processor does not have.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.errors import UsageError
+from seriatim.kernels import reference
+from seriatim.kernels.cell import Floats, State, part, part_backward
+from seriatim.kernels.walk import Walk
+from seriatim.kernels.weights import Weights
+from seriatim.spec import CellSpec
+
+try:
+    from seriatim.kernels import _native
+except ImportError as _error:  # not built, or built for another machine
+    _native = None  # type: ignore[assignment]
+    _missing = str(_error)
+
+PRECISIONS = ("full", "bf16", "int8")
+"""How a ``Stepper`` may hold its weights."""
+
+
+def available() -> bool:
+    """Whether the engine is there."""
+    return _native is not None
+
+
+def ready() -> bool:
+    """Whether the engine is there, for somebody who is about to use it: if it is not, a warning says so once."""
+    if _native is None:
+        _warn_once()
+    return _native is not None
+
+
+def engine() -> Any:
+    """The compiled module itself, for those who hand it tensors. Call ``ready`` first."""
+    return _native
+
+
+@functools.cache
+def _warn_once() -> None:
+    warnings.warn(
+        f"the native engine was not built, so recurrences run on slower paths ({_missing}); install a C++ compiler "
+        "and reinstall seriatim",
+        stacklevel=4,
+    )
+
+
+def targets() -> list[str]:
+    """The instruction sets that this processor can run, fastest first; none without the engine."""
+    return [] if _native is None else _native.targets()
+
+
+def target() -> str:
+    """The one in use, or ``reference`` without the engine. Raises ``UsageError`` for a bad ``SERIATIM_TARGET``."""
+    if _native is None:
+        return "reference"
+    with told():
+        return _native.target()
+
+
+@functools.cache
+def cell(spec: CellSpec, given: bool = False) -> _native.Cell:
+    """The engine's description of ``spec``; ``given`` when it gets the input part of the gates in place of x."""
+    inputs = len(spec.gates) * spec.hidden_size if given else spec.input_size
+    with told():
+        return _native.Cell(
+            spec.kind, inputs, spec.hidden_size, spec.proj_size, spec.activation, spec.bias, spec.reset_after,
+            spec.peephole, spec.layer_norm, given,
+        )  # fmt: skip
+
+
+@functools.cache
+def default_threads() -> int:
+    """``OMP_NUM_THREADS``, or as many as there are processors that this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """The engine's refusals as ``UsageError``; they name the argument already."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What ``forward`` keeps for ``backward``, and what happened at every step."""
+
+    x: Floats
+    """What the engine read: x itself, or the input part of a layer-normalised cell."""
+    state: State
+    weights: Weights[Floats]
+    walk: Walk[NDArray[Any]]
+    output: Floats
+    slots: Floats
+    """[T, B, S, H], the gates and what else of a step the way back needs."""
+    cells: Floats | None
+    """[T, B, H], an LSTM's c where the input stood, 0 beyond a row's length; None for other cells."""
+    tape: tuple[Any, ...]
+    """Of the input part of a layer-normalised cell."""
+    gates: Floats
+    """[T, B, G, H] in the order of ``spec.gates``, after activation; 0 beyond a row's length."""
+
+
+def forward(
+    spec: CellSpec,
+    x: Floats,
+    state: State,
+    weights: Weights[Floats],
+    walk: Walk[NDArray[Any]] = reference.PLAIN,
+    *,
+    threads: int | None = None,
+) -> tuple[Floats, State, Saved | reference.Saved]:
+    """Run a layer over whole sequences. Contract: ``reference.forward``."""
+    if not ready():
+        return reference.forward(spec, x, state, weights, walk)
+    threads = threads or default_threads()
+    walk = _dense_walk(walk)
+    read, read_weights, tape = _input_part(spec, x, weights, walk)
+    kind = cell(spec, spec.layer_norm)
+    read, state = _dense_rows(read), tuple(map(np.ascontiguousarray, state))
+    steps, rows = read.shape[:2]
+    output = np.empty((steps, rows, spec.output_size), read.dtype)
+    final = [np.empty_like(one) for one in state]
+    # Where a row has no step the engine touches nothing, and what is there is to be 0.
+    blank = np.empty if walk.lengths is None else np.zeros
+    slots = blank((steps, rows, kind.slots, spec.hidden_size), read.dtype)
+    cells = blank((steps, rows, spec.hidden_size), read.dtype) if "c" in spec.states else None
+    with told():
+        packed = _native.Packed(kind, read_weights, threads)
+        _native.forward(
+            kind, packed, read, list(state), walk.lengths, walk.reverse, walk.reset, walk.dropout, list(walk.zoneout),
+            output, final, slots, cells, threads,
+        )  # fmt: skip
+    saved = Saved(read, state, weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
+    return output, tuple(final), saved
+
+
+def backward(
+    spec: CellSpec,
+    grad_output: Floats,
+    grad_state: State,
+    saved: Saved | reference.Saved,
+    grad_cells: Floats | None = None,
+    *,
+    threads: int | None = None,
+) -> tuple[Floats, State, Weights[Floats]]:
+    """Back-propagate through time. Contract: ``reference.backward``."""
+    if isinstance(saved, reference.Saved):
+        return reference.backward(spec, grad_output, grad_state, saved, grad_cells)
+    weights, walk = saved.weights, saved.walk
+    given = _given(weights) if spec.layer_norm else weights
+    grad_x = np.empty_like(saved.x, order="C")
+    grad_first = [np.empty_like(one) for one in saved.state]
+    grad_weights = [None if one is None else np.empty_like(one, order="C") for one in given.every()]
+    with told():
+        _native.backward(
+            cell(spec, spec.layer_norm), _dense_weights(given), saved.x, list(saved.state), walk.lengths, walk.reverse,
+            walk.reset, walk.dropout, list(walk.zoneout), saved.output, saved.slots, saved.cells,
+            _dense_rows(grad_output), [np.ascontiguousarray(one) for one in grad_state],
+            None if grad_cells is None else np.ascontiguousarray(grad_cells),
+            grad_x, grad_first, grad_weights, threads or default_threads(),
+        )  # fmt: skip
+    gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
+    if spec.layer_norm:
+        rows = grad_x.reshape(-1, grad_x.shape[-1])
+        before, w_ih, b_ih, g_ih = part_backward(rows, weights.w_ih, weights.b_ih, weights.g_ih, saved.tape)
+        grad_x = before.reshape(*grad_x.shape[:2], before.shape[-1])
+        gradient = replace(gradient, w_ih=w_ih, b_ih=b_ih, g_ih=g_ih)
+    return grad_x, tuple(grad_first), gradient
+
+
+def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> State:
+    """One step. Contract: ``reference.step``; a ``Stepper`` takes many and packs the weights once."""
+    return Stepper(spec, weights).step(x, state)
+
+
+class Stepper:
+    """One step at a time of one cell, with its weights packed once: for streams.
+
+    ``precision`` is how the weights are held: ``full``, or for float32 ``bf16`` or ``int8``, which are faster where the
+    weights are too large for the cache. Raises ``UsageError`` for another, or where a precision does not fit the cell.
+    """
+
+    def __init__(self, spec: CellSpec, weights: Weights[Floats], precision: str = "full") -> None:
+        if precision not in PRECISIONS:
+            raise UsageError(f"precision: got '{precision}', wanted {', '.join(PRECISIONS)}")
+        self.spec = spec
+        self.weights = weights
+        self._native = ready()
+        if not self._native:
+            return
+        given = _given(weights) if spec.layer_norm else weights
+        self._cell = cell(spec, spec.layer_norm)
+        with told():
+            self._packed = _native.Packed(self._cell, _dense_weights(given), 1, precision)
+
+    def step(self, x: Floats, state: State) -> State:
+        """x [B, I] and the state, arrays [B, ·] in the order of ``spec.states`` → the next state. Its first is h."""
+        if not self._native:
+            return reference.step(self.spec, x, state, self.weights)
+        if self.spec.layer_norm:
+            x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
+        final = [np.empty_like(one) for one in state]
+        try:  # not told(), which would cost as much as the step
+            _native.step(self._cell, self._packed, x, state, final)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return tuple(final)
+
+
+def _input_part(
+    spec: CellSpec, x: Floats, weights: Weights[Floats], walk: Walk[NDArray[Any]]
+) -> tuple[Floats, list[Floats | None], tuple[Any, ...]]:
+    """What the engine reads in place of x, the weights that are left for it, and what the way back needs."""
+    if not spec.layer_norm:
+        return x, _dense_weights(weights), ()
+    if walk.lengths is not None:  # padding may hold anything, even NaN
+        x = np.where(np.arange(len(x))[:, None, None] < walk.lengths[:, None], x, 0).astype(x.dtype)
+    u, tape = part(x.reshape(-1, x.shape[-1]), weights.w_ih, weights.b_ih, weights.g_ih)
+    return u.reshape(*x.shape[:2], u.shape[-1]), _dense_weights(_given(weights)), tape
+
+
+def _given(weights: Weights[Floats]) -> Weights[Floats]:
+    """The weights without those of the input part."""
+    return replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]
+
+
+def _dense_rows(array: Floats) -> Floats:
+    """[T, B, ·] with a dense last axis, which is all that the engine asks."""
+    return array if array.strides[-1] == array.itemsize else np.ascontiguousarray(array)
+
+
+def _dense_weights(weights: Weights[Floats]) -> list[Floats | None]:
+    return [None if one is None else np.ascontiguousarray(one) for one in weights.every()]
+
+
+def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:
+    def dense(array: NDArray[Any] | None, dtype: Any = None) -> Any:
+        return None if array is None else np.ascontiguousarray(array, dtype)
+
+    return Walk(
+        dense(walk.lengths, np.int64), walk.reverse, dense(walk.reset, np.bool_), dense(walk.dropout),
+        tuple(dense(one) for one in walk.zoneout),
+    )  # fmt: skip

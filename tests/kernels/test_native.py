@@ -1,0 +1,297 @@
+"""The native engine computes what its twin computes: outputs, states, gates and every gradient, on every target.
+
+Metric: relative RMS, √(Σ(a - b)² / Σb²), against the twin in float64. Tolerance in float64 1e-13: the same products,
+summed in another order, and functions good to a few ULP. In float32 2e-6, or 1.5 times the error of the twin's own
+float32 where that is larger: sums of a few hundred terms in float32 are no better than that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seriatim.errors import UsageError
+from seriatim.kernels import native, reference
+from seriatim.kernels.walk import Walk
+from seriatim.kernels.weights import Weights
+from seriatim.spec import CellSpec
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="the engine is not built")
+
+VARIANTS = [
+    {"kind": "rnn"}, {"kind": "rnn", "activation": "relu"}, {"kind": "rnn", "activation": "sigmoid", "bias": False},
+    {"kind": "rnn", "projected": True}, {"kind": "rnn", "layer_norm": True},
+    {"kind": "lstm"}, {"kind": "lstm", "bias": False}, {"kind": "lstm", "projected": True},
+    {"kind": "lstm", "peephole": True}, {"kind": "lstm", "layer_norm": True},
+    {"kind": "lstm", "layer_norm": True, "peephole": True, "projected": True, "bias": False},
+    {"kind": "gru"}, {"kind": "gru", "bias": False}, {"kind": "gru", "reset_after": False},
+    {"kind": "gru", "reset_after": False, "bias": False}, {"kind": "gru", "layer_norm": True},
+]  # fmt: skip
+WALKS = [
+    "", "lengths", "reverse", "reset", "dropout", "zoneout", "lengths reverse", "lengths reverse reset dropout zoneout",
+]  # fmt: skip
+SHAPES = {"awkward": (7, 3, 5, 17), "one": (1, 1, 1, 2), "wide": (3, 33, 17, 33), "long": (365, 2, 3, 4)}
+"""T, B, I, H."""
+
+
+def name(variant):
+    return "-".join(str(value) if key == "kind" else f"{key}={value}" for key, value in variant.items())
+
+
+def spec_of(variant, inputs, hidden):
+    options = dict(variant)
+    projected = options.pop("projected", False) and hidden > 1
+    return CellSpec(options.pop("kind"), inputs, hidden, proj_size=hidden // 2 if projected else 0, **options)
+
+
+@dataclasses.dataclass
+class Problem:
+    """Random arguments of a call."""
+
+    spec: CellSpec
+    x: np.ndarray
+    state: tuple
+    weights: Weights
+    walk: Walk
+
+    def astype(self, dtype):
+        def cast(one):
+            return one.astype(dtype) if one is not None and one.dtype.kind == "f" else one
+
+        walk = dataclasses.replace(
+            self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(cast(one) for one in self.walk.zoneout)
+        )
+        state = tuple(cast(one) for one in self.state)
+        return Problem(self.spec, cast(self.x), state, Weights(*map(cast, self.weights.every())), walk)
+
+
+def problem(spec, steps, rows, asks="", seed=0):
+    random = np.random.default_rng(seed)
+    gates, hidden, out = len(spec.gates) * spec.hidden_size, spec.hidden_size, spec.output_size
+
+    def normal(*shape, scale=1.0, about=0.0):
+        return random.standard_normal(shape) * scale + about
+
+    bias, norm, lstm = spec.bias, spec.layer_norm, spec.kind == "lstm"
+    weights = Weights(
+        normal(gates, spec.input_size, scale=spec.input_size**-0.5),
+        normal(gates, out, scale=0.7 * out**-0.5),
+        normal(gates, scale=0.3) if bias else None,
+        normal(gates, scale=0.3) if bias else None,
+        normal(out, hidden, scale=hidden**-0.5) if spec.proj_size else None,
+        normal(3, hidden, scale=0.3) if spec.peephole else None,
+        normal(gates, scale=0.1, about=1) if norm else None,
+        normal(gates, scale=0.1, about=1) if norm else None,
+        normal(hidden, scale=0.1, about=1) if norm and lstm else None,
+        normal(hidden, scale=0.1) if norm and lstm else None,
+    )
+    state = tuple(normal(rows, spec.state_size(one), scale=0.5) for one in spec.states)
+    x = normal(steps, rows, spec.input_size)
+    lengths = random.integers(1, steps + 1, rows) if "lengths" in asks else None
+    if lengths is not None:
+        x[np.arange(steps)[:, None] >= lengths] = np.nan  # what is never read
+    walk = Walk(
+        lengths,
+        "reverse" in asks,
+        random.random((steps, rows)) < 0.3 if "reset" in asks else None,
+        (random.random((rows, out)) < 0.7) / 0.7 if "dropout" in asks else None,
+        tuple(random.random((1, 1, spec.state_size(one))) if one == "h" else
+              (random.random((steps, rows, spec.state_size(one))) < 0.3).astype(float) for one in spec.states)
+        if "zoneout" in asks else (),
+    )  # fmt: skip
+    return Problem(spec, x, state, weights, walk)
+
+
+def everything(kernels, made):
+    """Outputs and gradients by name."""
+    random = np.random.default_rng(9)
+    spec, dtype = made.spec, made.x.dtype
+    output, final, saved = kernels.forward(spec, made.x, made.state, made.weights, made.walk)
+
+    def like(one):
+        return None if one is None else random.standard_normal(one.shape).astype(dtype)
+
+    grads = like(output), tuple(like(one) for one in final), like(saved.cells)
+    grad_x, grad_state, grad_weights = kernels.backward(spec, grads[0], grads[1], saved, grads[2])
+    found = {"output": output, "gates": saved.gates, "cells": saved.cells, "grad_x": grad_x}
+    found |= {f"final {one}": value for one, value in zip(spec.states, final, strict=True)}
+    found |= {f"grad {one}": value for one, value in zip(spec.states, grad_state, strict=True)}
+    found |= {f"grad {one.name}": getattr(grad_weights, one.name) for one in dataclasses.fields(Weights)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def relative_rms(found, wanted):
+    return np.linalg.norm(found.astype(float) - wanted) / max(np.linalg.norm(wanted), 1e-300)
+
+
+def check(made):
+    wanted = everything(reference, made)
+    found = everything(native, made)
+    assert found.keys() == wanted.keys()
+    for key, value in wanted.items():
+        assert found[key].shape == value.shape, key
+        # Beside a gradient that is zero by cancellation (an ε of rounding left), only absolute size can be compared.
+        assert relative_rms(found[key], value) <= 1e-13 or np.abs(found[key] - value).max(initial=0) < 1e-13, key
+    single = made.astype(np.float32)
+    rounded = everything(reference, single.astype(np.float64))
+    by_twin, by_engine = everything(reference, single), everything(native, single)
+    for key, value in rounded.items():
+        assert by_engine[key].dtype == np.float32, key
+        allowed = max(2e-6, 1.5 * relative_rms(by_twin[key], value))
+        assert relative_rms(by_engine[key], value) <= allowed or np.abs(by_engine[key] - value).max() < 1e-6, key
+
+
+@pytest.mark.parametrize("asks", WALKS)
+@pytest.mark.parametrize("variant", VARIANTS, ids=name)
+def test_every_variant_and_walk(variant, asks):
+    check(problem(spec_of(variant, 5, 17), 7, 3, asks))
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("variant", VARIANTS, ids=name)
+def test_awkward_shapes(variant, shape):
+    steps, rows, inputs, hidden = shape
+    check(problem(spec_of(variant, inputs, hidden), steps, rows, "lengths reset"))
+
+
+@pytest.mark.parametrize("target", native.targets())
+@pytest.mark.parametrize("variant", VARIANTS, ids=name)
+def test_every_target(variant, target, monkeypatch):
+    monkeypatch.setenv("SERIATIM_TARGET", target)
+    assert native.target() == target
+    check(problem(spec_of(variant, 9, 33), 4, 13, "lengths reverse reset dropout zoneout"))
+
+
+@settings(max_examples=60)
+@given(
+    variant=st.sampled_from(VARIANTS), asks=st.sampled_from(WALKS), steps=st.integers(1, 6), rows=st.integers(1, 20),
+    inputs=st.integers(1, 40), hidden=st.integers(2, 70), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_shapes_that_nobody_thought_of(variant, asks, steps, rows, inputs, hidden, seed):
+    check(problem(spec_of(variant, inputs, hidden), steps, rows, asks, seed))
+
+
+def test_the_check_can_fail():
+    """A weight that is off by one part in a million in one gate of one unit is seen."""
+    made = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
+    other = dataclasses.replace(made, weights=dataclasses.replace(made.weights, w_hh=made.weights.w_hh.copy()))
+    other.weights.w_hh[3, 4] *= 1 + 1e-6
+    wanted, found = everything(reference, made), everything(native, other)
+    assert relative_rms(found["output"], wanted["output"]) > 1e-13
+    other.weights.w_hh[3, 4] *= 1 + 1e-2
+    single = everything(native, other.astype(np.float32))
+    assert relative_rms(single["grad w_hh"], wanted["grad w_hh"]) > 2e-6
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=name)
+def test_no_rows(variant):
+    made = problem(spec_of(variant, 3, 4), 5, 0)
+    found = everything(native, made)
+    assert found["output"].shape == (5, 0, made.spec.output_size)
+    assert all(not value.any() for key, value in found.items() if key.startswith("grad "))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=name)
+@pytest.mark.parametrize("rows", [1, 3, 17])
+def test_one_step(variant, rows):
+    made = problem(spec_of(variant, 5, 17), 1, rows)
+    wanted = reference.step(made.spec, made.x[0], made.state, made.weights)
+    stepper = native.Stepper(made.spec, made.weights)
+    for found in (native.step(made.spec, made.x[0], made.state, made.weights), stepper.step(made.x[0], made.state)):
+        for one, value in zip(found, wanted, strict=True):
+            assert relative_rms(one, value) <= 1e-13
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-2), ("int8", 3e-2)])
+@pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}], ids=name)
+def test_smaller_weights(variant, precision, tolerance):
+    """bf16 keeps 8 bits of a weight, int8 7 of the largest of its row; so h is off by as many parts of its RMS."""
+    made = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
+    wanted = reference.step(made.spec, made.x[0], made.state, made.weights)
+    found = native.Stepper(made.spec, made.weights, precision).step(made.x[0], made.state)
+    assert 0 < relative_rms(found[0], wanted[0]) < tolerance
+
+
+def test_a_packing_is_a_copy():
+    made = problem(spec_of({"kind": "gru"}, 5, 17), 1, 2)
+    stepper = native.Stepper(made.spec, made.weights)
+    before = stepper.step(made.x[0], made.state)
+    made.weights.w_hh[:] = 0
+    assert np.array_equal(stepper.step(made.x[0], made.state)[0], before[0])
+
+
+def test_strides_of_the_input():
+    made = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
+    turned = dataclasses.replace(made, x=np.ascontiguousarray(made.x.transpose(1, 0, 2)).transpose(1, 0, 2))
+    sparse = dataclasses.replace(made, x=np.repeat(made.x, 2, axis=2)[:, :, ::2])
+    for other in (turned, sparse):
+        assert not other.x.flags.c_contiguous
+        found, wanted = everything(native, other), everything(native, made)
+        assert all(np.array_equal(found[key], value) for key, value in wanted.items())
+
+
+def test_the_same_bits_each_time_and_in_every_thread():
+    made = problem(spec_of({"kind": "gru"}, 9, 33), 8, 5, "lengths")
+    wanted = everything(native, made)
+    results = [None] * 4
+
+    def work(k):
+        results[k] = everything(native, made)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    for found in results:
+        assert all(np.array_equal(found[key], value) for key, value in wanted.items())
+
+
+def test_what_does_not_fit_is_told():
+    made = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
+    with pytest.raises(UsageError, match="state"):
+        native.forward(made.spec, made.x, (made.state[0][:2],), made.weights)
+    with pytest.raises(UsageError, match="lengths"):
+        native.forward(made.spec, made.x, made.state, made.weights, Walk(np.array([8, 1, 1])))
+    with pytest.raises(UsageError, match="precision: got 'int4', wanted full, bf16, int8"):
+        native.Stepper(made.spec, made.weights, "int4")
+
+
+def test_a_bad_target_fails_loudly(monkeypatch):
+    monkeypatch.setenv("SERIATIM_TARGET", "avx1024")
+    with pytest.raises(UsageError, match="avx1024"):
+        native.target()
+    made = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
+    with pytest.raises(UsageError, match="avx1024"):
+        native.forward(made.spec, made.x, made.state, made.weights)
+
+
+def test_without_the_engine_the_twin_does_the_work_and_says_so_once():
+    code = """
+import sys, warnings
+sys.modules["seriatim.kernels._native"] = None
+import numpy as np
+from seriatim.kernels import native, reference
+from seriatim.kernels.weights import Weights
+from seriatim.spec import CellSpec
+assert not native.available() and native.targets() == [] and native.target() == "reference"
+spec, x, state = CellSpec("rnn", 2, 2, bias=False), np.ones((3, 1, 2)), (np.zeros((1, 2)),)
+weights = Weights(np.eye(2), np.eye(2))
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        output, final, saved = native.forward(spec, x, state, weights)
+    native.backward(spec, output, final, saved)
+    stepped = native.Stepper(spec, weights).step(x[0], state)
+assert isinstance(saved, reference.Saved) and np.array_equal(stepped[0], output[0])
+assert len(said) == 1 and "engine was not built" in str(said[0].message), said
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stderr

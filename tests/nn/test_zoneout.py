@@ -1,0 +1,77 @@
+"""What zoneout and recurrent dropout draw. What becomes of it: the laws."""
+
+from __future__ import annotations
+
+import torch
+
+from seriatim.nn import GRU, LSTM, RNN
+from seriatim.nn.dropout import factors
+from seriatim.nn.zoneout import shares
+
+H = torch.zeros(3, 500)
+
+
+def test_factors_are_one_draw_per_row_scaled_to_keep_the_mean():
+    torch.manual_seed(0)
+    drawn = factors(H, 0.2, training=True)
+    assert set(drawn.unique().tolist()) == {0.0, 1.25}
+    assert drawn.shape == H.shape
+    assert abs(float(drawn.mean()) - 1) < 0.05  # 1500 draws of deviation 0.5: 0.013
+    assert not torch.equal(drawn[0], drawn[1])
+    assert factors(H, 0.2, training=False) is None
+    assert factors(H, 0.0, training=True) is None
+
+
+def test_shares_are_draws_in_training_and_their_mean_afterwards():
+    torch.manual_seed(0)
+    of_h, of_c = shares((H, H.double()), 7, (0.3, 0.1), training=True)
+    assert (of_h.shape, of_c.shape) == ((7, 3, 500), (7, 3, 500))
+    assert (of_h.dtype, of_c.dtype) == (torch.float32, torch.float64)
+    assert set(of_h.unique().tolist()) == {0.0, 1.0}
+    assert abs(float(of_h.mean()) - 0.3) < 0.02  # 10500 draws of deviation 0.46: 0.0045
+    assert abs(float(of_c.mean()) - 0.1) < 0.02
+    after_h, after_c = shares((H, H), 7, (0.3, 0.0), training=False)
+    assert after_c is None
+    assert torch.equal(after_h, torch.full((1, 1, 500), 0.3))
+    assert shares((H, H), 7, (0.0, 0.0), training=True) == ()
+
+
+def test_each_layer_and_direction_has_a_mask_of_its_own():
+    """Every unit is h' = x + d ⊙ h, so what is dropped stays at x = 1 and what is not becomes 1, 3, 7."""
+    layer = RNN(1, 64, 2, nonlinearity="relu", bias=False, bidirectional=True, recurrent_dropout=0.5)
+    with torch.no_grad():
+        for name, weight in layer.named_parameters():
+            weight.zero_()
+            if "weight_hh" in name:
+                weight.copy_(torch.eye(64))
+            elif "_l0" in name:
+                weight.fill_(1.0)
+            else:
+                weight[:, :64] = torch.eye(64) / 64
+    torch.manual_seed(0)
+    _, _, every = layer(torch.ones(3, 2, 1), return_states="all")
+    first_layer = every["h"][:2]
+    assert set(first_layer[0, -1].unique().tolist()) == {1.0, 7.0}
+    dropped = [first_layer[0, -1] == 1, first_layer[1, 0] == 1]
+    dropped += [every["h"][2, -1] == every["h"][0, -1] / 64, every["h"][3, 0] == every["h"][0, 0] / 64]
+    flat = [one.flatten().tolist() for one in dropped]
+    assert all(one != other for index, one in enumerate(flat) for other in flat[:index])
+
+
+def test_evaluation_draws_nothing():
+    x = torch.randn(5, 2, 3)
+    for layer in (GRU(3, 4, 2, zoneout=0.5, recurrent_dropout=0.5), LSTM(3, 4, zoneout=(0.5, 0.1))):
+        assert not torch.equal(layer(x)[0], layer(x)[0])
+        layer.eval()
+        assert torch.equal(layer(x)[0], layer(x)[0])
+        plain = type(layer)(3, 4, layer.num_layers).eval()
+        plain.load_state_dict(layer.state_dict())
+        assert not torch.allclose(layer(x)[0], plain(x)[0])  # the mean of zoneout is kept, dropout is gone
+
+
+def test_recurrent_dropout_alone_is_gone_in_evaluation():
+    x = torch.randn(5, 2, 3)
+    layer = GRU(3, 4, 2, recurrent_dropout=0.5).eval()
+    plain = GRU(3, 4, 2).eval()
+    plain.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x)[0], plain(x)[0])

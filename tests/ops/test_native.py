@@ -1,0 +1,317 @@
+"""The engine as PyTorch sees it: every order of derivative, live graphs, changing weights, and PyTorch's transforms.
+
+That the numbers are right is tested in ``tests/kernels/test_native.py`` and by the laws; here they are compared with
+the composed steps, in float64 to 1e-12 (relative) where nothing else is said.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import threading
+
+import pytest
+import torch
+from torch import func
+
+from seriatim import nn
+from seriatim.kernels import native as kernels
+from seriatim.kernels.walk import Walk
+from seriatim.kernels.weights import Weights
+from seriatim.ops import native, operators, packing
+from seriatim.ops.lease import POOL, SMALL, Pool
+from seriatim.ops.recurrence import chosen, using
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason="the engine is not built")
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+KINDS = {
+    "rnn": (nn.RNN, {}), "lstm": (nn.LSTM, {"peephole": True, "proj_size": 2}), "gru": (nn.GRU, {"reset_after": False}),
+    "normalised": (nn.LSTM, {"layer_norm": True}),
+}  # fmt: skip
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def layer(request):
+    torch.manual_seed(1)
+    kind, options = request.param
+    return kind(3, 4, dtype=torch.float64, **options)
+
+
+def loss(layer, x, **more):
+    output, state = layer(x, **more)
+    final = state if isinstance(state, tuple) else (state,)
+    return output.square().sum() + sum(one.sin().sum() for one in final)
+
+
+def gradients(layer, x, **more):
+    return torch.autograd.grad(loss(layer, x, **more), [x, *layer.parameters()])
+
+
+def sequences(*shape, **more):
+    torch.manual_seed(2)
+    return torch.randn(*(shape or (5, 2, 3)), dtype=torch.float64, **more)
+
+
+def test_it_is_the_engine_that_runs(layer):
+    assert chosen(layer.spec, sequences()).name == "native"
+
+
+def test_second_derivatives(layer):
+    x = sequences(requires_grad=True)
+    first = torch.autograd.grad(loss(layer, x), [x, *layer.parameters()], create_graph=True)
+    second = torch.autograd.grad(sum(one.square().sum() for one in first), [x, *layer.parameters()])
+    with using("composed"):
+        plain = torch.autograd.grad(loss(layer, x), [x, *layer.parameters()], create_graph=True)
+        wanted = torch.autograd.grad(sum(one.square().sum() for one in plain), [x, *layer.parameters()])
+    torch.testing.assert_close(second, wanted, **CLOSE)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
+
+
+def test_operators_alone_have_all_derivatives(layer, monkeypatch):
+    monkeypatch.setattr(native, "_by_operator", lambda x: True)
+    x = sequences(requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
+
+
+@pytest.mark.parametrize("frozen", ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0"])
+def test_only_what_is_asked_for(layer, frozen):
+    x = sequences(requires_grad=True)
+    wanted = dict(zip(["x", *dict(layer.named_parameters())], gradients(layer, x), strict=True))
+    getattr(layer, frozen).requires_grad_(False)
+    loss(layer, x).backward()
+    assert getattr(layer, frozen).grad is None
+    for name, one in layer.named_parameters():
+        if name != frozen:
+            torch.testing.assert_close(one.grad, wanted[name], **CLOSE)
+    layer.requires_grad_(False)
+    (alone,) = torch.autograd.grad(loss(layer, x), [x])
+    torch.testing.assert_close(alone, wanted["x"], **CLOSE)
+
+
+def test_two_live_graphs_and_a_second_backward(layer):
+    one, two = sequences(requires_grad=True), sequences(5, 2, 3, requires_grad=True)
+    wanted = gradients(layer, one)
+    first, second = loss(layer, one), loss(layer, two * 2)
+    arguments = [one, *layer.parameters()]
+    kept = torch.autograd.grad(first, arguments, retain_graph=True)
+    torch.autograd.grad(second, [two])
+    again = torch.autograd.grad(first, arguments)
+    for found in (kept, again):
+        assert all(torch.equal(got, value) for got, value in zip(found, wanted, strict=True))
+
+
+def test_weights_changed_before_backward_are_refused(layer):
+    result = loss(layer, sequences())
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        result.backward()
+
+
+@pytest.mark.parametrize("change", [
+    lambda weight: weight.mul_(2), lambda weight: weight.data.mul_(2),
+    lambda weight: setattr(weight, "data", weight.data * 2),
+])  # fmt: skip
+@torch.no_grad()
+def test_a_packing_follows_its_weights(layer, change):
+    cell = nn.GRUCell(3, 4, dtype=torch.float64)
+    x = sequences()
+    layer(x), cell(x[0])
+    change(layer.weight_hh_l0), change(cell.weight_ih)
+    found = layer(x)[0], cell(x[0])
+    with using("composed"):
+        torch.testing.assert_close(found, (layer(x)[0], cell(x[0])), **CLOSE)
+
+
+@torch.no_grad()
+def test_a_packing_dies_with_its_weights():
+    gc.collect()
+    before = len(packing._entries)
+    cell = nn.GRUCell(3, 4)
+    cell(torch.randn(2, 3)), cell(torch.randn(2, 3))
+    assert len(packing._entries) == before + 1
+    del cell
+    gc.collect()
+    assert len(packing._entries) == before
+
+
+@torch.inference_mode()
+def test_weights_without_a_version_are_packed_afresh():
+    cell = nn.GRUCell(3, 4)
+    before = cell(torch.ones(1, 3))
+    cell.weight_ih.zero_()
+    assert not torch.equal(cell(torch.ones(1, 3)), before)
+
+
+def test_threads_at_once(layer):
+    x = sequences(requires_grad=True)
+    wanted, results = gradients(layer, x), {}
+
+    def work(k):
+        results[k] = [gradients(layer, x) for _ in range(5)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    for found in (one for each in results.values() for one in each):
+        assert all(torch.equal(got, value) for got, value in zip(found, wanted, strict=True))
+    assert len(results) == 4
+
+
+def test_one_step_in_training(layer):
+    kind = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}[layer.spec.kind]
+    cell, x = kind(3, 4, dtype=torch.float64), sequences(2, 3, requires_grad=True)
+
+    def first(x):
+        found = cell(x)
+        return found[0] if isinstance(found, tuple) else found
+
+    arguments = [x, *cell.parameters()]
+    found = torch.autograd.grad(first(x).square().sum(), arguments)
+    with using("composed"):
+        torch.testing.assert_close(found, torch.autograd.grad(first(x).square().sum(), arguments), **CLOSE)
+
+
+def test_compiled_without_a_break(layer):
+    torch._dynamo.reset()
+    x = sequences(requires_grad=True)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(gradients(compiled, x), gradients(layer, x), **CLOSE)
+
+
+def test_exported(layer):
+    x = sequences()
+    program = torch.export.export(layer, (x,))
+    assert any("seriatim.recurrence" in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(x)[0], layer(x)[0], **CLOSE)
+
+
+def test_the_operators_keep_their_word():
+    """PyTorch's own check of schema, fake kernel and autograd registration."""
+    x, h, w_ih, w_hh = sequences(), sequences(2, 4), sequences(12, 3), sequences(12, 4)
+    given = [one.requires_grad_() for one in (x, h, w_ih, w_hh)]
+    absent = (None for _ in range(len(operators.ARGUMENTS) - 5))
+    arguments = (given[0], given[1], None, *given[2:], *absent, "gru", "tanh", True, False, False, True)
+    assert len(arguments) == len(operators.ARGUMENTS) + 6
+    torch.library.opcheck(torch.ops.seriatim.recurrence.default, arguments)
+
+
+def test_vmap_and_gradients_per_sample(layer):
+    many, parameters = sequences(4, 5, 2, 3), {name: one.detach() for name, one in layer.named_parameters()}
+    torch.testing.assert_close(
+        func.vmap(lambda x: layer(x)[0])(many), torch.stack([layer(x)[0] for x in many]), **CLOSE
+    )
+    each = func.vmap(func.grad(lambda given, x: func.functional_call(layer, given, (x,))[0].square().sum()), (None, 0))
+    found = each(parameters, many)
+    for k, x in enumerate(many):
+        wanted = torch.autograd.grad(layer(x)[0].square().sum(), list(layer.parameters()))
+        torch.testing.assert_close([one[k] for one in found.values()], list(wanted), **CLOSE)
+    stacked = {name: torch.stack([one, one * 2]) for name, one in parameters.items()}
+    by_weights = func.vmap(lambda given: func.functional_call(layer, given, (many[0],))[0])(stacked)
+    torch.testing.assert_close(by_weights[0], layer(many[0])[0], **CLOSE)
+
+
+def test_vmap_of_masks_that_stand_for_all_rows():
+    layer, many = nn.GRU(3, 4, dtype=torch.float64), sequences(4, 5, 2, 3)
+    w = (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+    walk = Walk(torch.tensor([5, 2]), True, zoneout=(torch.full((1, 1, 4), 0.5, dtype=torch.float64),))
+
+    def call(x):
+        return native.run(layer.spec, x, (x.new_zeros(2, 4),), Weights(*w), walk)[0]
+
+    torch.testing.assert_close(func.vmap(call)(many), torch.stack([call(x) for x in many]), **CLOSE)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own call
+def test_second_order_of_torch_func(layer):
+    x = sequences(3, 1, 3)
+    found = func.jacrev(func.grad(lambda x: layer(x)[0].square().sum()))(x)
+    with using("composed"):
+        wanted = func.hessian(lambda x: layer(x)[0].square().sum())(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bfloat16_is_no_worse_than_pytorchs(name, autocast):
+    """Relative RMS against float64, of the output; and PyTorch's dtype."""
+    torch.manual_seed(1)
+    exact = getattr(torch.nn, name)(16, 24).double()
+    shape = (2, 16) if "Cell" in name else (9, 2, 16)
+    x = torch.randn(shape, dtype=torch.float64)
+    wanted, errors, dtypes = exact.requires_grad_(False)(x), [], []
+    for room in (torch.nn, nn):
+        module = getattr(room, name)(16, 24)
+        module.load_state_dict(exact.state_dict())
+        module, given = (module, x.float()) if autocast else (module.bfloat16(), x.bfloat16())
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            found = module(given)
+            first, right = (one[0] if isinstance(one, tuple) else one for one in (found, wanted))
+        first.float().sum().backward()
+        assert all(one.grad.dtype == one.dtype for one in module.parameters())
+        errors.append(float((first.detach().double() - right).norm() / right.norm()))
+        dtypes.append(first.dtype)
+    assert errors[1] <= errors[0]
+    assert dtypes[0] == dtypes[1]
+
+
+def test_copies_and_replicas(layer):
+    x = sequences()
+    replica = layer._replicate_for_data_parallel()
+    for name, one in layer._parameters.items():
+        setattr(replica, name, one * 1)  # as DataParallel does: plain tensors that have a history
+    found = torch.autograd.grad(loss(replica, x), list(layer.parameters()))
+    torch.testing.assert_close(found, torch.autograd.grad(loss(layer, x), list(layer.parameters())), **CLOSE)
+    assert torch.equal(copy.deepcopy(layer)(x)[0], layer(x)[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_after_use():
+    layer, x = nn.GRU(3, 4), torch.randn(5, 2, 3)
+    wanted = layer(x)[0].detach()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(layer(x)[0].detach(), wanted) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+class TestPool:
+    def test_a_buffer_comes_back_when_its_last_tensor_is_gone(self):
+        pool = Pool()
+        one = pool.empty((SMALL,), torch.float32)
+        view, place = one[10:20], one.data_ptr()
+        del one
+        assert pool.held == 0
+        other = pool.empty((SMALL,), torch.float32)
+        assert other.data_ptr() != place
+        del view
+        assert pool.held == 4 * SMALL
+        assert pool.empty((SMALL // 2,), torch.float64).data_ptr() == place
+
+    def test_no_more_is_held_than_was_in_use_at_once(self):
+        pool = Pool()
+        for size in range(1, 9):
+            pool.empty((size * SMALL,), torch.float32)
+        assert pool.held <= 4 * 8 * SMALL
+        pool.clear()
+        assert pool.held == 0
+
+    def test_small_ones_are_pytorchs(self):
+        pool = Pool()
+        assert pool.empty((3, 4), torch.float64).shape == (3, 4)
+        assert pool.held == 0
+
+    def test_the_operators_lease_from_it(self):
+        layer, x = nn.LSTM(4, 64), torch.randn(64, 32, 4)
+        POOL.clear()
+        result = layer(x)[0].sum()
+        assert POOL.held == 0
+        result.backward()
+        assert POOL.held >= 4 * 64 * 32 * 64 * 4
+        POOL.clear()
