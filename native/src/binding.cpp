@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -190,7 +191,9 @@ public:
         if (!w_hh) refuse("weights.w_hh", "None", "an array");
         by_type("weights.w_hh", *w_hh, [&](auto type) {
             using T = decltype(type);
-            if (exact != Precision::full && !std::is_same_v<T, float>) refuse("precision", precision, "full with float64");
+            const bool one_stage = !spec_.given && !spec_.projected && !spec_.layer_norm && spec_.reset_after;
+            if (exact != Precision::full && !(std::is_same_v<T, float> && one_stage))
+                refuse("precision", precision, "full, but for float32 without projection, layer norm and a reset before the product");
             const auto all = weights_of<T>("weights", spec_, weights, true);
             const nb::gil_scoped_release released;
             packed_ = kernels_of<T>(target_).pack(spec_, all, exact, threads);
@@ -337,6 +340,34 @@ void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, con
     });
 }
 
+// A step again and again on the same arrays: nothing is looked at between calls.
+class Stream {
+public:
+    Stream(const PackedWeights& packed, const Written& x, const Several<Written>& state) : packed_(packed), arrays_{x} {
+        const Spec& spec = packed.spec();
+        for (const auto& one : state)
+            if (one) arrays_.push_back(*one);
+        packed.with("x", x, [&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
+            if (x.ndim() != 2) refuse("x", words(shape_of(x)), "[B, I]");
+            const auto rows = static_cast<int64_t>(x.shape(0));
+            const T* from = dense<T>("x", Maybe<Written>(x), {rows, spec.inputs});
+            T* states_of[2] = {};
+            states<T>("state", spec, rows, state, states_of, true);
+            step_ = [=, &kernels, &weights] {
+                const T* const before[2] = {states_of[0], states_of[1]};
+                T* const after[2] = {states_of[0], states_of[1]};
+                if (rows) kernels.step(weights, rows, from, before, after);
+            };
+        });
+    }
+    void step() const { step_(); }
+
+private:
+    const PackedWeights& packed_;
+    std::vector<Written> arrays_;  // kept alive
+    std::function<void()> step_;
+};
+
 }  // namespace
 }  // namespace seriatim
 
@@ -361,5 +392,8 @@ NB_MODULE(_native, module) {
     module.def("backward", run_backward, "cell"_a, "weights"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
                "dropout"_a.none(), "zoneout"_a, "output"_a, "gates"_a.none(), "cells"_a.none(), "grad_output"_a.none(), "grad_final"_a,
                "grad_cells"_a.none(), "grad_x"_a.none(), "grad_state"_a, "grad_weights"_a, "threads"_a);
+    nb::class_<Stream>(module, "Stream")
+        .def(nb::init<const PackedWeights&, const Written&, const Several<Written>&>(), nb::keep_alive<1, 2>(), "packed"_a, "x"_a, "state"_a)
+        .def("step", &Stream::step, nb::call_guard<nb::gil_scoped_release>());
     module.def("step", run_step, "cell"_a, "packed"_a, "x"_a, "state"_a, "final"_a);
 }

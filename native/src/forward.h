@@ -349,6 +349,27 @@ void forward(const PackedWeights<T>& weights, const Forward<T>& call, int thread
     in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
 }
 
+// The same for weights of 8 or 16 bits.
+inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* rows, int64_t count) {
+    const Spec& spec = weights.spec;
+    const Shared<float> cell = weights.shared();
+    const Stage<float>& stage = weights.stages[0];
+    ByteRow x(spec.inputs), h(spec.outputs());
+    for (int64_t r = 0; r < count; ++r) {
+        const Row<float>& row = rows[r];
+        if (weights.precision == Precision::int8) x.set(row.x, spec.inputs), h.set(row.operand, spec.outputs());
+        for (const Block& block : stage.blocks) {
+            Vec<float> sums[tile_columns] = {};
+            weights.reduced_x.add(block, row.x, x, sums);
+            weights.reduced_h.add(block, row.operand, h, sums + stage.h_at);
+            const Span at{block.first, block.units};
+            if (spec.kind == Kind::lstm) lstm(cell, row, sums, at);
+            else if (spec.kind == Kind::gru) gru(cell, row, sums, at);
+            else vectors_of(block, width<float>, [&](int c, Span part) { rnn(cell, row, sums[c], part); });
+        }
+    }
+}
+
 // One step on the calling thread. `final` may be `state`.
 template <class T>
 void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2]) {
@@ -367,6 +388,8 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         if (spec.kind == Kind::lstm) row.c = state[1] + r * H, row.c_next = final[1] + r * H;
         all[r] = row;
     }
+    if constexpr (sizeof(T) == sizeof(float))
+        if (weights.precision != Precision::full) return step_reduced(weights, all.get(), rows);
     Team alone(1);
     advance(weights, all.get(), rows, Part{&alone, 0, true}, false, scratch.zeros.get());
 }

@@ -10,6 +10,7 @@
 
 #include "cells.h"
 #include "panels.h"
+#include "reduced.h"
 #include "threads.h"
 
 namespace seriatim::SERIATIM_TARGET {
@@ -27,21 +28,25 @@ struct Stage {
 template <class T>
 class PackedWeights {
 public:
-    PackedWeights(const Spec& spec, const Weights<const T>& weights, int threads);
+    // Less than full precision is for steps of float32 cells of one stage.
+    PackedWeights(const Spec& spec, const Weights<const T>& weights, Precision precision, int threads);
 
     Shared<T> shared() const { return {spec, bias.get(), padded, w_ch.get(), g_hh.get(), g_c.get(), b_c.get()}; }
 
     const Spec spec;
+    const Precision precision;
     const int64_t padded;  // H, rounded up to whole vectors
     Stage<T> stages[2];    // the second only where a GRU resets before the product
     int stage_count = 1;
     Stage<T> projection;
+    ReducedPanels reduced_x, reduced_h;
     int64_t u_width = 0;   // elements of a row of u
     Lease<T> bias;         // [4][padded], by column of the tile
     Lease<T> w_ch, g_hh, g_c, b_c;
 
 private:
     void lay_out(Stage<T>& stage, Blocks blocks, bool plain, int h_at);
+    void reduce(const Weights<const float>& weights);
     void lay_bias(int column, const T* one, const T* other, int gate);
     static Lease<T> copied(const T* from, int64_t count) {
         Lease<T> to(from ? up_to(count, width<T>) : 0);
@@ -51,8 +56,8 @@ private:
 };
 
 template <class T>
-PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& weights, int threads)
-    : spec(given_spec), padded(up_to(spec.units, width<T>)), bias(4 * padded, T(0)), w_ch(copied(weights.w_ch, 3 * spec.units)),
+PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& weights, Precision given_precision, int threads)
+    : spec(given_spec), precision(given_precision), padded(up_to(spec.units, width<T>)), bias(4 * padded, T(0)), w_ch(copied(weights.w_ch, 3 * spec.units)),
       g_hh(copied(weights.g_hh, spec.gates() * spec.units)), g_c(copied(weights.g_c, spec.units)), b_c(copied(weights.b_c, spec.units)) {
     const int64_t H = spec.units, P = spec.outputs();
     const bool resets_first = spec.kind == Kind::gru && !spec.reset_after;
@@ -80,6 +85,12 @@ PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& 
     for (int column = 1; column < spec.gates(); ++column)
         lay_bias(column, weights.b_ih, weights.b_hh, gru_after ? column - 1 : column);
     if (gru_after) lay_bias(3, nullptr, weights.b_hh, 2);
+
+    if constexpr (sizeof(T) == sizeof(float))
+        if (precision != Precision::full) {
+            reduce(weights);
+            return;
+        }
 
     if (spec.projected) {
         projection.blocks = plain_blocks<T>(P);
@@ -115,11 +126,28 @@ void PackedWeights<T>::lay_out(Stage<T>& stage, Blocks blocks, bool plain, int h
     stage.blocks = static_cast<Blocks&&>(blocks);
     stage.plain = plain;
     stage.h_at = h_at;
+    if (precision != Precision::full) return;
     stage.from_h = Panels<T>(stage.blocks, spec.outputs());
     if (spec.given) return;
     stage.from_x = Panels<T>(stage.blocks, spec.inputs);
     stage.u_offset = u_width;
     u_width += vectors(stage.blocks) * width<T>;
+}
+
+template <class T>
+void PackedWeights<T>::reduce(const Weights<const float>& weights) {
+    const Stage<T>& stage = stages[0];
+    const int64_t I = spec.inputs, P = spec.outputs();
+    reduced_x = ReducedPanels(stage.blocks, I, precision);
+    reduced_h = ReducedPanels(stage.blocks, P, precision);
+    for (const Block& block : stage.blocks)
+        for (int c = 0; c < block.columns; ++c)
+            for (int64_t lane = 0; lane < width<T>; ++lane) {
+                const int64_t unit = block.first + lane + (stage.plain ? c * width<T> : 0);
+                if (unit >= block.first + block.units) continue;
+                reduced_x.pack(block, c, lane, weights.w_ih + ((stage.plain ? 0 : stage.gates[c]) * spec.units + unit) * I);
+                reduced_h.pack(block, c, lane, weights.w_hh + ((stage.plain ? 0 : c) * spec.units + unit) * P);
+            }
 }
 
 template <class T>

@@ -12,8 +12,8 @@ template <class T>
 const Kernels<T>& kernels() {
     using Own = PackedWeights<T>;
     static constexpr Kernels<T> table{
-        [](const Spec& spec, const Weights<const T>& weights, Precision, int threads) {
-            return reinterpret_cast<Packed<T>*>(new Own(spec, weights, threads));
+        [](const Spec& spec, const Weights<const T>& weights, Precision precision, int threads) {
+            return reinterpret_cast<Packed<T>*>(new Own(spec, weights, precision, threads));
         },
         [](Packed<T>* packed) { delete reinterpret_cast<Own*>(packed); },
         [](const Packed<T>& packed, const Forward<T>& call, int threads) { forward(reinterpret_cast<const Own&>(packed), call, threads); },

@@ -1,0 +1,114 @@
+// Weights of 16 or 8 bits, for one step of a few rows, where reading the weights is what takes the time.
+//
+// bf16: the upper half of a float32; products and sums are float32's.
+// int8: a column's weights are q · scale with q in -127 … 127; so is the row that meets them, by its own largest value, but
+//       shifted by 128 to be unsigned as the processors' dot products want it. What the shift adds is taken off again:
+//       Σ (a + 128) q = Σ a q + 128 Σ q.
+#pragma once
+
+#include "panels.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+using Int = Lanes<float>::Int;
+typedef uint16_t Halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
+typedef uint32_t Wide __attribute__((vector_size(VECTOR_BYTES)));
+
+// A row as integer products want it: four values of k to a lane.
+struct ByteRow {
+    explicit ByteRow(int64_t depth) : values(up_to(depth, 4), uint8_t(128)) {}
+    Lease<uint8_t> values;
+    float scale = 0;
+
+    void set(const float* row, int64_t depth) {
+        float largest = 0;
+        for (int64_t k = 0; k < depth; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+        const float steps = largest > 0 ? 127 / largest : 0;
+        scale = largest / 127;
+        for (int64_t k = 0; k < depth; ++k) values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f));
+    }
+};
+
+// sums[c] += Σ over the four bytes of every lane, for `quads` groups of four k; the panel stands [quad][column][lane][4].
+inline void add_bytes_plainly(const int8_t* panel, int64_t quads, int columns, const uint8_t* row, Int* sums) {
+    for (int64_t quad = 0; quad < quads; ++quad, row += 4)
+        for (int c = 0; c < columns; ++c, panel += VECTOR_BYTES) {
+            Int four;
+            __builtin_memcpy(&four, panel, sizeof(four));
+            sums[c] += (four << 24 >> 24) * row[0] + (four << 16 >> 24) * row[1] + (four << 8 >> 24) * row[2] + (four >> 24) * row[3];
+        }
+}
+#ifndef ADD_BYTES
+#define ADD_BYTES add_bytes_plainly
+#endif
+
+class ReducedPanels {
+public:
+    ReducedPanels() = default;
+    ReducedPanels(const Blocks& blocks, int64_t depth, Precision precision) : depth_(depth), precision_(precision) {
+        const int64_t columns = vectors(blocks) * width<float>;
+        if (precision == Precision::bf16) halves_ = Lease<uint16_t>(depth * columns, uint16_t(0));
+        if (precision != Precision::int8) return;
+        bytes_ = Lease<int8_t>(up_to(depth, 4) * columns, int8_t(0));
+        scales_ = Lease<float>(columns, 0.0f);
+        shifts_ = Lease<int32_t>(columns, 0);
+    }
+
+    // Column `lane` of the c-th vector of a block is a row of weights.
+    void pack(const Block& block, int column, int64_t lane, const float* row) const {
+        const int64_t at = (block.offset + column) * width<float> + lane;
+        if (precision_ == Precision::bf16) {
+            for (int64_t k = 0; k < depth_; ++k)
+                halves_[block.offset * depth_ * width<float> + (k * block.columns + column) * width<float> + lane] = rounded(row[k]);
+            return;
+        }
+        float largest = 0;
+        for (int64_t k = 0; k < depth_; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+        scales_[at] = largest / 127;
+        for (int64_t k = 0; k < depth_; ++k) {
+            const int value = largest > 0 ? static_cast<int>(__builtin_rintf(row[k] / largest * 127)) : 0;
+            bytes_of(block)[((k / 4 * block.columns + column) * width<float> + lane) * 4 + k % 4] = static_cast<int8_t>(value);
+            shifts_[at] += 128 * value;
+        }
+    }
+
+    // sums[c] += row · this block. `bytes` is the row as integers, for int8.
+    void add(const Block& block, const float* row, const ByteRow& bytes, Vec<float>* sums) const {
+        if (precision_ == Precision::bf16) return add_halves(block, row, sums);
+        Int products[tile_columns] = {};
+        ADD_BYTES(bytes_of(block), up_to(depth_, 4) / 4, block.columns, bytes.values.get(), products);
+        for (int c = 0; c < block.columns; ++c) {
+            const int64_t at = (block.offset + c) * width<float>;
+            Int shift;
+            __builtin_memcpy(&shift, shifts_.get() + at, sizeof(shift));
+            sums[c] += __builtin_convertvector(products[c] - shift, Vec<float>) * load(scales_.get() + at) * bytes.scale;
+        }
+    }
+
+private:
+    static uint16_t rounded(float value) {  // to the nearest, ties to even
+        const uint32_t bits = std::bit_cast<uint32_t>(value);
+        return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    }
+    int8_t* bytes_of(const Block& block) const { return bytes_.get() + block.offset * up_to(depth_, 4) * width<float>; }
+
+    void add_halves(const Block& block, const float* row, Vec<float>* sums) const {
+        const uint16_t* panel = halves_.get() + block.offset * depth_ * width<float>;
+        Vec<float> odd[tile_columns] = {};
+        for (int64_t k = 0; k < depth_; ++k)
+            for (int c = 0; c < block.columns; ++c, panel += width<float>) {
+                const Wide wide = __builtin_convertvector(*reinterpret_cast<const Halves*>(panel), Wide) << 16;
+                (k % 2 ? odd : sums)[c] += std::bit_cast<Vec<float>>(wide) * row[k];
+            }
+        for (int c = 0; c < block.columns; ++c) sums[c] += odd[c];
+    }
+
+    int64_t depth_ = 0;
+    Precision precision_ = Precision::full;
+    Lease<uint16_t> halves_;  // [block][k][column][lane]
+    Lease<int8_t> bytes_;     // [block][k / 4][column][lane][k % 4]
+    Lease<float> scales_;     // by column
+    Lease<int32_t> shifts_;   // 128 Σ q, by column
+};
+
+}  // namespace seriatim::SERIATIM_TARGET
