@@ -31,8 +31,7 @@ BackWeights<T>::BackWeights(const Spec& spec, const Weights<const T>& weights, b
     const auto pack = [&](Team& team, int me) {
         const auto columns = [&](const Panels<T>& panels, const Blocks& blocks, const T* from, int64_t row) {
             if (!panels) return;
-            const Range mine = share(blocks, me, team.size);
-            for (int64_t b = mine.begin; b < mine.end; ++b) panels.pack_columns(blocks[b], from, row);
+            panels.pack_columns(blocks, from, row, panels.depth * me / team.size, panels.depth * (me + 1) / team.size);
         };
         columns(recurrent, of_h, weights.w_hh, P);
         columns(candidate, of_h, weights.w_hh + 2 * H * P, P);
@@ -59,7 +58,7 @@ public:
         const Split split{team.size, split_.by_rows};
         const Part part{&team, me, split.by_rows};
         const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
-        const int64_t rows = mine.rows.size(), chunk = most(1, chunk_rows / most(call_.rows, 1)), steps = order_.size() ? order_[0].length : 0;
+        const int64_t rows = mine.rows.size(), steps = order_.size() ? order_[0].length : 0, chunk = steps_of_chunk(steps);
         Group& group = groups_[split.by_rows ? me : 0];
         if (split.by_rows || me == 0) group.make(*this, chunk * rows, rows);
         team.barrier();
@@ -92,7 +91,13 @@ public:
     }
 
 private:
-    static constexpr int64_t chunk_rows = 320;
+    static constexpr int64_t chunk_rows = WeightSums<T>::chunk_rows;
+
+    // About chunk_rows rows, and chunks of nearly the same length.
+    int64_t steps_of_chunk(int64_t steps) const {
+        const int64_t longest = most(1, chunk_rows / most(call_.rows, 1)), chunks = most(1, (steps + longest - 1) / longest);
+        return most(1, (steps + chunks - 1) / chunks);
+    }
 
     // Gradients of every row of a chunk, twice: the step after the first of a chunk lies in the chunk before. Split by units,
     // all threads write into one.
@@ -171,9 +176,7 @@ private:
         const auto through = [](const BackRow<T>& row) { return row.later; };
         const auto products = [&](const Panels<T>& panels, const Blocks& blocks, const auto& operand, const auto& each) {
             sweep(panels, blocks, part.of(blocks), backwards, rows, count, operand, static_cast<const T*>(zeros_.get()), 0, from_zero<T>,
-                  [&](const BackRow<T>& row, const Block& block, const Vec<T>* sums) {
-                      vectors_of(block, width<T>, [&](int c, Span at) { each(row, sums[c], at); });
-                  });
+                  [&](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) { every<T>(tile, n, block, sums, each); });
         };
         const auto by_cell = [&](const auto& backward) {
             products(weights_.recurrent, weights_.of_h, through, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
@@ -311,10 +314,11 @@ private:
                 const T *heads[TILE_ROWS], *tails[TILE_ROWS];
                 for (int r = 0; r < count; ++r) heads[r] = rows[first + r]->grad_gates, tails[r] = heads[r] + 3 * H;
                 Tile<T> sums = {};
-                weights_.input.add_part(block, heads, count, sums, 0, (apart ? 2 : G) * H);
-                if (apart) weights_.input.add_part(block, tails, count, sums, 2 * H, H);
-                for (int r = 0; r < count; ++r)
-                    vectors_of(block, width<T>, [&](int c, Span at) { store(rows[first + r]->grad_x + at.first, sums[r][c], at.count); });
+                weights_.input.add_part(block, {0, (apart ? 2 : G) * H}, heads, count, sums, 0, weights_.input.nothing_ahead());
+                if (apart) weights_.input.add_part(block, {2 * H, 3 * H}, tails, count, sums, 0, weights_.input.nothing_ahead());
+                every<T>(&rows[first], count, block, sums, [](const BackRow<T>* row, Vec<T> sum, Span at) {
+                    store(row->grad_x + at.first, sum, at.count);
+                });
             }
     }
 
@@ -333,8 +337,10 @@ private:
             }
             sweep(weights_.recurrent, weights_.of_h, part.of(weights_.of_h), false, last.get(), rows,
                   [](const BackRow<T>& row) { return row.later; }, static_cast<const T*>(zeros_.get()), 0, from_zero<T>,
-                  [&](const BackRow<T>& row, const Block& block, const Vec<T>* sums) {
-                      vectors_of(block, width<T>, [&](int c, Span at) { store(row.grad_h + at.first, gradient_of_h(row, sums[c], at), at.count); });
+                  [](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+                      every<T>(tile, n, block, sums, [](const BackRow<T>& row, Vec<T> sum, Span at) {
+                          store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
+                      });
                   });
         }
         if (!call_.grad_state[1]) return;

@@ -5,6 +5,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <optional>
@@ -199,6 +201,8 @@ public:
             packed_ = kernels_of<T>(target_).pack(spec_, all, exact, threads);
         });
         precision_ = exact;
+        for (size_t index = 0; index < weights.size(); ++index)
+            if (weights[index]) look_at(index, *weights[index]);
     }
     ~PackedWeights() {
         std::visit([&](auto* packed) {
@@ -218,8 +222,22 @@ public:
             work(kernels_of<T>(target_), **packed);
         });
     }
+    template <class Work>
+    void with(const Work& work) const {
+        std::visit([&](auto* packed) {
+            using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
+            work(kernels_of<T>(target_), *packed);
+        }, packed_);
+    }
     const Spec& spec() const { return spec_; }
     Precision precision() const { return precision_; }
+    // Whether a few values of each weight are what they were when they were packed; the weights stand at `addresses` now.
+    bool holds(const std::vector<uintptr_t>& addresses) const {
+        for (const Probe& probe : probes_)
+            if (probe.weight >= addresses.size() || std::memcmp(reinterpret_cast<const char*>(addresses[probe.weight]) + probe.offset, probe.bytes, probe.size))
+                return false;
+        return true;
+    }
 
 private:
     template <class P>
@@ -228,8 +246,22 @@ private:
     struct TypeOf<Packed<T>> {
         using type = T;
     };
+    struct Probe {
+        size_t weight, offset, size;
+        char bytes[8];
+    };
+    void look_at(size_t index, const Given& weight) {
+        constexpr size_t values = 16;
+        const size_t size = weight.itemsize(), apart = std::max<size_t>(1, weight.size() / values);
+        for (size_t at = 0; at < weight.size(); at += apart) {
+            Probe probe{index, at * size, size, {}};
+            std::memcpy(probe.bytes, static_cast<const char*>(weight.data()) + probe.offset, size);
+            probes_.push_back(probe);
+        }
+    }
     const Spec spec_;
     const Target& target_;
+    std::vector<Probe> probes_;
     Precision precision_ = Precision::full;
     std::variant<Packed<float>*, Packed<double>*> packed_;
 };
@@ -340,6 +372,75 @@ void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, con
     });
 }
 
+// The same by address, 0 for None, without a walk: for a caller who has checked types, shapes and strides, and whose
+// time is too short for arrays.
+using Address = uintptr_t;
+
+template <class T>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, Address x, int64_t by_step, int64_t by_row, Address h, Address c,
+                bool reverse, Address output, Address h_n, Address c_n, Address gates, Address cells, int threads) {
+    if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
+    packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
+        Forward<T> call;
+        call.steps = steps, call.rows = rows, call.walk.reverse = reverse;
+        call.x = {at<const T>(x), by_step, by_row};
+        call.state[0] = at<const T>(h), call.state[1] = at<const T>(c);
+        const int64_t width = packed.spec().outputs();
+        call.output = {at<T>(output), rows * width, width};
+        call.final[0] = at<T>(h_n), call.final[1] = at<T>(c_n);
+        call.gates = at<T>(gates), call.cells = at<T>(cells);
+        const nb::gil_scoped_release released;
+        if (rows) kernels.forward(weights, call, checked_threads(threads));
+    });
+}
+
+template <class T>
+Weights<T> weights_at(const std::vector<Address>& list) {
+    if (list.size() != 10) refuse("weights", std::to_string(list.size()) + " addresses", "10");
+    Weights<T> w;
+    T** const to[] = {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh, &w.w_hr, &w.w_ch, &w.g_ih, &w.g_hh, &w.g_c, &w.b_c};
+    for (size_t index = 0; index < 10; ++index) *to[index] = at<T>(list[index]);
+    return w;
+}
+
+void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weights, int64_t steps, int64_t rows, Address x, int64_t by_step,
+                 int64_t by_row, Address h, Address c, bool reverse, Address output, Address gates, Address cells, Address grad_output,
+                 int64_t grad_by_step, int64_t grad_by_row, Address grad_h_n, Address grad_c_n, Address grad_x, Address grad_h, Address grad_c,
+                 const std::vector<Address>& grad_weights, int threads) {
+    const auto run = [&](auto type) {
+        using T = decltype(type);
+        const Spec& spec = cell.spec;
+        Backward<T> call;
+        call.steps = steps, call.rows = rows, call.walk.reverse = reverse;
+        call.weights = weights_at<const T>(weights);
+        call.x = {at<const T>(x), by_step, by_row};
+        call.state[0] = at<const T>(h), call.state[1] = at<const T>(c);
+        call.output = {at<const T>(output), rows * spec.outputs(), spec.outputs()};
+        call.gates = at<const T>(gates), call.cells = at<const T>(cells);
+        call.grad_output = {at<const T>(grad_output), grad_by_step, grad_by_row};
+        call.grad_final[0] = at<const T>(grad_h_n), call.grad_final[1] = at<const T>(grad_c_n);
+        call.grad_x = {at<T>(grad_x), rows * spec.inputs, spec.inputs};
+        call.grad_state[0] = at<T>(grad_h), call.grad_state[1] = at<T>(grad_c);
+        call.grad_weights = weights_at<T>(grad_weights);
+        const nb::gil_scoped_release released;
+        kernels_of<T>(target()).backward(spec, call, checked_threads(threads));
+    };
+    wide ? run(double{}) : run(float{});
+}
+
+void step_at(const PackedWeights& packed, int64_t rows, Address x, Address h, Address c, Address h_n, Address c_n) {
+    packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
+        const T* const before[2] = {at<const T>(h), at<const T>(c)};
+        T* const after[2] = {at<T>(h_n), at<T>(c_n)};
+        const nb::gil_scoped_release released;
+        if (rows) kernels.step(weights, rows, at<const T>(x), before, after);
+    });
+}
+
 // A step again and again on the same arrays: nothing is looked at between calls.
 class Stream {
 public:
@@ -373,6 +474,7 @@ private:
 
 NB_MODULE(_native, module) {
     using namespace seriatim;
+    nb::set_leak_warnings(false);  // Python clears modules at exit, and not what those hold who hold these
     module.doc() = "The recurrence: forward, backward and one step, for the instruction set of this processor.";
     module.def("targets", [] {
         std::vector<std::string> names;
@@ -386,7 +488,8 @@ NB_MODULE(_native, module) {
              "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a, "peephole"_a, "layer_norm"_a, "given"_a)
         .def_prop_ro("slots", [](const Cell& cell) { return cell.spec.slots(); });
     nb::class_<PackedWeights>(module, "Packed")
-        .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a, "threads"_a, "precision"_a = "full");
+        .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a, "threads"_a, "precision"_a = "full")
+        .def("holds", &PackedWeights::holds, "addresses"_a);
     module.def("forward", run_forward, "cell"_a, "packed"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
                "dropout"_a.none(), "zoneout"_a, "output"_a, "final"_a, "gates"_a.none(), "cells"_a.none(), "threads"_a);
     module.def("backward", run_backward, "cell"_a, "weights"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
@@ -395,5 +498,8 @@ NB_MODULE(_native, module) {
     nb::class_<Stream>(module, "Stream")
         .def(nb::init<const PackedWeights&, const Written&, const Several<Written>&>(), nb::keep_alive<1, 2>(), "packed"_a, "x"_a, "state"_a)
         .def("step", &Stream::step, nb::call_guard<nb::gil_scoped_release>());
+    module.def("forward_at", forward_at);
+    module.def("backward_at", backward_at);
+    module.def("step_at", step_at);
     module.def("step", run_step, "cell"_a, "packed"_a, "x"_a, "state"_a, "final"_a);
 }

@@ -83,14 +83,11 @@ inline void rnn(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Span at) {
     emit(row, h, at);
 }
 
-// h = o ⊙ tanh(c), of the normalised c when there is layer normalisation.
-template <class T>
-inline void lstm_output(const Row<T>& row, Vec<T> o, Vec<T> c, Span at) {
-    emit(row, o * tanh<T>(c), at);  // (4)
-}
+// A gated cell comes in two halves, so that the second, which waits for the first, can be done for all rows of a tile together.
 
+// Puts c and o into the first and the last of the sums.
 template <class T>
-inline void lstm(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
     const int64_t H = cell.spec.units;
     const T* peep = cell.w_ch ? cell.w_ch + at.first : nullptr;
     const Vec<T> before = load(row.c + at.first, at.count);
@@ -110,22 +107,34 @@ inline void lstm(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, S
         store(gates, i, at.count), store(gates + H, f, at.count);
         store(gates + 2 * H, g, at.count), store(gates + 3 * H, o, at.count);
     }
-    if (cell.spec.layer_norm) store(row.raw + at.first, c, at.count);  // lstm_output follows when all of c is known
-    else lstm_output(row, o, c, at);
+    if (cell.spec.layer_norm) store(row.raw + at.first, c, at.count);
+    sums[0] = c, sums[3] = o;
 }
 
-// sums: n's input part, r, z, n's recurrent part.
+// h = o ⊙ tanh(c); of the normalised c where there is layer normalisation.
 template <class T>
-inline void gru(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+inline void lstm_output(const Row<T>& row, Vec<T> o, Vec<T> c, Span at) {
+    emit(row, o * tanh<T>(c), at);  // (4)
+}
+
+// From n's input part, r, z and n's recurrent part: puts z and what n is the tanh of into the first two of the sums.
+template <class T>
+inline void gru_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
     const int64_t H = cell.spec.units;
     const Vec<T> r = sigmoid<T>(sums[1] + cell.bias_at(1, at.first)), z = sigmoid<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
     const Vec<T> v = sums[3] + cell.bias_at(3, at.first);
-    const Vec<T> n = tanh<T>(sums[0] + cell.bias_at(0, at.first) + r * v);  // (3)
     if (row.gates) {
         T* gates = row.gates + at.first;
-        store(gates, r, at.count), store(gates + H, z, at.count);
-        store(gates + 2 * H, n, at.count), store(gates + 3 * H, v, at.count);
+        store(gates, r, at.count), store(gates + H, z, at.count), store(gates + 3 * H, v, at.count);
     }
+    sums[1] = sums[0] + cell.bias_at(0, at.first) + r * v;
+    sums[0] = z;
+}
+
+template <class T>
+inline void gru_output(const Shared<T>& cell, const Row<T>& row, Vec<T> z, Vec<T> a_n, Span at) {
+    const Vec<T> n = tanh<T>(a_n);  // (3)
+    if (row.gates) store(row.gates + 2 * cell.spec.units + at.first, n, at.count);
     emit(row, n + z * (load(row.h + at.first, at.count) - n), at);  // (4)
 }
 

@@ -39,38 +39,45 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
     if (spec.given || rows[0].u) return;
     const T* inputs[TILE_ROWS];
     for (int r = 0; r < count; ++r) inputs[r] = rows[r].x;
-    stage.from_x.add(block, inputs, count, sums, 0, stage.from_x.nothing_ahead());
+    stage.from_x.add(block, inputs, count, sums);
 }
 
-// tile += operands · W for blocks of one tile of rows; a row of zeros for every operand is no work.
-template <class T>
-void add_product(const Panels<T>& panels, const Block& block, const T* const* operands, int count, const T* zeros, Tile<T>& sums, int at,
-                 Ahead ahead) {
-    bool all_zero = true;
-    for (int r = 0; r < count; ++r) all_zero &= operands[r] == zeros;
-    if (!all_zero) panels.add(block, operands, count, sums, at, ahead);
-}
-
-// Every block of `mine` × every tile of rows: sums, then `each(row, block, sums of the row)`. Panels are walked to and fro,
-// so that those read last, which are still in the cache, are read first at the next step.
+// Every block of `mine` × every tile of rows: sums, then `each(rows, how many, block, sums)`. Panels are walked to and fro,
+// so that those read last, which are still in the cache, are read first at the next step. A panel that is large beside the
+// second cache is read in parts, each for all tiles; one that lies beyond that cache is fetched while the part before it is used.
 template <class T, class AnyRow, class Operand, class Begin, class Each>
 void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows, int64_t row_count,
            const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each) {
     if (!row_count || mine.begin >= mine.end) return;
     const Tiles tiles(row_count);
-    const bool far = (mine.end - mine.begin) * panels.bytes(blocks[mine.begin]) > l2_bytes() / 2;  // the panels lie beyond the second cache
+    const int64_t of_block = panels.bytes(blocks[mine.begin]);
+    const bool far = (mine.end - mine.begin) * of_block > l2_bytes() / 2;
+    const int64_t room = l2_bytes() / 4, parts = far ? (of_block + room - 1) / room : 1;
+    const auto part = [&](int64_t p) { return Range{panels.depth * p / parts, panels.depth * (p + 1) / parts}; };
+    const Lease<Tile<T>> all_sums(tiles.tiles);
     for (int64_t i = mine.begin; i < mine.end; ++i) {
         const Block& block = blocks[backwards ? mine.begin + mine.end - 1 - i : i];
         const Block& next = blocks[i + 1 == mine.end ? i : backwards ? mine.begin + mine.end - 2 - i : i + 1];
-        for (int64_t t = 0; t < tiles.tiles; ++t) {
-            const AnyRow* first = rows + tiles.begin(t);
-            const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
-            Tile<T> sums;
-            begin(block, first, count, sums);
-            const T* operands[TILE_ROWS];
-            for (int r = 0; r < count; ++r) operands[r] = operand(first[r]);
-            add_product(panels, block, operands, count, zeros, sums, at, far ? panels.ahead(next, t) : panels.nothing_ahead());
-            for (int r = 0; r < count; ++r) each(first[r], block, sums[r]);
+        for (int64_t p = 0; p < parts; ++p) {
+            const Range of_k = part(p);
+            for (int64_t t = 0; t < tiles.tiles; ++t) {
+                const AnyRow* first = rows + tiles.begin(t);
+                const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
+                Tile<T>& sums = all_sums[parts > 1 ? t : 0];
+                if (p == 0) begin(block, first, count, sums);
+                const T* operands[TILE_ROWS];
+                bool all_zero = true;
+                for (int r = 0; r < count; ++r) {
+                    const T* whole = operand(first[r]);
+                    all_zero &= whole == zeros;  // no state yet, or none any more: no work
+                    operands[r] = whole == zeros ? zeros : whole + of_k.begin;
+                }
+                const Ahead ahead = !far ? panels.nothing_ahead()
+                                    : p + 1 < parts ? panels.ahead(block, part(p + 1), t, of_k.end - of_k.begin)
+                                                    : panels.ahead(next, part(0), t, of_k.end - of_k.begin);
+                if (!all_zero) panels.add_part(block, of_k, operands, count, sums, at, ahead);
+                if (p + 1 == parts) each(first, count, block, sums);
+            }
         }
     }
 }
@@ -81,12 +88,14 @@ inline constexpr auto from_zero = [](const Block&, const auto*, int count, Tile<
         for (auto& column : sums[r]) column = Vec<T>{};
 };
 
-template <class F>
-void vectors_of(const Block& block, int lanes, const F& each) {
-    for (int c = 0; c < block.columns; ++c) {
-        const int64_t first = block.first + c * lanes;
-        each(c, Span{first, least(lanes, block.first + block.units - first)});
-    }
+// `each(row, sum, span)` for every row and vector of a tile of plain blocks.
+template <class T, class AnyRow, class Each>
+void every(const AnyRow* rows, int count, const Block& block, const Tile<T>& sums, const Each& each) {
+    for (int r = 0; r < count; ++r)
+        for (int c = 0; c < block.columns; ++c) {
+            const int64_t first = block.first + c * width<T>;
+            each(rows[r], sums[r][c], Span{first, least(width<T>, block.first + block.units - first)});
+        }
 }
 
 // Normalises a row's recurrent part and goes on as the cell does (Ba 2016).
@@ -113,8 +122,8 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
             else sums[0] = u, sums[3] = part;
         }
         if (spec.kind == Kind::rnn) rnn(cell, row, sums[0], at);
-        else if (spec.kind == Kind::gru) gru(cell, row, sums, at);
-        else lstm(cell, row, sums, at);
+        else if (spec.kind == Kind::lstm) lstm_gates(cell, row, sums, at);
+        else gru_gates(cell, row, sums, at), gru_output(cell, row, sums[0], sums[1], at);
     }
     if (spec.kind != Kind::lstm) return;
     const T* c = row.raw;
@@ -131,6 +140,21 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
     }
 }
 
+// A tile of a plain cell whose sums are complete.
+template <class T>
+void complete(const Shared<T>& cell, const Row<T>* rows, int count, const Block& block, Tile<T>& sums) {
+    const Span at{block.first, block.units};
+    if (cell.spec.kind == Kind::lstm) {
+        for (int r = 0; r < count; ++r) lstm_gates(cell, rows[r], sums[r], at);
+        for (int r = 0; r < count; ++r) lstm_output(rows[r], sums[r][3], sums[r][0], at);
+    } else if (cell.spec.kind == Kind::gru) {
+        for (int r = 0; r < count; ++r) gru_gates(cell, rows[r], sums[r], at);
+        for (int r = 0; r < count; ++r) gru_output(cell, rows[r], sums[r][0], sums[r][1], at);
+    } else {
+        every<T>(rows, count, block, sums, [&](const Row<T>& row, Vec<T> sum, Span part) { rnn(cell, row, sum, part); });
+    }
+}
+
 // One step of `count` rows.
 template <class T>
 void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count, const Part& part, bool backwards, const T* zeros) {
@@ -144,40 +168,31 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
     const Stage<T>& first = weights.stages[0];
     if (spec.layer_norm) {
         sweep(first.from_h, first.blocks, part.of(first.blocks), backwards, rows, count, h_before, zeros, 0, from_zero<T>,
-              [](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-                  vectors_of(block, width<T>, [&](int c, Span at) { store(row.raw + at.first, sums[c], at.count); });
+              [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+                  every<T>(tile, n, block, sums, [](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); });
               });
         part.wait();
         const Range mine = part.of(count);
         for (int64_t r = mine.begin; r < mine.end; ++r) normalised(cell, rows[r]);
     } else if (weights.stage_count == 2) {
-        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-            gru_reset(cell, row, sums, {block.first, block.units});
+        stage(first, h_before, [&](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+            for (int r = 0; r < n; ++r) gru_reset(cell, tile[r], sums[r], {block.first, block.units});
         });
         part.wait();
-        stage(weights.stages[1], [](const Row<T>& row) { return static_cast<const T*>(row.reset_h); }, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-            vectors_of(block, width<T>, [&](int c, Span at) { gru_candidate(cell, row, sums[c], at); });
-        });
-    } else if (spec.kind == Kind::lstm) {
-        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-            lstm(cell, row, sums, {block.first, block.units});
-        });
-    } else if (spec.kind == Kind::gru) {
-        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-            gru(cell, row, sums, {block.first, block.units});
+        const auto reset_h = [](const Row<T>& row) { return static_cast<const T*>(row.reset_h); };
+        stage(weights.stages[1], reset_h, [&](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+            every<T>(tile, n, block, sums, [&](const Row<T>& row, Vec<T> sum, Span at) { gru_candidate(cell, row, sum, at); });
         });
     } else {
-        stage(first, h_before, [&](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-            vectors_of(block, width<T>, [&](int c, Span at) { rnn(cell, row, sums[c], at); });
-        });
+        stage(first, h_before, [&](const Row<T>* tile, int n, const Block& block, Tile<T>& sums) { complete(cell, tile, n, block, sums); });
     }
     if (!spec.projected) return;
     part.wait();
     const auto& projection = weights.projection;
     sweep(projection.from_h, projection.blocks, part.of(projection.blocks), backwards, rows, count,
           [](const Row<T>& row) { return static_cast<const T*>(row.candidate); }, zeros, 0, from_zero<T>,
-          [](const Row<T>& row, const Block& block, const Vec<T>* sums) {
-              vectors_of(block, width<T>, [&](int c, Span at) { finish(row, sums[c], at); });
+          [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+              every<T>(tile, n, block, sums, [](const Row<T>& row, Vec<T> sum, Span at) { finish(row, sum, at); });
           });
 }
 
@@ -211,7 +226,7 @@ public:
         const Part part{&team, me, split.by_rows};
         const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
         const int64_t rows = mine.rows.size();
-        const bool ahead = !spec_.given && rows < fused_from;
+        const bool ahead = !spec_.given && rows < (weights_.bytes() <= l2_bytes() / 4 * 3 ? fused_from_near : fused_from_far);
         const int64_t chunk_steps = ahead ? most(1, chunk_rows / most(rows, 1)) : mine.steps;
         // Split by units, every thread writes and reads its own columns of its own copy.
         const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_width : 0);
@@ -237,7 +252,9 @@ public:
     }
 
 private:
-    static constexpr int64_t fused_from = 48, chunk_rows = 192;
+    // From so many rows on the input part is multiplied step by step: where the second cache holds the weights, or does not.
+    static constexpr int64_t fused_from_near = 3 * TILE_ROWS, fused_from_far = 48;
+    static constexpr int64_t chunk_rows = 192;
 
     const T* output_before(const Timeline& mine, const Timeline::Entry& entry, int64_t step) const {
         return call_.output.at(mine.place(entry, step - 1), entry.row);
@@ -322,7 +339,7 @@ private:
                     const int64_t first = tiles.begin(t);
                     const int count = static_cast<int>(tiles.begin(t + 1) - first);
                     Tile<T> sums = {};
-                    stage.from_x.add(block, inputs.get() + first, count, sums, 0, stage.from_x.nothing_ahead());
+                    stage.from_x.add(block, inputs.get() + first, count, sums);
                     for (int r = 0; r < count; ++r)
                         for (int c = 0; c < block.columns; ++c)
                             store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>, sums[r][c]);
@@ -343,8 +360,7 @@ private:
 template <class T>
 void forward(const PackedWeights<T>& weights, const Forward<T>& call, int threads) {
     const Spec& spec = weights.spec;
-    const int64_t bytes = sizeof(T) * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));
-    const Split how = split(spec, call.rows, bytes, threads, l2_bytes());
+    const Split how = split(spec, call.rows, weights.bytes(), threads, l2_bytes());
     const ForwardPass<T> pass(weights, call, how);
     in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
 }
@@ -359,13 +375,10 @@ inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* 
         const Row<float>& row = rows[r];
         if (weights.precision == Precision::int8) x.set(row.x, spec.inputs), h.set(row.operand, spec.outputs());
         for (const Block& block : stage.blocks) {
-            Vec<float> sums[tile_columns] = {};
-            weights.reduced_x.add(block, row.x, x, sums);
-            weights.reduced_h.add(block, row.operand, h, sums + stage.h_at);
-            const Span at{block.first, block.units};
-            if (spec.kind == Kind::lstm) lstm(cell, row, sums, at);
-            else if (spec.kind == Kind::gru) gru(cell, row, sums, at);
-            else vectors_of(block, width<float>, [&](int c, Span part) { rnn(cell, row, sums[c], part); });
+            Tile<float> sums = {};
+            weights.reduced_x.add(block, row.x, x, sums[0]);
+            weights.reduced_h.add(block, row.operand, h, sums[0] + stage.h_at);
+            complete(cell, &row, 1, block, sums);
         }
     }
 }

@@ -14,6 +14,8 @@ namespace seriatim::SERIATIM_TARGET {
 template <class T>
 class WeightSums {
 public:
+    static constexpr int64_t chunk_rows = 384;  // of a chunk, unless one step has more
+
     // A thread's part of the gradients that are sums over rows alone.
     struct Own {
         T *peephole, *g_hh, *b_hh, *g_c, *b_c;
@@ -38,21 +40,33 @@ private:
     struct Segment {
         int64_t column, count, row;
     };
-    struct Task {
-        Feature feature;      // the row that a step multiplied this weight with
+    // A weight, and the rows that the steps multiplied it with.
+    struct Factor {
+        Feature feature;
         int64_t features;
-        Segment segments[2];
-        bool of_h;            // whether the gradient's rows are those of h after its projection
         T *weight, *bias;
-        int64_t rows;         // of the weight
+    };
+    // Weights that have the same gradients of the gates.
+    struct Task {
+        Factor factors[2];
+        int count;
+        Segment segments[2];
+        bool of_h;            // whether the gradients are those of h after its projection
+        int64_t rows;         // of the weights
+        int64_t features;     // of all factors, and the ones
         Blocks blocks;
-        Lease<T> sums;        // [features + 1][padded rows]
+        Lease<T> sums;        // [features][padded rows]
         int64_t padded;
         int64_t at;           // the first of its features among all
     };
 
-    void want(Feature feature, int64_t features, T* weight, T* bias, Segment first, Segment second = {}, bool of_h = false);
+    static int64_t column_of(const Task& task, int64_t row) {  // of the gates' gradient, by the weights' row
+        const int64_t beyond = row - task.segments[0].count;
+        return beyond < 0 ? task.segments[0].column + row : task.segments[1].column + beyond;
+    }
+    void want(const Factor& factor, Segment first, Segment second = {}, bool of_h = false);
     void lay_out(const List<const BackRow<T>*>& rows, int64_t begin, int64_t end);
+    void lay_out(const Task& task, const List<const BackRow<T>*>& rows, int64_t begin, int64_t end, T* room);
     void multiply(const Task& task, Range mine, const List<const BackRow<T>*>& rows);
 
     static const T* input(const Spec&, const BackRow<T>& row, T*) { return row.x; }
@@ -68,7 +82,6 @@ private:
         return room;
     }
 
-    static constexpr int64_t max_rows_floor = 320;
     static constexpr int max_tasks = 4;
     const Spec& spec_;
     const Backward<T>& call_;
@@ -76,7 +89,7 @@ private:
     const int64_t columns_, own_size_;
     Lease<T> own_;
     Task tasks_[max_tasks];
-    int count_ = 0;
+    int count_ = 0;  // of tasks
     int64_t features_ = 0, room_ = 0;  // features of all tasks; rows that a chunk may have
     Lease<T> laid_out_;                // [features][room]
     bool any_ = false;                 // whether a chunk was added
@@ -90,34 +103,48 @@ WeightSums<T>::WeightSums(int64_t columns, const Spec& spec, const Backward<T>& 
     const Weights<T>& wanted = call.grad_weights;
     const bool gru = spec.kind == Kind::gru && !spec.layer_norm, apart = gru && spec.reset_after;
     T* b_hh = spec.layer_norm ? nullptr : wanted.b_hh;
-    if (!spec.given) {
-        if (apart) want(input, spec.inputs, wanted.w_ih, wanted.b_ih, {0, 2 * H, 0}, {3 * H, H, 2 * H});
-        else want(input, spec.inputs, wanted.w_ih, wanted.b_ih, {0, G * H, 0});
-    }
-    if (gru && !apart) {
-        want(operand, P, wanted.w_hh, b_hh, {0, 2 * H, 0});
-        want(reset_operand, P, wanted.w_hh ? wanted.w_hh + 2 * H * P : nullptr, b_hh ? b_hh + 2 * H : nullptr, {2 * H, H, 0});
+    const Factor x{input, spec.inputs, wanted.w_ih, wanted.b_ih}, h{operand, P, wanted.w_hh, b_hh};
+    if (apart) {
+        if (!spec.given) want(x, {0, 2 * H, 0}, {3 * H, H, 2 * H});
+        want(h, {0, 3 * H, 0});
+    } else if (gru) {
+        if (!spec.given) want(x, {0, 3 * H, 0});
+        want(h, {0, 2 * H, 0});
+        want({reset_operand, P, wanted.w_hh ? wanted.w_hh + 2 * H * P : nullptr, b_hh ? b_hh + 2 * H : nullptr}, {2 * H, H, 0});
     } else {
-        want(operand, P, wanted.w_hh, b_hh, {0, G * H, 0});
+        if (!spec.given) want(x, {0, G * H, 0});
+        want(h, {0, G * H, 0});
     }
-    if (spec.projected) want(m, H, wanted.w_hr, nullptr, {0, P, 0}, {}, true);
-    room_ = up_to(most(max_rows_floor, call.rows), 16) + 16;
+    if (spec.projected) want({m, H, wanted.w_hr, nullptr}, {0, P, 0}, {}, true);
+    for (int t = 0; t < count_; ++t) {
+        Task& task = tasks_[t];
+        task.at = features_;
+        task.features = 1;
+        for (int f = 0; f < task.count; ++f) task.features += task.factors[f].features;
+        task.sums = Lease<T>(task.features * task.padded);
+        features_ += task.features;
+    }
+    room_ = up_to(most(chunk_rows, call.rows), 16) + 16;
     laid_out_ = Lease<T>(features_ * room_);
 }
 
 template <class T>
-void WeightSums<T>::want(Feature feature, int64_t features, T* weight, T* bias, Segment first, Segment second, bool of_h) {
-    if (!weight && !bias) return;
-    Task& task = tasks_[count_++];
-    task.feature = feature, task.features = weight ? features : 0;
-    task.segments[0] = first, task.segments[1] = second;
-    task.of_h = of_h, task.weight = weight, task.bias = bias;
-    task.rows = first.count + second.count;
-    task.blocks = plain_blocks<T>(task.rows);
-    task.padded = vectors(task.blocks) * width<T>;
-    task.sums = Lease<T>((task.features + 1) * task.padded);
-    task.at = features_;
-    features_ += task.features + 1;
+void WeightSums<T>::want(const Factor& factor, Segment first, Segment second, bool of_h) {
+    if (!factor.weight && !factor.bias) return;
+    Task* task = count_ ? &tasks_[count_ - 1] : nullptr;
+    const auto same = [](const Segment& a, const Segment& b) { return a.column == b.column && a.count == b.count; };
+    if (!task || task->count == 2 || task->of_h != of_h || !same(task->segments[0], first) || !same(task->segments[1], second)) {
+        task = &tasks_[count_++];
+        task->count = 0;
+        task->segments[0] = first, task->segments[1] = second;
+        task->of_h = of_h;
+        task->rows = first.count + second.count;
+        task->blocks = plain_blocks<T>(task->rows);
+        task->padded = vectors(task->blocks) * width<T>;
+    }
+    task->factors[task->count] = factor;
+    if (!factor.weight) task->factors[task->count].features = 0;
+    ++task->count;
 }
 
 template <class T>
@@ -135,41 +162,58 @@ void WeightSums<T>::add(Team& team, int me, const List<const BackRow<T>*>& rows)
 // Features `begin` to `end`, of all tasks, of every row.
 template <class T>
 void WeightSums<T>::lay_out(const List<const BackRow<T>*>& rows, int64_t begin, int64_t end) {
-    const int64_t widest = most(most(spec_.inputs, spec_.units), spec_.outputs());
-    const Lease<T> room(width<T> * widest);
+    const Lease<T> room(width<T> * most(most(spec_.inputs, spec_.units), spec_.outputs()));
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
-        const int64_t first = most(begin - task.at, 0), ones = least(task.features, end - task.at);
-        if (first >= end - task.at || first > task.features) continue;
-        for (int64_t p = 0; p < rows.size() && first < ones; p += width<T>) {
-            const int64_t count = least(width<T>, rows.size() - p);
-            const T* from[width<T>];
-            for (int64_t i = 0; i < count; ++i) from[i] = task.feature(spec_, *rows[p + i], room.get() + i * widest) + first;
-            transposed<T>(
-                count, ones - first, [&](int64_t i) { return from[i]; },
-                [&](int64_t f) { return laid_out_.get() + (task.at + first + f) * room_ + p; }, true);
-        }
-        if (task.at + task.features < end) fill(laid_out_.get() + (task.at + task.features) * room_, rows.size(), T(1));
+        const int64_t first = most(begin, task.at), last = least(end, task.at + task.features);
+        if (first < last) lay_out(task, rows, first - task.at, last - task.at, room.get());
     }
 }
 
 template <class T>
+void WeightSums<T>::lay_out(const Task& task, const List<const BackRow<T>*>& rows, int64_t begin, int64_t end, T* room) {
+    T* to = laid_out_.get() + task.at * room_;
+    int64_t at = 0;  // the factor's first feature
+    for (int f = 0; f < task.count; ++f) {
+        const Factor& factor = task.factors[f];
+        const int64_t first = most(begin - at, 0), last = least(end - at, factor.features);
+        for (int64_t p = 0; p < rows.size() && first < last; p += width<T>) {
+            const int64_t count = least(width<T>, rows.size() - p);
+            const T* from[width<T>];
+            for (int64_t i = 0; i < count; ++i) from[i] = factor.feature(spec_, *rows[p + i], room + i * factor.features) + first;
+            transposed<T>(
+                count, last - first, [&](int64_t i) { return from[i]; },
+                [&](int64_t feature) { return to + (at + first + feature) * room_ + p; }, true);
+        }
+        at += factor.features;
+    }
+    if (at < end) fill(to + at * room_, rows.size(), T(1));
+}
+
+template <class T>
 void WeightSums<T>::multiply(const Task& task, Range mine, const List<const BackRow<T>*>& rows) {
-    const int64_t depth = rows.size(), features = task.features + (task.bias ? 1 : 0);
-    const Tiles tiles(features);
+    const int64_t depth = rows.size();
+    const Tiles tiles(task.features);
     const Lease<T> panel(depth * tile_columns * width<T>);
     for (int64_t b = mine.begin; b < mine.end; ++b) {
         const Block& block = task.blocks[b];
         const int64_t stride = block.columns * width<T>;
-        // The block's columns may lie in two segments.
-        const int64_t in_first = most(0, least(block.units, task.segments[0].count - block.first));
-        const int64_t second = task.segments[1].column + most(0, block.first - task.segments[0].count);
+        const auto gradients = [&](int64_t k) -> const T* { return task.of_h ? rows[k]->grad_h : rows[k]->grad_sums; };
         for (int64_t k = 0; k < depth; ++k) {
-            const T* from = task.of_h ? rows[k]->grad_h : rows[k]->grad_sums;
-            T* to = panel.get() + k * stride;
-            copy(from + task.segments[0].column + block.first, in_first, to);
-            copy(from + second, block.units - in_first, to + in_first);
-            fill(to + block.units, stride - block.units, T(0));
+            constexpr int64_t soon = 6;  // rows
+            const int64_t column = column_of(task, block.first);
+            for (int c = 0; c < block.columns && k + soon < depth; ++c) __builtin_prefetch(gradients(k + soon) + column + c * width<T>);
+            for (int c = 0; c < block.columns; ++c) {
+                const int64_t first = block.first + c * width<T>, count = least(width<T>, task.rows - first);
+                const int64_t here = least(count, most(0, task.segments[0].count - first));  // the others lie in the second segment
+                T* to = panel.get() + k * stride + c * width<T>;
+                if (here == count || here == 0) {
+                    store(to, load(gradients(k) + column_of(task, first), count));
+                } else {
+                    store(to, load(gradients(k) + column_of(task, first), here));
+                    copy(gradients(k) + task.segments[1].column, count - here, to + here);
+                }
+            }
         }
         for (int64_t t = 0; t < tiles.tiles; ++t) {
             const int64_t first = tiles.begin(t);
@@ -194,14 +238,20 @@ void WeightSums<T>::write(Team& team, int me) const {
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
         const int64_t begin = task.rows * me / team.size, end = task.rows * (me + 1) / team.size;
-        if (any_)
-            transposed<T>(
-                task.features, end - begin, [&](int64_t f) { return task.sums.get() + f * task.padded + begin; },
-                [&](int64_t j) { return task.weight + (begin + j) * task.features; }, false);
-        else if (task.weight)
-            fill(task.weight + begin * task.features, (end - begin) * task.features, T(0));
-        if (task.bias)
-            for (int64_t j = begin; j < end; ++j) task.bias[j] = any_ ? task.sums[task.features * task.padded + j] : T(0);
+        const T* sums = task.sums.get() + begin;
+        for (int f = 0; f < task.count; ++f) {
+            const Factor& factor = task.factors[f];
+            if (!any_)
+                fill(factor.weight + begin * factor.features, (end - begin) * factor.features, T(0));
+            else
+                transposed<T>(
+                    factor.features, end - begin, [&](int64_t feature) { return sums + feature * task.padded; },
+                    [&](int64_t row) { return factor.weight + (begin + row) * factor.features; }, false);
+            sums += factor.features * task.padded;
+        }
+        for (int f = 0; f < task.count; ++f)  // `sums` has come to the ones
+            for (int64_t row = begin; row < end && task.factors[f].bias; ++row)
+                task.factors[f].bias[row] = any_ ? sums[row - begin] : T(0);
     }
     if (me != 0) return;
     const Weights<T>& wanted = call_.grad_weights;

@@ -16,7 +16,8 @@ namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
 
-// Blocks given back, kept for the next lease. No more is kept idle than was ever leased at once.
+// Blocks given back, kept for the next lease: no more in all than twice what was ever leased at once, since forward and
+// backward lease in turn.
 struct Shelf {
     struct Block {
         void* memory;
@@ -86,7 +87,7 @@ void give_back(void* memory, size_t bytes) {
         all.leased -= bytes;
         all.idle.push_back({memory, bytes});
         all.idle_bytes += bytes;
-        while ((exact || all.idle_bytes + all.leased > all.most) && !all.idle.empty()) {
+        while ((exact || all.idle_bytes + all.leased > 2 * all.most) && !all.idle.empty()) {
             surplus.push_back(all.idle.front());  // the one that has waited longest
             all.idle_bytes -= all.idle.front().bytes;
             all.idle.erase(all.idle.begin());

@@ -33,6 +33,8 @@ public:
 
     Shared<T> shared() const { return {spec, bias.get(), padded, w_ch.get(), g_hh.get(), g_c.get(), b_c.get()}; }
 
+    int64_t bytes() const { return sizeof(T) * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs)); }
+
     const Spec spec;
     const Precision precision;
     const int64_t padded;  // H, rounded up to whole vectors

@@ -72,19 +72,19 @@ public:
     static int64_t stride(const Block& block) { return block.columns * width<T>; }
 
     // tile[r][at …] += rows[r] · this block, for `count` rows.
-    void add(const Block& block, const T* const* rows, int count, Tile<T>& tile, int at, Ahead ahead) const {
-        multiply_tile<T>(rows, count, this->at(block), block.columns, stride(block), depth, tile, at, ahead);
+    void add(const Block& block, const T* const* rows, int count, Tile<T>& tile, int at = 0) const {
+        add_part(block, {0, depth}, rows, count, tile, at, nothing_ahead());
     }
-    // The same with the `count_of_k` values of k from `from` on, as if they were all.
-    void add_part(const Block& block, const T* const* rows, int count, Tile<T>& tile, int64_t from, int64_t count_of_k) const {
-        multiply_tile<T>(rows, count, this->at(block) + from * stride(block), block.columns, stride(block), count_of_k, tile, 0, nothing_ahead());
+    // The same over some of k; `rows` start there.
+    void add_part(const Block& block, Range of_k, const T* const* rows, int count, Tile<T>& tile, int at, Ahead ahead) const {
+        multiply_tile<T>(rows, count, this->at(block) + of_k.begin * stride(block), block.columns, stride(block), of_k.end - of_k.begin, tile, at, ahead);
     }
-    // The part of `next` that is to be fetched while tile `tile` is multiplied.
-    Ahead ahead(const Block& next, int64_t tile) const {
+    // What of `next`, from its k on, is to be fetched while `depth` values of k are multiplied for tile `tile`.
+    Ahead ahead(const Block& next, Range of_k, int64_t tile, int64_t depth) const {
         constexpr int64_t line = 64;
-        const int64_t bytes = depth * stride(next) * sizeof(T), from = tile * depth * line;
+        const int64_t bytes = (of_k.end - of_k.begin) * stride(next) * sizeof(T), from = tile * depth * line;
         if (from >= bytes) return nothing_ahead();
-        return {reinterpret_cast<const char*>(at(next)) + from, line};
+        return {reinterpret_cast<const char*>(at(next) + of_k.begin * stride(next)) + from, line};
     }
     Ahead nothing_ahead() const { return {reinterpret_cast<const char*>(data_.get()), 0}; }
     int64_t bytes(const Block& block) const { return depth * stride(block) * static_cast<int64_t>(sizeof(T)); }
@@ -100,13 +100,14 @@ public:
             transpose(block, c, weights + first * depth, least(width<T>, block.first + block.units - first));
         }
     }
-    // Columns are columns of `weights` [depth, row].
-    void pack_columns(const Block& block, const T* weights, int64_t row) const {
-        for (int64_t k = 0; k < depth; ++k) {
-            T* to = at(block) + k * stride(block);
-            copy(weights + k * row + block.first, block.units, to);
-            fill(to + block.units, stride(block) - block.units, T(0));
-        }
+    // Columns are columns of `weights` [depth, row]; of every block, for k from `begin` to `end`.
+    void pack_columns(const Blocks& blocks, const T* weights, int64_t row, int64_t begin, int64_t end) const {
+        for (int64_t k = begin; k < end; ++k)
+            for (const Block& block : blocks) {
+                T* to = at(block) + k * stride(block);
+                copy(weights + k * row + block.first, block.units, to);
+                fill(to + block.units, stride(block) - block.units, T(0));
+            }
     }
 
 private:

@@ -33,15 +33,24 @@ inline void transpose_square(Vec<T> (&rows)[width<T>]) {
 // to(c)[r] = from(r)[c] for r < rows and c < columns. With `padded`, whole vectors are written: zeros beyond the last row.
 template <class T, class From, class To>
 void transposed(int64_t rows, int64_t columns, const From& from, const To& to, bool padded) {
-    constexpr int64_t W = width<T>;
-    for (int64_t r = 0; r < rows; r += W)
-        for (int64_t c = 0; c < columns; c += W) {
-            Vec<T> square[W] = {};
-            const int64_t high = least(W, rows - r), wide = least(W, columns - c);
-            for (int64_t i = 0; i < high; ++i) square[i] = load(from(r + i) + c, wide);
+    constexpr int64_t W = width<T>, together = 4 * W;  // some lines of every row at a time, on both sides
+    const auto square = [&](int64_t r, int64_t c) {
+        Vec<T> square[W];
+        if (r + W <= rows && c + W <= columns) {
+            for (int64_t i = 0; i < W; ++i) square[i] = load(from(r + i) + c);
             transpose_square<T>(square);
-            for (int64_t i = 0; i < wide; ++i) store(to(c + i) + r, square[i], padded ? W : high);
+            for (int64_t i = 0; i < W; ++i) store(to(c + i) + r, square[i]);
+            return;
         }
+        const int64_t high = least(W, rows - r), wide = least(W, columns - c);
+        for (int64_t i = 0; i < W; ++i) square[i] = i < high ? load(from(r + i) + c, wide) : Vec<T>{};
+        transpose_square<T>(square);
+        for (int64_t i = 0; i < wide; ++i) store(to(c + i) + r, square[i], padded ? W : high);
+    };
+    for (int64_t c = 0; c < columns; c += together)
+        for (int64_t r = 0; r < rows; r += together)
+            for (int64_t i = r; i < least(rows, r + together); i += W)
+                for (int64_t j = c; j < least(columns, c + together); j += W) square(i, j);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET
