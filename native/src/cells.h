@@ -25,6 +25,7 @@ struct Row {
     T* next = nullptr;           // the same as it will enter products, where that differs
     T* c_next = nullptr;
     T* gates = nullptr;          // [S, H]
+    bool far = false;            // whether `gates` will have left the caches when it is read, and is aligned
     T* candidate = nullptr;      // h' before it is projected [H]
     T* raw = nullptr;            // the recurrent part before it is normalised [G·H]; then an LSTM's candidate c
     T* reset_h = nullptr;        // r ⊙ h of a GRU that resets before the product [H]
@@ -47,6 +48,13 @@ struct Shared {
     const T* b_c;
     Vec<T> bias_at(int column, int64_t unit) const { return load(bias + column * padded + unit); }
 };
+
+template <class T>
+inline void keep(const Row<T>& row, int64_t slot, int64_t units, Vec<T> values, Span at) {
+    T* to = row.gates + slot * units + at.first;
+    if (row.far) store_past(to, values);
+    else store(to, values, at.count);
+}
 
 template <class T>
 inline Vec<T> blend(const T* keep, const T* before, Vec<T> after, Span at) {
@@ -103,9 +111,8 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
     const Vec<T> o = sigmoid<T>(a_o);
     store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
     if (row.gates) {
-        T* gates = row.gates + at.first;
-        store(gates, i, at.count), store(gates + H, f, at.count);
-        store(gates + 2 * H, g, at.count), store(gates + 3 * H, o, at.count);
+        keep(row, 0, H, i, at), keep(row, 1, H, f, at);
+        keep(row, 2, H, g, at), keep(row, 3, H, o, at);
     }
     if (cell.spec.layer_norm) store(row.raw + at.first, c, at.count);
     sums[0] = c, sums[3] = o;
@@ -124,8 +131,7 @@ inline void gru_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Sp
     const Vec<T> r = sigmoid<T>(sums[1] + cell.bias_at(1, at.first)), z = sigmoid<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
     const Vec<T> v = sums[3] + cell.bias_at(3, at.first);
     if (row.gates) {
-        T* gates = row.gates + at.first;
-        store(gates, r, at.count), store(gates + H, z, at.count), store(gates + 3 * H, v, at.count);
+        keep(row, 0, H, r, at), keep(row, 1, H, z, at), keep(row, 3, H, v, at);
     }
     sums[1] = sums[0] + cell.bias_at(0, at.first) + r * v;
     sums[0] = z;
@@ -134,7 +140,7 @@ inline void gru_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Sp
 template <class T>
 inline void gru_output(const Shared<T>& cell, const Row<T>& row, Vec<T> z, Vec<T> a_n, Span at) {
     const Vec<T> n = tanh<T>(a_n);  // (3)
-    if (row.gates) store(row.gates + 2 * cell.spec.units + at.first, n, at.count);
+    if (row.gates) keep(row, 2, cell.spec.units, n, at);
     emit(row, n + z * (load(row.h + at.first, at.count) - n), at);  // (4)
 }
 

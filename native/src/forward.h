@@ -219,7 +219,7 @@ class ForwardPass {
 public:
     ForwardPass(const PackedWeights<T>& weights, const Forward<T>& call, Split split)
         : weights_(weights), spec_(weights.spec), call_(call), split_(split), order_(sorted(call.walk.lengths, call.rows, call.steps)),
-          scratch_(spec_, call.rows, call.gates, call.cells), masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
+          far_(leaves_caches(weights.spec, call)), scratch_(spec_, call.rows, call.gates, call.cells), masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
 
     void run(Team& team, int me) const {
         const Split split{team.size, split_.by_rows};  // the team may be smaller than was asked for
@@ -256,6 +256,14 @@ private:
     static constexpr int64_t fused_from_near = 3 * TILE_ROWS, fused_from_far = 48;
     static constexpr int64_t chunk_rows = 192;
 
+    // Gates that are more than the last cache holds, of whole vectors, and not read again by the step itself.
+    static bool leaves_caches(const Spec& spec, const Forward<T>& call) {
+        constexpr int64_t plenty = int64_t{32} << 20;
+        return call.gates && !spec.layer_norm && spec.reset_after && spec.units % width<T> == 0 &&
+               reinterpret_cast<uintptr_t>(call.gates) % VECTOR_BYTES == 0 &&
+               call.steps * call.rows * spec.slots() * spec.units * static_cast<int64_t>(sizeof(T)) > plenty;
+    }
+
     const T* output_before(const Timeline& mine, const Timeline::Entry& entry, int64_t step) const {
         return call_.output.at(mine.place(entry, step - 1), entry.row);
     }
@@ -268,7 +276,7 @@ private:
         scratch_.lend(spec_, b, row);
         row.x = call_.x.at(place, b);
         row.out = call_.output.at(place, b);
-        if (call_.gates) row.gates = call_.gates + at * spec_.slots() * H;
+        if (call_.gates) row.gates = call_.gates + at * spec_.slots() * H, row.far = far_;
         const bool fresh = walk.reset && walk.reset[at];
         row.h = fresh ? scratch_.zeros.get() : step ? output_before(mine, entry, step) : first_h(b);
         row.operand = row.h;
@@ -353,6 +361,7 @@ private:
     const Forward<T>& call_;
     const Split split_;
     const List<Timeline::Entry> order_;
+    const bool far_;
     const Scratch<T> scratch_;
     const Lease<T> masked_;  // h times its factors, for odd and for even steps [2, B, P]
 };

@@ -25,13 +25,15 @@ struct Ahead {
 // tile[r][at + c] += Σ_k rows[r][k] · panel[k][c] for R rows and C vectors; a panel's next k is `stride` elements on.
 template <class T, int R, int C>
 void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
+    if (depth < 1) return;
     Vec<T> sums[R][C];
     const T* row[R];
     for (int r = 0; r < R; ++r) {
         row[r] = rows[r];
         for (int c = 0; c < C; ++c) sums[r][c] = tile[r][at + c];
     }
-    for (int64_t k = 0; k < depth; ++k, panel += stride, ahead.from += ahead.step) {
+    int64_t k = 0;
+    do {  // at least once: with a way round the loop, GCC keeps the sums in memory on both sides of it
         __builtin_prefetch(ahead.from, 0, 2);
         if constexpr (R < C) {  // keep in registers whichever is fewer
             T left[R];
@@ -48,7 +50,8 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
                 for (int c = 0; c < C; ++c) sums[r][c] += columns[c] * left;
             }
         }
-    }
+        panel += stride, ahead.from += ahead.step;
+    } while (++k < depth);
     for (int r = 0; r < R; ++r)
         for (int c = 0; c < C; ++c) tile[r][at + c] = sums[r][c];
 }

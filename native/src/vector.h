@@ -76,6 +76,16 @@ inline void store(T* to, Vec<T> values, int64_t count) {
     for (int64_t lane = 0; lane < count; ++lane) to[lane] = values[lane];
 }
 
+// A store past the caches, for what is read again only after they have been filled with other things; `to` aligned to a vector.
+template <class T>
+inline void store_past(T* to, Vec<T> values) {
+#ifdef STORE_PAST
+    STORE_PAST(to, values);
+#else
+    store(to, values);
+#endif
+}
+
 template <class T>
 inline T sum(Vec<T> values) {
     T total = 0;
@@ -127,12 +137,17 @@ inline Exponential<T> exponential(Vec<T> x) {
     return {std::bit_cast<Vec<T>>((std::bit_cast<Int>(shifted) + (L::bias - zero)) << L::mantissa), r + r * r * series};
 }
 
+template <class T>
+inline Vec<T> at_most(Vec<T> x, Vec<T> bound) {  // a NaN stays one
+    return x > bound ? bound : x;
+}
+
 // σ(x) = 1 / (1 + e⁻ˣ). 2.4 ULP at most, 0.4 on average, in both types (|x| ≤ 87; 700). NaN stays NaN, here and below.
 template <class T>
 inline Vec<T> sigmoid(Vec<T> x) {
-    constexpr T highest = Lanes<T>::highest;
-    x = x < -highest ? all<T>(-highest) : x;
-    x = x > highest ? all<T>(highest) : x;
+    const Vec<T> highest = all<T>(Lanes<T>::highest);
+    x = at_most<T>(x, highest);
+    x = -at_most<T>(-x, highest);
     const auto e = exponential<T, -1>(x);
     return reciprocal<T>((T(1) + e.power) + e.power * e.less_one);
 }
@@ -144,7 +159,7 @@ inline Vec<T> tanh(Vec<T> x) {
     using Int = typename Lanes<T>::Int;
     const Int sign = std::bit_cast<Int>(x) & std::bit_cast<Int>(all<T>(T(-0.0)));
     Vec<T> magnitude = std::bit_cast<Vec<T>>(std::bit_cast<Int>(x) ^ sign);
-    magnitude = magnitude > Lanes<T>::tanh_is_one ? all<T>(Lanes<T>::tanh_is_one) : magnitude;
+    magnitude = at_most<T>(magnitude, all<T>(Lanes<T>::tanh_is_one));
     const auto e = exponential<T, 2>(magnitude);
     const Vec<T> less_one = (e.power - T(1)) + e.power * e.less_one;
     return std::bit_cast<Vec<T>>(std::bit_cast<Int>(quotient<T>(less_one, less_one + T(2))) | sign);

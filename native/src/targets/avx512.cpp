@@ -6,6 +6,7 @@
 #define TILE_ROWS 6
 
 #define RECIPROCAL_FLOAT(a) _mm512_maskz_rcp14_ps(0xffff, a)
+#define STORE_PAST(to, values) _mm512_stream_si512(reinterpret_cast<__m512i*>(to), std::bit_cast<__m512i>(values))
 #define ADD_BYTES add_bytes
 
 #include "../engine.h"
