@@ -2,7 +2,7 @@
 
     python benchmarks/step.py --cells lstm gru --sizes 64 128 256 512 --json step.json
 
-I = H. Beside the native stepper stand onnxruntime (a model of one node whose state is fed and returned: plain ``run``,
+I = H. Beside the native stream stand onnxruntime (a model of one node whose state is fed and returned: plain ``run``,
 and with its arrays bound once), ``torch.nn``'s cells and ours. Every side runs by turns in one process, and a ratio is
 the median over rounds of onnxruntime's plain call ÷ the side's. The error is that of h over some steps from zero on
 random input, against the plain twin in float64: largest absolute difference, and root mean square relative to h's.
@@ -22,7 +22,7 @@ from torch import nn
 
 from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
-from seriatim.kernels.native import Stepper
+from seriatim.kernels.native import Stream
 from seriatim.kernels.weights import Weights
 from seriatim.nn.cells import CELLS
 from seriatim.notation import GATES, STATES
@@ -59,9 +59,10 @@ def compared(cell: str, size: int, seconds: float, rounds: int) -> list[Row]:
     torch.manual_seed(0)
     theirs = THEIR_CELLS[cell](size, size)
     weights = Weights(*(parameter.detach().numpy() for parameter in theirs.parameters()))
-    steps = contestants(cell, size, theirs, weights)
+    streams = precisions(cell, size, weights)
+    steps = {name: free(stream) for name, stream in streams.items()} | {"onnxruntime": onnx_step(cell, size, weights)}
     x = np.random.default_rng(0).standard_normal((1, size)).astype(np.float32)
-    timed = {name: Side(keeping(step, x, cell, size)) for name, step in steps.items()}
+    timed = {name: Side(streaming(stream, x)) for name, stream in streams.items()}
     timed["onnxruntime"] = Side(onnx_keeping(cell, size, weights, x))
     timed["onnxruntime, bound"] = Side(bound(cell, size, weights, x))
     timed |= {name: Side(torch_keeping(layer, size, cell)) for name, layer in torch_cells(cell, size, theirs).items()}
@@ -75,24 +76,40 @@ def compared(cell: str, size: int, seconds: float, rounds: int) -> list[Row]:
     return rows
 
 
-def contestants(cell: str, size: int, theirs: nn.Module, weights: Weights[Array]) -> dict[str, Step]:
-    """The sides that take NumPy arrays."""
+def precisions(cell: str, size: int, weights: Weights[Array]) -> dict[str, Stream]:
+    """Native streams by name."""
     spec = CellSpec(cell, size, size)
-    steps: dict[str, Step] = {}
+    streams = {}
     for precision, name in PRECISIONS.items():
         try:
-            steps[f"seriatim {name}"] = Stepper(spec, weights, precision=precision).step
+            streams[f"seriatim {name}"] = Stream(spec, weights, precision=precision)
         except UsageError as error:
             print(f"seriatim {name}: {error}")
+    return streams
+
+
+def free(stream: Stream) -> Step:
+    """A stream as a step from any state, for the errors."""
+
+    def step(x: Array, state: State) -> State:
+        for own, one in zip(stream.state, state, strict=True):
+            own[...] = one
+        stream.step(x)
+        return tuple(one.copy() for one in stream.state)
+
+    return step
+
+
+def onnx_step(cell: str, size: int, weights: Weights[Array]) -> Step:
+    """onnxruntime as a step from any state."""
     run = session(cell, size, weights)
     names = STATES[cell]
 
-    def onnx_step(x: Array, state: State) -> State:
+    def step(x: Array, state: State) -> State:
         found = run.run(None, {"x": x[None], **{name: one[None] for name, one in zip(names, state, strict=True)}})
         return tuple(one[0] for one in found)
 
-    steps["onnxruntime"] = onnx_step
-    return steps
+    return step
 
 
 def torch_cells(cell: str, size: int, theirs: nn.Module) -> dict[str, nn.Module]:
@@ -102,13 +119,12 @@ def torch_cells(cell: str, size: int, theirs: nn.Module) -> dict[str, nn.Module]
     return {"seriatim.nn cell": ours, "torch.nn cell": theirs}
 
 
-def keeping(step: Step, x: Array, cell: str, size: int) -> Callable[[], None]:
+def streaming(stream: Stream, x: Array) -> Callable[[], None]:
     """A call that steps on from where the last one ended."""
-    state: State = tuple(np.zeros((1, size), np.float32) for _ in STATES[cell])
+    stream.reset()
 
     def call() -> None:
-        nonlocal state
-        state = step(x, state)
+        stream.step(x)
 
     return call
 

@@ -244,3 +244,14 @@ def test_autocast_gives_pytorchs_dtypes(kind):
         (found, state), (right, wanted) = ours(x), theirs(x)
     assert found.dtype == right.dtype
     assert [one.dtype for one in as_tuple(state)] == [one.dtype for one in as_tuple(wanted)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_autocast_gives_pytorchs_dtypes_to_packed_sequences(kind):
+    theirs, ours = twins(kind, torch.float32)
+    given = pack_padded_sequence(torch.randn(4, 3, 5), torch.tensor([4, 2, 1]))
+    with torch.autocast("cpu", dtype=torch.bfloat16), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "LSTM with projections")
+        (found, state), (right, wanted) = ours(given), theirs(given)
+    assert found.data.dtype == right.data.dtype
+    assert [one.dtype for one in as_tuple(state)] == [one.dtype for one in as_tuple(wanted)]

@@ -130,10 +130,10 @@ def test_a_packing_follows_its_weights(layer, change):
 def test_a_packing_dies_with_its_weights():
     gc.collect()
     before = len(packing._entries)
-    cell = nn.GRUCell(3, 4)
-    cell(torch.randn(2, 3)), cell(torch.randn(2, 3))
+    layer = nn.GRU(3, 4, reset_after=False)
+    layer(torch.randn(5, 2, 3)), layer(torch.randn(5, 2, 3))
     assert len(packing._entries) == before + 1
-    del cell
+    del layer
     gc.collect()
     assert len(packing._entries) == before
 
@@ -184,6 +184,29 @@ def test_compiled_without_a_break(layer):
     torch.testing.assert_close(gradients(compiled, x), gradients(layer, x), **CLOSE)
 
 
+def test_compiled_with_lengths():
+    torch._dynamo.reset()
+    layer, x = nn.GRU(3, 4, dtype=torch.float64), sequences(requires_grad=True)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    lengths = torch.tensor([5, 2])
+    torch.testing.assert_close(gradients(compiled, x, lengths=lengths), gradients(layer, x, lengths=lengths), **CLOSE)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # PyTorch's own
+@pytest.mark.parametrize("name", ["RNNCell", "GRUCell", "LSTMCell"])
+def test_compiled_cells(name):
+    torch._dynamo.reset()
+    cell, x = getattr(nn, name)(3, 4, dtype=torch.float64), sequences()
+    cell(x[0])  # what it keeps between calls is no hindrance
+
+    def gradients(cell):
+        made = cell(x[1], cell(x[0]))
+        return torch.autograd.grad((made[0] if isinstance(made, tuple) else made).sum(), list(cell.parameters()))
+
+    compiled = torch.compile(cell, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(gradients(compiled), gradients(cell), **CLOSE)
+
+
 def test_exported(layer):
     x = sequences()
     program = torch.export.export(layer, (x,))
@@ -225,6 +248,20 @@ def test_vmap_of_masks_that_stand_for_all_rows():
         return native.run(layer.spec, x, (x.new_zeros(2, 4),), Weights(*w), walk)[0]
 
     torch.testing.assert_close(func.vmap(call)(many), torch.stack([call(x) for x in many]), **CLOSE)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own call
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+def test_forward_mode(name):
+    """PyTorch's LSTM has none on the CPU, so it is passed over too."""
+    layer, x = getattr(nn, name)(3, 4, dtype=torch.float64), sequences(3, 1, 3)
+
+    def call(x):
+        return layer(x)[0].square().sum()
+
+    found = func.jvp(call, (x,), (torch.ones_like(x),))[1]
+    torch.testing.assert_close(found, func.grad(call)(x).sum(), **CLOSE)
+    torch.testing.assert_close(func.hessian(call)(x), func.jacrev(func.grad(call))(x), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own call

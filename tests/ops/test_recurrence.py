@@ -7,6 +7,7 @@ import torch
 
 from seriatim import nn
 from seriatim.errors import UsageError
+from seriatim.ops import recurrence as table
 from seriatim.ops.recurrence import IMPLEMENTATIONS, VARIABLE, Walk, chosen, chosen_step, using
 from seriatim.spec import CellSpec
 
@@ -86,7 +87,7 @@ def test_a_block_can_force_one():
 
 
 def test_the_environment_can_force_one(monkeypatch):
-    monkeypatch.setenv(VARIABLE, "composed")
+    monkeypatch.setattr(table, "of_process", "composed")
     assert chosen(LSTM, X).name == "composed"
     with using("pytorch"):
         assert chosen(LSTM, X).name == "pytorch"
@@ -97,6 +98,6 @@ def test_what_does_not_exist_or_does_not_fit_is_refused(monkeypatch):
         pass
     with using("pytorch"), pytest.raises(UsageError, match=r"'pytorch' does not run CellSpec\(kind='rnn'"):
         nn.RNN(3, 5, nonlinearity="sigmoid")(torch.zeros(4, 2, 3))
-    monkeypatch.setenv(VARIABLE, "fast")
+    monkeypatch.setattr(table, "of_process", "fast")
     with pytest.raises(UsageError, match=f"{VARIABLE}: no implementation 'fast'"):
         nn.GRU(3, 5)(torch.zeros(4, 2, 3))

@@ -27,6 +27,11 @@ class Cell:
 
 class Packed:
     def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int, precision: str = "full") -> None: ...
+    def holds(self, addresses: Sequence[int]) -> bool: ...
+
+class Stream:
+    def __init__(self, packed: Packed, x: Array, state: Sequence[Array]) -> None: ...
+    def step(self) -> None: ...
 
 def forward(
     cell: Cell,
@@ -66,3 +71,51 @@ def backward(
     threads: int,
 ) -> None: ...
 def step(cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array]) -> None: ...
+
+# The same by address, 0 for None, without a walk. Nothing is checked.
+def forward_at(
+    packed: Packed,
+    steps: int,
+    rows: int,
+    x: int,
+    x_by_step: int,
+    x_by_row: int,
+    h: int,
+    c: int,
+    reverse: bool,
+    output: int,
+    h_n: int,
+    c_n: int,
+    gates: int,
+    cells: int,
+    threads: int,
+    /,
+) -> None: ...
+def backward_at(
+    cell: Cell,
+    wide: bool,
+    weights: Sequence[int],
+    steps: int,
+    rows: int,
+    x: int,
+    x_by_step: int,
+    x_by_row: int,
+    h: int,
+    c: int,
+    reverse: bool,
+    output: int,
+    gates: int,
+    cells: int,
+    grad_output: int,
+    grad_by_step: int,
+    grad_by_row: int,
+    grad_h_n: int,
+    grad_c_n: int,
+    grad_x: int,
+    grad_h: int,
+    grad_c: int,
+    grad_weights: Sequence[int],
+    threads: int,
+    /,
+) -> None: ...
+def step_at(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, /) -> None: ...

@@ -146,4 +146,3 @@ def _replacement(old: nn.Module) -> nn.Module:
         if name in shared or name not in known:  # what the user put there stays too
             vars(new)[name] = value
     return new
-

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from seriatim.nn import checks
 from seriatim.nn.recurrent import described, draw_uniform, gather, weight_names, weight_shapes
 from seriatim.ops.recurrence import step
+from seriatim.ops.stepping import Stepping
 from seriatim.spec import CellSpec
 
 
@@ -33,6 +34,7 @@ class RecurrentCell(nn.Module):
         self.reset_after = checks.flag("reset_after", spec.reset_after)
         self.layer_norm = checks.flag("layer_norm", spec.layer_norm)
         self._names = weight_names(spec)
+        self._stepping = Stepping(spec, tuple(name for name in self._names if name is not None))
         self._states, self._sizes = spec.states, tuple(map(spec.state_size, spec.states))
         for name, shape in weight_shapes(spec).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -44,6 +46,9 @@ class RecurrentCell(nn.Module):
 
     def advance(self, x: Tensor, hx: object) -> tuple[Tensor, ...]:
         """One step: x [B, I] or [I] and the state in the caller's form → the next state as a tuple."""
+        ordinary = self._stepping.step(self._parameters, x, hx)
+        if ordinary is not None:
+            return ordinary
         checks.dimensions("input", x, {1: "[I]", 2: "[B, I]"})
         checks.width(x, self.input_size)
         weights = gather(self, self._names)

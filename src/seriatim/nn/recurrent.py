@@ -15,6 +15,7 @@ from seriatim.nn import checks, forms
 from seriatim.nn.dropout import factors, locked
 from seriatim.nn.zoneout import Zoneout, shares
 from seriatim.ops.recurrence import State, Walk, Weights, recurrence, recurrence_every
+from seriatim.ops.straight import Straight
 from seriatim.spec import CellSpec
 
 
@@ -69,6 +70,9 @@ class Recurrent(nn.Module):
                     values = torch.empty(shape, device=device, dtype=dtype)
                     self.register_parameter(name + suffix, nn.Parameter(values))
                 self._names.append(weight_names(of_layer, suffix))
+        self._straight = Straight(
+            self._specs, [tuple(name for name in names if name is not None) for names in self._names]
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -99,6 +103,10 @@ class Recurrent(nn.Module):
 
         The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
         """
+        if lengths is None and reset is None and return_states is None and reverse is False and self._drops_nothing():
+            ordinary = self._straight.run(self._parameters, given, hx)
+            if ordinary is not None:
+                return *ordinary, {}
         form = forms.read(given, lengths, self.input_size, self.batch_first)
         weight = gather(self, self._names[0]).w_ih
         checks.same_kind("input", form.x, weight)
@@ -108,6 +116,11 @@ class Recurrent(nn.Module):
         state = self._first_state(form, hx, weight)
         output, state, every = self._stack(form.x, state, form.lengths, starts, reverse, return_states == "all")
         return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
+
+    def _drops_nothing(self) -> bool:
+        """Whether this is a call with time first and without any mask."""
+        drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout)
+        return not (self.batch_first or drops or any(self._zoneout_rates))
 
     def _first_state(self, form: forms.Form, hx: object, weight: Tensor) -> State:
         names, rows = self.spec.states, form.x.shape[1]

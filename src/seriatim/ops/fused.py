@@ -12,6 +12,7 @@ from collections.abc import Callable, Container
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
@@ -38,7 +39,9 @@ STEPS: dict[tuple[str, str], Step] = {
 
 def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor]) -> bool:
     """Whether PyTorch has a function for a whole layer of this cell, and the walk asks for nothing it cannot give."""
-    return _pytorchs(spec, LAYERS) and not (spec.proj_size and spec.kind != "lstm") and masks.plain(walk)
+    forward_mode = spec.kind == "lstm" and forward_ad._current_level >= 0  # which oneDNN's LSTM has not
+    projected = spec.proj_size and spec.kind != "lstm"
+    return _pytorchs(spec, LAYERS) and not projected and masks.plain(walk) and not forward_mode
 
 
 def fits_step(spec: CellSpec, x: Tensor) -> bool:

@@ -117,7 +117,8 @@ def _run(
     autocast = torch.is_autocast_enabled("cpu") and x.dtype is not torch.float64
     if not autocast and x.dtype in FULL:
         return _dispatched(spec, x, state, weights, walk, shown, one_step)
-    if autocast and (spec.kind, one_step) in REDUCED:
+    packed_lstm = spec.kind == "lstm" and not spec.proj_size and walk.lengths is not None  # which PyTorch leaves alone
+    if autocast and (spec.kind, one_step) in REDUCED and not packed_lstm:
         wanted = torch.get_autocast_dtype("cpu")
     else:
         wanted = torch.promote_types(x.dtype, state[0].dtype)
@@ -152,9 +153,7 @@ def _dispatched(
         return output, final, inside[0] if shown else None, inside[1] if len(inside) > 1 else None
     threads = torch.get_num_threads()
     packing = packed(plan.cell, engine.every(weights), threads)
-    output, last, slots, cells = engine.forward(
-        plan, packing, x, state, walk, threads, "shown" if shown else "nothing"
-    )
+    output, last, slots, cells = engine.forward(plan, packing, x, state, walk, threads, "shown" if shown else "nothing")
     return output, tuple(last), slots, cells
 
 

@@ -37,9 +37,7 @@ FORWARD, BACKWARD = "seriatim::recurrence", "seriatim::recurrence_backward"
 ROWS = {"x": 1, "h": 0, "c": 0, "lengths": 0, "reset": 1, "dropout": 0, "zoneout_h": 1, "zoneout_c": 1}
 
 
-def by_operator(
-    plan: Plan, arguments: Flat, *, shown: bool
-) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+def by_operator(plan: Plan, arguments: Flat, *, shown: bool) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
     """Output, final state, slots and cells, the last two where shown."""
     keep = shown or torch.is_grad_enabled()
     output, h, c, slots, cells = _recurrence(*arguments, *_attributes(plan), keep)
@@ -71,9 +69,7 @@ def _forward(*everything: Any) -> tuple[Tensor, ...]:
     x, state, weights, walk = engine.parts(plan, arguments)
     threads = torch.get_num_threads()
     packing = engine.pack(plan.cell, engine.every(weights), threads)
-    output, final, slots, cells = engine.forward(
-        plan, packing, x, state, walk, threads, "shown" if keep else "nothing"
-    )
+    output, final, slots, cells = engine.forward(plan, packing, x, state, walk, threads, "shown" if keep else "nothing")
     nothing = [torch.empty(0, dtype=x.dtype) for _ in range(3)]
     return (
         output,
@@ -115,9 +111,7 @@ def _backward(*everything: Any) -> list[Tensor]:
 
 def _backward_fake(*everything: Any) -> list[Tensor]:
     _, _, wanted, arguments, _ = _taken_apart(everything)
-    return [
-        one.new_empty(one.shape) for one, want in zip(arguments, wanted, strict=False) if want and one is not None
-    ]
+    return [one.new_empty(one.shape) for one, want in zip(arguments, wanted, strict=False) if want and one is not None]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

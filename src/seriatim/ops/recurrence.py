@@ -23,8 +23,8 @@ from seriatim.ops.staircase import Run, State, over_lengths
 from seriatim.spec import CellSpec
 
 __all__ = [
-    "IMPLEMENTATIONS", "VARIABLE", "Implementation", "State", "Walk", "Weights", "chosen", "chosen_step", "recurrence",
-    "recurrence_every", "step", "using",
+    "IMPLEMENTATIONS", "VARIABLE", "Implementation", "State", "Walk", "Weights", "chosen", "chosen_step", "forced",
+    "recurrence", "recurrence_every", "step", "using",
 ]  # fmt: skip
 
 VARIABLE = "SERIATIM_RECURRENCE"
@@ -68,6 +68,8 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (
 
 PLAIN: Walk[Tensor] = Walk()
 
+of_process: str | None = os.environ.get(VARIABLE)
+"""Read when the process starts: to ask the environment costs as much as a check of all the weights."""
 _forced: ContextVar[str | None] = ContextVar("forced", default=None)
 
 
@@ -125,9 +127,14 @@ def chosen_step(spec: CellSpec, x: Tensor) -> Implementation:
 
 
 def _candidates() -> tuple[Implementation, ...]:
-    within = None if torch.compiler.is_compiling() else _forced.get()  # torch.compile cannot read a context variable
-    name = within or os.environ.get(VARIABLE)
+    name = forced()
     return (_named(name),) if name else IMPLEMENTATIONS
+
+
+def forced() -> str | None:
+    """The name of the implementation that is forced, if one is."""
+    within = None if torch.compiler.is_compiling() else _forced.get()  # torch.compile cannot read a context variable
+    return within or of_process
 
 
 def _asks(value: object) -> bool:
