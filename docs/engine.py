@@ -1,6 +1,6 @@
 """Draw the engine's picture: how weights lie, what a tile is, and how two threads share a step.
 
-    python docs/engine.py docs/engine.png
+python docs/engine.py docs/engine.png
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ INK = "#222222"
 
 def main(picture: Path) -> None:
     """Three panels: layout, tile, threads."""
-    figure, (layout, tile, threads) = pyplot.subplots(1, 3, figsize=(13, 4.6), layout="constrained", width_ratios=(1.25, 1.2, 1))
+    figure, (layout, tile, threads) = pyplot.subplots(
+        1, 3, figsize=(13, 4.6), layout="constrained", width_ratios=(1.25, 1.2, 1)
+    )
     draw_layout(layout)
     draw_tile(tile)
     draw_threads(threads)
@@ -80,7 +82,8 @@ def draw_tile(axes: Axes) -> None:
     axes.text(9.8, 6.6, "24 vectors of 16 sums", ha="center", fontsize=9)
     arrow(axes, (9.8, 1.6), (9.8, 0.75))
     axes.text(9.8, 0.3, "σ, tanh  →  c, h, gates", ha="center", va="center", fontsize=9)
-    axes.text(3.6, 0.3, "the cell's equations are\nread off one tile", ha="center", va="center", fontsize=8.5, color="#555555")
+    said = "the cell's equations are\napplied to one tile"
+    axes.text(3.6, 0.3, said, ha="center", va="center", fontsize=8.5, color="#555555")
     axes.set_xlim(-0.3, 11.8)
     axes.set_ylim(-1.2, 8.0)
 
@@ -98,7 +101,8 @@ def draw_threads(axes: Axes) -> None:
         axes.plot([x + 2.3, x + 2.3], [0.6, 3.0], color="#c0392b", lw=2)
         axes.text(x + 1.0, 6.8, f"t = {step}", ha="center", fontsize=8)
     axes.text(3.7, 4.1, "weights fit a core's cache: nobody waits", ha="center", fontsize=8.5)
-    axes.text(3.7, 0.1, "they do not: each core reads its half,\na barrier (red) ends every step", ha="center", va="center", fontsize=8.5)
+    said = "they do not: each core reads its half,\na barrier (red) ends every step"
+    axes.text(3.7, 0.1, said, ha="center", va="center", fontsize=8.5)
     axes.set_xlim(-0.3, 8.2)
     axes.set_ylim(-1.2, 8.0)
 
