@@ -12,16 +12,18 @@ template <class T>
 struct BackWeights {
     BackWeights(const Spec& spec, const Weights<const T>& weights, bool wants_x, int threads);
 
-    Blocks of_h, of_units, of_x;     // columns: P, H, I
-    Panels<T> recurrent;             // W_hh, of a GRU that resets first the rows of r and z
-    Panels<T> candidate;             // the rows of n, of such a GRU
-    Panels<T> projection;            // W_hr
-    Panels<T> input;                 // W_ih
+    Blocks of_h, of_units, of_x;  // columns: P, H, I
+    Panels<T> recurrent;          // W_hh, of a GRU that resets first the rows of r and z
+    Panels<T> candidate;          // the rows of n, of such a GRU
+    Panels<T> projection;         // W_hr
+    Panels<T> input;              // W_ih
 };
 
 template <class T>
 BackWeights<T>::BackWeights(const Spec& spec, const Weights<const T>& weights, bool wants_x, int threads)
-    : of_h(plain_blocks<T>(spec.outputs())), of_units(plain_blocks<T>(spec.units)), of_x(plain_blocks<T>(wants_x ? spec.inputs : 0)) {
+    : of_h(plain_blocks<T>(spec.outputs())),
+      of_units(plain_blocks<T>(spec.units)),
+      of_x(plain_blocks<T>(wants_x ? spec.inputs : 0)) {
     const int64_t H = spec.units, P = spec.outputs();
     const bool resets_first = !spec.reset_after;
     recurrent = Panels<T>(of_h, (resets_first ? 2 : spec.gates()) * H);
@@ -44,13 +46,20 @@ BackWeights<T>::BackWeights(const Spec& spec, const Weights<const T>& weights, b
 template <class T>
 class BackwardPass {
 public:
-    BackwardPass(const Spec& spec, const Backward<T>& call, Split split)
-        : spec_(spec), call_(call), split_(split), order_(sorted(call.walk.lengths, call.rows, call.steps)),
-          wants_x_(call.grad_x && !spec.given), weights_(spec, call.weights, wants_x_, split.threads),
-          past_in_h_(spec.kind == Kind::gru || call.walk.zoneout[0]), whole_h_(spec.layer_norm || spec.projected),
-          zeros_(most(4 * spec.units, spec.outputs()) + width<T>, T(0)), past_h_(past_in_h_ ? call.rows * spec.outputs() : 0),
-          past_c_(spec.kind == Kind::lstm ? call.rows * spec.units : 0), sums_(columns_of_grad(spec), spec, call, split.threads),
-          g_hh_(call.weights.g_hh), groups_(new Group[split.threads]) {}
+    BackwardPass(const Spec& spec, const Backward<T>& call, Split split, const BackWeights<T>& weights)
+        : spec_(spec),
+          call_(call),
+          split_(split),
+          order_(sorted(call.walk.lengths, call.rows, call.steps)),
+          weights_(weights),
+          past_in_h_(spec.kind == Kind::gru || call.walk.zoneout[0]),
+          whole_h_(spec.layer_norm || spec.projected),
+          zeros_(most(4 * spec.units, spec.outputs()) + width<T>, T(0)),
+          past_h_(past_in_h_ ? call.rows * spec.outputs() : 0),
+          past_c_(spec.kind == Kind::lstm ? call.rows * spec.units : 0),
+          sums_(columns_of_grad(spec), spec, call, split.threads),
+          g_hh_(call.weights.g_hh),
+          groups_(new Group[split.threads]) {}
     ~BackwardPass() { delete[] groups_; }
     BackwardPass(const BackwardPass&) = delete;
 
@@ -58,7 +67,8 @@ public:
         const Split split{team.size, split_.by_rows};
         const Part part{&team, me, split.by_rows};
         const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
-        const int64_t rows = mine.rows.size(), steps = order_.size() ? order_[0].length : 0, chunk = steps_of_chunk(steps);
+        const int64_t rows = mine.rows.size(), steps = order_.size() ? order_[0].length : 0,
+                      chunk = steps_of_chunk(steps);
         Group& group = groups_[split.by_rows ? me : 0];
         if (split.by_rows || me == 0) group.make(*this, chunk * rows, rows);
         team.barrier();
@@ -73,7 +83,8 @@ public:
             done.clear();
             for (int64_t step = end - 1; step >= most(0, end - chunk); --step) {
                 const int64_t first = done.size(), alive = mine.alive(step);
-                for (int64_t r = 0; r < alive; ++r) done.add(row(mine, r, step, later[r], cut[r], group, buffer, done.size()));
+                for (int64_t r = 0; r < alive; ++r)
+                    done.add(row(mine, r, step, later[r], cut[r], group, buffer, done.size()));
                 go_back(done.begin() + first, alive, part, step % 2 == 1, own);
                 for (int64_t r = 0; r < alive; ++r) {
                     const BackRow<T>& it = done[first + r];
@@ -95,7 +106,8 @@ private:
 
     // About chunk_rows rows, and chunks of nearly the same length.
     int64_t steps_of_chunk(int64_t steps) const {
-        const int64_t longest = most(1, chunk_rows / most(call_.rows, 1)), chunks = most(1, (steps + longest - 1) / longest);
+        const int64_t longest = most(1, chunk_rows / most(call_.rows, 1)),
+                      chunks = most(1, (steps + longest - 1) / longest);
         return most(1, (steps + chunks - 1) / chunks);
     }
 
@@ -107,7 +119,8 @@ private:
         const List<BackRow<T>>* rows = nullptr;
         void make(const BackwardPass& pass, int64_t chunk, int64_t rows) {
             const Spec& spec = pass.spec_;
-            stride = pass.sums_.columns() + width<T>;  // not a power of two: the rows of one column would share a few cache sets
+            stride = pass.sums_.columns() +
+                     width<T>;  // not a power of two: the rows of one column would share a few cache sets
             for (auto& buffer : grad_gates) buffer = Lease<T>(chunk * stride);
             if (pass.whole_h_) grad_h = Lease<T>(chunk * spec.outputs());
             if (spec.projected) m = Lease<T>(chunk * spec.units);
@@ -119,7 +132,8 @@ private:
     // A thread's own room: for one row of a norm, and its part of the gradients that are not products.
     struct Own {
         Own(const BackwardPass& pass, const typename WeightSums<T>::Own& sums)
-            : sums(sums), room(pass.spec_.layer_norm ? 2 * pass.spec_.units : 0) {
+            : sums(sums),
+              room(pass.spec_.layer_norm ? 2 * pass.spec_.units : 0) {
             normed = {room.get(), room.get() + (room ? pass.spec_.units : 0)};
         }
         typename WeightSums<T>::Own sums;
@@ -135,7 +149,8 @@ private:
         return call_.walk.reset && call_.walk.reset[mine.place(mine.rows[r], step) * call_.rows + mine.rows[r].row];
     }
 
-    BackRow<T> row(const Timeline& mine, int64_t r, int64_t step, const T* later, bool cut, const Group& group, int buffer, int64_t at) const {
+    BackRow<T> row(const Timeline& mine, int64_t r, int64_t step, const T* later, bool cut, const Group& group,
+                   int buffer, int64_t at) const {
         const auto& entry = mine.rows[r];
         const int64_t place = mine.place(entry, step), b = entry.row, H = spec_.units, P = spec_.outputs();
         const int64_t here = place * call_.rows + b;
@@ -153,12 +168,18 @@ private:
         row.grad_output = call_.grad_output ? call_.grad_output.at(place, b) : nullptr;
         if (walk.zoneout[0]) row.keep_h = walk.zoneout[0].at(place, b);
         if (walk.zoneout[1]) row.keep_c = walk.zoneout[1].at(place, b);
-        row.into_h = last ? (call_.grad_final[0] ? call_.grad_final[0] + b * P : nullptr) : past_in_h_ && !cut ? past_h_.get() + b * P : nullptr;
+        row.into_h = last                 ? (call_.grad_final[0] ? call_.grad_final[0] + b * P : nullptr)
+                     : past_in_h_ && !cut ? past_h_.get() + b * P
+                                          : nullptr;
         row.past_h = past_in_h_ && !starts_here ? past_h_.get() + b * P : nullptr;
         if (spec_.kind == Kind::lstm) {
-            row.c = starts_here ? zeros_.get() : step ? call_.cells + (before * call_.rows + b) * H : call_.state[1] + b * H;
+            row.c = starts_here ? zeros_.get()
+                    : step      ? call_.cells + (before * call_.rows + b) * H
+                                : call_.state[1] + b * H;
             row.grad_cells = call_.grad_cells ? call_.grad_cells + here * H : nullptr;
-            row.into_c = last ? (call_.grad_final[1] ? call_.grad_final[1] + b * H : nullptr) : cut ? nullptr : past_c_.get() + b * H;
+            row.into_c = last  ? (call_.grad_final[1] ? call_.grad_final[1] + b * H : nullptr)
+                         : cut ? nullptr
+                               : past_c_.get() + b * H;
             row.past_c = starts_here ? nullptr : past_c_.get() + b * H;
         }
         row.grad_sums = row.grad_gates = group.grad_gates[buffer].get() + at * group.stride;
@@ -174,9 +195,12 @@ private:
     void go_back(const BackRow<T>* rows, int64_t count, const Part& part, bool backwards, const Own& own) const {
         const Shared<T> cell{spec_, nullptr, 0, call_.weights.w_ch, g_hh_, call_.weights.g_c, call_.weights.b_c};
         const auto through = [](const BackRow<T>& row) { return row.later; };
-        const auto products = [&](const Panels<T>& panels, const Blocks& blocks, const auto& operand, const auto& each) {
-            sweep(panels, blocks, part.of(blocks), backwards, rows, count, operand, static_cast<const T*>(zeros_.get()), 0, from_zero<T>,
-                  [&](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) { every<T>(tile, n, block, sums, each); });
+        const auto products = [&](const Panels<T>& panels, const Blocks& blocks, const auto& operand,
+                                  const auto& each) {
+            sweep(panels, blocks, part.of(blocks), backwards, rows, count, operand, static_cast<const T*>(zeros_.get()),
+                  0, from_zero<T>, [&](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+                      every<T>(tile, n, block, sums, each);
+                  });
         };
         const auto by_cell = [&](const auto& backward) {
             products(weights_.recurrent, weights_.of_h, through, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
@@ -190,10 +214,11 @@ private:
             else {
                 by_cell([](auto&&... all) { gru_candidate_backward<T>(all...); });
                 part.wait();
-                const auto of_n = [this](const BackRow<T>& row) { return static_cast<const T*>(row.grad_gates + 2 * spec_.units); };
-                products(weights_.candidate, weights_.of_h, of_n, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
-                    gru_reset_backward(cell, row, sum, at);
-                });
+                const auto of_n = [this](const BackRow<T>& row) {
+                    return static_cast<const T*>(row.grad_gates + 2 * spec_.units);
+                };
+                products(weights_.candidate, weights_.of_h, of_n,
+                         [&](const BackRow<T>& row, Vec<T> sum, Span at) { gru_reset_backward(cell, row, sum, at); });
             }
             return;
         }
@@ -203,11 +228,12 @@ private:
         part.wait();
         if (spec_.projected) {
             const auto projected = [](const BackRow<T>& row) { return static_cast<const T*>(row.grad_h); };
-            products(weights_.projection, weights_.of_units, projected, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
-                if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
-                else if (spec_.kind == Kind::rnn) rnn_backward<T>(cell, row, sum, at, nullptr);
-                else lstm_backward<T>(cell, row, sum, at, own.sums.peephole);
-            });
+            products(weights_.projection, weights_.of_units, projected,
+                     [&](const BackRow<T>& row, Vec<T> sum, Span at) {
+                         if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
+                         else if (spec_.kind == Kind::rnn) rnn_backward<T>(cell, row, sum, at, nullptr);
+                         else lstm_backward<T>(cell, row, sum, at, own.sums.peephole);
+                     });
             if (spec_.layer_norm) part.wait();
         }
         if (!spec_.layer_norm) return;
@@ -234,26 +260,26 @@ private:
         }
         const T* normed = row.gates + spec_.kept() * H;
         const T scale = normed[G * H];
-        T mean = 0, along = 0;
-        for (int64_t i = 0; i < G * H; ++i) {
-            own.sums.g_hh[i] += da[i] * normed[i];
-            own.sums.b_hh[i] += da[i];
-            mean += da[i] * g_hh_[i];
-            along += da[i] * g_hh_[i] * normed[i];
+        const auto gained = [&](Span at) { return load(da + at.first, at.count) * load(g_hh_ + at.first, at.count); };
+        const T mean = total<T>(G * H, gained) / (G * H);
+        const T along =
+            total<T>(G * H, [&](Span at) { return gained(at) * load(normed + at.first, at.count); }) / (G * H);
+        for (int64_t first = 0; first < G * H; first += width<T>) {
+            const Span at{first, least(width<T>, G * H - first)};
+            const Vec<T> one = load(da + first, at.count), v = load(normed + first, at.count);
+            T *gains = own.sums.g_hh + first, *shifts = own.sums.b_hh + first;
+            store(gains, load(gains, at.count) + one * v, at.count);
+            store(shifts, load(shifts, at.count) + one, at.count);
+            store(row.grad_sums + first, scale * (gained(at) - mean - v * along), at.count);
         }
-        mean /= G * H, along /= G * H;
-        for (int64_t i = 0; i < G * H; ++i) row.grad_sums[i] = scale * (da[i] * g_hh_[i] - mean - normed[i] * along);
     }
 
     void normed_cell_backward(const Shared<T>& cell, const BackRow<T>& row, const T* grad_m, const Own& own) const {
         const int64_t H = spec_.units;
         const T *i = row.gates, *f = i + H, *g = f + H, *o = g + H;
         T *c = own.normed.grad, *squashed = own.normed.squashed;
-        T mean = 0, square = 0;
-        for (int64_t u = 0; u < H; ++u) mean += c[u] = f[u] * row.c[u] + i[u] * g[u];
-        mean /= H;
-        for (int64_t u = 0; u < H; ++u) square += (c[u] - mean) * (c[u] - mean);
-        const T scale = T(1) / __builtin_sqrt(square / H + T(norm_epsilon));
+        for (int64_t u = 0; u < H; ++u) c[u] = f[u] * row.c[u] + i[u] * g[u];
+        const auto [mean, scale] = statistics(static_cast<const T*>(c), H);
         T over_mean = 0, along = 0;
         for (int64_t first = 0; first < H; first += width<T>) {
             const Span at{first, least(width<T>, H - first)};
@@ -284,7 +310,8 @@ private:
         } else {
             for (const auto& row : done) rows.add(&row);
         }
-        if (call_.grad_x && !spec_.layer_norm) input_gradients(rows, rows.size() * me / team.size, rows.size() * (me + 1) / team.size);
+        if (call_.grad_x && !spec_.layer_norm)
+            input_gradients(rows, rows.size() * me / team.size, rows.size() * (me + 1) / team.size);
         sums_.add(team, me, rows);
     }
 
@@ -314,8 +341,11 @@ private:
                 const T *heads[TILE_ROWS], *tails[TILE_ROWS];
                 for (int r = 0; r < count; ++r) heads[r] = rows[first + r]->grad_gates, tails[r] = heads[r] + 3 * H;
                 Tile<T> sums = {};
-                weights_.input.add_part(block, {0, (apart ? 2 : G) * H}, heads, count, sums, 0, weights_.input.nothing_ahead());
-                if (apart) weights_.input.add_part(block, {2 * H, 3 * H}, tails, count, sums, 0, weights_.input.nothing_ahead());
+                weights_.input.add_part(block, {0, (apart ? 2 : G) * H}, heads, count, sums, 0,
+                                        weights_.input.nothing_ahead());
+                if (apart)
+                    weights_.input.add_part(block, {2 * H, 3 * H}, tails, count, sums, 0,
+                                            weights_.input.nothing_ahead());
                 every<T>(&rows[first], count, block, sums, [](const BackRow<T>* row, Vec<T> sum, Span at) {
                     store(row->grad_x + at.first, sum, at.count);
                 });
@@ -335,13 +365,14 @@ private:
                 row.grad_h = call_.grad_state[0] + b * P;
                 last[r] = row;
             }
-            sweep(weights_.recurrent, weights_.of_h, part.of(weights_.of_h), false, last.get(), rows,
-                  [](const BackRow<T>& row) { return row.later; }, static_cast<const T*>(zeros_.get()), 0, from_zero<T>,
-                  [](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-                      every<T>(tile, n, block, sums, [](const BackRow<T>& row, Vec<T> sum, Span at) {
-                          store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
-                      });
-                  });
+            sweep(
+                weights_.recurrent, weights_.of_h, part.of(weights_.of_h), false, last.get(), rows,
+                [](const BackRow<T>& row) { return row.later; }, static_cast<const T*>(zeros_.get()), 0, from_zero<T>,
+                [](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+                    every<T>(tile, n, block, sums, [](const BackRow<T>& row, Vec<T> sum, Span at) {
+                        store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
+                    });
+                });
         }
         if (!call_.grad_state[1]) return;
         const Range of_rows = part.of(rows);
@@ -363,8 +394,7 @@ private:
     const Backward<T>& call_;
     const Split split_;
     const List<Timeline::Entry> order_;
-    const bool wants_x_;
-    const BackWeights<T> weights_;
+    const BackWeights<T>& weights_;
     const bool past_in_h_;  // whether a gradient passes from h to the h before beside the products
     const bool whole_h_;    // whether a product or a norm needs whole rows of h's gradient
     const Lease<T> zeros_, past_h_, past_c_;
@@ -377,8 +407,12 @@ template <class T>
 void backward(const Spec& spec, const Backward<T>& call, int threads) {
     const int64_t bytes = sizeof(T) * spec.gates() * spec.units * spec.outputs();
     const Split how = split(spec, call.rows, bytes, threads, l2_bytes());
-    const BackwardPass<T> pass(spec, call, how);
-    in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
+    const auto go_back = [&](const BackWeights<T>& weights) {
+        const BackwardPass<T> pass(spec, call, how, weights);
+        in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
+    };
+    if (call.packed) go_back(reinterpret_cast<const BackWeights<T>&>(*call.packed));
+    else go_back(BackWeights<T>(spec, call.weights, call.grad_x && !spec.given, how.threads));
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

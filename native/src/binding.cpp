@@ -90,7 +90,8 @@ auto dense(const std::string& argument, const Maybe<Array>& array, const Shape& 
 
 // [T, B, width] with any strides in T and B; with `may_repeat`, T and B may be 1 where the call has more.
 template <class T, class Array>
-auto sequence(const std::string& argument, const Maybe<Array>& array, Shape wanted, bool needed = true, bool may_repeat = false) {
+auto sequence(const std::string& argument, const Maybe<Array>& array, Shape wanted, bool needed = true,
+              bool may_repeat = false) {
     using Value = std::conditional_t<std::is_same_v<Array, Given>, const T, T>;
     Sequence<Value> found;
     if (!array) {
@@ -101,7 +102,8 @@ auto sequence(const std::string& argument, const Maybe<Array>& array, Shape want
         for (size_t axis : {0, 1})
             if (array->shape(axis) == 1) wanted[axis] = 1;
     check<T>(argument, *array, wanted);
-    if (array->size() && !dense_from(*array, 2)) refuse(argument, "strides", "values that stand dense in the last axis");
+    if (array->size() && !dense_from(*array, 2))
+        refuse(argument, "strides", "values that stand dense in the last axis");
     found.data = static_cast<Value*>(array->data());
     found.by_step = may_repeat && array->shape(0) == 1 ? 0 : array->stride(0);
     found.by_row = may_repeat && array->shape(1) == 1 ? 0 : array->stride(1);
@@ -123,17 +125,19 @@ Value named(const char* argument, const std::string& name, const std::map<std::s
 }
 
 struct Cell {
-    Cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation, bool bias,
-         bool reset_after, bool peephole, bool layer_norm, bool given) {
+    Cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
+         bool bias, bool reset_after, bool peephole, bool layer_norm, bool given) {
         spec.kind = named<Kind>("kind", kind, {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}});
-        spec.phi = named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}});
+        spec.phi =
+            named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}});
         spec.inputs = inputs, spec.units = units, spec.projected = projected;
         spec.bias = bias, spec.reset_after = reset_after || spec.kind != Kind::gru;
         spec.peephole = peephole, spec.layer_norm = layer_norm, spec.given = given;
         if (inputs < 0 || inputs > limit) refuse("inputs", std::to_string(inputs), "0 or more");
         if (units < 1 || units > limit) refuse("units", std::to_string(units), "1 or more");
         if (projected < 0 || projected > limit) refuse("projected", std::to_string(projected), "0 or more");
-        if (given && inputs != spec.gates() * units) refuse("inputs", std::to_string(inputs), "gates × units when given");
+        if (given && inputs != spec.gates() * units)
+            refuse("inputs", std::to_string(inputs), "gates × units when given");
         if (projected && spec.kind == Kind::gru) refuse("projected", std::to_string(projected), "0 for a GRU");
         if (peephole && spec.kind != Kind::lstm) refuse("peephole", "True", "False: it is an LSTM's");
         if (layer_norm && !given) refuse("given", "False", "True with layer_norm");
@@ -186,8 +190,10 @@ const Kernels<T>& kernels_of(const Target& target) {
 class PackedWeights {
 public:
     PackedWeights(const Cell& cell, const Several<Given>& weights, int threads, const std::string& precision)
-        : spec_(cell.spec), target_(target()) {
-        const auto exact = named<Precision>("precision", precision, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}});
+        : spec_(cell.spec),
+          target_(target()) {
+        const auto exact = named<Precision>(
+            "precision", precision, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}});
         checked_threads(threads);
         const auto& w_hh = one("weights", weights, 1, 10);
         if (!w_hh) refuse("weights.w_hh", "None", "an array");
@@ -195,7 +201,8 @@ public:
             using T = decltype(type);
             const bool one_stage = !spec_.given && !spec_.projected && !spec_.layer_norm && spec_.reset_after;
             if (exact != Precision::full && !(std::is_same_v<T, float> && one_stage))
-                refuse("precision", precision, "full, but for float32 without projection, layer norm and a reset before the product");
+                refuse("precision", precision,
+                       "full, but for float32 without projection, layer norm and a reset before the product");
             const auto all = weights_of<T>("weights", spec_, weights, true);
             const nb::gil_scoped_release released;
             packed_ = kernels_of<T>(target_).pack(spec_, all, exact, threads);
@@ -205,10 +212,12 @@ public:
             if (weights[index]) look_at(index, *weights[index]);
     }
     ~PackedWeights() {
-        std::visit([&](auto* packed) {
-            using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
-            if (packed) kernels_of<T>(target_).discard(packed);
-        }, packed_);
+        std::visit(
+            [&](auto* packed) {
+                using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
+                if (packed) kernels_of<T>(target_).discard(packed);
+            },
+            packed_);
     }
     PackedWeights(const PackedWeights&) = delete;
 
@@ -224,17 +233,21 @@ public:
     }
     template <class Work>
     void with(const Work& work) const {
-        std::visit([&](auto* packed) {
-            using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
-            work(kernels_of<T>(target_), *packed);
-        }, packed_);
+        std::visit(
+            [&](auto* packed) {
+                using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
+                work(kernels_of<T>(target_), *packed);
+            },
+            packed_);
     }
     const Spec& spec() const { return spec_; }
     Precision precision() const { return precision_; }
-    // Whether a few values of each weight are what they were when they were packed; the weights stand at `addresses` now.
+    // Whether each weight, or of a large one a few values, are what they were when they were packed; the weights stand at `addresses` now.
     bool holds(const std::vector<uintptr_t>& addresses) const {
         for (const Probe& probe : probes_)
-            if (probe.weight >= addresses.size() || std::memcmp(reinterpret_cast<const char*>(addresses[probe.weight]) + probe.offset, probe.bytes, probe.size))
+            if (probe.weight >= addresses.size() ||
+                std::memcmp(reinterpret_cast<const char*>(addresses[probe.weight]) + probe.offset, probe.bytes.data(),
+                            probe.bytes.size()))
                 return false;
         return true;
     }
@@ -247,17 +260,17 @@ private:
         using type = T;
     };
     struct Probe {
-        size_t weight, offset, size;
-        char bytes[8];
+        size_t weight, offset;
+        std::string bytes;
     };
+    // A small weight is looked at whole: there, whoever checks gradients by differences changes one value at a time.
     void look_at(size_t index, const Given& weight) {
-        constexpr size_t values = 16;
-        const size_t size = weight.itemsize(), apart = std::max<size_t>(1, weight.size() / values);
-        for (size_t at = 0; at < weight.size(); at += apart) {
-            Probe probe{index, at * size, size, {}};
-            std::memcpy(probe.bytes, static_cast<const char*>(weight.data()) + probe.offset, size);
-            probes_.push_back(probe);
-        }
+        constexpr size_t values = 16, small = 1 << 14;
+        const auto* bytes = static_cast<const char*>(weight.data());
+        const size_t size = weight.itemsize(), all = weight.size() * size;
+        const size_t apart = all <= small ? weight.size() : weight.size() / values, seen = all <= small ? all : size;
+        for (size_t at = 0; at < weight.size(); at += apart)
+            probes_.push_back({index, at * size, std::string(bytes + at * size, seen)});
     }
     const Spec spec_;
     const Target& target_;
@@ -268,18 +281,62 @@ private:
 
 void check_same(const Cell& cell, const PackedWeights& packed) {
     const Spec &a = cell.spec, &b = packed.spec();
-    if (a.kind != b.kind || a.inputs != b.inputs || a.units != b.units || a.projected != b.projected || a.phi != b.phi || a.given != b.given ||
-        a.reset_after != b.reset_after || a.peephole != b.peephole || a.layer_norm != b.layer_norm)
+    if (a.kind != b.kind || a.inputs != b.inputs || a.units != b.units || a.projected != b.projected ||
+        a.phi != b.phi || a.given != b.given || a.reset_after != b.reset_after || a.peephole != b.peephole ||
+        a.layer_norm != b.layer_norm)
         refuse("packed", "another cell's weights", "this cell's");
 }
+
+template <class T>
+struct Held {
+    Weights<const T> weights;
+    PackedBack<T>* packed = nullptr;
+};
+
+// The weights as the way back reads them, for single steps that share them. The caller keeps the arrays alive.
+class PackedForBack {
+public:
+    PackedForBack(const Cell& cell, const Several<Given>& weights, int threads) : spec_(cell.spec), target_(target()) {
+        checked_threads(threads);
+        const auto& w_hh = one("weights", weights, 1, 10);
+        if (!w_hh) refuse("weights.w_hh", "None", "an array");
+        by_type("weights.w_hh", *w_hh, [&](auto type) {
+            using T = decltype(type);
+            const auto all = weights_of<T>("weights", spec_, weights, true);
+            const nb::gil_scoped_release released;
+            held_ = Held<T>{all, kernels_of<T>(target_).pack_back(spec_, all, threads)};
+        });
+    }
+    ~PackedForBack() {
+        std::visit(
+            [&]<class T>(const Held<T>& held) {
+                if (held.packed) kernels_of<T>(target_).discard_back(held.packed);
+            },
+            held_);
+    }
+    PackedForBack(const PackedForBack&) = delete;
+
+    // work(kernels, weights, packed).
+    template <class Work>
+    void with(const Work& work) const {
+        std::visit([&]<class T>(const Held<T>& held) { work(kernels_of<T>(target_), held.weights, *held.packed); },
+                   held_);
+    }
+    const Spec& spec() const { return spec_; }
+
+private:
+    const Spec spec_;
+    const Target& target_;
+    std::variant<Held<float>, Held<double>> held_;
+};
 
 // Steps and rows of x, and everything about the walk.
 template <class T>
 struct Reading {
     int64_t steps, rows;
     Walk<T> walk;
-    Reading(const Spec& spec, const Given& x, const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout,
-            const Several<Given>& zoneout) {
+    Reading(const Spec& spec, const Given& x, const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset,
+            const Maybe<Given>& dropout, const Several<Given>& zoneout) {
         if (x.ndim() != 3) refuse("x", words(shape_of(x)), "[T, B, I]");
         steps = static_cast<int64_t>(x.shape(0)), rows = static_cast<int64_t>(x.shape(1));
         if (steps < 1) refuse("x", words(shape_of(x)), "at least one step");
@@ -298,14 +355,17 @@ struct Reading {
 };
 
 template <class T, class Array, class Pointer>
-void states(const std::string& argument, const Spec& spec, int64_t rows, const Several<Array>& list, Pointer (&to)[2], bool needed) {
+void states(const std::string& argument, const Spec& spec, int64_t rows, const Several<Array>& list, Pointer (&to)[2],
+            bool needed) {
     for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state)
-        to[state] = dense<T>(argument, one(argument, list, state, spec.states()), {rows, state ? spec.units : spec.outputs()}, needed);
+        to[state] = dense<T>(argument, one(argument, list, state, spec.states()),
+                             {rows, state ? spec.units : spec.outputs()}, needed);
 }
 
-void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state, const Maybe<Given>& lengths,
-                 bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout, const Several<Given>& zoneout, const Written& output,
-                 const Several<Written>& final, const Maybe<Written>& gates, const Maybe<Written>& cells, int threads) {
+void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state,
+                 const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout,
+                 const Several<Given>& zoneout, const Written& output, const Several<Written>& final,
+                 const Maybe<Written>& gates, const Maybe<Written>& cells, int threads) {
     const Spec& spec = cell.spec;
     check_same(cell, packed);
     if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
@@ -326,9 +386,10 @@ void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, 
     });
 }
 
-void run_backward(const Cell& cell, const Several<Given>& weights, const Given& x, const Several<Given>& state, const Maybe<Given>& lengths,
-                  bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout, const Several<Given>& zoneout, const Given& output,
-                  const Maybe<Given>& gates, const Maybe<Given>& cells, const Maybe<Given>& grad_output, const Several<Given>& grad_final,
+void run_backward(const Cell& cell, const Several<Given>& weights, const Given& x, const Several<Given>& state,
+                  const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset, const Maybe<Given>& dropout,
+                  const Several<Given>& zoneout, const Given& output, const Maybe<Given>& gates,
+                  const Maybe<Given>& cells, const Maybe<Given>& grad_output, const Several<Given>& grad_final,
                   const Maybe<Given>& grad_cells, const Maybe<Written>& grad_x, const Several<Written>& grad_state,
                   const Several<Written>& grad_weights, int threads) {
     const Spec& spec = cell.spec;
@@ -357,8 +418,10 @@ void run_backward(const Cell& cell, const Several<Given>& weights, const Given& 
     });
 }
 
-void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state, const Several<Written>& final) {
+void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state,
+              const Several<Written>& final, int threads) {
     const Spec& spec = cell.spec;
+    checked_threads(threads);
     packed.with("x", x, [&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         if (x.ndim() != 2) refuse("x", words(shape_of(x)), "[B, I]");
         const auto rows = static_cast<int64_t>(x.shape(0));
@@ -368,7 +431,7 @@ void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, con
         states<T>("state", spec, rows, state, before, true);
         states<T>("final", spec, rows, final, after, true);
         const nb::gil_scoped_release released;
-        if (rows) kernels.step(weights, rows, from, before, after);
+        if (rows) kernels.step(weights, rows, from, before, after, threads);
     });
 }
 
@@ -381,8 +444,9 @@ T* at(Address address) {
     return reinterpret_cast<T*>(address);
 }
 
-void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, Address x, int64_t by_step, int64_t by_row, Address h, Address c,
-                bool reverse, Address output, Address h_n, Address c_n, Address gates, Address cells, int threads) {
+void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, Address x, int64_t by_step, int64_t by_row,
+                Address h, Address c, bool reverse, Address output, Address h_n, Address c_n, Address gates,
+                Address cells, int threads) {
     if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
     packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         Forward<T> call;
@@ -407,9 +471,10 @@ Weights<T> weights_at(const std::vector<Address>& list) {
     return w;
 }
 
-void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weights, int64_t steps, int64_t rows, Address x, int64_t by_step,
-                 int64_t by_row, Address h, Address c, bool reverse, Address output, Address gates, Address cells, Address grad_output,
-                 int64_t grad_by_step, int64_t grad_by_row, Address grad_h_n, Address grad_c_n, Address grad_x, Address grad_h, Address grad_c,
+void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weights, int64_t steps, int64_t rows,
+                 Address x, int64_t by_step, int64_t by_row, Address h, Address c, bool reverse, Address output,
+                 Address gates, Address cells, Address grad_output, int64_t grad_by_step, int64_t grad_by_row,
+                 Address grad_h_n, Address grad_c_n, Address grad_x, Address grad_h, Address grad_c,
                  const std::vector<Address>& grad_weights, int threads) {
     const auto run = [&](auto type) {
         using T = decltype(type);
@@ -432,12 +497,33 @@ void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weight
     wide ? run(double{}) : run(float{});
 }
 
-void step_at(const PackedWeights& packed, int64_t rows, Address x, Address h, Address c, Address h_n, Address c_n) {
+void step_at(const PackedWeights& packed, int64_t rows, Address x, Address h, Address c, Address h_n, Address c_n,
+             int threads) {
     packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         const T* const before[2] = {at<const T>(h), at<const T>(c)};
         T* const after[2] = {at<T>(h_n), at<T>(c_n)};
         const nb::gil_scoped_release released;
-        if (rows) kernels.step(weights, rows, at<const T>(x), before, after);
+        if (rows) kernels.step(weights, rows, at<const T>(x), before, after, checked_threads(threads));
+    });
+}
+
+void step_back_at(const PackedForBack& back, int64_t rows, Address h, Address c, Address h_n, Address gates,
+                  Address c_n, Address grad_h_n, Address grad_c_n, Address grad_u, Address grad_h, Address grad_c,
+                  int threads) {
+    const Spec& spec = back.spec();
+    if (!spec.given) refuse("back", "weights for an input", "those of a cell with its input part given");
+    back.with([&]<class T>(const Kernels<T>& kernels, const Weights<const T>& weights, const PackedBack<T>& packed) {
+        Backward<T> call;
+        call.steps = 1, call.rows = rows;
+        call.weights = weights, call.packed = &packed;
+        call.state[0] = at<const T>(h), call.state[1] = at<const T>(c);
+        call.output = {at<const T>(h_n), 0, spec.outputs()};
+        call.gates = at<const T>(gates), call.cells = at<const T>(c_n);
+        call.grad_final[0] = at<const T>(grad_h_n), call.grad_final[1] = at<const T>(grad_c_n);
+        call.grad_x = {at<T>(grad_u), 0, spec.inputs};
+        call.grad_state[0] = at<T>(grad_h), call.grad_state[1] = at<T>(grad_c);
+        const nb::gil_scoped_release released;
+        kernels.backward(spec, call, checked_threads(threads));
     });
 }
 
@@ -457,7 +543,7 @@ public:
             step_ = [=, &kernels, &weights] {
                 const T* const before[2] = {states_of[0], states_of[1]};
                 T* const after[2] = {states_of[0], states_of[1]};
-                if (rows) kernels.step(weights, rows, from, before, after);
+                if (rows) kernels.step(weights, rows, from, before, after, 1);
             };
         });
     }
@@ -484,22 +570,31 @@ NB_MODULE(_native, module) {
     module.def("target", [] { return std::string(target().name); });
     module.def("pool", [] { return std::string(pool_name()); });
     nb::class_<Cell>(module, "Cell")
-        .def(nb::init<const std::string&, int64_t, int64_t, int64_t, const std::string&, bool, bool, bool, bool, bool>(), "kind"_a, "inputs"_a,
-             "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a, "peephole"_a, "layer_norm"_a, "given"_a)
+        .def(
+            nb::init<const std::string&, int64_t, int64_t, int64_t, const std::string&, bool, bool, bool, bool, bool>(),
+            "kind"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a, "peephole"_a,
+            "layer_norm"_a, "given"_a)
         .def_prop_ro("slots", [](const Cell& cell) { return cell.spec.slots(); });
     nb::class_<PackedWeights>(module, "Packed")
-        .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a, "threads"_a, "precision"_a = "full")
+        .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a,
+             "threads"_a, "precision"_a = "full")
         .def("holds", &PackedWeights::holds, "addresses"_a);
-    module.def("forward", run_forward, "cell"_a, "packed"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
-               "dropout"_a.none(), "zoneout"_a, "output"_a, "final"_a, "gates"_a.none(), "cells"_a.none(), "threads"_a);
-    module.def("backward", run_backward, "cell"_a, "weights"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
-               "dropout"_a.none(), "zoneout"_a, "output"_a, "gates"_a.none(), "cells"_a.none(), "grad_output"_a.none(), "grad_final"_a,
-               "grad_cells"_a.none(), "grad_x"_a.none(), "grad_state"_a, "grad_weights"_a, "threads"_a);
+    nb::class_<PackedForBack>(module, "PackedBack")
+        .def(nb::init<const Cell&, const Several<Given>&, int>(), "cell"_a, "weights"_a, "threads"_a);
+    module.def("forward", run_forward, "cell"_a, "packed"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a,
+               "reset"_a.none(), "dropout"_a.none(), "zoneout"_a, "output"_a, "final"_a, "gates"_a.none(),
+               "cells"_a.none(), "threads"_a);
+    module.def("backward", run_backward, "cell"_a, "weights"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a,
+               "reset"_a.none(), "dropout"_a.none(), "zoneout"_a, "output"_a, "gates"_a.none(), "cells"_a.none(),
+               "grad_output"_a.none(), "grad_final"_a, "grad_cells"_a.none(), "grad_x"_a.none(), "grad_state"_a,
+               "grad_weights"_a, "threads"_a);
     nb::class_<Stream>(module, "Stream")
-        .def(nb::init<const PackedWeights&, const Written&, const Several<Written>&>(), nb::keep_alive<1, 2>(), "packed"_a, "x"_a, "state"_a)
+        .def(nb::init<const PackedWeights&, const Written&, const Several<Written>&>(), nb::keep_alive<1, 2>(),
+             "packed"_a, "x"_a, "state"_a)
         .def("step", &Stream::step, nb::call_guard<nb::gil_scoped_release>());
     module.def("forward_at", forward_at);
     module.def("backward_at", backward_at);
     module.def("step_at", step_at);
-    module.def("step", run_step, "cell"_a, "packed"_a, "x"_a, "state"_a, "final"_a);
+    module.def("step_back_at", step_back_at);
+    module.def("step", run_step, "cell"_a, "packed"_a, "x"_a, "state"_a, "final"_a, "threads"_a = 1);
 }

@@ -18,17 +18,17 @@ struct Row {
     const T* operand = nullptr;  // h before, as it enters products [P]
     const T* h = nullptr;        // the state before
     const T* c = nullptr;
-    const T* keep_h = nullptr;   // zoneout's shares
+    const T* keep_h = nullptr;  // zoneout's shares
     const T* keep_c = nullptr;
     const T* factors = nullptr;  // recurrent dropout's, on h
     T* out = nullptr;            // h after [P]
     T* next = nullptr;           // the same as it will enter products, where that differs
     T* c_next = nullptr;
-    T* gates = nullptr;          // [S, H]
-    bool far = false;            // whether `gates` will have left the caches when it is read, and is aligned
-    T* candidate = nullptr;      // h' before it is projected [H]
-    T* raw = nullptr;            // the recurrent part before it is normalised [G·H]; then an LSTM's candidate c
-    T* reset_h = nullptr;        // r ⊙ h of a GRU that resets before the product [H]
+    T* gates = nullptr;      // [S, H]
+    bool far = false;        // whether `gates` will have left the caches when it is read, and is aligned
+    T* candidate = nullptr;  // h' before it is projected [H]
+    T* raw = nullptr;        // the recurrent part before it is normalised [G·H]; then an LSTM's candidate c
+    T* reset_h = nullptr;    // r ⊙ h of a GRU that resets before the product [H]
 };
 
 // One vector of a row: `count` units from `first` on.
@@ -40,8 +40,8 @@ struct Span {
 template <class T>
 struct Shared {
     const Spec& spec;
-    const T* bias;    // [column of a tile][padded]; see forward.h
-    int64_t padded;   // H, rounded up to whole vectors
+    const T* bias;   // [column of a tile][padded]; see forward.h
+    int64_t padded;  // H, rounded up to whole vectors
     const T* w_ch;
     const T* g_hh;
     const T* g_c;
@@ -106,7 +106,7 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
         a_f += load(peep + H, at.count) * before;
     }
     const Vec<T> i = sigmoid<T>(a_i), f = sigmoid<T>(a_f), g = tanh<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
-    const Vec<T> c = f * before + i * g;                                                                    // (3)
+    const Vec<T> c = f * before + i * g;                                                                      // (3)
     if (peep) a_o += load(peep + 2 * H, at.count) * c;
     const Vec<T> o = sigmoid<T>(a_o);
     store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
@@ -128,11 +128,10 @@ inline void lstm_output(const Row<T>& row, Vec<T> o, Vec<T> c, Span at) {
 template <class T>
 inline void gru_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
     const int64_t H = cell.spec.units;
-    const Vec<T> r = sigmoid<T>(sums[1] + cell.bias_at(1, at.first)), z = sigmoid<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
+    const Vec<T> r = sigmoid<T>(sums[1] + cell.bias_at(1, at.first)),
+                 z = sigmoid<T>(sums[2] + cell.bias_at(2, at.first));  // (2)
     const Vec<T> v = sums[3] + cell.bias_at(3, at.first);
-    if (row.gates) {
-        keep(row, 0, H, r, at), keep(row, 1, H, z, at), keep(row, 3, H, v, at);
-    }
+    if (row.gates) { keep(row, 0, H, r, at), keep(row, 1, H, z, at), keep(row, 3, H, v, at); }
     sums[1] = sums[0] + cell.bias_at(0, at.first) + r * v;
     sums[0] = z;
 }
@@ -148,7 +147,8 @@ inline void gru_output(const Shared<T>& cell, const Row<T>& row, Vec<T> z, Vec<T
 template <class T>
 inline void gru_reset(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
     const int64_t H = cell.spec.units;
-    const Vec<T> r = sigmoid<T>(sums[0] + cell.bias_at(0, at.first)), z = sigmoid<T>(sums[1] + cell.bias_at(1, at.first));
+    const Vec<T> r = sigmoid<T>(sums[0] + cell.bias_at(0, at.first)),
+                 z = sigmoid<T>(sums[1] + cell.bias_at(1, at.first));
     store(row.gates + at.first, r, at.count), store(row.gates + H + at.first, z, at.count);
     store(row.reset_h + at.first, r * load(row.operand + at.first, at.count), at.count);
 }
@@ -166,28 +166,28 @@ inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Sp
 // One row at one step on the way back. Null where there is nothing.
 template <class T>
 struct BackRow {
-    const T* gates = nullptr;      // [S, H]
-    const T* h = nullptr;          // the state before this step
+    const T* gates = nullptr;  // [S, H]
+    const T* h = nullptr;      // the state before this step
     const T* c = nullptr;
-    const T* operand = nullptr;    // h before, without its factors
-    const T* factors = nullptr;    // recurrent dropout's
+    const T* operand = nullptr;  // h before, without its factors
+    const T* factors = nullptr;  // recurrent dropout's
     const T* x = nullptr;
-    const T* output = nullptr;     // h after
+    const T* output = nullptr;  // h after
     const T* keep_h = nullptr;
     const T* keep_c = nullptr;
-    const T* later = nullptr;      // the gates' gradient at the step after [D]
+    const T* later = nullptr;  // the gates' gradient at the step after [D]
     const T* grad_output = nullptr;
     const T* grad_cells = nullptr;
-    const T* into_h = nullptr;     // gradient that reached the state after this step past the products
+    const T* into_h = nullptr;  // gradient that reached the state after this step past the products
     const T* into_c = nullptr;
-    T* past_h = nullptr;           // the same for the state before: written
+    T* past_h = nullptr;  // the same for the state before: written
     T* past_c = nullptr;
-    T* grad_h = nullptr;           // of h' after the projection [P], where a projection or a norm needs whole rows of it
-    T* grad_m = nullptr;           // of h' before the projection [H], where there is one and a norm needs whole rows
-    T* m = nullptr;                // h' before the projection [H], for the projection's gradient
-    T* grad_gates = nullptr;       // of the gates' sums [D], written
-    T* grad_sums = nullptr;        // of what the recurrent product gave: the same, or [G·H] where a norm lies between
-    T* grad_x = nullptr;           // [I]
+    T* grad_h = nullptr;      // of h' after the projection [P], where a projection or a norm needs whole rows of it
+    T* grad_m = nullptr;      // of h' before the projection [H], where there is one and a norm needs whole rows
+    T* m = nullptr;           // h' before the projection [H], for the projection's gradient
+    T* grad_gates = nullptr;  // of the gates' sums [D], written
+    T* grad_sums = nullptr;   // of what the recurrent product gave: the same, or [G·H] where a norm lies between
+    T* grad_x = nullptr;      // [I]
 };
 
 template <class T>
@@ -233,7 +233,8 @@ struct NormedCell {
 };
 
 template <class T>
-inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole, const NormedCell<T>* normed = nullptr) {
+inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole,
+                          const NormedCell<T>* normed = nullptr) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count);
@@ -256,7 +257,8 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
     const Vec<T> da_o = dm * squashed * o * (T(1) - o);
     const T* peep = cell.w_ch ? cell.w_ch + at.first : nullptr;
     if (peep) dc += da_o * load(peep + 2 * H, at.count);
-    const Vec<T> da_i = dc * g * i * (T(1) - i), da_f = dc * before * f * (T(1) - f), da_g = dc * i * (T(1) - g * g);  // (3), (2)
+    const Vec<T> da_i = dc * g * i * (T(1) - i), da_f = dc * before * f * (T(1) - f),
+                 da_g = dc * i * (T(1) - g * g);  // (3), (2)
     Vec<T> past = dc * f + kept;
     if (peep) {
         past += da_i * load(peep, at.count) + da_f * load(peep + H, at.count);
@@ -278,9 +280,9 @@ inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh
     const T* gates = row.gates + at.first;
     const Vec<T> r = load(gates, at.count), z = load(gates + H, at.count), n = load(gates + 2 * H, at.count);
     const Vec<T> v = load(gates + 3 * H, at.count), before = load(row.h + at.first, at.count);
-    const Vec<T> da_z = dh * (before - n) * z * (T(1) - z);    // (4), (2)
-    const Vec<T> da_n = dh * (T(1) - z) * (T(1) - n * n);      // (4), (3)
-    const Vec<T> da_r = da_n * v * r * (T(1) - r);             // (3), (2)
+    const Vec<T> da_z = dh * (before - n) * z * (T(1) - z);  // (4), (2)
+    const Vec<T> da_n = dh * (T(1) - z) * (T(1) - n * n);    // (4), (3)
+    const Vec<T> da_r = da_n * v * r * (T(1) - r);           // (3), (2)
     add_past(row, dh * z, at);
     T* grad = row.grad_gates + at.first;
     store(grad, da_r, at.count), store(grad + H, da_z, at.count);
@@ -292,7 +294,8 @@ template <class T>
 inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
-    const Vec<T> z = load(gates + H, at.count), n = load(gates + 2 * H, at.count), before = load(row.h + at.first, at.count);
+    const Vec<T> z = load(gates + H, at.count), n = load(gates + 2 * H, at.count),
+                 before = load(row.h + at.first, at.count);
     add_past(row, dh * z, at);
     T* grad = row.grad_gates + at.first;
     store(grad + H, dh * (before - n) * z * (T(1) - z), at.count);
@@ -305,7 +308,8 @@ inline void gru_reset_backward(const Shared<T>&, const BackRow<T>& row, Vec<T> d
     const Vec<T> factors = row.factors ? load(row.factors + at.first, at.count) : all<T>(1);
     const Vec<T> operand = load(row.operand + at.first, at.count) * factors;
     store(row.grad_gates + at.first, d_reset_h * operand * r * (T(1) - r), at.count);
-    if (row.past_h) store(row.past_h + at.first, load(row.past_h + at.first, at.count) + d_reset_h * r * factors, at.count);
+    if (row.past_h)
+        store(row.past_h + at.first, load(row.past_h + at.first, at.count) + d_reset_h * r * factors, at.count);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

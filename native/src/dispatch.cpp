@@ -8,11 +8,11 @@ namespace seriatim {
 
 // Defined in targets/NAME.cpp. That file is compiled for processors that this one may not be, so nothing of it runs, not
 // even to ask, before the processor was found fit.
-#define TARGET(name) \
-    namespace name { \
-    template <class T> \
-    const Kernels<T>& kernels(); \
-    extern template const Kernels<float>& kernels<float>(); \
+#define TARGET(name)                                          \
+    namespace name {                                          \
+    template <class T>                                        \
+    const Kernels<T>& kernels();                              \
+    extern template const Kernels<float>& kernels<float>();   \
     extern template const Kernels<double>& kernels<double>(); \
     }
 TARGET(avx512)
@@ -27,12 +27,13 @@ bool always() { return true; }
 #if defined(__x86_64__)
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #endif
 
-constexpr Target compiled[] = {  // fastest first
+constexpr Target compiled[] = {
+    // fastest first
 #ifdef SERIATIM_HAS_AVX512
     {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>},
 #endif

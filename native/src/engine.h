@@ -22,15 +22,15 @@ enum class Precision { full, bf16, int8 };
 // What a step computes. The equations stand in cells.h.
 struct Spec {
     Kind kind;
-    Phi phi = Phi::tanh;        // of an RNN
-    int64_t inputs = 0;         // I; G·H when the input part is given
-    int64_t units = 0;          // H
-    int64_t projected = 0;      // P, or 0
+    Phi phi = Phi::tanh;    // of an RNN
+    int64_t inputs = 0;     // I; G·H when the input part is given
+    int64_t units = 0;      // H
+    int64_t projected = 0;  // P, or 0
     bool bias = true;
-    bool reset_after = true;    // of a GRU
-    bool peephole = false;      // of an LSTM
-    bool layer_norm = false;    // asks for `given`
-    bool given = false;         // x is u = x W_ihᵀ + b_ih already, [T, B, G·H]
+    bool reset_after = true;  // of a GRU
+    bool peephole = false;    // of an LSTM
+    bool layer_norm = false;  // asks for `given`
+    bool given = false;       // x is u = x W_ihᵀ + b_ih already, [T, B, G·H]
 
     ALWAYS_INLINE int64_t outputs() const { return projected ? projected : units; }
     ALWAYS_INLINE int64_t gates() const { return kind == Kind::rnn ? 1 : kind == Kind::lstm ? 4 : 3; }
@@ -75,31 +75,37 @@ struct Walk {
 template <class T>
 struct Forward {
     int64_t steps = 0, rows = 0;
-    Sequence<const T> x;           // [T, B, I]
-    const T* state[2] = {};        // [B, P], [B, H]
+    Sequence<const T> x;     // [T, B, I]
+    const T* state[2] = {};  // [B, P], [B, H]
     Walk<T> walk;
-    Sequence<T> output;            // [T, B, P], written; 0 beyond a row's length
-    T* final[2] = {};              // [B, P], [B, H], written
-    T* gates = nullptr;            // [T, B, S, H], written where a row has a step; may be null
-    T* cells = nullptr;            // [T, B, H], c after each step, likewise
+    Sequence<T> output;  // [T, B, P], written; 0 beyond a row's length
+    T* final[2] = {};    // [B, P], [B, H], written
+    T* gates = nullptr;  // [T, B, S, H], written where a row has a step; may be null
+    T* cells = nullptr;  // [T, B, H], c after each step, likewise
 };
+
+// Weights in the order in which one target reads them on the way back.
+template <class T>
+struct PackedBack;
 
 template <class T>
 struct Backward {
     int64_t steps = 0, rows = 0;
-    Weights<const T> weights;      // as they were packed
-    Sequence<const T> x;           // these down to `cells` as `forward` had and left them; null x when w_ih's gradient is not wanted
+    Weights<const T> weights;               // as they were packed
+    const PackedBack<T>* packed = nullptr;  // of these weights; may be null, and they are packed for this call alone
+    Sequence<const T>
+        x;  // these down to `cells` as `forward` had and left them; null x when w_ih's gradient is not wanted
     const T* state[2] = {};
     Walk<T> walk;
     Sequence<const T> output;
     const T* gates = nullptr;
     const T* cells = nullptr;
-    Sequence<const T> grad_output;     // [T, B, P]; may be null, as all that follow
-    const T* grad_final[2] = {};       // [B, P], [B, H]
-    const T* grad_cells = nullptr;     // [T, B, H]
-    Sequence<T> grad_x;                // [T, B, I], written; 0 beyond a row's length
-    T* grad_state[2] = {};             // [B, P], [B, H], written
-    Weights<T> grad_weights;           // written
+    Sequence<const T> grad_output;  // [T, B, P]; may be null, as all that follow
+    const T* grad_final[2] = {};    // [B, P], [B, H]
+    const T* grad_cells = nullptr;  // [T, B, H]
+    Sequence<T> grad_x;             // [T, B, I], written; 0 beyond a row's length
+    T* grad_state[2] = {};          // [B, P], [B, H], written
+    Weights<T> grad_weights;        // written
 };
 
 // Weights in the order in which one target reads them. Made once, used by any number of calls at the same time.
@@ -110,10 +116,12 @@ template <class T>
 struct Kernels {
     Packed<T>* (*pack)(const Spec&, const Weights<const T>&, Precision, int threads);
     void (*discard)(Packed<T>*);
+    PackedBack<T>* (*pack_back)(const Spec&, const Weights<const T>&, int threads);
+    void (*discard_back)(PackedBack<T>*);
     void (*forward)(const Packed<T>&, const Forward<T>&, int threads);
     void (*backward)(const Spec&, const Backward<T>&, int threads);
     // One step of `rows` rows: x [B, I], state and final [B, ·] as above; final may be state.
-    void (*step)(const Packed<T>&, int64_t rows, const T* x, const T* const state[2], T* const final[2]);
+    void (*step)(const Packed<T>&, int64_t rows, const T* x, const T* const state[2], T* const final[2], int threads);
 };
 
 // One instruction set. `kernels<float>()` and `kernels<double>()` are its two tables.

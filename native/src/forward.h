@@ -46,15 +46,16 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
 // so that those read last, which are still in the cache, are read first at the next step. A panel that is large beside the
 // second cache is read in parts, each for all tiles; one that lies beyond that cache is fetched while the part before it is used.
 template <class T, class AnyRow, class Operand, class Begin, class Each>
-void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows, int64_t row_count,
-           const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each) {
+void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows,
+           int64_t row_count, const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each) {
     if (!row_count || mine.begin >= mine.end) return;
     const Tiles tiles(row_count);
     const int64_t of_block = panels.bytes(blocks[mine.begin]);
     const bool far = (mine.end - mine.begin) * of_block > l2_bytes() / 2;
     const int64_t room = l2_bytes() / 4, parts = far ? (of_block + room - 1) / room : 1;
     const auto part = [&](int64_t p) { return Range{panels.depth * p / parts, panels.depth * (p + 1) / parts}; };
-    const Lease<Tile<T>> all_sums(tiles.tiles);
+    const Lease<Tile<T>> kept_sums(parts > 1 ? tiles.tiles : 0);
+    Tile<T> one_tile;
     for (int64_t i = mine.begin; i < mine.end; ++i) {
         const Block& block = blocks[backwards ? mine.begin + mine.end - 1 - i : i];
         const Block& next = blocks[i + 1 == mine.end ? i : backwards ? mine.begin + mine.end - 2 - i : i + 1];
@@ -63,7 +64,7 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
             for (int64_t t = 0; t < tiles.tiles; ++t) {
                 const AnyRow* first = rows + tiles.begin(t);
                 const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
-                Tile<T>& sums = all_sums[parts > 1 ? t : 0];
+                Tile<T>& sums = parts > 1 ? kept_sums[t] : one_tile;
                 if (p == 0) begin(block, first, count, sums);
                 const T* operands[TILE_ROWS];
                 bool all_zero = true;
@@ -72,7 +73,7 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
                     all_zero &= whole == zeros;  // no state yet, or none any more: no work
                     operands[r] = whole == zeros ? zeros : whole + of_k.begin;
                 }
-                const Ahead ahead = !far ? panels.nothing_ahead()
+                const Ahead ahead = !far            ? panels.nothing_ahead()
                                     : p + 1 < parts ? panels.ahead(block, part(p + 1), t, of_k.end - of_k.begin)
                                                     : panels.ahead(next, part(0), t, of_k.end - of_k.begin);
                 if (!all_zero) panels.add_part(block, of_k, operands, count, sums, at, ahead);
@@ -98,16 +99,40 @@ void every(const AnyRow* rows, int count, const Block& block, const Tile<T>& sum
         }
 }
 
+// Σ f(span) over `count` values: f gives a vector for every span, of which only the span's lanes count.
+template <class T, class F>
+T total(int64_t count, const F& f) {
+    Vec<T> sums{};
+    int64_t first = 0;
+    for (; first + width<T> <= count; first += width<T>) sums += f(Span{first, width<T>});
+    T all = sum<T>(sums);
+    if (first == count) return all;
+    const Vec<T> last = f(Span{first, count - first});
+    for (int64_t lane = 0; lane < count - first; ++lane) all += last[lane];
+    return all;
+}
+
+template <class T>
+struct Statistics {
+    T mean, scale;  // scale is 1 / σ
+};
+
+template <class T>
+Statistics<T> statistics(const T* values, int64_t count) {
+    const T mean = total<T>(count, [&](Span at) { return load(values + at.first, at.count); }) / count;
+    const T square = total<T>(count, [&](Span at) {
+        const Vec<T> off = load(values + at.first, at.count) - mean;
+        return off * off;
+    });
+    return {mean, static_cast<T>(1 / __builtin_sqrt(square / count + T(norm_epsilon)))};
+}
+
 // Normalises a row's recurrent part and goes on as the cell does (Ba 2016).
 template <class T>
 void normalised(const Shared<T>& cell, const Row<T>& row) {
     const Spec& spec = cell.spec;
-    const int64_t H = spec.units, G = spec.gates(), all_units = G * H;
-    T mean = 0, square = 0;
-    for (int64_t i = 0; i < all_units; ++i) mean += row.raw[i];
-    mean /= all_units;
-    for (int64_t i = 0; i < all_units; ++i) square += (row.raw[i] - mean) * (row.raw[i] - mean);
-    const T scale = T(1) / __builtin_sqrt(square / all_units + T(norm_epsilon));
+    const int64_t H = spec.units, G = spec.gates();
+    const auto [mean, scale] = statistics(static_cast<const T*>(row.raw), G * H);
     T* kept = row.gates + spec.kept() * H;
     kept[G * H] = scale;
     for (int64_t first = 0; first < H; first += width<T>) {
@@ -116,7 +141,8 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
         for (int64_t g = 0; g < G; ++g) {
             const Vec<T> v = (load(row.raw + g * H + first, at.count) - mean) * scale;
             store(kept + g * H + first, v, at.count);
-            const Vec<T> part = v * load(cell.g_hh + g * H + first, at.count), u = load(row.x + g * H + first, at.count);
+            const Vec<T> part = v * load(cell.g_hh + g * H + first, at.count),
+                         u = load(row.x + g * H + first, at.count);
             if (spec.kind != Kind::gru) sums[g] = u + part;
             else if (g < 2) sums[g + 1] = u + part;
             else sums[0] = u, sums[3] = part;
@@ -127,14 +153,10 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
     }
     if (spec.kind != Kind::lstm) return;
     const T* c = row.raw;
-    mean = square = 0;
-    for (int64_t i = 0; i < H; ++i) mean += c[i];
-    mean /= H;
-    for (int64_t i = 0; i < H; ++i) square += (c[i] - mean) * (c[i] - mean);
-    const T c_scale = T(1) / __builtin_sqrt(square / H + T(norm_epsilon));
+    const auto [c_mean, c_scale] = statistics(c, H);
     for (int64_t first = 0; first < H; first += width<T>) {
         const Span at{first, least(width<T>, H - first)};
-        const Vec<T> normed = (load(c + first, at.count) - mean) * c_scale;
+        const Vec<T> normed = (load(c + first, at.count) - c_mean) * c_scale;
         lstm_output(row, load(row.gates + 3 * H + first, at.count),
                     normed * load(cell.g_c + first, at.count) + load(cell.b_c + first, at.count), at);
     }
@@ -151,25 +173,31 @@ void complete(const Shared<T>& cell, const Row<T>* rows, int count, const Block&
         for (int r = 0; r < count; ++r) gru_gates(cell, rows[r], sums[r], at);
         for (int r = 0; r < count; ++r) gru_output(cell, rows[r], sums[r][0], sums[r][1], at);
     } else {
-        every<T>(rows, count, block, sums, [&](const Row<T>& row, Vec<T> sum, Span part) { rnn(cell, row, sum, part); });
+        every<T>(rows, count, block, sums,
+                 [&](const Row<T>& row, Vec<T> sum, Span part) { rnn(cell, row, sum, part); });
     }
 }
 
 // One step of `count` rows.
 template <class T>
-void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count, const Part& part, bool backwards, const T* zeros) {
+void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count, const Part& part, bool backwards,
+             const T* zeros) {
     const Spec& spec = weights.spec;
     const Shared<T> cell = weights.shared();
     const auto h_before = [](const Row<T>& row) { return row.operand; };
     const auto stage = [&](const Stage<T>& stage, const auto& operand, const auto& each) {
-        const auto input = [&](const Block& block, const Row<T>* first, int n, Tile<T>& sums) { begin(stage, spec, block, first, n, sums); };
-        sweep(stage.from_h, stage.blocks, part.of(stage.blocks), backwards, rows, count, operand, zeros, stage.h_at, input, each);
+        const auto input = [&](const Block& block, const Row<T>* first, int n, Tile<T>& sums) {
+            begin(stage, spec, block, first, n, sums);
+        };
+        sweep(stage.from_h, stage.blocks, part.of(stage.blocks), backwards, rows, count, operand, zeros, stage.h_at,
+              input, each);
     };
     const Stage<T>& first = weights.stages[0];
     if (spec.layer_norm) {
-        sweep(first.from_h, first.blocks, part.of(first.blocks), backwards, rows, count, h_before, zeros, 0, from_zero<T>,
-              [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-                  every<T>(tile, n, block, sums, [](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); });
+        sweep(first.from_h, first.blocks, part.of(first.blocks), backwards, rows, count, h_before, zeros, 0,
+              from_zero<T>, [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+                  every<T>(tile, n, block, sums,
+                           [](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); });
               });
         part.wait();
         const Range mine = part.of(count);
@@ -181,28 +209,34 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
         part.wait();
         const auto reset_h = [](const Row<T>& row) { return static_cast<const T*>(row.reset_h); };
         stage(weights.stages[1], reset_h, [&](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-            every<T>(tile, n, block, sums, [&](const Row<T>& row, Vec<T> sum, Span at) { gru_candidate(cell, row, sum, at); });
+            every<T>(tile, n, block, sums,
+                     [&](const Row<T>& row, Vec<T> sum, Span at) { gru_candidate(cell, row, sum, at); });
         });
     } else {
-        stage(first, h_before, [&](const Row<T>* tile, int n, const Block& block, Tile<T>& sums) { complete(cell, tile, n, block, sums); });
+        stage(first, h_before, [&](const Row<T>* tile, int n, const Block& block, Tile<T>& sums) {
+            complete(cell, tile, n, block, sums);
+        });
     }
     if (!spec.projected) return;
     part.wait();
     const auto& projection = weights.projection;
-    sweep(projection.from_h, projection.blocks, part.of(projection.blocks), backwards, rows, count,
-          [](const Row<T>& row) { return static_cast<const T*>(row.candidate); }, zeros, 0, from_zero<T>,
-          [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-              every<T>(tile, n, block, sums, [](const Row<T>& row, Vec<T> sum, Span at) { finish(row, sum, at); });
-          });
+    sweep(
+        projection.from_h, projection.blocks, part.of(projection.blocks), backwards, rows, count,
+        [](const Row<T>& row) { return static_cast<const T*>(row.candidate); }, zeros, 0, from_zero<T>,
+        [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+            every<T>(tile, n, block, sums, [](const Row<T>& row, Vec<T> sum, Span at) { finish(row, sum, at); });
+        });
 }
 
 // Whole rows that a step needs beside what the caller keeps, for every row of a batch.
 template <class T>
 struct Scratch {
     Scratch(const Spec& spec, int64_t rows, bool gates_kept, bool cells_kept)
-        : zeros(most(spec.units, spec.outputs()) + width<T>, T(0)), c(spec.kind == Kind::lstm && !cells_kept ? rows * spec.units : 0),
+        : zeros(most(spec.units, spec.outputs()) + width<T>, T(0)),
+          c(spec.kind == Kind::lstm && !cells_kept ? rows * spec.units : 0),
           gates(!gates_kept && (spec.layer_norm || !spec.reset_after) ? rows * spec.slots() * spec.units : 0),
-          candidate(spec.projected ? rows * spec.units : 0), raw(spec.layer_norm ? rows * spec.gates() * spec.units : 0),
+          candidate(spec.projected ? rows * spec.units : 0),
+          raw(spec.layer_norm ? rows * spec.gates() * spec.units : 0),
           reset_h(spec.reset_after ? 0 : rows * spec.units) {}
     Lease<T> zeros, c, gates, candidate, raw, reset_h;
 
@@ -218,15 +252,22 @@ template <class T>
 class ForwardPass {
 public:
     ForwardPass(const PackedWeights<T>& weights, const Forward<T>& call, Split split)
-        : weights_(weights), spec_(weights.spec), call_(call), split_(split), order_(sorted(call.walk.lengths, call.rows, call.steps)),
-          far_(leaves_caches(weights.spec, call)), scratch_(spec_, call.rows, call.gates, call.cells), masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
+        : weights_(weights),
+          spec_(weights.spec),
+          call_(call),
+          split_(split),
+          order_(sorted(call.walk.lengths, call.rows, call.steps)),
+          far_(leaves_caches(weights.spec, call)),
+          scratch_(spec_, call.rows, call.gates, call.cells),
+          masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
 
     void run(Team& team, int me) const {
         const Split split{team.size, split_.by_rows};  // the team may be smaller than was asked for
         const Part part{&team, me, split.by_rows};
         const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
         const int64_t rows = mine.rows.size();
-        const bool ahead = !spec_.given && rows < (weights_.bytes() <= l2_bytes() / 4 * 3 ? fused_from_near : fused_from_far);
+        const bool ahead =
+            !spec_.given && rows < (weights_.bytes() <= l2_bytes() / 4 * 3 ? fused_from_near : fused_from_far);
         const int64_t chunk_steps = ahead ? most(1, chunk_rows / most(rows, 1)) : mine.steps;
         // Split by units, every thread writes and reads its own columns of its own copy.
         const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_width : 0);
@@ -270,7 +311,8 @@ private:
 
     Row<T> row(const Timeline& mine, int64_t r, int64_t step) const {
         const auto& entry = mine.rows[r];
-        const int64_t place = mine.place(entry, step), b = entry.row, at = place * call_.rows + b, H = spec_.units, P = spec_.outputs();
+        const int64_t place = mine.place(entry, step), b = entry.row, at = place * call_.rows + b, H = spec_.units,
+                      P = spec_.outputs();
         const Walk<T>& walk = call_.walk;
         Row<T> row;
         scratch_.lend(spec_, b, row);
@@ -320,10 +362,12 @@ private:
         const Range rows = part.of(mine.rows.size());
         for (int64_t r = rows.begin; r < rows.end; ++r) {
             const auto& entry = mine.rows[r];
-            const int64_t b = entry.row, H = spec_.units, P = spec_.outputs(), place = mine.place(entry, entry.length - 1);
+            const int64_t b = entry.row, H = spec_.units, P = spec_.outputs(),
+                          place = mine.place(entry, entry.length - 1);
             copy(static_cast<const T*>(call_.output.at(place, b)), P, call_.final[0] + b * P);
             if (spec_.kind == Kind::lstm)
-                copy(call_.cells ? call_.cells + (place * call_.rows + b) * H : scratch_.c.get() + b * H, H, call_.final[1] + b * H);
+                copy(call_.cells ? call_.cells + (place * call_.rows + b) * H : scratch_.c.get() + b * H, H,
+                     call_.final[1] + b * H);
             for (int64_t step = entry.length; step < call_.steps; ++step) fill(call_.output.at(step, b), P, T(0));
         }
     }
@@ -350,7 +394,8 @@ private:
                     stage.from_x.add(block, inputs.get() + first, count, sums);
                     for (int r = 0; r < count; ++r)
                         for (int c = 0; c < block.columns; ++c)
-                            store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>, sums[r][c]);
+                            store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>,
+                                  sums[r][c]);
                 }
             }
         }
@@ -380,10 +425,12 @@ inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* 
     const Shared<float> cell = weights.shared();
     const Stage<float>& stage = weights.stages[0];
     ByteRow x(spec.inputs), h(spec.outputs());
+    const bool backwards = weights.turn();
     for (int64_t r = 0; r < count; ++r) {
         const Row<float>& row = rows[r];
         if (weights.precision == Precision::int8) x.set(row.x, spec.inputs), h.set(row.operand, spec.outputs());
-        for (const Block& block : stage.blocks) {
+        for (int64_t i = 0; i < stage.blocks.size(); ++i) {
+            const Block& block = stage.blocks[backwards ? stage.blocks.size() - 1 - i : i];
             Tile<float> sums = {};
             weights.reduced_x.add(block, row.x, x, sums[0]);
             weights.reduced_h.add(block, row.operand, h, sums[0] + stage.h_at);
@@ -392,9 +439,10 @@ inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* 
     }
 }
 
-// One step on the calling thread. `final` may be `state`.
+// One step. `final` may be `state`. A single row, and what is done before a team has come, stay on the calling thread.
 template <class T>
-void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2]) {
+void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2],
+          int threads) {
     const Spec& spec = weights.spec;
     const int64_t H = spec.units, P = spec.outputs();
     const Scratch<T> scratch(spec, rows, false, true);
@@ -412,8 +460,16 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
     }
     if constexpr (sizeof(T) == sizeof(float))
         if (weights.precision != Precision::full) return step_reduced(weights, all.get(), rows);
-    Team alone(1);
-    advance(weights, all.get(), rows, Part{&alone, 0, true}, false, scratch.zeros.get());
+    constexpr int64_t worth_a_team = 1'500'000;
+    const int64_t work = 2 * rows * spec.gates() * H * (P + (spec.given ? 0 : spec.inputs));
+    const Split how =
+        rows == 1 || work < worth_a_team ? Split{} : split(spec, rows, weights.bytes(), threads, l2_bytes());
+    const bool backwards = weights.turn();
+    in_parallel(how.threads, [&](Team& team, int me) {
+        const Range mine = how.by_rows ? Range{rows * me / team.size, rows * (me + 1) / team.size} : Range{0, rows};
+        advance(weights, all.get() + mine.begin, mine.end - mine.begin, Part{&team, me, how.by_rows}, backwards,
+                scratch.zeros.get());
+    });
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

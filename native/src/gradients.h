@@ -51,13 +51,13 @@ private:
         Factor factors[2];
         int count;
         Segment segments[2];
-        bool of_h;            // whether the gradients are those of h after its projection
-        int64_t rows;         // of the weights
-        int64_t features;     // of all factors, and the ones
+        bool of_h;         // whether the gradients are those of h after its projection
+        int64_t rows;      // of the weights
+        int64_t features;  // of all factors, and the ones
         Blocks blocks;
-        Lease<T> sums;        // [features][padded rows]
+        Lease<T> sums;  // [features][padded rows]
         int64_t padded;
-        int64_t at;           // the first of its features among all
+        int64_t at;  // the first of its features among all
     };
 
     static int64_t column_of(const Task& task, int64_t row) {  // of the gates' gradient, by the weights' row
@@ -89,7 +89,7 @@ private:
     const int64_t columns_, own_size_;
     Lease<T> own_;
     Task tasks_[max_tasks];
-    int count_ = 0;  // of tasks
+    int count_ = 0;                    // of tasks
     int64_t features_ = 0, room_ = 0;  // features of all tasks; rows that a chunk may have
     Lease<T> laid_out_;                // [features][room]
     bool any_ = false;                 // whether a chunk was added
@@ -97,7 +97,11 @@ private:
 
 template <class T>
 WeightSums<T>::WeightSums(int64_t columns, const Spec& spec, const Backward<T>& call, int threads)
-    : spec_(spec), call_(call), threads_(threads), columns_(columns), own_size_(up_to(5 * spec.units + 2 * spec.gates() * spec.units, 64)),
+    : spec_(spec),
+      call_(call),
+      threads_(threads),
+      columns_(columns),
+      own_size_(up_to(5 * spec.units + 2 * spec.gates() * spec.units, 64)),
       own_(threads * own_size_, T(0)) {
     const int64_t H = spec.units, G = spec.gates(), P = spec.outputs();
     const Weights<T>& wanted = call.grad_weights;
@@ -110,7 +114,8 @@ WeightSums<T>::WeightSums(int64_t columns, const Spec& spec, const Backward<T>& 
     } else if (gru) {
         if (!spec.given) want(x, {0, 3 * H, 0});
         want(h, {0, 2 * H, 0});
-        want({reset_operand, P, wanted.w_hh ? wanted.w_hh + 2 * H * P : nullptr, b_hh ? b_hh + 2 * H : nullptr}, {2 * H, H, 0});
+        want({reset_operand, P, wanted.w_hh ? wanted.w_hh + 2 * H * P : nullptr, b_hh ? b_hh + 2 * H : nullptr},
+             {2 * H, H, 0});
     } else {
         if (!spec.given) want(x, {0, G * H, 0});
         want(h, {0, G * H, 0});
@@ -133,7 +138,8 @@ void WeightSums<T>::want(const Factor& factor, Segment first, Segment second, bo
     if (!factor.weight && !factor.bias) return;
     Task* task = count_ ? &tasks_[count_ - 1] : nullptr;
     const auto same = [](const Segment& a, const Segment& b) { return a.column == b.column && a.count == b.count; };
-    if (!task || task->count == 2 || task->of_h != of_h || !same(task->segments[0], first) || !same(task->segments[1], second)) {
+    if (!task || task->count == 2 || task->of_h != of_h || !same(task->segments[0], first) ||
+        !same(task->segments[1], second)) {
         task = &tasks_[count_++];
         task->count = 0;
         task->segments[0] = first, task->segments[1] = second;
@@ -171,7 +177,8 @@ void WeightSums<T>::lay_out(const List<const BackRow<T>*>& rows, int64_t begin, 
 }
 
 template <class T>
-void WeightSums<T>::lay_out(const Task& task, const List<const BackRow<T>*>& rows, int64_t begin, int64_t end, T* room) {
+void WeightSums<T>::lay_out(const Task& task, const List<const BackRow<T>*>& rows, int64_t begin, int64_t end,
+                            T* room) {
     T* to = laid_out_.get() + task.at * room_;
     int64_t at = 0;  // the factor's first feature
     for (int f = 0; f < task.count; ++f) {
@@ -180,7 +187,8 @@ void WeightSums<T>::lay_out(const Task& task, const List<const BackRow<T>*>& row
         for (int64_t p = 0; p < rows.size() && first < last; p += width<T>) {
             const int64_t count = least(width<T>, rows.size() - p);
             const T* from[width<T>];
-            for (int64_t i = 0; i < count; ++i) from[i] = factor.feature(spec_, *rows[p + i], room + i * factor.features) + first;
+            for (int64_t i = 0; i < count; ++i)
+                from[i] = factor.feature(spec_, *rows[p + i], room + i * factor.features) + first;
             transposed<T>(
                 count, last - first, [&](int64_t i) { return from[i]; },
                 [&](int64_t feature) { return to + (at + first + feature) * room_ + p; }, true);
@@ -202,10 +210,12 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
         for (int64_t k = 0; k < depth; ++k) {
             constexpr int64_t soon = 6;  // rows
             const int64_t column = column_of(task, block.first);
-            for (int c = 0; c < block.columns && k + soon < depth; ++c) __builtin_prefetch(gradients(k + soon) + column + c * width<T>);
+            for (int c = 0; c < block.columns && k + soon < depth; ++c)
+                __builtin_prefetch(gradients(k + soon) + column + c * width<T>);
             for (int c = 0; c < block.columns; ++c) {
                 const int64_t first = block.first + c * width<T>, count = least(width<T>, task.rows - first);
-                const int64_t here = least(count, most(0, task.segments[0].count - first));  // the others lie in the second segment
+                const int64_t here =
+                    least(count, most(0, task.segments[0].count - first));  // the others lie in the second segment
                 T* to = panel.get() + k * stride + c * width<T>;
                 if (here == count || here == 0) {
                     store(to, load(gradients(k) + column_of(task, first), count));
@@ -225,7 +235,8 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
                 const T* before = task.sums.get() + (first + r) * task.padded + block.first;
                 for (int c = 0; c < block.columns && any_; ++c) sums[r][c] = load(before + c * width<T>);
             }
-            multiply_tile<T>(factors, count, panel.get(), block.columns, stride, depth, sums, 0, {reinterpret_cast<const char*>(panel.get()), 0});
+            multiply_tile<T>(factors, count, panel.get(), block.columns, stride, depth, sums, 0,
+                             {reinterpret_cast<const char*>(panel.get()), 0});
             for (int r = 0; r < count; ++r)
                 for (int c = 0; c < block.columns; ++c)
                     store(task.sums.get() + (first + r) * task.padded + block.first + c * width<T>, sums[r][c]);
@@ -241,8 +252,7 @@ void WeightSums<T>::write(Team& team, int me) const {
         const T* sums = task.sums.get() + begin;
         for (int f = 0; f < task.count; ++f) {
             const Factor& factor = task.factors[f];
-            if (!any_)
-                fill(factor.weight + begin * factor.features, (end - begin) * factor.features, T(0));
+            if (!any_) fill(factor.weight + begin * factor.features, (end - begin) * factor.features, T(0));
             else
                 transposed<T>(
                     factor.features, end - begin, [&](int64_t feature) { return sums + feature * task.padded; },

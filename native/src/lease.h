@@ -33,7 +33,8 @@ class Lease {
 public:
     Lease() = default;
     explicit Lease(int64_t count)
-        : bytes_(static_cast<size_t>(count) * sizeof(T)), data_(count > 0 ? static_cast<T*>(lease_bytes(bytes_)) : nullptr) {}
+        : bytes_(static_cast<size_t>(count) * sizeof(T)),
+          data_(count > 0 ? static_cast<T*>(lease_bytes(bytes_)) : nullptr) {}
     Lease(int64_t count, T value) : Lease(count) { fill(data_, count, value); }
     Lease(Lease&& other) noexcept : bytes_(other.bytes_), data_(other.data_) { other.data_ = nullptr; }
     Lease& operator=(Lease&& other) noexcept {

@@ -67,7 +67,8 @@ void* lease_bytes(size_t bytes) {
         const std::lock_guard lock(all.guard);
         all.leased += bytes;
         all.most = std::max(all.most, all.leased);
-        const auto fits = std::find_if(all.idle.begin(), all.idle.end(), [&](const auto& block) { return block.bytes == bytes; });
+        const auto fits =
+            std::find_if(all.idle.begin(), all.idle.end(), [&](const auto& block) { return block.bytes == bytes; });
         if (fits != all.idle.end()) {
             void* memory = fits->memory;
             all.idle_bytes -= bytes;

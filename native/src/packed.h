@@ -18,11 +18,11 @@ namespace seriatim::SERIATIM_TARGET {
 template <class T>
 struct Stage {
     Blocks blocks;
-    Panels<T> from_x, from_h;  // the first is empty where there is no input part to multiply
-    int h_at = 0;              // the recurrent part's first column in a tile; the input part's is 0
+    Panels<T> from_x, from_h;     // the first is empty where there is no input part to multiply
+    int h_at = 0;                 // the recurrent part's first column in a tile; the input part's is 0
     int gates[4] = {0, 1, 2, 3};  // whose input part stands in column c; of plain blocks: the first
     bool plain = false;
-    int64_t u_offset = 0;      // where this stage's input part starts in a row of u, in elements
+    int64_t u_offset = 0;  // where this stage's input part starts in a row of u, in elements
 };
 
 template <class T>
@@ -33,7 +33,15 @@ public:
 
     Shared<T> shared() const { return {spec, bias.get(), padded, w_ch.get(), g_hh.get(), g_c.get(), b_c.get()}; }
 
-    int64_t bytes() const { return sizeof(T) * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs)); }
+    // Steps walk the panels to and fro, so that each begins with those that the one before has left in the cache.
+    bool turn() const {
+        const bool now = __atomic_load_n(&backwards_, __ATOMIC_RELAXED);
+        __atomic_store_n(&backwards_, !now, __ATOMIC_RELAXED);
+        return now;
+    }
+    int64_t bytes() const {
+        return sizeof(T) * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));
+    }
 
     const Spec spec;
     const Precision precision;
@@ -42,11 +50,12 @@ public:
     int stage_count = 1;
     Stage<T> projection;
     ReducedPanels reduced_x, reduced_h;
-    int64_t u_width = 0;   // elements of a row of u
-    Lease<T> bias;         // [4][padded], by column of the tile
+    int64_t u_width = 0;  // elements of a row of u
+    Lease<T> bias;        // [4][padded], by column of the tile
     Lease<T> w_ch, g_hh, g_c, b_c;
 
 private:
+    mutable bool backwards_ = false;
     void lay_out(Stage<T>& stage, Blocks blocks, bool plain, int h_at);
     void reduce(const Weights<const float>& weights);
     void lay_bias(int column, const T* one, const T* other, int gate);
@@ -58,9 +67,16 @@ private:
 };
 
 template <class T>
-PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& weights, Precision given_precision, int threads)
-    : spec(given_spec), precision(given_precision), padded(up_to(spec.units, width<T>)), bias(4 * padded, T(0)), w_ch(copied(weights.w_ch, 3 * spec.units)),
-      g_hh(copied(weights.g_hh, spec.gates() * spec.units)), g_c(copied(weights.g_c, spec.units)), b_c(copied(weights.b_c, spec.units)) {
+PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& weights, Precision given_precision,
+                                int threads)
+    : spec(given_spec),
+      precision(given_precision),
+      padded(up_to(spec.units, width<T>)),
+      bias(4 * padded, T(0)),
+      w_ch(copied(weights.w_ch, 3 * spec.units)),
+      g_hh(copied(weights.g_hh, spec.gates() * spec.units)),
+      g_c(copied(weights.g_c, spec.units)),
+      b_c(copied(weights.b_c, spec.units)) {
     const int64_t H = spec.units, P = spec.outputs();
     const bool resets_first = spec.kind == Kind::gru && !spec.reset_after;
     const bool gru_after = spec.kind == Kind::gru && spec.reset_after;
@@ -147,7 +163,8 @@ void PackedWeights<T>::reduce(const Weights<const float>& weights) {
             for (int64_t lane = 0; lane < width<T>; ++lane) {
                 const int64_t unit = block.first + lane + (stage.plain ? c * width<T> : 0);
                 if (unit >= block.first + block.units) continue;
-                reduced_x.pack(block, c, lane, weights.w_ih + ((stage.plain ? 0 : stage.gates[c]) * spec.units + unit) * I);
+                reduced_x.pack(block, c, lane,
+                               weights.w_ih + ((stage.plain ? 0 : stage.gates[c]) * spec.units + unit) * I);
                 reduced_h.pack(block, c, lane, weights.w_hh + ((stage.plain ? 0 : c) * spec.units + unit) * P);
             }
 }

@@ -76,8 +76,10 @@ public:
         add_part(block, {0, depth}, rows, count, tile, at, nothing_ahead());
     }
     // The same over some of k; `rows` start there.
-    void add_part(const Block& block, Range of_k, const T* const* rows, int count, Tile<T>& tile, int at, Ahead ahead) const {
-        multiply_tile<T>(rows, count, this->at(block) + of_k.begin * stride(block), block.columns, stride(block), of_k.end - of_k.begin, tile, at, ahead);
+    void add_part(const Block& block, Range of_k, const T* const* rows, int count, Tile<T>& tile, int at,
+                  Ahead ahead) const {
+        multiply_tile<T>(rows, count, this->at(block) + of_k.begin * stride(block), block.columns, stride(block),
+                         of_k.end - of_k.begin, tile, at, ahead);
     }
     // What of `next`, from its k on, is to be fetched while `depth` values of k are multiplied for tile `tile`.
     Ahead ahead(const Block& next, Range of_k, int64_t tile, int64_t depth) const {
@@ -114,7 +116,8 @@ private:
     void transpose(const Block& block, int column, const T* from, int64_t count) const {
         T* to = at(block) + column * width<T>;
         transposed<T>(
-            count, depth, [&](int64_t row) { return from + row * depth; }, [&](int64_t k) { return to + k * stride(block); }, true);
+            count, depth, [&](int64_t row) { return from + row * depth; },
+            [&](int64_t k) { return to + k * stride(block); }, true);
     }
 
     Lease<T> data_;

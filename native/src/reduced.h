@@ -22,7 +22,8 @@ struct ByteRow {
 
     void set(const float* row, int64_t depth) {
         float largest = 0;
-        for (int64_t k = 0; k < depth; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+        for (int64_t k = 0; k < depth; ++k)
+            largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
         const float steps = largest > 0 ? 127 / largest : 0;
         scale = largest / 127;
         for (int64_t k = 0; k < depth; ++k) values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f));
@@ -30,17 +31,48 @@ struct ByteRow {
 };
 
 // sums[c] += Σ over the four bytes of every lane, for `quads` groups of four k; the panel stands [quad][column][lane][4].
-inline void add_bytes_plainly(const int8_t* panel, int64_t quads, int columns, const uint8_t* row, Int* sums) {
+template <int C>
+inline void add_bytes_plainly(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     for (int64_t quad = 0; quad < quads; ++quad, row += 4)
-        for (int c = 0; c < columns; ++c, panel += VECTOR_BYTES) {
+        for (int c = 0; c < C; ++c, panel += VECTOR_BYTES) {
             Int four;
             __builtin_memcpy(&four, panel, sizeof(four));
-            sums[c] += (four << 24 >> 24) * row[0] + (four << 16 >> 24) * row[1] + (four << 8 >> 24) * row[2] + (four >> 24) * row[3];
+            sums[c] += (four << 24 >> 24) * row[0] + (four << 16 >> 24) * row[1] + (four << 8 >> 24) * row[2] +
+                       (four >> 24) * row[3];
         }
 }
 #ifndef ADD_BYTES
 #define ADD_BYTES add_bytes_plainly
 #endif
+
+// The same for halves, [k][column][lane]. Even and odd k are summed apart, as in multiply_one.
+template <int C>
+inline void add_halves(const uint16_t* panel, int64_t depth, const float* row, Vec<float>* sums) {
+    const auto column = [](const uint16_t* at) {
+        return std::bit_cast<Vec<float>>(__builtin_convertvector(*reinterpret_cast<const Halves*>(at), Wide) << 16);
+    };
+    Vec<float> even[C] = {}, odd[C] = {};
+    int64_t k = 0;
+    for (; k + 1 < depth; k += 2, panel += 2 * C * width<float>)
+        for (int c = 0; c < C; ++c) {
+            even[c] += column(panel + c * width<float>) * row[k];
+            odd[c] += column(panel + (C + c) * width<float>) * row[k + 1];
+        }
+    for (int c = 0; c < C; ++c) {
+        if (k < depth) even[c] += column(panel + c * width<float>) * row[k];
+        sums[c] += even[c] + odd[c];
+    }
+}
+
+// f<C>() for the number of columns of a block.
+template <class F>
+inline void by_columns(int columns, const F& f) {
+    static_assert(tile_columns == 4);
+    if (columns == 4) f.template operator()<4>();
+    else if (columns == 3) f.template operator()<3>();
+    else if (columns == 2) f.template operator()<2>();
+    else f.template operator()<1>();
+}
 
 class ReducedPanels {
 public:
@@ -59,29 +91,37 @@ public:
         const int64_t at = (block.offset + column) * width<float> + lane;
         if (precision_ == Precision::bf16) {
             for (int64_t k = 0; k < depth_; ++k)
-                halves_[block.offset * depth_ * width<float> + (k * block.columns + column) * width<float> + lane] = rounded(row[k]);
+                halves_[block.offset * depth_ * width<float> + (k * block.columns + column) * width<float> + lane] =
+                    rounded(row[k]);
             return;
         }
         float largest = 0;
-        for (int64_t k = 0; k < depth_; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+        for (int64_t k = 0; k < depth_; ++k)
+            largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
         scales_[at] = largest / 127;
         for (int64_t k = 0; k < depth_; ++k) {
             const int value = largest > 0 ? static_cast<int>(__builtin_rintf(row[k] / largest * 127)) : 0;
-            bytes_of(block)[((k / 4 * block.columns + column) * width<float> + lane) * 4 + k % 4] = static_cast<int8_t>(value);
+            bytes_of(block)[((k / 4 * block.columns + column) * width<float> + lane) * 4 + k % 4] =
+                static_cast<int8_t>(value);
             shifts_[at] += 128 * value;
         }
     }
 
     // sums[c] += row · this block. `bytes` is the row as integers, for int8.
     void add(const Block& block, const float* row, const ByteRow& bytes, Vec<float>* sums) const {
-        if (precision_ == Precision::bf16) return add_halves(block, row, sums);
+        if (precision_ == Precision::bf16) {
+            const uint16_t* panel = halves_.get() + block.offset * depth_ * width<float>;
+            return by_columns(block.columns, [&]<int C>() { add_halves<C>(panel, depth_, row, sums); });
+        }
         Int products[tile_columns] = {};
-        ADD_BYTES(bytes_of(block), up_to(depth_, 4) / 4, block.columns, bytes.values.get(), products);
+        by_columns(block.columns,
+                   [&]<int C>() { ADD_BYTES<C>(bytes_of(block), up_to(depth_, 4) / 4, bytes.values.get(), products); });
         for (int c = 0; c < block.columns; ++c) {
             const int64_t at = (block.offset + c) * width<float>;
             Int shift;
             __builtin_memcpy(&shift, shifts_.get() + at, sizeof(shift));
-            sums[c] += __builtin_convertvector(products[c] - shift, Vec<float>) * load(scales_.get() + at) * bytes.scale;
+            sums[c] +=
+                __builtin_convertvector(products[c] - shift, Vec<float>) * load(scales_.get() + at) * bytes.scale;
         }
     }
 
@@ -91,17 +131,6 @@ private:
         return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
     int8_t* bytes_of(const Block& block) const { return bytes_.get() + block.offset * up_to(depth_, 4) * width<float>; }
-
-    void add_halves(const Block& block, const float* row, Vec<float>* sums) const {
-        const uint16_t* panel = halves_.get() + block.offset * depth_ * width<float>;
-        Vec<float> odd[tile_columns] = {};
-        for (int64_t k = 0; k < depth_; ++k)
-            for (int c = 0; c < block.columns; ++c, panel += width<float>) {
-                const Wide wide = __builtin_convertvector(*reinterpret_cast<const Halves*>(panel), Wide) << 16;
-                (k % 2 ? odd : sums)[c] += std::bit_cast<Vec<float>>(wide) * row[k];
-            }
-        for (int c = 0; c < block.columns; ++c) sums[c] += odd[c];
-    }
 
     int64_t depth_ = 0;
     Precision precision_ = Precision::full;

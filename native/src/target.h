@@ -16,10 +16,16 @@ const Kernels<T>& kernels() {
             return reinterpret_cast<Packed<T>*>(new Own(spec, weights, precision, threads));
         },
         [](Packed<T>* packed) { delete reinterpret_cast<Own*>(packed); },
-        [](const Packed<T>& packed, const Forward<T>& call, int threads) { forward(reinterpret_cast<const Own&>(packed), call, threads); },
+        [](const Spec& spec, const Weights<const T>& weights, int threads) {
+            return reinterpret_cast<PackedBack<T>*>(new BackWeights<T>(spec, weights, !spec.given, threads));
+        },
+        [](PackedBack<T>* packed) { delete reinterpret_cast<BackWeights<T>*>(packed); },
+        [](const Packed<T>& packed, const Forward<T>& call, int threads) {
+            forward(reinterpret_cast<const Own&>(packed), call, threads);
+        },
         [](const Spec& spec, const Backward<T>& call, int threads) { backward(spec, call, threads); },
-        [](const Packed<T>& packed, int64_t rows, const T* x, const T* const state[2], T* const final[2]) {
-            step(reinterpret_cast<const Own&>(packed), rows, x, state, final);
+        [](const Packed<T>& packed, int64_t rows, const T* x, const T* const state[2], T* const final[2], int threads) {
+            step(reinterpret_cast<const Own&>(packed), rows, x, state, final, threads);
         }};
     return table;
 }

@@ -122,7 +122,8 @@ public:
         {
             const std::lock_guard lock(guard_);
             while (static_cast<int>(workers_.size()) < threads - 1)
-                workers_.emplace_back([this, me = static_cast<int>(workers_.size()) + 1, seen = round_] { serve(me, seen); });
+                workers_.emplace_back(
+                    [this, me = static_cast<int>(workers_.size()) + 1, seen = round_] { serve(me, seen); });
             team_ = &team;
             work_ = work;
             data_ = data;

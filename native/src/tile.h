@@ -95,9 +95,10 @@ inline Multiply<T> product(int rows, int columns, std::integer_sequence<int, R..
 }
 
 template <class T>
-inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride, int64_t depth,
-                          Tile<T>& tile, int at, Ahead ahead) {
-    product<T>(row_count, columns, std::make_integer_sequence<int, TILE_ROWS>{})(rows, panel, stride, depth, tile, at, ahead);
+inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride,
+                          int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
+    product<T>(row_count, columns, std::make_integer_sequence<int, TILE_ROWS>{})(rows, panel, stride, depth, tile, at,
+                                                                                 ahead);
 }
 
 // Cuts `count` rows into tiles as equal as they can be: 20 rows are 5 + 5 + 5 + 5, not 6 + 6 + 6 + 2.

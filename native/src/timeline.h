@@ -33,7 +33,8 @@ struct Split {
 };
 
 inline Split split(const Spec& spec, int64_t rows, int64_t bytes_of_weights, int threads, int64_t l2_bytes) {
-    const int64_t work = 2 * rows * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));  // of a step
+    const int64_t work =
+        2 * rows * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));  // of a step
     constexpr int64_t worth_a_barrier = 400'000, worth_a_team = 60'000;
     if (threads <= 1 || work < worth_a_team) return {};
     if (rows >= TILE_ROWS * threads && bytes_of_weights <= l2_bytes) return {threads, true};

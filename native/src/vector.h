@@ -19,7 +19,7 @@ struct Lanes<float> {
     typedef int32_t Int __attribute__((vector_size(VECTOR_BYTES)));
     static constexpr int mantissa = 23, bias = 127;
     static constexpr float highest = 88.0f, tanh_is_one = 9.1f;
-    static constexpr float shift = 12582912.0f;                                 // 1.5 · 2²³: adding it rounds to a whole number
+    static constexpr float shift = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // ln 2 in two parts, the first short
     // (eʳ - 1 - r) / r² on |r| ≤ ln 2 / 2, lowest power first; fitted for the least relative error in eʳ, 3e-9.
     static constexpr float series[] = {0.49999994f, 0.16666520f, 0.041668393f, 0.0083687808f, 0.0013814501f};
@@ -36,8 +36,8 @@ struct Lanes<double> {
     static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
     // Taylor's 1/2!, 1/3!, … 1/14!: the next term is 3e-20.
     static constexpr double series[] = {
-        1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800,
-        1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800, 1.0 / 87178291200};
+        1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,        1.0 / 5040,       1.0 / 40320,
+        1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800, 1.0 / 87178291200};
 };
 
 template <class T>

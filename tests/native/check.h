@@ -34,7 +34,8 @@ double relative_rms(const std::vector<A>& got, const std::vector<B>& wanted) {
 template <class A, class B>
 void check_close(const std::vector<A>& got, const std::vector<B>& wanted, double tolerance, const std::string& what) {
     const double distance = relative_rms(got, wanted);
-    check(distance <= tolerance, what + ": relative RMS " + std::to_string(distance / tolerance) + " of what is allowed");
+    check(distance <= tolerance,
+          what + ": relative RMS " + std::to_string(distance / tolerance) + " of what is allowed");
 }
 
 }  // namespace seriatim::test

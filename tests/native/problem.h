@@ -21,13 +21,21 @@ struct Case {
     std::string name() const {
         const char* kinds[] = {"rnn", "lstm", "gru"};
         std::string words = kinds[static_cast<int>(spec.kind)];
-        words += " T" + std::to_string(steps) + " B" + std::to_string(rows) + " I" + std::to_string(spec.inputs) + " H" +
-                 std::to_string(spec.units);
+        words += " T" + std::to_string(steps) + " B" + std::to_string(rows) + " I" + std::to_string(spec.inputs) +
+                 " H" + std::to_string(spec.units);
         if (spec.projected) words += " P" + std::to_string(spec.projected);
-        const std::pair<bool, const char*> flags[] = {
-            {spec.phi == Phi::relu, "relu"}, {spec.phi == Phi::sigmoid, "sigmoid"}, {!spec.bias, "no bias"}, {!spec.reset_after, "reset before"}, {spec.peephole, "peephole"},
-            {spec.layer_norm, "layer norm"}, {spec.given, "given"}, {lengths, "lengths"}, {reverse, "reverse"},
-            {reset, "reset"}, {dropout, "dropout"}, {zoneout, "zoneout"}};
+        const std::pair<bool, const char*> flags[] = {{spec.phi == Phi::relu, "relu"},
+                                                      {spec.phi == Phi::sigmoid, "sigmoid"},
+                                                      {!spec.bias, "no bias"},
+                                                      {!spec.reset_after, "reset before"},
+                                                      {spec.peephole, "peephole"},
+                                                      {spec.layer_norm, "layer norm"},
+                                                      {spec.given, "given"},
+                                                      {lengths, "lengths"},
+                                                      {reverse, "reverse"},
+                                                      {reset, "reset"},
+                                                      {dropout, "dropout"},
+                                                      {zoneout, "zoneout"}};
         for (auto [there, word] : flags)
             if (there) words += std::string(", ") + word;
         return words;
@@ -96,10 +104,10 @@ Weights<Element> weights_of(Of& a) {
 struct Problem {
     Case one{};
     Arrays<double> inputs;
-    std::vector<int64_t> lengths;       // T where the case has none
-    std::unique_ptr<bool[]> reset;      // [T, B]
-    std::vector<double> dropout;        // [B, P]
-    std::vector<double> zoneout[2];     // [T, B, P], [1, 1, H]
+    std::vector<int64_t> lengths;    // T where the case has none
+    std::unique_ptr<bool[]> reset;   // [T, B]
+    std::vector<double> dropout;     // [B, P]
+    std::vector<double> zoneout[2];  // [T, B, P], [1, 1, H]
     std::vector<double> grad_output, grad_final[2], grad_cells;
 
     bool has_step(int64_t step, int64_t row) const { return step < lengths[row]; }

@@ -28,8 +28,12 @@ struct Recurrence {
     };
 
     explicit Recurrence(const Problem& p)
-        : p(p), inputs(as<T>(p.inputs)), dropout(as<T>(p.dropout)), zoneout{as<T>(p.zoneout[0]), as<T>(p.zoneout[1])},
-          grad_output(as<T>(p.grad_output)), grad_final{as<T>(p.grad_final[0]), as<T>(p.grad_final[1])},
+        : p(p),
+          inputs(as<T>(p.inputs)),
+          dropout(as<T>(p.dropout)),
+          zoneout{as<T>(p.zoneout[0]), as<T>(p.zoneout[1])},
+          grad_output(as<T>(p.grad_output)),
+          grad_final{as<T>(p.grad_final[0]), as<T>(p.grad_final[1])},
           grad_cells(as<T>(p.grad_cells)) {}
 
     using Pack = std::unique_ptr<Packed<T>, void (*)(Packed<T>*)>;
@@ -43,8 +47,10 @@ struct Recurrence {
         const Spec& s = p.one.spec;
         const int64_t T_ = p.one.steps, B = p.one.rows, P = s.outputs(), H = s.units;
         const bool lstm = s.kind == Kind::lstm;
-        Forwarded result{unwritten<T>(T_ * B * P), {unwritten<T>(B * P), unwritten<T>(lstm ? B * H : 0)},
-                         unwritten<T>(keep ? T_ * B * s.slots() * H : 0), unwritten<T>(keep && lstm ? T_ * B * H : 0)};
+        Forwarded result{unwritten<T>(T_ * B * P),
+                         {unwritten<T>(B * P), unwritten<T>(lstm ? B * H : 0)},
+                         unwritten<T>(keep ? T_ * B * s.slots() * H : 0),
+                         unwritten<T>(keep && lstm ? T_ * B * H : 0)};
         Forward<T> call;
         call.steps = T_, call.rows = B;
         call.x = {inputs[X].data(), B * s.inputs, s.inputs};
@@ -57,8 +63,8 @@ struct Recurrence {
         return result;
     }
 
-    // The gradients of everything in `inputs`.
-    Arrays<T> backward(const Target& target, const Forwarded& forwarded, int threads) const {
+    // The gradients of everything in `inputs`, with the weights packed for the way back in advance, or by the call.
+    Arrays<T> backward(const Target& target, const Forwarded& forwarded, int threads, bool in_advance = false) const {
         const Spec& s = p.one.spec;
         const int64_t B = p.one.rows, P = s.outputs();
         Arrays<T> gradients;
@@ -78,19 +84,24 @@ struct Recurrence {
         call.grad_x = {gradients[X].data(), B * s.inputs, s.inputs};
         call.grad_state[0] = pointer(gradients[H0]), call.grad_state[1] = pointer(gradients[C0]);
         call.grad_weights = weights_of<T>(gradients);
-        kernels<T>(target).backward(s, call, threads);
+        using PackedForBack = std::unique_ptr<PackedBack<T>, void (*)(PackedBack<T>*)>;
+        const auto& table = kernels<T>(target);
+        const PackedForBack packed{in_advance ? table.pack_back(s, call.weights, threads) : nullptr,
+                                   table.discard_back};
+        call.packed = packed.get();
+        table.backward(s, call, threads);
         return gradients;
     }
 
     // x [B, I] of the first step, from the first state.
-    Forwarded step(const Target& target, const Packed<T>& packed) const {
+    Forwarded step(const Target& target, const Packed<T>& packed, int threads) const {
         const Spec& s = p.one.spec;
         const int64_t B = p.one.rows;
         Forwarded result{{}, {unwritten<T>(B * s.outputs()), unwritten<T>(inputs[C0].size())}, {}, {}};
         const std::vector<T> x(inputs[X].begin(), inputs[X].begin() + B * s.inputs);
         const T* const state[2] = {pointer(inputs[H0]), pointer(inputs[C0])};
         T* const final[2] = {pointer(result.final[0]), pointer(result.final[1])};
-        kernels<T>(target).step(packed, B, x.data(), state, final);
+        kernels<T>(target).step(packed, B, x.data(), state, final, threads);
         return result;
     }
 

@@ -221,6 +221,26 @@ def test_threads_at_once(cell, x):
         torch.testing.assert_close(found, wanted, **CLOSE)
 
 
+@pytest.mark.parametrize("rows, size", [(40, 96), (5, 256)], ids=["by rows", "by units"])
+@pytest.mark.parametrize("name", ["RNNCell", "GRUCell", "LSTMCell"])
+def test_several_threads(name, rows, size):
+    torch.manual_seed(3)
+    cell = getattr(nn, name)(3 * size, size, dtype=torch.float64)  # a step large enough to be shared
+    x = torch.randn(2, rows, 3 * size, dtype=torch.float64)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with torch.no_grad():
+                found.append(cell(x[1], cell(x[0])))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(*found, **CLOSE)
+    with using("composed"), torch.no_grad():
+        torch.testing.assert_close(found[1], cell(x[1], cell(x[0])), **CLOSE)
+
+
 def test_nothing_outlives_the_cell(x):
     cell = nn.LSTMCell(3, 4, dtype=torch.float64)
     final(cell, x).backward()

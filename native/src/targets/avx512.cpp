@@ -14,7 +14,8 @@
 namespace seriatim::avx512 {
 
 typedef int32_t Sums __attribute__((vector_size(VECTOR_BYTES)));
-void add_bytes(const int8_t* panel, int64_t quads, int columns, const uint8_t* row, Sums* sums);
+template <int C>
+void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Sums* sums);
 
 }  // namespace seriatim::avx512
 
@@ -25,26 +26,42 @@ namespace seriatim::avx512 {
 namespace {
 
 // With VNNI four products and their sum are one instruction.
-__attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, int64_t quads, int columns, const uint8_t* row, Sums* sums) {
-    __m512i even[tile_columns], odd[tile_columns];
-    for (int c = 0; c < tile_columns; ++c) even[c] = odd[c] = _mm512_setzero_si512();
-    for (int64_t quad = 0; quad < quads; ++quad) {
-        int32_t four;
-        __builtin_memcpy(&four, row + 4 * quad, sizeof(four));
-        const __m512i left = _mm512_set1_epi32(four);
-        auto& into = quad % 2 ? odd : even;
-        for (int c = 0; c < tile_columns; ++c)
-            if (c < columns) into[c] = _mm512_dpbusd_epi32(into[c], left, _mm512_loadu_si512(panel + (quad * columns + c) * VECTOR_BYTES));
+template <int C>
+__attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, int64_t quads, const uint8_t* row,
+                                                          Sums* sums) {
+    __m512i even[C], odd[C];
+    for (int c = 0; c < C; ++c) even[c] = odd[c] = _mm512_setzero_si512();
+    const auto four = [&](int64_t quad) __attribute__((target("avx512vnni"))) {
+        int32_t bytes;
+        __builtin_memcpy(&bytes, row + 4 * quad, sizeof(bytes));
+        return _mm512_set1_epi32(bytes);
+    };
+    int64_t quad = 0;
+    for (; quad + 1 < quads; quad += 2, panel += 2 * C * VECTOR_BYTES) {
+        const __m512i left = four(quad), right = four(quad + 1);
+        for (int c = 0; c < C; ++c) {
+            even[c] = _mm512_dpbusd_epi32(even[c], left, _mm512_loadu_si512(panel + c * VECTOR_BYTES));
+            odd[c] = _mm512_dpbusd_epi32(odd[c], right, _mm512_loadu_si512(panel + (C + c) * VECTOR_BYTES));
+        }
     }
-    for (int c = 0; c < columns; ++c) sums[c] += std::bit_cast<Sums>(_mm512_add_epi32(even[c], odd[c]));
+    for (int c = 0; c < C; ++c) {
+        if (quad < quads)
+            even[c] = _mm512_dpbusd_epi32(even[c], four(quad), _mm512_loadu_si512(panel + c * VECTOR_BYTES));
+        sums[c] += std::bit_cast<Sums>(_mm512_add_epi32(even[c], odd[c]));
+    }
 }
 
 }  // namespace
 
-void add_bytes(const int8_t* panel, int64_t quads, int columns, const uint8_t* row, Sums* sums) {
+template <int C>
+void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Sums* sums) {
     static const bool vnni = __builtin_cpu_supports("avx512vnni");
-    (vnni ? add_bytes_vnni : add_bytes_plainly)(panel, quads, columns, row, sums);
+    (vnni ? add_bytes_vnni<C> : add_bytes_plainly<C>)(panel, quads, row, sums);
 }
+template void add_bytes<1>(const int8_t*, int64_t, const uint8_t*, Sums*);
+template void add_bytes<2>(const int8_t*, int64_t, const uint8_t*, Sums*);
+template void add_bytes<3>(const int8_t*, int64_t, const uint8_t*, Sums*);
+template void add_bytes<4>(const int8_t*, int64_t, const uint8_t*, Sums*);
 
 }  // namespace seriatim::avx512
 

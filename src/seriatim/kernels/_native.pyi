@@ -29,6 +29,9 @@ class Packed:
     def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int, precision: str = "full") -> None: ...
     def holds(self, addresses: Sequence[int]) -> bool: ...
 
+class PackedBack:
+    def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int) -> None: ...
+
 class Stream:
     def __init__(self, packed: Packed, x: Array, state: Sequence[Array]) -> None: ...
     def step(self) -> None: ...
@@ -70,7 +73,9 @@ def backward(
     grad_weights: Sequence[Maybe],
     threads: int,
 ) -> None: ...
-def step(cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array]) -> None: ...
+def step(
+    cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array], threads: int = 1
+) -> None: ...
 
 # The same by address, 0 for None, without a walk. Nothing is checked.
 def forward_at(
@@ -118,4 +123,20 @@ def backward_at(
     threads: int,
     /,
 ) -> None: ...
-def step_at(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, /) -> None: ...
+def step_at(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, threads: int, /) -> None: ...
+def step_back_at(
+    back: PackedBack,
+    rows: int,
+    h: int,
+    c: int,
+    h_n: int,
+    gates: int,
+    c_n: int,
+    grad_h_n: int,
+    grad_c_n: int,
+    grad_u: int,
+    grad_h: int,
+    grad_c: int,
+    threads: int,
+    /,
+) -> None: ...

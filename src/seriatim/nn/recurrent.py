@@ -104,7 +104,7 @@ class Recurrent(nn.Module):
         The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
         """
         if lengths is None and reset is None and return_states is None and reverse is False and self._drops_nothing():
-            ordinary = self._straight.run(self._parameters, given, hx)
+            ordinary = self._straight.run(self._parameters, given, hx, self.batch_first)
             if ordinary is not None:
                 return *ordinary, {}
         form = forms.read(given, lengths, self.input_size, self.batch_first)
@@ -118,9 +118,9 @@ class Recurrent(nn.Module):
         return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
 
     def _drops_nothing(self) -> bool:
-        """Whether this is a call with time first and without any mask."""
+        """Whether this is a call without any mask."""
         drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout)
-        return not (self.batch_first or drops or any(self._zoneout_rates))
+        return not (drops or any(self._zoneout_rates))
 
     def _first_state(self, form: forms.Form, hx: object, weight: Tensor) -> State:
         names, rows = self.spec.states, form.x.shape[1]

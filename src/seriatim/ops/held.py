@@ -1,8 +1,8 @@
 """Weights that a module keeps packed between its calls, and what makes a call an ordinary one.
 
 Weights are held for as long as they are as they were: the same tensors, in the same memory, of the same version, and
-with the same values at a few places, since what is done to ``weight.data`` escapes the version. All of that is asked at
-every call, in two microseconds.
+with the same values (of a weight beyond 16 kB at a few places), since what is done to ``weight.data`` escapes the
+version. All of that is asked at every call, in two microseconds.
 """
 
 from __future__ import annotations
@@ -45,16 +45,21 @@ def nothing_special() -> bool:
     )
 
 
-def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
-    """Whether this is a plain tensor of that dtype on the CPU, contiguous."""
+def is_on_cpu(one: Any, dtype: torch.dtype) -> bool:
+    """Whether this is a plain tensor of that dtype on the CPU."""
     kind = type(one)
     return (
         (kind is Tensor or kind is torch.nn.Parameter)
         and one.dtype is dtype
         and one.is_cpu
-        and one.is_contiguous()
+        and one.layout is torch.strided
         and not one.is_neg()
     )
+
+
+def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
+    """The same, and contiguous."""
+    return is_on_cpu(one, dtype) and one.is_contiguous()
 
 
 def is_plain(spec: CellSpec) -> bool:
@@ -68,14 +73,20 @@ class Held:
     def __init__(self, spec: CellSpec, names: tuple[str, ...], weights: tuple[Tensor, ...]) -> None:
         self.spec = spec
         self.plan = Plan(spec, False, False)
+        self.cell = self.plan.cell
+        self.states = len(spec.states)
+        self.keeps_slots = spec.kind != "rnn"  # of a plain RNN, h says it all
         self.dtype = weights[0].dtype
+        self.absent = [0] * (10 - len(weights))
+        """The addresses of the weights that such a cell does not have."""
+        self.wide = self.dtype is torch.float64
         self.names = names
         self.weights = weights
         self.versions = [one._version for one in weights]
         self.addresses = [one.data_ptr() for one in weights]
         self.memory = tuple(one.detach() for one in weights)
         """Keeps what is at the addresses, and shares its versions, even if a weight is given other memory."""
-        self.packed = pack(self.plan.cell, [*self.memory, *(None for _ in range(10 - len(weights)))], _threads())
+        self.packed = pack(self.cell, [*self.memory, *(None for _ in range(10 - len(weights)))], _threads())
 
     def unchanged(self) -> bool:
         """Whether the weights are as they were."""

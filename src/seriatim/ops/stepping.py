@@ -12,16 +12,20 @@ whatever does not fit and has to be told.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from seriatim.kernels import native
 from seriatim.ops.derivative import derivative
+from seriatim.ops.engine import array
 from seriatim.ops.held import Held, Parameters, holdable, is_ordinary, is_plain, nothing_special
 from seriatim.ops.sums import Pass, Sums, sums_of
 from seriatim.spec import CellSpec
+
+if TYPE_CHECKING:
+    from seriatim.kernels._native import PackedBack
 
 Address = int
 
@@ -37,19 +41,29 @@ class HeldToTrain(Held):
     def __init__(self, spec: CellSpec, names: tuple[str, ...], weights: tuple[Tensor, ...]) -> None:
         super().__init__(spec, names, weights)
         self.identities = tuple(map(id, weights))
-        self.states = len(spec.states)
         self.given = native.cell(spec, True)
         self.width = len(spec.gates) * spec.hidden_size
-        self.slots = self.plan.cell.slots
-        self.keeps_slots = spec.kind != "rnn"  # of a plain RNN, h says it all
-        self.back = [0, self.addresses[1], 0, self.addresses[3] if spec.bias else 0, 0, 0, 0, 0, 0, 0]
+        self.slots = self.cell.slots
         self.trained = tuple(map(_is_trained, weights))
         self.sums: Sums | None = None
         self.token: Tensor | None = None
+        self._back: PackedBack | None = None
         if any(self.trained) and not torch.is_inference_mode_enabled():
             self.sums = Sums(spec, self.trained)
             with torch.enable_grad():
                 self.token = sums_of(self.sums, weights)
+
+    @property
+    def back(self) -> PackedBack:
+        """The recurrent weights as the way back reads them, from the first such step on."""
+        if self._back is None:
+            recurrent = [
+                one if name.startswith(("weight_hh", "bias_hh")) else None
+                for name, one in zip(self.names, self.memory, strict=True)
+            ]
+            arrays = [*map(array, recurrent), *(None for _ in range(10 - len(recurrent)))]
+            self._back = native.engine().PackedBack(self.given, arrays, torch.get_num_threads())
+        return self._back
 
     def holds(self, parameters: Parameters) -> bool:
         """Whether these are still the parameters of the cell, as they were."""
@@ -127,14 +141,9 @@ class Stepping:
 
 
 def _advance(held: HeldToTrain, rows: int, x: Tensor, h: Tensor, c: Address, h_n: Address, c_n: Address) -> None:
-    engine = native.engine()
-    if rows == 1:
-        engine.step_at(held.packed, 1, x.data_ptr(), h.data_ptr(), c, h_n, c_n)
-    else:
-        engine.forward_at(
-            held.packed, 1, rows, x.data_ptr(), 0, x.shape[1], h.data_ptr(), c, False, h_n, h_n, c_n, 0, c_n,
-            torch.get_num_threads(),
-        )  # fmt: skip
+    native.engine().step_at(
+        held.packed, rows, x.data_ptr(), h.data_ptr(), c, h_n, c_n, torch.get_num_threads()
+    )  # fmt: skip
 
 
 class _Step(torch.autograd.Function):
@@ -188,10 +197,9 @@ class _Step(torch.autograd.Function):
             grad_h = grad_h.contiguous()
         if grad_c is not None:
             grad_c = grad_c.contiguous()
-        native.engine().backward_at(
-            held.given, held.dtype is torch.float64, held.back, 1, rows, 0, 0, 0, h.data_ptr(), _address(c), False,
-            h_n.data_ptr(), _address(slots), _address(c_n), 0, 0, 0, _address(grad_h), _address(grad_c), place,
-            _address(found_h), _address(found_c), NOTHING, torch.get_num_threads(),
+        native.engine().step_back_at(
+            held.back, rows, h.data_ptr(), _address(c), h_n.data_ptr(), _address(slots), _address(c_n),
+            _address(grad_h), _address(grad_c), place, _address(found_h), _address(found_c), torch.get_num_threads(),
         )  # fmt: skip
         if sums is not None:
             sums.add(x, h, slots)
@@ -205,7 +213,6 @@ class _Step(torch.autograd.Function):
 
 _apply_step: Any = super(torch.autograd.Function, _Step).apply
 """``_Step.apply`` without its looking for transforms, of which ``Stepping.step`` knows that there are none."""
-NOTHING: list[Address] = [0] * 10
 
 
 def _address(one: Tensor | None) -> Address:

@@ -1,4 +1,4 @@
-"""A stack of layers from first step to last without gradients, where the call costs as much as the kernels.
+"""A stack of layers from first step to last, where the call costs as much as the kernels.
 
 Masks, lengths, other cells and dtypes, autocast, compilers, transforms, and whatever does not fit and has to be told,
 are left to ``recurrence``.
@@ -7,14 +7,20 @@ are left to ``recurrence``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seriatim.kernels import native
-from seriatim.ops.held import Held, Parameters, holdable, is_ordinary, is_plain, nothing_special
+from seriatim.ops.held import Held, Parameters, holdable, is_on_cpu, is_ordinary, is_plain, nothing_special
+from seriatim.ops.training import apply_layer
 from seriatim.spec import CellSpec
+
+_saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+_is_leaf = attrgetter("is_leaf")
+_is_trained = attrgetter("requires_grad")
 
 
 class Straight:
@@ -26,54 +32,117 @@ class Straight:
     def __init__(self, specs: Sequence[CellSpec], names: Sequence[tuple[str, ...]]) -> None:
         self._specs = tuple(specs)
         self._names = tuple(names)
+        self._inputs, self._units = specs[0].input_size, specs[0].hidden_size
         self._directions = len(self._names) // len(self._specs)
         self._plain = all(map(is_plain, self._specs))
         self._states = len(self._specs[0].states)
         self._held: tuple[tuple[int, ...], list[Held]] | None = None
         """With the identities of all parameters; one value, since threads may share this."""
+        self._zeros: Tensor | None = None
+        """The first state of the last call without one. Nobody else sees it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Straight, (self._specs, self._names)
 
-    def run(self, parameters: Parameters, x: Any, state: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-        """x [T, B, I], states [L·D, B, H], a tensor or a tuple, or None for zeros → output [T, B, D·H], final states.
+    def run(
+        self, parameters: Parameters, x: Any, state: Any, batch_first: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """x [T, B, I], or [B, T, I] with ``batch_first``, or [T, I]; states [L·D, B, H], a tensor or a tuple, or None
+        for zeros → output [T, B, D·H] and final states, with the axes of x.
 
         None if this is not an ordinary call, or one that is to be refused; nothing has been done then.
         """
         if not self._plain or not nothing_special():
             return None
-        gradients = torch.is_grad_enabled()
-        if gradients and any(one is not None and one.requires_grad for one in parameters.values()):
-            return None
         held = self._now(parameters)
-        if held is None:
+        if held is None or not is_on_cpu(x, held[0].dtype):
             return None
-        dtype = held[0].dtype
-        spec = self._specs[0]
-        if not is_ordinary(x, dtype) or x.dim() != 3 or x.shape[2] != spec.input_size or not len(x):
-            return None
-        wanted = (len(held), x.shape[1], spec.hidden_size)
-        if state is None:
-            before = (x.new_zeros(wanted),) * self._states  # read alone, so one is enough
-        elif self._states == 1:
-            before = (state,)
-        elif type(state) is tuple and len(state) == self._states:
-            before = state
+        shape = x.shape
+        if len(shape) == 3:
+            rows, steps = shape[:2] if batch_first else (shape[1], shape[0])
+            alone = False
+        elif len(shape) == 2:
+            rows, steps = 1, shape[0]
+            alone, batch_first = True, False
         else:
             return None
-        for one in before:
-            if not is_ordinary(one, dtype) or one.shape != wanted:
-                return None
-        if gradients and any(one.requires_grad for one in (x, *before)):
+        if shape[-1] != self._inputs or not steps or x.stride()[-1] != 1:
             return None
-        return self._run(held, x, before)
+        before = self._before(held, (len(held), rows, self._units), state, alone)
+        if before is None:
+            return None
+        zeros, states = before
+        if batch_first:
+            x = x.transpose(0, 1)
+        elif alone:
+            x = x.unsqueeze(1)
+        if torch.is_grad_enabled() and self._is_differentiated(held, x, states):
+            if _saved_tensors_hooks(True) is not None:  # which may return anything
+                return None
+            output, final = self._train(held, x, zeros, states)
+        else:
+            output, final = self._run(held, x, zeros, states)
+        if batch_first:
+            output = output.transpose(0, 1)
+        elif alone:
+            output, final = output.squeeze(1), tuple([one.squeeze(1) for one in final])
+        return output, final
 
-    def _run(self, held: list[Held], x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _before(
+        self, held: list[Held], wanted: tuple[int, ...], state: Any, alone: bool
+    ) -> tuple[Tensor, tuple[Tensor | None, ...]] | None:
+        """Zeros of that shape, and the states of it, if they are given and fit."""
+        zeros = self._zeros
+        if zeros is None or zeros.shape != wanted or zeros.dtype is not held[0].dtype:
+            with torch.inference_mode(False):
+                zeros = self._zeros = torch.zeros(wanted, dtype=held[0].dtype)
+        if state is None:
+            return zeros, (None,) * self._states
+        given = (state,) if self._states == 1 else state
+        if type(given) is not tuple or len(given) != self._states:
+            return None
+        for one in given:
+            if not is_ordinary(one, held[0].dtype) or one.shape != (wanted[::2] if alone else wanted):
+                return None
+        return zeros, tuple([one.unsqueeze(1) for one in given]) if alone else given
+
+    def _is_differentiated(self, held: list[Held], x: Tensor, states: tuple[Tensor | None, ...]) -> bool:
+        if x.requires_grad or held[0].weights[0].requires_grad:  # mostly
+            return True
+        return any([any(map(_is_trained, one.weights)) for one in held]) or any(
+            [one is not None and one.requires_grad for one in states]
+        )
+
+    def _train(
+        self, held: list[Held], x: Tensor, zeros: Tensor, states: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        h, c = (*states, None)[:2]
+        if len(held) == 1:
+            one = held[0]
+            output, *final = apply_layer(one, False, zeros, x, h, c, *one.weights)
+            return output, tuple(final)
+        ended = []
+        for at, one in enumerate(held):
+            direction = at % self._directions
+            if not direction:
+                outputs = []
+            first = [None if each is None else each.narrow(0, at, 1) for each in (h, c)]
+            output, *final = apply_layer(one, direction == 1, zeros.narrow(0, at, 1), x, *first, *one.weights)
+            outputs.append(output)
+            ended.append(final)
+            if direction == self._directions - 1:
+                x = output if direction == 0 else torch.cat(outputs, dim=2)
+        return x, tuple([torch.cat(each) for each in zip(*ended, strict=True)])
+
+    def _run(
+        self, held: list[Held], x: Tensor, zeros: Tensor, states: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         forward, threads = native.engine().forward_at, torch.get_num_threads()
-        final = tuple([torch.empty_like(one) for one in before])
-        steps, rows, width = x.shape
-        units = self._specs[0].hidden_size
-        apart = rows * units * x.itemsize  # bytes from the state of one layer and direction to the next
+        before = [zeros if one is None else one for one in states]
+        final = tuple([torch.empty_like(zeros) for _ in before])
+        steps, rows, _ = x.shape
+        shape = steps, rows, self._units
+        apart = rows * self._units * x.itemsize  # bytes from the state of one layer and direction to the next
         h, h_n = before[0].data_ptr(), final[0].data_ptr()
         c, c_n = (before[1].data_ptr(), final[1].data_ptr()) if len(before) == 2 else (0, 0)
         of_c = apart if c else 0
@@ -81,16 +150,16 @@ class Straight:
             direction = at % self._directions
             if not direction:
                 outputs = []
-                width = x.shape[2]
-            output = x.new_empty((steps, rows, units))
+                by_step, by_row, _ = x.stride()
+            output = torch.empty(*shape, dtype=one.dtype)
             forward(
-                one.packed, steps, rows, x.data_ptr(), rows * width, width, h, c, direction == 1, output.data_ptr(),
+                one.packed, steps, rows, x.data_ptr(), by_step, by_row, h, c, direction == 1, output.data_ptr(),
                 h_n, c_n, 0, 0, threads,
             )  # fmt: skip
             h, h_n, c, c_n = h + apart, h_n + apart, c + of_c, c_n + of_c
             outputs.append(output)
             if direction == self._directions - 1:
-                x = outputs[0] if direction == 0 else torch.cat(outputs, dim=2)
+                x = output if direction == 0 else torch.cat(outputs, dim=2)
         return x, final
 
     def _now(self, parameters: Parameters) -> list[Held] | None:
@@ -103,7 +172,7 @@ class Straight:
         found: list[Held] = []
         for at, names in enumerate(self._names):
             weights = holdable(parameters, names)
-            if weights is None or (found and weights[0].dtype is not found[0].dtype):
+            if weights is None or not all(map(_is_leaf, weights)) or (found and weights[0].dtype is not found[0].dtype):
                 return None
             found.append(Held(self._specs[at // self._directions], names, weights))
         self._held = identities, found
