@@ -33,7 +33,7 @@ bool has_avx512() {
 #endif
 
 constexpr Target compiled[] = {
-    // fastest first
+// fastest first
 #ifdef SERIATIM_HAS_AVX512
     {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>},
 #endif
