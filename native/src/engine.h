@@ -93,8 +93,8 @@ struct Backward {
     int64_t steps = 0, rows = 0;
     Weights<const T> weights;               // as they were packed
     const PackedBack<T>* packed = nullptr;  // of these weights; may be null, and they are packed for this call alone
-    Sequence<const T>
-        x;  // these down to `cells` as `forward` had and left them; null x when w_ih's gradient is not wanted
+    // What `forward` had, and left: from here down to `cells`. x is null when w_ih's gradient is not wanted.
+    Sequence<const T> x;
     const T* state[2] = {};
     Walk<T> walk;
     Sequence<const T> output;

@@ -294,7 +294,7 @@ public:
 
 private:
     // From so many rows on the input part is multiplied step by step: where the second cache holds the weights, or does not.
-    static constexpr int64_t fused_from_near = 3 * TILE_ROWS, fused_from_far = 48;
+    static constexpr int64_t fused_from_near = 3 * TILE_ROWS, fused_from_far = 96;
     static constexpr int64_t chunk_rows = 192;
 
     // Gates that are more than the last cache holds, of whole vectors, and not read again by the step itself.

@@ -2,8 +2,6 @@
 // VECTOR_BYTES and TILE_ROWS, includes this, and names what it needs of the processor.
 #pragma once
 
-#include <chrono>
-
 #include "backward.h"
 
 namespace seriatim::SERIATIM_TARGET {

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.errors import UsageError
 from seriatim.nn import checks
+from seriatim.nn.packing import Places, repacked, unpacked
 from seriatim.ops.recurrence import State
 
 Flags: TypeAlias = Tensor | Sequence[object]
@@ -109,6 +110,7 @@ class Packed(Form):
     packed: PackedSequence
     x: Tensor
     lengths: Tensor | None
+    places: Places
 
     def state_in(self, state: State) -> State:
         for one in state:
@@ -127,9 +129,8 @@ class Packed(Form):
         return one if indices is None else one.index_select(2, indices)
 
     def output(self, output: Tensor) -> PackedSequence:
-        assert self.lengths is not None
-        data = pack_padded_sequence(output, self.lengths).data
         given = self.packed
+        data = repacked(output, self.places)
         return PackedSequence(data, given.batch_sizes, given.sorted_indices, given.unsorted_indices)
 
 
@@ -142,9 +143,8 @@ def read(
             raise UsageError("lengths: got them beside a PackedSequence, which has its own; wanted one of the two")
         checks.dimensions("input", given.data, {2: "packed data [sum of lengths, input_size]"})
         checks.width(given.data, input_size)
-        in_order = PackedSequence(given.data, given.batch_sizes)
-        padded, found = pad_packed_sequence(in_order)
-        return Packed(given, padded, found)
+        padded, found, places = unpacked(given)
+        return Packed(given, padded, found, places)
 
     if not isinstance(given, Tensor):
         raise UsageError(f"input: got {type(given).__name__}, wanted a tensor or a PackedSequence")
