@@ -9,9 +9,10 @@ from typing import final
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.options import ModelOptions
-from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
+from seriatim.models.recurrent import dropout, embedding_width, start_embedding
 from seriatim.nn.pooling import POOLINGS
 
 
@@ -68,7 +69,7 @@ class RecurrentClassifier(SequenceClassifier):
         super().__init__()
         self.reader, width = _reader(size, embedding_width(options))
         self.dropout = dropout(options) if size.vocabulary else nn.Identity()
-        self.stack = Stack(options, width)
+        self.stack = build_body(options, width)
         self.pool = POOLINGS[pool]
         self.output = nn.Linear(self.stack.output_size, classes)
 

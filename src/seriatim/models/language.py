@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seriatim.errors import UsageError
+from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.options import ModelOptions
-from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
+from seriatim.models.recurrent import dropout, embedding_width, start_embedding
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,13 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             )
         self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
         self.dropout = dropout(options)
-        self.stack = Stack(options, width)
+        self.stack = build_body(options, width, causal=True)
         self.output = None if tie else nn.Linear(self.stack.output_size, vocabulary_size)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size)) if tie else None
 
     def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         if self.training and self.restart and carry:
-            kept = torch.rand(inputs.shape[1], 1) >= self.restart
-            carry = tuple(part * kept for part in carry)
+            carry = self.stack.forget(carry, torch.rand(inputs.shape[1]) >= self.restart)
         states, carry = self.stack(self.dropout(self.embedding(inputs)), carry)
         if self.output is not None:
             return self.output(states), carry

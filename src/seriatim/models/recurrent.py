@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from seriatim.models.body import Body
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.nn import GRU, LSTM, RNN
@@ -15,7 +16,7 @@ from seriatim.nn.initialisation import forget_bias_, orthogonal_recurrent_
 
 
 @final
-class Stack(nn.Module):
+class Stack(Body):
     """The recurrent layers that ``options`` name, with dropout between them and on the output.
 
     Time-major: ``[T, B, input_size]`` → ``[T, B, output_size]``. The state is a flat tuple (``h`` or ``h, c``).
@@ -53,6 +54,9 @@ class Stack(nn.Module):
         outputs, final_state = self.layers(inputs, state, lengths=lengths)
         parts = final_state if isinstance(final_state, tuple) else (final_state,)
         return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # bf16 computes, it does not keep
+
+    def forget(self, carry: Carry, kept: Tensor) -> Carry:
+        return tuple(part * kept.unsqueeze(-1) for part in carry)
 
 
 def dropout(options: ModelOptions) -> nn.Module:

@@ -1,6 +1,6 @@
 """The options of every task as one typed dictionary, so that editors and type checkers know ``seriatim.train``'s words.
 
-A copy, on purpose, of the names and types in ``tasks/options.py``: a type checker cannot read dataclass fields as
+A copy, on purpose, of the names and types in ``tasks/options``: a type checker cannot read dataclass fields as
 keywords. ``tests/tasks/test_keywords.py`` holds the two together.
 """
 

@@ -159,6 +159,8 @@ class GenerateRequest:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
     seed: int | None = None
 
 

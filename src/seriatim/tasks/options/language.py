@@ -1,0 +1,32 @@
+"""Options of ``train language``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seriatim.models.options import CELLS
+from seriatim.options import option
+from seriatim.tasks.options.common import UNITS, TrainOptions
+
+LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageOptions(TrainOptions):
+    """Options of ``train language``."""
+
+    model: str = option("lstm", "cell of the network, or a baseline", choices=CELLS + LANGUAGE_BASELINES)
+    bidirectional: bool = option(False, "not for language: the future is what it predicts")
+    hidden: int = option(256, "hidden units per layer", minimum=1)
+    learner: str = option("tbptt", "gradient through time", choices=("tbptt",))
+    lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)
+    unit: str = option("char", "what one step reads", choices=UNITS)
+    vocab_size: int | None = option(
+        None, "keep the commonest units, the rest is <unk> (default: all; bpe: 4096)", minimum=2
+    )
+    tie: bool = option(False, "share the embedding with the output layer (Press & Wolf 2017); embedding = hidden")
+    restart: float = option(
+        0.05, "chance per stream and update that the carried state starts anew at zero", minimum=0.0, below=1.0
+    )
+    order: int | None = option(None, "markov: units of context, at most 8 (default: chosen on validation)", minimum=0)
+    context: int = option(5, "cbow, window: units of context", minimum=1)
