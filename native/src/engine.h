@@ -112,6 +112,35 @@ struct Backward {
 template <class T>
 struct Packed;
 
+// A diagonal linear recurrence, h_t = a_t h_{t-1} + b_t for every unit of every row (scan.h); of complex numbers, each
+// array comes twice, the real parts and the imaginary ones.
+enum class Gates { none, mingru, minlstm };
+
+template <class T>
+struct Scan {
+    int64_t steps = 0, rows = 0, units = 0;
+    Gates gates = Gates::none;         // what a and b are made of, out of u; then these are not read
+    bool complex = false;              // not with gates
+    bool reverse = false;              // every row from its own last step back
+    const int64_t* lengths = nullptr;  // [B], 1 … T; may be null
+    const bool* reset = nullptr;       // [T, B]: zero the state before this step; may be null
+    Sequence<const T> a[2], b[2];      // [T, B, H]; strides of a may repeat
+    Sequence<const T> u;               // [T, B, G·H]: minGRU's z and n, minLSTM's f, i and g before activation
+    const T* first[2] = {};            // [B, H], the state before
+    Sequence<T> h[2];                  // [T, B, H], written by forward, read by backward; 0 beyond a row's length
+    T* last[2] = {};                   // [B, H], written by forward, not read by backward
+};
+
+template <class T>
+struct ScanGradients {
+    bool over_time = false;  // a is the same at every step, and its gradient is summed
+    Sequence<const T> h[2];  // of h; may be null
+    const T* last[2] = {};   // of the last state; may be null
+    Sequence<T> a[2], b[2];  // [T or 1, B, H] and [T, B, H], written; not with gates
+    Sequence<T> u;           // [T, B, G·H], written; 0 beyond a row's length
+    T* first[2] = {};        // [B, H], written
+};
+
 template <class T>
 struct Kernels {
     Packed<T>* (*pack)(const Spec&, const Weights<const T>&, Precision, int threads);
@@ -122,6 +151,8 @@ struct Kernels {
     void (*backward)(const Spec&, const Backward<T>&, int threads);
     // One step of `rows` rows: x [B, I], state and final [B, ·] as above; final may be state.
     void (*step)(const Packed<T>&, int64_t rows, const T* x, const T* const state[2], T* const final[2], int threads);
+    void (*scan_forward)(const Scan<T>&, int threads);
+    void (*scan_backward)(const Scan<T>&, const ScanGradients<T>&, int threads);
 };
 
 // One instruction set. `kernels<float>()` and `kernels<double>()` are its two tables.

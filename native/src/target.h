@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backward.h"
+#include "scan.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
@@ -24,7 +25,9 @@ const Kernels<T>& kernels() {
         [](const Spec& spec, const Backward<T>& call, int threads) { backward(spec, call, threads); },
         [](const Packed<T>& packed, int64_t rows, const T* x, const T* const state[2], T* const final[2], int threads) {
             step(reinterpret_cast<const Own&>(packed), rows, x, state, final, threads);
-        }};
+        },
+        [](const Scan<T>& call, int threads) { scan_forward(call, threads); },
+        [](const Scan<T>& call, const ScanGradients<T>& grad, int threads) { scan_backward(call, grad, threads); }};
     return table;
 }
 

@@ -18,11 +18,26 @@ GATES: Final[dict[str, tuple[str, ...]]] = {
     "rnn": ("h",),
     "lstm": ("i", "f", "g", "o"),
     "gru": ("r", "z", "n"),
+    "mingru": ("z", "n"),
+    "minlstm": ("f", "i", "g"),
+    "slstm": ("i", "f", "g", "o"),
+    "lru": ("b_re", "b_im", "d"),
 }
 """Blocks of a cell's weight rows, in order."""
 
-STATES: Final[dict[str, tuple[str, ...]]] = {"rnn": ("h",), "lstm": ("h", "c"), "gru": ("h",)}
+STATES: Final[dict[str, tuple[str, ...]]] = {
+    "rnn": ("h",),
+    "lstm": ("h", "c"),
+    "gru": ("h",),
+    "mingru": ("h",),
+    "minlstm": ("h",),
+    "slstm": ("h", "c", "n", "m"),
+    "lru": ("h", "re", "im"),
+}
 """What a cell carries from step to step, in order."""
+
+DIAGONAL: Final[tuple[str, ...]] = ("mingru", "minlstm", "lru")
+"""Cells of which each unit's next state depends on its own last state alone, and linearly."""
 
 QUANTILES: Final[tuple[float, ...]] = (0.1, 0.5, 0.9)
 """The levels at which every forecast is given."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seriatim.errors import UsageError, nearest
-from seriatim.notation import GATES, STATES
+from seriatim.notation import DIAGONAL, GATES, STATES
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class CellSpec:
     """
 
     kind: str
-    """``rnn``, ``lstm`` or ``gru``."""
+    """A key of ``notation.GATES``."""
     input_size: int
     """I."""
     hidden_size: int
@@ -51,8 +51,12 @@ class CellSpec:
             raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
         if self.peephole and self.kind != "lstm":
             raise UsageError(f"peephole: for lstm, not {self.kind}")
-        if self.proj_size and self.kind == "gru":
-            raise UsageError("proj_size: for rnn and lstm, not gru, which keeps a share of h as wide as its gates")
+        if self.proj_size and self.kind not in ("rnn", "lstm"):
+            raise UsageError(
+                f"proj_size: for rnn and lstm, not {self.kind}, which keeps a share of h as wide as its gates"
+            )
+        if self.layer_norm and self.kind not in ("rnn", "lstm", "gru"):
+            raise UsageError(f"layer_norm: for rnn, lstm and gru, not {self.kind}")
         if self.proj_size and not 0 < self.proj_size < self.hidden_size:
             raise UsageError(f"proj_size: got {self.proj_size}, wanted less than hidden_size {self.hidden_size}")
 
@@ -60,6 +64,11 @@ class CellSpec:
     def gates(self) -> tuple[str, ...]:
         """Blocks of the weight rows, in order."""
         return GATES[self.kind]
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether h is no part of any product: the steps of a whole sequence are one scan."""
+        return self.kind in DIAGONAL
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.nn.cells import CELLS
-from seriatim.nn.layers import LAYERS
 from seriatim.nn.recurrent import FIELDS, weight_shapes
+from seriatim.nn.registry import CELLS, LAYERS
 from seriatim.spec import CellSpec
 
 
@@ -37,7 +36,9 @@ class Variant:
         return CELLS[self.kind](input_size, hidden_size, dtype=dtype, **self.options)
 
     def spec(self, input_size: int, hidden_size: int) -> CellSpec:
-        options = {"activation" if name == "nonlinearity" else name: value for name, value in self.options.items()}
+        options = {"bias": self.kind != "lru"} | {
+            "activation" if name == "nonlinearity" else name: value for name, value in self.options.items()
+        }
         return CellSpec(self.kind, input_size, hidden_size, **options)
 
 
@@ -60,6 +61,13 @@ VARIANTS = [
     Variant("gru", {"reset_after": False}),
     Variant("gru", {"reset_after": False, "bias": False}),
     Variant("gru", {"layer_norm": True}),
+    Variant("mingru"),
+    Variant("mingru", {"bias": False}),
+    Variant("minlstm"),
+    Variant("slstm"),
+    Variant("slstm", {"bias": False}),
+    Variant("lru"),
+    Variant("lru", {"bias": True}),
 ]
 STACKS = [{}, {"bidirectional": True}, {"num_layers": 3}, {"num_layers": 2, "bidirectional": True}]
 
@@ -178,8 +186,10 @@ def problem(variant: Variant) -> Any:
         shapes = weight_shapes(spec)
         arrays = {name: normal(*shape, scale=scales.get(name, 0.3)) for name, shape in shapes.items()}
         arrays |= {name: 1 + value for name, value in arrays.items() if name.startswith("gain")}
+        arrays |= {name: value - 1 for name, value in arrays.items() if name == "decay"}  # so that |λ| is about 2/3
         weights = Weights(*(arrays.get(name) for name in FIELDS))
         state = tuple(normal(rows, spec.state_size(name), scale=0.5) for name in spec.states)
+        state = tuple(1 + abs(one) if name == "n" else one for one, name in zip(state, spec.states, strict=True))
         walk = random_walk(spec, steps, rows, asks, dtype)
         return Problem(spec, normal(steps, rows, inputs), state, weights, walk)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seriatim.kernels import reference
-from seriatim.nn.cells import CELLS
-from seriatim.nn.layers import LAYERS
+from seriatim.nn.registry import CELLS, LAYERS
 from seriatim.notation import GATES, STATES
 from seriatim.ops import composed
 

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "plain.h"
 #include "recurrence.h"
+#include "scan_tests.h"
 
 namespace seriatim::test {
 
@@ -246,6 +247,7 @@ int run(bool everything) {
         a_target_is_asked_for_by_name();
         a_wrong_gradient_is_noticed();
     }
+    scans(everything ? 1 : 3);
     for (const Target* one : targets()) {
         if (everything) on_one_target(*one);
         on_several_threads(*one);

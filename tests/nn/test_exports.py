@@ -7,7 +7,8 @@ from seriatim import nn
 
 def test_the_list_is_what_there_is():
     assert nn.__all__ == [
-        "GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream", "accelerate",
+        "GRU", "LRU", "LSTM", "RNN", "SLSTM", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU", "MinGRUCell",
+        "MinLSTM", "MinLSTMCell", "RNNCell", "SLSTMCell", "Stream", "accelerate",
     ]  # fmt: skip
     for name in nn.__all__:
         assert getattr(nn, name).__name__ == name

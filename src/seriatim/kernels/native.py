@@ -31,6 +31,8 @@ except ImportError as _error:  # not built, or built for another machine
     _native = None  # type: ignore[assignment]
     _missing = str(_error)
 
+KINDS = ("rnn", "lstm", "gru")
+"""The cells that the engine fuses; of a diagonal one it runs the scan."""
 PRECISIONS = ("full", "bf16", "int8")
 """How a ``Stepper`` may hold its weights."""
 
@@ -135,7 +137,7 @@ def forward(
     threads: int | None = None,
 ) -> tuple[Floats, State, Saved | reference.Saved]:
     """Run a layer over whole sequences. Contract: ``reference.forward``."""
-    if not ready():
+    if spec.kind not in KINDS or not ready():
         return reference.forward(spec, x, state, weights, walk)
     threads = threads or default_threads()
     walk = _dense_walk(walk)
@@ -248,7 +250,7 @@ class Stream:
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
             raise UsageError(f"rows: got {rows!r}, wanted a whole number of at least 1")
         self._stepper = Stepper(spec, weights, precision)
-        self._dtype = weights.w_hh.dtype
+        self._dtype = weights.w_ih.dtype
         self._shape = (rows, spec.input_size)
         self.state: State = tuple(np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states)
         self._h = self.state[0]

@@ -21,13 +21,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.kernels import _gru, _lstm, _rnn
+from seriatim.kernels import _gru, _lru, _lstm, _minimal, _rnn, _slstm
 from seriatim.kernels.cell import Cell, Floats, State, Tape
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
-CELLS: dict[str, Cell] = {"rnn": _rnn.CELL, "lstm": _lstm.CELL, "gru": _gru.CELL}
+CELLS: dict[str, Cell] = {
+    "rnn": _rnn.CELL,
+    "lstm": _lstm.CELL,
+    "gru": _gru.CELL,
+    "mingru": _minimal.MIN_GRU,
+    "minlstm": _minimal.MIN_LSTM,
+    "slstm": _slstm.CELL,
+    "lru": _lru.CELL,
+}
 PLAIN: Walk[NDArray[Any]] = Walk()
 
 
@@ -60,8 +68,13 @@ class Saved:
     tapes: list[Tape]
     gates: Floats
     """[T, B, G, H] in the order of ``spec.gates``, after activation; where the input stood, 0 beyond a row's length."""
-    cells: Floats | None
-    """[T, B, H], an LSTM's c, as ``gates``; None for other cells."""
+    inner: list[Floats]
+    """[T, B, H] for each state beside h, as ``gates``."""
+
+    @property
+    def cells(self) -> Floats | None:
+        """An LSTM's c; None for a cell that carries h alone."""
+        return self.inner[0] if self.inner else None
 
 
 def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> State:
@@ -96,9 +109,9 @@ def forward(
         for all_steps, one in zip((*walked, gates), (*state, np.concatenate(of_gates, axis=1)), strict=True):
             all_steps[t] = np.where(alive, one, 0)
         tapes.append(tape)
-    output, *cells = map(course.along, walked)
+    output, *inner = map(course.along, walked)
     by_gate = course.along(gates).reshape(*x.shape[:2], len(spec.gates), spec.hidden_size)
-    return output, state, Saved(weights, course, tapes, by_gate, cells[0] if cells else None)
+    return output, state, Saved(weights, course, tapes, by_gate, inner)
 
 
 def backward(
@@ -107,7 +120,7 @@ def backward(
     """Back-propagate through time (Werbos 1990): gradients of x, of the first state and of the weights.
 
     ``grad_output`` [T, B, P or H] and ``grad_state`` (arrays [B, ·]) are those of ``forward``'s output and final state,
-    ``grad_cells`` [T, B, H] that of an LSTM's c at every step, None for zero.
+    ``grad_cells`` [T, B, H] that of the second state (an LSTM's c) at every step, None for zero.
     """
     cell, weights, course = CELLS[spec.kind], saved.weights, saved.course
     of_every = [course.along(one) for one in (grad_output, grad_cells) if one is not None]

@@ -19,8 +19,8 @@ class Weights(Generic[Array]):
 
     w_ih: Array
     """[G·H, I], from the input."""
-    w_hh: Array
-    """[G·H, P or H], from the h before."""
+    w_hh: Array = None  # type: ignore[assignment]  # who reads it runs a cell that has it
+    """[G·H, P or H], from the h before; of every cell but the diagonal ones, where it is None."""
     b_ih: Array | None = None
     """[G·H]"""
     b_hh: Array | None = None
@@ -37,6 +37,10 @@ class Weights(Generic[Array]):
     """[H], gain of the normalised c."""
     b_c: Array | None = None
     """[H], shift of the normalised c."""
+    decay: Array | None = None
+    """[3, H], of an LRU: log(-log |λ|), log of λ's angle, and log γ, the gain of its input."""
+    w_hy: Array | None = None
+    """[H, 2·H], from an LRU's state, real parts then imaginary ones, to its output."""
 
     def every(self) -> list[Array | None]:
         """All fields in order, absent ones as None."""

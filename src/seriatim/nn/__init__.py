@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from seriatim.nn.accelerate import accelerate
+from seriatim.nn.beyond import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.layers import GRU, LSTM, RNN
 from seriatim.nn.stream import Stream
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LockedDropout", "RNNCell", "Stream", "accelerate"]
+__all__ = [
+    "GRU", "LRU", "LSTM", "RNN", "SLSTM", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU", "MinGRUCell",
+    "MinLSTM", "MinLSTMCell", "RNNCell", "SLSTMCell", "Stream", "accelerate",
+]  # fmt: skip

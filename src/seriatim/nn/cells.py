@@ -144,7 +144,3 @@ class LSTMCell(RecurrentCell):
         """x [B, I], (h [B, H], c [B, H]) → (h, c)."""
         h, c = self.advance(input, hx)
         return h, c
-
-
-CELLS: dict[str, type[RNNCell] | type[LSTMCell] | type[GRUCell]] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
-"""By name."""

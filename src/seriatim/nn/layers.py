@@ -219,7 +219,3 @@ class LSTM(Recurrent):
         """Run over whole sequences."""
         output, (h_n, c_n), every = self.scan(input, hx, lengths, reset, reverse, return_states)
         return (output, (h_n, c_n)) if return_states is None else (output, (h_n, c_n), every)
-
-
-LAYERS: dict[str, type[RNN] | type[LSTM] | type[GRU]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
-"""By the name of their cell."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
+from seriatim.errors import UsageError
 from seriatim.nn import checks, forms
 from seriatim.nn.dropout import factors, locked
 from seriatim.nn.zoneout import Zoneout, shares
@@ -57,6 +58,10 @@ class Recurrent(nn.Module):
         self.locked_dropout = checks.probability("locked_dropout", locked_dropout)
         self.recurrent_dropout = checks.probability("recurrent_dropout", recurrent_dropout)
         self.zoneout = zoneout
+        if self.recurrent_dropout and spec.diagonal:
+            raise UsageError(f"recurrent_dropout: not for {spec.kind}, of which h enters no product")
+        if any(zoneout if isinstance(zoneout, tuple) else (zoneout,)) and len(spec.states) > 2:
+            raise UsageError(f"zoneout: not for {spec.kind}, whose states mean nothing one by one")
         self._zoneout_rates = checks.probabilities("zoneout", zoneout, spec.states)
         self._directions = ("", "_reverse") if bidirectional else ("",)
 
@@ -189,9 +194,11 @@ def _within(starts: Tensor, lengths: Tensor | None) -> Tensor:
 def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights of one layer in one direction: PyTorch's in its order, then the variants'."""
     rows, width = len(spec.gates) * spec.hidden_size, spec.output_size
-    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, spec.input_size), "weight_hh": (rows, width)}
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, spec.input_size)}
+    if not spec.diagonal:
+        shapes |= {"weight_hh": (rows, width)}
     if spec.bias:
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        shapes |= {"bias_ih": (rows,)} if spec.diagonal else {"bias_ih": (rows,), "bias_hh": (rows,)}
     if spec.proj_size:
         shapes |= {"weight_hr": (spec.proj_size, spec.hidden_size)}
     if spec.peephole:
@@ -200,6 +207,8 @@ def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
         shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
         if "c" in spec.states:
             shapes |= {"gain_c": (spec.hidden_size,), "bias_c": (spec.hidden_size,)}
+    if spec.kind == "lru":
+        shapes |= {"decay": (3, spec.hidden_size), "weight_hy": (spec.hidden_size, 2 * spec.hidden_size)}
     return shapes
 
 
@@ -217,7 +226,7 @@ def gather(module: nn.Module, names: Sequence[str | None]) -> Weights[Tensor]:
 def draw_uniform(module: nn.Module, hidden_size: int) -> None:
     """Draw every weight of a layer or a cell from U(-1/√H, 1/√H), in the order in which they were registered.
 
-    Gains start at 1, and the shift of c at 0.
+    Gains start at 1, and the shift of c at 0; an LRU's λ anywhere in the unit circle (``ring_``).
     """
     bound = 1 / math.sqrt(hidden_size)
     for name, parameter in module.named_parameters():
@@ -226,12 +235,29 @@ def draw_uniform(module: nn.Module, hidden_size: int) -> None:
             nn.init.ones_(parameter)
         elif own.startswith("bias_c"):
             nn.init.zeros_(parameter)
+        elif own.startswith("decay"):
+            ring_(parameter)
         else:
             nn.init.uniform_(parameter, -bound, bound)
 
 
+def ring_(decay: Tensor, smallest: float = 0.0, largest: float = 1.0, widest: float = 2 * math.pi) -> None:
+    """Draw an LRU's λ evenly from the ring ``smallest`` ≤ |λ| ≤ ``largest``, its angle from 0 to ``widest``, and set
+    γ = √(1 - |λ|²), so that the state is about as large as its input (Orvieto 2023).
+
+    ``decay`` is [3, H]. λ near 1 remembers long: largest and smallest near 1 and a small angle for long sequences.
+    """
+    with torch.no_grad():
+        draw = torch.rand(2, decay.shape[1], dtype=decay.dtype, device=decay.device).clamp(min=1e-6, max=1 - 1e-6)
+        squared = draw[0] * (largest**2 - smallest**2) + smallest**2
+        decay[0] = torch.log(-0.5 * torch.log(squared))
+        decay[1] = torch.log(widest * draw[1])
+        decay[2] = 0.5 * torch.log1p(-squared)
+
+
 FIELDS = (
     "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_ch", "gain_ih", "gain_hh", "gain_c", "bias_c",
+    "decay", "weight_hy",
 )  # fmt: skip
 """What a parameter is called, by the fields of ``Weights`` in order."""
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, linear
+from torch.nn.functional import layer_norm, linear, logsigmoid
 
 from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
@@ -78,7 +78,60 @@ def _gru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights
     return (z * h + (1 - z) * n,), (r, z, n)  # (4)
 
 
-STEPS: dict[str, Step] = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}
+def positive(a: Tensor) -> Tensor:
+    """g of minGRU and minLSTM: a + 1/2 for a ≥ 0, σ(a) otherwise."""
+    return torch.where(a >= 0, a + 0.5, torch.sigmoid(a))
+
+
+def _mingru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
+    (h,) = state
+    u_z, u_n = u.chunk(2, dim=1)
+    z, n = torch.sigmoid(u_z), positive(u_n)
+    return ((1 - z) * h + z * n,), (z, n)  # (3)
+
+
+def _minlstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
+    (h,) = state
+    u_f, u_i, u_g = u.chunk(3, dim=1)
+    s, g = torch.sigmoid(logsigmoid(u_f) - logsigmoid(u_i)), positive(u_g)  # (4)
+    return (s * h + (1 - s) * g,), (torch.sigmoid(u_f), torch.sigmoid(u_i), g)  # (5)
+
+
+def _slstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
+    _, c, n, m = state
+    a_i, a_f, a_g, a_o = (u + _recurrent_part(h_in, weights)).chunk(4, dim=1)  # (1)
+    g, o = torch.tanh(a_g), torch.sigmoid(a_o)  # (2)
+    kept, fresh = logsigmoid(a_f) + m, n == 0
+    m_next = torch.where(fresh | (a_i >= kept), a_i, kept)  # (3), (7)
+    i, f = torch.exp(a_i - m_next), torch.exp((kept - m_next).masked_fill(fresh, -torch.inf))  # (4)
+    c_next, n_next = f * c + i * g, f * n + i  # (5)
+    return (o * c_next / n_next, c_next, n_next, m_next), (i, f, g, o)  # (6)
+
+
+def eigenvalues(decay: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """λ of an LRU, its real and its imaginary part, and γ, [H] each."""
+    size, angle = torch.exp(-torch.exp(decay[0])), torch.exp(decay[1])
+    return size * torch.cos(angle), size * torch.sin(angle), torch.exp(decay[2])  # (2)
+
+
+def _lru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
+    assert weights.decay is not None and weights.w_hy is not None
+    _, re, im = state
+    b_re, b_im, d = u.chunk(3, dim=1)
+    l_re, l_im, gain = eigenvalues(weights.decay)
+    s_re, s_im = l_re * re - l_im * im + gain * b_re, l_re * im + l_im * re + gain * b_im  # (3)
+    return (linear(torch.cat([s_re, s_im], dim=1), weights.w_hy) + d, s_re, s_im), (b_re, b_im, d)  # (4)
+
+
+STEPS: dict[str, Step] = {
+    "rnn": _rnn,
+    "lstm": _lstm,
+    "gru": _gru,
+    "mingru": _mingru,
+    "minlstm": _minlstm,
+    "slstm": _slstm,
+    "lru": _lru,
+}
 """(spec, gates' part from x, h as it enters products, state, weights) → next state, gates; all [B, ·]."""
 
 

@@ -29,7 +29,8 @@ Flat: TypeAlias = Sequence["Tensor | None"]
 Made: TypeAlias = tuple[Tensor, list[Tensor], "Tensor | None", "Tensor | None"]
 """Output [T, B, P or H], final state, slots [T, B, S, H] and cells [T, B, H]; the last two only where kept."""
 
-WEIGHTS = tuple(field.name for field in dataclasses.fields(Weights))
+WEIGHTS = tuple(field.name for field in dataclasses.fields(Weights))[:10]
+"""Those of the cells that the engine fuses."""
 DIFFERENTIABLE = ("x", "h", "c", *WEIGHTS)
 ARGUMENTS = (*DIFFERENTIABLE, "lengths", "reset", "dropout", "zoneout_h", "zoneout_c")
 

@@ -64,7 +64,9 @@ def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
 
 def is_plain(spec: CellSpec) -> bool:
     """Whether this is a cell that PyTorch has too, without a projection."""
-    return not (spec.proj_size or spec.peephole or spec.layer_norm) and spec.reset_after
+    return spec.kind in native.KINDS and not (
+        spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
+    )
 
 
 class Held:

@@ -39,12 +39,13 @@ REDUCED = {("lstm", False), ("rnn", False), ("rnn", True)}
 
 
 def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor] = PLAIN) -> bool:
-    """Whether the engine is there and runs on this device and dtype. It runs every cell and every walk.
+    """Whether the engine is there and runs this cell on this device and dtype. It runs every walk.
 
     Left to the implementations after this one are derivatives in forward mode and ``torch.func``'s of second order.
     """
     return (
-        x.is_cpu
+        spec.kind in native.KINDS
+        and x.is_cpu
         and (x.dtype in FULL or x.dtype is torch.bfloat16)
         and native.ready()
         and forward_ad._current_level < 0

@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from seriatim.errors import UsageError, nearest
 from seriatim.kernels import native
 from seriatim.kernels.walk import Walk
-from seriatim.nn.layers import LAYERS
+from seriatim.nn.registry import LAYERS
 from seriatim.notation import GATES
 from seriatim.ops.recurrence import chosen
 from seriatim.run.pairing import Race, Side, Spread, race

@@ -1,0 +1,226 @@
+"""Layers and cells beyond the classics: minGRU, minLSTM, LRU and sLSTM. Call forms are those of ``layers.py``.
+
+The gates of the first three do not see h: the products of all steps are one, and what is left is a scan, one pass over
+memory. A step at a time gives the same numbers to rounding. ``recurrent_dropout`` is not theirs, for the same reason,
+and ``zoneout`` is not for a cell of several states, which mean nothing one by one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seriatim.nn.cells import RecurrentCell
+from seriatim.nn.forms import Flags
+from seriatim.nn.layers import Either, Every, Lengths, OneState
+from seriatim.nn.recurrent import Recurrent
+from seriatim.spec import CellSpec
+
+
+class MinGRU(OneState):
+    """The GRU that a scan can train (Feng 2024): z = σ(x_t W_izᵀ + b_iz), n = g(x_t W_inᵀ + b_in);
+
+    h_t = (1 - z) ⊙ h_{t-1} + z ⊙ n,  g(a) = a + 1/2 for a ≥ 0, σ(a) otherwise. z is "how much new", unlike GRU's.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        locked_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            CellSpec("mingru", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
+            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
+        )  # fmt: skip
+
+
+class MinLSTM(OneState):
+    """The LSTM that a scan can train (Feng 2024): f, i = σ(·), g = g(·);
+
+    h_t = f/(f+i) ⊙ h_{t-1} + i/(f+i) ⊙ g. There is no c.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        locked_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            CellSpec("minlstm", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
+            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
+        )  # fmt: skip
+
+
+class ManyStates(Recurrent):
+    """A layer whose cell carries several states: (h_n, …) in the order of ``spec.states``."""
+
+    def forward(
+        self,
+        input: Either,
+        hx: tuple[Tensor, ...] | None = None,
+        *,
+        lengths: Lengths | None = None,
+        reset: Flags | None = None,
+        reverse: bool = False,
+        return_states: str | None = None,
+    ) -> tuple[Either, tuple[Tensor, ...]] | tuple[Either, tuple[Tensor, ...], Every]:
+        """Run over whole sequences."""
+        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        return (output, final) if return_states is None else (output, final, every)
+
+
+class LRU(ManyStates):
+    """The linear recurrent unit (Orvieto 2023): s_t = λ ⊙ s_{t-1} + γ ⊙ B x_t, h_t = Re(C s_t) + D x_t.
+
+    s is complex, carried as its real and its imaginary part: the state is (h, re, im). λ starts evenly in the unit
+    circle; ``recurrent.ring_`` narrows it for long memory. The paper has no biases.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = False,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        locked_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            CellSpec("lru", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
+            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
+        )  # fmt: skip
+
+
+class SLSTM(ManyStates):
+    """The LSTM with an exponential input gate, normaliser and stabiliser (Beck 2024): the state is (h, c, n, m).
+
+    c_t = f c_{t-1} + i tanh(·), n_t = f n_{t-1} + i, h_t = σ(·) c_t / n_t, with i = exp(·) and f = σ(·), both divided
+    by e^m to stay in range. Its recurrent weights are full matrices: one head. It runs as plain PyTorch operations.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        locked_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            CellSpec("slstm", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
+            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
+        )  # fmt: skip
+
+
+class OneStateCell(RecurrentCell):
+    """A cell that carries h alone."""
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """x [B, I], h [B, H] → h [B, H]."""
+        (h,) = self.advance(input, hx)
+        return h
+
+
+class ManyStatesCell(RecurrentCell):
+    """A cell that carries several states."""
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+        """x [B, I], (h, …), [B, H] each → (h, …)."""
+        return self.advance(input, hx)
+
+
+class MinGRUCell(OneStateCell):
+    """One step of ``MinGRU``."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(CellSpec("mingru", input_size, hidden_size, bias=bias), device, dtype)
+
+
+class MinLSTMCell(OneStateCell):
+    """One step of ``MinLSTM``."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(CellSpec("minlstm", input_size, hidden_size, bias=bias), device, dtype)
+
+
+class LRUCell(ManyStatesCell):
+    """One step of ``LRU``."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(CellSpec("lru", input_size, hidden_size, bias=bias), device, dtype)
+
+
+class SLSTMCell(ManyStatesCell):
+    """One step of ``SLSTM``."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(CellSpec("slstm", input_size, hidden_size, bias=bias), device, dtype)
