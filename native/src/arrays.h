@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -68,6 +69,14 @@ bool dense_from(const Array& array, size_t axis) {
         stride *= static_cast<int64_t>(array.shape(at));
     }
     return true;
+}
+
+// Whether an address is there, where it must be, and is one of a value.
+template <class T>
+void check_address(const char* argument, const T* data, bool needed = true) {
+    if (!data && needed) refuse(argument, "None", "an array");
+    if (reinterpret_cast<uintptr_t>(data) % sizeof(T))
+        refuse(argument, "unaligned memory", "values at their own places");
 }
 
 // A contiguous array of that shape; null for None where that is allowed.

@@ -1,12 +1,14 @@
 // The module seriatim.kernels._native: arrays in, arrays out. Everything is checked here; native/README.md is the contract.
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <functional>
+#include <memory>
 #include <variant>
 
 #include "arrays.h"
 #include "binding.h"
 #include "threads.h"
+#include "watch.h"
 
 namespace seriatim {
 namespace {
@@ -34,131 +36,113 @@ struct Cell {
     Spec spec;
 };
 
-template <class T, class Array>
-auto weights_of(const std::string& argument, const Spec& spec, const Several<Array>& list, bool all_needed) {
+// One of the ten weights: [rows, columns], or [rows] where columns are -1.
+struct Extent {
+    const char* name;
+    bool there;
+    int64_t rows, columns = -1;
+};
+
+std::array<Extent, 10> extents(const Spec& spec) {
     const int64_t H = spec.units, P = spec.outputs(), rows = spec.gates() * H;
-    const bool lstm_norm = spec.layer_norm && spec.kind == Kind::lstm;
-    const auto at = [&](size_t index, bool there, const Shape& shape) {
-        static const char* names[] = {"w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_ch", "g_ih", "g_hh", "g_c", "b_c"};
-        const auto& array = one(argument, list, index, 10);
-        const std::string name = argument + "." + names[index];
-        if (!there && array) refuse(name, "an array", "None for this cell");
-        return dense<T>(name, array, shape, there && all_needed);
-    };
-    using Value = std::conditional_t<std::is_same_v<Array, Given>, const T, T>;
+    const bool own_input = !spec.given, norm = spec.layer_norm, lstm_norm = norm && spec.kind == Kind::lstm;
+    return {{{"w_ih", own_input, rows, spec.inputs},
+             {"w_hh", true, rows, P},
+             {"b_ih", own_input && spec.bias, rows},
+             {"b_hh", spec.bias, rows},
+             {"w_hr", spec.projected > 0, P, H},
+             {"w_ch", spec.peephole, 3, H},
+             {"g_ih", false, rows},
+             {"g_hh", norm, rows},
+             {"g_c", lstm_norm, H},
+             {"b_c", lstm_norm, H}}};
+}
+
+// The ten in order, from arrays or from addresses (0 for None): read(name, entry, extent) tells where an entry stands.
+template <class Value, class Entry, class Read>
+Weights<Value> ten(const char* argument, const Spec& spec, const std::vector<Entry>& list, bool needed,
+                   const Read& read) {
+    if (list.size() != 10) refuse(argument, std::to_string(list.size()) + " arrays", "10");
     Weights<Value> w;
-    w.w_ih = at(0, !spec.given, {rows, spec.inputs}), w.w_hh = at(1, true, {rows, P});
-    w.b_ih = at(2, spec.bias && !spec.given, {rows}), w.b_hh = at(3, spec.bias, {rows});
-    w.w_hr = at(4, spec.projected > 0, {P, H}), w.w_ch = at(5, spec.peephole, {3, H});
-    at(6, false, {}), w.g_hh = at(7, spec.layer_norm, {rows});
-    w.g_c = at(8, lstm_norm, {H}), w.b_c = at(9, lstm_norm, {H});
+    Value** const to[] = {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh, &w.w_hr, &w.w_ch, &w.g_ih, &w.g_hh, &w.g_c, &w.b_c};
+    const auto wanted = extents(spec);
+    for (size_t at = 0; at < 10; ++at) {
+        const Extent& one = wanted[at];
+        const auto name = [&] { return std::string(argument) + "." + one.name; };
+        if (!one.there && list[at]) refuse(name(), "an array", "None for this cell");
+        if (one.there && one.columns && !list[at] && needed) refuse(name(), "None", "an array");
+        if (list[at]) *to[at] = read(name, list[at], one);
+    }
     return w;
+}
+
+template <class T, class Array>
+auto weights_of(const char* argument, const Spec& spec, const Several<Array>& list, bool needed) {
+    using Value = std::conditional_t<std::is_same_v<Array, Given>, const T, T>;
+    return ten<Value>(argument, spec, list, needed, [](const auto& name, const Maybe<Array>& array, const Extent& one) {
+        return dense<T>(name(), array, one.columns < 0 ? Shape{one.rows} : Shape{one.rows, one.columns});
+    });
+}
+
+// Calls work(kernels, weights) for the type of the weights.
+template <class Work>
+void with_weights(const Target& target, const Spec& spec, const Several<Given>& list, const Work& work) {
+    if (list.size() != 10) refuse("weights", std::to_string(list.size()) + " arrays", "10");
+    if (!list[1]) refuse("weights.w_hh", "None", "an array");
+    by_type("weights.w_hh", *list[1], [&](auto type) {
+        using T = decltype(type);
+        work(kernels_of<T>(target), weights_of<T>("weights", spec, list, true));
+    });
 }
 
 class PackedWeights {
 public:
     PackedWeights(const Cell& cell, const Several<Given>& weights, int threads, const std::string& precision)
         : spec_(cell.spec),
-          target_(target()) {
-        const auto exact = named<Precision>(
-            "precision", precision, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}});
+          target_(target()),
+          precision_(
+              named<Precision>("precision", precision,
+                               {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}})) {
         checked_threads(threads);
-        const auto& w_hh = one("weights", weights, 1, 10);
-        if (!w_hh) refuse("weights.w_hh", "None", "an array");
-        by_type("weights.w_hh", *w_hh, [&](auto type) {
-            using T = decltype(type);
+        with_weights(target_, spec_, weights, [&]<class T>(const Kernels<T>& kernels, const Weights<const T>& all) {
             const bool one_stage = !spec_.given && !spec_.projected && !spec_.layer_norm && spec_.reset_after;
-            if (exact != Precision::full && !(std::is_same_v<T, float> && one_stage))
+            if (precision_ != Precision::full && !(std::is_same_v<T, float> && one_stage))
                 refuse("precision", precision,
                        "full, but for float32 without projection, layer norm and a reset before the product");
-            const auto all = weights_of<T>("weights", spec_, weights, true);
             const nb::gil_scoped_release released;
-            packed_ = kernels_of<T>(target_).pack(spec_, all, exact, threads);
+            packed_ = std::shared_ptr<Packed<T>>(kernels.pack(spec_, all, precision_, threads), kernels.discard);
         });
-        precision_ = exact;
-        for (size_t index = 0; index < weights.size(); ++index)
-            if (weights[index]) look_at(index, *weights[index]);
     }
-    ~PackedWeights() {
-        std::visit(
-            [&](auto* packed) {
-                using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
-                if (packed) kernels_of<T>(target_).discard(packed);
-            },
-            packed_);
-    }
-    PackedWeights(const PackedWeights&) = delete;
 
     // work(kernels, packed) when `array` has the weights' type.
     template <class Array, class Work>
     void with(const std::string& argument, const Array& array, const Work& work) const {
         by_type(argument, array, [&](auto type) {
             using T = decltype(type);
-            const auto* packed = std::get_if<Packed<T>*>(&packed_);
+            const auto* packed = std::get_if<std::shared_ptr<Packed<T>>>(&packed_);
             if (!packed) refuse(argument, type_name<T>(), std::string("the weights' type"));
             work(kernels_of<T>(target_), **packed);
         });
     }
     template <class Work>
     void with(const Work& work) const {
-        std::visit(
-            [&](auto* packed) {
-                using T = typename TypeOf<std::remove_pointer_t<decltype(packed)>>::type;
-                work(kernels_of<T>(target_), *packed);
-            },
-            packed_);
+        std::visit([&]<class T>(const std::shared_ptr<Packed<T>>& packed) { work(kernels_of<T>(target_), *packed); },
+                   packed_);
     }
     const Spec& spec() const { return spec_; }
     Precision precision() const { return precision_; }
-    // Whether each weight, or of a large one a few values, are what they were when they were packed; the weights stand at `addresses` now.
-    bool holds(const std::vector<uintptr_t>& addresses) const {
-        for (const Probe& probe : probes_)
-            if (probe.weight >= addresses.size() ||
-                std::memcmp(reinterpret_cast<const char*>(addresses[probe.weight]) + probe.offset, probe.bytes.data(),
-                            probe.bytes.size()))
-                return false;
-        return true;
-    }
 
 private:
-    template <class P>
-    struct TypeOf;
-    template <class T>
-    struct TypeOf<Packed<T>> {
-        using type = T;
-    };
-    struct Probe {
-        size_t weight, offset;
-        std::string bytes;
-    };
-    // A small weight is looked at whole: there, whoever checks gradients by differences changes one value at a time.
-    void look_at(size_t index, const Given& weight) {
-        constexpr size_t values = 16, small = 1 << 14;
-        const auto* bytes = static_cast<const char*>(weight.data());
-        const size_t size = weight.itemsize(), all = weight.size() * size;
-        const size_t apart = all <= small ? weight.size() : weight.size() / values, seen = all <= small ? all : size;
-        for (size_t at = 0; at < weight.size(); at += apart)
-            probes_.push_back({index, at * size, std::string(bytes + at * size, seen)});
-    }
     const Spec spec_;
     const Target& target_;
-    std::vector<Probe> probes_;
-    Precision precision_ = Precision::full;
-    std::variant<Packed<float>*, Packed<double>*> packed_;
+    const Precision precision_;
+    std::variant<std::shared_ptr<Packed<float>>, std::shared_ptr<Packed<double>>> packed_;
 };
-
-void check_same(const Cell& cell, const PackedWeights& packed) {
-    const Spec &a = cell.spec, &b = packed.spec();
-    if (a.kind != b.kind || a.inputs != b.inputs || a.units != b.units || a.projected != b.projected ||
-        a.phi != b.phi || a.given != b.given || a.reset_after != b.reset_after || a.peephole != b.peephole ||
-        a.layer_norm != b.layer_norm)
-        refuse("packed", "another cell's weights", "this cell's");
-}
 
 template <class T>
 struct Held {
     Weights<const T> weights;
-    PackedBack<T>* packed = nullptr;
+    std::shared_ptr<PackedBack<T>> packed;
 };
 
 // The weights as the way back reads them, for single steps that share them. The caller keeps the arrays alive.
@@ -166,23 +150,11 @@ class PackedForBack {
 public:
     PackedForBack(const Cell& cell, const Several<Given>& weights, int threads) : spec_(cell.spec), target_(target()) {
         checked_threads(threads);
-        const auto& w_hh = one("weights", weights, 1, 10);
-        if (!w_hh) refuse("weights.w_hh", "None", "an array");
-        by_type("weights.w_hh", *w_hh, [&](auto type) {
-            using T = decltype(type);
-            const auto all = weights_of<T>("weights", spec_, weights, true);
+        with_weights(target_, spec_, weights, [&]<class T>(const Kernels<T>& kernels, const Weights<const T>& all) {
             const nb::gil_scoped_release released;
-            held_ = Held<T>{all, kernels_of<T>(target_).pack_back(spec_, all, threads)};
+            held_ = Held<T>{all, {kernels.pack_back(spec_, all, threads), kernels.discard_back}};
         });
     }
-    ~PackedForBack() {
-        std::visit(
-            [&]<class T>(const Held<T>& held) {
-                if (held.packed) kernels_of<T>(target_).discard_back(held.packed);
-            },
-            held_);
-    }
-    PackedForBack(const PackedForBack&) = delete;
 
     // work(kernels, weights, packed).
     template <class Work>
@@ -197,6 +169,72 @@ private:
     const Target& target_;
     std::variant<Held<float>, Held<double>> held_;
 };
+
+// What every call is held to in the end, whether it came as arrays or as addresses.
+void check_walk(int64_t steps, int64_t rows) {
+    if (steps < 1 || rows < 0) refuse("x", words({steps, rows}), "at least one step");
+}
+
+template <class Pointer>
+void check_states(const char* argument, const Spec& spec, const Pointer (&list)[2], bool needed) {
+    check_address(argument, list[0], needed);
+    check_address(argument, list[1], needed && spec.states() == 2);
+    if (list[1] && spec.states() == 1) refuse(argument, "2 arrays", "1");
+}
+
+template <class T>
+void run(const PackedWeights& packed, const Kernels<T>& kernels, const Packed<T>& weights, const Forward<T>& call,
+         int threads) {
+    const Spec& spec = packed.spec();
+    if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
+    checked_threads(threads);
+    check_walk(call.steps, call.rows);
+    if (!call.rows) return;
+    check_address("x", call.x.data, spec.inputs > 0);
+    check_states("state", spec, call.state, true);
+    check_address("output", call.output.data);
+    check_states("final", spec, call.final, true);
+    check_address("gates", call.gates, false);
+    check_address("cells", call.cells, false);
+    if (call.cells && spec.kind != Kind::lstm) refuse("cells", "an array", "None: there is no c");
+    const nb::gil_scoped_release released;
+    kernels.forward(weights, call, threads);
+}
+
+template <class T>
+void run(const Spec& spec, const Kernels<T>& kernels, const Backward<T>& call, int threads) {
+    checked_threads(threads);
+    check_walk(call.steps, call.rows);
+    if (call.rows) {
+        check_address("x", call.x.data, !spec.given && spec.inputs > 0);
+        check_states("state", spec, call.state, true);
+        check_address("output", call.output.data);
+        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
+        check_address("gates", call.gates, !h_says_all);
+        check_address("cells", call.cells, spec.kind == Kind::lstm);
+        check_address("grad_output", call.grad_output.data, false);
+        check_states("grad_final", spec, call.grad_final, false);
+        check_address("grad_cells", call.grad_cells, false);
+        if (call.grad_cells && spec.kind != Kind::lstm) refuse("grad_cells", "an array", "None: there is no c");
+        check_address("grad_x", call.grad_x.data, false);
+        check_states("grad_state", spec, call.grad_state, false);
+    }
+    const nb::gil_scoped_release released;
+    kernels.backward(spec, call, threads);
+}
+
+template <class T>
+void run(const PackedWeights& packed, const Kernels<T>& kernels, const Packed<T>& weights, int64_t rows, const T* x,
+         const T* const (&before)[2], T* const (&after)[2], int threads) {
+    checked_threads(threads);
+    check_walk(1, rows);
+    if (!rows) return;
+    check_address("x", x, packed.spec().inputs > 0);
+    check_states("state", packed.spec(), before, true);
+    check_states("final", packed.spec(), after, true);
+    const nb::gil_scoped_release released;
+    kernels.step(weights, rows, x, before, after, threads);
+}
 
 // Steps and rows of x, and everything about the walk.
 template <class T>
@@ -232,9 +270,7 @@ void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, 
                  const Several<Given>& zoneout, const Written& output, const Several<Written>& final,
                  const Maybe<Written>& gates, const Maybe<Written>& cells, int threads) {
     const Spec& spec = cell.spec;
-    check_same(cell, packed);
-    if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
-    checked_threads(threads);
+    if (cell.spec != packed.spec()) refuse("packed", "another cell's weights", "this cell's");
     packed.with("x", x, [&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         const Reading<T> reading(spec, x, lengths, reverse, reset, dropout, zoneout);
         Forward<T> call;
@@ -244,10 +280,8 @@ void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, 
         call.output = sequence<T>("output", Maybe<Written>(output), {call.steps, call.rows, spec.outputs()});
         states<T>("final", spec, call.rows, final, call.final, true);
         call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, false);
-        if (cells && spec.kind != Kind::lstm) refuse("cells", "an array", "None: there is no c");
         call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, false);
-        const nb::gil_scoped_release released;
-        if (call.rows) kernels.forward(weights, call, threads);
+        run(packed, kernels, weights, call, threads);
     });
 }
 
@@ -258,7 +292,6 @@ void run_backward(const Cell& cell, const Several<Given>& weights, const Given& 
                   const Maybe<Given>& grad_cells, const Maybe<Written>& grad_x, const Several<Written>& grad_state,
                   const Several<Written>& grad_weights, int threads) {
     const Spec& spec = cell.spec;
-    checked_threads(threads);
     by_type("x", x, [&](auto type) {
         using T = decltype(type);
         const Reading<T> reading(spec, x, lengths, reverse, reset, dropout, zoneout);
@@ -268,25 +301,21 @@ void run_backward(const Cell& cell, const Several<Given>& weights, const Given& 
         call.x = sequence<T>("x", Maybe<Given>(x), {call.steps, call.rows, spec.inputs});
         states<T>("state", spec, call.rows, state, call.state, true);
         call.output = sequence<T>("output", Maybe<Given>(output), {call.steps, call.rows, spec.outputs()});
-        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
-        call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, !h_says_all);
-        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, spec.kind == Kind::lstm);
+        call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, false);
+        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, false);
         call.grad_output = sequence<T>("grad_output", grad_output, {call.steps, call.rows, spec.outputs()}, false);
         states<T>("grad_final", spec, call.rows, grad_final, call.grad_final, false);
-        if (grad_cells && spec.kind != Kind::lstm) refuse("grad_cells", "an array", "None: there is no c");
         call.grad_cells = dense<T>("grad_cells", grad_cells, {call.steps, call.rows, spec.units}, false);
         call.grad_x = sequence<T>("grad_x", grad_x, {call.steps, call.rows, spec.inputs}, false);
         states<T>("grad_state", spec, call.rows, grad_state, call.grad_state, false);
         call.grad_weights = weights_of<T>("grad_weights", spec, grad_weights, false);
-        const nb::gil_scoped_release released;
-        kernels_of<T>(target()).backward(spec, call, threads);
+        run(spec, kernels_of<T>(target()), call, threads);
     });
 }
 
 void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state,
               const Several<Written>& final, int threads) {
     const Spec& spec = cell.spec;
-    checked_threads(threads);
     packed.with("x", x, [&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         if (x.ndim() != 2) refuse("x", words(shape_of(x)), "[B, I]");
         const auto rows = static_cast<int64_t>(x.shape(0));
@@ -295,8 +324,7 @@ void run_step(const Cell& cell, const PackedWeights& packed, const Given& x, con
         T* after[2] = {};
         states<T>("state", spec, rows, state, before, true);
         states<T>("final", spec, rows, final, after, true);
-        const nb::gil_scoped_release released;
-        if (rows) kernels.step(weights, rows, from, before, after, threads);
+        run(packed, kernels, weights, rows, from, before, after, threads);
     });
 }
 
@@ -312,7 +340,6 @@ T* at(Address address) {
 void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, Address x, int64_t by_step, int64_t by_row,
                 Address h, Address c, bool reverse, Address output, Address h_n, Address c_n, Address gates,
                 Address cells, int threads) {
-    if (packed.precision() != Precision::full) refuse("packed", "weights for steps alone", "precision full");
     packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         Forward<T> call;
         call.steps = steps, call.rows = rows, call.walk.reverse = reverse;
@@ -322,18 +349,16 @@ void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, Addres
         call.output = {at<T>(output), rows * width, width};
         call.final[0] = at<T>(h_n), call.final[1] = at<T>(c_n);
         call.gates = at<T>(gates), call.cells = at<T>(cells);
-        const nb::gil_scoped_release released;
-        if (rows) kernels.forward(weights, call, checked_threads(threads));
+        run(packed, kernels, weights, call, threads);
     });
 }
 
 template <class T>
-Weights<T> weights_at(const std::vector<Address>& list) {
-    if (list.size() != 10) refuse("weights", std::to_string(list.size()) + " addresses", "10");
-    Weights<T> w;
-    T** const to[] = {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh, &w.w_hr, &w.w_ch, &w.g_ih, &w.g_hh, &w.g_c, &w.b_c};
-    for (size_t index = 0; index < 10; ++index) *to[index] = at<T>(list[index]);
-    return w;
+Weights<T> weights_at(const char* argument, const Spec& spec, const std::vector<Address>& list, bool needed) {
+    return ten<T>(argument, spec, list, needed, [&](const auto&, Address address, const Extent&) {
+        check_address(argument, at<T>(address));
+        return at<T>(address);
+    });
 }
 
 void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weights, int64_t steps, int64_t rows,
@@ -341,12 +366,12 @@ void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weight
                  Address gates, Address cells, Address grad_output, int64_t grad_by_step, int64_t grad_by_row,
                  Address grad_h_n, Address grad_c_n, Address grad_x, Address grad_h, Address grad_c,
                  const std::vector<Address>& grad_weights, int threads) {
-    const auto run = [&](auto type) {
+    const auto typed = [&](auto type) {
         using T = decltype(type);
         const Spec& spec = cell.spec;
         Backward<T> call;
         call.steps = steps, call.rows = rows, call.walk.reverse = reverse;
-        call.weights = weights_at<const T>(weights);
+        call.weights = weights_at<const T>("weights", spec, weights, true);
         call.x = {at<const T>(x), by_step, by_row};
         call.state[0] = at<const T>(h), call.state[1] = at<const T>(c);
         call.output = {at<const T>(output), rows * spec.outputs(), spec.outputs()};
@@ -355,11 +380,10 @@ void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weight
         call.grad_final[0] = at<const T>(grad_h_n), call.grad_final[1] = at<const T>(grad_c_n);
         call.grad_x = {at<T>(grad_x), rows * spec.inputs, spec.inputs};
         call.grad_state[0] = at<T>(grad_h), call.grad_state[1] = at<T>(grad_c);
-        call.grad_weights = weights_at<T>(grad_weights);
-        const nb::gil_scoped_release released;
-        kernels_of<T>(target()).backward(spec, call, checked_threads(threads));
+        call.grad_weights = weights_at<T>("grad_weights", spec, grad_weights, false);
+        run(spec, kernels_of<T>(target()), call, threads);
     };
-    wide ? run(double{}) : run(float{});
+    wide ? typed(double{}) : typed(float{});
 }
 
 void step_at(const PackedWeights& packed, int64_t rows, Address x, Address h, Address c, Address h_n, Address c_n,
@@ -367,8 +391,7 @@ void step_at(const PackedWeights& packed, int64_t rows, Address x, Address h, Ad
     packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         const T* const before[2] = {at<const T>(h), at<const T>(c)};
         T* const after[2] = {at<T>(h_n), at<T>(c_n)};
-        const nb::gil_scoped_release released;
-        if (rows) kernels.step(weights, rows, at<const T>(x), before, after, checked_threads(threads));
+        run(packed, kernels, weights, rows, at<const T>(x), before, after, threads);
     });
 }
 
@@ -387,8 +410,7 @@ void step_back_at(const PackedForBack& back, int64_t rows, Address h, Address c,
         call.grad_final[0] = at<const T>(grad_h_n), call.grad_final[1] = at<const T>(grad_c_n);
         call.grad_x = {at<T>(grad_u), 0, spec.inputs};
         call.grad_state[0] = at<T>(grad_h), call.grad_state[1] = at<T>(grad_c);
-        const nb::gil_scoped_release released;
-        kernels.backward(spec, call, checked_threads(threads));
+        run(spec, kernels, call, threads);
     });
 }
 
@@ -442,8 +464,19 @@ NB_MODULE(_native, module) {
         .def_prop_ro("slots", [](const Cell& cell) { return cell.spec.slots(); });
     nb::class_<PackedWeights>(module, "Packed")
         .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a,
-             "threads"_a, "precision"_a = "full")
-        .def("holds", &PackedWeights::holds, "addresses"_a);
+             "threads"_a, "precision"_a = "full");
+    nb::class_<Watch>(module, "Watch")
+        .def(
+            "__init__",
+            [](Watch* to, const std::vector<std::pair<Address, int64_t>>& arrays, int threads) {
+                std::vector<Stretch> stretches;
+                for (const auto& [address, bytes] : arrays) stretches.push_back({at<const char>(address), bytes});
+                const nb::gil_scoped_release released;
+                new (to) Watch(stretches, checked_threads(threads));
+            },
+            "arrays"_a, "threads"_a)
+        .def("whole", &Watch::whole, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def("some", &Watch::some);
     nb::class_<PackedForBack>(module, "PackedBack")
         .def(nb::init<const Cell&, const Several<Given>&, int>(), "cell"_a, "weights"_a, "threads"_a);
     module.def("forward", run_forward, "cell"_a, "packed"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a,

@@ -14,6 +14,7 @@ namespace seriatim {
     const Kernels<T>& kernels();                              \
     extern template const Kernels<float>& kernels<float>();   \
     extern template const Kernels<double>& kernels<double>(); \
+    uint64_t digest(const void* memory, int64_t bytes);       \
     }
 TARGET(avx512)
 TARGET(avx2)
@@ -35,15 +36,15 @@ bool has_avx512() {
 constexpr Target compiled[] = {
 // fastest first
 #ifdef SERIATIM_HAS_AVX512
-    {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>},
+    {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>, avx512::digest},
 #endif
 #ifdef SERIATIM_HAS_AVX2
-    {"avx2", has_avx2, avx2::kernels<float>, avx2::kernels<double>},
+    {"avx2", has_avx2, avx2::kernels<float>, avx2::kernels<double>, avx2::digest},
 #endif
 #ifdef SERIATIM_HAS_NEON
-    {"neon", always, neon::kernels<float>, neon::kernels<double>},
+    {"neon", always, neon::kernels<float>, neon::kernels<double>, neon::digest},
 #endif
-    {"portable", always, portable::kernels<float>, portable::kernels<double>},
+    {"portable", always, portable::kernels<float>, portable::kernels<double>, portable::digest},
 };
 
 }  // namespace

@@ -32,6 +32,7 @@ struct Spec {
     bool layer_norm = false;  // asks for `given`
     bool given = false;       // x is u = x W_ihᵀ + b_ih already, [T, B, G·H]
 
+    bool operator==(const Spec&) const = default;
     ALWAYS_INLINE int64_t outputs() const { return projected ? projected : units; }
     ALWAYS_INLINE int64_t gates() const { return kind == Kind::rnn ? 1 : kind == Kind::lstm ? 4 : 3; }
     ALWAYS_INLINE int64_t states() const { return kind == Kind::lstm ? 2 : 1; }
@@ -161,6 +162,7 @@ struct Target {
     bool (*runs_here)();
     const Kernels<float>& (*single)();
     const Kernels<double>& (*real)();
+    uint64_t (*digest)(const void* memory, int64_t bytes);  // see digest.h; each target has its own
 };
 
 // Those compiled in that this processor can run, fastest first. The last one runs anywhere.

@@ -290,6 +290,7 @@ public:
             }
         }
         last_states(mine, part);
+        if (far_) stores_past_done();
     }
 
 private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backward.h"
+#include "digest.h"
 #include "scan.h"
 
 namespace seriatim::SERIATIM_TARGET {

@@ -27,20 +27,39 @@ void pause() {
 #endif
 }
 
-// While it lives, this thread's arithmetic takes numbers too small for a full mantissa (below 1e-38 in float32) for 0: gates that are
-// all but shut make such numbers, and processors take a hundred times as long over them.
+// How this thread's arithmetic rounds, and whether it takes numbers too small for a full mantissa (below 1e-38 in float32) for 0.
+#if defined(__x86_64__)
+using Control = unsigned;
+constexpr Control flush = 0x8040;  // FTZ: such results; DAZ: such operands
+Control control() { return _mm_getcsr(); }
+void control(Control value) { _mm_setcsr(value); }
+#elif defined(__aarch64__)
+using Control = uint64_t;
+constexpr Control flush = Control{1} << 24;  // FZ: both
+Control control() {
+    Control value;
+    asm volatile("mrs %0, fpcr" : "=r"(value));
+    return value;
+}
+// "memory": no arithmetic on what is read from memory moves across.
+void control(Control value) { asm volatile("msr fpcr, %0" : : "r"(value) : "memory"); }
+#else
+using Control = unsigned;
+constexpr Control flush = 0;
+Control control() { return 0; }
+void control(Control) {}
+#endif
+
+// While it lives, this thread takes such numbers for 0: gates that are all but shut make them, and processors take a hundred times
+// as long over them.
 class FlushTiny {
 public:
-#if defined(__x86_64__)
-    FlushTiny() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
-    ~FlushTiny() { _mm_setcsr(before_); }
+    FlushTiny() : before_(control()) { control(before_ | flush); }
+    ~FlushTiny() { control(before_); }
+    FlushTiny(const FlushTiny&) = delete;
 
 private:
-    unsigned before_;
-#else
-    FlushTiny() {}
-    ~FlushTiny() {}
-#endif
+    const Control before_;
 };
 
 // A fork leaves the child with the calling thread alone.

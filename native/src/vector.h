@@ -86,6 +86,14 @@ inline void store_past(T* to, Vec<T> values) {
 #endif
 }
 
+// To be called by a thread that has stored past the caches, before it tells others: such stores come to memory in an order of
+// their own, which no lock and no barrier of ours is promised to wait for.
+inline void stores_past_done() {
+#ifdef STORES_PAST_DONE
+    STORES_PAST_DONE();
+#endif
+}
+
 template <class T>
 inline T sum(Vec<T> values) {
     T total = 0;

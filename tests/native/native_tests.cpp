@@ -1,5 +1,7 @@
 // Holds every target against the plain equations, forward, and against their finite differences, backward.
 //   native_tests [all | threads]      threads: only what runs on several threads, for ThreadSanitizer
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <stdexcept>
 #include <thread>
@@ -8,6 +10,8 @@
 #include "plain.h"
 #include "recurrence.h"
 #include "scan_tests.h"
+#include "threads.h"
+#include "watch.h"
 
 namespace seriatim::test {
 
@@ -241,6 +245,60 @@ void a_target_is_asked_for_by_name() {
     check(refused, "a target that does not exist was not refused");
 }
 
+// Any bit that is changed, and equal parts that change places.
+void a_watch_sees_every_change(const Target& target) {
+    for (int64_t bytes : {1, 15, 64, 129, 1000, 2048}) {
+        std::vector<char> memory(bytes);
+        for (int64_t at = 0; at < bytes; ++at) memory[at] = static_cast<char>(at * 37 + at / 256);
+        const auto before = target.digest(memory.data(), bytes);
+        bool seen = true;
+        for (int64_t bit = 0; bit < 8 * bytes; ++bit) {
+            memory[bit / 8] ^= static_cast<char>(1 << bit % 8);
+            seen &= target.digest(memory.data(), bytes) != before;
+            memory[bit / 8] ^= static_cast<char>(1 << bit % 8);
+        }
+        for (int64_t sign = 3; sign < bytes; sign += 4)  // of two floats, however far apart
+            for (int64_t other = sign + 4; other < bytes; other += 4) {
+                memory[sign] ^= char(-128), memory[other] ^= char(-128);
+                seen &= target.digest(memory.data(), bytes) != before;
+                memory[sign] ^= char(-128), memory[other] ^= char(-128);
+            }
+        for (int64_t apart = 4; 2 * apart <= bytes; apart *= 2) {
+            std::swap_ranges(memory.begin(), memory.begin() + apart, memory.begin() + apart);
+            seen &= target.digest(memory.data(), bytes) != before;
+            std::swap_ranges(memory.begin(), memory.begin() + apart, memory.begin() + apart);
+        }
+        const std::string what = std::string(target.name) + ", " + std::to_string(bytes) + " bytes";
+        check(seen, what + ": a change was not seen");
+        check(target.digest(memory.data(), bytes) == before, what + ": a change was seen where there was none");
+    }
+}
+
+void a_watch_comes_round() {
+    std::vector<char> small(100), large(5'000'000);
+    const Watch watch({{small.data(), 100}, {large.data(), 5'000'000}, {nullptr, 0}}, 2);
+    check(watch.whole(2) && watch.whole(1) && watch.some(), "a watch sees what is not there");
+    for (char* changed : {&small[99], &large[0], &large[3'000'000], &large[4'999'999]}) {
+        *changed = 1;
+        check(!watch.whole(1) && !watch.whole(2), "a watch does not see everything");
+        int calls = 1;
+        while (watch.some() && calls < 1000) ++calls;
+        check(calls <= (changed == &small[99] ? 1 : (5'000'000 >> 14) + 1), "a watch does not come round");
+        *changed = 0;
+    }
+}
+
+// Numbers too small for a full mantissa are 0 inside, and only inside.
+void tiny_numbers_are_flushed(int threads) {
+    volatile float tiny = 1e-39f, half = 0.5f;
+    std::atomic<int> kept{0};
+    in_parallel(threads, [&](Team&, int) { kept += tiny * half != 0.0f; });
+    check(tiny * half != 0.0f, "tiny numbers are 0 after a call");
+#if defined(__x86_64__) || defined(__aarch64__)
+    check(kept == 0, "tiny numbers are not 0 inside a call");
+#endif
+}
+
 int run(bool everything) {
     std::string named;
     if (everything) {
@@ -248,8 +306,13 @@ int run(bool everything) {
         a_wrong_gradient_is_noticed();
     }
     scans(everything ? 1 : 3);
+    a_watch_comes_round();
+    for (int threads : {1, 3}) tiny_numbers_are_flushed(threads);
     for (const Target* one : targets()) {
-        if (everything) on_one_target(*one);
+        if (everything) {
+            on_one_target(*one);
+            a_watch_sees_every_change(*one);
+        }
         on_several_threads(*one);
         calls_side_by_side(*one);
         named += std::string(" ") + one->name;

@@ -19,7 +19,7 @@ from seriatim import nn
 from seriatim.kernels import native as kernels
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops import native, operators, packing
+from seriatim.ops import held, native, operators
 from seriatim.ops.lease import POOL, SMALL, Pool
 from seriatim.ops.recurrence import chosen, using
 
@@ -129,13 +129,13 @@ def test_a_packing_follows_its_weights(layer, change):
 @torch.no_grad()
 def test_a_packing_dies_with_its_weights():
     gc.collect()
-    before = len(packing._entries)
+    before = len(held._entries)
     layer = nn.GRU(3, 4, reset_after=False)
     layer(torch.randn(5, 2, 3)), layer(torch.randn(5, 2, 3))
-    assert len(packing._entries) == before + 1
+    assert len(held._entries) == before + 1
     del layer
     gc.collect()
-    assert len(packing._entries) == before
+    assert len(held._entries) == before
 
 
 @torch.inference_mode()

@@ -59,7 +59,7 @@ def composed(cell, x):
 
 def test_it_is_this_path_that_runs(cell, x, monkeypatch):
     cell(x[0])
-    monkeypatch.setattr(stepping.HeldToTrain, "holds", lambda held, parameters: 1 / 0)
+    monkeypatch.setattr(stepping.HeldToTrain, "holds", lambda held, parameters, h: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cell(x[0])
     with using("composed"):

@@ -3,6 +3,7 @@
 #define VECTOR_BYTES 32
 #define TILE_ROWS 3
 #define STORE_PAST(to, values) _mm256_stream_si256(reinterpret_cast<__m256i*>(to), std::bit_cast<__m256i>(values))
+#define STORES_PAST_DONE() _mm_sfence()
 
 #include <immintrin.h>
 

@@ -7,6 +7,7 @@
 
 #define RECIPROCAL_FLOAT(a) _mm512_maskz_rcp14_ps(0xffff, a)
 #define STORE_PAST(to, values) _mm512_stream_si512(reinterpret_cast<__m512i*>(to), std::bit_cast<__m512i>(values))
+#define STORES_PAST_DONE() _mm_sfence()
 #define ADD_BYTES add_bytes
 
 #include "../engine.h"

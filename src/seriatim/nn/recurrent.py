@@ -180,6 +180,33 @@ class Recurrent(nn.Module):
             shares(before, steps, self._zoneout_rates, self.training),
         )
 
+    @property
+    def diagonal(self) -> bool:
+        """False: a unit sees the others' states (``seriatim.nn.units``)."""
+        return False
+
+    def owners(self) -> dict[str, Tensor]:
+        """For each weight the unit, layer · H + i, that it reaches in one step, in the weight's shape.
+
+        Raises ``UsageError`` for a stack in two directions or with weights that reach several units.
+        """
+        several = {
+            "bidirectional": self.bidirectional, "proj_size": self.proj_size, "layer_norm": self.layer_norm,
+            "reset_after=False": not self.reset_after,
+        }  # fmt: skip
+        if any(several.values()):
+            asked = ", ".join(name for name, value in several.items() if value)
+            raise UsageError(f"learner: snap1 wants weights that each reach one unit of their layer, not {asked}")
+        units, found = torch.arange(self.hidden_size), {}
+        for layer, names in enumerate(self._names):
+            for field, name in zip(FIELDS, names, strict=True):
+                if name is not None:
+                    shape = self.get_parameter(name).shape
+                    of_rows = units if field == "weight_ch" else units.repeat(len(self.spec.gates))
+                    spread = of_rows if field == "weight_ch" or len(shape) == 1 else of_rows[:, None]
+                    found[name] = (layer * self.hidden_size + spread).expand(shape)
+        return found
+
     def extra_repr(self) -> str:
         return described(self)
 

@@ -1,72 +1,66 @@
-"""Weights that a module keeps packed between its calls, and what makes a call an ordinary one.
+"""Weights kept in the engine's own layout between calls, packed again when they have changed.
 
-Weights are held for as long as they are as they were: the same tensors, in the same memory, of the same version, and
-with the same values (of a weight beyond 16 kB at a few places), since what is done to ``weight.data`` escapes the
-version. All of that is asked at every call, in two microseconds.
+A packing holds for as long as the weights are the same tensors in the same memory, of the same version, which PyTorch
+raises with every change in place, and with the same values: what is done to ``weight.data``, or by way of NumPy,
+escapes the version. So every call compares every value, by digests taken at the speed of reading them (``Seen``).
+
+That would cost single steps much of their speed. So a step, of a cell or of a layer that is given just one, that goes
+on from the very state that the step before gave compares no more than 16 kB of each weight, others every time. A change
+that escapes the version is seen by the next sequence at the latest, and by this one after as many steps as the weight
+has 16 kB; ``torch.autograd.graph.increment_version(weight)`` makes it seen at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import atexit
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from seriatim.kernels import native
 from seriatim.ops.engine import Plan, pack
-from seriatim.ops.recurrence import forced
+from seriatim.ops.lease import NUMPY
 from seriatim.spec import CellSpec
 
-Parameters = Mapping[str, "Tensor | None"]
+if TYPE_CHECKING:
+    from seriatim.kernels._native import Cell, Packed
 
 _threads = torch.get_num_threads
 _address_of: Any = Tensor.data_ptr
 _version_of = attrgetter("_version")
-_is_compiling = torch.compiler.is_compiling
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_transforms = torch._C._functorch.peek_interpreter_stack
-_tracing = torch._C._get_tracing_state
-_any_autocast = torch._C._is_any_autocast_enabled
 
 
-def nothing_special() -> bool:
-    """Whether no compiler, tracer, transform, dispatch mode, autocast or forced implementation is at work."""
-    return not (
-        _is_compiling()
-        or _dispatch_modes()
-        or _transforms() is not None
-        or _tracing() is not None
-        or forward_ad._current_level >= 0
-        or forced()
-        or _any_autocast()
-    )
+class Seen:
+    """Weights as they are now: the engine's watch over their memory, and what PyTorch says of them."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self.versions = list(map(_version_of, weights))
+        self.memory = tuple([one.detach() for one in weights])
+        """Keeps what is at the addresses, and shares its versions, even if a weight is given other memory."""
+        self._addresses = list(map(_address_of, weights))
+        arrays = [(address, one.nbytes) for address, one in zip(self._addresses, weights, strict=True)]
+        self._watch = native.engine().Watch(arrays, _threads())
+        self._led_to: Callable[[], Tensor | None] = _nowhere
+
+    def unchanged(self, weights: Sequence[Tensor], h: Tensor | None = None) -> bool:
+        """Whether ``weights`` are as they were. In a step from ``h``, if these led to it, not all is compared."""
+        if list(map(_version_of, weights)) != self.versions or list(map(_address_of, weights)) != self._addresses:
+            return False
+        same: bool = self._watch.some() if h is not None and self._led_to() is h else self._watch.whole(_threads())
+        return same
+
+    def led_to(self, h: Tensor) -> None:
+        """Tell what a step with these weights gave."""
+        self._led_to = weakref.ref(h)
 
 
-def is_on_cpu(one: Any, dtype: torch.dtype) -> bool:
-    """Whether this is a plain tensor of that dtype on the CPU."""
-    kind = type(one)
-    return (
-        (kind is Tensor or kind is torch.nn.Parameter)
-        and one.dtype is dtype
-        and one.is_cpu
-        and one.layout is torch.strided
-        and not one.is_neg()
-    )
-
-
-def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
-    """The same, and contiguous."""
-    return is_on_cpu(one, dtype) and one.is_contiguous()
-
-
-def is_plain(spec: CellSpec) -> bool:
-    """Whether this is a cell that PyTorch has too, without a projection."""
-    return spec.kind in native.KINDS and not (
-        spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
-    )
+def _nowhere() -> None:
+    return None
 
 
 class Held:
@@ -84,26 +78,19 @@ class Held:
         self.wide = self.dtype is torch.float64
         self.names = names
         self.weights = weights
-        self.versions = [one._version for one in weights]
-        self.addresses = [one.data_ptr() for one in weights]
-        self.memory = tuple(one.detach() for one in weights)
-        """Keeps what is at the addresses, and shares its versions, even if a weight is given other memory."""
+        self.seen = Seen(weights)
+        self.memory = self.seen.memory
         self.packed = pack(self.cell, [*self.memory, *(None for _ in range(10 - len(weights)))], _threads())
 
-    def unchanged(self) -> bool:
-        """Whether the weights are as they were."""
-        addresses = list(map(_address_of, self.weights))
-        return (
-            list(map(_version_of, self.weights)) == self.versions
-            and addresses == self.addresses
-            and self.packed.holds(addresses)
-        )
+    def unchanged(self, h: Tensor | None = None) -> bool:
+        """As ``Seen.unchanged``."""
+        return self.seen.unchanged(self.weights, h)
 
     def refuse_changes(self) -> None:
         """Raise as PyTorch does if weights have been changed since."""
-        if list(map(_version_of, self.memory)) == self.versions:
+        if list(map(_version_of, self.memory)) == self.seen.versions:
             return
-        for name, one, version in zip(self.names, self.memory, self.versions, strict=True):
+        for name, one, version in zip(self.names, self.memory, self.seen.versions, strict=True):
             if one._version != version:
                 raise RuntimeError(
                     f"{name}: a variable needed for gradient computation has been modified by an inplace operation: it "
@@ -111,12 +98,49 @@ class Held:
                 )
 
 
-def holdable(parameters: Parameters, names: tuple[str, ...]) -> tuple[Tensor, ...] | None:
-    """The parameters of these names if they can be held: in this process's own memory, with versions."""
-    weights = tuple([one for one in map(parameters.get, names) if one is not None])
-    if len(weights) != len(names) or weights[0].dtype not in (torch.float32, torch.float64) or not native.ready():
-        return None
-    for one in weights:
-        if not is_ordinary(one, weights[0].dtype) or one.is_inference() or one.is_shared():  # type: ignore[no-untyped-call]
-            return None
-    return weights
+Key: TypeAlias = tuple[Any, ...]
+
+
+@dataclass
+class _Entry:
+    weights: list[weakref.ref[Tensor]]
+    seen: Seen
+    packed: Packed
+
+
+_entries: dict[Key, _Entry] = {}
+"""By the identity of the weights; an entry dies with any of them."""
+atexit.register(_entries.clear)  # before the engine's own types go
+
+
+def packed(
+    cell: Cell, weights: Sequence[Tensor | None], threads: int, h: Tensor | None = None
+) -> tuple[Packed, Seen | None]:
+    """Any weights packed for ``cell``, from the time before if they are as they were; ``h`` is as for ``Seen``.
+
+    None in place of what was seen: they are not kept, since a change could not be noticed.
+    """
+    key = (cell, threads, *map(id, weights))
+    found = _entries.get(key)
+    present = [one for one in weights if one is not None]
+    if found is not None and found.seen.unchanged(present, h):
+        return found.packed, found.seen
+    seen = Seen(present) if all(map(_traceable, present)) else None
+    made = pack(cell, [None if one is None else _full(one) for one in weights], threads)
+    if seen is not None:
+
+        def forget(_: object, entries: dict[Key, _Entry] = _entries) -> None:
+            entries.pop(key, None)
+
+        _entries[key] = _Entry([weakref.ref(one, forget) for one in present], seen, made)
+    return made, seen
+
+
+def _full(weight: Tensor) -> Tensor:
+    return weight if weight.dtype in NUMPY else weight.float()
+
+
+def _traceable(weight: Tensor) -> bool:
+    """Whether a change would be seen: the weight has a version, is this process's own, and stands dense."""
+    shared = weight.is_shared()  # type: ignore[no-untyped-call]
+    return not (weight.is_inference() or shared) and weight.is_contiguous()

@@ -25,9 +25,9 @@ from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
 from seriatim.ops.derivative import derivative
 from seriatim.ops.engine import DIFFERENTIABLE, Flat, Plan, State
+from seriatim.ops.held import packed
 from seriatim.ops.lease import NUMPY
 from seriatim.ops.operators import by_operator
-from seriatim.ops.packing import packed
 from seriatim.spec import CellSpec
 
 FULL = (torch.float32, torch.float64)
@@ -94,14 +94,16 @@ def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> S
 
 def _step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     cell = native.cell(spec)
+    packing, seen = packed(cell, engine.every(weights), 1, state[0])
     final = [np.empty(one.shape, NUMPY[x.dtype]) for one in state]  # cheaper than a tensor of this size
     try:
-        native.engine().step(
-            cell, packed(cell, engine.every(weights), 1), engine.array(x), [engine.array(one) for one in state], final
-        )
+        native.engine().step(cell, packing, engine.array(x), [engine.array(one) for one in state], final)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return tuple(map(torch.from_numpy, final))
+    made = tuple(map(torch.from_numpy, final))
+    if seen is not None:
+        seen.led_to(made[0])
+    return made
 
 
 def _run(
@@ -153,7 +155,7 @@ def _dispatched(
         final, inside = tuple(rest[: len(state)]), rest[len(state) :]
         return output, final, inside[0] if shown else None, inside[1] if len(inside) > 1 else None
     threads = torch.get_num_threads()
-    packing = packed(plan.cell, engine.every(weights), threads)
+    packing, _ = packed(plan.cell, engine.every(weights), threads)
     output, last, slots, cells = engine.forward(plan, packing, x, state, walk, threads, "shown" if shown else "nothing")
     return output, tuple(last), slots, cells
 
@@ -166,7 +168,8 @@ class _Recurrence(torch.autograd.Function):
         x, state, weights, walk = engine.parts(plan, arguments)
         threads = torch.get_num_threads()
         # Steps in a loop share a packing. A layer packs afresh, since the weights change with every training step.
-        packing = (packed if one_step else engine.pack)(plan.cell, engine.every(weights), threads)
+        every = engine.every(weights)
+        packing = packed(plan.cell, every, threads)[0] if one_step else engine.pack(plan.cell, every, threads)
         output, final, slots, cells = engine.forward(
             plan, packing, x, state, walk, threads, "shown" if shown else "leased"
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from torch.nn.functional import pad
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import masks
+from seriatim.ops.rows import moved
 from seriatim.spec import CellSpec
 
 State: TypeAlias = tuple[Tensor, ...]
@@ -59,7 +60,7 @@ def over_lengths(padded: Run) -> Run:
         if walk.reverse:
             mirror = _mirror(lengths, len(x)).to(x.device)
             x = _mirrored(x, mirror)
-            given = masks.over_time(given, x.shape[1], lambda one: _swapped(one, mirror))
+            given = masks.over_time(given, x.shape[1], lambda one: _mirrored(one, mirror))
         output, final = _climb(padded, spec, x, state, weights, lengths, given)
         return (_mirrored(output, mirror) if walk.reverse else output), final
 
@@ -128,29 +129,5 @@ def _mirror(lengths: Tensor, steps: int) -> Tensor:
     return (source * len(lengths) + torch.arange(len(lengths))).flatten()
 
 
-def _swapped(x: Tensor, mirror: Tensor) -> Tensor:
-    return x.flatten(0, 1).index_select(0, mirror).view(x.shape)
-
-
-class _Mirrored(torch.autograd.Function):
-    """A mirror is its own inverse, so the way back is the same copy, where a gather's would add row by row."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, mirror: Tensor) -> Tensor:
-        return _swapped(x, mirror)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (mirror,) = ctx.saved_tensors
-        return _mirrored(grad, mirror), None
-
-
 def _mirrored(x: Tensor, mirror: Tensor) -> Tensor:
-    result: Tensor = _Mirrored.apply(x, mirror)  # type: ignore[no-untyped-call]
-    return result
+    return moved(x.flatten(0, 1), mirror, mirror).view(x.shape)  # a mirror is its own inverse

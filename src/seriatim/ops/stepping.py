@@ -20,7 +20,8 @@ from torch import Tensor
 from seriatim.kernels import native
 from seriatim.ops.derivative import derivative
 from seriatim.ops.engine import array
-from seriatim.ops.held import Held, Parameters, holdable, is_ordinary, is_plain, nothing_special
+from seriatim.ops.held import Held
+from seriatim.ops.ordinary import Parameters, holdable, is_ordinary, is_plain, nothing_special
 from seriatim.ops.sums import Pass, Sums, sums_of
 from seriatim.spec import CellSpec
 
@@ -65,9 +66,9 @@ class HeldToTrain(Held):
             self._back = native.engine().PackedBack(self.given, arrays, torch.get_num_threads())
         return self._back
 
-    def holds(self, parameters: Parameters) -> bool:
-        """Whether these are still the parameters of the cell, as they were."""
-        return tuple(map(id, parameters.values())) == self.identities and self.unchanged()
+    def holds(self, parameters: Parameters, h: Any) -> bool:
+        """Whether these are still the parameters of the cell, as they were, for a step from ``h``."""
+        return tuple(map(id, parameters.values())) == self.identities and self.unchanged(h)
 
 
 class Stepping:
@@ -92,7 +93,8 @@ class Stepping:
         if not self._plain or not nothing_special():
             return None
         held = self._held
-        if held is None or not held.holds(parameters):
+        before = state[0] if type(state) is tuple and state else state
+        if held is None or not held.holds(parameters, before):
             held = self._held = self._hold(parameters)
             if held is None:
                 return None
@@ -126,8 +128,11 @@ class Stepping:
             token = held.token
             if token is not None or x.requires_grad or h.requires_grad or (c is not None and c.requires_grad):
                 made = _apply_step(held, token, x, h, c)
-                return made if c is not None else (made,)
+                made = made if c is not None else (made,)
+                held.seen.led_to(made[0])
+                return made
         h_n = torch.empty_like(h)
+        held.seen.led_to(h_n)
         if c is None:
             _advance(held, rows, x, h, 0, h_n.data_ptr(), 0)
             return (h_n,)

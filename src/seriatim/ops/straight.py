@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from seriatim.kernels import native
-from seriatim.ops.held import Held, Parameters, holdable, is_on_cpu, is_ordinary, is_plain, nothing_special
+from seriatim.ops.held import Held
+from seriatim.ops.ordinary import Parameters, holdable, is_on_cpu, is_ordinary, is_plain, nothing_special
 from seriatim.ops.training import apply_layer
 from seriatim.spec import CellSpec
 
@@ -54,7 +55,7 @@ class Straight:
         """
         if not self._plain or not nothing_special():
             return None
-        held = self._now(parameters)
+        held = self._now(parameters, _before_one_step(x, state, batch_first))
         if held is None or not is_on_cpu(x, held[0].dtype):
             return None
         shape = x.shape
@@ -86,6 +87,8 @@ class Straight:
             output = output.transpose(0, 1)
         elif alone:
             output, final = output.squeeze(1), tuple([one.squeeze(1) for one in final])
+        for one in held:
+            one.seen.led_to(final[0])
         return output, final
 
     def _before(
@@ -162,11 +165,11 @@ class Straight:
                 x = output if direction == 0 else torch.cat(outputs, dim=2)
         return x, final
 
-    def _now(self, parameters: Parameters) -> list[Held] | None:
-        """The weights of every layer and direction as they are now."""
+    def _now(self, parameters: Parameters, h: Tensor | None) -> list[Held] | None:
+        """The weights of every layer and direction as they are now; ``h`` is as for ``Seen``."""
         identities = tuple(map(id, parameters.values()))
         held = self._held
-        if held is not None and identities == held[0] and all([one.unchanged() for one in held[1]]):
+        if held is not None and identities == held[0] and all([one.unchanged(h) for one in held[1]]):
             return held[1]
         self._held = None
         found: list[Held] = []
@@ -177,3 +180,12 @@ class Straight:
             found.append(Held(self._specs[at // self._directions], names, weights))
         self._held = identities, found
         return found
+
+
+def _before_one_step(x: Any, state: Any, batch_first: bool) -> Any:
+    """h if this is a single step that goes on from a state, as a cell's call does."""
+    if state is None or type(x) is not Tensor or not 2 <= x.dim() <= 3:
+        return None
+    if x.shape[1 if batch_first and x.dim() == 3 else 0] != 1:
+        return None
+    return state[0] if type(state) is tuple and state else state

@@ -45,7 +45,7 @@ class _Layer(torch.autograd.Function):
         by_step, by_row, _ = x.stride()
         native.engine().forward_at(
             held.packed, steps, rows, x.data_ptr(), by_step, by_row, (zeros if h is None else h).data_ptr(),
-            (zeros if c is None else c).data_ptr(), reverse, output.data_ptr(), h_n.data_ptr(), of_c, of_slots,
+            _of_c(held, zeros, c), reverse, output.data_ptr(), h_n.data_ptr(), of_c, of_slots,
             of_cells, torch.get_num_threads(),
         )  # fmt: skip
         ctx.held = held
@@ -85,7 +85,7 @@ class _Layer(torch.autograd.Function):
         absent = held.absent
         native.engine().backward_at(
             held.cell, held.wide, [one.data_ptr() for one in weights] + absent, steps, rows, x.data_ptr(), by_step,
-            by_row, (ctx.zeros if h is None else h).data_ptr(), (ctx.zeros if c is None else c).data_ptr(), ctx.reverse,
+            by_row, (ctx.zeros if h is None else h).data_ptr(), _of_c(held, ctx.zeros, c), ctx.reverse,
             output.data_ptr(), _address(slots), _address(cells), _address(grad_output), rows * units, units,
             _address(grad_h), _address(grad_c), _address(found_x), _address(found_h), _address(found_c),
             [0 if one is None else one.data_ptr() for one in found] + absent, torch.get_num_threads(),
@@ -99,6 +99,11 @@ apply_layer: Any = super(torch.autograd.Function, _Layer).apply
 
 def _address(one: Tensor | None) -> int:
     return 0 if one is None else one.data_ptr()
+
+
+def _of_c(held: Held, zeros: Tensor, c: Tensor | None) -> int:
+    """The address of the first c, 0 where the cell has none."""
+    return 0 if held.states == 1 else (zeros if c is None else c).data_ptr()
 
 
 def _dense(grad: Tensor) -> Tensor:
