@@ -62,16 +62,16 @@ def language(asked: argparse.Namespace, precision: str, threads: int) -> list[Ro
     """The language model."""
     hidden = asked.hidden or 650
     options = LanguageOptions(
-        hidden=hidden, layers=2, embedding=hidden, dropout=0.5, batch_size=20, truncation=35, tie=asked.tie,
+        hidden=hidden, layers=2, embedding=hidden, dropout=0.5, batch_size=20, truncation=(35,), tie=asked.tie,
         optimizer="sgd", lr=0.1, clip=5.0, epochs=1, precision=precision,
     )  # fmt: skip
     tokens = words(asked.data, asked.vocabulary, options, asked.updates)
-    streams = Streams(tokens, options.batch_size, options.truncation)
+    streams = Streams(tokens, options.batch_size, options.truncation[0])
     batches = [
         LanguageBatch(torch.from_numpy(inputs), torch.from_numpy(targets)) for inputs, targets in streams.batches()
     ][: asked.updates]
     torch.manual_seed(0)
-    ours = RecurrentLanguageModel(options, asked.vocabulary, tie=options.tie, restart=options.restart)
+    ours = RecurrentLanguageModel(options, asked.vocabulary, tie=options.tie)
     theirs = PlainLanguageModel(asked.vocabulary, options.hidden, options.dropout, options.tie)
     sides = {"seriatim": own(ours, options, batches), "plain": plain_language(theirs, options, batches)}
     model = f"lstm {options.hidden} x 2{', tied' if options.tie else ''}"
@@ -220,7 +220,7 @@ def descend(
 def words(file: Path | None, vocabulary: int, options: LanguageOptions, updates: int) -> Any:
     """Tokens of a text, or as many as are needed drawn at random."""
     if file is None:
-        count = options.batch_size * options.truncation * updates
+        count = options.batch_size * options.truncation[0] * updates
         return np.random.default_rng(0).integers(0, vocabulary, count).astype(np.int32)
     text = file.read_text(encoding="utf-8")
     return Vocabulary.fit([text], "word", vocabulary, lines=True).encode(text)

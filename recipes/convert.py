@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars
 
 
@@ -40,3 +41,83 @@ def shakespeare(data: Path, work: Path) -> None:
     end = round(len(text) * 0.9)
     (work / "shakespeare-train.txt").write_text(text[:end], encoding="utf-8")
     (work / "shakespeare-test.txt").write_text(text[end:], encoding="utf-8")
+
+
+def fsdd(data: Path, work: Path) -> None:
+    """``DIGIT_SPEAKER_INDEX.wav`` → tables of absolute paths; index 0 to 4 is the test, 5 to 49 the training part."""
+    rows: dict[str, list[str]] = {"train": [], "test": []}
+    for file in sorted((data / "fsdd" / "recordings").glob("*.wav")):
+        digit, speaker, index = file.stem.split("_")
+        rows["train" if int(index) >= 5 else "test"].append(f"{file.resolve()},{digit},{speaker}\n")
+    for part, lines in rows.items():
+        (work / f"fsdd-{part}.csv").write_text("recording,digit,speaker\n" + "".join(lines), encoding="utf-8")
+
+
+def cmapss(data: Path, work: Path) -> None:
+    """Rows of engine, cycle, 3 settings and 21 sensors → CSV with the cycles that each engine has left.
+
+    A training engine fails after its last row; of a test engine it is known for the last row alone, which is the only
+    one that is scored: the others have no target. Columns that never change in the training part are left out.
+    """
+    names = ["engine", "cycle", "set1", "set2", "set3", *(f"s{number}" for number in range(1, 22))]
+    parts = {
+        part: polars.DataFrame(
+            [line.split() for line in (data / "cmapss_fd001" / f"{part}_FD001.txt").read_text().splitlines()],
+            schema=names,
+            orient="row",
+        ).cast({polars.selectors.all(): polars.Float64} | {"engine": polars.Int64, "cycle": polars.Int64})
+        for part in ("train", "test")
+    }
+    still = [name for name in names if parts["train"][name].n_unique() == 1]
+    left = [float(line) for line in (data / "cmapss_fd001" / "RUL_FD001.txt").read_text().split()]
+    to_go = polars.col("cycle").max().over("engine") - polars.col("cycle")
+    truth = polars.DataFrame(
+        {"engine": range(1, len(left) + 1), "left": left}, schema_overrides={"engine": polars.Int64}
+    )
+    last = polars.when(to_go == 0).then(polars.col("left"))
+    train = parts["train"].with_columns(to_go.alias("left"))
+    test = parts["test"].join(truth, on="engine", maintain_order="left").with_columns(last.alias("left"))
+    for part, table in (("train", train), ("test", test)):
+        table.drop(still).write_csv(work / f"cmapss-{part}.csv")
+
+
+def flickr8k(data: Path, work: Path) -> None:
+    """``NAME.jpg#N⇥caption`` and lists of names per part → a table per part, a row per caption, with absolute paths.
+
+    ``flickr8k/images`` holds the pictures, ``flickr8k/Flickr8k_text`` the captions; both are for research alone. Copies
+    of the captions go about that name pictures of others: names without a picture are left out.
+    """
+    folder = (data / "flickr8k").resolve()
+    captions: dict[str, list[str]] = {}
+    for line in (folder / "Flickr8k_text" / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines():
+        name, _, caption = line.partition("\t")
+        captions.setdefault(name.partition("#")[0], []).append(" ".join(caption.split()))
+    for part, name in (("train", "train"), ("dev", "valid"), ("test", "test")):
+        names = (folder / "Flickr8k_text" / f"Flickr_8k.{part}Images.txt").read_text(encoding="utf-8").split()
+        files = [folder / "images" / one for one in names]
+        lines = [f"{file}\t{said}\n" for file in files if file.exists() for said in captions[file.name]]
+        (work / f"flickr8k-{name}.tsv").write_text("image\tcaption\n" + "".join(lines), encoding="utf-8")
+
+
+def addition_date(data: Path, work: Path) -> None:
+    """``source_target`` per line → TSV with a header, shuffled as published; the last tenth is the test.
+
+    Sums keep the spaces that make them equally long, as published; dates lose them.
+    """
+    for name, kept in (("addition", True), ("date", False)):
+        lines = (data / "addition_date" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        order = np.arange(len(lines))
+        np.random.RandomState(1984).shuffle(order)
+        pairs = [lines[index].split("_") for index in order]
+        rows = ["\t".join(pair if kept else [text.strip() for text in pair]) + "\n" for pair in pairs]
+        end = len(rows) - len(rows) // 10
+        for part, some in (("train", rows[:end]), ("test", rows[end:])):
+            (work / f"{name}-{part}.tsv").write_text("source\ttarget\n" + "".join(some), encoding="utf-8")
+
+
+def tatoeba(data: Path, work: Path) -> None:
+    """``English⇥Korean⇥attribution`` per line → TSV with a header, Korean to English."""
+    lines = (data / "tatoeba_kor_eng" / "kor_3723.txt").read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t")[:2] for line in lines)
+    table = "".join(f"{korean}\t{english}\n" for english, korean in rows)
+    (work / "tatoeba.tsv").write_text("source\ttarget\n" + table, encoding="utf-8")

@@ -30,7 +30,45 @@ ETT = (
     "train forecast {data}/ett/ETTh1.csv --time date --target HUFL,HULL,MUFL,MULL,LUFL,LULL,OT --split 8640,2880,2880 "
     "--season 24 --lookback 168 --hidden 64 --dropout 0.3 --patience 3 --schedule plateau --threads 1 --horizon"
 )
+EWT = "{data}/ud_english_ewt/en_ewt-ud"
 SERIES = "train forecast {data}/univariate"
+NETWORKS = (
+    *(
+        Recipe(
+            f"shakespeare-{model}",
+            f"train language {{data}}/shakespeare/input.txt --model {model} --hidden {hidden} --epochs 1 "
+            "--schedule linear --batch-size 16 --truncation 50 --baselines none --threads 1",
+            "perplexity", band, "c64f0728",
+        )
+        for model, hidden, band in (
+            ("lstm", 256, (7.0, 7.4)), ("transformer", 128, (6.8, 7.2)), ("cnn", 128, (6.8, 7.2)),
+        )
+    ),
+    *(
+        Recipe(
+            f"sms-spam-{model}",
+            f"train classify sms_spam --model {model} --epochs 4 --schedule linear --baselines none --threads 1",
+            "macro_f1", band, "c349c07b",
+        )
+        for model, band in {
+            "lstm": (0.93, 0.98), "transformer": (0.93, 0.97), "cnn": (0.91, 0.96), "mlp": (0.92, 0.96),
+        }.items()
+    ),
+    *(
+        Recipe(
+            f"japanese-vowels-{model}",
+            f"train classify {VOWELS}_TRAIN.ts --test {VOWELS}_TEST.ts --model {model} --hidden 64 --epochs {epochs} "
+            "--baselines none --threads 1",
+            "accuracy", (0.95, 1.0), "2d971cd6",
+        )
+        for model, epochs in {"transformer": 30, "cnn": 30, "mlp": 200}.items()
+    ),
+)  # fmt: skip
+"""The same task by other networks."""
+ADDITION = (
+    "train translate {work}/addition-train.tsv --test {work}/addition-test.tsv --unit char --hidden 128 --embedding 16 "
+    "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
+)
 
 RECIPES = (
     Recipe(
@@ -96,5 +134,59 @@ RECIPES = (
         "train forecast {work}/m4-hourly.csv --id series --target value --horizon 48 --season 24 --lookback 168 "
         "--batch-size 256 --epochs 2 --lr 2e-3 --threads 1",
         "mase", (0.85, 1.1), "d59248e0", convert.m4_hourly,
+    ),
+    *NETWORKS,
+    Recipe(
+        "ud-english-ewt",
+        f"train tag {EWT}-train.conllu.gz --valid {EWT}-dev.conllu.gz --test {EWT}-test.conllu.gz --epochs 6 "
+        "--schedule linear --threads 1",
+        "accuracy", (0.945, 0.955), "59ae406e",
+    ),
+    Recipe(
+        "fsdd",
+        "train classify {work}/fsdd-train.csv --test {work}/fsdd-test.csv --sound recording --label digit "
+        "--bidirectional --epochs 12 --schedule linear --lr 2e-3 --threads 1",
+        "accuracy", (0.97, 1.0), "1b27523e", convert.fsdd,
+    ),
+    Recipe(
+        "cmapss-fd001",
+        "train regress {work}/cmapss-train.csv --test {work}/cmapss-test.csv --channels "
+        "s2,s3,s4,s7,s8,s9,s11,s12,s13,s14,s15,s17,s20,s21 --id engine --time cycle --target left --every-step "
+        "--target-cap 125 --lookback 50 --hidden 32 --dropout 0.4 --batch-size 128 --epochs 8 --schedule linear "
+        "--lr 3e-3 --threads 1",
+        "rmse", (13.0, 16.0), "842ee0a5", convert.cmapss,
+    ),
+    Recipe(
+        "adding",
+        "train regress adding --epochs 30 --schedule linear --lr 5e-3 --threads 1",
+        "rmse", (0.0, 0.05), "ae47b976",
+    ),
+    Recipe(
+        "jsb-chorales",
+        "train language jsb_chorales --hidden 128 --dropout 0.3 --batch-size 8 --lr 5e-3 --epochs 50 --schedule linear "
+        "--threads 1",
+        "nll", (8.2, 8.8), "f056055f",
+    ),
+    Recipe(
+        "nottingham",
+        "train language {data}/poly_music/Nottingham.mat --unit roll --hidden 128 --dropout 0.1 --batch-size 4 "
+        "--lr 5e-3 --epochs 20 --schedule linear --threads 1",
+        "nll", (3.7, 4.1), "ddbc81ee",
+    ),
+    Recipe(
+        "addition-reverse-peeky", f"{ADDITION} --reverse --peeky", "exact_match", (0.97, 1.0), "28f87f63",
+        convert.addition_date,
+    ),
+    Recipe(
+        "scenes",
+        "train caption scenes --threads 1",
+        "chrf", (91.0, 98.0), "c46d17c2",
+    ),
+    Recipe(
+        "flickr8k",
+        "train caption {work}/flickr8k-train.tsv --valid {work}/flickr8k-valid.tsv --test {work}/flickr8k-test.tsv "
+        "--image image --text caption --lowercase --vocab-size 3000 --filters 16 --peeky --batch-size 128 --lr 2e-3 "
+        "--dropout 0.2 --schedule constant --epochs 1 --threads 1",
+        "bleu", (6.5, 10.0), "226a77e8", convert.flickr8k,
     ),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from PIL import Image
 
 from seriatim.cli.app import run as run_command
 from seriatim.learning.storage import read_arrays
@@ -22,10 +24,20 @@ from seriatim.run import load, train
 
 QUICK = ("--epochs", "1", "--hidden", "4", "--baselines", "none", "--threads", "1")
 LANGUAGE = ("train", "language")
+TRANSLATE = ("train", "translate")
+COLUMN_PAIR = ("--source", "text", "--target", "label")
 CLASSIFY = ("train", "classify")
 TEXTS = ("--text", "text", "--label", "label")
 STEPS = ("--channels", "a,b", "--id", "id", "--label", "label")
 FORECAST = ("train", "forecast")
+REGRESS = ("train", "regress")
+TARGET = ("--channels", "a,b", "--id", "id", "--target", "left")
+ROLL = ("--unit", "roll")
+SOUND = ("--sound", "file", "--label", "label")
+TAG = ("train", "tag")
+CAPTION = ("train", "caption")
+PICTURES = ("--image", "image", "--text", "caption", "--image-size", "8", "--filters", "1")
+FEATURES = ("--features", "image", "--text", "caption")
 CLOSE = ("--time", "date", "--target", "close", "--horizon", "4", "--lookback", "12")
 
 
@@ -46,9 +58,36 @@ def steps() -> str:
     return "id,a,b,label\n" + "".join(f"{row // 4},{row}.5,{row % 7},{'xy'[row // 4 % 2]}\n" for row in range(80))
 
 
+def life() -> str:
+    """Twenty engines of four steps, and how many are left."""
+    return "id,a,b,left\n" + "".join(f"{row // 4},{row}.5,{row % 7},{3 - row % 4}\n" for row in range(80))
+
+
 def prices(rows: int = 60) -> str:
     days = np.datetime64("2020-01-01") + np.arange(rows)
     return "date,close,open\n" + "".join(f"{day},{10 + row % 6}.25,{row}\n" for row, day in enumerate(days))
+
+
+def tagged() -> str:
+    """Twenty sentences of three words, on four lines each."""
+    return "".join(f"the\tDET\nn{row}\tNOUN\nbarks\tVERB\n\n" for row in range(20))
+
+
+def captions() -> str:
+    """Twenty pictures with a caption each."""
+    return "image,caption\n" + "".join(f"good.png,picture\nfull/{row}.png,picture {row}\n" for row in range(20))
+
+
+def picture(shade: int = 0) -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((40, 40), shade).save(file, "PNG")
+    return file.getvalue()
+
+
+def vector(*numbers: float) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array(numbers, np.float32))
+    return file.getvalue()
 
 
 def instead(text: str, line: int, content: str) -> str:
@@ -60,6 +99,9 @@ def instead(text: str, line: int, content: str) -> str:
 
 FILES: dict[str, str | bytes] = {
     "corpus.txt": corpus(), "messages.csv": messages(), "steps.csv": steps(), "prices.csv": prices(),
+    "one.txt": "ein Hund\n" * 20, "two.txt": "a dog\n" * 19, "gap.txt": "a dog\na cat\n\n" + "a dog\n" * 17,
+    "many.csv": "source,target\n" + "".join(f"ein Hund {row},a dog {row}\n" for row in range(20)),
+    "pairs.csv": "source,target,label\nein Hund,a dog,x\n",
     "empty.txt": "", "empty.csv": "", "blank.txt": " \n\n", "short.txt": "ab",
     "latin.txt": "the café\n".encode("latin-1"),
     "latin.csv": "text,label\nthe café,warm\n".encode("latin-1"),
@@ -84,6 +126,25 @@ FILES: dict[str, str | bytes] = {
     "someday.csv": instead(prices(), 9, "someday,3,1"),
     "brief.csv": prices(23),
     "mixed.csv": "id,v\n" + "".join(f"{row // 30},{row % 7}\n" for row in range(60)) + "odd,1\nodd,2\n",
+    "tagged.tsv": tagged(), "untagged.tsv": tagged().replace("\tDET", "").replace("\tNOUN", "").replace("\tVERB", ""),
+    "lone.tsv": instead(tagged(), 5, "the"), "other.tsv": instead(tagged(), 6, "dog\tDOG"),
+    "counts.jsonl": '{"words": ["a", "b"], "tags": ["X", "Y"]}\n{"words": ["a", "b"], "tags": ["X"]}\n',
+    "comments.conllu": "# sent_id = 1\n\n# sent_id = 2\n", "narrow.conllu": "# text\n1\tdog\tdog\tNOUN\n",
+    "untagged.conllu": "1\tdog\tdog\t_\t_\t_\t0\troot\t_\t_\n", "junk.conllu.gz": "junk",
+    "own.vec": "red 1 2\nsea 3 4\n", "thin.vec": "red 1 2\nsea 3\n", "odd.vec": "red 1 2\nsea x 3\n",
+    "other.vec": "zebra 1 2\n", "short.vec": "3 2\nred 1 2\n", "binary.vec": b"2 2\nred \x00\x01\x02\x03\n",
+    "life.csv": life(), "left_word.csv": instead(life(), 3, "0,1,1,soon"), "left_inf.csv": instead(life(), 3, "0,1,1,inf"),
+    "classes.ts": "@univariate true\n@classLabel true a b\n@data\n1,2:a\n", "junk.wav": "junk", "empty.wav": "",
+    "junk.mat": "junk" * 99, "junk.npy": "junk",
+    "heard.csv": "file,label\njunk.wav,a\n", "gone.csv": "file,label\ngone.wav,a\n",
+    "still.csv": "file,label\nempty.wav,a\n",
+    "captions.csv": captions(), "good.png": picture(), "half.png": picture()[:-60], "words.png": "a red square",
+    "three.npy": vector(1, 2, 3), "four.npy": vector(1, 2, 3, 4),
+    **{f"full/{row}.png": picture(row) for row in range(20)},
+    "image_gone.csv": instead(captions(), 4, "nothere.png,x"), "image_half.csv": instead(captions(), 4, "half.png,x"),
+    "image_words.csv": instead(captions(), 4, "words.png,x"), "no_caption.csv": instead(captions(), 4, "good.png, "),
+    "vectors.csv": "image,caption\nthree.npy,x\nfour.npy,y\n", "no_image.csv": instead(captions(), 4, ",x"),
+    "vector_half.csv": "image,caption\nthree.npy,x\nhalf.png,y\n",
     "junk.parquet": "junk", "table.xlsx": "junk", "broken.jsonl": '{"text": "a", "label": "b"}\n{broken\n',
 }  # fmt: skip
 
@@ -93,17 +154,22 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every file, good and bad, and a run of each task."""
     shelf = tmp_path_factory.mktemp("shelf")
     for name, content in FILES.items():
+        (shelf / name).parent.mkdir(exist_ok=True)
         (shelf / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     (shelf / "folder").mkdir()
     (shelf / "folder.csv").mkdir()
     (shelf / "taken").mkdir()
     (shelf / "taken" / "mine.txt").write_text("precious")
     options: dict[str, Any] = {"hidden": 4, "epochs": 1, "threads": 1, "baselines": "fast"}
+    train("translate", str(shelf / "many.csv"), out=str(shelf / "translate"), **options)
     source = str(shelf / "corpus.txt")
     train("language", source, out=str(shelf / "language"), **options)
     train("classify", str(shelf / "messages.csv"), text="text", label="label", out=str(shelf / "texts"), **options)
     columns = {"channels": "a,b", "id": "id", "label": "label"}
     train("classify", str(shelf / "steps.csv"), out=str(shelf / "steps"), **columns, **options)
+    train("tag", str(shelf / "tagged.tsv"), out=str(shelf / "tag"), **options)
+    columns = {"image": "image", "text": "caption"} | options
+    train("caption", str(shelf / "captions.csv"), out=str(shelf / "caption"), image_size=8, filters=1, **columns)
     options |= {"time": "date", "target": "close", "horizon": 4, "lookback": 12}
     train("forecast", str(shelf / "prices.csv"), out=str(shelf / "forecast"), **options)
     return shelf
@@ -150,6 +216,24 @@ def listing(folder: Path) -> dict[str, int]:
 # Data
 
 DATA = [
+    (CAPTION, "image_gone.csv", PICTURES, "image_gone.csv: line 4, column 'image': nothere.png: no such file"),
+    (CAPTION, "image_half.csv", PICTURES, "image_half.csv: line 4, column 'image': half.png: broken image: "),
+    (CAPTION, "image_words.csv", PICTURES, "image_words.csv: line 4, column 'image': words.png: not an image"),
+    (CAPTION, "no_caption.csv", PICTURES, "no_caption.csv: line 4, column 'caption': empty caption"),
+    (CAPTION, "no_image.csv", PICTURES, "no_image.csv: line 4, column 'image': no image"),
+    (CAPTION, "vectors.csv", FEATURES, "line 3, column 'image': vectors of 4 numbers, wanted 3 as in the first row"),
+    (CAPTION, "vector_half.csv", FEATURES, "line 3, column 'image': half.png: not a .npy file that can be read"),
+    (CAPTION, "captions.csv", (*PICTURES, "--test", "image_gone.csv"), "image_gone.csv: line 4, column 'image'"),
+    (REGRESS, "life.csv", TARGET, "line 3, column 'left': 2, but 3 before in the same sequence; --every-step"),
+    (REGRESS, "left_word.csv", TARGET, "left_word.csv: line 3, column 'left': 'soon' is not a number"),
+    (REGRESS, "left_inf.csv", (*TARGET, "--every-step"), "left_inf.csv: line 3, column 'left': 'inf' is not finite"),
+    (REGRESS, "messages.csv", ("--text", "text", "--target", "label"), "line 2, column 'label': 'warm' is not a number"),
+    (REGRESS, "classes.ts", (), "classes.ts: line 2: a class is not a number, wanted @targetLabel"),
+    (CLASSIFY, "heard.csv", SOUND, "heard.csv: line 2, column 'file': junk.wav: not a sound file that can be read"),
+    (CLASSIFY, "gone.csv", SOUND, "gone.csv: line 2, column 'file': gone.wav: no such file"),
+    (CLASSIFY, "still.csv", SOUND, "still.csv: line 2, column 'file': empty.wav: is empty"),
+    (LANGUAGE, "junk.mat", ROLL, "junk.mat: not a MATLAB file that can be read"),
+    (LANGUAGE, "junk.npy", ROLL, "junk.npy: not an array that can be read"),
     (LANGUAGE, "nothere.txt", (), "nothere.txt: no such file, nor a bundled set of that name"),
     (LANGUAGE, "shakespear", (), "(did you mean 'shakespeare'?)"),
     (LANGUAGE, "empty.txt", (), "empty.txt: is empty"),
@@ -180,6 +264,32 @@ DATA = [
     (CLASSIFY, "wide.ts", (), "wide.ts: line 6: dimension 1: 'x' is not a number"),
     (CLASSIFY, "junk.parquet", TEXTS, "junk.parquet: not a Parquet file"),
     (CLASSIFY, "broken.jsonl", TEXTS, "broken.jsonl: line 2: not JSON"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "thin.vec"), "thin.vec line 2: 1 numbers, wanted 2"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "odd.vec"), "odd.vec line 2: 'x' is not a finite number"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "other.vec"), "other.vec: none of the "),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "short.vec"), "short.vec: 1 vectors, but its first line says 3"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "binary.vec"), "binary.vec line 2: holds binary data"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "empty.txt"), "empty.txt: is empty"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "nothere.vec"), "nothere.vec: No such file"),
+    (TRANSLATE, "one.txt", ("two.txt",), "two.txt: 19 lines, wanted 20 as in one.txt: line N of one belongs to line N"),
+    (TRANSLATE, "one.txt", ("gap.txt",), "gap.txt: line 3 is empty"),
+    (TRANSLATE, "one.txt", ("nothere.txt",), "nothere.txt: no such file"),
+    (TRANSLATE, "one.txt", ("one.txt", "--test", "one.txt,two.txt"), "two.txt: 19 lines, wanted 20"),
+    (TRANSLATE, "pairs.csv", ("--target", "label"), "valid part: no pairs; too little data"),
+    (TRANSLATE, "lacking.csv", COLUMN_PAIR, "lacking.csv: line 5, column 'label': no text"),
+    (TRANSLATE, "silent.csv", COLUMN_PAIR, "silent.csv: line 5, column 'text': empty text"),
+    (TAG, "untagged.tsv", (), "untagged.tsv: line 1: one column ('the'), wanted a word and its tag"),
+    (TAG, "lone.tsv", (), "lone.tsv: line 5: one column ('the'), wanted a word and its tag"),
+    (TAG, "counts.jsonl", (), "counts.jsonl: line 2: 2 words, but 1 tag"),
+    (TAG, "broken.jsonl", (), "broken.jsonl: line 1: no 'words' (known: text, label)"),
+    (TAG, "comments.conllu", (), "comments.conllu: no sentences"),
+    (TAG, "narrow.conllu", (), "narrow.conllu: line 2: 4 columns, wanted 10 parted by tabs (CoNLL-U)"),
+    (TAG, "untagged.conllu", (), "untagged.conllu: line 1: word 'dog' has no tag"),
+    (TAG, "junk.conllu.gz", (), "junk.conllu.gz: not a gzip file that can be read"),
+    (TAG, "empty.txt", (), "empty.txt: is empty"),
+    (TAG, "tagged.tsv", ("--test", "other.tsv"),
+     "other.tsv line 6: tag 'DOG' is in the test part but not in the training part"),
+    (TAG, "tagged.tsv", ("--valid", "lone.tsv"), "lone.tsv: line 5: one column"),
     (FORECAST, "close_word.csv", CLOSE, "close_word.csv: line 9, column 'close': 'abc' is not a number"),
     (FORECAST, "close_gone.csv", CLOSE, "line 9, column 'close': missing value, 1 in all; use --missing interpolate"),
     (FORECAST, "close_nan.csv", CLOSE, "close_nan.csv: line 9, column 'close': missing value"),
@@ -208,15 +318,39 @@ def test_data_that_cannot_be_used(
 # Words
 
 COLUMNS = [
+    (CAPTION, "captions.csv", ("--text", "caption"), "image: name the column of the images, or --features"),
+    (CAPTION, "captions.csv", ("--image", "image"), "text: name the column of the captions"),
+    (CAPTION, "captions.csv", ("--image", "imge", "--text", "caption"), "no column 'imge' (did you mean 'image'?)"),
+    (CAPTION, "captions.csv", (*PICTURES, "--features", "image"), "image: give either --image or --features, not both"),
+    (CAPTION, "captions.csv", (*PICTURES, "--image-size", "4"), "--image-size: got 4, wanted at least 8"),
+    (CAPTION, "captions.csv", (*PICTURES, "--bidirectional"), "bidirectional: "),
+    (CAPTION, "captions.csv", (*PICTURES, "--n-best", "5"), "n_best: got 5, wanted at most the beam's size"),
+    (CAPTION, "captions.csv", (*PICTURES, "--model", "transformer"), "--model: 'transformer' is not one of"),
     (CLASSIFY, "messages.csv", ("--text", "txt", "--label", "label"), "no column 'txt' (did you mean 'text'?)"),
     (CLASSIFY, "messages.csv", ("--text", "text", "--label", "lable"), "no column 'lable' (did you mean 'label'?)"),
     (CLASSIFY, "messages.csv", (*TEXTS, "--group", "xyz"), "no column 'xyz' (known: text, label)"),
     (CLASSIFY, "steps.csv", ("--channels", "a,c", "--id", "id", "--label", "label"), "no column 'c'"),
-    (CLASSIFY, "messages.csv", ("--label", "label"), "text: name the column of the text, or channels and id"),
+    (CLASSIFY, "messages.csv", ("--label", "label"), "text: name the column of the text, or of the sound, or"),
     (CLASSIFY, "messages.csv", ("--text", "text"), "label: name the column of the label"),
     (CLASSIFY, "messages.csv", (*TEXTS, "--channels", "a"), "give either --text or --channels, not both"),
     (CLASSIFY, "steps.csv", ("--channels", "a,b", "--label", "label"), "id: --channels needs --id"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--sound", "text"), "text: give either --text or --sound, not both"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--sample-rate", "8000"), "sample_rate: for --sound"),
+    (CLASSIFY, "heard.csv", (*SOUND, "--sample-rate", "8000", "--frame", "0.1"), "frame, hop, mels: frames of 0.1 ms"),
+    (REGRESS, "life.csv", ("--channels", "a", "--id", "id"), "target: name the column of the target"),
+    (REGRESS, "life.csv", (*TARGET[:4], "--target", "lft"), "no column 'lft' (did you mean 'left'?)"),
+    (REGRESS, "messages.csv", ("--text", "text", "--every-step"), "every_step: for --channels with --id"),
+    (LANGUAGE, "corpus.txt", ROLL, "corpus.txt: a piano roll is a .mat or a .npy file"),
+    (LANGUAGE, "junk.mat", (*ROLL, "--tie"), "tie: for units of text, not --unit roll"),
+    (LANGUAGE, "junk.mat", (*ROLL, "--model", "window"), "model: 'window' reads one unit a step"),
     (CLASSIFY, "table.xlsx", TEXTS, "table.xlsx: cannot tell what table this is by its extension"),
+    (TRANSLATE, "pairs.csv", ("--source", "sorce"), "no column 'sorce' (did you mean 'source'?)"),
+    (TRANSLATE, "messages.csv", (), "messages.csv: no column 'source'"),
+    (TRANSLATE, "pairs.csv", ("--source-file", "one.txt"), "source_file, target_file: give both, or a table as DATA"),
+    (TRANSLATE, "one.txt", ("one.txt", "one.txt"), "data: 3 files, wanted a table or two files, the source's"),
+    (TRANSLATE, "one.txt", (), "one.txt: cannot tell what table this is by its extension"),
+    (TRANSLATE, "pairs.csv", ("--n-best", "9"), "n_best: got 9, wanted at most the beam's size (4, --beam-size)"),
+    (TRANSLATE, "pairs.csv", ("--attention", "dots"), "--attention: 'dots' is not one of none, dot, general"),
     (FORECAST, "prices.csv", ("--target", "clse"), "prices.csv: no column 'clse' (did you mean 'close'?)"),
     (FORECAST, "prices.csv", ("--target", "close", "--time", "dat"), "no column 'dat' (did you mean 'date'?)"),
     (FORECAST, "prices.csv", ("--target", "close", "--covariates", "opn"), "no column 'opn' (did you mean 'open'?)"),
@@ -230,18 +364,42 @@ COLUMNS = [
     (FORECAST, "prices.csv", (*CLOSE, "--missing", "fill"), "--missing: 'fill' is not one of error, interpolate, mask"),
     (LANGUAGE, "corpus.txt", ("--bidirectional",), "bidirectional: a language model must not see what it predicts"),
     (LANGUAGE, "corpus.txt", ("--order", "9"), "order: got 9, wanted at most 8"),
-    (LANGUAGE, "corpus.txt", ("--tie", "--model", "cbow"), "tie: for recurrent models, not cbow"),
+    (LANGUAGE, "corpus.txt", ("--tie", "--model", "cbow"), "tie: for networks, not cbow"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--freeze-vectors"), "freeze_vectors: needs --vectors"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "own.vec", "--embedding", "7"),
+     "embedding: got 7, but the vectors of "),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "own.vec", "--model", "majority"),
+     "vectors: for networks, not majority"),
+    (CLASSIFY, "messages.csv", (*TEXTS, "--vectors", "own.vec", "--unit", "char"),
+     "vectors: for texts read word by word, not --unit char"),
+    (CLASSIFY, "steps.csv", (*STEPS, "--vectors", "cbow"), "vectors: for texts read word by word, not numbers"),
+    (LANGUAGE, "corpus.txt", ("--vectors", "cbow"), "vectors: for texts read word by word, not --unit char"),
     (LANGUAGE, "corpus.txt", ("--tie", "--embedding", "7"), "embedding: got 7, but --tie wants it as wide"),
     (LANGUAGE, "corpus.txt", ("--activation", "relu"), "activation: for rnn, not lstm"),
     (LANGUAGE, "corpus.txt", ("--forget-bias", "2", "--model", "gru"), "forget_bias: for lstm, not gru"),
+    (LANGUAGE, "corpus.txt", ("--kernel", "5"), "kernel: for cnn, not lstm"),
+    (LANGUAGE, "corpus.txt", ("--heads", "2", "--model", "cnn"), "heads: for transformer, not cnn"),
+    (LANGUAGE, "corpus.txt", ("--forget-bias", "2", "--model", "transformer"), "forget_bias: for lstm, not transformer"),
+    (LANGUAGE, "corpus.txt", ("--model", "transformer", "--hidden", "50"), "heads: got 4 for 50 hidden units"),
+    (
+        LANGUAGE,
+        "corpus.txt",
+        ("--model", "transformer", "--heads", "1", "--positions", "sinusoidal"),
+        "positions: sinusoidal counts",
+    ),
+    (LANGUAGE, "corpus.txt", ("--model", "mlp"), "--model: 'mlp' is not one of"),
+    (FORECAST, "prices.csv", (*CLOSE, "--model", "mlp", "--strategy", "recursive"), "strategy: recursive goes on from"),
     (LANGUAGE, "corpus.txt", ("--unit", "bpe", "--vocab-size", "99"), "vocab_size: got 99, wanted at least 257"),
-    (LANGUAGE, "corpus.txt", ("--unit", "chra"), "--unit: 'chra' is not one of char, word, bpe (did you mean 'char'?)"),
+    (LANGUAGE, "corpus.txt", ("--unit", "chra"), "--unit: 'chra' is not one of char, word, bpe, roll (did you mean 'char'?)"),
     (LANGUAGE, "corpus.txt", ("--model", "ltsm"), "--model: 'ltsm' is not one of"),
     (LANGUAGE, "corpus.txt", ("--model", "ltsm"), "(did you mean 'lstm'?)"),
     (LANGUAGE, "corpus.txt", ("--hiden", "4"), "no option '--hiden' (did you mean '--hidden'?)"),
     (LANGUAGE, "corpus.txt", ("--resume",), "resume: needs --out"),
     (LANGUAGE, "corpus.txt", ("--out", "corpus.txt"), "out: 'corpus.txt' is a file, wanted a folder"),
     (LANGUAGE, "corpus.txt", ("--out", "taken"), "out: 'taken' is not empty; give another folder, or --resume"),
+    (TAG, "tagged.tsv", ("--column", "3"), "column: no column '3' in tagged.tsv, wanted a number from 1 to 2"),
+    (TAG, "untagged.conllu", ("--column", "upso"), "no column 'upso' in CoNLL-U (did you mean 'upos'?)"),
+    (TAG, "messages.csv", (), "messages.csv: cannot tell how sentences stand in it by its extension"),
     (("train", "langauge"), "corpus.txt", (), "no task 'langauge' (did you mean 'language'?)"),
     (("trian",), "corpus.txt", (), "no command 'trian' (did you mean 'train'?)"),
 ]  # fmt: skip
@@ -286,6 +444,9 @@ def test_a_schedule_with_an_end_needs_one_before_anything_is_written(fails: Fail
 # Runs and the data they are given
 
 GIVEN = [
+    ("caption", "image_half.csv", "line 4, column 'image': half.png: broken image"),
+    ("caption", "messages.csv", "no column 'image'"),
+    ("translate", "messages.csv", "no column 'source'"),
     ("texts", "steps.csv", "no column 'text'"),
     ("steps", "messages.csv", "no column 'a'"),
     ("language", "latin.txt", "latin.txt: not UTF-8"),
@@ -293,6 +454,8 @@ GIVEN = [
     ("texts", "nothere.csv", "nothere.csv: no such file"),
     ("texts", "wide.ts", "line 6"),
     ("forecast", "messages.csv", "no column 'close'"),
+    ("tag", "narrow.conllu", "narrow.conllu: line 2: 4 columns"),
+    ("tag", "nothere.tsv", "nothere.tsv: no such file"),
     ("forecast", "nothere.csv", "nothere.csv: no such file"),
     ("forecast", "folder.csv", "folder.csv: is a directory"),
 ]
@@ -371,10 +534,12 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
 READ = {
     "language": ("config.json", "vocabulary.json", "model.safetensors", "result.json"),
     "texts": ("config.json", "vocabulary.json", "model.safetensors", "result.json"),
+    "translate": ("vocabulary.json", "model.safetensors"),
     "steps": ("config.json", "scaler.json", "model.safetensors", "result.json"),
     "forecast": ("config.json", "scaler.json", "model.safetensors", "result.json", "baselines/ar.safetensors"),
 }
-SOURCE = {"language": "corpus.txt", "texts": "messages.csv", "steps": "steps.csv", "forecast": "prices.csv"}
+SOURCE = {"language": "corpus.txt", "texts": "messages.csv", "steps": "steps.csv", "forecast": "prices.csv",
+          "translate": "many.csv", "tag": "tagged.tsv"}  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -439,7 +604,7 @@ def test_a_config_from_elsewhere(shelf: Path, tmp_path: Path, fails: Fails, chan
     assert said in failed.line
 
 
-@pytest.mark.parametrize("run", ["language", "texts", "forecast"])
+@pytest.mark.parametrize("run", ["language", "texts", "forecast", "tag"])
 @pytest.mark.parametrize("change", ["wider", "lacking", "more"])
 def test_weights_that_do_not_fit_the_options(shelf: Path, tmp_path: Path, fails: Fails, run: str, change: str) -> None:
     arrays = read_arrays(shelf / run / "model.safetensors")
@@ -456,9 +621,9 @@ def test_weights_that_do_not_fit_the_options(shelf: Path, tmp_path: Path, fails:
 
 
 @pytest.mark.parametrize("change", ["lacking", "wider"])
-@pytest.mark.parametrize("model", ["markov", "ar", "majority"])
+@pytest.mark.parametrize("model", ["markov", "ar", "majority", "most_frequent_tag"])
 def test_baselines_that_do_not_fit(shelf: Path, tmp_path: Path, fails: Fails, model: str, change: str) -> None:
-    run = {"markov": "language", "ar": "forecast", "majority": "texts"}[model]
+    run = {"markov": "language", "ar": "forecast", "majority": "texts", "most_frequent_tag": "tag"}[model]
     file = f"baselines/{model}.safetensors"
     arrays = read_arrays(shelf / run / file)
     name = next(iter(arrays))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seriatim.learning.observer import Silent
 from seriatim.learning.storage import read_arrays
@@ -24,9 +25,12 @@ COMMON: dict[str, Any] = {"hidden": 8, "epochs": 3, "threads": 1, "checkpoint_ev
 OPTIONS: dict[str, dict[str, Any]] = {
     "language": {**COMMON, "truncation": 20, "batch_size": 8, "baselines": "fast"},
     "classify": {**COMMON, "text": "text", "label": "label", "batch_size": 8, "baselines": "fast"},
+    "translate": {**COMMON, "unit": "char", "batch_size": 8, "teacher_forcing": 0.5, "attention": "additive"},
+    "tag": {**COMMON, "batch_size": 8, "crf": True, "spelling": 4},
+    "caption": {**COMMON, "image": "image", "text": "caption", "image_size": 8, "filters": 2, "batch_size": 8},
     "forecast": {**COMMON, "time": "date", "target": "close", "horizon": 4, "lookback": 12, "batch_size": 8},
 }
-EPOCH = {"language": 15, "classify": 12, "forecast": 9}
+EPOCH = {"language": 15, "caption": 12, "classify": 12, "tag": 12, "translate": 12, "forecast": 9}
 """Updates per epoch."""
 
 
@@ -40,6 +44,19 @@ def write(folder: Path, task: str) -> Path:
         words = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue")}
         lines = [f"{' '.join(draw.choices(words[one], k=3))} {row},{one}" for row in range(60) for one in words]
         file, lines = folder / "messages.csv", ["text,label", *lines]
+    elif task == "translate":
+        words = ["".join(draw.choices("abc", k=3)) for _ in range(120)]
+        file, lines = folder / "pairs.csv", ["source,target", *(f"{word},{word[::-1]}" for word in words)]
+    elif task == "caption":
+        shades = [draw.randrange(256) for _ in range(120)]
+        for row, shade in enumerate(shades):
+            Image.new("L", (9, 9), shade).save(folder / f"{row}.png")
+        rows = [f"{row}.png,{'dark' if shade < 128 else 'bright'}" for row, shade in enumerate(shades)]
+        file, lines = folder / "pictures.csv", ["image,caption", *rows]
+    elif task == "tag":
+        pairs = [draw.choice([("dog", "NOUN"), ("barks", "VERB"), (f"n{row}", "NUM")]) for row in range(480)]
+        rows = ["".join(f"{word}\t{tag}\n" for word, tag in pairs[start : start + 4]) for start in range(0, 480, 4)]
+        file, lines = folder / "tagged.tsv", rows
     else:
         days = np.datetime64("2020-01-01") + np.arange(95)
         lines = [f"{day},{10 + draw.random():.4f}" for day in days]

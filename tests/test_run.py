@@ -349,9 +349,24 @@ def test_text_is_generated_in_every_unit(home: Path, tmp_path: Path, unit: str) 
     assert "".join(run.generate(length=5, seed=0))
 
 
+def test_a_stop_string_ends_the_text_and_is_not_shown(runs: dict[str, Run]) -> None:
+    whole = "".join(runs["language"].generate("the ", length=60, seed=3))
+    stop = whole[20:23]
+    ended = "".join(runs["language"].generate("the ", length=60, seed=3, stop=[stop, "nowhere"]))
+    assert ended == whole[: whole.index(stop)]
+    assert ended == "".join(runs["language"].generate("the ", length=60, seed=3, stop=stop))
+    other = "".join(runs["language"].generate("the ", length=60, seed=3, repetition_penalty=3.0))
+    assert other != whole
+    for given, said in (({"stop": [""]}, "stop: got"), ({"repetition_penalty": 0.0}, "repetition_penalty: got 0.0")):
+        with pytest.raises(UsageError, match=said):
+            runs["language"].generate("the ", **given)  # type: ignore[arg-type]
+
+
 def test_only_language_runs_write(runs: dict[str, Run]) -> None:
+    assert runs["language"].writing == "continues"
     for task in ("classify", "forecast"):
-        with pytest.raises(UsageError, match=f"generate: for language runs; this is a {task} run"):
+        assert runs[task].writing is None
+        with pytest.raises(UsageError, match=f"generate: for language and translate runs; this is a {task} run"):
             runs[task].generate("x")
 
 

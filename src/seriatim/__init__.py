@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seriatim.run import compare as compare
     from seriatim.run import load as load
     from seriatim.run import train as train
+    from seriatim.run import train_vectors as train_vectors
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "nn",
     "train",
+    "train_vectors",
 ]
 
 _MODULES = {
@@ -62,6 +64,7 @@ _MODULES = {
     "load": "seriatim.run",
     "nn": "seriatim.nn",
     "train": "seriatim.run",
+    "train_vectors": "seriatim.run",
 }
 """Where each public name lives; a name that is its own module maps to that module."""
 

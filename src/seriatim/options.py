@@ -142,3 +142,11 @@ def duration(text: str) -> float:
     if match is None:
         raise ValueError(f"got '{text}', wanted a duration such as 90s, 10m or 2h")
     return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
+
+
+def size(text: str) -> float:
+    """Read a number of bytes: ``1000000``, ``800kB``, ``500MB``, ``1.5GB`` → bytes."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(k|M|G|T)?B?\s*", text)
+    if match is None:
+        raise ValueError(f"got '{text}', wanted a size such as 800kB, 500MB or 2GB")
+    return float(match[1]) * {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2] or ""]

@@ -48,6 +48,7 @@ class FakeRuns:
     """Stands in for the module ``seriatim.run``, and remembers its calls."""
 
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    writing: str | None = "continues"
     failure: BaseException | None = None
     """Raised by ``train`` and ``load``."""
 
@@ -67,7 +68,7 @@ class FakeRuns:
         self.calls.append(("load", path))
         if self.failure:
             raise self.failure
-        return LoadedRun(self.calls)
+        return LoadedRun(self.calls, self.writing)
 
     def verdict(self, result: dict[str, Any], main_score: str, higher_is_better: bool) -> str:
         return f"{result['model']} LOSES by {main_score}, {higher_is_better}"
@@ -78,8 +79,10 @@ class FakeRuns:
 
 
 class LoadedRun(FakeRun):
-    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
-        self.calls = calls
+    task = "language"
+
+    def __init__(self, calls: list[tuple[Any, ...]], writing: str | None = "continues") -> None:
+        self.calls, self.writing = calls, writing
 
     def evaluate(self, data: Path | None = None) -> dict[str, Any]:
         self.calls.append(("evaluate", data))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.data.buckets import buckets, pad
+from seriatim.data.buckets import buckets, pad, token_buckets
 
 LENGTHS = st.lists(st.integers(1, 50), max_size=60)
 
@@ -44,3 +44,19 @@ def test_pad(shape: tuple[int, ...]) -> None:
     padded, lengths = pad(sequences, -1)
     assert padded.shape == (3, 2, *shape) and padded.dtype == np.float32 and lengths.tolist() == [3, 1]
     assert (padded[:, 0] == 1).all() and (padded[:1, 1] == 1).all() and (padded[1:, 1] == -1).all()
+
+
+def test_batches_by_tokens_hold_every_index_once_and_stay_within_their_size() -> None:
+    lengths = np.random.default_rng(0).integers(1, 60, 500)
+    for seed in (None, 3):
+        batches = token_buckets(lengths, 16, 200, seed)
+        assert sorted(np.concatenate(batches).tolist()) == list(range(500))
+        for batch in batches:
+            assert len(batch) <= 16
+            assert lengths[batch].max() * len(batch) <= 200
+        assert max(map(len, batches)) == 16, "short sequences fill a batch"
+
+
+def test_a_sequence_longer_than_a_batch_stands_alone() -> None:
+    batches = token_buckets([5, 300, 4], 8, 100, None)
+    assert [batch.tolist() for batch in batches] == [[1], [0, 2]]

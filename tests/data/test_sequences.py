@@ -47,6 +47,25 @@ def test_steps_in_order_of_rows_or_of_time() -> None:
     assert timed.places == ["list of dicts id '7' (row 1)", "list of dicts id '5' (row 2)"]
 
 
+def test_without_an_id_each_row_is_a_sequence_of_one_step() -> None:
+    found = read_sequences(STEPS, channels=["a", "b"], label="y", group="g")
+    assert [one.tolist() for one in found.arrays] == [[[3, 4]], [[5, 6]], [[1, 2]]]
+    assert found.labels == ["up", "down", "up"] and found.names is None
+    assert found.places[1] == "list of dicts row 2"
+
+
+def test_targets_of_sequences_and_of_steps() -> None:
+    rows = [one | {"n": 7.5 if one["id"] == 7 else 2} for one in STEPS]
+    found = read_sequences(rows, channels=["a"], id="id", target="n")
+    assert found.targets is not None and [one.tolist() for one in found.targets] == [[7.5], [2.0]]
+    assert found.labels is None and found.names == ["7", "5"]
+    assert found.take([1]).targets == [2.0] and found.take([1]).names == ["5"]
+    timed = read_sequences(STEPS, channels=["b"], id="id", time="t", target="a", every_step=True)
+    assert timed.targets is not None and [one.tolist() for one in timed.targets] == [[1, 3], [5]]
+    some = read_sequences(changed(0, a=None), channels=["b"], id="id", target="a", every_step=True)
+    assert some.targets is not None and np.isnan(some.targets[0]).tolist() == [True, False]
+
+
 def test_archive(tmp_path: Path) -> None:
     file = tmp_path / "x.ts"
     file.write_text("@classLabel true a b\n@data\n1,2:3,4:a\n5:6:b\n5:6:a\n")
@@ -101,7 +120,12 @@ def test_labels_may_be_missing_when_predicting() -> None:
         (STEPS, {"text": "y", "channels": ["a"], "label": "y"}, UsageError, "not both"),
         (STEPS, {"text": "y"}, UsageError, "label: name the column"),
         (STEPS, {"text": "yy", "label": "y"}, UsageError, "no column 'yy'"),
-        (STEPS, {"channels": ["a"], "label": "y"}, UsageError, "id: channels need"),
+        (STEPS, {"sound": "y", "channels": ["a"], "label": "y"}, UsageError, "sound and channels: give one of them"),
+        (STEPS, {"text": "y", "target": ""}, UsageError, "target: name the column of the target"),
+        (STEPS, NUMERIC | {"target": "y"}, DataError, "row 1, column 'y': 'up' is not a number"),
+        (changed(1, t=None), NUMERIC | {"target": "t"}, DataError, "row 2, column 't': no target, 1 in all"),
+        (changed(1, t=1e300), NUMERIC | {"target": "t"}, DataError, "row 2, column 't': too large"),
+        (STEPS, NUMERIC | {"target": "t"}, DataError, "row 3, column 't': 1, but 2 before in the same sequence"),
         (STEPS, {"channels": ["y"], "id": "id", "label": "y"}, DataError, "row 1, column 'y': 'up' is not a number"),
         (changed(2, y="down"), NUMERIC, DataError, "row 3, column 'y': 'down', but 'up' before"),
         (changed(2, y=None), NUMERIC, DataError, "row 3, column 'y': no label"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.decoding.sampling import draw, greedy, probabilities, sample
+from seriatim.decoding.sampling import draw, greedy, penalised, probabilities, sample
 from seriatim.errors import DataError, UsageError
 
 logits = st.lists(st.floats(-30, 30) | st.just(-np.inf), min_size=1, max_size=12).filter(
@@ -174,3 +176,44 @@ def test_a_negative_length_is_refused() -> None:
 def test_what_are_no_log_probabilities(values: list[float]) -> None:
     with pytest.raises(DataError, match="log_probabilities"):
         probabilities(values)
+
+
+# Repetition penalty
+
+
+@given(logits, st.floats(0.1, 5), st.data())
+def test_a_penalty_is_a_power_of_the_chance_of_what_was_there(values: list[float], penalty: float, data: Any) -> None:
+    seen = data.draw(st.sets(st.integers(0, len(values) - 1)))
+    chances = probabilities(values)
+    expected = np.array([chance**penalty if unit in seen else chance for unit, chance in enumerate(chances)])
+    np.testing.assert_allclose(np.exp(penalised(values, seen, penalty)), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_a_shift_of_all_logits_changes_nothing() -> None:
+    values = np.array([2.0, -1.0, 0.5])
+    np.testing.assert_allclose(penalised(values + 7.0, {1}, 1.7), penalised(values, {1}, 1.7), rtol=1e-12)
+
+
+def even(token: int, state: None) -> tuple[np.ndarray, None]:
+    return np.log([0.4, 0.3, 0.2, 0.1]), None
+
+
+def test_a_heavy_penalty_takes_each_unit_once_the_likeliest_first() -> None:
+    def units(**options: Any) -> list[int]:
+        return list(sample(even, None, 0, 4, temperature=0.0, generator=np.random.default_rng(0), **options))
+
+    assert units() == [0, 0, 0, 0]
+    assert units(repetition_penalty=50.0) == [0, 1, 2, 3]
+    assert units(repetition_penalty=50.0, before=[0, 2])[:2] == [1, 3]
+    assert units(repetition_penalty=0.02, before=[3]) == [3, 3, 3, 3], "below 1 it calls for what was there"
+
+
+def test_a_penalty_of_1_draws_the_same_units() -> None:
+    assert drawn(1, repetition_penalty=1.0) == drawn(1)
+    assert drawn(1, repetition_penalty=1.5) != drawn(1)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_penalty_out_of_range_is_refused(value: float) -> None:
+    with pytest.raises(UsageError, match=f"repetition_penalty: got {value}"):
+        sample(table, 0, 0, 5, generator=np.random.default_rng(0), repetition_penalty=value)

@@ -9,6 +9,8 @@ import torch
 from torch.nn import functional
 
 from seriatim.models.classifier import Bag, InputSize, RecurrentClassifier, SequenceBatch, SequenceClassifier
+from seriatim.models.options import CELLS, NETWORKS
+from seriatim.nn.pooling import POOLINGS
 from seriatim.tasks.options import ClassifyOptions
 
 V, C, K = 9, 3, 4
@@ -18,7 +20,7 @@ SIZES = {"units": InputSize(vocabulary=V), "channels": InputSize(channels=C)}
 
 def make(kind: str, reads: str, pool: str = "max", bidirectional: bool = False) -> SequenceClassifier:
     torch.manual_seed(0)
-    options = replace(ClassifyOptions(), model=kind, hidden=5, layers=2, bidirectional=bidirectional)
+    options = replace(ClassifyOptions(), model=kind, hidden=8, layers=2, bidirectional=bidirectional)
     if kind == "bag":
         return Bag(SIZES[reads], 5, K).eval()
     return RecurrentClassifier(options, SIZES[reads], K, pool=pool).eval()
@@ -31,7 +33,7 @@ def padded(reads: str) -> torch.Tensor:
     return torch.randint(V, shape, generator=draw) if reads == "units" else torch.randn(*shape, C, generator=draw)
 
 
-KINDS = [(cell, pool, both) for cell in ("rnn", "lstm", "gru") for pool in ("last", "mean", "max") for both in (0, 1)]
+KINDS = [(name, pool, both) for name in NETWORKS for pool in POOLINGS for both in ((0, 1) if name in CELLS else (0,))]
 every = pytest.mark.parametrize(("kind", "pool", "both"), [*KINDS, ("bag", "mean", 0)])
 either = pytest.mark.parametrize("reads", ["units", "channels"])
 

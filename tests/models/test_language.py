@@ -10,16 +10,17 @@ from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.models.language import LanguageBatch, RecurrentLanguageModel
+from seriatim.models.options import STREAMING
+from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.tasks.options import LanguageOptions
 
 V, T, B = 7, 17, 3
-CELLS = ("rnn", "lstm", "gru")
 
 
-def model(cell: str = "lstm", *, tie: bool = False, restart: float = 0.0, **given: object) -> RecurrentLanguageModel:
+def model(cell: str = "lstm", *, tie: bool = False, **given: object) -> RecurrentLanguageModel:
     torch.manual_seed(0)
-    options = replace(LanguageOptions(), model=cell, hidden=5, layers=2, embedding=5, **given)
-    return RecurrentLanguageModel(options, V, tie=tie, restart=restart).eval()
+    options = replace(LanguageOptions(), model=cell, hidden=8, layers=2, embedding=8, **given)
+    return RecurrentLanguageModel(options, V, tie=tie).eval()
 
 
 def units(steps: int = T, seed: int = 0) -> torch.Tensor:
@@ -27,7 +28,7 @@ def units(steps: int = T, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("tie", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STREAMING)
 @pytest.mark.parametrize("at", [1, 8, T - 1])
 def test_two_halves_with_the_state_between_are_the_whole(cell: str, tie: bool, at: int) -> None:
     network, inputs = model(cell, tie=tie), units()
@@ -41,7 +42,7 @@ def test_two_halves_with_the_state_between_are_the_whole(cell: str, tie: bool, a
     assert not torch.allclose(cold, second, rtol=1e-3), "without the state the second half would differ"
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STREAMING)
 def test_it_does_not_see_what_it_predicts(cell: str) -> None:
     network, inputs = model(cell), units()
     changed = inputs.clone()
@@ -51,7 +52,7 @@ def test_it_does_not_see_what_it_predicts(cell: str) -> None:
     assert not torch.equal(before[9], after[9])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STREAMING)
 def test_streams_do_not_touch_each_other(cell: str) -> None:
     network, inputs = model(cell), units()
     together, _ = network(inputs, ())
@@ -82,16 +83,30 @@ def test_tying_shares_one_matrix() -> None:
 
 def test_tying_wants_one_width() -> None:
     with pytest.raises(UsageError, match=r"embedding: got 4, but --tie wants it as wide as --hidden \(5\)"):
-        RecurrentLanguageModel(replace(LanguageOptions(), hidden=5, embedding=4), V, tie=True, restart=0.0)
+        RecurrentLanguageModel(replace(LanguageOptions(), hidden=5, embedding=4), V, tie=True)
 
 
-def test_a_stream_starts_anew_only_while_training() -> None:
-    network, inputs = model(restart=1.0 - 1e-9), units()
-    _, carry = network(inputs, ())
-    warm, cold = network(inputs, carry)[0], network(inputs, ())[0]
-    assert not torch.allclose(warm, cold)
-    network.train()
-    torch.testing.assert_close(network(inputs, carry)[0], cold)
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "transformer", "cnn", "cbow", "window"])
+def test_a_row_starts_anew_where_it_is_told(kind: str) -> None:
+    """Against each row's pieces run on their own; native and in float32, so to rounding."""
+    torch.manual_seed(2)
+    windows = {"cbow": lambda: ContinuousBag(V, 3, 4), "window": lambda: ConcatenatedWindow(V, 3, 4, 5)}
+    network = windows[kind]().eval() if kind in windows else model(kind)
+    inputs = units()
+    _, carry = network(units(seed=5), ())
+    reset = torch.zeros(T, B, dtype=torch.bool)
+    reset[0, 0] = reset[3, 0] = reset[3, 1] = reset[T - 1, 2] = True
+    together, after = network(inputs, carry, reset)
+    for row in range(B):
+        at = torch.nonzero(reset[:, row]).flatten().tolist()
+        of_row = tuple(part[:, row : row + 1] for part in carry)
+        for start, stop in zip([0, *at], [*at, T], strict=True):
+            if stop > start:
+                alone, end = network(inputs[start:stop, row : row + 1], () if start in at else of_row)
+                torch.testing.assert_close(together[start:stop, row : row + 1], alone, rtol=1e-5, atol=1e-6)
+        if kind in ("rnn", "lstm", "gru"):
+            torch.testing.assert_close(tuple(part[:, row : row + 1] for part in after), end, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(together, network(inputs, carry)[0])
 
 
 def test_dropout_is_for_training_alone() -> None:

@@ -6,7 +6,7 @@ import torch
 from seriatim.errors import UsageError
 from seriatim.models.options import INITIALISATIONS
 from seriatim.nn import GRU, LSTM, RNN, GRUCell, LSTMCell
-from seriatim.nn.initialisation import RECURRENT, forget_bias_, orthogonal_recurrent_, uniform_
+from seriatim.nn.initialisation import RECURRENT, chrono_, forget_bias_, orthogonal_recurrent_, uniform_
 
 
 def test_the_table_has_every_option():
@@ -61,3 +61,32 @@ def test_uniform_is_pytorchs_start():
     other = torch.nn.LSTM(3, 25)
     assert all(torch.equal(one, two) for one, two in zip(layer.parameters(), other.parameters(), strict=True))
     assert all(float(one.abs().max()) <= 1 / 5 for one in layer.state_dict().values())
+
+
+@pytest.mark.parametrize("make", [LSTM, GRU, LSTMCell, GRUCell])
+def test_chrono_starts_let_units_remember_up_to_the_horizon(make):
+    """σ(b)/(1 - σ(b)) = e^b is how many steps a gate of that bias remembers: between 1 and T - 1."""
+    module = make(3, 500)
+    chrono_(module, 41)
+    for bias_ih, bias_hh in zip(
+        (one for name, one in module.named_parameters() if name.startswith("bias_ih")),
+        (one for name, one in module.named_parameters() if name.startswith("bias_hh")),
+        strict=True,
+    ):
+        blocks = dict(zip(module.spec.gates, bias_ih.detach().chunk(len(module.spec.gates)), strict=True))
+        kept = blocks["f"] if "f" in blocks else blocks["z"]
+        assert 1 <= kept.exp().min() < 2 and 39 < kept.exp().max() <= 40
+        assert kept.exp().mean().item() == pytest.approx(20.5, abs=2)  # uniform in the steps, not in the bias
+        if "f" in blocks:
+            assert torch.equal(blocks["i"], -kept)
+        of_state = dict(zip(module.spec.gates, bias_hh.detach().chunk(len(module.spec.gates)), strict=True))
+        assert not of_state["f" if "f" in blocks else "z"].any()
+
+
+def test_chrono_refusals():
+    with pytest.raises(UsageError, match="module: RNN has no gate that keeps, wanted an LSTM or a GRU"):
+        chrono_(RNN(2, 3), 10)
+    with pytest.raises(UsageError, match="wanted a bias to set"):
+        chrono_(GRU(2, 3, bias=False), 10)
+    with pytest.raises(UsageError, match="horizon: got 2, wanted at least 3 steps"):
+        chrono_(GRU(2, 3), 2)

@@ -220,5 +220,5 @@ def test_options_that_contradict_each_other(given: dict[str, Any], said: str) ->
 def test_what_was_never_seen_reads_as_one_unknown_unit() -> None:
     network, prepared = fitted(texts(), unit="word")
     sequences = read_sequences(["\u2060 x", "unheard", "\u200b"], need_label=False)
-    assert [one.tolist() for one in prepared.codec.inputs(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
+    assert [one.tolist() for one in prepared.codec.inputs.encode(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
     assert len(list(TASK.predict(network, OPTIONS, prepared.codec, ["unheard"]))) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import typing
 
+from seriatim.tasks import registry
 from seriatim.tasks.keywords import TrainKeywords
-from seriatim.tasks.options import ClassifyOptions, ForecastOptions, LanguageOptions
 
-TASKS = (LanguageOptions, ClassifyOptions, ForecastOptions)
+TASKS = tuple(task.options for task in registry.TASKS.values())
 
 
 def test_every_option_is_a_keyword_of_the_same_type() -> None:

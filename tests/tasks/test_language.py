@@ -13,22 +13,27 @@ import numpy as np
 import pytest
 import torch
 
+from seriatim.data.documents import BOUNDARIES, join
+from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import InMemory
 from seriatim.learning.observer import Silent
+from seriatim.models.language import NO_TARGET
 from seriatim.models.markov import Markov
 from seriatim.notation import UNKNOWN
+from seriatim.options import fill
 from seriatim.tasks import language
 from seriatim.tasks.language import Language, MarkovStepper, NetworkStepper, Text, log_probabilities
 from seriatim.tasks.options import LanguageOptions
+from seriatim.tasks.passes import StreamPass, document_pass
 from seriatim.tasks.task import GenerateRequest
 
 TASK = Language()
 OPTIONS = LanguageOptions(
-    hidden=16, epochs=1, truncation=20, batch_size=8, lr=2e-2, embedding=8, context=3, order=3
+    hidden=16, epochs=1, truncation=(20,), batch_size=8, lr=2e-2, embedding=8, context=3, order=3
 )  # fmt: skip
-MODELS = ("lstm", "unigram", "markov", "cbow", "window")
+MODELS = ("lstm", "transformer", "cnn", "unigram", "markov", "cbow", "window")
 
 
 def corpus(lines: int = 300, seed: int = 0) -> str:
@@ -202,13 +207,30 @@ def test_too_little_text() -> None:
         ({"bidirectional": True}, "bidirectional: a language model must not see what it predicts"),
         ({"order": 9}, "order: got 9, wanted at most 8"),
         ({"order": 2, "model": "window"}, r"order: for markov, not window"),
-        ({"tie": True, "model": "markov"}, "tie: for recurrent models, not markov"),
+        ({"tie": True, "model": "markov"}, "tie: for networks, not markov"),
         ({"tie": True, "embedding": 7}, r"embedding: got 7, but --tie wants it as wide as --hidden \(16\)"),
     ],
 )
 def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         TASK.check(dataclasses.replace(OPTIONS, order=given.pop("order", None), **{"embedding": None, **given}))
+
+
+@pytest.mark.parametrize("model", ["transformer", "cnn"])
+def test_any_network_can_be_tied_and_start_anew(prepared: Any, model: str) -> None:
+    options = dataclasses.replace(OPTIONS, model=model, tie=True, embedding=None, restart=0.5)
+    TASK.check(options)
+    torch.manual_seed(0)
+    network: Any = TASK.make(options, prepared.codec)
+    assert network.output is None
+    outcome = TASK.fit(network, options, prepared, InMemory(), Silent())
+    uniform = math.log(len(prepared.codec))
+    assert outcome.rows[-1]["valid_nll"] < 0.8 * uniform
+
+
+def test_a_network_that_carries_nothing_is_no_language_model() -> None:
+    with pytest.raises(UsageError, match="model: 'mlp' is not one of rnn, lstm, gru"):
+        fill(LanguageOptions, {"model": "mlp"})
 
 
 # Text that is written
@@ -280,6 +302,15 @@ def test_text_comes_piece_by_piece(models: dict[str, Any], prepared: Any) -> Non
     assert len("".join(itertools.islice(endless, 5))) == 5
 
 
+def test_a_penalty_drives_out_what_was_there(models: dict[str, Any], prepared: Any) -> None:
+    asked = {"prompt": "the cat sees a", "length": 10, "temperature": 0.0}
+    plain = written(models["markov"], OPTIONS, prepared.codec, **asked)
+    got = written(models["markov"], OPTIONS, prepared.codec, repetition_penalty=1e6, **asked)
+    assert len(set(got)) == 10, "no character comes twice"
+    assert not set(got) & set(asked["prompt"])
+    assert len(set(plain)) < 10
+
+
 def test_each_line_is_scored_on_its_own(models: dict[str, Any], prepared: Any) -> None:
     lines = ["the cat sees a tree.", "", "tree a sees cat the."]
     rows = list(TASK.predict(models["markov"], OPTIONS, prepared.codec, ["\n".join(lines)]))
@@ -293,3 +324,81 @@ def test_new_text_is_scored_as_a_whole(prepared: Any) -> None:
     fresh = TASK.read(OPTIONS, prepared.codec, ["the cat", "sees\n"])
     assert isinstance(fresh.split, Text)
     assert fresh.size == len("the cat\nsees\n") == fresh.split.characters
+
+
+# Documents and learners
+
+
+def test_documents_start_at_files_blank_lines_or_lines() -> None:
+    texts = ["one\ntwo\n\nthree", "four\n"]
+    pieces = {boundary: list(join(texts, boundary).pieces()) for boundary in BOUNDARIES}
+    assert pieces == {
+        "file": ["one\ntwo\n\nthree\n", "four\n"],
+        "paragraph": ["one\ntwo\n\n", "three\nfour\n"],
+        "line": ["one\n", "two\n", "\n", "three\n", "four\n"],
+    }
+    assert list(join(texts, "file").part(5, 18).pieces()) == ["wo\n\nthree\n", "fou"]
+
+
+def test_scores_forget_at_a_start_and_count_every_unit(models: dict[str, Any], prepared: Any) -> None:
+    """Whole text with starts against each document on its own: to float32's rounding."""
+    tokens, starts = prepared.test.tokens[:90], np.array([0, 20, 21, 64])
+    for name in ("lstm", "window"):
+        whole = log_probabilities(models[name], tokens, starts)
+        alone = [log_probabilities(models[name], part) for part in np.split(tokens, starts[1:])]
+        np.testing.assert_allclose(whole, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+        assert not np.allclose(whole, log_probabilities(models[name], tokens), rtol=1e-4, atol=1e-5)
+
+
+def test_batches_of_documents_hold_each_unit_once() -> None:
+    tokens, starts = np.arange(1, 31, dtype=np.int32), np.array([0, 7, 9, 22])
+    batches = list(document_pass(tokens, starts, 3, seed=0, epoch=1))
+    seen = torch.cat([batch.targets[batch.targets != NO_TARGET] for batch in batches])
+    assert sorted(seen.tolist()) == tokens.tolist()
+    assert sum(batch.units for batch in batches) == 30
+    for batch in batches:
+        read = (batch.targets != NO_TARGET) & (batch.inputs != UNKNOWN)
+        assert torch.equal(batch.inputs[read], batch.targets[read] - 1)
+        assert (batch.inputs[0] == UNKNOWN).all()
+
+
+def test_overlapping_batches_agree_on_where_rows_start_anew() -> None:
+    tokens = np.arange(400, dtype=np.int32)
+    marks: dict[int, Any] = {}
+    for batch, first in zip(
+        StreamPass(Streams(tokens, 4, 5, overlap=12, starts=np.array([0, 33, 250])), 0.5, 3, 1),
+        [max(5 * position - 12, 0) for position in range(20)],
+        strict=True,
+    ):
+        reset = torch.zeros_like(batch.targets, dtype=torch.bool) if batch.reset is None else batch.reset
+        for row, mark in enumerate(reset):
+            assert torch.equal(mark, marks.setdefault(first + row, mark))
+    drawn = torch.stack([mark for step, mark in sorted(marks.items())])
+    assert drawn[33, 0] and drawn[50, 2]  # where documents start
+    assert drawn[::5].float().mean() == pytest.approx(0.5, abs=0.2)
+    assert drawn.sum() - drawn[::5].sum() == 1  # 33; 250 is a drawn step as well
+
+
+@pytest.mark.parametrize("learner", ["bptt", "recompute", "rtrl", "snap1", "uoro"])
+def test_every_learner_trains_a_language_model(learner: str) -> None:
+    options = dataclasses.replace(
+        OPTIONS,
+        hidden=4,
+        embedding=3,
+        learner=learner,
+        documents="line",
+        truncation=(3,),
+        batch_size=16,
+        time_limit=1.0,
+    )
+    prepared = TASK.prepare(options, [corpus(40)])
+    torch.manual_seed(0)
+    model = TASK.make(options, prepared.codec)
+    outcome = TASK.fit(model, options, prepared, InMemory(), Silent())
+    assert math.isfinite(outcome.rows[-1]["valid_nll"])
+
+
+@pytest.mark.parametrize("model", ["transformer", "cbow", "markov"])
+def test_learners_forward_in_time_are_for_recurrent_models(model: str) -> None:
+    with pytest.raises(UsageError, match=f"learner: rtrl is for rnn, lstm, gru, not {model}"):
+        TASK.check(dataclasses.replace(OPTIONS, order=None, model=model, learner="rtrl", truncation=(5,)))

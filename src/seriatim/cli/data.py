@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shlex
 from itertools import islice
 from pathlib import Path
@@ -86,7 +87,18 @@ def _look(one: Bundled) -> None:
 
 
 def _first_lines(one: Bundled) -> list[str]:
-    with Path(one.path).open(encoding="utf-8") as file:
+    if one.path.suffix == ".parquet":
+        import polars
+
+        with polars.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, fmt_str_lengths=50):
+            return str(polars.read_parquet(one.path, n_rows=FIRST_LINES)).splitlines()
+    if one.path.suffix == ".mat":
+        from seriatim.data.rolls import read_rolls
+
+        steps = read_rolls(one.path).pieces[0][:FIRST_LINES]
+        return [f"step {number}: notes {', '.join(map(str, step.nonzero()[0]))}" for number, step in enumerate(steps, 1)]
+    opened = gzip.open if one.path.suffix == ".gz" else open
+    with opened(one.path, "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in islice(file, FIRST_LINES)]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seriatim.cli.output import Json, write_json
+from seriatim.cli.writing import BeamSize, LengthPenalty, MaxLength
 
 EXAMPLE = "seriatim evaluate runs/classify-lstm-1 new_messages.tsv"
 
@@ -17,6 +18,9 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Argument(metavar="[DATA]", help="data to score on (default: the test part)")
     ] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    max_length: MaxLength = None,
     json: Json = False,
 ) -> None:
     """Score a trained model beside its baselines, on its test part or on other data."""
@@ -24,7 +28,8 @@ def evaluate(
     from seriatim.cli.scores import show_result
 
     loaded = runs.load(run)
-    result = loaded.evaluate(data)
+    anew: dict[str, Any] = {"beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length}
+    result = loaded.evaluate(data, **{name: value for name, value in anew.items() if value is not None})
     if json:
         write_json(result)
     else:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seriatim.cli.output import Json, say, write_json
+from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest
 from seriatim.errors import UsageError, nearest
 
 EXAMPLE = "seriatim predict runs/classify-lstm-1 new_messages.tsv -o predictions.csv"
-FORMATS = ("csv", "tsv", "jsonl", "txt")
+FORMATS = ("csv", "tsv", "jsonl", "conllu", "txt")
 
 
 def predict(
@@ -28,6 +30,15 @@ def predict(
     format: Annotated[
         str | None, typer.Option(metavar="|".join(FORMATS), help="format of standard input (with DATA -)")
     ] = None,
+    beam_size: BeamSize = None,
+    n_best: NBest = None,
+    length_penalty: LengthPenalty = None,
+    max_length: MaxLength = None,
+    alignment: Alignment = False,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="translate: draw where attention looked, ROW.png for each text"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Predict for each row or sequence of a file: one JSON object per line."""
@@ -40,14 +51,32 @@ def predict(
         raise UsageError("--format: for standard input only (DATA -); a file is read by its extension")
     loaded = runs.load(run)
     source = sys.stdin.buffer if standard_input else data
+    anew: dict[str, Any] = {
+        "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
+        "alignment": alignment or draw is not None or None,
+    }  # fmt: skip
+    given = {name: value for name, value in anew.items() if value is not None}
+    rows: Iterable[dict[str, Any]] = loaded.predict(source, format=format, **given)
+    if draw is not None:
+        rows = _drawn(rows, draw, keep=alignment)
     if output is not None:
-        loaded.write_predictions(source, output, format=format)
+        loaded.write_rows(rows, output)
         if json:
             write_json({"run": str(run), "output": str(output)})
         else:
             say(f"predictions: {output}")
     elif json:
-        write_json({"run": str(run), "predictions": list(loaded.predict(source, format=format))})
+        write_json({"run": str(run), "predictions": list(rows)})
     else:
-        for row in loaded.predict(source, format=format):
+        for row in rows:
             say(json_format.dumps(row, ensure_ascii=False))
+
+
+def _drawn(rows: Iterable[dict[str, Any]], folder: Path, *, keep: bool) -> Iterator[dict[str, Any]]:
+    """Draw each row's alignment, and leave the row without it unless it is to be kept."""
+    from seriatim.insight.alignment import draw_alignment
+    from seriatim.learning.storage import write_bytes
+
+    for row in rows:
+        write_bytes(folder / f"{row['row']}.png", draw_alignment(row["alignment"]))
+        yield row if keep else {name: value for name, value in row.items() if name != "alignment"}

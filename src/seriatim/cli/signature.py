@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from seriatim.errors import UsageError
-from seriatim.options import duration, fill
+from seriatim.options import duration, fill, size
 
 _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -74,8 +74,8 @@ def _parameter(field: dataclasses.Field[Any], hint: object, panel: str) -> inspe
 def _metavar(hint: object, wanted: Mapping[str, Any]) -> str:
     if wanted["choices"]:
         return "|".join(wanted["choices"])
-    if wanted["parse"] is duration:
-        return "DURATION"
+    if wanted["parse"] in (duration, size):
+        return {duration: "DURATION", size: "SIZE"}[wanted["parse"]]
     if isinstance(hint, types.UnionType):
         hint = next(one for one in typing.get_args(hint) if one is not type(None))
     return "A,B,…" if typing.get_origin(hint) is tuple else _METAVARS[hint]

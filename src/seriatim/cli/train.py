@@ -14,7 +14,18 @@ from seriatim.cli.output import Json, write_json
 from seriatim.cli.signature import parameters, values
 from seriatim.learning.options import LearningOptions
 from seriatim.models.options import ModelOptions
-from seriatim.tasks.options import ClassifyOptions, ForecastOptions, LanguageOptions, TrainOptions
+from seriatim.tasks.options import (
+    CaptionOptions,
+    ClassifyOptions,
+    ForecastOptions,
+    LanguageOptions,
+    RegressOptions,
+    SequenceOptions,
+    TagOptions,
+    TextOptions,
+    TrainOptions,
+    TranslateOptions,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,8 @@ class Task:
     """Annotation of the DATA argument."""
     summary: str
     example: str
+    optional: bool = False
+    """Whether options can name the data instead."""
 
 
 TASKS = (
@@ -41,7 +54,7 @@ TASKS = (
         "classify",
         ClassifyOptions,
         Annotated[Path, typer.Argument(metavar="DATA", help="a table, a .ts file, or a bundled set")],
-        "Train a classifier of texts or of multichannel numeric sequences.",
+        "Train a classifier of texts, recordings or multichannel numeric sequences.",
         "seriatim train classify messages.tsv --text text --label label",
     ),
     Task(
@@ -51,17 +64,51 @@ TASKS = (
         "Train a forecaster of one series or many, with the 10, 50 and 90 % quantiles.",
         "seriatim train forecast prices.csv --time date --target close --horizon 24",
     ),
+    Task(
+        "regress",
+        RegressOptions,
+        Annotated[Path, typer.Argument(metavar="DATA", help="a table, a .ts file, or a bundled set")],
+        "Train a regression of texts, recordings or numeric sequences: a number for each, with its 10 to 90 % quantiles.",
+        "seriatim train regress engines.csv --channels a,b --id engine --target life --every-step --lookback 30",
+    ),
+    Task(
+        "tag",
+        TagOptions,
+        Annotated[Path, typer.Argument(metavar="DATA", help="CoNLL-U, columns, JSON lines, or a bundled set")],
+        "Train a tagger: a part of speech, or the part of a name, for each word of a sentence.",
+        "seriatim train tag treebank.conllu --test held-out.conllu",
+    ),
+    Task(
+        "translate",
+        TranslateOptions,
+        Annotated[
+            list[Path] | None,
+            typer.Argument(metavar="[DATA]", help="a table, two parallel files, or a bundled set", show_default=False),
+        ],
+        "Train an encoder and a decoder on pairs of texts: translations, replies, sums, dates.",
+        "seriatim train translate --source-file train.de --target-file train.en --unit bpe",
+        optional=True,
+    ),
+    Task(
+        "caption",
+        CaptionOptions,
+        Annotated[Path, typer.Argument(metavar="DATA", help="a table of images and captions, or a bundled set")],
+        "Train a captioner: a picture, or its feature vectors, in words.",
+        "seriatim train caption photos.csv --image file --text caption",
+    ),
 )
 
 
 def command(task: Task) -> Callable[..., None]:
     """The function behind ``seriatim train TASK``: its signature is the task's options."""
 
-    def train(*, data: list[Path] | Path, json: bool, **given: object) -> None:
-        _train(task, data if isinstance(data, list) else [data], values(task.options, given), json)
+    def train(*, data: list[Path] | Path | None, json: bool, **given: object) -> None:
+        _train(task, data if isinstance(data, list) else [data] if data else [], values(task.options, given), json)
 
     panels: dict[type, str] = {
         task.options: f"The {task.name} task",
+        SequenceOptions: "Sequences",
+        TextOptions: "Text",
         ModelOptions: "Model",
         LearningOptions: "Training",
         TrainOptions: "Run",
@@ -70,7 +117,9 @@ def command(task: Task) -> Callable[..., None]:
     train.__doc__ = task.summary
     train.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            inspect.Parameter("data", keyword, annotation=task.data),
+            inspect.Parameter(
+                "data", keyword, default=None if task.optional else inspect.Parameter.empty, annotation=task.data
+            ),
             *parameters(task.options, panels),
             inspect.Parameter("json", keyword, default=False, annotation=Json),
         ]
@@ -85,7 +134,8 @@ def _train(task: Task, words: list[Path], given: dict[str, Any], as_json: bool) 
 
     watching = observer(quiet=bool(given.get("quiet")))
     try:
-        run = runs.train(task.name, words if len(words) > 1 else words[0], observer=watching, **given)
+        data = words if len(words) > 1 else words[0] if words else None
+        run = runs.train(task.name, data, observer=watching, **given)
     finally:
         watching.end()  # also when training was never reached: a bar must not outlive the command
     if as_json:

@@ -1,4 +1,4 @@
-"""The ``.ts`` files of the UEA & UCR archive of time-series classification (Bagnall et al. 2018)."""
+"""The ``.ts`` files of the UEA & UCR archives of time-series classification (Bagnall et al. 2018) and regression."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from seriatim.errors import DataError
 
 Case = NDArray[np.float64]
 
+TIMED: Final = "time stamps inside the cases are not supported, wanted @timeStamps false"
 REFUSED: Final = {
-    "@timestamps": "time stamps inside the cases are not supported, wanted @timeStamps false",
-    "@targetlabel": "a numeric target is not a class, wanted @classLabel",
+    False: {"@timestamps": TIMED, "@targetlabel": "a numeric target is not a class, wanted @classLabel"},
+    True: {"@timestamps": TIMED, "@classlabel": "a class is not a number, wanted @targetLabel"},
 }
+"""Tags that must not be true, by whether numbers are wanted."""
 
 
-def read_ts(path: str | Path) -> tuple[list[Case], list[str]]:
+def read_ts(path: str | Path, *, numeric: bool = False) -> tuple[list[Case], list[str]]:
     """Cases ``[T, C]`` and their labels; no labels when the file says ``@classLabel false``.
 
+    With ``numeric`` the labels are numbers, in words of their own: the file says ``@targetLabel true``.
     ``?`` and NaN are missing values, NaN in the arrays. Raises ``DataError`` with the line of a fault.
     """
-    reader = _Reader(str(path))
+    reader = _Reader(str(path), numeric)
     for number, line in enumerate(read_text(path).split("\n"), 1):
         line = line.strip()
         if line and not line.startswith(("#", "%")):
@@ -36,8 +39,9 @@ def read_ts(path: str | Path) -> tuple[list[Case], list[str]]:
 class _Reader:
     """What is known of the file so far."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, numeric: bool) -> None:
         self.name = name
+        self.numeric = numeric
         self.in_data = False
         self.labelled = False
         self.classes = ""
@@ -66,10 +70,11 @@ class _Reader:
         first, _, others = rest.partition(" ")
         if tag == "@data":
             self.in_data = True
-        elif tag in REFUSED and first.lower() == "true":
-            raise self._fault(number, REFUSED[tag])
-        elif tag == "@classlabel":
-            self.labelled, self.classes = first.lower() == "true", others
+        elif tag in REFUSED[self.numeric] and first.lower() == "true":
+            raise self._fault(number, REFUSED[self.numeric][tag])
+        elif tag in ("@classlabel", "@targetlabel"):
+            self.labelled |= first.lower() == "true"
+            self.classes = self.classes or others
         elif tag in ("@dimensions", "@dimension"):
             if not first.isdigit() or int(first) == 0:
                 raise self._fault(number, f"'{rest}' is not a number of dimensions")
@@ -83,6 +88,8 @@ class _Reader:
             label = parts.pop().strip()
             if not label:
                 raise self._fault(number, "no label")
+            if self.numeric and not _is_finite(label):
+                raise self._fault(number, f"target '{label}' is not a finite number")
             if self.classes and f" {label} " not in f" {self.classes} ":
                 raise self._fault(number, f"label '{label}' is not among @classLabel {self.classes}")
             self.labels.append(label)
@@ -107,6 +114,10 @@ class _Reader:
 
     def _fault(self, number: int, fault: str) -> DataError:
         return DataError(f"{self.name}: line {number}: {fault}")
+
+
+def _is_finite(cell: str) -> bool:
+    return _is_number(cell) and abs(float(cell)) < float("inf")
 
 
 def _is_number(cell: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -18,15 +19,25 @@ def buckets(lengths: ArrayLike, batch_size: int, seed: int | None, pool: int = 5
     With a ``seed``: indices are shuffled, pools of ``pool`` batches are sorted by length and cut, and the batches are
     shuffled. ``None``, for evaluation: all are sorted by length, and batches stay in that order.
     """
+    return token_buckets(lengths, batch_size, sys.maxsize, seed, pool)
+
+
+def token_buckets(
+    lengths: ArrayLike, batch_size: int, batch_tokens: int, seed: int | None, pool: int = 50
+) -> list[Indices]:
+    """As ``buckets``, and no batch is larger than ``batch_tokens`` once it is padded, unless it is a single sequence.
+
+    So a batch of long sequences takes no more memory than one of short sequences, of which there are ``batch_size``.
+    """
     wanted = np.asarray(lengths, dtype=np.int64)
     if seed is None:
-        return _cut(np.argsort(-wanted, kind="stable"), batch_size)
+        return _cut(np.argsort(-wanted, kind="stable"), wanted, batch_size, batch_tokens)
     random = np.random.default_rng(seed)
     order = random.permutation(len(wanted))
     batches: list[Indices] = []
     for start in range(0, len(order), pool * batch_size):
         some = order[start : start + pool * batch_size]
-        batches += _cut(some[np.argsort(-wanted[some], kind="stable")], batch_size)
+        batches += _cut(some[np.argsort(-wanted[some], kind="stable")], wanted, batch_size, batch_tokens)
     return [batches[place] for place in random.permutation(len(batches))]
 
 
@@ -43,5 +54,13 @@ def pad(sequences: Sequence[NDArray[Scalar]], fill: Any) -> tuple[NDArray[Scalar
     return padded, lengths
 
 
-def _cut(order: Indices, batch_size: int) -> list[Indices]:
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+def _cut(order: Indices, lengths: Indices, batch_size: int, batch_tokens: int) -> list[Indices]:
+    """Cut indices whose lengths fall: the first of a batch tells how long all of it are once padded."""
+    batches = []
+    start = 0
+    while start < len(order):
+        fitting = int(batch_tokens // max(lengths[order[start]], 1))
+        stop = start + max(1, min(batch_size, fitting))
+        batches.append(order[start:stop])
+        start = stop
+    return batches

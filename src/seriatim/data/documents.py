@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +40,50 @@ def read_documents(source: object) -> list[str]:
         if not cast("str", text).strip():
             raise DataError(f"data: text {number} is empty")
     return [cast("str", text).replace("\r\n", "\n") for text in texts]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts one after another, and where each starts."""
+
+    text: str
+    starts: tuple[int, ...] = (0,)
+    """In characters, rising from 0."""
+
+    def part(self, start: int, stop: int) -> Documents:
+        """Cut out the characters from ``start`` to ``stop``."""
+        return Documents(self.text[start:stop], (0, *(one - start for one in self.starts if start < one < stop)))
+
+    def pieces(self) -> Iterator[str]:
+        """Give each document."""
+        for start, stop in zip(self.starts, (*self.starts[1:], len(self.text)), strict=True):
+            yield self.text[start:stop]
+
+
+def join(texts: Sequence[str], boundary: str = "file") -> Documents:
+    """Put texts one after another, each ended by a line end if there are several.
+
+    A document is a text (``file``), what stands between blank lines (``paragraph``), or a ``line``.
+    """
+    ended = [text.removesuffix("\n") + "\n" for text in texts] if len(texts) > 1 else list(texts)
+    whole = "".join(ended)
+    starts = {0} | {one for one in BOUNDARIES[boundary](ended) if one < len(whole)}
+    return Documents(whole, tuple(sorted(starts)))
+
+
+def _after_texts(texts: Sequence[str]) -> Iterator[int]:
+    end = 0
+    for text in texts:
+        end += len(text)
+        yield end
+
+
+BOUNDARIES: dict[str, Callable[[Sequence[str]], Iterator[int]]] = {
+    "file": _after_texts,
+    "paragraph": lambda texts: (match.end() for match in re.finditer(r"\n[^\S\n]*\n\s*", "".join(texts))),
+    "line": lambda texts: (match.end() for match in re.finditer(r"\n", "".join(texts))),
+}
+"""Where documents start, in characters of all texts together."""
 
 
 def _texts(source: object) -> list[object]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -53,12 +55,15 @@ class Stream:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file, without byte-order mark, with ``\\n`` for every line end.
+    """The text of a UTF-8 file, without byte-order mark, with ``\\n`` for every line end; ``.gz`` files are unpacked.
 
-    Raises ``DataError`` for a file that is missing, a directory, empty, not readable or not UTF-8.
+    Raises ``DataError`` for a file that is missing, a directory, empty, not readable, not UTF-8, or not gzip.
     """
     try:
         raw = check_file(path).read_bytes()
+        raw = gzip.decompress(raw) if str(path).endswith(".gz") else raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a gzip file that can be read: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: {_reason(error)}") from None
     text = decode(raw.removeprefix(BOM), str(path), offset=len(BOM) if raw.startswith(BOM) else 0)

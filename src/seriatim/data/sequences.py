@@ -1,9 +1,9 @@
-"""Labelled sequences, of text or of numbers, one label each."""
+"""Sequences of text, sound or numbers, and what is to be said of each: a label, a number, or a number per step."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from seriatim.data.archive import read_ts
 from seriatim.data.cells import CellError, to_strings
 from seriatim.data.frames import from_array, from_values
+from seriatim.data.sound import Listener
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, UsageError
 
 Steps = NDArray[np.float32]
+Targets = NDArray[np.float64]
 
 FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -33,6 +35,12 @@ class Sequences:
     """Sequences of one group stay on one side of a split."""
     places: list[str]
     """Where each stands, for messages: ``sms.tsv line 3``."""
+    targets: list[Targets] | None = None
+    """One number each ``[1]``, or one per step ``[T]``, NaN where a step has none."""
+    names: list[str] | None = None
+    """What the table calls each of them, where rows are steps."""
+    hashes: list[str] | None = None
+    """Of recordings: of what stands in each file."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -53,14 +61,19 @@ class Sequences:
         """The inputs, when they are numbers."""
         return cast("list[Steps]", self.inputs)
 
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What to hash: recordings as they are in their files, for their frames may differ in the last bit."""
+        answers = self.labels if self.targets is None else self.targets
+        return (self.hashes or self.inputs, answers)
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Sequences:
         """The sequences at ``indices``, in that order."""
-        return Sequences(
-            cast("list[str]", [self.inputs[index] for index in indices]),
-            None if self.labels is None else [self.labels[index] for index in indices],
-            None if self.groups is None else [self.groups[index] for index in indices],
-            [self.places[index] for index in indices],
-        )
+
+        def taken(values: list[Any] | None) -> Any:
+            return None if values is None else [values[index] for index in indices]
+
+        return Sequences(**{field.name: taken(getattr(self, field.name)) for field in fields(self)})
 
     def without_duplicates(self) -> tuple[Sequences, int]:
         """The first of each run of equal inputs, and how many were dropped."""
@@ -80,7 +93,11 @@ def read_sequences(
     source: object,
     *,
     text: str | None = None,
+    sound: str | None = None,
+    listener: Listener | None = None,
     label: str | None = None,
+    target: str | None = None,
+    every_step: bool = False,
     channels: Sequence[str] = (),
     id: str | None = None,
     time: str | None = None,
@@ -92,42 +109,65 @@ def read_sequences(
 
     - a ``.ts`` file of the UEA archive, which needs no options;
     - a table (see ``open_table``) with a ``text`` column, a sequence per row;
+    - a table with a ``sound`` column of paths, read by ``listener``, a sequence per row;
     - a table with numeric ``channels`` and a column ``id``, a step per row: rows in order, or sorted by ``time``;
+      without ``id`` each row is a sequence of one step;
     - in memory, ``(X, y)`` or ``X`` alone, where ``X`` is a list of texts, a list of arrays ``[T, C]`` or ``[T]``, or
       one array ``[N, T, C]`` or ``[N, T]``, and ``y`` labels of any scalar type.
 
-    Without ``need_label`` the labels may be missing. Raises ``UsageError`` for options that do not fit or a column
-    that does not exist, ``DataError`` with the place of an empty text, a missing label, a label or group that changes
-    within an ``id``, a missing value or an infinity.
+    What is to be said of them is a ``label``, or a number: the ``target``, which with ``every_step`` may be another at
+    each step of an ``id``, or missing. A file or ``y`` in memory hold numbers when ``target`` is given, were it empty.
+
+    Without ``need_label`` labels and targets may be missing. Raises ``UsageError`` for options that do not fit or a
+    column that does not exist, ``DataError`` with the place of an empty text, a recording that cannot be read, a
+    missing value or an infinity, and of a label, target or group that is missing or changes within an ``id``.
     """
+    numeric = target is not None
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".ts":
-        found = _from_archive(source)
-    elif (memory := _in_memory(source, bool(text or channels))) is not None:
-        found = _from_memory(*memory)
+        found = _from_archive(source, numeric)
+    elif (memory := _in_memory(source, bool(text or sound or channels))) is not None:
+        found = _from_memory(*memory, numeric)
     else:
-        if bool(text) == bool(channels):
-            both = (
-                "text and channels: give one of them, not both"
-                if text
-                else "text: name the column of the text, or channels and id"
+        given = [name for name, value in (("text", text), ("sound", sound), ("channels", channels)) if value]
+        if len(given) != 1:
+            raise UsageError(
+                f"{' and '.join(given)}: give one of them, not both"
+                if given
+                else "text: name the column of the text, or of the sound, or channels and id"
             )
-            raise UsageError(both)
-        if need_label and label is None:
-            raise UsageError("label: name the column of the label")
-        needed = [*([text] if text else channels), *(name for name in (id, time, group) if name)]
-        labels = [label] if label else []
+        answer, what = (target, "target") if numeric else (label, "label")
+        if need_label and not answer:
+            raise UsageError(f"{what}: name the column of the {what}")
+        named = [text] if text else [sound] if sound else channels
+        needed = [*named, *(name for name in (id, time, group) if name)]
+        answers = [answer] if answer else []
         table = open_table(
             source,
             header=header,
-            columns=needed + labels if need_label else needed,
-            optional=() if need_label else labels,
+            columns=[name for name in [*needed, *(answers if need_label else [])] if name],
+            optional=() if need_label else answers,
         )
-        rows = _texts(table, text, group) if text else _steps(table, channels, id, time, group)
-        return _labelled(rows, table, label, need_label)
+        if text:
+            rows = _texts(table, text, group)
+        elif sound:
+            rows = _recordings(table, sound, listener or Listener(), group)
+        else:
+            rows = _steps(table, channels, id, time, group)
+        if not answer or not table.has(answer):
+            return rows.sequences
+        try:
+            if numeric:
+                return replace(rows.sequences, targets=_targets(rows, table, answer, every_step))
+            return replace(rows.sequences, labels=_constant(rows, table, answer, "label"))
+        except DataError:
+            if need_label:
+                raise
+            return rows.sequences
     if group:
         raise UsageError("group: only for tables")
-    if need_label and found.labels is None:
-        raise DataError(f"{source if isinstance(source, (str, Path)) else 'data'}: no labels")
+    if need_label and found.labels is None and found.targets is None:
+        name = source if isinstance(source, (str, Path)) else "data"
+        raise DataError(f"{name}: no {'targets' if numeric else 'labels'}")
     return found
 
 
@@ -150,37 +190,35 @@ def _texts(table: Table, text: str, group: str | None) -> _Rows:
     return _Rows(Sequences(texts, None, groups, places), np.arange(len(texts)), np.ones(len(texts), dtype=np.int64))
 
 
+def _recordings(table: Table, sound: str, listener: Listener, group: str | None) -> _Rows:
+    frames, hashes = listener.column(table, sound)
+    groups = table.labels(group) if group else None
+    places = [table.place(row) for row in range(len(frames))]
+    sequences = Sequences(frames, None, groups, places, hashes=hashes)
+    return _Rows(sequences, np.arange(len(frames)), np.ones(len(frames), dtype=np.int64))
+
+
 def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | None, group: str | None) -> _Rows:
-    if id is None:
-        raise UsageError("id: channels need the column that tells sequences apart")
     values = table.numbers(channels)
     faults = {"missing value": np.isnan(values), "too large for float32": np.abs(values) > FLOAT32}
     for fault, wrong in faults.items():
         if wrong.any():
             row, place = divmod(int(wrong.argmax()), len(channels))
             raise table.fault(row, channels[place], f"{fault}, {int(wrong.sum())} in all")
-    codes, names = table.codes(id)
+    codes, names = table.codes(id) if id else (np.arange(len(table)), None)
     order = np.argsort(codes, kind="stable") if time is None else np.lexsort((table.moments(time), codes))
     counts = np.bincount(codes)
     ends = np.cumsum(counts)
     inputs = np.split(values[order].astype(np.float32), ends[:-1])
     first = np.unique(codes, return_index=True)[1]
-    places = [f"{table.name} {id} '{name}' ({table.line(row)})" for name, row in zip(names, first, strict=True)]
-    rows = _Rows(Sequences(inputs, None, None, places), order, counts)
+    places = [
+        f"{table.name} {id} '{name}' ({table.line(row)})" if id else table.place(row)
+        for name, row in zip(names or first, first, strict=True)
+    ]
+    rows = _Rows(Sequences(inputs, None, None, places, None, names), order, counts)
     return replace(
         rows, sequences=replace(rows.sequences, groups=_constant(rows, table, group, "group") if group else None)
     )
-
-
-def _labelled(found: _Rows, table: Table, label: str | None, need_label: bool) -> Sequences:
-    if label is None or not table.has(label):
-        return found.sequences
-    try:
-        return replace(found.sequences, labels=_constant(found, table, label, "label"))
-    except DataError:
-        if need_label:
-            raise
-        return found.sequences
 
 
 def _constant(found: _Rows, table: Table, column: str, what: str) -> list[str]:
@@ -198,10 +236,36 @@ def _constant(found: _Rows, table: Table, column: str, what: str) -> list[str]:
     return [names[code] for code in firsts]
 
 
-def _from_archive(path: str | Path) -> Sequences:
-    cases, labels = read_ts(path)
+def _targets(found: _Rows, table: Table, column: str, every_step: bool) -> list[Targets]:
+    """The number that ``column`` holds for each sequence ``[1]``, or with ``every_step`` for each step ``[T]``."""
+    values = table.numbers([column])[:, 0]
+    wrong = np.abs(values) > FLOAT32
+    if wrong.any():
+        raise table.fault(int(wrong.argmax()), column, "too large for float32")
+    missing = np.isnan(values)
+    if missing.all() if every_step else missing.any():
+        raise table.fault(int(missing.argmax()), column, f"no target, {int(missing.sum())} in all")
+    ordered = values[found.order]
+    ends = np.cumsum(found.counts)
+    if every_step:
+        return np.split(ordered, ends[:-1])
+    firsts = ordered[ends - found.counts]
+    changed = np.flatnonzero(ordered != np.repeat(firsts, found.counts))
+    if len(changed):
+        at = int(changed[0])
+        before = firsts[int(np.searchsorted(ends, at, side="right"))]
+        change = f"{ordered[at]:g}, but {before:g} before in the same sequence; --every-step makes each row an example"
+        raise table.fault(int(found.order[at]), column, change)
+    return list(firsts[:, None])
+
+
+def _from_archive(path: str | Path, numeric: bool) -> Sequences:
+    cases, labels = read_ts(path, numeric=numeric)
     places = [f"{path} case {number}" for number in range(1, len(cases) + 1)]
-    return Sequences(_checked(cases, places), labels or None, None, places)
+    checked = _checked(cases, places)
+    if numeric:
+        return Sequences(checked, None, None, places, list(np.array(labels, np.float64)[:, None]) if labels else None)
+    return Sequences(checked, labels or None, None, places)
 
 
 def _in_memory(source: object, table: bool) -> tuple[Any, Any] | None:
@@ -218,7 +282,7 @@ def _in_memory(source: object, table: bool) -> tuple[Any, Any] | None:
     return None
 
 
-def _from_memory(inputs: Any, labels: Any) -> Sequences:
+def _from_memory(inputs: Any, answers: Any, numeric: bool) -> Sequences:
     if hasattr(inputs, "to_list"):  # a series of texts
         inputs = inputs.to_list()
     elif isinstance(inputs, np.ndarray):
@@ -228,13 +292,14 @@ def _from_memory(inputs: Any, labels: Any) -> Sequences:
     if not len(inputs):
         raise DataError("data: no sequences")
     places = [f"data item {number}" for number in range(1, len(inputs) + 1)]
-    known = None if labels is None else _as_labels(labels, len(inputs))
+    labels = None if answers is None or numeric else _as_labels(answers, len(inputs))
+    targets = None if answers is None or not numeric else _as_targets(answers, len(inputs))
     if all(isinstance(one, str) for one in inputs):
         for one, place in zip(inputs, places, strict=True):
             if not one.strip():
                 raise DataError(f"{place}: empty text")
-        return Sequences([str(one) for one in inputs], known, None, places)
-    return Sequences(_checked(inputs, places), known, None, places)
+        return Sequences([str(one) for one in inputs], labels, None, places, targets)
+    return Sequences(_checked(inputs, places), labels, None, places, targets)
 
 
 def _as_labels(labels: Any, count: int) -> list[str]:
@@ -248,6 +313,19 @@ def _as_labels(labels: Any, count: int) -> list[str]:
         return to_strings(cells, "label").to_list()
     except CellError as bad:
         raise DataError(f"data item {bad.row + 1}: {bad.fault}") from None
+
+
+def _as_targets(targets: Any, count: int) -> list[Targets]:
+    try:
+        values = np.asarray(targets, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError("data: y is not an array of numbers") from None
+    if values.shape != (count,):
+        raise DataError(f"data: targets of shape {values.shape}, wanted ({count},), one for each sequence")
+    wrong = ~(np.abs(values) <= FLOAT32)
+    if wrong.any():
+        raise DataError(f"data item {int(wrong.argmax()) + 1}: target {values[wrong][0]} is not finite")
+    return list(values[:, None])
 
 
 def _checked(inputs: Sequence[Any], places: Sequence[str]) -> list[Steps]:

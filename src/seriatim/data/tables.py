@@ -57,6 +57,20 @@ class Table:
         """The column as names of classes: ``1`` stays ``'1'``; an empty cell is a fault."""
         return self._strings(column, "label")
 
+    def values(self, column: str, what: str = "value") -> list[Any]:
+        """The column as it stands: strings of a text file; also bytes, numbers, lists and dicts of other tables.
+
+        An empty cell is a fault; ``what`` is what it lacks.
+        """
+        values: list[Any] = []
+        self._check([column])
+        for piece in self._rows.pieces([column], numbers=False):
+            values.extend(piece[column].to_list())
+        for row, value in enumerate(values):
+            if value is None:
+                raise self.fault(row, column, f"no {what}")
+        return values
+
     def codes(self, column: str, what: str = "value") -> tuple[NDArray[np.int64], list[str]]:
         """The column as numbers ``[N]`` of its different values, and those in order of first appearance.
 

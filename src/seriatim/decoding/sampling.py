@@ -1,4 +1,4 @@
-"""Next-step probabilities to a sequence of units: greedy, or drawn with temperature, top-k and top-p.
+"""Next-step probabilities to a sequence of units: greedy, or drawn with temperature, top-k, top-p and a penalty.
 
 A step function takes the unit that has just come and the state, and gives the log-probabilities of the
 unit that follows. Whatever has one (a language model, an n-gram table, an exported network) can be
@@ -35,26 +35,35 @@ def sample(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
+    before: Collection[int] = (),
     generator: np.random.Generator,
     stop: Collection[int] = (),
 ) -> Iterator[int]:
     """Draw up to ``length`` units after ``first``, one at a time, as they are asked for.
 
     ``state`` is the state before ``first``, which itself is not yielded. A unit in ``stop`` ends the
-    sequence and is not yielded either. See ``probabilities`` for the rest. The same generator state
-    gives the same units. Raises ``UsageError`` at once for a value out of range.
+    sequence and is not yielded either. ``repetition_penalty`` counts for the units drawn and those of ``before``,
+    see ``penalised``; see ``probabilities`` for the rest. The same generator state gives the same units.
+    Raises ``UsageError`` at once for a value out of range.
     """
     _check(temperature, top_k, top_p)
+    if not 0.0 < repetition_penalty < np.inf:
+        raise UsageError(f"repetition_penalty: got {repetition_penalty}, wanted more than 0; 1 is off")
     if length < 0:
         raise UsageError(f"length: got {length}, wanted at least 0")
 
     def units(token: int, state: State) -> Iterator[int]:
+        seen = set(before)
         for _ in range(length):
             log_probabilities, state = step(token, state)
+            if repetition_penalty != 1.0:
+                log_probabilities = penalised(log_probabilities, seen, repetition_penalty)
             chances = probabilities(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
             token = draw(chances, generator)
             if token in stop:
                 return
+            seen.add(token)
             yield token
 
     return units(first, state)
@@ -98,6 +107,19 @@ def probabilities(
         weights = np.where(mask, weights, 0.0)
     chances = weights / weights.sum()
     return chances
+
+
+def penalised(log_probabilities: npt.ArrayLike, seen: Collection[int], penalty: float) -> Floats:
+    """Make units in ``seen`` less likely: their chance to the power of ``penalty``, not normalised again (Keskar 2019).
+
+    CTRL divides a logit by the penalty, which favours a unit whose logit is negative; taken on log-probabilities, which
+    are never positive, it is this product. 1 changes nothing, below 1 units like to come again.
+    """
+    logits = np.asarray(log_probabilities, np.float64)
+    normal: Floats = logits - np.logaddexp.reduce(logits)
+    units = np.fromiter(seen, np.int64, len(seen))
+    normal[units] *= penalty
+    return normal
 
 
 def draw(chances: Floats, generator: np.random.Generator) -> int:

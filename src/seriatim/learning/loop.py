@@ -24,10 +24,11 @@ import torch
 
 from seriatim.errors import Interrupted, RunError, TrainingError
 from seriatim.learning.checkpoint import Checkpoint, Standing, State, read_checkpoint, write_checkpoint
+from seriatim.learning.clipping import clip_norm, clip_value
 from seriatim.learning.interrupt import held_back
-from seriatim.learning.learners import LEARNERS, clip_norm
+from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
-from seriatim.learning.optimization import check_schedule, factor, make_optimizer
+from seriatim.learning.optimization import check_schedule, factor, make_optimizer, warmth
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.storage import write_arrays, write_bytes
 from seriatim.models.contract import Carry, Trainable
@@ -162,7 +163,7 @@ class _Training:
         self.model, self.course, self.options, self.keeper, self.observer = model, course, options, keeper, observer
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
-        self.learner = LEARNERS[options.learner]
+        self.learner = make_learner(options)
         self.limit = options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
         self.standing = Standing()
         self.best: State = {}
@@ -234,8 +235,10 @@ class _Training:
         norm = clip_norm(self.parameters, self.options.clip) if math.isfinite(value) else math.nan
         if not (math.isfinite(value) and math.isfinite(norm)):
             self._give_up(value)
+        cut = clip_value(self.parameters, self.options.clip_value)
         done = (standing.epoch + standing.position / per_epoch) / self.options.epochs if self.options.epochs else 0.0
         rate = self.options.lr * factor(self.options.schedule, done, standing.falls)
+        rate *= warmth(self.options.warmup, standing.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -243,7 +246,7 @@ class _Training:
         standing.updates += 1
         standing.loss_sum += value
         standing.norm_sum += norm
-        standing.clipped += 0 < self.options.clip <= norm
+        standing.clipped += cut or 0 < self.options.clip <= norm
         self.clock.count(batch.units, time.perf_counter() - began)
         self.observer.step(standing.step, standing.epoch + 1, value, self.clock.rate())
 

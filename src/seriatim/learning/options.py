@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.options import duration, option
+from seriatim.errors import UsageError
+from seriatim.options import duration, option, size
 
-LEARNERS = ("bptt", "tbptt")
+LEARNERS = ("bptt", "tbptt", "recompute", "rtrl", "snap1", "uoro")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "plateau", "cosine", "linear")
 PRECISIONS = ("fp32", "bf16")
@@ -30,13 +31,35 @@ class LearningOptions:
     optimizer: str = option("adam", "update rule", choices=OPTIMIZERS)
     lr: float = option(1e-3, "learning rate at the start", above=0.0, below=1e10)
     schedule: str = option("plateau", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES)
+    warmup: int = option(
+        0, "updates over which the learning rate rises to --lr (default: 0; transformer 200)", minimum=0
+    )
     weight_decay: float = option(0.0, "weight decay (decoupled with adamw)", minimum=0.0)
     clip: float = option(1.0, "clip the gradient's global norm to this; 0 is off", minimum=0.0)
+    clip_value: float = option(0.0, "then clip each number of the gradient to this; 0 is off", minimum=0.0)
     learner: str = option("bptt", "gradient through time", choices=LEARNERS)
-    truncation: int = option(100, "tbptt: steps between updates, and how far back the gradient goes", minimum=1)
+    truncation: tuple[int, ...] = option(
+        (100,),
+        "k1,k2: an update every k1 steps, by a gradient that goes k2 steps back (k2: tbptt only); k1 alone is k1,k1 "
+        "(default: 100)",
+        minimum=1,
+    )
+    memory: float = option(
+        1e9, "recompute, rtrl: bytes that a gradient may take, as 500MB or 2GB", minimum=1.0, parse=size
+    )
     precision: str = option("fp32", "arithmetic of the forward and backward pass", choices=PRECISIONS)
     threads: int | None = option(None, "CPU threads (default: PyTorch's own choice)", minimum=1)
     seed: int = option(0, "seed of every random choice", minimum=0, below=2**32)
     checkpoint_every: int = option(
         500, "updates between checkpoints; one is also written at each validation", minimum=1
     )
+
+
+def steps_of(options: LearningOptions) -> tuple[int, int]:
+    """Return k1 and k2 of ``truncation``. Raises ``UsageError`` for more than two numbers, or none."""
+    if not 1 <= len(options.truncation) <= 2:
+        given = ",".join(map(str, options.truncation))
+        raise UsageError(f"truncation: got '{given}', wanted k1,k2 or one number for both")
+    if options.truncation[0] != options.truncation[-1] and options.learner not in ("tbptt", "bptt"):
+        raise UsageError(f"truncation: k2 is for tbptt, not {options.learner}; give k1 alone")
+    return options.truncation[0], options.truncation[-1]

@@ -43,6 +43,15 @@ class InputSize:
 class SequenceClassifier(Trainable):
     """A network that gives one vector of class logits per sequence."""
 
+    reader: nn.Module
+    """What turns one step into a vector."""
+
+    @property
+    def embeddings(self) -> nn.Embedding:
+        """The vectors of the units that are read, where it reads units."""
+        assert isinstance(self.reader, nn.Embedding)
+        return self.reader
+
     @abstractmethod
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Map padded sequences ``[T, B]`` or ``[T, B, C]`` and their lengths to logits ``[B, K]``."""

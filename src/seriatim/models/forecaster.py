@@ -1,4 +1,4 @@
-"""Recurrent forecasters: the whole horizon at once, or step by step.
+"""Neural forecasters: the whole horizon at once, or step by step.
 
 Both scale each window by its own mean and deviation (Kim 2022, RevIN without the affine part), so that a level never
 seen in training is no obstacle, and both give quantiles.
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seriatim.decoding.trajectories import quantiles, trajectories
+from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Trainable
-from seriatim.models.options import ModelOptions
-from seriatim.models.recurrent import Stack
+from seriatim.models.options import STREAMING, ModelOptions
 from seriatim.notation import QUANTILES
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -50,6 +50,7 @@ class WindowShape:
 
     targets: int
     covariates: int
+    lookback: int
     horizon: int
     season: int
     masked: bool
@@ -101,12 +102,14 @@ class DirectForecaster(Forecaster):
     """Quantiles of the whole horizon from the last state, trained by the quantile loss (Wen 2017).
 
     The head adds to the seasonal naive forecast (to the last value when the season is one, or longer than the
-    window), so that an untrained forecaster is the naive one.
+    window), so that an untrained forecaster is the naive one. A network without a state (mlp) reads the window as one
+    step, all its values side by side: one to one.
     """
 
     def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
         super().__init__(shape)
-        self.stack = Stack(options, shape.width)
+        self.flat = options.model not in STREAMING
+        self.stack = build_body(options, shape.width * (shape.lookback if self.flat else 1), causal=True)
         self.output = nn.Linear(self.stack.output_size, shape.horizon * shape.targets * len(QUANTILES))
         nn.init.zeros_(self.output.weight)
         self.levels: Tensor
@@ -116,7 +119,7 @@ class DirectForecaster(Forecaster):
         """Return normalised quantiles ``[B, horizon, targets, Q]`` and the windows' mean and deviation."""
         mean, deviation = self._scale(history)
         inputs = self._inputs(history, mean, deviation)
-        states, _ = self.stack(inputs)
+        states, _ = self.stack(inputs.transpose(0, 1).flatten(1)[None] if self.flat else inputs)
         shape = self.shape
         step = self.output(states[-1]).unflatten(-1, (shape.horizon, shape.targets, len(QUANTILES)))
         return self._anchor(inputs).unsqueeze(-1) + step, mean, deviation
@@ -157,7 +160,7 @@ class RecursiveForecaster(Forecaster):
 
     def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
         super().__init__(shape)
-        self.stack = Stack(options, shape.width)
+        self.stack = build_body(options, shape.width, causal=True)
         self.output = nn.Linear(self.stack.output_size, 2 * shape.channels)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)

@@ -12,50 +12,85 @@ from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, Trainable
+from seriatim.models.contract import Carry, StreamModel, Stretch
 from seriatim.models.options import ModelOptions
-from seriatim.models.recurrent import dropout, embedding_width, start_embedding
+from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
+from seriatim.models.resets import in_pieces
+from seriatim.nn.loss import linear_cross_entropy, linear_nll
+
+NO_TARGET = -1
 
 
 @dataclass(frozen=True)
-class LanguageBatch:
+class LanguageBatch(Stretch):
     """A stretch of B streams: what is read and what comes next."""
 
     inputs: Tensor
     """[K, B] int64; the unit before each target."""
     targets: Tensor
-    """[K, B] int64."""
+    """[K, B] int64; ``NO_TARGET`` beyond the end of a row."""
+    reset: Tensor | None = None
+    """[K, B] bool: where a row starts anew, whatever came before."""
 
     @property
     def units(self) -> int:
-        return self.targets.numel()
+        return int((self.targets[self.overlap :] != NO_TARGET).sum())
 
 
-class NeuralLanguageModel(Trainable):
+class NeuralLanguageModel(StreamModel):
     """A network that gives logits of the next unit at every step."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        """Map units ``[K, B]`` and a state to logits ``[K, B, V]`` and the state after them."""
+    def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
+        """Map units ``[K, B]`` and a state to what the head reads ``[K, B, H]`` and the state after them.
 
+        ``reset`` [K, B] marks the steps at which a row starts anew.
+        """
+
+    @abstractmethod
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """Return the weight ``[V, H]`` and the bias ``[V]`` of the affine map to logits."""
+
+    @property
+    @abstractmethod
+    def embeddings(self) -> nn.Embedding:
+        """The vectors of the units that are read."""
+
+    def forward(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
+        """Map units ``[K, B]`` and a state to logits ``[K, B, V]`` and the state after them."""
+        states, carry = self.states(inputs, carry, reset)
+        return functional.linear(states, *self.head()), carry
+
+    @final
+    def nll(self, inputs: Tensor, targets: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
+        """Return the negative log-likelihood of each target ``[K, B]`` in nats, and the state; no gradient."""
+        with torch.no_grad():
+            states, carry = self.states(inputs, carry, reset)
+            return linear_nll(states.flatten(0, 1), *self.head(), targets.flatten()).view(targets.shape), carry
+
+    @final
+    def advance(self, batch: object, carry: Carry) -> Carry:
+        """Return the state after the batch."""
+        assert isinstance(batch, LanguageBatch)
+        return self.states(batch.inputs, carry, batch.reset)[1]
+
+    @final
     def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per unit in nats, and the state."""
         assert isinstance(batch, LanguageBatch)
-        logits, carry = self(batch.inputs, carry)
-        return functional.cross_entropy(logits.flatten(0, 1).float(), batch.targets.flatten()), carry
+        states, carry = self.states(batch.inputs, carry, batch.reset)
+        return linear_cross_entropy(states.flatten(0, 1), *self.head(), batch.targets.flatten()), carry
 
 
 @final
 class RecurrentLanguageModel(NeuralLanguageModel):
     """Embedding → stacked recurrent layers → affine, optionally with the embedding as output weights.
 
-    Tying follows Press & Wolf (2017). While training, each stream's carried state starts anew at zero with chance
-    ``restart`` (Melis 2018): a network that has only ever gone on from its own state can be lost when it starts.
+    Tying follows Press & Wolf (2017).
     """
 
-    def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool, restart: float) -> None:
+    def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool) -> None:
         super().__init__()
-        self.restart = restart
         width = options.hidden if tie else embedding_width(options)
         if tie and options.embedding not in (None, options.hidden):
             raise UsageError(
@@ -67,10 +102,18 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         self.output = None if tie else nn.Linear(self.stack.output_size, vocabulary_size)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size)) if tie else None
 
-    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        if self.training and self.restart and carry:
-            carry = self.stack.forget(carry, torch.rand(inputs.shape[1]) >= self.restart)
-        states, carry = self.stack(self.dropout(self.embedding(inputs)), carry)
+    @property
+    def embeddings(self) -> nn.Embedding:
+        return self.embedding
+
+    def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
+        vectors = self.dropout(self.embedding(inputs))
+        if not isinstance(self.stack, Stack):
+            return in_pieces(self.stack, self.stack.forget, vectors, carry, reset)
+        states, carry = self.stack(vectors, carry, reset=reset)
+        return states, carry
+
+    def head(self) -> tuple[Tensor, Tensor | None]:
         if self.output is not None:
-            return self.output(states), carry
-        return functional.linear(states, self.embedding.weight, self.output_bias), carry
+            return self.output.weight, self.output.bias
+        return self.embedding.weight, self.output_bias

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seriatim.errors import UsageError
 from seriatim.options import option
 
 CELLS = ("rnn", "lstm", "gru")
+STREAMING = (*CELLS, "transformer", "cnn")
+"""Networks that carry something from step to step, so that they can read a stream."""
+NETWORKS = (*STREAMING, "mlp")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITIALISATIONS = ("orthogonal", "uniform")
 
@@ -16,23 +21,76 @@ INITIALISATIONS = ("orthogonal", "uniform")
 class ModelOptions:
     """Options of the network, the same for every task. Each task narrows ``model`` to the names it knows."""
 
-    model: str = option("lstm", "cell of the network, or a baseline")
+    model: str = option("lstm", "network, or a baseline")
     hidden: int = option(128, "hidden units per layer", minimum=1)
-    layers: int = option(1, "stacked recurrent layers", minimum=1)
-    bidirectional: bool = option(False, "read each sequence in both directions")
+    layers: int = option(1, "stacked layers (default: 1; transformer 2, cnn 4)", minimum=1)
+    bidirectional: bool = option(False, "rnn, lstm, gru: read each sequence in both directions")
     dropout: float = option(0.0, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     locked_dropout: float = option(
         0.0, "the same with one mask per sequence (Gal & Ghahramani 2016)", minimum=0.0, below=1.0
     )
     activation: str = option("tanh", "rnn only: activation function", choices=ACTIVATIONS)
-    recurrent_init: str = option("orthogonal", "start of the recurrent weights", choices=INITIALISATIONS)
+    recurrent_init: str = option(
+        "orthogonal", "rnn, lstm, gru: start of the recurrent weights", choices=INITIALISATIONS
+    )
     forget_bias: float = option(1.0, "lstm only: start of the forget gate's bias")
+    chrono: int | None = option(
+        None,
+        "lstm, gru: start the gates so that units remember up to so many steps (Tallec & Ollivier 2018)",
+        minimum=3,
+    )
+    heads: int = option(4, "transformer only: attention heads per layer", minimum=1)
+    span: int = option(128, "transformer only: steps of a stream that each step looks at, itself among them", minimum=1)
+    positions: str = option(
+        "rotary",
+        "transformer only: by distance (Su 2021), or added to whole sequences (Vaswani 2017)",
+        choices=("rotary", "sinusoidal"),
+    )
+    kernel: int = option(3, "cnn only: steps that a filter spans before dilation", minimum=2)
     embedding: int | None = option(None, "width of the embeddings (default: hidden, at most 128)", minimum=1)
 
 
+OWN: Mapping[str, tuple[str, ...]] = {
+    "activation": ("rnn",),
+    "recurrent_init": CELLS,
+    "forget_bias": ("lstm",),
+    "chrono": ("lstm", "gru"),
+    "bidirectional": CELLS,
+    "heads": ("transformer",),
+    "span": ("transformer",),
+    "positions": ("transformer",),
+    "kernel": ("cnn",),
+}
+"""Options that only some models have."""
+
+DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "transformer": {"layers": 2, "warmup": 200},
+    "cnn": {"layers": 4},
+}
+"""Where a model does well with another default than the task's, whatever the task."""
+
+
+def defaults_of(model: object) -> Mapping[str, object]:
+    """Tell the defaults of ``model`` that go before the task's."""
+    return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
+
+
 def check_cell(options: ModelOptions) -> None:
-    """Refuse options of a cell other than the one that ``options`` name. Raises ``UsageError``."""
-    if options.activation != "tanh" and options.model != "rnn":
-        raise UsageError(f"activation: for rnn, not {options.model}; its activations are part of what it is")
-    if options.forget_bias != 1.0 and options.model != "lstm":
-        raise UsageError(f"forget_bias: for lstm, not {options.model}")
+    """Refuse options that ``options.model`` does not have, or sizes that do not fit it. Raises ``UsageError``."""
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    for name, models in OWN.items():
+        if options.model not in models and getattr(options, name) != defaults[name]:
+            raise UsageError(f"{name}: for {', '.join(models)}, not {options.model}")
+    if options.chrono and options.forget_bias != defaults["forget_bias"]:
+        raise UsageError("forget_bias: not with --chrono, which sets the same biases")
+    if options.model == "transformer" and options.hidden % (2 * options.heads):
+        raise UsageError(
+            f"heads: got {options.heads} for {options.hidden} hidden units, wanted a number that divides them into an "
+            "even number each"
+        )
+
+
+def check_causal(options: ModelOptions) -> None:
+    """Refuse what only whole sequences can have, for a task that must not see the future. Raises ``UsageError``."""
+    if options.positions == "sinusoidal":
+        raise UsageError("positions: sinusoidal counts from the start of a whole sequence; a stream takes rotary")

@@ -12,7 +12,7 @@ from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.nn import GRU, LSTM, RNN
 from seriatim.nn.dropout import LockedDropout
-from seriatim.nn.initialisation import forget_bias_, orthogonal_recurrent_
+from seriatim.nn.initialisation import chrono_, forget_bias_, orthogonal_recurrent_
 
 
 @final
@@ -47,11 +47,21 @@ class Stack(Body):
             orthogonal_recurrent_(self.layers)
         if options.model == "lstm":
             forget_bias_(self.layers, options.forget_bias)
+        if options.chrono:
+            chrono_(self.layers, options.chrono)
 
-    def forward(self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
-        """Run over ``inputs`` from the state ``carry`` (empty: zeros); return the outputs and the final state."""
+    def forward(
+        self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None, *, reset: Tensor | None = None
+    ) -> tuple[Tensor, Carry]:
+        """Run over ``inputs`` from the state ``carry`` (empty: zeros); return the outputs and the final state.
+
+        ``reset`` [T, B] marks the steps at which a row starts anew from zeros.
+        """
+        if reset is not None:  # at the first step, where it mostly is, the ordinary way will do
+            carry = self.forget(carry, ~reset[0])
+            reset = None if len(reset) == 1 or not reset[1:].any() else reset
         state = carry if len(carry) == 2 else carry[0] if carry else None
-        outputs, final_state = self.layers(inputs, state, lengths=lengths)
+        outputs, final_state = self.layers(inputs, state, lengths=lengths, reset=reset)
         parts = final_state if isinstance(final_state, tuple) else (final_state,)
         return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # bf16 computes, it does not keep
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.recurrent import start_embedding
+from seriatim.models.resets import in_pieces
 from seriatim.notation import UNKNOWN
 
 
@@ -19,6 +20,11 @@ def _with_past(inputs: Tensor, carry: Carry, context: int) -> tuple[Tensor, Carr
     past = carry[0] if carry else inputs.new_full((context - 1, inputs.shape[1]), UNKNOWN)
     extended = torch.cat([past, inputs])
     return extended, (extended[extended.shape[0] - (context - 1) :],)
+
+
+def _forget(carry: Carry, kept: Tensor) -> Carry:
+    """Make the past of the rows that are not kept unknown."""
+    return tuple(past.masked_fill(~kept, UNKNOWN) for past in carry)
 
 
 @final
@@ -31,11 +37,21 @@ class ContinuousBag(NeuralLanguageModel):
         self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
         self.output = nn.Linear(width, vocabulary_size)
 
-    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    @property
+    def embeddings(self) -> nn.Embedding:
+        return self.embedding
+
+    def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
+        return in_pieces(self._means, _forget, inputs, carry, reset)
+
+    def _means(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         units, carry = _with_past(inputs, carry, self.context)
         vectors = self.embedding(units).permute(1, 2, 0)  # [B, E, τ-1+K]
         means = functional.avg_pool1d(vectors, self.context, stride=1)
-        return self.output(means.permute(2, 0, 1)), carry
+        return means.permute(2, 0, 1), carry
+
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        return self.output.weight, self.output.bias
 
 
 @final
@@ -49,7 +65,17 @@ class ConcatenatedWindow(NeuralLanguageModel):
         self.hidden = nn.Linear(context * width, hidden)
         self.output = nn.Linear(hidden, vocabulary_size)
 
-    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    @property
+    def embeddings(self) -> nn.Embedding:
+        return self.embedding
+
+    def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
+        return in_pieces(self._side_by_side, _forget, inputs, carry, reset)
+
+    def _side_by_side(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         units, carry = _with_past(inputs, carry, self.context)
         windows = self.embedding(units).unfold(0, self.context, 1)  # [K, B, E, τ]
-        return self.output(torch.tanh(self.hidden(windows.flatten(2)))), carry
+        return torch.tanh(self.hidden(windows.flatten(2))), carry
+
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        return self.output.weight, self.output.bias

@@ -13,7 +13,7 @@ from torch import Tensor
 from seriatim.nn.cells import RecurrentCell
 from seriatim.nn.forms import Flags
 from seriatim.nn.layers import Either, Every, Lengths, OneState
-from seriatim.nn.recurrent import Recurrent
+from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.spec import CellSpec
 
 
@@ -75,7 +75,7 @@ class MinLSTM(OneState):
         )  # fmt: skip
 
 
-class ManyStates(Recurrent):
+class ManyStates(RecurrentLayer):
     """A layer whose cell carries several states: (h_n, …) in the order of ``spec.states``."""
 
     def forward(
@@ -145,11 +145,13 @@ class SLSTM(ManyStates):
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__(
             CellSpec("slstm", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
             dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
-            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, weight_drop=weight_drop,
+            device=device, dtype=dtype,
         )  # fmt: skip
 
 

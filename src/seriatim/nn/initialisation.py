@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from seriatim.errors import UsageError
 from seriatim.nn.cells import RecurrentCell
-from seriatim.nn.recurrent import Recurrent
+from seriatim.nn.recurrent import RecurrentLayer
 
-Module: TypeAlias = Recurrent | RecurrentCell
+Module: TypeAlias = RecurrentLayer | RecurrentCell
 
 
 def uniform_(module: Module) -> None:
@@ -46,6 +46,32 @@ def forget_bias_(module: Module, value: float = 1.0) -> None:
         for bias in _named(module, prefix):
             nn.init.constant_(bias.detach().chunk(len(gates))[gates.index("f")], start)
 
+
+def chrono_(module: Module, horizon: int) -> None:
+    """Gates start so that units remember for 1 to ``horizon`` - 1 steps: chrono (Tallec & Ollivier 2018).
+
+    LSTM: b_f = log u and b_i = -log u with u from U(1, horizon - 1) for each unit. GRU: b_z = log u, as PyTorch's z is
+    the share that is kept. ``bias_ih`` gets the value and ``bias_hh``, which is added to it, 0. Raises ``UsageError``
+    for a horizon below 3, an RNN or a cell without biases.
+    """
+    gates = module.spec.gates
+    signs = {name: sign for name, sign in KEEPING.items() if name in gates}
+    if not signs:
+        raise UsageError(f"module: {type(module).__name__} has no gate that keeps, wanted an LSTM or a GRU")
+    if not module.bias:
+        raise UsageError("module: got one with bias=False, wanted a bias to set")
+    if horizon < 3:
+        raise UsageError(f"horizon: got {horizon}, wanted at least 3 steps")
+    with torch.no_grad():
+        for of_input, of_state in zip(_named(module, "bias_ih"), _named(module, "bias_hh"), strict=True):
+            values = torch.empty_like(of_input.chunk(len(gates))[0]).uniform_(1, horizon - 1).log_()
+            for name, sign in signs.items():
+                of_input.chunk(len(gates))[gates.index(name)].copy_(sign * values)
+                of_state.chunk(len(gates))[gates.index(name)].zero_()
+
+
+KEEPING = {"f": 1.0, "i": -1.0, "z": 1.0}
+"""Gates that say how much is kept, and (-1) how much is taken up."""
 
 RECURRENT: dict[str, Callable[[Module], None]] = {"orthogonal": orthogonal_recurrent_, "uniform": uniform_}
 """By the name of the option ``recurrent_init``."""

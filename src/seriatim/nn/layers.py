@@ -27,6 +27,8 @@ Beside PyTorch's arguments each takes, by keyword,
     recurrent_dropout      of h wherever it enters a product, one mask per sequence, layer and direction (the same)
     zoneout                the share of the units that keep their old value at a step; for LSTM it may be (of h, of c)
                            (Krueger 2016). Drawn in training, its mean afterwards
+    weight_drop            of the weights between h and h, one mask per call, layer and direction (DropConnect as in
+                           Merity 2018)
 
 Arguments that do not fit raise ``UsageError``.
 """
@@ -41,7 +43,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.nn.forms import Flags
-from seriatim.nn.recurrent import Recurrent
+from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.nn.zoneout import Zoneout
 from seriatim.spec import CellSpec
 
@@ -51,7 +53,7 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 Every: TypeAlias = dict[str, Tensor]
 
 
-class OneState(Recurrent):
+class OneState(RecurrentLayer):
     """A layer whose cell carries h alone."""
 
     @overload
@@ -108,6 +110,7 @@ class RNN(OneState):
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__(
             CellSpec(
@@ -116,7 +119,7 @@ class RNN(OneState):
             ),
             num_layers=num_layers, batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
             locked_dropout=locked_dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout,
-            device=device, dtype=dtype,
+            weight_drop=weight_drop, device=device, dtype=dtype,
         )  # fmt: skip
         self.nonlinearity = nonlinearity
 
@@ -146,16 +149,17 @@ class GRU(OneState):
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__(
             CellSpec("gru", input_size, hidden_size, bias=bias, reset_after=reset_after, layer_norm=layer_norm),
             num_layers=num_layers, batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
             locked_dropout=locked_dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout,
-            device=device, dtype=dtype,
+            weight_drop=weight_drop, device=device, dtype=dtype,
         )  # fmt: skip
 
 
-class LSTM(Recurrent):
+class LSTM(RecurrentLayer):
     """Long short-term memory (Hochreiter & Schmidhuber 1997) with forget gate (Gers 2000).
 
     i, f, o = σ(·), g = tanh(·);  c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t;  h_t = o_t ⊙ tanh(c_t), times W_hrᵀ [H, P] with
@@ -180,6 +184,7 @@ class LSTM(Recurrent):
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: Zoneout = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__(
             CellSpec(
@@ -188,7 +193,7 @@ class LSTM(Recurrent):
             ),
             num_layers=num_layers, batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
             locked_dropout=locked_dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout,
-            device=device, dtype=dtype,
+            weight_drop=weight_drop, device=device, dtype=dtype,
         )  # fmt: skip
 
     @overload

@@ -14,13 +14,14 @@ from torch.nn.utils.rnn import PackedSequence
 from seriatim.errors import UsageError
 from seriatim.nn import checks, forms
 from seriatim.nn.dropout import factors, locked
+from seriatim.nn.sequence import SequenceLayer, from_the_end
 from seriatim.nn.zoneout import Zoneout, shares
 from seriatim.ops.recurrence import State, Walk, Weights, recurrence, recurrence_every
 from seriatim.ops.straight import Straight
 from seriatim.spec import CellSpec
 
 
-class Recurrent(nn.Module):
+class RecurrentLayer(SequenceLayer):
     """Stacked layers of one cell, in one direction or two; the part that ``RNN``, ``LSTM`` and ``GRU`` share.
 
     Parameters have PyTorch's names, shapes and order: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``,
@@ -39,6 +40,7 @@ class Recurrent(nn.Module):
         locked_dropout: float,
         recurrent_dropout: float,
         zoneout: Zoneout,
+        weight_drop: float = 0.0,
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
@@ -57,15 +59,19 @@ class Recurrent(nn.Module):
         self.dropout = checks.probability("dropout", dropout)
         self.locked_dropout = checks.probability("locked_dropout", locked_dropout)
         self.recurrent_dropout = checks.probability("recurrent_dropout", recurrent_dropout)
+        self.weight_drop = checks.probability("weight_drop", weight_drop)
         self.zoneout = zoneout
         if self.recurrent_dropout and spec.diagonal:
             raise UsageError(f"recurrent_dropout: not for {spec.kind}, of which h enters no product")
+        if self.weight_drop and spec.diagonal:
+            raise UsageError(f"weight_drop: not for {spec.kind}, of which h enters no product")
         if any(zoneout if isinstance(zoneout, tuple) else (zoneout,)) and len(spec.states) > 2:
             raise UsageError(f"zoneout: not for {spec.kind}, whose states mean nothing one by one")
         self._zoneout_rates = checks.probabilities("zoneout", zoneout, spec.states)
         self._directions = ("", "_reverse") if bidirectional else ("",)
+        self.output_size = len(self._directions) * spec.output_size
 
-        between = dataclasses.replace(spec, input_size=len(self._directions) * spec.output_size)
+        between = dataclasses.replace(spec, input_size=self.output_size)
         self._specs = (spec, *(between for _ in range(num_layers - 1)))
         self._names = []
         for layer, of_layer in enumerate(self._specs):
@@ -95,6 +101,10 @@ class Recurrent(nn.Module):
         """The parameters of each layer and direction."""
         return [[self.get_parameter(name) for name in names if name is not None] for names in self._names]
 
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        return {name: self.spec.state_size(name) for name in self.spec.states}
+
     def scan(
         self,
         given: Tensor | PackedSequence,
@@ -104,45 +114,20 @@ class Recurrent(nn.Module):
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
-        """Run the stack: any form of input and state → output in the same form, final state as a tuple, every state.
-
-        The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
-        """
         if lengths is None and reset is None and return_states is None and reverse is False and self._drops_nothing():
             ordinary = self._straight.run(self._parameters, given, hx, self.batch_first)
             if ordinary is not None:
                 return *ordinary, {}
-        form = forms.read(given, lengths, self.input_size, self.batch_first)
-        weight = gather(self, self._names[0]).w_ih
-        checks.same_kind("input", form.x, weight)
-        checks.choice("return_states", return_states, ["all"])
-        checks.flag("reverse", reverse)
-        starts = None if reset is None else _within(form.reset(reset).to(form.x.device), form.lengths)
-        state = self._first_state(form, hx, weight)
-        output, state, every = self._stack(form.x, state, form.lengths, starts, reverse, return_states == "all")
-        return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
+        return super().scan(given, hx, lengths, reset, reverse, return_states)
 
     def _drops_nothing(self) -> bool:
         """Whether this is a call without any mask."""
-        drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout)
+        drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout or self.weight_drop)
         return not (drops or any(self._zoneout_rates))
 
-    def _first_state(self, form: forms.Form, hx: object, weight: Tensor) -> State:
-        names, rows = self.spec.states, form.x.shape[1]
-        layers = self.num_layers * len(self._directions)
-        shapes = {name: (layers, rows, self.spec.state_size(name)) for name in names}
-        state = checks.states(hx, names)
-        if state is None:
-            return tuple(form.x.new_zeros(shape) for shape in shapes.values())
-        state = form.state_in(state)
-        for one, (name, shape) in zip(state, shapes.items(), strict=True):
-            checks.state(one, name, shape, weight)
-        return state
-
-    def _stack(
+    def stack(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states, and if asked every one [L·D, T, B, ·]."""
         befores = zip(*(one.unbind(0) for one in state), strict=True)
         names = iter(self._names)
         afters: list[State] = []
@@ -153,7 +138,7 @@ class Recurrent(nn.Module):
                 x = locked(x, self.locked_dropout, self.training)
             outputs = []
             for direction in self._directions:
-                weights, before = gather(self, next(names)), next(befores)
+                weights, before = self._weights(next(names)), next(befores)
                 walk = self._walk(before, len(x), lengths, starts, (direction == "_reverse") != reverse)
                 if every:
                     output, after, inside = recurrence_every(spec, x, before, weights, walk)
@@ -166,12 +151,19 @@ class Recurrent(nn.Module):
         final = tuple(torch.stack(each) for each in zip(*afters, strict=True))
         return x, final, {name: torch.stack([one[name] for one in told]) for name in (told[0] if told else ())}
 
+    def _weights(self, names: Sequence[str | None]) -> Weights[Tensor]:
+        """The weights of one layer and direction; with weight drop, those between h and h that this call has."""
+        weights = gather(self, names)
+        if not (self.training and self.weight_drop) or weights.w_hh is None:
+            return weights
+        return dataclasses.replace(weights, w_hh=dropout(weights.w_hh, self.weight_drop))
+
     def _walk(
         self, before: State, steps: int, lengths: Tensor | None, starts: Tensor | None, reverse: bool
     ) -> Walk[Tensor]:
         """How one layer walks in one direction, with masks of its own."""
-        if starts is not None and reverse:  # from the end, a sequence is entered where the one after it starts
-            starts = torch.cat([starts[1:], torch.zeros_like(starts[:1])])
+        if starts is not None and reverse:
+            starts = from_the_end(starts)
         return Walk(
             lengths,
             reverse,
@@ -209,13 +201,6 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         return described(self)
-
-
-def _within(starts: Tensor, lengths: Tensor | None) -> Tensor:
-    """The marks [T, B] that stand within their rows: what stands beyond an end means nothing."""
-    if lengths is None:
-        return starts
-    return starts & (torch.arange(len(starts))[:, None] < lengths).to(starts.device)
 
 
 def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
@@ -291,7 +276,7 @@ FIELDS = (
 USUAL = {
     "nonlinearity": "tanh", "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
     "bidirectional": False, "peephole": False, "reset_after": True, "layer_norm": False, "locked_dropout": 0.0,
-    "recurrent_dropout": 0.0, "zoneout": 0.0,
+    "recurrent_dropout": 0.0, "zoneout": 0.0, "weight_drop": 0.0,
 }  # fmt: skip
 
 

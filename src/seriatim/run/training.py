@@ -16,13 +16,14 @@ from seriatim.learning.loop import InFolder, InMemory, Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.learning.storage import write_arrays, write_json
-from seriatim.models.options import check_cell
+from seriatim.models.options import check_cell, defaults_of
 from seriatim.options import fill
 from seriatim.run.folder import begin, open_folder
 from seriatim.run.verbs import Run, computing, score
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
 from seriatim.tasks.task import Model, Prepared, Task, parameter_count
+from seriatim.tasks.vectors import Start, find_start, with_vector_width
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from seriatim.tasks.keywords import TrainKeywords
 
 
-def train(task: str, data: object, *, observer: Observer | None = None, **options: Unpack[TrainKeywords]) -> Run:
+def train(task: str, data: object = None, *, observer: Observer | None = None, **options: Unpack[TrainKeywords]) -> Run:
     """Train a model on ``data``, score it beside the naive baselines on the same split, and keep it all in a folder.
 
     ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists; the
@@ -41,20 +42,27 @@ def train(task: str, data: object, *, observer: Observer | None = None, **option
     """
     kind = find_task(task)
     data, brought = _bundled(kind, data)
-    chosen = _with_absolute_paths(fill(kind.options, {**brought, **options}))
+    given = {name: value for name, value in options.items() if value is not None}
+    filled = fill(kind.options, {**defaults_of(options.get("model")), **brought, **given})
+    kind = kind.variant(filled)
+    chosen = with_vector_width(kind, _with_absolute_paths(filled))
     check_cell(chosen)
     check_schedule(chosen)
     kind.check(chosen)
+    data = kind.source(chosen) if data is None else data
     folder = open_folder(kind, chosen)
     if (folder / "result.json").exists():
         return Run(folder)
     watching = observer or (Silent() if chosen.quiet else Plain())
     with computing(chosen):
         prepared = kind.prepare(chosen, data)
+        start = find_start(chosen, kind.words(prepared))
+        if start:
+            prepared = dataclasses.replace(prepared, notes=(*prepared.notes, start.note))
         begin(folder, kind, chosen, prepared, data)
         for note in prepared.notes:
             watching.note(note)
-        model, outcome = _fit(kind, chosen, prepared, folder, watching)
+        model, outcome = _fit(kind, chosen, prepared, start, folder, watching)
         baselines = _fit_baselines(kind, chosen, prepared, folder, watching)
         scores = score(kind, model, chosen, prepared.codec, prepared.test)
     result = {
@@ -73,11 +81,18 @@ def train(task: str, data: object, *, observer: Observer | None = None, **option
 
 
 def _fit(
-    kind: Task[Any, Any, Any], options: TrainOptions, prepared: Prepared[Any, Any], folder: Path, observer: Observer
+    kind: Task[Any, Any, Any],
+    options: TrainOptions,
+    prepared: Prepared[Any, Any],
+    start: Start | None,
+    folder: Path,
+    observer: Observer,
 ) -> tuple[Model, Outcome]:
     """Train the model that was asked for, keeping everything in the folder."""
     torch.manual_seed(options.seed)
     model = kind.make(options, prepared.codec)
+    if start:
+        start.put(model)
     outcome = kind.fit(model, options, prepared, InFolder(folder), observer)
     if not isinstance(model, torch.nn.Module):
         write_arrays(folder / "model.safetensors", model.state_dict())
@@ -122,5 +137,11 @@ def _bundled(kind: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[s
 
 def _with_absolute_paths(options: TrainOptions) -> TrainOptions:
     """Make the paths of ``--valid`` and ``--test`` mean the same from any folder."""
-    valid, test = (str(Path(file).absolute()) if file else None for file in (options.valid, options.test))
+    valid, test = (_absolute(file) if file else None for file in (options.valid, options.test))
     return dataclasses.replace(options, valid=valid, test=test)
+
+
+def _absolute(file: str) -> str:
+    """The absolute path of a file, or of each of two parallel files with a comma between."""
+    parts = [file] if Path(file).exists() else file.split(",")
+    return ",".join(str(Path(part).absolute()) for part in parts)

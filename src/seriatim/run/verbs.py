@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 import torch
 
+from seriatim.decoding.stops import until
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.storage import read_arrays, read_json, write_bytes
+from seriatim.options import fill
 from seriatim.run.folder import RESULT, checked, kind_of, options_of, read_config
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.task import GenerateRequest, Model, Prepared, Task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from seriatim.tasks.keywords import WritingKeywords
 
 Result = dict[str, Any]
 
@@ -33,10 +41,12 @@ class Run:
         self._config = read_config(path)
         self._kind = kind_of(path, self._config)
         self._options = options_of(path, self._kind, self._config)
+        self._kind = self._kind.variant(self._options)
         self.task: str = self._kind.name
         self.model: str = self._options.model
         self.main_score: str = self._kind.main_score
         self.higher_is_better: bool = self._kind.higher_is_better
+        self.writing: str | None = self._kind.writing
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', task='{self.task}', model='{self.model}')"
@@ -79,11 +89,13 @@ class Run:
         """Say in plain words whether the model beats its baselines."""
         return verdict(self.result, self.main_score, self.higher_is_better)
 
-    def evaluate(self, data: object | None = None) -> Result:
+    def evaluate(self, data: object | None = None, **anew: Unpack[WritingKeywords]) -> Result:
         """Score the model and its baselines on ``data``, or again on the test split of the data it was trained on.
 
-        Returns the same keys as ``result``. Raises ``DataError`` when the original data are gone or have changed.
+        ``anew``: other options of writing than those of the training (translate and caption runs). Returns the same
+        keys as ``result``. Raises ``DataError`` when the original data are gone or have changed.
         """
+        options = self._with(anew)
         with computing(self._options):
             if data is None:
                 prepared = self._prepare_again()
@@ -91,27 +103,34 @@ class Run:
             else:
                 fresh = self._kind.read(self._options, self._codec, data)
                 split, sizes, hash_ = fresh.split, {"train": 0, "valid": 0, "test": fresh.size}, fresh.hash
-            scores = score(self._kind, self.network, self._options, self._codec, split)
+            scores = score(self._kind, self.network, options, self._codec, split)
             baselines = {}
             for name in self._stored_baselines():
-                options = self._kind.beside(self._options, name)
-                model = self._restore(options, self.path / "baselines" / f"{name}.safetensors")
-                baselines[name] = score(self._kind, model, options, self._codec, split)
+                beside = self._kind.beside(options, name)
+                model = self._restore(beside, self.path / "baselines" / f"{name}.safetensors")
+                baselines[name] = score(self._kind, model, beside, self._codec, split)
         return self.result | {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
 
-    def predict(self, data: object, *, format: str | None = None) -> Iterator[dict[str, Any]]:
+    def predict(
+        self, data: object, *, format: str | None = None, **anew: Unpack[WritingKeywords]
+    ) -> Iterator[dict[str, Any]]:
         """Give one JSON-able row per row or sequence of ``data`` (a path, a frame, arrays, lists).
 
         ``data`` may be a binary file, such as standard input, of the kind that ``format`` names: csv, tsv, jsonl, txt.
+        ``anew``: other options of writing than those of the training (translate and caption runs).
         """
+        options = self._with(anew)
         with computing(self._options):
             source = self._kind.piped(cast(BinaryIO, data), format) if hasattr(data, "read") else data
-            yield from self._kind.predict(self.network, self._options, self._codec, source)
+            yield from self._kind.predict(self.network, options, self._codec, source)
 
     def write_predictions(self, data: object, file: str | Path, *, format: str | None = None) -> None:
         """Write the predictions to ``file``, CSV where its name says so, else JSON lines; whole or not at all."""
+        self.write_rows(self.predict(data, format=format), file)
+
+    def write_rows(self, rows: Iterable[dict[str, Any]], file: str | Path) -> None:
+        """Write rows of ``predict`` to ``file``, as ``write_predictions`` does."""
         file = Path(file)
-        rows = self.predict(data, format=format)
         text = io.StringIO(newline="")
         if file.suffix == ".csv":
             writer: csv.DictWriter[str] | None = None
@@ -133,16 +152,28 @@ class Run:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
         seed: int | None = None,
     ) -> Iterator[str]:
-        """Write ``length`` units that go on from ``prompt``, piece by piece (language runs).
+        """Write at most ``length`` units that go on from ``prompt`` (language) or answer it (translate), as they come.
 
-        ``temperature`` 0 takes the likeliest unit each time; ``top_k`` and ``top_p`` (Holtzman 2020) cut the tail off.
+        ``temperature`` 0 takes the likeliest unit each time; ``top_k`` and ``top_p`` (Holtzman 2020) cut the tail off;
+        ``repetition_penalty`` above 1 makes units that were there less likely (Keskar 2019). The text ends before the
+        first of the strings ``stop``.
         """
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
         request = GenerateRequest(
-            prompt=prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
+            prompt=prompt,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            repetition_penalty=repetition_penalty,
+            stop=stops,
+            seed=seed,
         )
-        return self._kind.generate(self.network, self._options, self._codec, request)
+        return until(self._kind.generate(self.network, self._options, self._codec, request), stops)
 
     def _restore(self, options: TrainOptions, file: Path) -> Model:
         arrays = read_arrays(file)
@@ -155,6 +186,16 @@ class Run:
         except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(f"{file}: does not fit the run's options ({str(error).splitlines()[0]})") from None
         return model
+
+    def _with(self, anew: Mapping[str, object]) -> TrainOptions:
+        """The run's options with some of them given anew."""
+        for name in anew:
+            if name not in self._kind.anew:
+                some = f"; it takes {', '.join(self._kind.anew)}" if self._kind.anew else ""
+                raise UsageError(f"{name}: not to be given anew to a {self.task} run{some}")
+        options: TrainOptions = fill(self._kind.options, {**dataclasses.asdict(self._options), **anew})
+        self._kind.check(options)
+        return options
 
     def _stored_baselines(self) -> list[str]:
         kept = {file.stem for file in (self.path / "baselines").glob("*.safetensors")}

@@ -22,6 +22,7 @@ from seriatim.models.autoregressive import Autoregressive
 from seriatim.models.contract import Trainable
 from seriatim.models.forecaster import Forecaster, WindowBatch, WindowShape, build_forecaster
 from seriatim.models.naive import Drift, Naive, SeasonalNaive
+from seriatim.models.options import STREAMING, check_causal
 from seriatim.models.statistical import Statistical
 from seriatim.notation import QUANTILES
 from seriatim.tasks.fitting import closed_form
@@ -89,6 +90,11 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
     def check(self, options: ForecastOptions) -> None:
         if options.bidirectional:
             raise UsageError("bidirectional: a forecaster must not see what it predicts")
+        check_causal(options)
+        if options.strategy == "recursive" and options.model not in STREAMING:
+            raise UsageError(
+                f"strategy: recursive goes on from a state, and {options.model} has none; direct reads a window"
+            )
         if options.split and len(options.split) != 3:
             raise UsageError(f"split: got {len(options.split)} numbers, wanted rows of train,valid,test")
         if options.split and options.origins > 1:
@@ -162,6 +168,7 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         shape = WindowShape(
             targets=len(codec.targets),
             covariates=len(codec.covariates),
+            lookback=codec.lookback,
             horizon=options.horizon,
             season=options.season,
             masked=options.missing == "mask",

@@ -10,6 +10,16 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 
+class WritingKeywords(TypedDict, total=False):
+    """How a model writes texts: options that ``evaluate`` and ``predict`` may be given anew."""
+
+    beam_size: int
+    n_best: int
+    length_penalty: float
+    max_length: int | None
+    alignment: bool
+
+
 class TrainKeywords(TypedDict, total=False):
     """Every option of every task; each task refuses those that are not its own."""
 
@@ -20,10 +30,13 @@ class TrainKeywords(TypedDict, total=False):
     optimizer: str
     lr: float
     schedule: str
+    warmup: int
     weight_decay: float
     clip: float
+    clip_value: float
     learner: str
-    truncation: int
+    truncation: int | str | Sequence[int]
+    memory: str | float
     precision: str
     threads: int | None
     seed: int
@@ -37,6 +50,11 @@ class TrainKeywords(TypedDict, total=False):
     activation: str
     recurrent_init: str
     forget_bias: float
+    chrono: int | None
+    heads: int
+    span: int
+    positions: str
+    kernel: int
     embedding: int | None
     valid: str | None
     test: str | None
@@ -46,12 +64,20 @@ class TrainKeywords(TypedDict, total=False):
     quiet: bool
     unit: str
     vocab_size: int | None
+    vectors: str | None
+    freeze_vectors: bool
     tie: bool
+    documents: str
     restart: float
     order: int | None
     context: int
     text: str | None
     label: str | None
+    sound: str | None
+    sample_rate: int | None
+    frame: float
+    hop: float
+    mels: int
     channels: str | Sequence[str]
     id: str | None
     time: str | None
@@ -62,6 +88,8 @@ class TrainKeywords(TypedDict, total=False):
     target: str | Sequence[str]
     horizon: int
     lookback: int | None
+    target_cap: float | None
+    every_step: bool
     covariates: str | Sequence[str]
     season: int
     missing: str
@@ -70,3 +98,28 @@ class TrainKeywords(TypedDict, total=False):
     strategy: str
     normalize: str
     lags: int | None
+    column: str | None
+    words: str | None
+    batch_tokens: int
+    lowercase: bool
+    characters: str
+    spelling: int
+    word_dropout: float
+    crf: bool
+    source: str | None
+    source_file: str | None
+    target_file: str | None
+    reverse: bool
+    peeky: bool
+    attention: str
+    teacher_forcing: float
+    beam_size: int
+    n_best: int
+    length_penalty: float
+    max_length: int | None
+    alignment: bool
+    image: str | None
+    features: str | None
+    image_size: int
+    grey: bool
+    filters: int

@@ -11,27 +11,29 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from seriatim.data.documents import read_documents
+from seriatim.data.documents import Documents, join, read_documents
 from seriatim.data.files import content_hash
 from seriatim.data.splits import cut
-from seriatim.data.streams import Streams, warmed
+from seriatim.data.streams import Streams, marked, warmed
 from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import Batch, Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
+from seriatim.learning.options import steps_of
 from seriatim.models.contract import Carry, Trainable
-from seriatim.models.language import LanguageBatch, NeuralLanguageModel, RecurrentLanguageModel
+from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.markov import Markov
-from seriatim.models.options import CELLS
+from seriatim.models.options import CELLS, STREAMING, check_causal
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
 from seriatim.tasks.fitting import closed_form
 from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
-from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task
+from seriatim.tasks.passes import StreamPass, document_pass
+from seriatim.tasks.roll import RollLanguage
+from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
 
 Array = np.ndarray[Any, Any]
 
@@ -40,6 +42,11 @@ EVALUATION_ROWS = 32
 WARM_UP = 512
 """… and units that each row reads before the first one it is scored on, so that its state is warm."""
 EVALUATION_STEPS = 256
+PARTS = ("valid", "test")
+WHOLE_DOCUMENTS = ("bptt", "recompute")
+"""Learners that take documents from beginning to end."""
+FORWARD = ("rtrl", "snap1", "uoro")
+"""Learners that carry what the weights do to the state."""
 NO_LOSS_UNITS = ("char", "bpe")
 """Units whose sequence gives the text back exactly, so that bits per character are defined."""
 
@@ -51,6 +58,8 @@ class Text:
     tokens: Array
     """[N] int32."""
     characters: int
+    starts: Array
+    """[D] int64: where each document starts, in units."""
 
 
 @final
@@ -65,16 +74,24 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
     neural_baselines = ("cbow", "window")
     piped_format = "txt"
     codec_files = ("vocabulary.json",)
+    writing = "continues"
+
+    def variant(self, options: LanguageOptions) -> Task[Any, Any, Any]:
+        return RollLanguage() if options.unit == "roll" else self
 
     def check(self, options: LanguageOptions) -> None:
         if options.bidirectional:
             raise UsageError("bidirectional: a language model must not see what it predicts")
+        check_causal(options)
         if options.order is not None and options.order > 8:
             raise UsageError(f"order: got {options.order}, wanted at most 8")
         if options.order is not None and options.model in ("unigram", "cbow", "window"):
             raise UsageError(f"order: for markov, not {options.model} (cbow and window take --context)")
-        if options.tie and options.model not in CELLS:
-            raise UsageError(f"tie: for recurrent models, not {options.model}")
+        steps_of(options)
+        if options.learner in FORWARD and options.model not in CELLS:
+            raise UsageError(f"learner: {options.learner} is for {', '.join(CELLS)}, not {options.model}")
+        if options.tie and options.model not in STREAMING:
+            raise UsageError(f"tie: for networks, not {options.model}")
         if options.tie and options.embedding not in (None, options.hidden):
             raise UsageError(
                 f"embedding: got {options.embedding}, but --tie wants it as wide as --hidden ({options.hidden})"
@@ -85,11 +102,9 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         given = {
             part: read_documents(path) for part, path in (("valid", options.valid), ("test", options.test)) if path
         }
-        whole = _joined(texts)
-        train, valid, test = _split(
-            whole, _joined(given.get("valid", [])), _joined(given.get("test", [])), by_character=options.unit == "char"
-        )
-        codec = Vocabulary.fit([train], options.unit, options.vocab_size, lines=True)
+        whole, valid, test = (join(some, options.documents) for some in (texts, *map(given.get, PARTS, ([], []))))
+        train, valid, test = _split(whole, valid, test, by_character=options.unit == "char")
+        codec = Vocabulary.fit([train.text], options.unit, options.vocab_size, lines=True)
         parts = {name: _encode(codec, text) for name, text in (("train", train), ("valid", valid), ("test", test))}
         for name, part in parts.items():
             if len(part.tokens) < 2:
@@ -113,7 +128,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
 
     def read(self, options: LanguageOptions, codec: Vocabulary, source: object) -> Fresh[Text]:
         documents = read_documents(source)
-        text = _encode(codec, _joined(documents))
+        text = _encode(codec, join(documents, options.documents))
         if not len(text.tokens):
             raise DataError(f"data: no {options.unit} units to score")
         return Fresh(text, len(text.tokens), content_hash(documents))
@@ -133,9 +148,10 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             "cbow": lambda: ContinuousBag(size, options.context, width),
             "window": lambda: ConcatenatedWindow(size, options.context, width, options.hidden),
         }
-        return makers.get(
-            options.model, lambda: RecurrentLanguageModel(options, size, tie=options.tie, restart=options.restart)
-        )()
+        return makers.get(options.model, lambda: RecurrentLanguageModel(options, size, tie=options.tie))()
+
+    def words(self, data: Prepared[Text, Vocabulary]) -> Words | None:
+        return Words(data.codec.tokens, [data.train.tokens]) if data.codec.unit == "word" else None
 
     def fit(
         self,
@@ -153,10 +169,8 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
                 model.load_state_dict(fitted.state_dict())
             return timer.outcome()
         assert isinstance(model, Trainable)
-        steps = min(options.truncation, max(1, len(data.train.tokens) // options.batch_size))
-        streams = Streams(data.train.tokens, min(options.batch_size, len(data.train.tokens)), steps)
         course = Course(
-            epoch=lambda number: _Epoch(streams),
+            epoch=_passes(options, data.train),
             validate=lambda network: _validation(network, data.valid),
             monitor="valid_nll",
             rate="tokens_per_second",
@@ -173,9 +187,12 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             layers=1,
             epochs=3,
             time_limit=60.0,
+            learner="tbptt",
+            truncation=(100,),
             tie=False,
             optimizer="adam",
             lr=3e-3,
+            warmup=0,
             schedule="linear",
             dropout=0.0,
             locked_dropout=0.0,
@@ -183,7 +200,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         )
 
     def score(self, model: Model, options: LanguageOptions, codec: Vocabulary, split: Text) -> Scores:
-        losses = -log_probabilities(model, split.tokens)
+        losses = -log_probabilities(model, split.tokens, split.starts)
         scores = {"perplexity": _perplexity(float(losses.mean())), "nll": float(losses.mean())}
         if options.unit in NO_LOSS_UNITS:
             scores["bits_per_character"] = float(losses.sum()) / split.characters / math.log(2)
@@ -227,6 +244,8 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             temperature=request.temperature,
             top_k=request.top_k,
             top_p=request.top_p,
+            repetition_penalty=request.repetition_penalty,
+            before=prompt.tolist(),
             generator=np.random.default_rng(request.seed),
         )
         return _pieces(codec, prompt.tolist(), units)
@@ -245,8 +264,11 @@ def _pieces(codec: Vocabulary, before: list[int], units: Iterator[int]) -> Itera
             shown = len(codec.decode(held))
 
 
-def log_probabilities(model: Model, tokens: Array) -> Array:
-    """Return log P of each unit given all before it, ``[N]`` in nats: their sum is the joint log-probability."""
+def log_probabilities(model: Model, tokens: Array, starts: Array | None = None) -> Array:
+    """Return log P of each unit given all before it, ``[N]`` in nats: their sum is the joint log-probability.
+
+    What a network carries is forgotten where documents start, at the positions ``starts``.
+    """
     if isinstance(model, Markov):
         return model.log_probabilities(tokens)
     network = _network(model)
@@ -255,13 +277,15 @@ def log_probabilities(model: Model, tokens: Array) -> Array:
     rows = max(1, min(EVALUATION_ROWS, len(tokens) // WARM_UP))
     carry: Carry = ()
     parts: list[Array] = []
+    marks: Array = np.zeros(0) if starts is None or len(starts) < 2 else marked(starts, len(tokens))
+    resets = (torch.from_numpy(reset > 0) for _, reset, _ in warmed(marks, rows, EVALUATION_STEPS, WARM_UP))
     with torch.no_grad():
         for inputs, targets, weights in warmed(tokens, rows, EVALUATION_STEPS, WARM_UP):
-            logits, carry = network(torch.from_numpy(inputs), carry)
-            flat = functional.cross_entropy(
-                logits.flatten(0, 1).float(), torch.from_numpy(targets).flatten(), reduction="none"
-            )
-            losses.append(flat.view(targets.shape).numpy().astype(np.float64))
+            reset = next(resets, None)
+            given = torch.from_numpy(inputs)
+            given = given if reset is None else given.masked_fill(reset, UNKNOWN)
+            nll, carry = network.nll(given, torch.from_numpy(targets), carry, reset)
+            losses.append(nll.numpy().astype(np.float64))
             parts.append(weights > 0)
     by_row, counted = np.concatenate(losses).T, np.concatenate(parts).T
     chances: Array = -by_row[counted]
@@ -307,22 +331,15 @@ class NetworkStepper:
         return torch.log_softmax(logits[0, 0].double(), -1).numpy(), state
 
 
-@dataclass(frozen=True)
-class _Epoch(Sequence[LanguageBatch]):
-    """The batches of one pass over contiguous streams."""
-
-    streams: Streams
-
-    def __len__(self) -> int:
-        return len(self.streams)
-
-    def __getitem__(self, position: Any) -> Any:
-        inputs, targets = next(self.streams.batches(position))
-        return LanguageBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
-
-
-def _recurrent(options: LanguageOptions, size: int) -> RecurrentLanguageModel:
-    return RecurrentLanguageModel(options, size, tie=options.tie, restart=options.restart)
+def _passes(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Batch]]:
+    """Tell the batches of a pass, by its number."""
+    tokens, rows = text.tokens, min(options.batch_size, len(text.tokens))
+    if options.learner in WHOLE_DOCUMENTS:
+        return lambda number: document_pass(tokens, text.starts, rows, options.seed, number)
+    k1, k2 = steps_of(options)
+    steps = min(k1, len(tokens) // rows)
+    streams = Streams(tokens, rows, steps, overlap=max(k2 - k1, 0), starts=text.starts)
+    return lambda number: StreamPass(streams, options.restart, options.seed, number)
 
 
 def _network(model: Model) -> NeuralLanguageModel:
@@ -330,24 +347,24 @@ def _network(model: Model) -> NeuralLanguageModel:
     return model
 
 
-def _joined(texts: list[str]) -> str:
-    return "\n".join(text.removesuffix("\n") for text in texts) + "\n" if len(texts) > 1 else "".join(texts)
-
-
-def _split(text: str, valid: str, test: str, *, by_character: bool) -> tuple[str, str, str]:
+def _split(
+    whole: Documents, valid: Documents, test: Documents, *, by_character: bool
+) -> tuple[Documents, Documents, Documents]:
     """Cut what was not given from the text, in order: 80 / 10 / 10, or 90 / 10 where one part was given."""
-    if valid and test:
-        return text, valid, test
-    if test or valid:
-        ends = [round(len(text) * 0.9)]
+    length = len(whole.text)
+    if valid.text and test.text:
+        return whole, valid, test
+    if test.text or valid.text:
+        ends = [round(length * 0.9)]
     else:
-        train, middle, _ = cut(len(text))
+        train, middle, _ = cut(length)
         ends = [train.stop, middle.stop]
     if not by_character:
-        ends = [_after_space(text, end) for end in ends]
-    if test or valid:
-        return text[: ends[0]], valid or text[ends[0] :], test or text[ends[0] :]
-    return text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]
+        ends = [_after_space(whole.text, end) for end in ends]
+    first, last = whole.part(0, ends[0]), whole.part(ends[-1], length)
+    if test.text or valid.text:
+        return first, valid if valid.text else last, test if test.text else last
+    return first, whole.part(*ends), last
 
 
 def _after_space(text: str, position: int) -> int:
@@ -356,8 +373,10 @@ def _after_space(text: str, position: int) -> int:
     return space.end() if space else len(text)
 
 
-def _encode(codec: Vocabulary, text: str) -> Text:
-    return Text(codec.encode(text), len(text))
+def _encode(codec: Vocabulary, documents: Documents) -> Text:
+    pieces = [units for units in map(codec.encode, documents.pieces()) if len(units)]
+    starts = np.cumsum([0, *map(len, pieces[:-1])], dtype=np.int64) if pieces else np.zeros(0, np.int64)
+    return Text(np.concatenate([np.zeros(0, np.int32), *pieces]), len(documents.text), starts)
 
 
 def _perplexity(nll: float) -> float:
@@ -366,5 +385,5 @@ def _perplexity(nll: float) -> float:
 
 def _validation(network: Trainable, text: Text) -> Scores:
     assert isinstance(network, NeuralLanguageModel)
-    nll = -float(log_probabilities(network, text.tokens).mean())
+    nll = -float(log_probabilities(network, text.tokens, text.starts).mean())
     return {"valid_nll": nll, "valid_perplexity": _perplexity(nll)}

@@ -9,9 +9,11 @@ the training part) and a model, and `run.py` walks through them:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar, final
+
+import numpy as np
 
 from seriatim.data.files import Stream
 from seriatim.errors import UsageError
@@ -19,6 +21,7 @@ from seriatim.learning.loop import Keeper, Outcome
 from seriatim.learning.observer import Observer
 from seriatim.tasks.options import TrainOptions
 
+Array = np.ndarray[Any, Any]
 Scores = dict[str, float]
 Row = dict[str, Any]
 
@@ -61,6 +64,16 @@ class Prepared(Generic[SplitT, CodecT]):
 
 
 @dataclass(frozen=True)
+class Words:
+    """The words that a model reads, for ``--vectors``."""
+
+    tokens: Sequence[str]
+    """The index of a word is its id, the row of ``model.embeddings``."""
+    sentences: Sequence[Array]
+    """The training part: ids ``[T]`` of each sequence."""
+
+
+@dataclass(frozen=True)
 class Fresh(Generic[SplitT]):
     """New data, to be scored as a whole."""
 
@@ -84,14 +97,26 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
     """What standard input holds when nobody says."""
     codec_files: tuple[str, ...]
     """Names that the codec's file can have in a run folder."""
+    writing: str | None = None
+    """What ``generate`` does with its prompt: ``continues`` or ``answers`` it; None where the task does not write."""
+    anew: tuple[str, ...] = ()
+    """Options that ``evaluate`` and ``predict`` may be given anew: they do not change what was learned."""
 
     def codec_file(self, codec: CodecT) -> str:
         """Name the file that ``codec`` is kept in."""
         return self.codec_files[0]
 
+    def variant(self, options: OptionsT) -> Task[Any, Any, Any]:
+        """Return the task that ``options`` ask for: itself, save where one name stands for data of several kinds."""
+        return self
+
     @abstractmethod
     def check(self, options: OptionsT) -> None:
         """Refuse options that contradict each other. Raises ``UsageError``."""
+
+    def source(self, options: OptionsT) -> object:
+        """Return the data that ``options`` name, when none were given. Raises ``UsageError`` where they name none."""
+        raise UsageError("data: nothing given to train on")
 
     @abstractmethod
     def prepare(self, options: OptionsT, source: object) -> Prepared[SplitT, CodecT]:
@@ -118,6 +143,10 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
     @abstractmethod
     def make(self, options: OptionsT, codec: CodecT) -> Model:
         """Make the model that ``options.model`` names, not fitted yet."""
+
+    def words(self, data: Prepared[SplitT, CodecT]) -> Words | None:
+        """Return the words that the model's ``embeddings`` stand for; None where it reads no words."""
+        return None
 
     @abstractmethod
     def fit(
@@ -147,7 +176,7 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
 
     def generate(self, model: Model, options: OptionsT, codec: CodecT, request: GenerateRequest) -> Iterator[str]:
         """Give new text, piece by piece. Raises ``UsageError`` where the task does not write."""
-        raise UsageError(f"generate: for language runs; this is a {self.name} run")
+        raise UsageError(f"generate: for language and translate runs; this is a {self.name} run")
 
 
 @dataclass(frozen=True, kw_only=True)

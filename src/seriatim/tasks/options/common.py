@@ -1,4 +1,4 @@
-"""Options of every ``train``."""
+"""Options of every ``train``, and of every one that reads texts."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ class TrainOptions(ModelOptions, LearningOptions):
         "all", "naive models to train beside: fast leaves out the neural ones", choices=("all", "fast", "none")
     )
     quiet: bool = option(False, "no progress")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(TrainOptions):
+    """Options of every ``train`` that reads texts."""
+
+    unit: str = option("word", "what one step of a text reads", choices=UNITS)
+    vocab_size: int | None = option(
+        None, "keep the commonest units, the rest is <unk> (default: 20000; bpe: 4096)", minimum=2
+    )
+    vectors: str | None = option(
+        None, "start the words' embeddings from this file (word2vec or GloVe text), or cbow: from the training part"
+    )
+    freeze_vectors: bool = option(False, "keep the embeddings as --vectors starts them")

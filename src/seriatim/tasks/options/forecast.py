@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seriatim.learning.options import SCHEDULES
-from seriatim.models.options import CELLS
+from seriatim.models.options import NETWORKS
 from seriatim.options import option
 from seriatim.tasks.options.common import TrainOptions
 
@@ -16,7 +16,7 @@ FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
 class ForecastOptions(TrainOptions):
     """Options of ``train forecast``."""
 
-    model: str = option("lstm", "cell of the network, or a baseline", choices=CELLS + FORECAST_BASELINES)
+    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + FORECAST_BASELINES)
     bidirectional: bool = option(False, "not for forecast: the future is what it predicts")
     # The validation part is one horizon per series: too little to judge a few validations by.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)

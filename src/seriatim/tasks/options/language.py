@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.models.options import CELLS
+from seriatim.learning.options import LEARNERS
+from seriatim.models.options import STREAMING
 from seriatim.options import option
-from seriatim.tasks.options.common import UNITS, TrainOptions
+from seriatim.tasks.options.common import UNITS, TextOptions
 
 LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
+DOCUMENTS = ("file", "paragraph", "line")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageOptions(TrainOptions):
+class LanguageOptions(TextOptions):
     """Options of ``train language``."""
 
-    model: str = option("lstm", "cell of the network, or a baseline", choices=CELLS + LANGUAGE_BASELINES)
+    model: str = option("lstm", "network, or a baseline", choices=STREAMING + LANGUAGE_BASELINES)
     bidirectional: bool = option(False, "not for language: the future is what it predicts")
     hidden: int = option(256, "hidden units per layer", minimum=1)
-    learner: str = option("tbptt", "gradient through time", choices=("tbptt",))
+    learner: str = option("tbptt", "gradient through time", choices=LEARNERS)
+    documents: str = option(
+        "file", "where the state starts anew, and what bptt and recompute take whole", choices=DOCUMENTS
+    )
     lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)
-    unit: str = option("char", "what one step reads", choices=UNITS)
+    unit: str = option("char", "what one step reads; roll: the notes of a piano roll (.mat, .npy)", choices=(*UNITS, "roll"))
     vocab_size: int | None = option(
         None, "keep the commonest units, the rest is <unk> (default: all; bpe: 4096)", minimum=2
     )

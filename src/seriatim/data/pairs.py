@@ -1,0 +1,141 @@
+"""Pairs of texts: one is read, the other is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.data.files import read_text
+from seriatim.data.tables import FORMATS, open_table
+from seriatim.errors import DataError, UsageError
+
+SOURCE, TARGET = "source", "target"
+"""Columns, when nobody says."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs in the order of their file."""
+
+    sources: list[str]
+    targets: list[str]
+    """Empty where they are to be written."""
+    groups: list[str] | None
+    """Pairs of one group stay on one side of a split."""
+    places: list[str]
+    """Where each stands, for messages: ``train.de line 3``."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Pairs:
+        """The pairs at ``indices``, in that order."""
+        return Pairs(
+            [self.sources[index] for index in indices],
+            [self.targets[index] for index in indices],
+            None if self.groups is None else [self.groups[index] for index in indices],
+            [self.places[index] for index in indices],
+        )
+
+    def without_duplicates(self) -> tuple[Pairs, int]:
+        """The first of each run of equal sources, and how many were dropped."""
+        first: dict[str, int] = {}
+        for index, one in enumerate(self.sources):
+            first.setdefault(one, index)
+        return self.take(list(first.values())), len(self) - len(first)
+
+
+def read_pairs(
+    data: object,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    header: bool = True,
+) -> Pairs:
+    """Pairs from whatever holds them.
+
+    - two parallel files, line by line: ``[SOURCE_FILE, TARGET_FILE]``, or their names in one string with a comma
+      between; ``.gz`` files are unpacked;
+    - a table (see ``open_table``) with the columns ``source`` and ``target``, called so when nobody says;
+    - in memory, a list of pairs or an array of two columns.
+
+    Raises ``UsageError`` for a column that does not exist, ``DataError`` for an empty text, with its place, and for
+    parallel files of different lengths.
+    """
+    files = parallel_files(data)
+    if files is not None:
+        if group:
+            raise UsageError("group: only for tables")
+        return _parallel(*files)
+    by_number = not header or _without_names(data)
+    wanted = [source or ("1" if by_number else SOURCE), target or ("2" if by_number else TARGET)]
+    table = open_table(data, header=header, columns=[*wanted, *([group] if group else [])])
+    places = [table.place(row) for row in range(len(table))]
+    sources, targets = (table.text(column) for column in wanted)
+    for texts, column in zip((sources, targets), wanted, strict=True):
+        for row, text in enumerate(texts):
+            if not text.strip():
+                raise table.fault(row, column, "empty text")
+    return Pairs(sources, targets, table.labels(group) if group else None, places)
+
+
+def read_sources(data: object, *, source: str | None = None, header: bool = True) -> Pairs:
+    """Sources alone, to write targets for: a table with its column, a file of one per line, or a list of texts."""
+    if isinstance(data, (str, Path)) and Path(data).suffix.lower() not in FORMATS:
+        lines = _lines(data)
+        return Pairs(lines, [], None, [f"{data} line {number + 1}" for number in range(len(lines))])
+    if isinstance(data, (list, tuple)) and data and all(isinstance(one, str) for one in data):
+        for number, text in enumerate(data):
+            if not text.strip():
+                raise DataError(f"data item {number + 1}: empty text")
+        return Pairs(list(data), [], None, [f"data item {number + 1}" for number in range(len(data))])
+    column = source or ("1" if not header or _without_names(data) else SOURCE)
+    table = open_table(data, header=header, columns=[column])
+    texts = table.text(column)
+    for row, text in enumerate(texts):
+        if not text.strip():
+            raise table.fault(row, column, "empty text")
+    return Pairs(texts, [], None, [table.place(row) for row in range(len(table))])
+
+
+def parallel_files(data: object) -> tuple[str, str] | None:
+    """The two files that ``data`` names; None when it is something else."""
+    if isinstance(data, (str, Path)) and "," in str(data) and not Path(data).exists():
+        data = str(data).split(",")
+    if isinstance(data, (list, tuple)) and data and all(isinstance(one, (str, Path)) for one in data):
+        if len(data) != 2:
+            raise UsageError(f"data: {len(data)} files, wanted a table or two files, the source's and the target's")
+        return str(data[0]), str(data[1])
+    return None
+
+
+def _parallel(source_file: str, target_file: str) -> Pairs:
+    sources, targets = _lines(source_file), _lines(target_file)
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{target_file}: {len(targets):,} lines, wanted {len(sources):,} as in {source_file}: line N of one "
+            "belongs to line N of the other"
+        )
+    return Pairs(sources, targets, None, [f"{source_file} line {number + 1}" for number in range(len(sources))])
+
+
+def _lines(file: str | Path) -> list[str]:
+    """The lines of a text file. Raises ``DataError`` for an empty one."""
+    lines = read_text(file).removesuffix("\n").split("\n")
+    for number, line in enumerate(lines):
+        if not line.strip():
+            raise DataError(f"{file}: line {number + 1} is empty")
+    return lines
+
+
+def _without_names(data: Any) -> bool:
+    """Whether the columns of data in memory go by number: arrays and lists of rows."""
+    if isinstance(data, (list, tuple)) and data:
+        return not hasattr(data[0], "keys")
+    return isinstance(data, np.ndarray)

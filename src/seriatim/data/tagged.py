@@ -1,0 +1,298 @@
+"""Sentences with a tag for each word: CoNLL-U, columns, JSON lines, or lists in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.data.files import Stream, read_text
+from seriatim.errors import DataError, UsageError, nearest
+
+CONLLU: Final = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+"""The columns of CoNLL-U, in order (https://universaldependencies.org/format.html)."""
+WANTED: Final = "wanted the path of a .conllu, .jsonl, .tsv, .conll or .txt file, or a list of (words, tags) pairs"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and, where they are known, their tags."""
+
+    words: list[str]
+    tags: list[str] | None
+    where: str
+    """File or list: ``dev.conllu line`` or ``data item``."""
+    numbers: list[int]
+    """The line of each word, or the number of the item."""
+
+    def place(self, word: int) -> str:
+        """Where word ``word`` (from 0) stands, for messages: ``dev.conllu line 17``."""
+        return f"{self.where} {self.numbers[word]}"
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Sentences in the order of their file."""
+
+    sentences: list[Sentence]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @property
+    def words(self) -> list[list[str]]:
+        """The words of each sentence."""
+        return [sentence.words for sentence in self.sentences]
+
+    @property
+    def tags(self) -> list[list[str]]:
+        """The tags of each sentence, when they are known."""
+        return [cast("list[str]", sentence.tags) for sentence in self.sentences]
+
+    @property
+    def keys(self) -> list[str]:
+        """A string for each sentence that only sentences of the same words share."""
+        return ["\n".join(words) for words in self.words]
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Tagged:
+        """The sentences at ``indices``, in that order."""
+        return Tagged([self.sentences[index] for index in indices])
+
+    def without_duplicates(self) -> tuple[Tagged, int]:
+        """The first of all sentences of the same words, and how many were dropped."""
+        first: dict[str, int] = {}
+        for index, key in enumerate(self.keys):
+            first.setdefault(key, index)
+        return self.take(list(first.values())), len(self) - len(first)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the words and the tags stand in a file."""
+
+    tags: str | None = None
+    """CoNLL-U: a name (``None``: upos). Columns: a number from 1 (the last). JSON lines: a name (tags)."""
+    words: str | None = None
+    """CoNLL-U: a name (``None``: form). Columns: a number from 1 (the first). JSON lines: a name (words)."""
+
+
+def read_tagged(source: object, columns: Columns = Columns(), *, need_tags: bool = True) -> Tagged:
+    """Sentences from whatever holds them; a file's kind is told by its extension, ``.gz`` behind it or not.
+
+    - ``.conllu``: ten columns parted by tabs; multiword tokens (3-4) and empty nodes (5.1) are skipped;
+    - ``.tsv``, ``.conll``, ``.txt``: a word per line with its tag, parted by tabs or else by white space, and blank
+      lines between sentences; ``-DOCSTART-`` lines are skipped;
+    - ``.jsonl``: ``{"words": [...], "tags": [...]}`` per line;
+    - in memory: a list of (words, tags) pairs or of such dictionaries.
+
+    Without ``need_tags`` nothing of the tags is read, and sentences may also be lists of words, or texts whose words
+    are parted by white space: in a list, or a ``.txt`` file whose lines differ in their number of words.
+
+    Raises ``UsageError`` for an extension or a column that there is not, ``DataError`` with file and line for a line
+    that lacks a column, words without tags, counts that differ, a file that is empty or has no sentences.
+    """
+    if isinstance(source, (str, Path, Stream)):
+        file, extension = _open(source, columns, need_tags)
+        prose = extension == ".txt" and not need_tags and _is_prose(file.text)
+        name, found = file.name, (_prose if prose else _READERS[extension])(file)
+    elif isinstance(source, (list, tuple)):
+        name, found = "data", _from_memory(source, columns, need_tags)
+    else:
+        raise UsageError(f"data: got {type(source).__name__}, {WANTED}")
+    sentences = list(found)
+    if not sentences:
+        raise DataError(f"{name}: no sentences")
+    return Tagged(sentences)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A text, and what is wanted of it."""
+
+    name: str
+    text: str
+    columns: Columns
+    need_tags: bool
+
+    def blocks(self) -> Iterator[list[tuple[int, str]]]:
+        """Numbered lines between blank ones."""
+        block: list[tuple[int, str]] = []
+        for number, line in enumerate(self.text.split("\n"), 1):
+            if line.strip():
+                block.append((number, line))
+            elif block:
+                yield block
+                block = []
+        if block:
+            yield block
+
+    def sentence(self, rows: list[tuple[int, str, str]]) -> Sentence:
+        """The sentence of (line, word, tag) rows; every word and every tag that is wanted holds something."""
+        for number, word, tag in rows:
+            if not word:
+                raise self.fault(number, "an empty word")
+            if self.need_tags and not tag:
+                raise self.fault(number, f"word '{word}' has no tag")
+        tags = [tag for _, _, tag in rows] if self.need_tags else None
+        return Sentence([word for _, word, _ in rows], tags, f"{self.name} line", [number for number, _, _ in rows])
+
+    def fault(self, number: int, what: str) -> DataError:
+        return DataError(f"{self.name}: line {number}: {what}")
+
+
+def _conllu(file: _File) -> Iterator[Sentence]:
+    form = _conllu_column(file.columns.words or "form")
+    tag = _conllu_column(file.columns.tags or "upos") if file.need_tags else form
+    for block in file.blocks():
+        rows = []
+        for number, line in block:
+            cells = line.split("\t")
+            if line.startswith("#"):
+                continue
+            if len(cells) != len(CONLLU):
+                raise file.fault(
+                    number, f"{_count(len(cells), 'column')}, wanted {len(CONLLU)} parted by tabs (CoNLL-U)"
+                )
+            if "-" in cells[0] or "." in cells[0]:
+                continue
+            # _ says that there is no tag, but a column of features may be empty for a good reason
+            rows.append((number, cells[form], "" if cells[tag] == "_" and CONLLU[tag] == "upos" else cells[tag]))
+        if rows:
+            yield file.sentence(rows)
+
+
+def _conllu_column(name: str) -> int:
+    if name not in CONLLU:
+        raise UsageError(f"column: no column '{name}' in CoNLL-U{nearest(name, CONLLU)}")
+    return CONLLU.index(name)
+
+
+def _plain(file: _File) -> Iterator[Sentence]:
+    separator, width = "\t" if "\t" in file.text else None, 0
+    for block in file.blocks():
+        rows = []
+        for number, line in block:
+            cells = [cell.strip() for cell in line.split(separator)]
+            width = width or len(cells)
+            if len(cells) == 1 and file.need_tags:
+                raise file.fault(number, f"one column ('{cells[0]}'), wanted a word and its tag")
+            if len(cells) != width:
+                raise file.fault(number, f"{_count(len(cells), 'column')}, wanted {width} as in the first line")
+            word = cells[_plain_column(file, file.columns.words or "1", width)]
+            tag = cells[_plain_column(file, file.columns.tags or str(width), width)] if file.need_tags else ""
+            if cells[0] != "-DOCSTART-":
+                rows.append((number, word, tag))
+        if rows:
+            yield file.sentence(rows)
+
+
+def _plain_column(file: _File, name: str, width: int) -> int:
+    if not name.isdigit() or not 1 <= int(name) <= width:
+        raise UsageError(f"column: no column '{name}' in {file.name}, wanted a number from 1 to {width}")
+    return int(name) - 1
+
+
+def _prose(file: _File) -> Iterator[Sentence]:
+    for block in file.blocks():
+        for number, line in block:
+            yield file.sentence([(number, word, "") for word in line.split()])
+
+
+def _json_lines(file: _File) -> Iterator[Sentence]:
+    for block in file.blocks():
+        for number, line in block:
+            try:
+                item = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise file.fault(number, f"not JSON: {error.msg} at column {error.colno}") from None
+            if not isinstance(item, dict):
+                raise file.fault(number, f"wanted an object {{…}}, got {line.strip()[:40]}")
+            try:
+                yield _from_mapping(item, f"{file.name} line", number, file.columns, file.need_tags)
+            except _Fault as fault:
+                raise file.fault(number, str(fault)) from None
+
+
+_READERS: Final[dict[str, Callable[[_File], Iterator[Sentence]]]] = {
+    ".conllu": _conllu, ".conll": _plain, ".tsv": _plain, ".txt": _plain, ".jsonl": _json_lines, ".ndjson": _json_lines
+}  # fmt: skip
+"""Extension → reader."""
+
+
+def _open(source: str | Path | Stream, columns: Columns, need_tags: bool) -> tuple[_File, str]:
+    """The file with its text, and its extension."""
+    if isinstance(source, Stream):
+        name, extension = source.name, f".{source.format}"
+    else:
+        name = str(source)
+        extension = Path(name.lower().removesuffix(".gz")).suffix
+    if extension not in _READERS:
+        known = ", ".join(_READERS)
+        if isinstance(source, Stream):
+            raise UsageError(f"format: got {source.format}, wanted one of {known.replace('.', '')}")
+        raise UsageError(f"{name}: cannot tell how sentences stand in it by its extension; wanted one of {known}")
+    text = source.text() if isinstance(source, Stream) else read_text(source)
+    return _File(name, text, columns, need_tags), extension
+
+
+def _is_prose(text: str) -> bool:
+    """Lines of unequal numbers of words, or a single line: text, not columns."""
+    widths = [len(line.split()) for line in text.split("\n") if line.strip()]
+    return "\t" not in text and (len(widths) == 1 or len(set(widths)) > 1)
+
+
+class _Fault(Exception):
+    """What is wrong with an item, without its place."""
+
+
+def _from_memory(source: Sequence[object], columns: Columns, need_tags: bool) -> Iterator[Sentence]:
+    for number, item in enumerate(source, 1):
+        try:
+            if isinstance(item, Mapping):
+                yield _from_mapping(item, "data item", number, columns, need_tags)
+            elif _is_pair(item):
+                words, tags = cast("tuple[Any, Any]", item)
+                yield _checked(words, tags if need_tags else None, "data item", number)
+            elif need_tags:
+                raise _Fault("words without tags, wanted a pair of (words, tags)")
+            else:
+                yield _checked(item.split() if isinstance(item, str) else item, None, "data item", number)
+        except _Fault as fault:
+            raise DataError(f"data item {number}: {fault}") from None
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, (list, tuple)) and len(item) == 2 and all(isinstance(part, (list, tuple)) for part in item)
+
+
+def _from_mapping(item: Mapping[str, Any], where: str, number: int, columns: Columns, need_tags: bool) -> Sentence:
+    words, tags = columns.words or "words", columns.tags or "tags"
+    for name in (words, tags) if need_tags else (words,):
+        if name not in item:
+            raise _Fault(f"no '{name}'{nearest(name, item)}")
+    return _checked(item[words], item[tags] if need_tags else None, where, number)
+
+
+def _checked(words: Any, tags: Any, where: str, number: int) -> Sentence:
+    """A sentence of lists that may hold anything."""
+    for what, values in (("words", words), ("tags", tags)):
+        if values is None and what == "tags":
+            continue
+        if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
+            raise _Fault(f"the {what} are not a list of strings")
+        if not all(value.strip() for value in values):
+            raise _Fault(f"one of the {what} is empty")
+    if not words:
+        raise _Fault("no words")
+    if tags is not None and len(tags) != len(words):
+        raise _Fault(f"{_count(len(words), 'word')}, but {_count(len(tags), 'tag')}")
+    return Sentence(list(words), None if tags is None else list(tags), where, [number] * len(words))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,38 @@
+"""Where attention looked while a text was written, as a picture."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def draw_alignment(alignment: Mapping[str, Any]) -> bytes:
+    """Draw ``{"source": [S units], "target": [T units], "weights": [T][S]}`` as a PNG file: dark is where it looked.
+
+    Columns are units of the source, rows those of the text, from the top down in the order of writing.
+    """
+    from matplotlib.figure import Figure  # slow to import, needed only here
+
+    source: Sequence[str] = alignment["source"]
+    target: Sequence[str] = alignment["target"]
+    figure = Figure(figsize=(1.5 + 0.32 * len(source), 1.2 + 0.32 * max(len(target), 1)), layout="constrained")
+    axes = figure.add_subplot()
+    if target:
+        axes.imshow(alignment["weights"], cmap="Greys", vmin=0.0, vmax=1.0, aspect="equal")
+    turned = 90 if max(map(len, source)) > 2 else 0
+    axes.set_xticks(range(len(source)), _plain(source), rotation=turned)
+    axes.set_yticks(range(len(target)), _plain(target))
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box
+        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _plain(units: Sequence[str]) -> list[str]:
+    """Keep Matplotlib from reading dollar signs as formulas."""
+    return [unit.replace("$", r"\$") for unit in units]

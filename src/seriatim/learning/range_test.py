@@ -1,0 +1,95 @@
+"""Which learning rates a model can take: the range test (Smith 2017)."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seriatim.errors import UsageError
+from seriatim.learning.clipping import clip_norm, clip_value
+from seriatim.learning.learners import make_learner
+from seriatim.learning.optimization import make_optimizer
+from seriatim.learning.options import LearningOptions
+from seriatim.models.contract import Carry, Trainable
+
+DIVERGED = 3.0
+"""Times the first loss: a rise by so much ends the test."""
+MEMORY = 0.9
+"""Of the running mean that smooths the losses."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a range test found; the rates rise, evenly in their logarithm."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    """Smoothed."""
+    diverged: bool
+    """Whether the loss left at the last rate."""
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the loss fell fastest per factor of the rate: a start for ``lr``."""
+        slopes = np.gradient(np.asarray(self.losses))
+        return self.rates[int(np.argmin(slopes))]
+
+    @property
+    def largest(self) -> float:
+        """The rate at which the loss was least: above it, training stops to gain."""
+        return self.rates[int(np.argmin(self.losses))]
+
+
+def range_test(
+    model: Trainable,
+    batches: Iterable[object],
+    options: LearningOptions,
+    *,
+    low: float = 1e-6,
+    high: float = 1.0,
+    updates: int = 100,
+) -> Range:
+    """Train a copy of ``model`` with a rate that rises from ``low`` to ``high``; the model itself stays as it is.
+
+    ``batches`` are taken in order and over again when they end; learner, optimizer and clipping are those of
+    ``options``. The test ends early once the smoothed loss has risen by ``DIVERGED`` times its first value, or is not
+    finite. The random state afterwards is that of before. Raises ``UsageError`` for a range that does not rise or fewer
+    than 5 updates.
+    """
+    if not 0 < low < high or updates < 5:
+        raise UsageError(f"range: got {updates} updates from {low:g} to {high:g}, wanted 5 or more, from low to high")
+    trained = copy.deepcopy(model).train()
+    parameters = [one for one in trained.parameters() if one.requires_grad]
+    optimizer = make_optimizer(parameters, dataclasses.replace(options, lr=low))
+    learner, mean = make_learner(options), 0.0
+    carry: Carry = ()
+    rates: list[float] = []
+    losses: list[float] = []
+    draws = torch.get_rng_state()
+    for update, batch in zip(range(updates), itertools.cycle(batches), strict=False):
+        rate = low * (high / low) ** (update / (updates - 1))
+        optimizer.zero_grad(set_to_none=True)
+        loss, carry = learner.step(trained, batch, carry)
+        norm = clip_norm(parameters, options.clip)
+        clip_value(parameters, options.clip_value)
+        mean = MEMORY * mean + (1 - MEMORY) * float(loss)
+        smooth = mean / (1 - MEMORY ** (update + 1))
+        first = losses[0] if losses else smooth
+        if not (math.isfinite(smooth) and math.isfinite(norm)) or smooth - first > DIVERGED * abs(first):
+            break
+        rates.append(rate)
+        losses.append(smooth)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+    torch.set_rng_state(draws)
+    if len(rates) < 2:
+        raise UsageError(f"low: the loss was lost at {low:g}, the lowest rate; give a lower one")
+    return Range(tuple(rates), tuple(losses), len(rates) < updates)

@@ -1,0 +1,42 @@
+"""The regression that does not look: the mean of the training targets, with their quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from seriatim.notation import QUANTILES
+
+Array = np.ndarray[Any, Any]
+
+
+@final
+class Constant:
+    """Gives every sequence the mean and the quantiles seen in training."""
+
+    def __init__(self) -> None:
+        self.values: Array = np.zeros(1 + len(QUANTILES))
+        """[1 + Q] float64: the mean, then the quantiles."""
+
+    def fit(self, targets: Array) -> None:
+        """Take them from ``targets`` [N]."""
+        self.values = np.array([targets.mean(), *np.quantile(targets, QUANTILES)])
+
+    def predictions(self, count: int) -> Array:
+        """Return ``[count, 1 + Q]``, every row the same."""
+        return np.tile(self.values, (count, 1))
+
+    def state_dict(self) -> dict[str, Array]:
+        return {"values": self.values}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Take the state back; raises ``ValueError`` when it is of other quantiles."""
+        if state["values"].shape != self.values.shape:
+            raise ValueError(f"values: got {state['values'].shape}, wanted {self.values.shape}")
+        self.values = state["values"]
+
+    @property
+    def parameters_count(self) -> int:
+        return self.values.size

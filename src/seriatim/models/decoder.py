@@ -1,0 +1,210 @@
+"""A recurrent decoder: a language model that is started by a context, and may look back at a memory (Sutskever 2014).
+
+    embedding → recurrent layers → (attention) → affine → softmax
+
+The last id, ``boundary``, is what a sequence begins after and ends with: it stands behind the vocabulary's own, so
+that a vocabulary of V units makes a decoder of V + 1.
+
+The state of the recurrent layers never depends on what attention found (no input feeding), so that a whole target
+runs through each layer in one call: attention reads the layers' output afterwards, h̃_t = tanh(W_c [c_t; h_t])
+(Luong 2015), whichever way it is scored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.models.contract import Carry
+from seriatim.models.options import ModelOptions
+from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
+from seriatim.nn.attention import Attention, make_attention
+from seriatim.nn.loss import linear_cross_entropy
+from seriatim.notation import STATES
+
+NO_TARGET = -1
+"""Stands behind the end of a target."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a decoder is told about each of B things: a source text, a picture."""
+
+    context: Tensor
+    """[B, C]; starts the decoder."""
+    states: Tensor | None = None
+    """[S, B, M]; what attention looks at."""
+    lengths: Tensor | None = None
+    """[B] int64; states beyond a row's length are not looked at (None: all are)."""
+
+    def take(self, rows: Tensor) -> Memory:
+        """Return the memory of ``rows`` [N] int64, which may repeat."""
+        return Memory(
+            self.context[rows],
+            None if self.states is None else self.states[:, rows],
+            None if self.lengths is None else self.lengths[rows],
+        )
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where a recurrent decoder stands in each of B sequences."""
+
+    memory: Memory
+    keys: Tensor | None
+    """[S, B, A]; what attention needs of the memory."""
+    layers: tuple[Carry, ...]
+    """Of each layer, h or h and c: [1, B, H]."""
+
+    def take(self, rows: Tensor) -> DecoderState:
+        """Return the state of ``rows`` [N] int64, which may repeat."""
+        layers = tuple(tuple(part[:, rows] for part in carry) for carry in self.layers)
+        return DecoderState(self.memory.take(rows), None if self.keys is None else self.keys[:, rows], layers)
+
+
+@final
+class RecurrentDecoder(nn.Module):
+    """Units before → log-probabilities of the next one.
+
+    ``options.layers`` layers of ``options.model`` start from the context: where there is one layer and the context is
+    as wide, it is h_0 itself and c_0 is 0; otherwise every layer's h_0 is tanh of an affine map of it (Cho 2014), and
+    c_0 an affine map. ``peeky``: the context is an input of every recurrent layer and of the output at every step.
+    ``attention``: a score of ``nn.attention`` over a memory of width ``memory_size``, or ``none``. ``tie``: the
+    embedding is the output's weight as well (Press & Wolf 2017), behind a linear map where the widths differ.
+    """
+
+    def __init__(
+        self,
+        options: ModelOptions,
+        vocabulary_size: int,
+        context_size: int,
+        *,
+        peeky: bool = False,
+        attention: str = "none",
+        memory_size: int = 0,
+        tie: bool = False,
+    ) -> None:
+        super().__init__()
+        self.peeky = peeky
+        self.boundary = vocabulary_size
+        width, hidden = embedding_width(options), options.hidden
+        beside = context_size if peeky else 0
+        self.embedding = start_embedding(nn.Embedding(vocabulary_size + 1, width))
+        self.dropout = dropout(options)
+        one = dataclasses.replace(options, layers=1, bidirectional=False)
+        self.layers = nn.ModuleList(
+            Stack(one, (hidden if layer else width) + beside) for layer in range(options.layers)
+        )
+        self.bridge = _Bridge(context_size, hidden, options.layers, len(STATES[options.model]))
+        self.attention: Attention | None = None
+        if attention != "none":
+            self.attention = make_attention(attention, hidden, memory_size)
+            self.combine = nn.Linear(memory_size + hidden, hidden, bias=False)
+        readout = hidden + beside
+        self.project = nn.Linear(readout, width, bias=False) if tie and readout != width else nn.Identity()
+        self.output = None if tie else nn.Linear(readout, vocabulary_size + 1)
+        self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size + 1)) if tie else None
+
+    def start(self, memory: Memory) -> DecoderState:
+        """Return the state before the first unit."""
+        keys = None
+        if self.attention is not None:
+            assert memory.states is not None
+            keys = self.attention.keys(memory.states)
+        return DecoderState(memory, keys, self.bridge(memory.context))
+
+    def forward(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
+        """Read units [T, B] in one go from ``state``.
+
+        Returns what the output layer reads [T, B, R], the state after them, and where attention looked [T, B, S].
+        """
+        memory = state.memory
+        peek = memory.context.expand(len(inputs), -1, -1) if self.peeky else None
+        states = self.dropout(self.embedding(inputs))
+        carries = []
+        for layer, carry in zip(self.layers, state.layers, strict=True):
+            states, carry = layer(_beside(states, peek), carry)
+            carries.append(carry)
+        alignment = None
+        if self.attention is not None:
+            found, alignment = self.attention(states, memory.states, state.keys, memory.lengths)
+            states = self.dropout(torch.tanh(self.combine(torch.cat([found, states], -1))))
+        readout = self.project(_beside(states, peek))
+        return readout, DecoderState(memory, state.keys, tuple(carries)), alignment
+
+    def loss(self, targets: Tensor, memory: Memory, teacher_forcing: float = 1.0) -> Tensor:
+        """Return the mean negative log-likelihood per unit of ``targets`` [T, B] in nats.
+
+        Each target ends with ``boundary``, and ``NO_TARGET`` stands behind its end. With ``teacher_forcing`` below 1
+        and while training, each unit read is with that chance the true one, else the likeliest by the model itself
+        (scheduled sampling, Bengio 2015); only this has to go step by step.
+        """
+        start = torch.full_like(targets[:1], self.boundary)
+        inputs = torch.cat([start, targets[:-1].clamp(min=0)])
+        state = self.start(memory)
+        if self.training and teacher_forcing < 1.0:
+            readout = self._own_way(inputs, state, teacher_forcing)
+        else:
+            readout, _, _ = self(inputs, state)
+        known = targets != NO_TARGET
+        weight, bias = (self.embedding.weight, self.output_bias) if self.output is None else self.output.parameters()
+        return linear_cross_entropy(readout[known], weight, bias, targets[known])
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """[…, R] → […, V + 1]."""
+        if self.output is None:
+            return functional.linear(readout, self.embedding.weight, self.output_bias)
+        logits: Tensor = self.output(readout)
+        return logits
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
+        """Read one unit [B] each: log-probabilities [B, V + 1], the state, and where attention looked [B, S]."""
+        readout, state, alignment = self(tokens[None], state)
+        chances = functional.log_softmax(self.logits(readout[0]).float(), -1)
+        return chances, state, None if alignment is None else alignment[0]
+
+    def _own_way(self, inputs: Tensor, state: DecoderState, teacher_forcing: float) -> Tensor:
+        """Feed the decoder's own words back now and then."""
+        readouts: list[Tensor] = []
+        tokens = inputs[0]
+        for true in inputs[1:]:
+            readout, state, _ = self(tokens[None], state)
+            readouts.append(readout)
+            with torch.no_grad():
+                own = self.logits(readout[0]).argmax(-1)
+            tokens = torch.where(torch.rand(own.shape) < teacher_forcing, true, own)
+        readout, _, _ = self(tokens[None], state)
+        return torch.cat([*readouts, readout])
+
+
+@final
+class _Bridge(nn.Module):
+    """From the context to where every layer starts."""
+
+    def __init__(self, context_size: int, hidden: int, layers: int, states: int) -> None:
+        super().__init__()
+        self.layers, self.states = layers, states
+        self.affine = (
+            None if layers == 1 and context_size == hidden else nn.Linear(context_size, layers * states * hidden)
+        )
+
+    def forward(self, context: Tensor) -> tuple[Carry, ...]:
+        if self.affine is None:
+            first = context[None]
+            return ((first, *(torch.zeros_like(first) for _ in range(self.states - 1))),)
+        parts = self.affine(context).to(context.dtype).unflatten(-1, (self.layers, self.states, -1))
+        return tuple(self._carry(parts[:, layer]) for layer in range(self.layers))
+
+    def _carry(self, parts: Tensor) -> Carry:
+        """[B, states, H] → h and, of an LSTM, c: [1, B, H]; tanh for h, which lies within ±1."""
+        first, *rest = (part[None].contiguous() for part in parts.unbind(1))
+        return (torch.tanh(first), *rest)
+
+
+def _beside(states: Tensor, peek: Tensor | None) -> Tensor:
+    return states if peek is None else torch.cat([states, peek.to(states.dtype)], -1)

@@ -1,0 +1,69 @@
+"""Many to one, a number: the mean and the quantiles of what a whole sequence stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.models.classifier import SequenceClassifier
+from seriatim.models.contract import Carry, Trainable
+from seriatim.notation import QUANTILES
+
+OUTPUTS = 1 + len(QUANTILES)
+"""What the network within a regressor gives per sequence."""
+
+
+@dataclass(frozen=True)
+class RegressionBatch:
+    """B sequences, padded behind their ends."""
+
+    inputs: Tensor
+    """[T, B] int64 units, or [T, B, C] float32 channels."""
+    lengths: Tensor
+    """[B] int64."""
+    targets: Tensor
+    """[B] float32, standardized."""
+
+    @property
+    def units(self) -> int:
+        return int(self.lengths.sum())
+
+
+@final
+class Regressor(Trainable):
+    """A network of ``OUTPUTS`` numbers per sequence, read as a mean and as quantiles that never cross.
+
+    Each is trained by the loss that it minimises: the mean by half the squared error, the quantiles by the quantile
+    loss (Koenker & Bassett 1978), so that the point forecast is not paid for with the interval.
+    """
+
+    def __init__(self, network: SequenceClassifier) -> None:
+        super().__init__()
+        self.network = network
+        self.levels: Tensor
+        self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
+
+    @property
+    def embeddings(self) -> nn.Embedding:
+        """Of the words that are read; ``AttributeError`` where there are none."""
+        found: nn.Embedding = self.network.embeddings
+        return found
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map padded sequences ``[T, B]`` or ``[T, B, C]`` to ``[B, 1 + Q]``: the mean, then rising quantiles."""
+        values = self.network(inputs, lengths).float()
+        mean, middle, gaps = values[:, :1], values[:, 1:2], functional.softplus(values[:, 2:])
+        rising = functional.pad(gaps.cumsum(-1), (1, 0))
+        return torch.cat([mean, middle + rising - rising.mean(-1, keepdim=True)], -1)
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return half the mean squared error plus the mean quantile loss, per sequence."""
+        assert isinstance(batch, RegressionBatch)
+        error = batch.targets[:, None] - self(batch.inputs, batch.lengths)
+        miss = error[:, 1:]
+        pinball = torch.maximum(self.levels * miss, (self.levels - 1) * miss)
+        return 0.5 * error[:, 0].square().mean() + pinball.mean(), ()

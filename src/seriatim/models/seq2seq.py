@@ -1,0 +1,131 @@
+"""Sequence to sequence: an encoder reads the source, a decoder writes the target (Sutskever 2014; Cho 2014)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from seriatim.models.bodies import build_body
+from seriatim.models.contract import Carry, Trainable
+from seriatim.models.decoder import NO_TARGET, DecoderState, Memory, RecurrentDecoder
+from seriatim.models.options import ModelOptions
+from seriatim.models.recurrent import dropout, embedding_width, start_embedding
+from seriatim.nn.pooling import POOLINGS
+
+
+@dataclass(frozen=True)
+class Sources:
+    """B texts to read."""
+
+    inputs: Tensor
+    """[S, B] int64, padded behind their ends."""
+    lengths: Tensor
+    """[B] int64."""
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """B texts to read and what is to be written for each."""
+
+    sources: Sources
+    targets: Tensor
+    """[T, B] int64; each ends with the boundary, with ``NO_TARGET`` behind it."""
+
+    @property
+    def units(self) -> int:
+        return int((self.targets != NO_TARGET).sum())
+
+
+class RowState(Protocol):
+    """Where a decoder stands in each of B sequences."""
+
+    def take(self, rows: Tensor, /) -> Any:
+        """Return the state of ``rows`` [N] int64, which may repeat."""
+
+
+class EncoderDecoder(Trainable):
+    """A network that writes one unit after another about something it was shown first.
+
+    ``begin`` and ``step`` are all that decoding needs: ``decoding.beam`` and ``decoding.sampling`` run any of them.
+    """
+
+    boundary: int
+    """The id that a sequence begins after and ends with: the last."""
+
+    @abstractmethod
+    def begin(self, sources: Any) -> Any:
+        """Encode a batch of what is shown; return the ``RowState`` before the first unit."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
+        """Read one unit [B] each, ``boundary`` first.
+
+        Returns log-probabilities of the next one [B, V + 1], the state, and where attention looked [B, S].
+        """
+
+
+@final
+class RecurrentSeq2Seq(EncoderDecoder):
+    """Embedding → recurrent encoder → context → recurrent decoder, with attention over the encoder's states if asked.
+
+    The context is the encoder's last output, that of both directions where it reads in two.
+    """
+
+    def __init__(
+        self,
+        options: ModelOptions,
+        source_size: int,
+        target_size: int,
+        *,
+        peeky: bool = False,
+        attention: str = "none",
+        tie: bool = False,
+        teacher_forcing: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.teacher_forcing = teacher_forcing
+        width = embedding_width(options)
+        self.embeddings = start_embedding(nn.Embedding(source_size, width))
+        self.dropout = dropout(options)
+        self.encoder = build_body(options, width)
+        size = self.encoder.output_size
+        self.decoder = RecurrentDecoder(
+            options, target_size, size, peeky=peeky, attention=attention, memory_size=size, tie=tie
+        )
+        self.boundary = self.decoder.boundary
+
+    def encode(self, sources: Sources) -> Memory:
+        """Read the sources."""
+        states, _ = self.encoder(self.dropout(self.embeddings(sources.inputs)), (), sources.lengths)
+        context = POOLINGS["last"](states, sources.lengths, self.encoder.directions)
+        return Memory(context, states, sources.lengths)
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the mean cross entropy per unit of the targets, their ends among them, in nats."""
+        assert isinstance(batch, PairBatch)
+        return self.decoder.loss(batch.targets, self.encode(batch.sources), self.teacher_forcing), ()
+
+    def begin(self, sources: Sources) -> DecoderState:
+        return self.decoder.start(self.encode(sources))
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
+        return self.decoder.step(tokens, state)
+
+
+def padded_sources(sources: list[Any]) -> Sources:
+    """Pad encoded texts, each [S] int32, into one batch."""
+    lengths = torch.tensor([len(one) for one in sources])
+    return Sources(_padded(sources, 0), lengths)
+
+
+def padded_pairs(sources: list[Any], targets: list[Any]) -> PairBatch:
+    """Pad encoded pairs into one batch; each target, [T] int32, ends with the boundary already."""
+    return PairBatch(padded_sources(sources), _padded(targets, NO_TARGET))
+
+
+def _padded(sequences: list[Any], fill: int) -> Tensor:
+    return nn.utils.rnn.pad_sequence([torch.from_numpy(one).long() for one in sequences], padding_value=fill)

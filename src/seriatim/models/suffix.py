@@ -1,0 +1,90 @@
+"""The tagger without context: each word's commonest tag, and for an unknown word that of its ending."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+LONGEST = 5
+"""Letters of an ending."""
+RARE = 3
+"""Endings are learnt from words that stand at most so often: unknown words are of that kind."""
+
+Array = np.ndarray[Any, Any]
+
+
+@final
+class MostFrequentTag:
+    """Word → its commonest tag in training.
+
+    An unknown word gets the commonest tag of the longest ending that rare words of its shape had, up to five letters;
+    the shape is whether it has a digit, begins with a capital letter, or neither (after Brants 2000).
+    """
+
+    def __init__(self, tags: int) -> None:
+        self.tags = tags
+        self.words: dict[str, int] = {}
+        self.endings: dict[str, int] = {}
+        """Shape and ending → tag; the last resort is the empty key."""
+
+    def fit(self, sentences: Iterable[tuple[Sequence[str], Array]]) -> None:
+        """Count the tags of the words of (words, tags [T]) pairs."""
+        by_word: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        for words, tags in sentences:
+            for word, tag in zip(words, tags.tolist(), strict=True):
+                by_word[word][tag] += 1
+        by_ending: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        for word, counts in by_word.items():
+            by_ending[""].update(counts)
+            if counts.total() <= RARE:
+                for ending in _endings(word):
+                    by_ending[ending].update(counts)
+        self.words, self.endings = _commonest(by_word), _commonest(by_ending)
+
+    def tag(self, words: Sequence[str]) -> Array:
+        """Return the tag of each word, [T] int64."""
+        return np.array([self._tag(word) for word in words], np.int64)
+
+    def _tag(self, word: str) -> int:
+        if word in self.words:
+            return self.words[word]
+        return next(self.endings[ending] for ending in (*_endings(word), "") if ending in self.endings)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Both tables as arrays: the keys as UTF-8, each behind a line end, and their tags."""
+        arrays = {}
+        for name in ("words", "endings"):
+            table = getattr(self, name)
+            text = "".join(f"\n{key}" for key in table)
+            arrays[name] = np.frombuffer(text.encode(errors="surrogatepass"), np.uint8).copy()
+            arrays[f"{name}_tags"] = np.array(list(table.values()), np.int64)
+        return arrays
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Take the state back; raises ``ValueError`` when it is damaged or of other tags."""
+        for name in ("words", "endings"):
+            keys = state[name].astype(np.uint8).tobytes().decode(errors="surrogatepass").split("\n")[1:]
+            tags = state[f"{name}_tags"]
+            if tags.shape != (len(keys),) or (len(tags) and not 0 <= int(tags.min()) <= int(tags.max()) < self.tags):
+                raise ValueError(f"{name}_tags: wanted {len(keys)} tags below {self.tags}")
+            setattr(self, name, dict(zip(keys, tags.tolist(), strict=True)))
+        if "" not in self.endings:
+            raise ValueError("endings: no last resort")
+
+    @property
+    def parameters_count(self) -> int:
+        return len(self.words) + len(self.endings)
+
+
+def _endings(word: str) -> list[str]:
+    """Shape and ending, the longest ending first, the last one the shape alone."""
+    shape = "0" if any(letter.isdigit() for letter in word) else "A" if word[:1].isupper() else "a"
+    return [shape + word[-size:].lower() if size else shape for size in range(min(LONGEST, len(word)), -1, -1)]
+
+
+def _commonest(counts: Mapping[str, Counter[int]]) -> dict[str, int]:
+    """The commonest tag of each key; of equally common ones the lower."""
+    return {key: min(tags, key=lambda tag: (-tags[tag], tag)) for key, tags in counts.items()}

@@ -1,0 +1,91 @@
+"""Convolution over time, dilated, causal or centred, and the residual block of a TCN (Bai 2018).
+
+    y_t = b + Σ_j x_{t - (K-1-j)·d} W_j,  j = 0 … K-1       causal: a step and those before it, d apart
+    y_t = b + Σ_j x_{t - (⌊K/2⌋-j)·d} W_j                   centred
+
+Time-major: x [T, B, C]. Before the first step stand zeros, or what ``past`` holds: a run in parts, each with the last
+``reach`` inputs of what came before, is the whole run.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.errors import UsageError
+from seriatim.nn import checks
+
+
+class Convolution(nn.Module):
+    """A filter over ``kernel`` steps, ``dilation`` apart: [T, B, input_size] → [T, B, output_size].
+
+    ``weight`` [output_size, kernel, input_size] is that of ``torch.nn.Conv1d`` with its last two axes exchanged. Raises
+    ``UsageError`` for sizes below 1.
+    """
+
+    def __init__(
+        self, input_size: int, output_size: int, kernel: int, *, dilation: int = 1, causal: bool = True
+    ) -> None:
+        super().__init__()
+        if min(input_size, output_size, kernel, dilation) < 1:
+            raise UsageError(
+                f"input_size, output_size, kernel, dilation: got {input_size}, {output_size}, {kernel}, {dilation}, "
+                "wanted at least 1 each"
+            )
+        self.dilation, self.causal = dilation, causal
+        self.reach = (kernel - 1) * dilation
+        """From the first step that a filter spans to the last."""
+        self.weight = nn.Parameter(torch.empty(output_size, kernel, input_size))
+        self.bias = nn.Parameter(torch.zeros(output_size))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, past: Tensor | None = None) -> Tensor:
+        """[T, B, C] → [T, B, output_size]; ``past`` [reach, B, C] stands before x (None: zeros)."""
+        checks.dimensions("input", x, {3: "[T, B, C]"})
+        steps, kernel = len(x), self.weight.shape[1]
+        if past is not None:
+            x = torch.cat([past, x])
+        else:
+            ahead = 0 if self.causal else (kernel - 1) // 2 * self.dilation
+            x = functional.pad(x, (0, 0, 0, 0, self.reach - ahead, ahead))
+        # One product over the taps side by side: faster here than conv1d, which would want x as [B, C, T].
+        taps = torch.cat([x[tap * self.dilation : tap * self.dilation + steps] for tap in range(kernel)], -1)
+        return functional.linear(taps, self.weight.flatten(1), self.bias)
+
+    def extra_repr(self) -> str:
+        outputs, kernel, inputs = self.weight.shape
+        return f"{inputs}, {outputs}, kernel={kernel}, dilation={self.dilation}, causal={self.causal}"
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions, each with ReLU and dropout, beside a way straight through (Bai 2018).
+
+    The second convolution starts small, which stands in for Bai's weight normalisation: a stack of any depth begins
+    near the straight way.
+    """
+
+    def __init__(
+        self, input_size: int, size: int, kernel: int, *, dilation: int = 1, causal: bool = True, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.first = Convolution(input_size, size, kernel, dilation=dilation, causal=causal)
+        self.second = Convolution(size, size, kernel, dilation=dilation, causal=causal)
+        self.straight = nn.Identity() if input_size == size else nn.Linear(input_size, size)
+        self.dropout = nn.Dropout(checks.probability("dropout", dropout))
+        with torch.no_grad():
+            self.second.weight.mul_(0.1)
+
+    def forward(
+        self, x: Tensor, pasts: tuple[Tensor, Tensor] | None = None, inside: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """[T, B, C] → [T, B, size], and what each convolution read.
+
+        ``pasts``: what stood before x in each; ``inside`` [T, B, 1]: False beyond a row's end, read as zeros.
+        """
+        before = pasts or (None, None)
+        x = x if inside is None else x * inside
+        hidden = self.dropout(torch.relu(self.first(x, before[0])))
+        hidden = hidden if inside is None else hidden * inside
+        output = self.dropout(torch.relu(self.second(hidden, before[1])))
+        return torch.relu(output + self.straight(x)), (x, hidden)

@@ -1,0 +1,306 @@
+"""ONNX: the nodes ``RNN``, ``LSTM`` and ``GRU``, as data and from models; ``model.py`` writes whole models.
+
+``onnx`` is imported where a model or a node of its own is read, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+
+from seriatim.errors import MissingExtra, UsageError
+from seriatim.nn.interchange.convention import CONVENTIONS, PEEPHOLES, reordered
+from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, listed, parts_of, refuse
+from seriatim.ops.recurrence import Weights
+from seriatim.spec import CellSpec
+
+_COMMON = ("X", "W", "R", "B", "sequence_lens", "initial_h")
+INPUTS = {"RNN": _COMMON, "GRU": _COMMON, "LSTM": (*_COMMON, "initial_c", "P")}
+"""Inputs of a node, in order."""
+WEIGHTS = ("W", "R", "B", "P")
+"""Those that have to be constants."""
+STATES = ("initial_h", "initial_c")
+ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
+"""f, g and h of one direction, unless the node says otherwise."""
+DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+ATTRIBUTES = (
+    "hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "layout", "linear_before_reset",
+    "input_forget", "output_sequence",
+)  # fmt: skip
+"""What can be read, as far as its value can. ``clip`` cannot."""
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """A node as data: what ``to_onnx`` and ``read_onnx`` give, and ``from_onnx`` takes."""
+
+    op_type: str
+    """``RNN``, ``LSTM`` or ``GRU``."""
+    attributes: Mapping[str, Any]
+    inputs: Mapping[str, Array]
+    """By the operator's own names: W, R, B, P, and sequence_lens, initial_h, initial_c where they are constant."""
+    name: str = ""
+
+
+@overload
+def from_onnx(
+    theirs: Any, initializers: Any = None, *, node: str | Sequence[str] | None = None, with_call: Literal[False] = False
+) -> Layer: ...
+@overload
+def from_onnx(
+    theirs: Any, initializers: Any = None, *, node: str | Sequence[str] | None = None, with_call: Literal[True]
+) -> tuple[Layer, dict[str, Any]]: ...
+def from_onnx(
+    theirs: Any, initializers: Any = None, *, node: str | Sequence[str] | None = None, with_call: bool = False
+) -> Layer | tuple[Layer, dict[str, Any]]:
+    """A node of ONNX, or several each of which reads the one before, → one layer with copies of the weights.
+
+    ``theirs``, ``initializers`` and ``node`` are those of ``read_onnx``. The layer reads [T, B, I], or [B, T, I] for
+    ``layout`` 1; its output is [T, B, D·H] where Y is [T, D, B, H], and h_n and c_n are Y_h and Y_c. What the node
+    takes while it runs, ``initial_h``, ``initial_c`` and ``sequence_lens``, goes into the call as ``hx`` and
+    ``lengths``.
+
+    Where the node itself fixes some of that, or reads from the end, ``with_call`` gives it beside the layer, as
+    arguments of the call:  ``layer, call = from_onnx(node, with_call=True);  output, h_n = layer(x, **call)``.
+
+    Raises ``UsageError`` for other nodes, weights that are no constants, ``clip``, ``input_forget``, activations that
+    the cell lacks, nodes that make no one stack, and without ``with_call`` for what it would give.
+    """
+    nodes = read_onnx(theirs, initializers, node=node)
+    layouts = _one("layout", [one.attributes.get("layout", 0) for one in nodes])
+    layer = build([_part(one) for one in nodes], batch_first=bool(layouts))
+    call = _call(nodes, bool(layouts), layer)
+    if with_call:
+        return layer, call
+    if call:
+        theirs_of = {
+            "reverse": "direction=reverse",
+            "hx": "a constant initial state",
+            "lengths": "constant sequence_lens",
+        }
+        which = " and ".join(theirs_of[name] for name in call)
+        raise UsageError(f"theirs: {which} belongs to the call here; with_call=True gives it beside the layer")
+    return layer
+
+
+def to_onnx(layer: Layer, *, reverse: bool = False) -> list[OnnxNode]:
+    """A layer → a node for each layer of its stack; with ``reverse`` as the layer is when it is called so.
+
+    The nodes have ``layout`` 0, [T, B, I], which is the one that onnxruntime runs. Raises ``UsageError`` for what ONNX
+    lacks: projection, layer normalisation, zoneout; and for ``reverse`` of a layer in two directions. Dropout of any
+    kind is left out, as ONNX's nodes do not train.
+    """
+    parts = parts_of(layer)
+    refuse(layer, "ONNX", ("peephole", "reset_after"), inference=True)
+    if reverse and layer.bidirectional:
+        raise UsageError("reverse: the layer reads in both directions, wanted one")
+    direction = "bidirectional" if layer.bidirectional else "reverse" if reverse else "forward"
+    return [_theirs(part, direction) for part in parts]
+
+
+def read_onnx(theirs: Any, initializers: Any = None, *, node: str | Sequence[str] | None = None) -> list[OnnxNode]:
+    """The recurrent nodes of a model, as data.
+
+    ``theirs`` is a model (its file, or a ``ModelProto``), a ``NodeProto`` with its ``initializers`` (arrays by name, or
+    ``TensorProto``s), or an ``OnnxNode`` or a list of them, which come back. ``node`` picks nodes of a model by name,
+    in that order; a model with one recurrent node needs none. Raises ``UsageError`` for a model without, or with
+    several, and for weights that are no constants, ``MissingExtra`` without ``onnx``.
+    """
+    if all(isinstance(one, OnnxNode) for one in listed(theirs)):
+        return listed(theirs)
+    onnx = library("reading ONNX")
+    if isinstance(theirs, (str, os.PathLike)):
+        theirs = onnx.load(os.fspath(theirs))
+    if hasattr(theirs, "op_type"):
+        return [_read(theirs, _arrays(initializers, onnx), onnx)]
+    graph = getattr(theirs, "graph", theirs)
+    if not hasattr(graph, "initializer"):
+        raise UsageError(f"theirs: got {type(theirs).__name__}, wanted a model of ONNX, its file, or a node")
+    constants = _arrays(graph.initializer, onnx) | _arrays(initializers, onnx)
+    for one in graph.node:
+        if one.op_type == "Constant":
+            constants |= {one.output[0]: _constant(one, onnx)}
+    found = {
+        one.name or f"{one.op_type}#{number}": one for number, one in enumerate(graph.node) if one.op_type in INPUTS
+    }
+    names = [node] if isinstance(node, str) else list(found) if node is None else list(node)
+    if not found or (node is None and len(found) > 1):
+        wanted = f"node= with names of {', '.join(found)}" if found else "an RNN, LSTM or GRU in it"
+        raise UsageError(f"theirs: got a model with {len(found) or 'no'} recurrent nodes, wanted {wanted}")
+    for name in names:
+        if name not in found:
+            raise UsageError(f"node: no recurrent node '{name}' (known: {', '.join(found)})")
+    return [_read(found[name], constants, onnx) for name in names]
+
+
+def library(work: str) -> Any:
+    """``onnx``, or ``MissingExtra``."""
+    try:
+        return importlib.import_module("onnx")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(work, "onnx") from error
+
+
+def _read(node: Any, constants: Mapping[str, Array], onnx: Any) -> OnnxNode:
+    """A ``NodeProto`` as data."""
+    if node.op_type not in INPUTS:
+        raise UsageError(f"theirs: got a node {node.op_type}, wanted RNN, LSTM or GRU")
+    inputs = {}
+    for name, given in zip(INPUTS[node.op_type], node.input, strict=False):
+        if given and name != "X" and given in constants:
+            inputs[name] = constants[given]
+        elif given and name in WEIGHTS:
+            raise UsageError(f"{name}: '{given}' is no constant of the model or of initializers, wanted one")
+    attributes = {one.name: _plain(onnx.helper.get_attribute_value(one)) for one in node.attribute}
+    return OnnxNode(node.op_type, attributes, inputs, node.name)
+
+
+def _arrays(given: Any, onnx: Any) -> dict[str, Array]:
+    """By name, from arrays by name or from ``TensorProto``s."""
+    if isinstance(given, Mapping):
+        return {name: np.asarray(one) for name, one in given.items()}
+    return {one.name: onnx.numpy_helper.to_array(one) for one in given or ()}
+
+
+def _constant(node: Any, onnx: Any) -> Array:
+    """What a node ``Constant`` gives."""
+    value = onnx.helper.get_attribute_value(node.attribute[0])
+    return np.asarray(onnx.numpy_helper.to_array(value) if hasattr(value, "data_type") else value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    return [_plain(one) for one in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
+
+
+def _part(node: OnnxNode) -> Part:
+    """Weights of one node."""
+    kind, attributes, given = node.op_type.lower(), node.attributes, node.inputs
+    if kind not in CONVENTIONS["ONNX"]:
+        raise UsageError(f"theirs: got a node {node.op_type}, wanted RNN, LSTM or GRU")
+    _refuse(attributes)
+    for name in ("W", "R"):
+        if name not in given:
+            raise UsageError(f"{name}: missing, wanted the weights of {node.name or node.op_type}")
+    order = CONVENTIONS["ONNX"][kind]
+    directions = DIRECTIONS[attributes.get("direction", "forward")]
+    units, inputs = np.shape(given["R"])[-1], np.shape(given["W"])[-1]
+    if attributes.get("hidden_size", units) != units:
+        raise UsageError(f"hidden_size: got {attributes['hidden_size']}, wanted {units}, as R has")
+    rows = len(order.gates) * units
+    w = array("W", given["W"], directions, rows, inputs)
+    r = array("R", given["R"], directions, rows, units)
+    b = array("B", given["B"], directions, 2 * rows) if "B" in given else None
+    p = array("P", given["P"], directions, 3 * units) if "P" in given else None
+    weights = []
+    for number in range(directions):
+        b_ih, b_hh = (None, None) if b is None else (order.ours(one, kind) for one in np.split(b[number], 2))
+        seen = None if p is None else reordered(p[number].reshape(3, units), order.peepholes, PEEPHOLES)
+        weights.append(Weights(order.ours(w[number], kind), order.ours(r[number], kind), b_ih, b_hh, w_ch=seen))
+    spec = CellSpec(
+        kind, inputs, units, activation=_activation(node, directions), bias=b is not None, peephole=p is not None,
+        reset_after=kind != "gru" or bool(attributes.get("linear_before_reset", 0)),
+    )  # fmt: skip
+    return Part(spec, tuple(weights))
+
+
+def _refuse(attributes: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` for an attribute that has no place here, or that nobody knows."""
+    if "clip" in attributes:
+        raise UsageError(
+            f"clip={attributes['clip']:g} has no place here: gates are not clipped before their activation"
+        )
+    if attributes.get("input_forget", 0):
+        raise UsageError("input_forget=1 has no place here: an LSTM has a forget gate of its own")
+    if attributes.get("direction", "forward") not in DIRECTIONS:
+        raise UsageError(f"direction: got {attributes['direction']!r}, wanted {', '.join(DIRECTIONS)}")
+    unknown = sorted(set(attributes) - set(ATTRIBUTES))
+    if unknown:
+        raise UsageError(f"theirs: unknown attribute {unknown[0]}, wanted {', '.join(ATTRIBUTES)}")
+
+
+def _activation(node: OnnxNode, directions: int) -> str:
+    """φ of an RNN, tanh for the others, whose activations have to be the usual ones."""
+    usual = ACTIVATIONS[node.op_type]
+    given = tuple(one.lower() for one in node.attributes.get("activations", usual * directions))
+    if node.op_type == "RNN":
+        given = given[:directions]  # the operator's own default has two for any direction
+    if len(given) != len(usual) * directions:
+        raise UsageError(f"activations: got {len(given)}, wanted {len(usual) * directions}")
+    if node.op_type != "RNN" and given != usual * directions:
+        raise UsageError(f"activations: got {' '.join(given)}, wanted {' '.join(usual)} for each direction")
+    if node.op_type == "RNN" and (len(set(given)) > 1 or given[0] not in ("tanh", "relu", "sigmoid")):
+        raise UsageError(
+            f"activations: got {' '.join(given)}, wanted tanh, relu or sigmoid, the same for each direction"
+        )
+    return given[0] if node.op_type == "RNN" else "tanh"
+
+
+def _call(nodes: Sequence[OnnxNode], batch_first: bool, layer: Layer) -> dict[str, Any]:
+    """What the nodes fix of a call, as arguments of it."""
+    call: dict[str, Any] = {}
+    if _one("direction", [one.attributes.get("direction", "forward") for one in nodes]) == "reverse":
+        call["reverse"] = True
+    states = [name for name in STATES[: len(layer.spec.states)] if any(name in one.inputs for one in nodes)]
+    if states:
+        call["hx"] = _first_state(nodes, batch_first, layer)
+    given = [one.inputs["sequence_lens"] for one in nodes if "sequence_lens" in one.inputs]
+    if given:
+        if len(given) != len(nodes) or any(not np.array_equal(one, given[0]) for one in given):
+            raise UsageError("sequence_lens: the nodes of a stack differ, wanted the same for all")
+        call["lengths"] = torch.from_numpy(given[0].astype(np.int64))
+    return call
+
+
+def _first_state(nodes: Sequence[OnnxNode], batch_first: bool, layer: Layer) -> Any:
+    """h_0, or (h_0, c_0), with 0 where a node fixes none."""
+    directions = 2 if layer.bidirectional else 1
+    axis = 0 if batch_first else 1
+    rows = next(np.shape(one.inputs[name])[axis] for one in nodes for name in STATES if name in one.inputs)
+    shape = (rows, directions) if batch_first else (directions, rows)
+    found = []
+    for name in STATES[: len(layer.spec.states)]:
+        each = []
+        for one in nodes:
+            given = one.inputs.get(name, np.zeros((*shape, layer.hidden_size), one.inputs["W"].dtype))
+            fits = array(name, given, *shape, layer.hidden_size)
+            each.append(fits.swapaxes(0, 1) if batch_first else fits)
+        found.append(torch.from_numpy(np.concatenate(each)))
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _one(name: str, values: Sequence[Any]) -> Any:
+    if len(set(values)) > 1:
+        raise UsageError(f"{name}: the nodes of a stack have {' and '.join(map(str, values))}, wanted the same for all")
+    return values[0]
+
+
+def _theirs(part: Part, direction: str) -> OnnxNode:
+    spec, op_type = part.spec, part.kind.upper()
+    order = CONVENTIONS["ONNX"][part.kind]
+    attributes: dict[str, Any] = {"hidden_size": spec.hidden_size, "direction": direction}
+    if part.kind == "rnn":
+        attributes["activations"] = [spec.activation.capitalize()] * len(part.weights)
+    if part.kind == "gru":
+        attributes["linear_before_reset"] = int(spec.reset_after)
+    inputs = {
+        "W": np.stack([order.theirs(one.w_ih, part.kind) for one in part.weights]),
+        "R": np.stack([order.theirs(one.w_hh, part.kind) for one in part.weights]),
+    }
+    biases = [
+        np.concatenate([order.theirs(one.b_ih, part.kind), order.theirs(one.b_hh, part.kind)])
+        for one in part.weights
+        if one.b_ih is not None and one.b_hh is not None
+    ]
+    peepholes = [
+        reordered(one.w_ch, PEEPHOLES, order.peepholes).reshape(-1) for one in part.weights if one.w_ch is not None
+    ]
+    inputs |= {name: np.stack(each) for name, each in (("B", biases), ("P", peepholes)) if each}
+    return OnnxNode(op_type, attributes, inputs)

@@ -1,0 +1,119 @@
+"""The loss over a large vocabulary, without the logits of all rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+CHUNK = 1 << 22
+"""Logits at a time, 16 MB in float32. Smaller chunks go over the gradient of the weight more often than pays."""
+LEAST_ROWS = 64
+"""In a chunk, however large the vocabulary: no more than the weight itself holds."""
+WHOLE = 1 << 20
+"""Up to so many logits PyTorch's own functions are the faster ones."""
+
+
+def linear_cross_entropy(
+    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, ignore_index: int = -1
+) -> Tensor:
+    """Mean negative log-likelihood in nats of ``targets`` under ``softmax(states · weightᵀ + bias)``: a scalar.
+
+    ``states`` [N, H], ``weight`` [V, H], ``bias`` [V] or None, ``targets`` [N] int64. Rows whose target is
+    ``ignore_index`` do not count; where none does, the mean is NaN, as in PyTorch. Equal to ``cross_entropy`` of
+    ``linear``, but never holds [N, V]: it walks over the rows in chunks, and each chunk's logits become their own
+    gradient (softmax - one-hot) in place, without a second product. So it can be differentiated once.
+    Under ``autocast`` products are in its dtype, the softmax and all sums in float32.
+    """
+    device = states.device.type
+    compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
+    exact = torch.promote_types(compute, torch.float32)
+    if len(targets) * len(weight) <= WHOLE:
+        logits = functional.linear(states, weight, bias)
+        return functional.cross_entropy(logits.to(exact), targets, ignore_index=ignore_index)
+    if not torch.is_grad_enabled():
+        states, weight, bias = states.detach(), weight.detach(), None if bias is None else bias.detach()
+    with torch.autocast(device, enabled=False):
+        loss: Tensor = _Chunked.apply(  # type: ignore[no-untyped-call]
+            states, weight, bias, targets, ignore_index, compute, exact
+        )
+    return loss
+
+
+@torch.no_grad()
+def linear_nll(states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    """Negative log-likelihood of each target, [N]: as ``linear_cross_entropy`` before the mean, without gradient."""
+    rows = _rows(weight)
+    parts = []
+    for part, aims in zip(torch.split(states, rows), torch.split(targets, rows), strict=True):
+        logits = functional.linear(part, weight, bias)
+        exact = torch.promote_types(logits.dtype, torch.float32)
+        parts.append(functional.cross_entropy(logits.to(exact), aims, reduction="none"))
+    return torch.cat(parts)
+
+
+def _rows(weight: Tensor) -> int:
+    """Rows of a chunk."""
+    return max(LEAST_ROWS, CHUNK // len(weight))
+
+
+class _Chunked(torch.autograd.Function):
+    """The sum over chunks of rows; gradients are ready when the loss is."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        ignore_index: int,
+        compute: torch.dtype,
+        exact: torch.dtype,
+    ) -> Tensor:
+        for_states, for_weight, for_bias = ctx.needs_input_grad[:3]
+        wanted = for_states or for_weight or for_bias
+        d_states = torch.empty_like(states) if for_states else None
+        d_weight = torch.zeros_like(weight, dtype=exact) if for_weight else None
+        d_bias = torch.zeros_like(weight[:, 0], dtype=exact) if for_bias else None
+        rows = _rows(weight)
+        counted = (targets != ignore_index).to(exact)
+        shares = counted / counted.sum()  # of each row in the mean
+        aims = targets.masked_fill(targets == ignore_index, 0)[:, None]
+        total = states.new_zeros((), dtype=exact)
+        matrix = weight.to(compute)
+        for here in (slice(start, start + rows) for start in range(0, len(states), rows)):
+            part, share, aim = states[here].to(compute), shares[here, None], aims[here]
+            logits = (part @ matrix.t()).to(exact)
+            if bias is not None:
+                logits += bias
+            peak, aimed = logits.amax(1, keepdim=True), logits.gather(1, aim)
+            sums = logits.sub_(peak).exp_().sum(1, keepdim=True)
+            total += (share * (sums.log() + peak - aimed)).sum()
+            if not wanted:
+                continue
+            logits.mul_(share / sums).scatter_add_(1, aim, -share)
+            gradient = logits.to(compute)
+            if d_states is not None:
+                d_states[here] = gradient @ matrix
+            if d_weight is not None and compute == exact:
+                d_weight.addmm_(gradient.t(), part)
+            elif d_weight is not None:
+                d_weight += gradient.t() @ part
+            if d_bias is not None:
+                d_bias += logits.sum(0)
+        ctx.save_for_backward(d_states, d_weight, d_bias)
+        ctx.dtypes = (states.dtype, weight.dtype, None if bias is None else bias.dtype)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        scaled = (
+            None if gradient is None else (gradient * upstream).to(dtype)
+            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        )
+        return (*scaled, None, None, None, None)

@@ -1,0 +1,84 @@
+"""What every layer over whole sequences is, whatever it is made of: call forms outside, time-major states inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from seriatim.nn import checks, forms
+from seriatim.ops.recurrence import State
+
+
+class SequenceLayer(nn.Module, ABC):
+    """A stack of recurrent layers, in one direction or two: [T, B, input_size] → [T, B, output_size]."""
+
+    input_size: int
+    output_size: int
+    """Of all directions together."""
+    num_layers: int
+    batch_first: bool
+    bidirectional: bool
+
+    @property
+    @abstractmethod
+    def state_sizes(self) -> Mapping[str, int]:
+        """The width of each state, by its name, in the order in which a call takes and returns them."""
+
+    @abstractmethod
+    def stack(
+        self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states, and if asked every one [L·D, T, B, ·].
+
+        ``lengths`` [B] are on the CPU; ``starts`` [T, B] marks the steps before which a row's state is set to zero.
+        """
+
+    def scan(
+        self,
+        given: Tensor | PackedSequence,
+        hx: object,
+        lengths: Tensor | Sequence[int] | None,
+        reset: forms.Flags | None,
+        reverse: bool,
+        return_states: str | None,
+    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
+        """Run the stack: any form of input and state → output in the same form, final state as a tuple, every state.
+
+        The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
+        """
+        form = forms.read(given, lengths, self.input_size, self.batch_first)
+        weight = next(self.parameters())
+        checks.same_kind("input", form.x, weight)
+        checks.choice("return_states", return_states, ["all"])
+        checks.flag("reverse", reverse)
+        starts = None if reset is None else _within(form.reset(reset).to(form.x.device), form.lengths)
+        state = self._first_state(form, hx, weight)
+        output, state, every = self.stack(form.x, state, form.lengths, starts, reverse, return_states == "all")
+        return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
+
+    def _first_state(self, form: forms.Form, hx: object, weight: Tensor) -> State:
+        rows, layers = form.x.shape[1], self.num_layers * (2 if self.bidirectional else 1)
+        shapes = {name: (layers, rows, size) for name, size in self.state_sizes.items()}
+        state = checks.states(hx, tuple(shapes))
+        if state is None:
+            return tuple(form.x.new_zeros(shape) for shape in shapes.values())
+        state = form.state_in(state)
+        for one, (name, shape) in zip(state, shapes.items(), strict=True):
+            checks.state(one, name, shape, weight)
+        return state
+
+
+def from_the_end(starts: Tensor) -> Tensor:
+    """The marks [T, B] for a direction that reads from the end: it enters a sequence where the one after it starts."""
+    return torch.cat([starts[1:], torch.zeros_like(starts[:1])])
+
+
+def _within(starts: Tensor, lengths: Tensor | None) -> Tensor:
+    """The marks [T, B] that stand within their rows: what stands beyond an end means nothing."""
+    if lengths is None:
+        return starts
+    return starts & (torch.arange(len(starts))[:, None] < lengths).to(starts.device)

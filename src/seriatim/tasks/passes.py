@@ -1,0 +1,80 @@
+"""One pass over a text: as streams side by side, or document by document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seriatim.data.buckets import buckets, pad
+from seriatim.data.streams import Streams
+from seriatim.models.language import NO_TARGET, LanguageBatch
+from seriatim.notation import UNKNOWN
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class StreamPass(Sequence[LanguageBatch]):
+    """The batches of one pass over contiguous streams.
+
+    With chance ``restart`` a row starts anew at the first new step of a batch (Melis 2018): a network that has only
+    ever gone on from its own state can be lost when it starts. The draws belong to steps of the stream, so that batches
+    which overlap agree on them.
+    """
+
+    streams: Streams
+    restart: float
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def __getitem__(self, position: Any) -> Any:
+        if position >= len(self):
+            raise IndexError(position)
+        window = self.streams.window(position)
+        reset = np.zeros_like(window.targets, dtype=np.bool_) if window.starts is None else window.starts
+        if self.restart:
+            steps = self.streams.steps
+            for row in range(-window.first % steps, len(reset), steps):
+                draw = np.random.default_rng((self.seed, self.epoch, (window.first + row) // steps))
+                reset[row] |= draw.random(reset.shape[1]) < self.restart
+        return LanguageBatch(
+            torch.from_numpy(window.inputs),
+            torch.from_numpy(window.targets),
+            torch.from_numpy(reset) if reset.any() else None,
+            overlap=window.overlap,
+        )
+
+
+@dataclass(frozen=True)
+class DocumentPass(Sequence[LanguageBatch]):
+    """The batches of one pass over whole documents, each from its own beginning."""
+
+    tokens: Array
+    starts: Array
+    batches: Sequence[Array]
+    """Numbers of documents."""
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, position: Any) -> Any:
+        ends = np.append(self.starts[1:], len(self.tokens))
+        documents = [self.tokens[self.starts[one] : ends[one]].astype(np.int64) for one in self.batches[position]]
+        targets, _ = pad(documents, NO_TARGET)
+        inputs = np.concatenate([np.full_like(targets[:1], UNKNOWN), targets[:-1]])
+        inputs[inputs == NO_TARGET] = UNKNOWN
+        return LanguageBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+
+def document_pass(tokens: Array, starts: Array, batch_size: int, seed: int, epoch: int) -> DocumentPass:
+    """Batches of documents of about one length, in an order of this epoch's own."""
+    lengths = np.diff(np.append(starts, len(tokens)))
+    return DocumentPass(tokens, starts, buckets(lengths, batch_size, seed + epoch))

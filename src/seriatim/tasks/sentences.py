@@ -1,0 +1,157 @@
+"""Sentences of tagged words as arrays, both ways: words, their characters and their tags."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seriatim.data.buckets import pad
+from seriatim.data.tagged import Tagged
+from seriatim.encoding.labels import Labels
+from seriatim.encoding.units import UNK, Words
+from seriatim.encoding.vocabulary import Vocabulary
+from seriatim.errors import DataError
+from seriatim.models.tagger import NO_TAG, Spellings, TagBatch, TagSizes
+from seriatim.notation import UNKNOWN
+from seriatim.tasks.options import TagOptions
+
+Array = np.ndarray[Any, Any]
+
+LONGEST_SPELLING = 32
+"""Characters: of a longer word the middle is not read."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Encoded sentences."""
+
+    texts: list[list[str]]
+    words: list[Array]
+    """[T] int64 each."""
+    forms: list[Array]
+    """[T] int64 each: which of the ``spellings``."""
+    spellings: list[Array]
+    """[L] int64 for each different word."""
+    tags: list[Array]
+    """[T] int64 each; none where they are to be predicted."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Words of each sentence, [N]."""
+        return np.array([len(one) for one in self.words])
+
+    def batch(self, indices: Array) -> TagBatch:
+        """Pad the sentences at ``indices`` into one batch, with each of their different words spelt once."""
+        words, lengths = pad([self.words[index] for index in indices], 0)
+        forms, _ = pad([self.forms[index] for index in indices], self.forms[indices[0]][0])
+        different, places = np.unique(forms, return_inverse=True)
+        characters, sizes = pad([self.spellings[form] for form in different], 0)
+        tags = pad([self.tags[index] for index in indices], NO_TAG)[0] if self.tags else np.full_like(words, NO_TAG)
+        spellings = Spellings(_tensor(characters), _tensor(sizes), _tensor(places.reshape(forms.shape)))
+        return TagBatch(_tensor(words), spellings, _tensor(lengths), _tensor(tags))
+
+
+@dataclass(frozen=True)
+class TagReader:
+    """Turns words and tags into arrays."""
+
+    vocabulary: Vocabulary
+    """Of words, the commonest first."""
+    characters: Vocabulary
+    tags: Labels
+    rare: int
+    """Words from this one on stood once in the training part."""
+    lowercase: bool
+
+    @classmethod
+    def fit(cls, options: TagOptions, train: Tagged) -> TagReader:
+        """Learn words, characters and tags from the training part. Raises ``DataError`` where all tags are the same."""
+        counts = Counter(_folded(word, options.lowercase) for words in train.words for word in words)
+        counts.pop(UNK, None)
+        kept = counts.most_common(None if options.vocab_size is None else options.vocab_size - 1)
+        # Words(…) and not Vocabulary.fit: a word may hold white space, such as 1 000 in French.
+        vocabulary = Vocabulary("word", Words([UNK, *(word for word, _ in kept)], lines=False))
+        characters = Vocabulary.fit(("".join(words) for words in train.words), "char")
+        tags = Labels.fit(tag for tags in train.tags for tag in tags)
+        if len(tags) < 2:
+            raise DataError(f"column: a single tag '{tags.names[0]}' in the training part, wanted at least 2")
+        rare = 1 + sum(count > 1 for _, count in kept)
+        return cls(vocabulary, characters, tags, rare, options.lowercase)
+
+    def labelled(self, tagged: Tagged, part: str) -> Sentences:
+        """Encode sentences with their tags.
+
+        Raises ``DataError`` where there are no sentences, or for a tag that the training part does not have.
+        """
+        if not len(tagged):
+            raise DataError(f"{part} part: no sentences; too little data")
+        tags = []
+        for sentence, names in zip(tagged.sentences, tagged.tags, strict=True):
+            try:
+                tags.append(self.tags.encode(names))
+            except ValueError as unknown:
+                index, name = unknown.args
+                raise DataError(
+                    f"{sentence.place(index)}: tag '{name}' is in the {part} part but not in the training part"
+                ) from None
+        return self.sentences(tagged.words, tags)
+
+    def sentences(self, texts: list[list[str]], tags: Sequence[Array] = ()) -> Sentences:
+        """Encode sentences, with their encoded ``tags`` where they are known."""
+        forms: dict[str, int] = {}
+        places = [np.array([forms.setdefault(word, len(forms)) for word in words], np.int64) for words in texts]
+        known = self._ids
+        ids = np.array([known.get(_folded(word, self.lowercase), UNKNOWN) for word in forms], np.int64)
+        spellings = [self._spelling(word) for word in forms]
+        return Sentences(texts, [ids[one] for one in places], places, spellings, list(tags))
+
+    def sizes(self) -> TagSizes:
+        """Tell the model how many of each there are."""
+        return TagSizes(len(self.vocabulary), len(self.characters), len(self.tags), self.rare)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "words": self.vocabulary.to_json(),
+            "characters": self.characters.to_json(),
+            "tags": self.tags.to_json(),
+            "rare": self.rare,
+            "lowercase": self.lowercase,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> TagReader:
+        """Rebuild a reader. Raises ``ValueError`` or ``KeyError`` when ``stored`` is damaged."""
+        vocabulary, characters = (Vocabulary.from_json(stored[name]) for name in ("words", "characters"))
+        rare, lowercase = stored["rare"], stored["lowercase"]
+        if not isinstance(rare, int) or not isinstance(lowercase, bool):
+            raise ValueError("'rare' is not a whole number, or 'lowercase' not true or false")
+        return cls(vocabulary, characters, Labels.from_json(stored["tags"]), rare, lowercase)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.vocabulary.tokens)}
+
+    def _spelling(self, word: str) -> Array:
+        half = LONGEST_SPELLING // 2
+        shown = word if len(word) <= LONGEST_SPELLING else word[:half] + word[-half:]
+        return self.characters.encode(shown).astype(np.int64)
+
+
+def _folded(word: str, lowercase: bool) -> str:
+    """The word as the vocabulary has it."""
+    return word.lower() if lowercase else word
+
+
+def _tensor(array: Array) -> Tensor:
+    return torch.from_numpy(array)

@@ -1,0 +1,85 @@
+"""Piano rolls from MATLAB cells, arrays and lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.io
+
+from seriatim.data.rolls import read_rolls
+from seriatim.errors import DataError, SeriatimError, UsageError
+
+
+def pieces(count: int, seed: int = 0, notes: int = 5) -> list[np.ndarray[Any, Any]]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, 2, (int(draw.integers(2, 9)), notes)).astype(np.uint8) for _ in range(count)]
+
+
+def cell(items: list[Any]) -> np.ndarray[Any, Any]:
+    made = np.empty((1, len(items)), dtype=object)
+    made[0] = items
+    return made
+
+
+def test_a_file_with_its_parts(tmp_path: Path) -> None:
+    wanted = pieces(6)
+    parts = {"traindata": wanted[:3], "validdata": wanted[3:5], "testdata": wanted[5:]}
+    scipy.io.savemat(tmp_path / "x.mat", {name: cell(part) for name, part in parts.items()})
+    found = read_rolls(tmp_path / "x.mat")
+    cut = found.parts()
+    assert cut is not None and [len(part) for part in cut.values()] == [3, 2, 1] and found.notes == 5
+    for one, other in zip(found.pieces, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_arrays_in_files_and_in_memory(tmp_path: Path) -> None:
+    wanted = pieces(2)
+    for number, piece in enumerate(wanted):
+        np.save(tmp_path / f"{number}.npy", piece.astype(float))
+    for source in (wanted, [tmp_path / "0.npy", str(tmp_path / "1.npy")]):
+        found = read_rolls(source)
+        assert found.parts() is None
+        assert all(np.array_equal(one, other) for one, other in zip(found.pieces, wanted, strict=True))
+    assert len(read_rolls(tmp_path / "0.npy").pieces) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "said"),
+    [
+        ([], DataError, "no pieces"),
+        (5, UsageError, "got int, wanted a .mat or .npy file"),
+        ("gone.mat", DataError, "gone.mat: no such file"),
+        ("gone.npy", DataError, "gone.npy: no such file"),
+        ("song.mid", UsageError, "song.mid: a piano roll is a .mat or a .npy file"),
+        ([np.zeros(3)], DataError, r"piece 1: shape \(3,\), wanted \[T, notes\]"),
+        ([np.zeros((0, 3))], DataError, r"piece 1: shape \(0, 3\)"),
+        ([np.zeros((2, 3)), np.zeros((2, 4))], DataError, "piece 2: 4 notes, wanted 3"),
+        ([np.array([[0, 1], [0, 2]])], DataError, "piece 1: step 2, note 1: 2, wanted 0 or 1"),
+        ([np.array([[0, np.nan]])], DataError, "piece 1: step 1, note 1: nan"),
+        ([[["a"]]], DataError, "piece 1: not an array of numbers"),
+    ],
+)
+def test_what_is_refused(source: object, error: type[SeriatimError], said: str) -> None:
+    with pytest.raises(error, match=said):
+        read_rolls(source)
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    (tmp_path / "junk.mat").write_text("junk" * 100)
+    (tmp_path / "junk.npy").write_text("junk")
+    np.save(tmp_path / "pickled.npy", cell(pieces(2)), allow_pickle=True)
+    scipy.io.savemat(tmp_path / "other.mat", {"x": np.eye(2), "traindata": cell(pieces(1))})
+    scipy.io.savemat(tmp_path / "flat.mat", {name: np.eye(2) for name in ("traindata", "validdata", "testdata")})
+    for name, said in {
+        "junk.mat": "not a MATLAB file that can be read",
+        "junk.npy": "not an array that can be read",
+        "pickled.npy": "not an array that can be read",
+        "other.mat": "no 'validdata' (holds x, traindata), wanted traindata, validdata, testdata",
+        "flat.mat": "'traindata' is no cell of pieces",
+    }.items():
+        with pytest.raises(DataError) as refused:
+            read_rolls(tmp_path / name)
+        assert said in str(refused.value)

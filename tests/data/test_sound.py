@@ -1,0 +1,95 @@
+"""Recordings named in a table: mixed down, of one rate, and every fault told with its row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from seriatim.data.sequences import Sequences, read_sequences
+from seriatim.data.sound import Listener, read_sound, resampled
+from seriatim.errors import DataError, UsageError
+
+
+def tone(frequency: float, rate: int, seconds: float = 0.2) -> np.ndarray[Any, Any]:
+    return 0.5 * np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "low.wav", tone(300, 8000), 8000)
+    soundfile.write(tmp_path / "high.flac", tone(900, 8000), 8000)
+    soundfile.write(tmp_path / "fast.wav", tone(300, 16000), 16000)
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
+    soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), 8000, subtype="FLOAT")
+    (tmp_path / "junk.wav").write_text("this is no sound")
+    (tmp_path / "empty.wav").write_text("")
+    return tmp_path
+
+
+def read(folder: Path, *names: str, listener: Listener | None = None) -> Sequences:
+    table = folder / "table.csv"
+    table.write_text("file,label\n" + "".join(f"{name},x\n" for name in names))
+    return read_sequences(table, sound="file", label="label", listener=listener)
+
+
+def test_paths_are_relative_to_the_table_or_absolute(folder: Path) -> None:
+    found = read(folder, "low.wav", "high.flac", str(folder / "low.wav"))
+    assert found.channels == 40 and [len(one) for one in found.inputs] == [18] * 3
+    np.testing.assert_array_equal(found.arrays[0], found.arrays[2])
+    assert found.hashes is not None and found.hashes[0] == found.hashes[2] != found.hashes[1]
+    assert found.content[0] == found.hashes, "the data's hash does not hang on the last bit of a logarithm"
+    assert found.take([1]).hashes == found.hashes[1:2]
+
+
+def test_channels_are_mixed(folder: Path) -> None:
+    both = np.stack([tone(300, 8000), tone(900, 8000)], axis=1)
+    soundfile.write(folder / "both.wav", both, 8000, subtype="FLOAT")
+    samples, rate = read_sound(folder / "both.wav")
+    assert rate == 8000 and samples.shape == (1600,)
+    np.testing.assert_allclose(samples, both.mean(1), atol=1e-6)
+
+
+def test_resampling_keeps_a_tone(folder: Path) -> None:
+    slow = resampled(tone(300, 44100).astype(np.float32), 44100, 8000)
+    assert slow.dtype == np.float32 and len(slow) == 1600
+    np.testing.assert_allclose(slow[200:-200], tone(300, 8000)[200:-200], atol=2e-3)
+    found = read(folder, "low.wav", "fast.wav", listener=Listener(rate=8000))
+    np.testing.assert_allclose(found.arrays[0][3:-3, 5:15], found.arrays[1][3:-3, 5:15], atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("low.wav", "gone.wav"), "line 3, column 'file': {0}/gone.wav: no such file"),
+        (("junk.wav",), "line 2, column 'file': {0}/junk.wav: not a sound file that can be read (Format not"),
+        (("empty.wav",), "{0}/empty.wav: is empty"),
+        (("none.wav",), "{0}/none.wav: holds no samples"),
+        (("nan.wav",), "{0}/nan.wav: sample 2 is not finite"),
+        (("",), "line 2, column 'file': no text"),
+        (
+            ("low.wav", "fast.wav"),
+            "line 3, column 'file': {0}/fast.wav has 16000 samples per second, but {0}/low.wav has 8000; "
+            "--sample-rate 8000 resamples",
+        ),
+    ],
+)
+def test_a_recording_that_cannot_be_used(folder: Path, names: tuple[str, ...], said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        read(folder, *names)
+    assert said.format(folder) in str(refused.value)
+
+
+def test_a_model_wants_the_rate_that_it_was_trained_on(folder: Path) -> None:
+    listener = Listener()
+    read(folder, "low.wav", listener=listener)
+    with pytest.raises(DataError, match=r"fast.wav has 16000 samples per second, but the model reads 8000; train with"):
+        read(folder, "fast.wav", listener=Listener(features=listener.features))
+
+
+def test_frames_that_do_not_fit_the_rate() -> None:
+    with pytest.raises(UsageError, match=r"frame, hop, mels: frames of 0.1 ms every 10.0 ms .* do not fit 8000"):
+        Listener(0.1, rate=8000)

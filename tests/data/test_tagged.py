@@ -1,0 +1,169 @@
+"""Sentences and tags from every kind of file, and the line of every fault."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seriatim.data.files import Stream
+from seriatim.data.tagged import Columns, read_tagged
+from seriatim.errors import DataError, SeriatimError, UsageError
+
+WORDS = [["Vámonos", "al", "mar"], ["Sí", "#"]]
+TAGS = [["VERB", "ADP", "NOUN"], ["INTJ", "SYM"]]
+
+
+def row(number: str, form: str, upos: str) -> str:
+    return "\t".join([number, form, form.lower(), upos, "x" + upos, "_", "0", "root", "_", "_"])
+
+
+CONLLU = "\n".join([
+    "# newdoc", "# text = Vámonos al mar", row("1", "Vámonos", "VERB"), row("2-3", "almar", "_"),
+    row("2", "al", "ADP"), row("2.1", "ghost", "NOUN"), row("3", "mar", "NOUN"), "",
+    "# only a comment", "", row("1", "Sí", "INTJ"), row("2", "#", "SYM"), "", "",
+])  # fmt: skip
+COLUMNS = "\n\n".join(
+    "\n".join(f"{word}\t{tag}" for word, tag in zip(*one, strict=True)) for one in zip(WORDS, TAGS, strict=True)
+)
+JSON = "\n".join(json.dumps({"words": words, "tags": tags}) for words, tags in zip(WORDS, TAGS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.conllu", CONLLU),
+        ("a.tsv", COLUMNS),
+        ("a.conll", COLUMNS.replace("\t", "  ")),
+        ("a.txt", f"-DOCSTART- X\n\n\n{COLUMNS}\n\n".replace("\t", " ")),
+        ("a.txt", COLUMNS.replace("\t", " X ").replace("\n", "\r\n")),
+        ("a.jsonl", JSON),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_kind_of_file_gives_the_same(tmp_path: Path, name: str, content: str, packed: bool) -> None:
+    file = tmp_path / (name + ".gz" if packed else name)
+    file.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    found = read_tagged(file)
+    assert (found.words, found.tags) == (WORDS, TAGS)
+    untagged = read_tagged(str(file), need_tags=False)
+    assert untagged.words == WORDS
+    assert all(sentence.tags is None for sentence in untagged.sentences)
+
+
+@pytest.mark.parametrize(
+    "source", [list(zip(WORDS, TAGS, strict=True)), [json.loads(line) for line in JSON.split("\n")]]
+)
+def test_lists_in_memory(source: Any) -> None:
+    found = read_tagged(source)
+    assert (found.words, found.tags) == (WORDS, TAGS)
+    assert read_tagged(source, need_tags=False).words == WORDS
+
+
+def test_each_word_knows_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.conllu").write_text(CONLLU)
+    first, second = read_tagged(tmp_path / "a.conllu").sentences
+    assert [first.place(word) for word in range(3)] == [f"{tmp_path}/a.conllu line {line}" for line in (3, 5, 7)]
+    assert second.place(0).endswith("line 11")
+    assert read_tagged([(["a"], ["b"])]).sentences[0].place(0) == "data item 1"
+
+
+def test_other_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.conllu").write_text(CONLLU)
+    (tmp_path / "a.txt").write_text("Rome NNP B-NP B-LOC\nfell VBD B-VP O\n")
+    (tmp_path / "a.jsonl").write_text('{"tokens": ["Rome"], "ner": ["B-LOC"]}\n')
+    assert read_tagged(tmp_path / "a.conllu", Columns("xpos", "lemma")).sentences[1].tags == ["xINTJ", "xSYM"]
+    assert read_tagged(tmp_path / "a.conllu", Columns("feats")).tags == [["_"] * 3, ["_"] * 2]
+    assert read_tagged(tmp_path / "a.txt").tags == [["B-LOC", "O"]]
+    assert read_tagged(tmp_path / "a.txt", Columns("2")).tags == [["NNP", "VBD"]]
+    assert read_tagged(tmp_path / "a.jsonl", Columns("ner", "tokens")).tags == [["B-LOC"]]
+    assert read_tagged(tmp_path / "a.conllu", Columns("4"), need_tags=False).words == WORDS
+
+
+def test_words_with_spaces_stand_between_tabs(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("1 000\tNUM\n")
+    assert read_tagged(tmp_path / "a.tsv").words == [["1 000"]]
+
+
+def test_plain_text_to_predict_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the dog barks\n\nit is loud today\n")
+    (tmp_path / "one.txt").write_text("the dog barks")
+    (tmp_path / "words.txt").write_text("the\ndog\n\nbarks\n")
+    sentences = [["the", "dog", "barks"], ["it", "is", "loud", "today"]]
+    assert read_tagged(tmp_path / "a.txt", need_tags=False).words == sentences
+    assert read_tagged(["the dog barks", sentences[1]], need_tags=False).words == sentences
+    assert read_tagged(tmp_path / "one.txt", need_tags=False).words == sentences[:1]
+    assert read_tagged(tmp_path / "words.txt", need_tags=False).words == [["the", "dog"], ["barks"]]
+
+
+def test_duplicates_are_sentences_of_the_same_words() -> None:
+    tagged = read_tagged([(["a", "b"], ["X", "Y"]), (["a b"], ["X"]), (["a", "b"], ["Y", "Y"])])
+    kept, dropped = tagged.without_duplicates()
+    assert (kept.words, kept.tags, dropped) == ([["a", "b"], ["a b"]], [["X", "Y"], ["X"]], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "columns", "said"),
+    [
+        ("a.conllu", CONLLU.replace("\tADP\txADP", "\t_\t_"), Columns(), "line 5: word 'al' has no tag"),
+        ("a.conllu", CONLLU.replace("al\tal\t", "al\t"), Columns(), "line 5: 9 columns, wanted 10 parted by tabs"),
+        ("a.conllu", "# nothing\n\n# at all\n", Columns(), "a.conllu: no sentences"),
+        ("a.conllu", CONLLU, Columns("upso"), "column: no column 'upso' in CoNLL-U (did you mean 'upos'?)"),
+        ("a.conllu", "", Columns(), "a.conllu: is empty"),
+        ("a.conllu", " \n\n", Columns(), "a.conllu: holds nothing but white space"),
+        ("a.tsv", "dog\tNOUN\nbarks\n", Columns(), "line 2: one column ('barks'), wanted a word and its tag"),
+        ("a.tsv", "dog\tNOUN\nbarks\tVERB\tx\n", Columns(), "line 2: 3 columns, wanted 2 as in the first line"),
+        ("a.tsv", "dog\tNOUN\n\tVERB\n", Columns(), "line 2: an empty word"),
+        ("a.tsv", "dog\tNOUN\nbarks\t\n", Columns(), "line 2: word 'barks' has no tag"),
+        ("a.txt", "dog NOUN\n", Columns("3"), "no column '3' in "),
+        ("a.txt", "dog NOUN\n", Columns("upos"), "wanted a number from 1 to 2"),
+        ("a.txt", "-DOCSTART- O\n\n", Columns(), "a.txt: no sentences"),
+        ("a.jsonl", '{"words": ["a"], "tags": ["X", "Y"]}', Columns(), "line 1: 1 word, but 2 tags"),
+        ("a.jsonl", '\n{"words": ["a"]}', Columns(), "line 2: no 'tags' (known: words)"),
+        ("a.jsonl", '{"word": ["a"], "tags": []}', Columns(), "line 1: no 'words' (did you mean 'word'?)"),
+        ("a.jsonl", '{"words": [], "tags": []}', Columns(), "line 1: no words"),
+        ("a.jsonl", '{"words": ["a", " "], "tags": ["X", "Y"]}', Columns(), "line 1: one of the words is empty"),
+        ("a.jsonl", '{"words": "a b", "tags": ["X"]}', Columns(), "line 1: the words are not a list of strings"),
+        ("a.jsonl", '{"words": ["a"], "tags": [1]}', Columns(), "line 1: the tags are not a list of strings"),
+        ("a.jsonl", "{broken", Columns(), "line 1: not JSON: "),
+        ("a.jsonl", "[1]", Columns(), "line 1: wanted an object {…}, got [1]"),
+        ("a.csv", "word,tag\n", Columns(), "cannot tell how sentences stand in it by its extension"),
+        ("a.conllu.gz", "not packed", Columns(), "not a gzip file that can be read"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, columns: Columns, said: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SeriatimError) as refused:
+        read_tagged(tmp_path / name, columns)
+    assert said in str(refused.value)
+    assert str(refused.value).startswith(("column: no column", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "said"),
+    [
+        ([], DataError, "data: no sentences"),
+        ([(["a"], ["X"]), (["a"], ["X", "Y"])], DataError, "data item 2: 1 word, but 2 tags"),
+        ([["a", "b"]], DataError, "data item 1: words without tags, wanted a pair of (words, tags)"),
+        ([(["a"], ["X"]), "text"], DataError, "data item 2: words without tags"),
+        ([([], [])], DataError, "data item 1: no words"),
+        ([([1], ["X"])], DataError, "data item 1: the words are not a list of strings"),
+        (7, UsageError, "data: got int, wanted the path of a .conllu"),
+        ("/nowhere.conllu", DataError, "/nowhere.conllu: no such file"),
+        (Stream(io.BytesIO(b"a,b"), "csv"), UsageError, "format: got csv, wanted one of conllu, conll, tsv, txt"),
+    ],
+)
+def test_data_that_cannot_be_used(source: object, kind: type[SeriatimError], said: str) -> None:
+    with pytest.raises(kind) as refused:
+        read_tagged(source)
+    assert said in str(refused.value)
+
+
+def test_half_a_gzip_file(tmp_path: Path) -> None:
+    (tmp_path / "a.conllu.gz").write_bytes(gzip.compress(CONLLU.encode())[:-9])
+    with pytest.raises(DataError, match="not a gzip file that can be read"):
+        read_tagged(tmp_path / "a.conllu.gz")

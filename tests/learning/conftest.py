@@ -1,0 +1,113 @@
+"""A small network over streams of numbers, for laws about learners, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seriatim.learning.learner import Learner
+from seriatim.models.contract import Carry, StreamModel, Stretch
+
+Gradients = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Numbers(Stretch):
+    """What is read and what is wanted, [K, B, ·]."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def units(self) -> int:
+        return self.targets[self.overlap :, :, 0].numel()
+
+
+class Network(StreamModel):
+    """Affine, tanh → a recurrent layer → affine; the loss is the mean square error."""
+
+    def __init__(
+        self, layer: Any, inputs: int = 2, width: int = 3, *, before: bool = True, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.before = nn.Sequential(nn.Linear(inputs, width), nn.Tanh()) if before else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.layer = layer
+        self.output = nn.LazyLinear(2)
+        self.double()
+
+    def states(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
+        state = carry if len(carry) == 2 else carry[0] if carry else None
+        states, after = self.layer(self.dropout(self.before(batch.inputs)), state)
+        return states, after if isinstance(after, tuple) else (after,)
+
+    def advance(self, batch: object, carry: Carry) -> Carry:
+        assert isinstance(batch, Numbers)
+        return self.states(batch, carry)[1]
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        assert isinstance(batch, Numbers)
+        states, after = self.states(batch, carry)
+        return (self.output(states) - batch.targets).square().mean(), after
+
+
+@pytest.fixture
+def network() -> Callable[..., Network]:
+    """(layer) → a network around it, the same for the same layer."""
+
+    def make(layer: Any, **options: Any) -> Network:
+        torch.manual_seed(7)
+        model = Network(layer, **options)
+        model.loss(numbers(2, 1), ())  # LazyLinear takes its shape
+        return model
+
+    return make
+
+
+def numbers(steps: int, rows: int, *, seed: int = 0) -> Numbers:
+    """A random batch."""
+    draw = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(steps, rows, 2, generator=draw, dtype=torch.float64)
+    return Numbers(inputs, torch.randn(steps, rows, 2, generator=draw, dtype=torch.float64))
+
+
+@pytest.fixture
+def stream() -> Callable[..., Numbers]:
+    """(steps, rows) → a random batch."""
+    return numbers
+
+
+@pytest.fixture
+def gradients() -> Callable[..., Gradients]:
+    """(learner, model, batches) → the gradients of the mean loss over all of them, at fixed weights."""
+
+    def collect(learner: Learner, model: Network, batches: list[Numbers], carry: Carry = ()) -> Gradients:
+        total = sum(batch.steps for batch in batches)
+        found = {name: torch.zeros_like(one) for name, one in model.named_parameters()}
+        for batch in batches:
+            model.zero_grad(set_to_none=True)
+            _, carry = learner.step(model, batch, carry)
+            for name, one in model.named_parameters():
+                if one.grad is not None:
+                    found[name] += one.grad * batch.steps / total
+        return found
+
+    return collect
+
+
+@pytest.fixture
+def equal() -> Callable[..., None]:
+    """Largest difference of two gradients over the largest number in them, at most so much; rounding only."""
+
+    def check(one: Gradients, other: Gradients, tolerance: float = 1e-10) -> None:
+        assert one.keys() == other.keys()
+        for name in one:
+            scale = max(float(other[name].abs().max()), 1e-3)
+            assert float((one[name] - other[name]).abs().max()) <= tolerance * scale, name
+
+    return check

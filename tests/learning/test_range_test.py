@@ -1,0 +1,46 @@
+"""The range test: rates rise, losses show where training gains and where it leaves, and nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from seriatim.errors import UsageError
+from seriatim.learning.options import LearningOptions
+from seriatim.learning.range_test import range_test
+from seriatim.nn.layers import LSTM
+
+
+@pytest.fixture
+def model(network: Any) -> Any:
+    torch.manual_seed(3)
+    return network(LSTM(3, 8, dtype=torch.float64))
+
+
+def test_the_loss_falls_at_some_rates_and_leaves_at_others(model: Any, stream: Any) -> None:
+    batch = stream(20, 8)
+    batch.targets.copy_(batch.inputs * 2 + 1)  # something to learn
+    options = LearningOptions(optimizer="sgd", clip=0.0)
+    found = range_test(model, [batch], options, low=1e-4, high=1e3, updates=80)
+    assert found.diverged and len(found.rates) < 80
+    assert list(found.rates) == sorted(found.rates)
+    assert found.rates[0] == pytest.approx(1e-4)
+    assert min(found.losses) < 0.9 * found.losses[0]
+    assert 1e-4 < found.steepest <= found.largest < found.rates[-1]
+
+
+def test_nothing_is_changed(model: Any, stream: Any) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    draws = torch.get_rng_state()
+    range_test(model, [stream(5, 2)], LearningOptions(learner="uoro"), updates=5)
+    assert torch.equal(torch.get_rng_state(), draws)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(one.grad is None for one in model.parameters())
+
+
+@pytest.mark.parametrize("bad", [{"low": 0.0}, {"low": 1.0, "high": 1.0}, {"updates": 4}])
+def test_a_range_that_is_none(model: Any, stream: Any, bad: Any) -> None:
+    with pytest.raises(UsageError, match=r"range: got .* updates from"):
+        range_test(model, [stream(5, 2)], LearningOptions(), **bad)

@@ -1,0 +1,93 @@
+"""What is computed again is what was not kept: the gradient of BPTT, in the memory that was granted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from seriatim.errors import UsageError
+from seriatim.learning.backpropagation import WholeSequences
+from seriatim.learning.recomputing import Recomputing, _counted, backward_in_segments, costs, segment_length
+from seriatim.models.contract import Carry
+from seriatim.nn.layers import GRU, LSTM, RNN
+
+STEPS, ROWS = 37, 3
+
+
+def layer(kind: Any, **options: Any) -> Any:
+    torch.manual_seed(3)
+    return kind(3, 4, dtype=torch.float64, **options)
+
+
+@pytest.mark.parametrize("length", [1, 5, 36, 37, 50])
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_the_gradient_is_that_of_bptt(
+    kind: Any, length: int, network: Any, stream: Any, gradients: Any, equal: Any
+) -> None:
+    model, batch = network(layer(kind, num_layers=2)), stream(STEPS, ROWS)
+    exact = gradients(WholeSequences(), model, [batch])
+    model.zero_grad()
+    loss = backward_in_segments(model, batch, length)
+    torch.testing.assert_close(loss.double(), model.loss(batch, ())[0].detach())
+    equal({name: one.grad for name, one in model.named_parameters()}, exact)
+
+
+def test_draws_repeat_themselves(network: Any, stream: Any, equal: Any) -> None:
+    """With dropout, against the same segments in one graph; and the generator goes on as if nothing had been twice."""
+    model, batch = network(layer(LSTM), dropout=0.4).train(), stream(STEPS, ROWS)
+    torch.manual_seed(1)
+    total, carry = torch.zeros((), dtype=torch.float64), ()
+    for start in range(0, STEPS, 10):
+        part = batch.cut(start, start + 10)
+        loss, carry = model.loss(part, carry)
+        total = total + loss * part.steps / STEPS
+    wanted = torch.autograd.grad(total, list(model.parameters()))
+    after = torch.rand(3)
+    torch.manual_seed(1)
+    backward_in_segments(model, batch, 10)
+    assert torch.equal(torch.rand(3), after)
+    names = [name for name, _ in model.named_parameters()]
+    found = {name: one.grad for name, one in model.named_parameters()}
+    equal(found, dict(zip(names, wanted, strict=True)))
+
+
+def test_long_sequences_take_the_longest_segments_that_fit(network: Any, stream: Any) -> None:
+    model, batch = network(layer(LSTM)), stream(20_000, 2)
+    fixed, per_step, per_state = costs(model, batch)
+    plain = fixed + per_step * batch.steps
+    assert segment_length(model, batch, 2 * plain) == batch.steps
+    lengths = [segment_length(model, batch, plain / part) for part in (2, 5, 10, 20)]
+    assert lengths == sorted(lengths, reverse=True)
+    for part, length in zip((2, 5, 10, 20), lengths, strict=True):
+        needed = fixed + per_step * length + per_state * -(-batch.steps // length)
+        assert 0.5 * plain / part < needed <= plain / part * 1.001
+        with _counted(model, batch) as found:
+            model.loss(batch.cut(0, length), ())[0].backward()
+        assert sum(found.values()) < needed
+
+
+def test_the_gradient_over_a_long_sequence(network: Any, stream: Any, gradients: Any, equal: Any) -> None:
+    """20,000 steps in 1 MB, where plain BPTT takes about 8; 1e-9 of the largest, as 20,000 sums are reordered."""
+    model, batch = network(layer(GRU)), stream(20_000, 1)
+    assert segment_length(model, batch, 1e6) < 3_000
+    learners = (Recomputing(1e6), WholeSequences())
+    found, exact = (gradients(learner, model, [batch]) for learner in learners)
+    equal(found, exact, 1e-9)
+
+
+def test_too_little_memory_is_told_with_the_least_that_would_do(network: Any, stream: Any) -> None:
+    model, batch = network(layer(LSTM)), stream(20_000, 2)
+    with pytest.raises(UsageError, match=r"memory: got 0.1 MB, too little for 20,000 steps; wanted at least") as told:
+        Recomputing(1e5).step(model, batch, ())
+    least = float(str(told.value).split("at least ")[1].split(" MB")[0]) * 1e6
+    segment_length(model, batch, least * 1.01)
+
+
+def test_no_state_is_carried_from_batch_to_batch(network: Any, stream: Any) -> None:
+    model, batch = network(layer(RNN)), stream(STEPS, ROWS)
+    carry: Carry = (torch.ones(1, ROWS, 4, dtype=torch.float64),)
+    first, after = Recomputing(1e9).step(model, batch, carry)
+    assert after == ()
+    torch.testing.assert_close(first.double(), model.loss(batch, ())[0].detach())

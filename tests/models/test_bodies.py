@@ -1,0 +1,196 @@
+"""Laws of every body: what is read, in what pieces and in what company, changes nothing but what it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from seriatim.models.bodies import build_body
+from seriatim.models.body import Body, last_steps
+from seriatim.models.contract import Carry
+from seriatim.models.options import CELLS, NETWORKS, STREAMING, ModelOptions
+
+T, B, C, H = 13, 5, 3, 8
+LENGTHS = torch.tensor([13, 1, 7, 12, 4])
+SPAN = 4
+"""Much shorter than T, so that what a transformer forgets is tested too."""
+EVERY = [(name, causal) for name in NETWORKS for causal in (True, False)] + [("sinusoidal", False)]
+
+every = pytest.mark.parametrize(("name", "causal"), EVERY)
+streaming = pytest.mark.parametrize("name", STREAMING)
+
+
+def make(name: str, *, causal: bool, bidirectional: bool = False, layers: int = 2) -> Body:
+    torch.manual_seed(0)
+    options = replace(
+        ModelOptions(), model=name, hidden=H, layers=layers, heads=2, span=SPAN, bidirectional=bidirectional
+    )
+    if name == "sinusoidal":
+        options = replace(options, model="transformer", positions=name)
+    body = build_body(options, C, causal=causal).double().eval()
+    with torch.no_grad():  # parts that start small or at zero would hide a mistake
+        for parameter in body.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return body
+
+
+def values(steps: int = T, rows: int = B, seed: int = 1) -> Tensor:
+    return torch.randn(steps, rows, C, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def run(body: Body, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
+    with torch.no_grad():
+        outputs, after = body(inputs, carry, lengths)
+    return outputs, after
+
+
+def same(left: Tensor, right: Tensor) -> None:
+    torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
+
+
+@every
+def test_the_shape_is_as_told(name: str, causal: bool) -> None:
+    body = make(name, causal=causal)
+    outputs, carry = run(body, values())
+    assert outputs.shape == (T, B, body.output_size)
+    assert all(part.shape[1] == B for part in carry), "rows stand in dimension 1 of a carry"
+
+
+@every
+def test_padding_and_company_change_nothing(name: str, causal: bool) -> None:
+    for both in (False, True) if name in CELLS and not causal else (False,):
+        body = make(name, causal=causal, bidirectional=both)
+        together, _ = run(body, values(), lengths=LENGTHS)
+        for row, length in enumerate(LENGTHS.tolist()):
+            alone, _ = run(body, values()[:length, row : row + 1])
+            same(together[:length, row], alone[:, 0])
+
+
+@every
+def test_the_future_changes_a_causal_body_by_nothing(name: str, causal: bool) -> None:
+    body, other = make(name, causal=causal), values()
+    other[6:] = values(seed=9)[6:]
+    before, after = (run(body, inputs)[0][:6] for inputs in (values(), other))
+    if causal or name in (*CELLS, "mlp"):
+        same(before, after)
+    else:
+        assert not torch.allclose(before, after), "the law can fail"
+
+
+@streaming
+@pytest.mark.parametrize("cuts", [(1,) * T, (5, 8), (1, 11, 1), (4, 4, 5)])
+def test_a_split_run_is_the_whole_run(name: str, cuts: tuple[int, ...]) -> None:
+    body = make(name, causal=True)
+    whole, final = run(body, values())
+    parts: list[Tensor] = []
+    carry: Carry = ()
+    for part in torch.split(values(), list(cuts)):
+        outputs, carry = run(body, part, carry)
+        parts.append(outputs)
+    same(torch.cat(parts), whole)
+    for left, right in zip(carry, final, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
+
+
+@streaming
+def test_without_its_carry_a_run_is_another(name: str) -> None:
+    body = make(name, causal=True)
+    assert not torch.allclose(run(body, values()[5:])[0], run(body, values())[0][5:]), "the law above can fail"
+
+
+@streaming
+def test_a_carry_is_that_of_each_rows_own_end(name: str) -> None:
+    body, more = make(name, causal=True), values(6, seed=2)
+    _, carry = run(body, values(), lengths=LENGTHS)
+    onward, _ = run(body, more, carry)
+    for row, length in enumerate(LENGTHS.tolist()):
+        _, own = run(body, values()[:length, row : row + 1])
+        same(onward[:, row], run(body, more[:, row : row + 1], own)[0][:, 0])
+
+
+@streaming
+def test_a_row_forgotten_begins_anew_and_the_others_go_on(name: str) -> None:
+    body, more = make(name, causal=True), values(6, seed=2)
+    _, carry = run(body, values())
+    kept = torch.tensor([True, False, True, False, True])
+    onward, after = run(body, more, body.forget(carry, kept))
+    same(onward[:, kept], run(body, more, carry)[0][:, kept])
+    same(onward[:, ~kept], run(body, more)[0][:, ~kept])
+    again, _ = run(body, more, after)
+    same(again[:, ~kept], run(body, more, run(body, more)[1])[0][:, ~kept])
+
+
+@streaming
+def test_rows_of_a_carry_can_be_put_in_another_order(name: str) -> None:
+    body, more = make(name, causal=True), values(2, seed=2)
+    _, carry = run(body, values())
+    order = torch.tensor([3, 3, 0])
+    reordered, _ = run(body, more[:, order], tuple(part[:, order] for part in carry))
+    same(reordered, run(body, more, carry)[0][:, order])
+
+
+@every
+def test_every_weight_gets_a_gradient(name: str, causal: bool) -> None:
+    body, inputs = make(name, causal=causal).train(), values().requires_grad_()
+    outputs, _ = body(inputs, (), LENGTHS)
+    outputs[0].square().sum().backward() if not causal else outputs.square().mean().backward()
+    assert inputs.grad is not None and inputs.grad[0].abs().sum() > 0
+    outputs, _ = body(values())
+    outputs.square().mean().backward()
+    for label, parameter in body.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, label
+
+
+@every
+def test_saved_and_loaded_it_says_the_same(name: str, causal: bool) -> None:
+    body, other = make(name, causal=causal), make(name, causal=causal)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    other.load_state_dict(body.state_dict())
+    assert torch.equal(run(body, values())[0], run(other, values())[0])
+
+
+@streaming
+def test_bfloat16_computes_and_keeps_float32(name: str) -> None:
+    body, inputs = make(name, causal=True).float(), values().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        _, carry = body(inputs)
+        outputs, carry = body(inputs, carry)
+    exact, _ = run(body, inputs, run(body, inputs)[1])
+    torch.testing.assert_close(outputs.float(), exact, rtol=0.1, atol=0.15)
+    assert all(part.dtype in (torch.float32, torch.bool) for part in carry)
+
+
+def test_a_transformer_sees_its_span_in_each_layer_and_no_further() -> None:
+    for layers in (1, 2):
+        body, reach = make("transformer", causal=True, layers=layers), layers * (SPAN - 1)
+        for distance, seen in ((reach, True), (reach + 1, False)):
+            other = values()
+            other[T - 1 - distance] += 1.0
+            assert torch.allclose(run(body, other)[0][-1], run(body, values())[0][-1], atol=1e-12) is not seen
+
+
+def test_a_convolution_sees_as_far_as_it_says() -> None:
+    body = make("cnn", causal=True, layers=1)  # 1 + 2·(3 - 1)·(2 - 1) = 5 steps
+    for distance, seen in ((4, True), (5, False)):
+        other = values()
+        other[T - 1 - distance] += 1.0
+        assert torch.allclose(run(body, other)[0][-1], run(body, values())[0][-1], atol=1e-12) is not seen
+
+
+def test_where_a_stream_begins_does_not_matter_to_a_transformer() -> None:
+    """Positions are distances: the same steps after a long or a short past that is out of sight give the same."""
+    body, end = make("transformer", causal=True), values()
+    late, _ = run(body, torch.cat([values(40, seed=3), end]))
+    early, _ = run(body, torch.cat([values(7, seed=4), end]))
+    same(late[-5:], early[-5:])
+
+
+def test_the_last_steps_before_each_end() -> None:
+    x = torch.arange(1.0, 5.0)[:, None, None].expand(4, 3, 1)
+    assert last_steps(x, 2, torch.tensor([4, 1, 3]))[..., 0].T.tolist() == [[3, 4], [0, 1], [2, 3]]
+    assert last_steps(x, 5)[:, 0, 0].tolist() == [0, 1, 2, 3, 4]

@@ -1,0 +1,129 @@
+"""The captioner: pictures do not touch each other, padding changes nothing, and every part of it learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from seriatim.models.captioner import CaptionBatch, Captioner, Convolutions, PictureSize, Views
+from seriatim.models.decoder import NO_TARGET
+from seriatim.models.options import ModelOptions
+
+SIDE, WORDS = 16, 7
+ATTENTIONS = ("none", "dot", "general", "concat", "additive")
+
+
+def captioner(attention: str = "additive", *, side: int = SIDE, channels: int = 3, **given: object) -> Captioner:
+    torch.manual_seed(0)
+    options = ModelOptions(model="lstm", hidden=8, **given)  # type: ignore[arg-type]
+    return Captioner(options, PictureSize(side, channels), WORDS, filters=4, peeky=True, attention=attention).eval()
+
+
+def pixels(count: int = 3) -> Views:
+    torch.manual_seed(1)
+    return Views(torch.randn(count, 3, SIDE, SIDE))
+
+
+def vectors() -> Views:
+    torch.manual_seed(1)
+    return Views(torch.randn(4, 3, 5), torch.tensor([4, 1, 2]))
+
+
+def targets() -> Tensor:
+    """Two captions of the first picture and one of the last."""
+    end, out = WORDS, NO_TARGET
+    return torch.tensor([[1, 2, 6], [3, end, 5], [end, out, 4], [out, out, end]])
+
+
+def batch(views: Views) -> CaptionBatch:
+    return CaptionBatch(views, torch.tensor([0, 0, 2]), targets())
+
+
+@pytest.mark.parametrize(("side", "regions"), [(8, 16), (16, 16), (17, 9), (32, 16), (64, 16), (100, 49), (224, 196)])
+def test_regions_of_pictures_of_any_side(side: int, regions: int) -> None:
+    encoder = Convolutions(PictureSize(side, 1), 1)
+    assert encoder(torch.randn(2, 1, side, side)).shape == (regions, 2, 8)
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("kind", ["pixels", "vectors"])
+def test_pictures_do_not_touch_each_other(kind: str, attention: str) -> None:
+    views = pixels() if kind == "pixels" else vectors()
+    network = captioner(attention) if kind == "pixels" else captioner(attention, side=0, channels=5)
+    together, _, _ = network.step(torch.tensor([1, 2, 3]), network.begin(views))
+    for place in range(3):
+        some = views.inputs[place : place + 1] if kind == "pixels" else views.inputs[:, place : place + 1]
+        lengths = None if views.lengths is None else views.lengths[place : place + 1]
+        alone, _, _ = network.step(torch.tensor([place + 1]), network.begin(Views(some, lengths)))
+        torch.testing.assert_close(alone[0], together[place])
+
+
+@pytest.mark.parametrize("attention", ["none", "additive"])
+def test_what_stands_behind_the_end_of_a_pictures_vectors_changes_nothing(attention: str) -> None:
+    network, views = captioner(attention, side=0, channels=5), vectors()
+    assert views.lengths is not None
+    padded = torch.where(torch.arange(4)[:, None, None] < views.lengths[:, None], views.inputs, 1e3)
+    known, _, _ = network.step(torch.tensor([1, 2, 3]), network.begin(views))
+    again, _, looked = network.step(torch.tensor([1, 2, 3]), network.begin(Views(padded, views.lengths)))
+    torch.testing.assert_close(again, known)
+    if looked is not None:
+        assert looked[1, 1:].abs().max() == 0
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_the_loss_is_that_of_the_steps(attention: str) -> None:
+    network, views = captioner(attention), pixels()
+    total, count = 0.0, 0
+    for caption, owner in zip(targets().T, [0, 0, 2], strict=True):
+        state = network.begin(Views(views.inputs[owner : owner + 1]))
+        before = network.boundary
+        for unit in caption[caption != NO_TARGET].tolist():
+            chances, state, _ = network.step(torch.tensor([before]), state)
+            total, count, before = total - float(chances[0, unit].detach()), count + 1, unit
+    loss, carry = network.loss(batch(views), ())
+    assert float(loss.detach()) == pytest.approx(total / count, rel=1e-5)
+    assert (carry, batch(views).units) == ((), count)
+
+
+def test_where_a_thing_stands_is_seen() -> None:
+    """The mean of the regions alone would not tell: the picture is the same but for its place."""
+    network = captioner("none")
+    thing = torch.zeros(1, 3, SIDE, SIDE)
+    thing[..., 2:6, 2:6] = 1.0
+    corners = torch.cat([thing, thing.roll((8, 8), (2, 3))])
+    first, second = network.encode(Views(corners)).context
+    assert (first - second).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_every_part_learns(attention: str) -> None:
+    network = captioner(attention)
+    loss, _ = network.loss(batch(pixels()), ())
+    loss.backward()
+    assert [name for name, one in network.named_parameters() if one.grad is None or not one.grad.any()] == []
+
+
+@pytest.mark.parametrize(("attention", "peeky"), [("additive", False), ("none", True)])
+def test_it_tells_two_pictures_apart(attention: str, peeky: bool) -> None:
+    torch.manual_seed(0)
+    network = Captioner(
+        ModelOptions(model="lstm", hidden=16), PictureSize(SIDE, 3), WORDS, filters=4, peeky=peeky, attention=attention
+    )
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for _ in range(60):
+        loss, _ = network.loss(batch(pixels()), ())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    state = network.eval().begin(pixels())
+    chances, _, _ = network.step(torch.full((3,), network.boundary), state)
+    first, _, last = chances.detach().exp()
+    assert last[6] > 0.9
+    assert first[1] + first[2] > 0.9
+
+
+def test_its_words_have_embeddings_and_its_boundary_too() -> None:
+    network = captioner(embedding=5)
+    assert network.embeddings.weight.shape == (WORDS + 1, 5)
+    assert network.boundary == WORDS

@@ -1,0 +1,58 @@
+"""Each model has its own options, and refuses those of others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from seriatim.errors import UsageError
+from seriatim.models.options import CELLS, DEFAULTS, NETWORKS, OWN, ModelOptions, check_cell, defaults_of
+from seriatim.options import fill
+from seriatim.tasks.options import TrainOptions
+
+OTHER: dict[str, Any] = {
+    "activation": "relu",
+    "recurrent_init": "uniform",
+    "forget_bias": 0.0,
+    "bidirectional": True,
+    "chrono": 9,
+    "heads": 2,
+    "span": 7,
+    "positions": "sinusoidal",
+    "kernel": 5,
+}
+
+
+def test_every_option_of_some_models_is_tried_here() -> None:
+    assert OTHER.keys() == OWN.keys()
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("name", OWN)
+def test_an_option_of_another_model_is_refused(name: str, model: str) -> None:
+    options = replace(ModelOptions(), model=model, **{name: OTHER[name]})
+    if model in OWN[name]:
+        check_cell(options)
+    else:
+        with pytest.raises(UsageError, match=f"{name}: for {', '.join(OWN[name])}, not {model}"):
+            check_cell(options)
+
+
+def test_heads_must_divide_the_hidden_units_evenly() -> None:
+    check_cell(replace(ModelOptions(), model="transformer", hidden=24, heads=4))
+    for hidden in (10, 12):  # 12 / 4 is odd, and positions turn pairs
+        said = f"heads: got 4 for {hidden} hidden units, wanted a number that divides them into an even number each"
+        with pytest.raises(UsageError, match=re.escape(said)):
+            check_cell(replace(ModelOptions(), model="transformer", hidden=hidden))
+
+
+def test_a_models_own_defaults_are_options_of_every_task() -> None:
+    known = {field.name for field in fields(TrainOptions)}
+    for model, own in DEFAULTS.items():
+        assert model in NETWORKS and own.keys() <= known
+        filled = fill(TrainOptions, {"model": model, **own})
+        assert {name: getattr(filled, name) for name in own} == own
+    assert all(defaults_of(name) == {} for name in (*CELLS, "majority", None))

@@ -1,0 +1,166 @@
+"""Every encoder and decoder: its loss is the sum of its steps, and rows, padding and order do not matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim.models.decoder import NO_TARGET, DecoderState, Memory, RecurrentDecoder
+from seriatim.models.options import ModelOptions
+from seriatim.models.seq2seq import EncoderDecoder, RecurrentSeq2Seq, padded_pairs, padded_sources
+from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
+
+SOURCE, TARGET = 9, 7
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "two layers": {"layers": 2},
+    "gru": {"model": "gru"},
+    "rnn peeky": {"model": "rnn", "peeky": True},
+    "peeky, two layers": {"peeky": True, "layers": 2},
+    "dot": {"attention": "dot"},
+    "general, both directions": {"attention": "general", "bidirectional": True},
+    "concat, tied": {"attention": "concat", "tie": True},
+    "additive, peeky, tied": {"attention": "additive", "peeky": True, "tie": True, "layers": 2},
+    "transformer": {"model": "transformer", "layers": 2},
+    "transformer, tied": {"model": "transformer", "tie": True},
+    "transformer, sinusoidal": {"model": "transformer", "layers": 2, "positions": "sinusoidal"},
+}
+
+
+@pytest.fixture(params=KINDS)
+def network(request: pytest.FixtureRequest) -> EncoderDecoder:
+    return made(**KINDS[request.param]).eval()
+
+
+def made(*, dropout: float = 0.0, teacher_forcing: float = 1.0, **given: Any) -> EncoderDecoder:
+    torch.manual_seed(0)
+    own = {name: given.pop(name) for name in ("peeky", "attention", "tie") if name in given}
+    options = ModelOptions(**({"model": "lstm", "hidden": 8, "embedding": 6, "dropout": dropout, "heads": 2} | given))
+    if options.model == "transformer":
+        return TransformerSeq2Seq(options, SOURCE, TARGET, **own).double()
+    return RecurrentSeq2Seq(options, SOURCE, TARGET, teacher_forcing=teacher_forcing, **own).double()
+
+
+def pairs() -> tuple[list[Any], list[Any]]:
+    draw = np.random.default_rng(0)
+    sources = [draw.integers(0, SOURCE, length).astype(np.int32) for length in (4, 1, 6)]
+    targets = [np.append(draw.integers(0, TARGET, length), TARGET).astype(np.int32) for length in (3, 5, 0)]
+    return sources, targets
+
+
+def by_steps(network: EncoderDecoder, sources: list[Any], targets: list[Any]) -> float:
+    """Sum of the negative log-likelihoods, a unit at a time."""
+    batch = padded_pairs(sources, targets)
+    state = network.begin(batch.sources)
+    tokens = torch.full((len(sources),), network.boundary)
+    total = 0.0
+    for row in batch.targets:
+        chances, state, looked = network.step(tokens, state)
+        torch.testing.assert_close(chances.exp().sum(-1), torch.ones(len(row)), check_dtype=False)
+        assert looked is None or torch.allclose(looked.sum(-1), torch.ones(len(row)).double())
+        known = row != NO_TARGET
+        tokens = row.clamp(min=0)
+        total -= float(chances[known, row[known]].sum())
+    return total
+
+
+@torch.no_grad()
+def test_the_loss_is_the_sum_of_the_steps(network: EncoderDecoder) -> None:
+    sources, targets = pairs()
+    batch = padded_pairs(sources, targets)
+    assert batch.units == 11
+    loss, _ = network.loss(batch, ())
+    assert float(loss) * 11 == pytest.approx(by_steps(network, sources, targets), rel=1e-5)
+
+
+@torch.no_grad()
+def test_rows_do_not_touch_each_other_and_padding_changes_nothing(network: EncoderDecoder) -> None:
+    sources, targets = pairs()
+    alone = [by_steps(network, [one], [other]) for one, other in zip(sources, targets, strict=True)]
+    assert sum(alone) == pytest.approx(by_steps(network, sources, targets), rel=1e-5)
+
+
+@torch.no_grad()
+def test_rows_of_a_state_can_be_taken_and_repeated(network: EncoderDecoder) -> None:
+    sources, _ = pairs()
+    state = network.begin(padded_sources(sources))
+    _, state, _ = network.step(torch.tensor([TARGET] * 3), state)
+    chances, _, _ = network.step(torch.tensor([1, 2, 3]), state)
+    taken, _, _ = network.step(torch.tensor([3, 1, 3]), state.take(torch.tensor([2, 0, 2])))
+    torch.testing.assert_close(taken, chances[[2, 0, 2]], rtol=1e-5, atol=1e-6)
+
+
+def test_every_weight_gets_a_gradient(network: EncoderDecoder) -> None:
+    loss, _ = network.train().loss(padded_pairs(*pairs()), ())
+    loss.backward()
+    without = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert without == []
+
+
+def test_it_learns_to_turn_a_sequence_round(network: EncoderDecoder) -> None:
+    draw = np.random.default_rng(1)
+    sources = [draw.integers(0, TARGET, draw.integers(1, 4)).astype(np.int32) for _ in range(40)]
+    batch = padded_pairs(sources, [np.append(one[::-1], TARGET).astype(np.int32) for one in sources])
+    optimizer = torch.optim.Adam(network.parameters(), 2e-2)
+    first = float(network.loss(batch, ())[0].detach())
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss, _ = network.train().loss(batch, ())
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.8 * first
+
+
+def test_embeddings_are_those_of_the_source(network: EncoderDecoder) -> None:
+    assert network.embeddings.num_embeddings == SOURCE
+
+
+def test_one_layer_as_wide_as_the_context_starts_from_it() -> None:
+    decoder = RecurrentDecoder(ModelOptions(model="lstm", hidden=5), TARGET, 5)
+    context = torch.randn(3, 5)
+    ((h, c),) = decoder.start(Memory(context)).layers
+    assert torch.equal(h[0], context) and not c.any()
+    assert decoder.bridge.affine is None
+
+
+def test_peeky_sees_the_context_late() -> None:
+    """A vanishing start is forgotten; a peeky decoder is told at every step."""
+    for peeky in (False, True):
+        torch.manual_seed(0)
+        options = ModelOptions(model="gru", hidden=5, embedding=4)
+        decoder = RecurrentDecoder(options, TARGET, 5, peeky=peeky)
+        context = torch.randn(1, 5, requires_grad=True)
+        state = decoder.start(Memory(context))
+        if not peeky:
+            assert decoder.layers[0].layers.input_size == 4
+            continue
+        assert decoder.layers[0].layers.input_size == 9
+        assert decoder.output is not None and decoder.output.in_features == 10
+        blind = decoder.start(Memory(context.detach())).layers  # the start tells nothing of the context
+        chances, _, _ = decoder.step(torch.tensor([1]), DecoderState(state.memory, None, blind))
+        (gradient,) = torch.autograd.grad(chances[0, 0], context)
+        assert gradient.any()
+
+
+def test_scheduled_sampling_reads_its_own_units() -> None:
+    batch = padded_pairs(*pairs())
+    forced = made()
+    own = made(teacher_forcing=0.0)
+    own.load_state_dict(forced.state_dict())
+    true, _ = forced.train().loss(batch, ())
+    free, _ = own.train().loss(batch, ())
+    assert float(true.detach()) != float(free.detach())
+    with torch.no_grad():
+        total, state = 0.0, own.begin(batch.sources)
+        tokens = torch.full((3,), TARGET)
+        for row in batch.targets:
+            chances, state, _ = own.step(tokens, state)
+            known = row != NO_TARGET
+            total -= float(chances[known, row[known]].sum())
+            tokens = chances.argmax(-1)
+        assert float(free.detach()) == pytest.approx(total / batch.units, rel=1e-5)
+        judged, _ = own.eval().loss(batch, ())
+    assert float(judged) == pytest.approx(float(true.detach())), "only training reads its own units"

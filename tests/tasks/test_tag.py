@@ -1,0 +1,271 @@
+"""Taggers from a file to scores: parts, tags never seen, and what a prediction says."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim.errors import DataError
+from seriatim.learning.loop import InMemory
+from seriatim.learning.observer import Silent
+from seriatim.models.tagger import NO_TAG
+from seriatim.notation import UNKNOWN
+from seriatim.run import load, train
+from seriatim.tasks.options import TagOptions
+from seriatim.tasks.sentences import LONGEST_SPELLING
+from seriatim.tasks.tag import Tag, decode
+
+TASK = Tag()
+OPTIONS = TagOptions(
+    hidden=8, embedding=8, spelling=6, epochs=8, batch_size=8, lr=3e-2, dropout=0.0, threads=1, batch_tokens=200
+)
+Pairs = list[tuple[list[str], list[str]]]
+
+
+def parts_of_speech(count: int = 60, seed: int = 0) -> Pairs:
+    """A word's ending tells its tag, but for "light", which the next word tells; many words are new."""
+    draw = random.Random(seed)
+    sentences = []
+    for _ in range(count):
+        words, tags = ["the"], ["DET"]
+        for _ in range(draw.randint(1, 4)):
+            stem = "".join(draw.choice(letters) for letters in ("mtks", "aeiou", "rln", "aeiou"))
+            ending, pair = draw.choice([("ness", ["ADJ", "NOUN"]), ("ly", ["VERB", "ADV"])])
+            words += ["light", stem + ending]
+            tags += pair
+        sentences.append((words, tags))
+    return sentences
+
+
+def names(count: int = 80, seed: int = 0) -> Pairs:
+    """People of two words, places of one or two, among other words."""
+    draw = random.Random(seed)
+    sentences: Pairs = []
+    for _ in range(count):
+        words, tags = [], []
+        for _ in range(draw.randint(2, 4)):
+            kind = draw.choice(["O", "PER", "LOC"])
+            some = {
+                "O": [draw.choice(["sees", "and", "walks"])],
+                "PER": [draw.choice(["Ada", "Bob", "Eve"]), draw.choice(["Hill", "Stone"])],
+                "LOC": draw.choice([["Rome"], ["New", "Stone"], ["Hill"]]),
+            }[kind]
+            words += some
+            tags += ["O"] if kind == "O" else [f"B-{kind}", *[f"I-{kind}"] * (len(some) - 1)]
+        sentences.append((words, tags))
+    return sentences
+
+
+def fitted(source: object, **given: Any) -> tuple[Any, Any]:
+    options = dataclasses.replace(OPTIONS, **given)
+    prepared = TASK.prepare(options, source)
+    torch.manual_seed(0)
+    model = TASK.make(options, prepared.codec)
+    TASK.fit(model, options, prepared, InMemory(), Silent())
+    return model, prepared
+
+
+def score(model: Any, prepared: Any) -> dict[str, float]:
+    return TASK.score(model, OPTIONS, prepared.codec, prepared.test)
+
+
+@pytest.mark.parametrize("given", [{"characters": "cnn"}, {"crf": True, "model": "gru", "lowercase": False}])
+def test_it_learns_endings_and_neighbours(given: dict[str, Any]) -> None:
+    network, prepared = fitted(parts_of_speech(), **given)
+    scores = score(network, prepared)
+    assert set(scores) == {"accuracy", "macro_f1"} and scores["accuracy"] > 0.97
+
+
+@pytest.mark.parametrize("given", [{"model": "most_frequent_tag"}, {"bidirectional": False}, {"characters": "none"}])
+def test_without_the_next_word_or_the_ending_less_is_known(given: dict[str, Any]) -> None:
+    network, prepared = fitted(parts_of_speech(), **given)
+    assert 0.4 < score(network, prepared)["accuracy"] < 0.95
+
+
+def test_entities_have_a_score_of_their_own() -> None:
+    network, prepared = fitted(names(), crf=True)
+    assert score(network, prepared)["entity_f1"] > 0.95
+    baseline, same = fitted(names(), model="most_frequent_tag")
+    assert score(baseline, same)["entity_f1"] < 0.9
+
+
+def test_scores_by_hand() -> None:
+    model, prepared = fitted(parts_of_speech(), model="most_frequent_tag")
+    found = np.concatenate(decode(model, prepared.test))
+    truth = np.concatenate(prepared.test.tags)
+    assert score(model, prepared)["accuracy"] == pytest.approx(np.mean(found == truth))
+
+
+def test_decoding_does_not_depend_on_company() -> None:
+    network, prepared = fitted(parts_of_speech(), crf=True, epochs=2)
+    texts = prepared.test.texts
+    together = [tags.tolist() for tags in decode(network, prepared.test)]
+    assert [len(tags) for tags in together] == [len(words) for words in texts]
+    backwards = decode(network, prepared.codec.sentences(texts[::-1]))[::-1]
+    alone = [decode(network, prepared.codec.sentences([words]))[0] for words in texts]
+    assert [tags.tolist() for tags in backwards] == [tags.tolist() for tags in alone] == together
+
+
+def test_batches_hold_every_word_once_and_no_more_than_asked() -> None:
+    prepared = TASK.prepare(OPTIONS, parts_of_speech())
+    split, codec = prepared.train, prepared.codec
+    batch = split.batch(np.array([3, 0, 7]))
+    assert batch.units == sum(len(split.texts[index]) for index in (3, 0, 7))
+    for row, index in enumerate((3, 0, 7)):
+        length = len(split.texts[index])
+        assert codec.tags.decode(batch.tags[:length, row].tolist()) == codec.tags.decode(split.tags[index])
+        assert (batch.tags[length:, row] == NO_TAG).all()
+        for t, word in enumerate(split.texts[index]):
+            place = batch.spellings.places[t, row]
+            letters = batch.spellings.characters[: batch.spellings.lengths[place], place]
+            assert codec.characters.decode(letters.numpy()) == word
+            assert codec.vocabulary.tokens[batch.words[t, row]] == word
+
+
+def test_words_are_sorted_by_how_often_they_stood() -> None:
+    prepared = TASK.prepare(OPTIONS, parts_of_speech())
+    codec, texts = prepared.codec, prepared.train.texts
+    counts = {word: sum(words.count(word) for words in texts) for words in texts for word in words}
+    tokens = codec.vocabulary.tokens[1:]
+    assert set(tokens) == set(counts)
+    assert all(counts[word] > 1 for word in tokens[: codec.rare - 1])
+    assert all(counts[word] == 1 for word in tokens[codec.rare - 1 :]) and codec.rare <= len(tokens)
+    cut = TASK.prepare(dataclasses.replace(OPTIONS, vocab_size=5), parts_of_speech())
+    assert cut.codec.vocabulary.tokens == codec.vocabulary.tokens[:5]
+    words = TASK.words(prepared)
+    assert words.tokens == codec.vocabulary.tokens and len(words.sentences) == len(texts)
+    model: Any = TASK.make(OPTIONS, codec)
+    assert len(model.embeddings.weight) == len(words.tokens)
+
+
+def test_lower_case_is_for_words_alone() -> None:
+    codec = TASK.prepare(OPTIONS, names()).codec
+    assert "rome" in codec.vocabulary.tokens and "Rome" not in codec.vocabulary.tokens
+    sentence = codec.sentences([["Rome", "rome", "ROME"]])
+    assert len(set(sentence.words[0].tolist())) == 1 and sentence.words[0][0] != UNKNOWN
+    assert codec.characters.decode(sentence.spellings[0]) == "Rome"
+    apart = TASK.prepare(dataclasses.replace(OPTIONS, lowercase=False), names()).codec
+    assert "Rome" in apart.vocabulary.tokens and "rome" not in apart.vocabulary.tokens
+
+
+def test_of_a_long_word_both_ends_are_read() -> None:
+    codec = TASK.prepare(OPTIONS, names()).codec
+    word = "R" * 20 + "o" * 40 + "m" * 20
+    (spelling,) = codec.sentences([[word]]).spellings
+    assert codec.characters.decode(spelling) == "R" * 16 + "m" * 16 and len(spelling) == LONGEST_SPELLING
+
+
+def test_parts_are_80_10_10_and_seeded() -> None:
+    prepared = TASK.prepare(OPTIONS, parts_of_speech())
+    assert prepared.sizes == {"train": 48, "valid": 6, "test": 6}
+    other = TASK.prepare(dataclasses.replace(OPTIONS, seed=1), parts_of_speech())
+    assert other.test.texts != prepared.test.texts and other.hash == prepared.hash
+    assert TASK.prepare(OPTIONS, parts_of_speech(seed=1)).hash != prepared.hash
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rare_tag_stands_in_the_training_part(seed: int) -> None:
+    """Its only sentence would be held out with some of these seeds."""
+    rare = [(["oh", "the", f"n{number}"], ["X", "DET", tag]) for number, tag in enumerate(["A", "B", "C", "D"])]
+    prepared = TASK.prepare(dataclasses.replace(OPTIONS, seed=seed), parts_of_speech(30) + rare)
+    tags = prepared.codec.tags
+    assert {"A", "B", "C", "D"} <= set(tags.names)
+    assert sum(prepared.sizes.values()) == 34 and min(prepared.sizes.values()) >= 1
+    assert set(np.concatenate(prepared.train.tags).tolist()) == set(range(len(tags)))
+
+
+def test_files_for_validation_and_test_are_used_as_they_are(tmp_path: Path) -> None:
+    for name, seed in (("valid", 1), ("test", 2)):
+        write(tmp_path / f"{name}.tsv", parts_of_speech(20, seed))
+    fixed = {name: str(tmp_path / f"{name}.tsv") for name in ("valid", "test")}
+    prepared = TASK.prepare(dataclasses.replace(OPTIONS, **fixed), parts_of_speech(30))
+    assert prepared.sizes == {"train": 30, "valid": 20, "test": 20}
+    assert prepared.test.texts == [words for words, _ in parts_of_speech(20, 2)]
+    cut = TASK.prepare(dataclasses.replace(OPTIONS, test=fixed["test"]), parts_of_speech(30))
+    assert cut.sizes == {"train": 27, "valid": 3, "test": 20}
+
+
+def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
+    doubled = [(["w", str(number)], ["A", "B"]) for number in range(60)] * 2
+    notes = TASK.prepare(OPTIONS, doubled).notes
+    assert len(notes) == 2
+    assert all("sentences also stand in the training part (--drop-duplicates)" in note for note in notes)
+    dropped = TASK.prepare(dataclasses.replace(OPTIONS, drop_duplicates=True), doubled)
+    assert dropped.notes == ("60 duplicates dropped before splitting",)
+    assert sum(dropped.sizes.values()) == 60
+
+
+def test_a_reader_comes_back_from_its_json() -> None:
+    codec = TASK.prepare(OPTIONS, names()).codec
+    again = TASK.codec(codec.to_json())
+    assert again.to_json() == codec.to_json()
+    assert again.sizes() == codec.sizes()
+    with pytest.raises(ValueError, match="rare"):
+        TASK.codec(codec.to_json() | {"rare": "6"})
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ([(["a", "b"], ["X", "X"])] * 20, "column: a single tag 'X' in the training part, wanted at least 2"),
+        ([(["a", "b"], ["X", "Y"])] * 2, "valid part: no sentences; too little data"),
+        ([(["a", "b"], ["X", "Y"]), (["a"], ["X", "Y"])], "data item 2: 1 word, but 2 tags"),
+        ([["a", "b"]] * 20, "data item 1: words without tags, wanted a pair of (words, tags)"),
+    ],
+)
+def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        TASK.prepare(OPTIONS, source)
+    assert str(refused.value) == said
+
+
+def test_a_tag_that_training_never_saw(tmp_path: Path) -> None:
+    write(tmp_path / "new.tsv", [(["light", "mare"], ["ADJ", "NOUN"]), (["oh", "light"], ["INTJ", "VERB"])])
+    prepared = TASK.prepare(OPTIONS, parts_of_speech())
+    said = f"{tmp_path}/new.tsv line 4: tag 'INTJ' is in the {{}} part but not in the training part"
+    with pytest.raises(DataError) as refused:
+        TASK.read(OPTIONS, prepared.codec, tmp_path / "new.tsv")
+    assert str(refused.value) == said.format("new")
+    with pytest.raises(DataError) as refused:
+        TASK.prepare(dataclasses.replace(OPTIONS, test=str(tmp_path / "new.tsv")), parts_of_speech())
+    assert str(refused.value) == said.format("test")
+
+
+def test_a_run_from_a_file_to_predictions(tmp_path: Path) -> None:
+    write(tmp_path / "train.tsv", names())
+    write(tmp_path / "new.tsv", names(9, seed=5))
+    keep = ("hidden", "embedding", "spelling", "epochs", "batch_size", "lr", "dropout", "threads")
+    options: dict[str, Any] = {name: getattr(OPTIONS, name) for name in keep}
+    run = train("tag", tmp_path / "train.tsv", out=str(tmp_path / "run"), crf=True, **options)
+    assert run.result["scores"]["entity_f1"] > run.result["baselines"]["most_frequent_tag"]["entity_f1"]
+    again = load(tmp_path / "run")
+    assert again.evaluate()["scores"] == run.result["scores"]
+    assert again.evaluate()["baselines"] == run.result["baselines"]
+    fresh = again.evaluate(tmp_path / "new.tsv")
+    assert fresh["data"]["test"] == 9 and set(fresh["baselines"]) == {"most_frequent_tag"}
+    rows = list(again.predict(tmp_path / "new.tsv"))
+    assert [row["words"] for row in rows] == [words for words, _ in names(9, seed=5)]
+    right = sum(a == b for row, (_, tags) in zip(rows, names(9, seed=5), strict=True)
+                for a, b in zip(row["tags"], tags, strict=True))  # fmt: skip
+    assert right / sum(len(row["tags"]) for row in rows) == pytest.approx(fresh["scores"]["accuracy"])
+    (first,) = again.predict(["Ada Hill sees unheard-of Rome"])
+    assert first["row"] == 1 and first["words"][0] == "Ada" and first["tags"][:2] == ["B-PER", "I-PER"]
+    again.write_predictions(["Ada Hill", "sees"], tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"row": "1", "position": "1", "word": "Ada", "tag": "B-PER"},
+            {"row": "1", "position": "2", "word": "Hill", "tag": "I-PER"},
+            {"row": "2", "position": "1", "word": "sees", "tag": "O"},
+        ]
+
+
+def write(file: Path, sentences: Pairs) -> None:
+    blocks = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*one, strict=True)) for one in sentences)
+    file.write_text("\n".join(blocks))
