@@ -3,8 +3,8 @@
     python benchmarks/learners.py --json learners.json --plot docs/learners.png
     python benchmarks/learners.py --show learners.json --plot docs/learners.png     draws what was measured before
 
-A language model of one LSTM layer (64 units, 2 rows, float32, one thread) reads T random units of 32 once:
-plain BPTT; recomputing BPTT in a tenth of the memory that plain BPTT took, or in 4 MB where that is less; truncated BPTT
+A language model of one LSTM layer (64 units, 2 rows, float32, one thread) reads T random units of 32 once: plain BPTT;
+recomputing BPTT in a tenth of the memory that plain BPTT took, or in 4 MB where that is less; truncated BPTT
 with an update every 100 steps, (100, 100) and (100, 200). RTRL and its kin have 16 units and 1 row, and their cost per
 step does not depend on T, so that they are measured on short streams. Each run is a process of its own. Memory is what
 the peak of the process gains while it learns, over what it had with weights and data and after a short warm-up.

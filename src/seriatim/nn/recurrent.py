@@ -118,7 +118,7 @@ class RecurrentLayer(SequenceLayer):
             ordinary = self._straight.run(self._parameters, given, hx, self.batch_first)
             if ordinary is not None:
                 return *ordinary, {}
-        return super().scan(given, hx, lengths, reset, reverse, return_states)
+        return self.in_form(given, hx, lengths, reset, reverse, return_states)
 
     def _drops_nothing(self) -> bool:
         """Whether this is a call without any mask."""

@@ -37,6 +37,7 @@ class SequenceLayer(nn.Module, ABC):
         ``lengths`` [B] are on the CPU; ``starts`` [T, B] marks the steps before which a row's state is set to zero.
         """
 
+    @abstractmethod
     def scan(
         self,
         given: Tensor | PackedSequence,
@@ -50,6 +51,17 @@ class SequenceLayer(nn.Module, ABC):
 
         The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
         """
+
+    def in_form(
+        self,
+        given: Tensor | PackedSequence,
+        hx: object,
+        lengths: Tensor | Sequence[int] | None,
+        reset: forms.Flags | None,
+        reverse: bool,
+        return_states: str | None,
+    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
+        """``scan`` by ``stack``."""
         form = forms.read(given, lengths, self.input_size, self.batch_first)
         weight = next(self.parameters())
         checks.same_kind("input", form.x, weight)
