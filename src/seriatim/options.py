@@ -29,6 +29,7 @@ def option(
     help: str,
     *,
     choices: Sequence[str] = (),
+    registered: Mapping[str, object] = types.MappingProxyType({}),
     minimum: float | None = None,
     above: float | None = None,
     below: float | None = None,
@@ -37,11 +38,12 @@ def option(
 ) -> Any:
     """Declare a dataclass field that is an option.
 
-    ``minimum`` is allowed, ``above`` and ``below`` are not; ``parse`` turns a string into the value;
-    ``negative`` names the command-line flag that turns a true default off (``--no-header``).
+    ``registered`` are choices that may be added later; ``minimum`` is allowed, ``above`` and ``below`` are not;
+    ``parse`` turns a string into the value; ``negative`` names the command-line flag that turns a true default off
+    (``--no-header``).
     """
     wanted = {
-        "help": help, "choices": tuple(choices), "minimum": minimum, "above": above, "below": below,
+        "help": help, "choices": tuple(choices), "registered": registered, "minimum": minimum, "above": above, "below": below,
         "parse": parse, "negative": negative,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=wanted)
@@ -74,16 +76,19 @@ def _fit(name: str, value: object, hint: Any, wanted: Mapping[str, Any]) -> obje
     value = _convert(name, value, hint)
     if wanted["choices"]:
         for one in value if isinstance(value, tuple) else (value,):
-            if one not in wanted["choices"]:
-                raise UsageError(f"{name}: '{one}' is not one of {', '.join(wanted['choices'])}{_hint(one, wanted)}")
+            if one in wanted["choices"] and one in wanted["registered"]:
+                raise UsageError(f"{name}: '{one}' stands for something else here; register it under another name")
+            if one not in wanted["choices"] and one not in wanted["registered"]:
+                known = (*wanted["choices"], *wanted["registered"])
+                raise UsageError(f"{name}: '{one}' is not one of {', '.join(known)}{_hint(one, known)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             _check_range(name, number, wanted)
     return value
 
 
-def _hint(one: object, wanted: Mapping[str, Any]) -> str:
-    suggestion = nearest(str(one), wanted["choices"])
+def _hint(one: object, known: Sequence[str]) -> str:
+    suggestion = nearest(str(one), known)
     return suggestion if "did you mean" in suggestion else ""
 
 

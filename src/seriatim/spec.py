@@ -7,9 +7,13 @@ read it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from seriatim.errors import UsageError, nearest
 from seriatim.notation import DIAGONAL, GATES, STATES
+
+REGISTERED: Final[dict[str, object]] = {}
+"""Cells of users by name (``seriatim.nn.register``): here, where options can see them without PyTorch."""
 
 
 @dataclass(frozen=True)

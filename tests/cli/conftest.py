@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,8 @@ class LoadedRun(FakeRun):
         yield {"row": 1, "label": "스팸"}
         yield {"row": 2, "label": "ham"}
 
-    def write_predictions(self, data: object, file: Path, format: str | None = None) -> None:
-        self.calls.append(("write_predictions", data, file, format))
+    def write_rows(self, rows: Iterable[dict[str, Any]], file: Path) -> None:
+        self.calls.append(("write_rows", len(list(rows)), file))
 
     def generate(self, prompt: str = "", **asked: object) -> Iterator[str]:
         self.calls.append(("generate", prompt, asked))

@@ -69,8 +69,8 @@ def test_version(seriatim):
     [
         (["trian", "language"], "no command 'trian' (did you mean 'train'?)"),
         (["train", "langauge", "x"], "no task 'langauge' (did you mean 'language'?)"),
-        (["train", "zzz"], "no task 'zzz' (known: language, classify, forecast)"),
-        (["train"], "train: wanted a task: language, classify, forecast"),
+        (["train", "zzz"], "no task 'zzz' (known: language, classify, forecast, regress, tag, translate, caption)"),
+        (["train"], "train: wanted a task: language, classify, forecast, regress, tag, translate, caption"),
         (["train", "language", "x", "--hiden", "3"], "no option '--hiden' (did you mean '--hidden'?)"),
         (["train", "classify", "x", "--drop_dup"], "no option '--drop_dup' (did you mean '--dropout'?)"),
         (["train", "language", "x", "--zzzzzz"], "no option '--zzzzzz' (see 'seriatim train language --help')"),
@@ -78,7 +78,7 @@ def test_version(seriatim):
         (["train", "language", "x", "--vocab-size", "1"], "--vocab-size: got 1, wanted at least 2"),
         (
             ["train", "language", "x", "--unit", "wrd"],
-            "--unit: 'wrd' is not one of char, word, bpe (did you mean 'word'?)",
+            "--unit: 'wrd' is not one of char, word, bpe, roll (did you mean 'word'?)",
         ),
         (
             ["train", "language", "x", "--hidden"],
@@ -97,7 +97,7 @@ def test_unknown_command_is_no_error_while_completing():
     said = python(
         "import sys; from seriatim.cli.app import run; sys.exit(run([]))",
         _SERIATIM_COMPLETE="complete_bash",
-        COMP_WORDS="seriatim train language x --model l",
+        COMP_WORDS="seriatim train language x --model ls",
         COMP_CWORD="5",
     )
     assert said.stdout.split() == ["lstm"], said.stderr

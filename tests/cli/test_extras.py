@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seriatim.cli.extras import EXTRAS, extra_of
 
-IMPORT_NAMES = {"scikit-learn": "sklearn"}
+IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL"}
 
 
 def test_table_is_that_of_pyproject():

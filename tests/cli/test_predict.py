@@ -21,7 +21,7 @@ def test_json_is_one_object(seriatim, runs):
 
 def test_into_a_file(seriatim, runs):
     assert seriatim("predict", "runs/x", "new.tsv", "-o", "out.csv").out == "predictions: out.csv\n"
-    assert runs.calls[1] == ("write_predictions", Path("new.tsv"), Path("out.csv"), None)
+    assert runs.calls[1:] == [("predict", Path("new.tsv"), None), ("write_rows", 2, Path("out.csv"))]
 
 
 def test_standard_input(seriatim, runs, monkeypatch):

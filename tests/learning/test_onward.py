@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,34 +16,35 @@ from seriatim.learning.rankone import RankOne
 from seriatim.learning.realtime import RealTime
 from seriatim.learning.unitwise import SparseOneStep
 from seriatim.models.contract import Carry, Stretch
-from seriatim.nn.layers import GRU, LSTM, RNN
 from seriatim.nn.registry import LAYERS
 from seriatim.nn.units import Unitwise
+from seriatim.notation import DIAGONAL
 
 ROOM = 1e9
 STEPS, ROWS = 9, 3
-CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "rnn": (RNN, {}),
-    "rnn relu": (RNN, {"nonlinearity": "relu"}),
-    "rnn sigmoid": (RNN, {"nonlinearity": "sigmoid"}),
-    "rnn projected": (RNN, {"proj_size": 2}),
-    "lstm": (LSTM, {}),
-    "lstm projected": (LSTM, {"proj_size": 2}),
-    "lstm peephole": (LSTM, {"peephole": True}),
-    "lstm layer norm": (LSTM, {"layer_norm": True}),
-    "lstm without biases": (LSTM, {"bias": False}),
-    "gru": (GRU, {}),
-    "gru reset before": (GRU, {"reset_after": False}),
-    "gru layer norm": (GRU, {"layer_norm": True}),
+VARIANTS: dict[str, dict[str, Any]] = {
+    "rnn relu": {"nonlinearity": "relu"},
+    "rnn sigmoid": {"nonlinearity": "sigmoid"},
+    "rnn projected": {"proj_size": 2},
+    "lstm projected": {"proj_size": 2},
+    "lstm peephole": {"peephole": True},
+    "lstm layer norm": {"layer_norm": True},
+    "lstm without biases": {"bias": False},
+    "gru reset before": {"reset_after": False},
+    "gru layer norm": {"layer_norm": True},
+    "mingru without biases": {"bias": False},
+    "lru with biases": {"bias": True},
 }
+CELLS: dict[str, dict[str, Any]] = {name: {} for name in LAYERS} | VARIANTS
+SCANS = [name for name in CELLS if name.split()[0] in DIAGONAL]
+"""Cells of a diagonal recurrence."""
 SEVERAL = ("rnn projected", "lstm projected", "lstm layer norm", "gru reset before", "gru layer norm")
 """Cells with weights that reach several units in one step."""
 
 
 def cell(name: str, layers: int = 1, inputs: int = 3) -> Any:
     torch.manual_seed(3)
-    kind, options = CELLS[name]
-    return kind(inputs, 4, layers, dtype=torch.float64, **options)
+    return LAYERS[name.split()[0]](inputs, 4, layers, dtype=torch.float64, **CELLS[name])
 
 
 class Leaks(nn.Module):
@@ -53,6 +55,10 @@ class Leaks(nn.Module):
     """
 
     diagonal = True
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        return tuple(range(1 + self.turning))
 
     def __init__(self, inputs: int = 3, hidden: int = 4, *, gated: bool = False, turning: bool = False) -> None:
         super().__init__()
@@ -84,17 +90,14 @@ class Leaks(nn.Module):
         return torch.stack(out), (h[None], c[0][None]) if c else h[None]
 
 
-DIAGONALS: dict[str, Callable[[], Leaks]] = {
-    "leaks": Leaks, "gated": lambda: Leaks(gated=True), "turning": lambda: Leaks(turning=True)
+DIAGONALS: dict[str, Callable[[], Any]] = {
+    "leaks": Leaks, "gated": lambda: Leaks(gated=True), "turning": lambda: Leaks(turning=True),
+    **{name: partial(cell, name) for name in SCANS},
 }  # fmt: skip
 
 
 def pieces(batch: Stretch, size: int) -> list[Any]:
     return [batch.cut(start, min(start + size, batch.steps)) for start in range(0, batch.steps, size)]
-
-
-def test_the_classic_layers_are_among_the_cells() -> None:
-    assert {kind for kind, _ in CELLS.values()} >= {LAYERS[name] for name in ("rnn", "lstm", "gru")}
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -143,7 +146,7 @@ def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
         equal(gradients(RealTime(ROOM), model, pieces(batch, size)), exact)
     _, carry = RealTime(ROOM).step(model, batch, ())
     own = sum(one.numel() for one in model.layer.parameters())
-    assert carry[-2].shape == (ROWS, 1 + model.layer.turning, own)  # one number per weight and part of the state
+    assert carry[-2].shape == (ROWS, len(model.layer.parts), own)  # one number per weight and part of the state
 
 
 @pytest.mark.parametrize("name", DIAGONALS)
@@ -157,7 +160,7 @@ def test_snap_is_rtrl_for_one_diagonal_layer(name: str, network: Any, stream: An
         equal(sparse, exact)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if name not in SEVERAL])
+@pytest.mark.parametrize("name", [name for name in CELLS if name not in (*SEVERAL, *SCANS)])
 def test_snap_keeps_of_the_influence_what_stays_in_a_unit(
     name: str, network: Any, stream: Any, gradients: Any, equal: Any
 ) -> None:

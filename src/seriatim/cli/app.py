@@ -118,7 +118,7 @@ def _global(
 
 
 def _task_wanted(context: typer.Context) -> None:
-    """Train a model for a task: language, classify or forecast."""
+    """Train a model for a task; the example of each is in its own --help."""
     if context.invoked_subcommand is None:
         raise UsageError(f"train: wanted a task: {', '.join(task.name for task in train.TASKS)}")
 

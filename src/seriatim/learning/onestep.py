@@ -7,7 +7,6 @@ state, B rows; s is a row's state as one vector, θ the weights that reach it as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, TypeAlias, final
 
 import torch
@@ -15,8 +14,7 @@ from torch import Tensor, func, nn
 from torch.func import functional_call
 
 from seriatim.errors import UsageError
-from seriatim.models.contract import Carry, StreamModel, Stretch, tensors, with_tensors
-from seriatim.ops.recurrence import using
+from seriatim.models.contract import Carry, StreamModel, Stretch, plain_steps, tensors, with_tensors
 
 Function: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Data: TypeAlias = dict[str, Tensor]
@@ -114,13 +112,6 @@ class _Called(nn.Module):
 
     def forward(self, batch: Stretch, carry: Carry) -> tuple[Tensor, Carry]:
         return self.model.loss(batch, carry)
-
-
-@contextmanager
-def plain_steps() -> Iterator[None]:
-    """Recurrences in plain operations and full precision, which PyTorch can differentiate in any way."""
-    with using("composed"), torch.autocast("cpu", enabled=False):
-        yield
 
 
 def steps_of(batch: Stretch) -> Iterator[Data]:

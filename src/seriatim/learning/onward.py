@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.learning.learner import Learner, streaming
-from seriatim.learning.onestep import Data, OneStep, plain_steps, steps_of
-from seriatim.models.contract import Carry, StreamModel, Trainable
+from seriatim.learning.onestep import Data, OneStep, steps_of
+from seriatim.models.contract import Carry, StreamModel, Trainable, plain_steps
 
 Memory: TypeAlias = tuple[Tensor, ...]
 

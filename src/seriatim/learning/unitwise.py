@@ -1,7 +1,8 @@
 """Influence that stays in the unit a weight belongs to: exact for a diagonal recurrence, SnAp-1 for the others.
 
 Of the influence P [S, N] (``realtime.py``) only the numbers of a weight's own unit are kept: p [R, N] for the R parts
-of the state (h; or h and c), and of the Jacobian the blocks D [R, R, U] that a unit has with itself:
+of the state that the next step reads (h; or h and c), and of the Jacobian the blocks D [R, R, U] that a unit has with
+itself:
 
     p_t[q, j] = Σ_r D_t[q, r, u(j)] · p_{t-1}[r, j] + ∂s_t[q, u(j)]/∂θ_j                                (1)
 
@@ -19,8 +20,7 @@ from torch.func import vmap
 from seriatim.errors import UsageError
 from seriatim.learning.onestep import Data, OneStep, Pull, vjp
 from seriatim.learning.onward import Memory, Onward, Rule
-from seriatim.models.contract import StreamModel
-from seriatim.nn.units import Unitwise
+from seriatim.models.contract import StreamModel, Unitwise
 
 
 @final
@@ -36,10 +36,12 @@ class Units:
             raise UsageError(f"learner: {learner} wants a model with one stack of recurrent layers, got {len(found)}")
         ((prefix, module),) = found
         owners = {f"model.{prefix}.{name}": owner for name, owner in module.owners().items()}
-        self.parts, self.layers = len(step.shapes), step.shapes[0][0]
+        self.parts, self.layers = len(module.parts), step.shapes[0][0]
         """R, and L."""
-        self.count = step.size // self.parts
+        self.count = step.size // len(step.shapes)
         """U, over all layers."""
+        self.read = torch.arange(step.size).view(-1, self.count)[list(module.parts)].flatten()
+        """[R·U]: places in s of what the next step reads."""
         every = torch.cat([owners.get(name, torch.full(one.shape, -1)).flatten() for name, one in step.inner.items()])
         self.own = torch.nonzero(every >= 0).squeeze(1)
         """Places in θ of the weights that belong to units."""
@@ -48,7 +50,7 @@ class Units:
         self.owner = every[self.own]
         self.layer = self.owner // (self.count // self.layers)
         blocks = torch.eye(self.parts * self.layers).repeat_interleave(self.count // self.layers, 1)
-        self.blocks = blocks.to(step.theta.dtype)
+        self.blocks = step.theta.new_zeros(len(blocks), step.size).index_copy(1, self.read, blocks.to(step.theta.dtype))
         """[R·L, S]: ones over each part of each layer."""
 
     def immediate(self, pull: Pull, loss: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,13 +59,17 @@ class Units:
         by_layer = theta[:, self.own].view(self.parts, self.layers, -1)
         return by_layer.gather(1, self.layer.expand(self.parts, 1, -1)).squeeze(1), of_s
 
+    def own_blocks(self, sums: Tensor) -> Tensor:
+        """D [R, R, U] of one layer in which no unit sees another, from the sums' gradients."""
+        return sums[:, self.read].view(self.parts, self.parts, -1)
+
     def onward(self, blocks: Tensor, kept: Tensor) -> Tensor:
         """Σ_r D[q, r, u(j)] · p[r, j]."""
         return torch.einsum("qrj,rj->qj", blocks[:, :, self.owner], kept)
 
     def gradient(self, of_s: Tensor, kept: Tensor) -> Tensor:
         """Σ_r ∂L/∂s[r, u(j)] · p[r, j]."""
-        return (of_s.view(self.parts, -1)[:, self.owner] * kept).sum(0)
+        return (of_s[self.read].view(self.parts, -1)[:, self.owner] * kept).sum(0)
 
 
 def is_diagonal(model: StreamModel, step: OneStep) -> bool:
@@ -106,7 +112,7 @@ class Own(Rule):
         immediate, sums = units.immediate(pull, loss)
         if not len(s):
             return loss, after, theta, head, immediate
-        blocks = sums.view(units.parts, units.parts, -1) if self.diagonal else self._blocks(data, s)
+        blocks = units.own_blocks(sums) if self.diagonal else self._blocks(data, s)
         theta = theta.index_add(0, units.own, units.gradient(of_s, kept))
         return loss, after, theta, head, units.onward(blocks, kept) + immediate
 
@@ -114,25 +120,25 @@ class Own(Rule):
         """D, from the whole Jacobian."""
         run = self.step.of_row(data)
         _, pull = vjp(lambda state: run(self.step.theta, self.step.head, state)[1], s)
-        jacobian: Tensor = vmap(pull)(torch.eye(len(s), dtype=s.dtype))[0]
-        parts = self.units.parts
-        return jacobian.view(parts, -1, parts, self.units.count).diagonal(dim1=1, dim2=3)
+        units = self.units
+        jacobian: Tensor = vmap(pull)(torch.eye(len(s), dtype=s.dtype)[units.read])[0][:, units.read]
+        return jacobian.view(units.parts, -1, units.parts, units.count).diagonal(dim1=1, dim2=3)
 
 
 @final
 class Diagonal(Rule):
-    """Exact RTRL of one diagonal layer: p [B, R, N'] of its own weights, and [B, S, N''] of those before it."""
+    """Exact RTRL of one diagonal layer: p [B, R, N'] of its own weights, and [B, R·U, N''] of those before it."""
 
     def __init__(self, model: StreamModel, step: OneStep) -> None:
         self.step, self.units = step, Units("rtrl", model, step)
-        self.numbers = self.units.parts * len(self.units.own) + step.size * len(self.units.rest)
+        self.numbers = self.units.parts * len(self.units.own) + len(self.units.read) * len(self.units.rest)
         """That are remembered for each row."""
 
     def start(self, rows: int) -> Memory:
         theta, units = self.step.theta, self.units
         return (
             theta.new_zeros(rows, units.parts, len(units.own)),
-            theta.new_zeros(rows, self.step.size, len(units.rest)),
+            theta.new_zeros(rows, len(units.read), len(units.rest)),
         )
 
     def row(self, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
@@ -144,15 +150,15 @@ class Diagonal(Rule):
         of_rest = self._of_rest(data, s)
         if not len(s):
             return loss, after, theta, head, immediate, of_rest
-        blocks = sums.view(units.parts, units.parts, -1)
+        blocks = units.own_blocks(sums)
         theta = theta.index_add(0, units.own, units.gradient(of_s, kept))
-        theta = theta.index_add(0, units.rest, of_s @ before)
+        theta = theta.index_add(0, units.rest, of_s[units.read] @ before)
         before = torch.einsum("qru,ruj->quj", blocks, before.view(units.parts, units.count, -1)).flatten(0, 1)
         return loss, after, theta, head, units.onward(blocks, kept) + immediate, before + of_rest
 
     def _of_rest(self, data: Data, s: Tensor) -> Tensor:
-        """∂s_t/∂θ [S, N''] of the weights before the layer."""
+        """∂s_t/∂θ [R·U, N''] of the weights before the layer."""
         theta, rest, run = self.step.theta, self.units.rest, self.step.of_row(data)
         after, pull = vjp(lambda part: run(theta.index_copy(0, rest, part), self.step.head, s)[1], theta[rest])
-        found: Tensor = vmap(pull)(torch.eye(len(after), dtype=after.dtype))[0]
+        found: Tensor = vmap(pull)(torch.eye(len(after), dtype=after.dtype)[self.units.read])[0]
         return found

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from seriatim.nn.units import Unitwise as Unitwise
+from seriatim.nn.units import plain_steps as plain_steps
+
 Carry = tuple[Tensor, ...]
 """What a model hands from one stretch of a stream to the next; empty where a stream begins."""
 

@@ -13,6 +13,7 @@ runs through each layer in one call: attention reads the layers' output afterwar
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -25,10 +26,13 @@ from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.nn.attention import Attention, make_attention
 from seriatim.nn.loss import linear_cross_entropy
-from seriatim.notation import STATES
+from seriatim.nn.stacking import connect
 
 NO_TARGET = -1
 """Stands behind the end of a target."""
+UNTOUCHED = {"slstm": ("c", "n", "m"), "lru": ("h",)}
+"""States that start at 0 whatever the context: what is averaged in an sLSTM's c is counted by n, and an LRU's h is read
+by nobody."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class RecurrentDecoder(nn.Module):
     c_0 an affine map. ``peeky``: the context is an input of every recurrent layer and of the output at every step.
     ``attention``: a score of ``nn.attention`` over a memory of width ``memory_size``, or ``none``. ``tie``: the
     embedding is the output's weight as well (Press & Wolf 2017), behind a linear map where the widths differ.
+    ``embedding_start``: embeddings start uniformly in ± this.
     """
 
     def __init__(
@@ -88,19 +93,24 @@ class RecurrentDecoder(nn.Module):
         attention: str = "none",
         memory_size: int = 0,
         tie: bool = False,
+        embedding_start: float = 0.1,
     ) -> None:
         super().__init__()
         self.peeky = peeky
         self.boundary = vocabulary_size
-        width, hidden = embedding_width(options), options.hidden
+        width = embedding_width(options)
         beside = context_size if peeky else 0
-        self.embedding = start_embedding(nn.Embedding(vocabulary_size + 1, width))
+        self.embedding = start_embedding(nn.Embedding(vocabulary_size + 1, width), embedding_start)
         self.dropout = dropout(options)
         one = dataclasses.replace(options, layers=1, bidirectional=False)
-        self.layers = nn.ModuleList(
-            Stack(one, (hidden if layer else width) + beside) for layer in range(options.layers)
+        stacks = [Stack(one, width + beside)]
+        hidden = stacks[0].output_size
+        stacks += [Stack(one, hidden + beside) for _ in range(options.layers - 1)]
+        self.layers = nn.ModuleList(stacks)
+        self.connections = nn.ModuleList(
+            connect(options.residual, hidden) for _ in stacks[1:] if options.residual != "none"
         )
-        self.bridge = _Bridge(context_size, hidden, options.layers, len(STATES[options.model]))
+        self.bridge = _Bridge(context_size, stacks[0].state_sizes, options.layers, UNTOUCHED.get(options.model, ()))
         self.attention: Attention | None = None
         if attention != "none":
             self.attention = make_attention(attention, hidden, memory_size)
@@ -127,8 +137,9 @@ class RecurrentDecoder(nn.Module):
         peek = memory.context.expand(len(inputs), -1, -1) if self.peeky else None
         states = self.dropout(self.embedding(inputs))
         carries = []
-        for layer, carry in zip(self.layers, state.layers, strict=True):
-            states, carry = layer(_beside(states, peek), carry)
+        for number, (layer, carry) in enumerate(zip(self.layers, state.layers, strict=True)):
+            outputs, carry = layer(_beside(states, peek), carry)
+            states = self.connections[number - 1](states, outputs) if number and self.connections else outputs
             carries.append(carry)
         alignment = None
         if self.attention is not None:
@@ -184,26 +195,35 @@ class RecurrentDecoder(nn.Module):
 
 @final
 class _Bridge(nn.Module):
-    """From the context to where every layer starts."""
+    """From the context to where every layer starts: ``sizes`` are the widths of the states, ``zero`` those left at 0."""
 
-    def __init__(self, context_size: int, hidden: int, layers: int, states: int) -> None:
+    def __init__(self, context_size: int, sizes: Mapping[str, int], layers: int, zero: Sequence[str]) -> None:
         super().__init__()
-        self.layers, self.states = layers, states
-        self.affine = (
-            None if layers == 1 and context_size == hidden else nn.Linear(context_size, layers * states * hidden)
-        )
+        self.layers, self.sizes = layers, dict(sizes)
+        self.started = {name: size for name, size in sizes.items() if name not in zero}
+        given = layers == 1 and self.started.get("h") == context_size
+        self.affine = None if given else nn.Linear(context_size, layers * sum(self.started.values()))
 
     def forward(self, context: Tensor) -> tuple[Carry, ...]:
         if self.affine is None:
-            first = context[None]
-            return ((first, *(torch.zeros_like(first) for _ in range(self.states - 1))),)
-        parts = self.affine(context).to(context.dtype).unflatten(-1, (self.layers, self.states, -1))
-        return tuple(self._carry(parts[:, layer]) for layer in range(self.layers))
+            return (self._carry({"h": context}, context),)
+        parts = self.affine(context).to(context.dtype).unflatten(-1, (self.layers, -1))
+        names, sizes = list(self.started), list(self.started.values())
+        found = []
+        for layer in range(self.layers):
+            starts = dict(zip(names, parts[:, layer].split(sizes, -1), strict=True))
+            if "h" in starts:  # which lies within ±1
+                starts["h"] = torch.tanh(starts["h"])
+            found.append(self._carry(starts, context))
+        return tuple(found)
 
-    def _carry(self, parts: Tensor) -> Carry:
-        """[B, states, H] → h and, of an LSTM, c: [1, B, H]; tanh for h, which lies within ±1."""
-        first, *rest = (part[None].contiguous() for part in parts.unbind(1))
-        return (torch.tanh(first), *rest)
+    def _carry(self, starts: Mapping[str, Tensor], context: Tensor) -> Carry:
+        """[B, ·] each → every state [1, B, ·], 0 where nothing is given."""
+        rows = len(context)
+        return tuple(
+            starts[name][None].contiguous() if name in starts else context.new_zeros(1, rows, size)
+            for name, size in self.sizes.items()
+        )
 
 
 def _beside(states: Tensor, peek: Tensor | None) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Trainable
-from seriatim.models.options import STREAMING, ModelOptions
+from seriatim.models.options import ModelOptions, is_streaming
 from seriatim.notation import QUANTILES
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -108,7 +108,7 @@ class DirectForecaster(Forecaster):
 
     def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
         super().__init__(shape)
-        self.flat = options.model not in STREAMING
+        self.flat = not is_streaming(options.model)
         self.stack = build_body(options, shape.width * (shape.lookback if self.flat else 1), causal=True)
         self.output = nn.Linear(self.stack.output_size, shape.horizon * shape.targets * len(QUANTILES))
         nn.init.zeros_(self.output.weight)

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 
 from seriatim.errors import UsageError
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 
-CELLS = ("rnn", "lstm", "gru")
+CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "slstm", "lru")
+"""Our own recurrent networks; those of a user stand in ``spec.REGISTERED``."""
 STREAMING = (*CELLS, "transformer", "cnn")
 """Networks that carry something from step to step, so that they can read a stream."""
 NETWORKS = (*STREAMING, "mlp")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
-INITIALISATIONS = ("orthogonal", "uniform")
+INITIALISATIONS = ("orthogonal", "identity", "uniform")
+RESIDUALS = ("none", "residual", "highway")
+MIXING = ("rnn", "lstm", "gru", "slstm")
+"""Cells of which h enters a product."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,19 +29,39 @@ class ModelOptions:
     model: str = option("lstm", "network, or a baseline")
     hidden: int = option(128, "hidden units per layer", minimum=1)
     layers: int = option(1, "stacked layers (default: 1; transformer 2, cnn 4)", minimum=1)
-    bidirectional: bool = option(False, "rnn, lstm, gru: read each sequence in both directions")
+    bidirectional: bool = option(False, "recurrent networks: read each sequence in both directions")
     dropout: float = option(0.0, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     locked_dropout: float = option(
         0.0, "the same with one mask per sequence (Gal & Ghahramani 2016)", minimum=0.0, below=1.0
     )
     activation: str = option("tanh", "rnn only: activation function", choices=ACTIVATIONS)
-    recurrent_init: str = option(
-        "orthogonal", "rnn, lstm, gru: start of the recurrent weights", choices=INITIALISATIONS
+    reset_gate: str = option(
+        "after", "gru only: where the reset gate stands, of the product with h", choices=("after", "before")
     )
-    forget_bias: float = option(1.0, "lstm only: start of the forget gate's bias")
+    peephole: bool = option(False, "lstm only: the gates see c (Gers 2000)")
+    projection: int | None = option(None, "rnn, lstm: project h to so many units (Sak 2014)", minimum=1)
+    layer_norm: bool = option(False, "rnn, lstm, gru: normalise the gates and c (Ba 2016)")
+    zoneout: float = option(
+        0.0, "share of the units that keep their old value at a step (Krueger 2016)", minimum=0.0, below=1.0
+    )
+    recurrent_dropout: float = option(
+        0.0, "dropout of h where it enters a product, one mask per sequence (Gal 2016)", minimum=0.0, below=1.0
+    )
+    weight_drop: float = option(
+        0.0, "dropout of the weights between h and h, one mask per update (Merity 2018)", minimum=0.0, below=1.0
+    )
+    residual: str = option(
+        "none",
+        "a way round each layer but the first: x + F(x) (He 2016), or gated (Srivastava 2015)",
+        choices=RESIDUALS,
+    )
+    recurrent_init: str = option(
+        "orthogonal", "rnn, lstm, gru, slstm: start of the recurrent weights", choices=INITIALISATIONS
+    )
+    forget_bias: float = option(1.0, "lstm, minlstm, slstm: start of the forget gate's bias")
     chrono: int | None = option(
         None,
-        "lstm, gru: start the gates so that units remember up to so many steps (Tallec & Ollivier 2018)",
+        "lstm, gru, mingru, minlstm: start the gates so that units remember up to so many steps (Tallec & Ollivier 2018)",
         minimum=3,
     )
     heads: int = option(4, "transformer only: attention heads per layer", minimum=1)
@@ -52,16 +77,24 @@ class ModelOptions:
 
 OWN: Mapping[str, tuple[str, ...]] = {
     "activation": ("rnn",),
-    "recurrent_init": CELLS,
-    "forget_bias": ("lstm",),
-    "chrono": ("lstm", "gru"),
+    "reset_gate": ("gru",),
+    "peephole": ("lstm",),
+    "projection": ("rnn", "lstm"),
+    "layer_norm": ("rnn", "lstm", "gru"),
+    "zoneout": ("rnn", "lstm", "gru", "mingru", "minlstm"),
+    "recurrent_dropout": MIXING,
+    "weight_drop": MIXING,
+    "residual": CELLS,
+    "recurrent_init": MIXING,
+    "forget_bias": ("lstm", "minlstm", "slstm"),
+    "chrono": ("lstm", "gru", "mingru", "minlstm"),
     "bidirectional": CELLS,
     "heads": ("transformer",),
     "span": ("transformer",),
     "positions": ("transformer",),
     "kernel": ("cnn",),
 }
-"""Options that only some models have."""
+"""Options that only some models have. What every cell of ours has, those of a user have too."""
 
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "transformer": {"layers": 2, "warmup": 200},
@@ -75,12 +108,29 @@ def defaults_of(model: object) -> Mapping[str, object]:
     return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
 
 
+def is_recurrent(model: str) -> bool:
+    """Tell whether ``model`` names a recurrent network, ours or a user's."""
+    return model in CELLS or model in REGISTERED
+
+
+def is_streaming(model: str) -> bool:
+    """Tell whether ``model`` names a network that can read a stream."""
+    return model in STREAMING or model in REGISTERED
+
+
 def check_cell(options: ModelOptions) -> None:
     """Refuse options that ``options.model`` does not have, or sizes that do not fit it. Raises ``UsageError``."""
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     for name, models in OWN.items():
-        if options.model not in models and getattr(options, name) != defaults[name]:
+        own = options.model in models or (models is CELLS and options.model in REGISTERED)
+        if not own and getattr(options, name) != defaults[name]:
             raise UsageError(f"{name}: for {', '.join(models)}, not {options.model}")
+    if options.projection and options.projection >= options.hidden:
+        raise UsageError(f"projection: got {options.projection}, wanted less than the {options.hidden} hidden units")
+    if options.layer_norm and options.reset_gate == "before":
+        raise UsageError("layer_norm: not with --reset-gate before, whose recurrent part is two products")
+    if options.recurrent_init == "identity" and options.projection:
+        raise UsageError("recurrent_init: identity wants an h as wide as the layer, not --projection")
     if options.chrono and options.forget_bias != defaults["forget_bias"]:
         raise UsageError("forget_bias: not with --chrono, which sets the same biases")
     if options.model == "transformer" and options.hidden % (2 * options.heads):

@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from seriatim.models.body import Body
 from seriatim.models.contract import Carry
-from seriatim.models.options import ModelOptions
-from seriatim.nn import GRU, LSTM, RNN
+from seriatim.models.options import OWN, ModelOptions
+from seriatim.nn.custom import Recurrent
 from seriatim.nn.dropout import LockedDropout
-from seriatim.nn.initialisation import chrono_, forget_bias_, orthogonal_recurrent_
+from seriatim.nn.initialisation import RECURRENT, chrono_, forget_bias_
+from seriatim.nn.recurrent import RecurrentLayer
+from seriatim.nn.registry import LAYERS, Registered
+from seriatim.nn.sequence import SequenceLayer
+from seriatim.nn.stacking import Stacked
+from seriatim.spec import REGISTERED
+
+
+ARGUMENTS: Mapping[str, str] = {
+    "activation": "nonlinearity", "peephole": "peephole", "layer_norm": "layer_norm", "zoneout": "zoneout",
+    "recurrent_dropout": "recurrent_dropout", "weight_drop": "weight_drop",
+}  # fmt: skip
+"""What the options of ``OWN`` are called by the layers that have them; those that need more are in ``_arguments``."""
 
 
 @final
 class Stack(Body):
     """The recurrent layers that ``options`` name, with dropout between them and on the output.
 
-    Time-major: ``[T, B, input_size]`` → ``[T, B, output_size]``. The state is a flat tuple (``h`` or ``h, c``).
+    Time-major: ``[T, B, input_size]`` → ``[T, B, output_size]``. The state is a flat tuple (``h``; ``h, c``; …).
     """
 
     def __init__(self, options: ModelOptions, input_size: int) -> None:
         super().__init__()
-        between = options.dropout if options.layers > 1 else 0.0
-        shape = (input_size, options.hidden, options.layers)
-        self.layers: RNN | LSTM | GRU
-        if options.model == "rnn":
-            self.layers = RNN(
-                *shape,
-                nonlinearity=options.activation,
-                dropout=between,
-                bidirectional=options.bidirectional,
-                locked_dropout=options.locked_dropout,
-            )
-        else:
-            layer = {"lstm": LSTM, "gru": GRU}[options.model]
-            self.layers = layer(
-                *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=options.locked_dropout
-            )
+        self.layers = _layers(options, input_size)
         self.dropout = dropout(options)
         self.directions = 2 if options.bidirectional else 1
-        self.output_size = options.hidden * self.directions
-        if options.recurrent_init == "orthogonal":
-            orthogonal_recurrent_(self.layers)
-        if options.model == "lstm":
-            forget_bias_(self.layers, options.forget_bias)
-        if options.chrono:
-            chrono_(self.layers, options.chrono)
+        self.output_size = self.layers.output_size
+        self.state_sizes = dict(self.layers.state_sizes)
+        """The width of each part of the state, [layers · directions, B, width]."""
+        for layer in self.layers.modules():
+            if isinstance(layer, RecurrentLayer):
+                _start(layer, options)
 
     def forward(
         self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None, *, reset: Tensor | None = None
@@ -60,13 +57,61 @@ class Stack(Body):
         if reset is not None:  # at the first step, where it mostly is, the ordinary way will do
             carry = self.forget(carry, ~reset[0])
             reset = None if len(reset) == 1 or not reset[1:].any() else reset
-        state = carry if len(carry) == 2 else carry[0] if carry else None
-        outputs, final_state = self.layers(inputs, state, lengths=lengths, reset=reset)
-        parts = final_state if isinstance(final_state, tuple) else (final_state,)
+        state = carry[0] if len(carry) == 1 else carry or None
+        outputs, parts, _ = self.layers.scan(inputs, state, lengths, reset, False, None)
         return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # bf16 computes, it does not keep
 
     def forget(self, carry: Carry, kept: Tensor) -> Carry:
         return tuple(part * kept.unsqueeze(-1) for part in carry)
+
+
+def _layers(options: ModelOptions, input_size: int) -> SequenceLayer:
+    """One layer that is a stack, or a stack of layers with a way round each."""
+    if options.residual == "none" or options.layers == 1:
+        between = options.dropout if options.layers > 1 else 0.0
+        return _layer(options, input_size, options.layers, between, options.locked_dropout)
+    layers = [_layer(options, input_size, 1, 0.0, 0.0)]
+    width = layers[0].output_size
+    layers += [_layer(options, width, 1, 0.0, 0.0) for _ in range(options.layers - 1)]
+    return Stacked(layers, options.residual, dropout=options.dropout, locked_dropout=options.locked_dropout)
+
+
+def _layer(
+    options: ModelOptions, input_size: int, layers: int, between: float, locked_dropout: float
+) -> SequenceLayer:
+    """The layers of a registry, ours or the user's, under the same name."""
+    shape = (input_size, options.hidden, layers)
+    own = REGISTERED.get(options.model)
+    if isinstance(own, Registered):
+        return Recurrent(
+            own.maker, *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=locked_dropout,
+            compile=own.compile,
+        )  # fmt: skip
+    made: SequenceLayer = LAYERS[options.model](
+        *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=locked_dropout,
+        **_arguments(options),
+    )  # fmt: skip
+    return made
+
+
+def _arguments(options: ModelOptions) -> dict[str, Any]:
+    """The arguments of a layer that only some layers have."""
+    found = {argument: getattr(options, name) for name, argument in ARGUMENTS.items() if options.model in OWN[name]}
+    if options.model in OWN["projection"]:
+        found["proj_size"] = options.projection or 0
+    if options.model in OWN["reset_gate"]:
+        found["reset_after"] = options.reset_gate == "after"
+    return found
+
+
+def _start(layer: RecurrentLayer, options: ModelOptions) -> None:
+    """Start the weights as ``options`` say."""
+    if options.model in OWN["recurrent_init"]:
+        RECURRENT[options.recurrent_init](layer)
+    if options.model in OWN["forget_bias"]:
+        forget_bias_(layer, options.forget_bias)
+    if options.chrono:
+        chrono_(layer, options.chrono)
 
 
 def dropout(options: ModelOptions) -> nn.Module:

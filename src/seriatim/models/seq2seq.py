@@ -16,6 +16,10 @@ from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import dropout, embedding_width, start_embedding
 from seriatim.nn.pooling import POOLINGS
 
+WIDE = 1.0
+"""Embeddings start in ± this: from narrow ones the layers learn little at first, and attention does not know where to
+look (on dates, embeddings of 16 and one epoch at lr 1e-3: 71 % exact matches from ± 1, none from ± 0.1)."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -89,12 +93,19 @@ class RecurrentSeq2Seq(EncoderDecoder):
         super().__init__()
         self.teacher_forcing = teacher_forcing
         width = embedding_width(options)
-        self.embeddings = start_embedding(nn.Embedding(source_size, width))
+        self.embeddings = start_embedding(nn.Embedding(source_size, width), WIDE)
         self.dropout = dropout(options)
         self.encoder = build_body(options, width)
         size = self.encoder.output_size
         self.decoder = RecurrentDecoder(
-            options, target_size, size, peeky=peeky, attention=attention, memory_size=size, tie=tie
+            options,
+            target_size,
+            size,
+            peeky=peeky,
+            attention=attention,
+            memory_size=size,
+            tie=tie,
+            embedding_start=0.1 if tie else WIDE,  # as weights of the output wide ones would be sure of themselves
         )
         self.boundary = self.decoder.boundary
 

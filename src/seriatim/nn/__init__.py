@@ -5,11 +5,16 @@ from __future__ import annotations
 from seriatim.nn.accelerate import accelerate
 from seriatim.nn.beyond import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
+from seriatim.nn.custom import Recurrent
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.layers import GRU, LSTM, RNN
+from seriatim.nn.own import Cell, cell
+from seriatim.nn.registry import register
+from seriatim.nn.stacking import Stacked
 from seriatim.nn.stream import Stream
 
 __all__ = [
-    "GRU", "LRU", "LSTM", "RNN", "SLSTM", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU", "MinGRUCell",
-    "MinLSTM", "MinLSTMCell", "RNNCell", "SLSTMCell", "Stream", "accelerate",
+    "GRU", "LRU", "LSTM", "RNN", "SLSTM", "Cell", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU",
+    "MinGRUCell", "MinLSTM", "MinLSTMCell", "RNNCell", "Recurrent", "SLSTMCell", "Stacked", "Stream", "accelerate",
+    "cell", "register",
 ]  # fmt: skip

@@ -31,6 +31,21 @@ def orthogonal_recurrent_(module: Module) -> None:
                 nn.init.orthogonal_(block)
 
 
+def identity_recurrent_(module: Module, scale: float = 1.0) -> None:
+    """Recurrent weights start as ``scale`` times the identity, gate block by gate block, and biases as 0 (Le 2015).
+
+    Meant for a ReLU RNN: h stays what it is until an input changes it. Raises ``UsageError`` for a projected h.
+    """
+    if module.proj_size:
+        raise UsageError("module: got one with a projected h, wanted square recurrent weights")
+    with torch.no_grad():
+        for weight in _named(module, "weight_hh"):
+            for block in weight.chunk(len(module.spec.gates)):
+                nn.init.eye_(block).mul_(scale)
+        for bias in (*_named(module, "bias_ih"), *_named(module, "bias_hh")):
+            nn.init.zeros_(bias)
+
+
 def forget_bias_(module: Module, value: float = 1.0) -> None:
     """The forget gate's bias starts at ``value``, so that the cell remembers at first (Jozefowicz 2015).
 
@@ -55,26 +70,32 @@ def chrono_(module: Module, horizon: int) -> None:
     for a horizon below 3, an RNN or a cell without biases.
     """
     gates = module.spec.gates
-    signs = {name: sign for name, sign in KEEPING.items() if name in gates}
-    if not signs:
+    signs = KEEPING.get(module.spec.kind)
+    if signs is None:
         raise UsageError(f"module: {type(module).__name__} has no gate that keeps, wanted an LSTM or a GRU")
     if not module.bias:
         raise UsageError("module: got one with bias=False, wanted a bias to set")
     if horizon < 3:
         raise UsageError(f"horizon: got {horizon}, wanted at least 3 steps")
     with torch.no_grad():
-        for of_input, of_state in zip(_named(module, "bias_ih"), _named(module, "bias_hh"), strict=True):
-            values = torch.empty_like(of_input.chunk(len(gates))[0]).uniform_(1, horizon - 1).log_()
+        for bias in _named(module, "bias_ih"):
+            values = torch.empty_like(bias.chunk(len(gates))[0]).uniform_(1, horizon - 1).log_()
             for name, sign in signs.items():
-                of_input.chunk(len(gates))[gates.index(name)].copy_(sign * values)
-                of_state.chunk(len(gates))[gates.index(name)].zero_()
+                bias.chunk(len(gates))[gates.index(name)].copy_(sign * values)
+        for bias in _named(module, "bias_hh"):
+            for name in signs:
+                bias.chunk(len(gates))[gates.index(name)].zero_()
 
 
-KEEPING = {"f": 1.0, "i": -1.0, "z": 1.0}
-"""Gates that say how much is kept, and (-1) how much is taken up."""
+KEEPING: dict[str, dict[str, float]] = {
+    "lstm": {"f": 1.0, "i": -1.0}, "minlstm": {"f": 1.0, "i": -1.0}, "gru": {"z": 1.0}, "mingru": {"z": -1.0},
+}  # fmt: skip
+"""Gates that say how much is kept, and (-1) how much is taken up, of the cells that have them as a number from 0 to 1."""
 
-RECURRENT: dict[str, Callable[[Module], None]] = {"orthogonal": orthogonal_recurrent_, "uniform": uniform_}
-"""By the name of the option ``recurrent_init``."""
+RECURRENT: dict[str, Callable[[Module], None]] = {
+    "orthogonal": orthogonal_recurrent_, "identity": identity_recurrent_, "uniform": lambda module: None,
+}  # fmt: skip
+"""By the name of the option ``recurrent_init``. A layer starts uniform."""
 
 
 def _named(module: Module, prefix: str) -> Iterator[Tensor]:

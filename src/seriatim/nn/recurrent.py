@@ -174,8 +174,13 @@ class RecurrentLayer(SequenceLayer):
 
     @property
     def diagonal(self) -> bool:
-        """False: a unit sees the others' states (``seriatim.nn.units``)."""
-        return False
+        """Whether no unit sees another's state (``seriatim.nn.units``)."""
+        return self.spec.diagonal
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The parts of the state that the next step reads: of an LRU its complex number, not h."""
+        return (1, 2) if self.spec.kind == "lru" else tuple(range(len(self.spec.states)))
 
     def owners(self) -> dict[str, Tensor]:
         """For each weight the unit, layer · H + i, that it reaches in one step, in the weight's shape.
@@ -194,9 +199,9 @@ class RecurrentLayer(SequenceLayer):
             for field, name in zip(FIELDS, names, strict=True):
                 if name is not None:
                     shape = self.get_parameter(name).shape
-                    of_rows = units if field == "weight_ch" else units.repeat(len(self.spec.gates))
-                    spread = of_rows if field == "weight_ch" or len(shape) == 1 else of_rows[:, None]
-                    found[name] = (layer * self.hidden_size + spread).expand(shape)
+                    by_column = len(shape) == 1 or field in ("weight_ch", "decay")
+                    spread = units.repeat(shape[-1 if by_column else 0] // self.hidden_size)
+                    found[name] = (layer * self.hidden_size + (spread if by_column else spread[:, None])).expand(shape)
         return found
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from seriatim.errors import UsageError
-from seriatim.nn.recurrent import RecurrentLayer
+from seriatim.nn.sequence import SequenceLayer
 
 
 class Stream:
@@ -22,7 +22,7 @@ class Stream:
     would need the future.
     """
 
-    def __init__(self, layer: RecurrentLayer) -> None:
+    def __init__(self, layer: SequenceLayer) -> None:
         if layer.bidirectional:
             raise UsageError("layer: got a bidirectional one, wanted one that does not read from the end")
         self.layer = layer

@@ -8,14 +8,23 @@ is one number per weight and part of the state.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
+
+from seriatim.ops.recurrence import using
 
 
 @runtime_checkable
 class Unitwise(Protocol):
     """A recurrent layer, or a stack of them, with state parts [L, B, H]."""
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Which parts of the state the next step reads; the others (an LRU's h) only go out."""
 
     @property
     def diagonal(self) -> bool:
@@ -26,3 +35,10 @@ class Unitwise(Protocol):
 
         Raises ``UsageError`` where weights reach several units of their layer in one step.
         """
+
+
+@contextmanager
+def plain_steps() -> Iterator[None]:
+    """Recurrences in plain operations and full precision, which PyTorch can differentiate in any way."""
+    with using("composed"), torch.autocast("cpu", enabled=False):
+        yield

@@ -144,6 +144,13 @@ def kind_of(folder: Path, config: Mapping[str, Any]) -> Task[Any, Any, Any]:
 
 
 def options_of(folder: Path, kind: Task[Any, Any, Any], config: Mapping[str, Any]) -> TrainOptions:
+    model = config["options"].get("model")
+    known = {field.name: field.metadata for field in dataclasses.fields(kind.options)}["model"]
+    if isinstance(model, str) and model not in known["choices"] and model not in known["registered"]:
+        raise RunError(
+            f"{folder}: '{model}' is no model of seriatim's own; where it is a cell of yours, register it before "
+            f"loading: seriatim.nn.register('{model}', …)"
+        )
     try:
         options: TrainOptions = fill(kind.options, config["options"])
     except (SeriatimError, AttributeError, TypeError) as error:

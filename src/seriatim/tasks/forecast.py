@@ -22,7 +22,7 @@ from seriatim.models.autoregressive import Autoregressive
 from seriatim.models.contract import Trainable
 from seriatim.models.forecaster import Forecaster, WindowBatch, WindowShape, build_forecaster
 from seriatim.models.naive import Drift, Naive, SeasonalNaive
-from seriatim.models.options import STREAMING, check_causal
+from seriatim.models.options import check_causal, is_streaming
 from seriatim.models.statistical import Statistical
 from seriatim.notation import QUANTILES
 from seriatim.tasks.fitting import closed_form
@@ -91,7 +91,7 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         if options.bidirectional:
             raise UsageError("bidirectional: a forecaster must not see what it predicts")
         check_causal(options)
-        if options.strategy == "recursive" and options.model not in STREAMING:
+        if options.strategy == "recursive" and not is_streaming(options.model):
             raise UsageError(
                 f"strategy: recursive goes on from a state, and {options.model} has none; direct reads a window"
             )

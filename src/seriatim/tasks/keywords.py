@@ -48,6 +48,14 @@ class TrainKeywords(TypedDict, total=False):
     dropout: float
     locked_dropout: float
     activation: str
+    reset_gate: str
+    peephole: bool
+    projection: int | None
+    layer_norm: bool
+    zoneout: float
+    recurrent_dropout: float
+    weight_drop: float
+    residual: str
     recurrent_init: str
     forget_bias: float
     chrono: int | None

@@ -25,7 +25,7 @@ from seriatim.learning.options import steps_of
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.markov import Markov
-from seriatim.models.options import CELLS, STREAMING, check_causal
+from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
@@ -88,9 +88,9 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         if options.order is not None and options.model in ("unigram", "cbow", "window"):
             raise UsageError(f"order: for markov, not {options.model} (cbow and window take --context)")
         steps_of(options)
-        if options.learner in FORWARD and options.model not in CELLS:
+        if options.learner in FORWARD and not is_recurrent(options.model):
             raise UsageError(f"learner: {options.learner} is for {', '.join(CELLS)}, not {options.model}")
-        if options.tie and options.model not in STREAMING:
+        if options.tie and not is_streaming(options.model):
             raise UsageError(f"tie: for networks, not {options.model}")
         if options.tie and options.embedding not in (None, options.hidden):
             raise UsageError(

@@ -17,7 +17,7 @@ from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.nearest import Copy, Nearest
-from seriatim.models.options import CELLS
+from seriatim.models.options import CELLS, is_recurrent
 from seriatim.models.seq2seq import EncoderDecoder, RecurrentSeq2Seq
 from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
 from seriatim.notation import UNKNOWN
@@ -59,7 +59,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
             raise UsageError(f"teacher_forcing: got {options.teacher_forcing}, wanted at most 1")
         if options.attention == "dot" and options.bidirectional:
             raise UsageError("attention: dot wants encoder and decoder of one width; --bidirectional takes general")
-        if options.model not in CELLS:
+        if not is_recurrent(options.model):
             defaults = {field.name: field.default for field in dataclasses.fields(options)}
             for name in RECURRENT_ONLY:
                 if getattr(options, name) != defaults[name]:

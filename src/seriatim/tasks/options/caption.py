@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seriatim.models.options import CELLS
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.common import TextOptions
 from seriatim.tasks.options.translate import ATTENTIONS
 
@@ -16,7 +17,9 @@ CAPTION_BASELINES = ("most_common", "nearest_image")
 class CaptionOptions(TextOptions):
     """Options of ``train caption``."""
 
-    model: str = option("lstm", "cell of the decoder, or a baseline", choices=CELLS + CAPTION_BASELINES)
+    model: str = option(
+        "lstm", "cell of the decoder, or a baseline", choices=CELLS + CAPTION_BASELINES, registered=REGISTERED
+    )
     hidden: int = option(256, "hidden units per layer", minimum=1)
     bidirectional: bool = option(False, "not for caption: a decoder writes from the start")
     dropout: float = option(0.3, "dropout on regions, embeddings and before the output", minimum=0.0, below=1.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seriatim.models.options import NETWORKS
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.sequence import SequenceOptions
 
 CLASSIFY_BASELINES = ("majority", "bag")
@@ -15,6 +16,8 @@ CLASSIFY_BASELINES = ("majority", "bag")
 class ClassifyOptions(SequenceOptions):
     """Options of ``train classify``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + CLASSIFY_BASELINES)
+    model: str = option(
+        "lstm", "network, or a baseline", choices=NETWORKS + CLASSIFY_BASELINES, registered=REGISTERED
+    )
     dropout: float = option(0.3, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     label: str | None = option(None, "column of the label")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seriatim.learning.options import SCHEDULES
 from seriatim.models.options import NETWORKS
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.common import TrainOptions
 
 FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
@@ -16,7 +17,9 @@ FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
 class ForecastOptions(TrainOptions):
     """Options of ``train forecast``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + FORECAST_BASELINES)
+    model: str = option(
+        "lstm", "network, or a baseline", choices=NETWORKS + FORECAST_BASELINES, registered=REGISTERED
+    )
     bidirectional: bool = option(False, "not for forecast: the future is what it predicts")
     # The validation part is one horizon per series: too little to judge a few validations by.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)

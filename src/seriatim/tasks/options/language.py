@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seriatim.learning.options import LEARNERS
 from seriatim.models.options import STREAMING
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.common import UNITS, TextOptions
 
 LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
@@ -17,7 +18,9 @@ DOCUMENTS = ("file", "paragraph", "line")
 class LanguageOptions(TextOptions):
     """Options of ``train language``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=STREAMING + LANGUAGE_BASELINES)
+    model: str = option(
+        "lstm", "network, or a baseline", choices=STREAMING + LANGUAGE_BASELINES, registered=REGISTERED
+    )
     bidirectional: bool = option(False, "not for language: the future is what it predicts")
     hidden: int = option(256, "hidden units per layer", minimum=1)
     learner: str = option("tbptt", "gradient through time", choices=LEARNERS)

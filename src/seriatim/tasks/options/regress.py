@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seriatim.models.options import NETWORKS
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.sequence import SequenceOptions
 
 REGRESS_BASELINES = ("mean", "bag")
@@ -15,7 +16,9 @@ REGRESS_BASELINES = ("mean", "bag")
 class RegressOptions(SequenceOptions):
     """Options of ``train regress``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + REGRESS_BASELINES)
+    model: str = option(
+        "lstm", "network, or a baseline", choices=NETWORKS + REGRESS_BASELINES, registered=REGISTERED
+    )
     patience: int = option(5, "validations without improvement before training stops", minimum=1)
     target: str | None = option(None, "column of the number to tell")
     target_cap: float | None = option(None, "targets above this count as this, in training and in scoring")

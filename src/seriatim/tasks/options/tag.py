@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seriatim.models.options import STREAMING
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.common import TextOptions
 
 TAG_BASELINES = ("most_frequent_tag",)
@@ -15,7 +16,9 @@ TAG_BASELINES = ("most_frequent_tag",)
 class TagOptions(TextOptions):
     """Options of ``train tag``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=STREAMING + TAG_BASELINES)
+    model: str = option(
+        "lstm", "network, or a baseline", choices=STREAMING + TAG_BASELINES, registered=REGISTERED
+    )
     bidirectional: bool = option(True, "read each sentence from its start only", negative="no-bidirectional")
     dropout: float = option(0.4, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)

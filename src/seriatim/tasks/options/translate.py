@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seriatim.models.options import CELLS
 from seriatim.options import option
+from seriatim.spec import REGISTERED
 from seriatim.tasks.options.common import TextOptions
 
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")
@@ -16,7 +17,9 @@ TRANSLATE_BASELINES = ("nearest", "copy")
 class TranslateOptions(TextOptions):
     """Options of ``train translate``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=(*CELLS, "transformer", *TRANSLATE_BASELINES))
+    model: str = option(
+        "lstm", "network, or a baseline", choices=(*CELLS, "transformer", *TRANSLATE_BASELINES), registered=REGISTERED
+    )
     hidden: int = option(256, "hidden units per layer", minimum=1)
     bidirectional: bool = option(False, "rnn, lstm, gru: the encoder reads the source in both directions")
     batch_size: int = option(128, "pairs per update, at most", minimum=1)
