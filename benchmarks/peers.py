@@ -90,7 +90,7 @@ def speed(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.
 
 def extremes(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.Namespace) -> list[Row]:
     """Ordinary, saturated and denormal inputs, by turns."""
-    from seriatim.nn.layers import LAYERS
+    from seriatim.nn.registry import LAYERS
     from seriatim.run.bench import THEIRS, Workload, side, using_threads
 
     rows = []
@@ -174,7 +174,7 @@ def torch_nn(work: Row) -> tuple[Calls, str]:
 
 
 def ours(work: Row) -> tuple[Calls, str]:
-    from seriatim.nn.layers import LAYERS
+    from seriatim.nn.registry import LAYERS
 
     layer = LAYERS[work["cell"]](*work["shape"][2:])
     return torch_calls(layer, layer, work), seriatim.__version__

@@ -22,8 +22,8 @@ import torch
 from _report import Report, Row, duration, markdown, means, ratio, read, spread
 from torch import Tensor, nn
 
-from seriatim.nn.cells import CELLS
-from seriatim.nn.layers import LAYERS
+from seriatim.nn.registry import CELLS
+from seriatim.nn.registry import LAYERS
 from seriatim.run.bench import (
     PRECISIONS,
     Workload,

@@ -24,7 +24,7 @@ from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
 from seriatim.kernels.native import Stream
 from seriatim.kernels.weights import Weights
-from seriatim.nn.cells import CELLS
+from seriatim.nn.registry import CELLS
 from seriatim.notation import GATES, STATES
 from seriatim.run.pairing import Side, race
 from seriatim.spec import CellSpec

@@ -70,6 +70,8 @@ ADDITION = (
     "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
 )
 
+MULTI30K = "{data}/multi30k"
+
 RECIPES = (
     Recipe(
         "shakespeare",
@@ -163,19 +165,38 @@ RECIPES = (
     ),
     Recipe(
         "jsb-chorales",
-        "train language jsb_chorales --hidden 128 --dropout 0.3 --batch-size 8 --lr 5e-3 --epochs 50 --schedule linear "
+        "train language jsb_chorales --hidden 256 --dropout 0.5 --batch-size 4 --lr 3e-3 --epochs 60 --schedule linear "
         "--threads 1",
-        "nll", (8.2, 8.8), "f056055f",
+        "nll", (8.25, 8.45), "f056055f",
     ),
     Recipe(
         "nottingham",
-        "train language {data}/poly_music/Nottingham.mat --unit roll --hidden 128 --dropout 0.1 --batch-size 4 "
-        "--lr 5e-3 --epochs 20 --schedule linear --threads 1",
-        "nll", (3.7, 4.1), "ddbc81ee",
+        "train language {data}/poly_music/Nottingham.mat --unit roll --hidden 256 --dropout 0.3 --batch-size 4 "
+        "--lr 3e-3 --epochs 50 --schedule linear --threads 1",
+        "nll", (3.25, 3.4), "ddbc81ee",
+    ),
+    Recipe("addition", ADDITION, "exact_match", (0.05, 0.2), "28f87f63", convert.addition_date),
+    Recipe(
+        "addition-reverse", f"{ADDITION} --reverse", "exact_match", (0.35, 0.65), "28f87f63", convert.addition_date,
     ),
     Recipe(
         "addition-reverse-peeky", f"{ADDITION} --reverse --peeky", "exact_match", (0.97, 1.0), "28f87f63",
         convert.addition_date,
+    ),
+    Recipe(
+        "multi30k",
+        f"train translate --source-file {MULTI30K}/train.de.gz --target-file {MULTI30K}/train.en.gz "
+        f"--valid {MULTI30K}/val.de.gz,{MULTI30K}/val.en.gz "
+        f"--test {MULTI30K}/test_2016_flickr.de.gz,{MULTI30K}/test_2016_flickr.en.gz --unit bpe --vocab-size 4000 "
+        "--lowercase --hidden 256 --embedding 256 --dropout 0.3 --batch-size 64 --schedule linear --epochs 5 --tie "
+        "--bidirectional --attention general --lr 2e-3 --threads 1",
+        "bleu", (23.0, 26.0), "4a38b6ae",
+    ),
+    Recipe(
+        "dates",
+        "train translate {work}/date-train.tsv --test {work}/date-test.tsv --unit char --hidden 256 --embedding 16 "
+        "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 3 --beam-size 1 --threads 1",
+        "exact_match", (0.995, 1.0), "12df91a7", convert.addition_date,
     ),
     Recipe(
         "scenes",

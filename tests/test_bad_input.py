@@ -347,6 +347,10 @@ COLUMNS = [
     (TRANSLATE, "pairs.csv", ("--source", "sorce"), "no column 'sorce' (did you mean 'source'?)"),
     (TRANSLATE, "messages.csv", (), "messages.csv: no column 'source'"),
     (TRANSLATE, "pairs.csv", ("--source-file", "one.txt"), "source_file, target_file: give both, or a table as DATA"),
+    (
+        TRANSLATE, "pairs.csv", ("--source-file", "one.txt", "--target-file", "one.txt"),
+        "data: give either DATA, or source_file and target_file, not both",
+    ),
     (TRANSLATE, "one.txt", ("one.txt", "one.txt"), "data: 3 files, wanted a table or two files, the source's"),
     (TRANSLATE, "one.txt", (), "one.txt: cannot tell what table this is by its extension"),
     (TRANSLATE, "pairs.csv", ("--n-best", "9"), "n_best: got 9, wanted at most the beam's size (4, --beam-size)"),

@@ -13,7 +13,7 @@ import seriatim
 
 PUBLIC = (
     "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TrainingError", "UsageError",
-    "__version__", "accelerate", "compare", "load", "nn", "train", "train_vectors",
+    "__version__", "accelerate", "compare", "load", "nn", "online", "train", "train_vectors",
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ FILES: dict[str, set[str]] = {
     "notation": set(),
     "options": {"errors"},
     "spec": {"errors", "notation"},
-    "__init__": {"errors", "nn", "run"},
+    "__init__": {"errors", "nn", "online", "run"},
     "__main__": {"cli"},
 }
 """Files that stand in no folder. ``seriatim`` is the package itself: its version."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seriatim import nn as nn
+    from seriatim import online as online
     from seriatim.errors import DataError as DataError
     from seriatim.errors import Interrupted as Interrupted
     from seriatim.errors import MissingExtra as MissingExtra
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "load",
     "nn",
+    "online",
     "train",
     "train_vectors",
 ]
@@ -63,6 +65,7 @@ _MODULES = {
     "compare": "seriatim.run",
     "load": "seriatim.run",
     "nn": "seriatim.nn",
+    "online": "seriatim.online",
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",
 }

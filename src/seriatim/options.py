@@ -43,7 +43,8 @@ def option(
     (``--no-header``).
     """
     wanted = {
-        "help": help, "choices": tuple(choices), "registered": registered, "minimum": minimum, "above": above, "below": below,
+        "help": help, "choices": tuple(choices), "registered": registered,
+        "minimum": minimum, "above": above, "below": below,
         "parse": parse, "negative": negative,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=wanted)

@@ -31,6 +31,14 @@ RESULT: dict[str, Any] = {
 }
 
 
+UPDATED: dict[str, Any] = {
+    "task": "language", "model": "lstm", "run": "runs/x", "data": {"hash": "sha256:1"},
+    "before": {"new": {"perplexity": 9.0}, "old": {"perplexity": 5.0}},
+    "after": {"new": {"perplexity": 6.0}, "old": {"perplexity": 5.5}},
+    "baselines": {"markov": {"perplexity": 7.0}}, "epochs": 1, "seconds": 1.0,
+}  # fmt: skip
+
+
 class FakeRun:
     """What the command line sees of a run."""
 
@@ -87,6 +95,10 @@ class LoadedRun(FakeRun):
     def evaluate(self, data: Path | None = None) -> dict[str, Any]:
         self.calls.append(("evaluate", data))
         return RESULT
+
+    def update(self, data: object, *, observer: Observer, **options: object) -> dict[str, Any]:
+        self.calls.append(("update", data, options))
+        return UPDATED
 
     def predict(self, data: object, format: str | None = None) -> Iterator[dict[str, Any]]:
         self.calls.append(("predict", data, format))

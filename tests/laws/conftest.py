@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
+from seriatim.nn import Cell, Recurrent, Stacked, cell
+from seriatim.nn.own import Maker
 from seriatim.nn.recurrent import FIELDS, weight_shapes
 from seriatim.nn.registry import CELLS, LAYERS
 from seriatim.spec import CellSpec
@@ -40,6 +43,68 @@ class Variant:
             "activation" if name == "nonlinearity" else name: value for name, value in self.options.items()
         }
         return CellSpec(self.kind, input_size, hidden_size, **options)
+
+
+class MGUCell(Cell):
+    """The minimal gated unit (Zhou 2016), which Seriatim does not have."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.weight_ih = nn.Parameter(torch.empty(2 * hidden_size, input_size))
+        self.weight_fh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.weight_nh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(2 * hidden_size))
+        self.reset_parameters()
+
+    def read(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight_ih, self.bias)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (h,) = state
+        x_f, x_n = x.chunk(2, dim=-1)
+        f = torch.sigmoid(x_f + linear(h, self.weight_fh))
+        n = torch.tanh(x_n + linear(f * h, self.weight_nh))
+        return ((1 - f) * h + f * n,)
+
+
+def _two_states(x: Tensor, h: Tensor, c: Tensor, w: Tensor, u: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    c = 0.5 * c + torch.tanh(linear(x, w, b) + u * h)
+    return torch.sin(c), c
+
+
+@dataclass(frozen=True)
+class Own:
+    """A layer of a user's cell."""
+
+    name: str
+    maker: Maker
+
+    def __str__(self) -> str:
+        return self.name
+
+    def layer(self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64, **more: Any) -> Recurrent:
+        return Recurrent(self.maker, input_size, hidden_size, dtype=dtype, **more)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """Layers of ours with a way round each."""
+
+    variant: Variant
+    connection: str
+
+    def __str__(self) -> str:
+        return f"{self.variant}-{self.connection}"
+
+    def layer(
+        self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64, num_layers: int = 1,
+        bidirectional: bool = False, **more: Any,
+    ) -> Stacked:  # fmt: skip
+        width, layers = input_size, []
+        for _ in range(num_layers):
+            layers.append(self.variant.layer(width, hidden_size, dtype=dtype, bidirectional=bidirectional))
+            width = layers[-1].output_size
+        return Stacked(layers, self.connection, **more)
 
 
 VARIANTS = [
@@ -69,11 +134,24 @@ VARIANTS = [
     Variant("lru"),
     Variant("lru", {"bias": True}),
 ]
+LAYERED = [
+    *VARIANTS,
+    Own("own class", MGUCell),
+    Own("own function", cell(_two_states, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}, states=("h", "c"))),
+    Connected(Variant("lstm", {"proj_size": 2}), "residual"),
+    Connected(Variant("gru"), "highway"),
+]
+"""All that makes a layer over sequences."""
 STACKS = [{}, {"bidirectional": True}, {"num_layers": 3}, {"num_layers": 2, "bidirectional": True}]
 
 
 @pytest.fixture(params=VARIANTS, ids=str, scope="session")
 def variant(request: pytest.FixtureRequest) -> Variant:
+    return request.param
+
+
+@pytest.fixture(params=LAYERED, ids=str, scope="session")
+def layered(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 

@@ -32,6 +32,17 @@ def test_cell_layer_and_stream_agree(variant, rows):
     torch.testing.assert_close(stream.state, final, **CLOSE)
 
 
+def test_layer_and_stream_agree(layered):
+    layer = layered.layer(3, 5, num_layers=2)
+    x = torch.randn(17, 3, 3, dtype=torch.float64)
+    whole, final = layer(x)
+    stream = Stream(layer)
+    torch.testing.assert_close(torch.cat([stream(chunk) for chunk in x.split([1, 1, 3, 12])]), whole, **CLOSE)
+    torch.testing.assert_close(stream.state, final, **CLOSE)
+    stream.reset()
+    torch.testing.assert_close(stream(x), whole, **CLOSE)
+
+
 def test_one_row_without_a_batch_axis(variant):
     layer, cell = variant.layer(3, 5), variant.cell(3, 5)
     x = torch.randn(4, 3, dtype=torch.float64)

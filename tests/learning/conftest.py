@@ -42,7 +42,7 @@ class Network(StreamModel):
         self.double()
 
     def states(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
-        state = carry if len(carry) == 2 else carry[0] if carry else None
+        state = carry if len(carry) > 1 else carry[0] if carry else None
         states, after = self.layer(self.dropout(self.before(batch.inputs)), state)
         return states, after if isinstance(after, tuple) else (after,)
 

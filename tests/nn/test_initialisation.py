@@ -6,7 +6,16 @@ import torch
 from seriatim.errors import UsageError
 from seriatim.models.options import INITIALISATIONS
 from seriatim.nn import GRU, LSTM, RNN, GRUCell, LSTMCell
-from seriatim.nn.initialisation import RECURRENT, chrono_, forget_bias_, orthogonal_recurrent_, uniform_
+from seriatim.nn.initialisation import (
+    RECURRENT,
+    chrono_,
+    forget_bias_,
+    gate_,
+    identity_recurrent_,
+    orthogonal_recurrent_,
+    uniform_,
+)
+from seriatim.nn.registry import CELLS, LAYERS
 
 
 def test_the_table_has_every_option():
@@ -90,3 +99,63 @@ def test_chrono_refusals():
         chrono_(GRU(2, 3, bias=False), 10)
     with pytest.raises(UsageError, match="horizon: got 2, wanted at least 3 steps"):
         chrono_(GRU(2, 3), 2)
+
+
+@pytest.mark.parametrize("make", [*LAYERS.values(), *CELLS.values()])
+def test_the_same_seed_gives_the_same_weights(make):
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        module = make(3, 5)
+        first = [one.clone() for one in module.parameters()]
+        torch.manual_seed(7)
+        module.reset_parameters()
+        assert all(torch.equal(one, other) for one, other in zip(first, module.parameters(), strict=True))
+        drawn.append(first)
+    assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))
+    module.reset_parameters()
+    assert not all(torch.equal(one, other) for one, other in zip(drawn[0], module.parameters(), strict=True))
+
+
+def test_a_relu_network_with_the_identity_keeps_what_it_has():
+    layer = RNN(3, 5, 2, nonlinearity="relu", bidirectional=True)
+    identity_recurrent_(layer)
+    for block in (layer.weight_hh_l0, layer.weight_hh_l1_reverse):
+        assert torch.equal(block.detach(), torch.eye(5))
+    one = RNN(3, 5, nonlinearity="relu")
+    identity_recurrent_(one)
+    h = torch.rand(1, 2, 5)
+    torch.testing.assert_close(one(torch.zeros(100, 2, 3), h)[1], h)
+    with pytest.raises(UsageError, match="module: got one with a projected h, wanted square recurrent weights"):
+        identity_recurrent_(RNN(3, 5, proj_size=2))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "minlstm", "mingru"])
+def test_chrono_keeps_for_about_its_horizon(name):
+    """With inputs of zero and no part of h, a unit keeps u / (1 + u) of its state, u from U(1, horizon - 1)."""
+    layer = LAYERS[name](3, 200, dtype=torch.float64)
+    for parameter in layer.parameters():
+        torch.nn.init.zeros_(parameter)
+    chrono_(layer, 50)
+    states = tuple(torch.ones(1, 1, 200, dtype=torch.float64) for _ in layer.spec.states)
+    final = layer(torch.zeros(1, 1, 3, dtype=torch.float64), states if len(states) > 1 else states[0])[1]
+    last = final[-1] if isinstance(final, tuple) else final
+    new = 0.5 if name.startswith("min") else 0.0  # g(0) = 1/2; tanh(0) = 0
+    kept = (last - new) / (1 - new)
+    u = kept / (1 - kept)
+    assert 1 <= u.min() < 5 and 45 < u.max() <= 49 + 1e-9
+
+
+def test_one_gate_alone():
+    layer = LSTM(3, 5, 2)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    gate_(layer, "g", weight_hh=torch.nn.init.eye_, bias=0.25)
+    for name, value in layer.state_dict().items():
+        changed = (value != before[name]).flatten(1).any(1) if value.dim() > 1 else value != before[name]
+        assert changed.nonzero().flatten().tolist() == ([] if "weight_ih" in name else [10, 11, 12, 13, 14])
+    assert torch.equal(layer.weight_hh_l1.detach()[10:15], torch.eye(5))
+    assert (layer.bias_ih_l0[10:15] == 0.25).all() and not layer.bias_hh_l0[10:15].any()
+    with pytest.raises(UsageError, match="gate: LSTM has i, f, g, o, not 'z'"):
+        gate_(layer, "z", bias=1.0)
+    with pytest.raises(UsageError, match="weight_hh: MinGRU has none"):
+        gate_(LAYERS["mingru"](3, 5), "z", weight_hh=torch.nn.init.eye_)

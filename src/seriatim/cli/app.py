@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from seriatim.cli import bench, compare, data, evaluate, generate, info, predict, train
+from seriatim.cli import bench, compare, data, evaluate, generate, info, predict, train, update
 from seriatim.cli.failures import INTERRUPTED, report
 from seriatim.cli.output import drawn
 from seriatim.errors import UsageError, nearest
@@ -19,6 +19,7 @@ VERBS: tuple[tuple[Callable[..., None], str], ...] = (
     (evaluate.evaluate, evaluate.EXAMPLE),
     (predict.predict, predict.EXAMPLE),
     (generate.generate, generate.EXAMPLE),
+    (update.command(), update.EXAMPLE),
     (compare.compare, compare.EXAMPLE),
     (bench.bench, bench.EXAMPLE),
     (data.data, data.EXAMPLE),

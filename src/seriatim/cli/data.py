@@ -96,7 +96,9 @@ def _first_lines(one: Bundled) -> list[str]:
         from seriatim.data.rolls import read_rolls
 
         steps = read_rolls(one.path).pieces[0][:FIRST_LINES]
-        return [f"step {number}: notes {', '.join(map(str, step.nonzero()[0]))}" for number, step in enumerate(steps, 1)]
+        return [
+            f"step {number}: notes {', '.join(map(str, step.nonzero()[0]))}" for number, step in enumerate(steps, 1)
+        ]
     opened = gzip.open if one.path.suffix == ".gz" else open
     with opened(one.path, "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in islice(file, FIRST_LINES)]

@@ -27,7 +27,8 @@ PROBE = (16, 48)
 SHARE = 8
 """A probe is at most so small a part of the sequence."""
 GRADIENTS = 1.8
-"""Bytes at the peak of a backward pass, over the bytes that the forward pass keeps for it (measured: 1.5 to 1.8)."""
+"""Bytes at the peak of a backward pass, over the bytes that the forward pass keeps for it: an estimate, not yet
+measured."""
 
 
 @final

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from seriatim.models.contract import Carry
 from seriatim.models.decoder import NO_TARGET, DecoderState, Memory, RecurrentDecoder
-from seriatim.models.options import ModelOptions
+from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.seq2seq import EncoderDecoder
 from seriatim.nn.pooling import POOLINGS
 
@@ -149,7 +149,7 @@ class Captioner(EncoderDecoder):
         tie: bool = False,
     ) -> None:
         super().__init__()
-        hidden = options.hidden
+        hidden = layer_width(options)
         self.encoder: Encoder = Convolutions(size, filters) if size.side else Features(size, hidden)
         self.region = nn.Linear(self.encoder.size, hidden)  # as wide as the decoder, so that each attention fits
         self.context = nn.Sequential(nn.Linear(hidden, hidden, bias=False), _AcrossPictures(hidden), nn.Tanh())

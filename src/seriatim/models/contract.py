@@ -68,4 +68,4 @@ def tensors(stretch: Stretch) -> dict[str, Tensor]:
 
 def with_tensors(stretch: S, values: dict[str, Tensor]) -> S:
     """The same stretch of other tensors, all of its steps with their loss."""
-    return dataclasses.replace(stretch, overlap=0, **values)  # type: ignore[arg-type]
+    return dataclasses.replace(stretch, overlap=0, **values)

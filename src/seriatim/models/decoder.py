@@ -195,7 +195,7 @@ class RecurrentDecoder(nn.Module):
 
 @final
 class _Bridge(nn.Module):
-    """From the context to where every layer starts: ``sizes`` are the widths of the states, ``zero`` those left at 0."""
+    """From the context to where every layer starts: ``sizes`` are the states' widths, ``zero`` those left at 0."""
 
     def __init__(self, context_size: int, sizes: Mapping[str, int], layers: int, zero: Sequence[str]) -> None:
         super().__init__()

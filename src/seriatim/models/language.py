@@ -13,7 +13,7 @@ from torch.nn import functional
 from seriatim.errors import UsageError
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, StreamModel, Stretch
-from seriatim.models.options import ModelOptions
+from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.models.resets import in_pieces
 from seriatim.nn.loss import linear_cross_entropy, linear_nll
@@ -91,14 +91,15 @@ class RecurrentLanguageModel(NeuralLanguageModel):
 
     def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool) -> None:
         super().__init__()
-        width = options.hidden if tie else embedding_width(options)
-        if tie and options.embedding not in (None, options.hidden):
-            raise UsageError(
-                f"embedding: got {options.embedding}, but --tie wants it as wide as --hidden ({options.hidden})"
-            )
+        width = layer_width(options) if tie else embedding_width(options)
+        if tie and options.embedding not in (None, width):
+            said = "--projection" if options.projection else "--hidden"
+            raise UsageError(f"embedding: got {options.embedding}, but --tie wants it as wide as {said} ({width})")
         self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
         self.dropout = dropout(options)
         self.stack = build_body(options, width, causal=True)
+        if tie and self.stack.output_size != width:
+            raise UsageError(f"tie: {options.model} gives {self.stack.output_size} numbers a step, wanted {width}")
         self.output = None if tie else nn.Linear(self.stack.output_size, vocabulary_size)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size)) if tie else None
 

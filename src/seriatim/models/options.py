@@ -61,7 +61,7 @@ class ModelOptions:
     forget_bias: float = option(1.0, "lstm, minlstm, slstm: start of the forget gate's bias")
     chrono: int | None = option(
         None,
-        "lstm, gru, mingru, minlstm: start the gates so that units remember up to so many steps (Tallec & Ollivier 2018)",
+        "lstm, gru, mingru, minlstm: start the gates so that units remember up to so many steps (Tallec 2018)",
         minimum=3,
     )
     heads: int = option(4, "transformer only: attention heads per layer", minimum=1)
@@ -106,6 +106,11 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
 def defaults_of(model: object) -> Mapping[str, object]:
     """Tell the defaults of ``model`` that go before the task's."""
     return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
+
+
+def layer_width(options: ModelOptions) -> int:
+    """Tell how wide the output of a layer is, in one direction."""
+    return options.projection or options.hidden
 
 
 def is_recurrent(model: str) -> bool:

@@ -20,7 +20,6 @@ from seriatim.nn.sequence import SequenceLayer
 from seriatim.nn.stacking import Stacked
 from seriatim.spec import REGISTERED
 
-
 ARGUMENTS: Mapping[str, str] = {
     "activation": "nonlinearity", "peephole": "peephole", "layer_norm": "layer_norm", "zoneout": "zoneout",
     "recurrent_dropout": "recurrent_dropout", "weight_drop": "weight_drop",
@@ -76,9 +75,7 @@ def _layers(options: ModelOptions, input_size: int) -> SequenceLayer:
     return Stacked(layers, options.residual, dropout=options.dropout, locked_dropout=options.locked_dropout)
 
 
-def _layer(
-    options: ModelOptions, input_size: int, layers: int, between: float, locked_dropout: float
-) -> SequenceLayer:
+def _layer(options: ModelOptions, input_size: int, layers: int, between: float, locked_dropout: float) -> SequenceLayer:
     """The layers of a registry, ours or the user's, under the same name."""
     shape = (input_size, options.hidden, layers)
     own = REGISTERED.get(options.model)

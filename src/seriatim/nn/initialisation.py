@@ -1,4 +1,17 @@
-"""How the weights of a layer or a cell start."""
+"""How the weights of a layer or a cell start. Each function changes a module in place and leaves the rest of it alone.
+
+    function                    what                       of                           source
+    module.reset_parameters     all from U(-1/√H, 1/√H)    every cell                   PyTorch's start
+    orthogonal_recurrent_       weight_hh, by gate         rnn, lstm, gru, slstm        Saxe 2014
+    identity_recurrent_         weight_hh = I, biases 0    the same; for a ReLU RNN     Le 2015
+    forget_bias_                b_f                        lstm, minlstm, slstm         Jozefowicz 2015
+    chrono_                     biases of what keeps       lstm, gru, minlstm, mingru   Tallec & Ollivier 2018
+    gate_                       any block of one gate      every cell with that gate    –
+    recurrent.ring_             λ in a ring, γ by it       lru                          Orvieto 2023
+
+Gains of layer normalisation start at 1, an LRU's λ anywhere in the unit circle. The same seed gives the same weights:
+each draws in the order in which the parameters are registered.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +26,8 @@ from seriatim.nn.cells import RecurrentCell
 from seriatim.nn.recurrent import RecurrentLayer
 
 Module: TypeAlias = RecurrentLayer | RecurrentCell
+Start: TypeAlias = Callable[[Tensor], object]
+"""Sets a block of weights in place."""
 
 
 def uniform_(module: Module) -> None:
@@ -87,10 +102,43 @@ def chrono_(module: Module, horizon: int) -> None:
                 bias.chunk(len(gates))[gates.index(name)].zero_()
 
 
+def gate_(
+    module: Module,
+    gate: str,
+    *,
+    weight_ih: Start | None = None,
+    weight_hh: Start | None = None,
+    bias: float | None = None,
+) -> None:
+    """Start one gate's blocks: weights by a function such as ``torch.nn.init.orthogonal_``, the bias at a number.
+
+    Each function gets a block, [H, I] or [H, H]. ``bias_ih`` is set to ``bias``, and ``bias_hh``, which is added to it,
+    to 0. Raises ``UsageError`` for a gate or weights that the module does not have.
+    """
+    gates = module.spec.gates
+    if gate not in gates:
+        raise UsageError(f"gate: {type(module).__name__} has {', '.join(gates)}, not '{gate}'")
+    wanted: dict[str, Start | None] = {
+        "weight_ih": weight_ih,
+        "weight_hh": weight_hh,
+        "bias_ih": None if bias is None else lambda block: nn.init.constant_(block, bias),
+    }
+    for prefix, start in wanted.items():
+        blocks = [one.detach().chunk(len(gates))[gates.index(gate)] for one in _named(module, prefix)]
+        if start is not None and not blocks:
+            raise UsageError(f"{prefix}: {type(module).__name__} has none")
+        for block in blocks:
+            if start is not None:
+                start(block)
+    if bias is not None:
+        for one in _named(module, "bias_hh"):
+            nn.init.zeros_(one.detach().chunk(len(gates))[gates.index(gate)])
+
+
 KEEPING: dict[str, dict[str, float]] = {
     "lstm": {"f": 1.0, "i": -1.0}, "minlstm": {"f": 1.0, "i": -1.0}, "gru": {"z": 1.0}, "mingru": {"z": -1.0},
 }  # fmt: skip
-"""Gates that say how much is kept, and (-1) how much is taken up, of the cells that have them as a number from 0 to 1."""
+"""Gates that say how much is kept, and (-1) how much is taken up, where that is a number from 0 to 1."""
 
 RECURRENT: dict[str, Callable[[Module], None]] = {
     "orthogonal": orthogonal_recurrent_, "identity": identity_recurrent_, "uniform": lambda module: None,

@@ -1,10 +1,10 @@
 """A cell of one's own: a subclass of ``Cell``, or a step function of tensors, becomes a layer by ``Recurrent``.
 
-    def indrnn(x, h, w, u, b):                          # Li 2018: h = relu(x Wᵀ + u ⊙ h + b)
-        return torch.relu(linear(x, w, b) + u * h)
+def indrnn(x, h, w, u, b):                          # Li 2018: h = relu(x Wᵀ + u ⊙ h + b)
+    return torch.relu(linear(x, w, b) + u * h)
 
-    IndRNN = cell(indrnn, weights={"w": ("H", "I"), "u": ("H",), "b": ("H",)})
-    layer = Recurrent(IndRNN, 8, 16, bidirectional=True)
+IndRNN = cell(indrnn, weights={"w": ("H", "I"), "u": ("H",), "b": ("H",)})
+layer = Recurrent(IndRNN, 8, 16, bidirectional=True)
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ class Cell(nn.Module, ABC):
     A subclass makes its parameters and calls ``reset_parameters``. Its state before the first step is zeros.
     """
 
-    def __init__(
-        self, input_size: int, hidden_size: int, states: Sequence[str] | Mapping[str, int] = ("h",)
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, states: Sequence[str] | Mapping[str, int] = ("h",)) -> None:
         super().__init__()
         self.input_size = checks.size("input_size", input_size)
         self.hidden_size = checks.size("hidden_size", hidden_size)
@@ -66,8 +64,9 @@ class Cell(nn.Module, ABC):
         for parameter in self.parameters(recurse=False):
             nn.init.uniform_(parameter, -bound, bound)
         for module in self.children():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
 
     @final
     def step(self, x: Tensor, state: State | None = None) -> State:

@@ -56,8 +56,9 @@ class Highway(Connection):
 
     def __init__(self, width: int, like: Tensor | None = None) -> None:
         super().__init__()
-        kind = {} if like is None else {"device": like.device, "dtype": like.dtype}
-        self.transform = nn.Linear(width, width, **kind)
+        self.transform = nn.Linear(width, width)
+        if like is not None:
+            self.transform.to(like.device, like.dtype)
         nn.init.constant_(self.transform.bias, -1.0)
 
     def reset_parameters(self) -> None:
@@ -120,7 +121,7 @@ class Stacked(SequenceLayer):
     def reset_parameters(self) -> None:
         """Draw the weights of the layers anew, from the first to the last, then those of the connections."""
         for one in (*self.layers, *self.connections):
-            one.reset_parameters()  # type: ignore[operator]
+            one.reset_parameters()
 
     def forward(
         self,

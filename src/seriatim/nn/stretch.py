@@ -17,7 +17,7 @@ from torch import Tensor
 from seriatim.nn.own import Cell
 from seriatim.ops.recurrence import State
 
-STEPS = 16
+STEPS = 8
 """K."""
 
 Outcome: TypeAlias = tuple[tuple[Tensor, ...], State]
@@ -64,21 +64,26 @@ class Runner:
         if torch.is_grad_enabled():  # the first stretch is compiled as the others are, which do have a history
             state = tuple(one if one.requires_grad else one.detach().requires_grad_() for one in state)
         pieces = []
-        whole = len(x) - len(x) % STEPS
-        for start in range(0, len(x), STEPS):
-            part = slice(start, start + STEPS)
-            masks = (None if one is None else one[part] for one in (alive, kept))
-            run = self._stretch if start < whole else stretch
-            every, state = run(cell, x[part], state, *masks)
+        parts = torch.split_with_sizes(x, _stretches(len(x)))
+        masks = [
+            [None] * len(parts) if one is None else torch.split_with_sizes(one, _stretches(len(x)))
+            for one in (alive, kept)
+        ]
+        for part, of_alive, of_kept in zip(parts, *masks, strict=True):
+            run = self._stretch if len(part) == STEPS else stretch
+            every, state = run(cell, part, state, of_alive, of_kept)
             pieces.append(every)
         return tuple(torch.cat(one) for one in zip(*pieces, strict=True)), state
 
     def _stretch(self, cell: Cell, x: Tensor, state: State, alive: Tensor | None, kept: Tensor | None) -> Outcome:
         """K steps by the compiler; by PyTorch as it is, from then on, where the compiler fails."""
-        if self._fast is None:
-            self._fast = torch.compile(_of_its_own(), dynamic=False)
         try:
-            return self._fast(cell, x.contiguous(), state, alive, kept)
+            with warnings.catch_warnings():  # PyTorch looks at the .grad of a state while it compiles, and warns itself
+                warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+                warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+                if self._fast is None:
+                    self._fast = torch.compile(_of_its_own())
+                return self._fast(cell, x.contiguous(), state, alive, kept)
         except Exception as error:
             found = stretch(cell, x, state, alive, kept)  # raises it again if it is the cell's own
             self.compiled = False
@@ -89,6 +94,12 @@ class Runner:
                 stacklevel=2,
             )
             return found
+
+
+def _stretches(steps: int) -> list[int]:
+    """How many steps each stretch has."""
+    whole, rest = divmod(steps, STEPS)
+    return [STEPS] * whole + [rest] * (rest > 0)
 
 
 def _of_its_own() -> Callable[..., Outcome]:

@@ -1,1 +1,34 @@
-"""Learning on a live stream with ``learn_one`` and ``predict_one``. Not built yet."""
+"""Learning on a live stream, with the conventions of ``river``.
+
+from seriatim.online import OnlineClassifier
+
+model = OnlineClassifier(model="gru", hidden=32)
+for x, y in stream:                      # x: a dict of numbers
+    guess = model.predict_one(x)         # changes nothing
+    model.learn_one(x, y)                # one step further, and a little wiser
+model.save("model.safetensors")          # goes on later as if it had never stopped
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seriatim.online.estimators import OnlineClassifier as OnlineClassifier
+    from seriatim.online.estimators import OnlineRegressor as OnlineRegressor
+
+__all__ = ["OnlineClassifier", "OnlineRegressor"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'seriatim.online' has no attribute '{name}'")
+    value: object = getattr(import_module("seriatim.online.estimators"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

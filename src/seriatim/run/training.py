@@ -49,7 +49,7 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
     check_cell(chosen)
     check_schedule(chosen)
     kind.check(chosen)
-    data = kind.source(chosen) if data is None else data
+    data = kind.source(chosen, data)
     folder = open_folder(kind, chosen)
     if (folder / "result.json").exists():
         return Run(folder)

@@ -19,10 +19,12 @@ import torch
 
 from seriatim.decoding.stops import until
 from seriatim.errors import DataError, RunError, UsageError
+from seriatim.learning.observer import Observer
 from seriatim.learning.storage import read_arrays, read_json, write_bytes
 from seriatim.options import fill
 from seriatim.run.folder import RESULT, checked, kind_of, options_of, read_config
 from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import GenerateRequest, Model, Prepared, Task
 
 if TYPE_CHECKING:
@@ -39,14 +41,14 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._config = read_config(path)
-        self._kind = kind_of(path, self._config)
-        self._options = options_of(path, self._kind, self._config)
-        self._kind = self._kind.variant(self._options)
-        self.task: str = self._kind.name
+        self.kind = kind_of(path, self._config)
+        self._options = options_of(path, self.kind, self._config)
+        self.kind = self.kind.variant(self._options)
+        self.task: str = self.kind.name
         self.model: str = self._options.model
-        self.main_score: str = self._kind.main_score
-        self.higher_is_better: bool = self._kind.higher_is_better
-        self.writing: str | None = self._kind.writing
+        self.main_score: str = self.kind.main_score
+        self.higher_is_better: bool = self.kind.higher_is_better
+        self.writing: str | None = self.kind.writing
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', task='{self.task}', model='{self.model}')"
@@ -75,15 +77,16 @@ class Run:
         return self._restore(self._options, self.path / "model.safetensors")
 
     @cached_property
-    def _codec(self) -> Any:
-        for name in self._kind.codec_files:
+    def codec(self) -> Any:
+        """What turns raw values into arrays and back."""
+        for name in self.kind.codec_files:
             file = self.path / name
             if file.exists():
                 try:
-                    return self._kind.codec(read_json(file))
+                    return self.kind.codec(read_json(file))
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise RunError(f"{file}: damaged ({error!r})") from None
-        raise RunError(f"{self.path}: no {' or '.join(self._kind.codec_files)}; this is not a complete run folder")
+        raise RunError(f"{self.path}: no {' or '.join(self.kind.codec_files)}; this is not a complete run folder")
 
     def verdict(self) -> str:
         """Say in plain words whether the model beats its baselines."""
@@ -98,18 +101,55 @@ class Run:
         options = self._with(anew)
         with computing(self._options):
             if data is None:
-                prepared = self._prepare_again()
+                prepared = self.prepare_again()
                 split, sizes, hash_ = prepared.test, prepared.sizes, prepared.hash
             else:
-                fresh = self._kind.read(self._options, self._codec, data)
+                fresh = self.kind.read(self._options, self.codec, data)
                 split, sizes, hash_ = fresh.split, {"train": 0, "valid": 0, "test": fresh.size}, fresh.hash
-            scores = score(self._kind, self.network, options, self._codec, split)
-            baselines = {}
-            for name in self._stored_baselines():
-                beside = self._kind.beside(options, name)
-                model = self._restore(beside, self.path / "baselines" / f"{name}.safetensors")
-                baselines[name] = score(self._kind, model, beside, self._codec, split)
+            scores = score(self.kind, self.network, options, self.codec, split)
+            baselines = self.baseline_scores(split, options)
         return self.result | {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
+
+    def baseline_scores(self, split: object, options: TrainOptions) -> dict[str, dict[str, float]]:
+        """Score the stored baselines on an encoded split."""
+        scores = {}
+        for name in self._stored_baselines():
+            beside = self.kind.beside(options, name)
+            model = self._restore(beside, self.path / "baselines" / f"{name}.safetensors")
+            scores[name] = score(self.kind, model, beside, self.codec, split)
+        return scores
+
+    def update(
+        self,
+        data: object,
+        *,
+        replay: float = 0.0,
+        epochs: int | None = None,
+        time_limit: str | float | None = None,
+        lr: float | None = None,
+        out: str | Path | None = None,
+        threads: int | None = None,
+        quiet: bool = False,
+        observer: Observer | None = None,
+    ) -> Result:
+        """Go on training with ``data``; the run folder gets the result, or ``out`` does.
+
+        The optimizer's averages, the vocabulary and the scalers are those of the training; ``replay`` mixes that share
+        of its data in; what else is not given is as it was. Returns ``before`` and ``after``, each with the scores on
+        the ``new`` data's test part and on the ``old`` data's (None where those are gone), so that what was forgotten
+        is seen. Until all is done the old weights stay. Raises as ``train`` does.
+        """
+        from seriatim.run.update import update
+
+        given = {
+            "replay": replay, "epochs": epochs, "time_limit": time_limit, "lr": lr, "out": str(out) if out else None,
+            "threads": threads, "quiet": quiet,
+        }  # fmt: skip
+        found = update(self, data, fill(UpdateOptions, given), observer)
+        for name in ("result", "network"):  # read again when they are asked for
+            self.__dict__.pop(name, None)
+        self._config = read_config(self.path)
+        return found
 
     def predict(
         self, data: object, *, format: str | None = None, **anew: Unpack[WritingKeywords]
@@ -121,8 +161,8 @@ class Run:
         """
         options = self._with(anew)
         with computing(self._options):
-            source = self._kind.piped(cast(BinaryIO, data), format) if hasattr(data, "read") else data
-            yield from self._kind.predict(self.network, options, self._codec, source)
+            source = self.kind.piped(cast(BinaryIO, data), format) if hasattr(data, "read") else data
+            yield from self.kind.predict(self.network, options, self.codec, source)
 
     def write_predictions(self, data: object, file: str | Path, *, format: str | None = None) -> None:
         """Write the predictions to ``file``, CSV where its name says so, else JSON lines; whole or not at all."""
@@ -134,7 +174,7 @@ class Run:
         text = io.StringIO(newline="")
         if file.suffix == ".csv":
             writer: csv.DictWriter[str] | None = None
-            for flat in itertools.chain.from_iterable(map(self._kind.flat, rows)):
+            for flat in itertools.chain.from_iterable(map(self.kind.flat, rows)):
                 if writer is None:
                     writer = csv.DictWriter(text, list(flat))
                     writer.writeheader()
@@ -173,12 +213,12 @@ class Run:
             stop=stops,
             seed=seed,
         )
-        return until(self._kind.generate(self.network, self._options, self._codec, request), stops)
+        return until(self.kind.generate(self.network, self._options, self.codec, request), stops)
 
     def _restore(self, options: TrainOptions, file: Path) -> Model:
         arrays = read_arrays(file)
         try:
-            model: Model = self._kind.make(options, self._codec)
+            model: Model = self.kind.make(options, self.codec)
             tensors = isinstance(model, torch.nn.Module)
             model.load_state_dict(
                 {name: torch.from_numpy(array) for name, array in arrays.items()} if tensors else arrays
@@ -190,22 +230,23 @@ class Run:
     def _with(self, anew: Mapping[str, object]) -> TrainOptions:
         """The run's options with some of them given anew."""
         for name in anew:
-            if name not in self._kind.anew:
-                some = f"; it takes {', '.join(self._kind.anew)}" if self._kind.anew else ""
+            if name not in self.kind.anew:
+                some = f"; it takes {', '.join(self.kind.anew)}" if self.kind.anew else ""
                 raise UsageError(f"{name}: not to be given anew to a {self.task} run{some}")
-        options: TrainOptions = fill(self._kind.options, {**dataclasses.asdict(self._options), **anew})
-        self._kind.check(options)
+        options: TrainOptions = fill(self.kind.options, {**dataclasses.asdict(self._options), **anew})
+        self.kind.check(options)
         return options
 
     def _stored_baselines(self) -> list[str]:
         kept = {file.stem for file in (self.path / "baselines").glob("*.safetensors")}
-        return [name for name in self._kind.baselines if name in kept]
+        return [name for name in self.kind.baselines if name in kept]
 
-    def _prepare_again(self) -> Prepared[Any, Any]:
+    def prepare_again(self) -> Prepared[Any, Any]:
+        """Read the data of the training again. Raises ``DataError`` when they are gone or have changed."""
         source = self._config["data"]["source"]
         if source is None:
             raise DataError("evaluate: the run was trained on data in memory; give the data to score")
-        prepared: Prepared[Any, Any] = self._kind.prepare(self._options, source if len(source) > 1 else source[0])
+        prepared: Prepared[Any, Any] = self.kind.prepare(self._options, source if len(source) > 1 else source[0])
         if prepared.hash != self._config["data"]["hash"]:
             raise DataError(f"{', '.join(source)}: changed since the run was trained; give the data to score")
         return prepared

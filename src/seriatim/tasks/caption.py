@@ -60,7 +60,9 @@ class Caption(Task[CaptionOptions, Examples, PictureReader]):
                 f"n_best: got {options.n_best}, wanted at most the beam's size ({options.beam_size}, --beam-size)"
             )
 
-    def prepare(self, options: CaptionOptions, source: object) -> Prepared[Examples, PictureReader]:
+    def prepare(
+        self, options: CaptionOptions, source: object, codec: PictureReader | None = None
+    ) -> Prepared[Examples, PictureReader]:
         whole = _read(options, source)
         fixed = {
             part: _read(options, Path(path))
@@ -76,7 +78,7 @@ class Caption(Task[CaptionOptions, Examples, PictureReader]):
             if not len(part):
                 raise DataError(f"{name} part: no pictures; too little data")
         notes += _shared_notes(parts)
-        reader = PictureReader.fit(options, parts["train"])
+        reader = codec or PictureReader.fit(options, parts["train"])
         train, valid, test = (reader.examples(parts[name]) for name in ("train", "valid", "test"))
         notes += signatures(test.captions)
         return Prepared(

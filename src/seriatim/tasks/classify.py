@@ -81,13 +81,15 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
     def check(self, options: ClassifyOptions) -> None:
         examples.check_sequences(options)
 
-    def prepare(self, options: ClassifyOptions, source: object) -> Prepared[Examples, Reader]:
-        listening = examples.listener(options)
+    def prepare(
+        self, options: ClassifyOptions, source: object, codec: Reader | None = None
+    ) -> Prepared[Examples, Reader]:
+        listening = examples.listener(options, codec.inputs.sound if codec else None)
         parts = examples.read_parts(options, source, lambda one: _read(options, one, listening), _labels)
-        labels = Labels.fit(_labels(parts.train))
+        labels = codec.labels if codec else Labels.fit(_labels(parts.train))
         if len(labels.names) < 2:
             raise DataError(f"label: a single class '{labels.names[0]}' in the training part, wanted at least 2")
-        reader = Reader(labels, InputReader.fit(options, parts.train, listening.features))
+        reader = codec or Reader(labels, InputReader.fit(options, parts.train, listening.features))
         split = {name: _encode(reader, getattr(parts, name), name) for name in ("train", "valid", "test")}
         return Prepared(
             **split,
@@ -138,6 +140,11 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
             monitor="valid_nll",
         )
         return fit(model, course, options, keeper, observer)
+
+    def replayed(self, new: Examples, old: Examples, share: float, seed: int) -> Examples:
+        drawn = np.random.default_rng(seed).permutation(len(old))[: round(share * len(new))]
+        inputs = [*new.inputs, *(old.inputs[index] for index in drawn)]
+        return Examples(inputs, np.concatenate([new.labels, old.labels[drawn]]))
 
     def beside(self, options: ClassifyOptions, baseline: str) -> ClassifyOptions:
         return examples.beside_bag(options, baseline)

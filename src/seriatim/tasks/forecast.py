@@ -105,23 +105,30 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         if twice:
             raise UsageError(f"covariates: '{min(twice)}' is a target as well; a target's past is always read")
 
-    def prepare(self, options: ForecastOptions, source: object) -> Prepared[Rolling, Scaling]:
-        series, notes = _read(options, source)
+    def prepare(
+        self, options: ForecastOptions, source: object, codec: Scaling | None = None
+    ) -> Prepared[Rolling, Scaling]:
+        known = codec
+        series, notes = _read(options, source) if known is None else (self._known(options, known, source), [])
         held = sum(options.split[1:]) if options.split else 2 * options.horizon + options.origins - 1
         shortest = options.split[0] + held if options.split else min(len(one.values) for one in series)
-        lookback = options.lookback or fitting_lookback(shortest, options.horizon, options.season, held)
+        fixed = known.lookback if known else options.lookback
+        lookback = fixed or fitting_lookback(shortest, options.horizon, options.season, held)
         parts = [part_series(one, lookback, options.horizon, options.origins, options.split) for one in series]
         channels = series[0].values.shape[1]
         targets = options.target or tuple(str(number + 1) for number in range(channels - len(options.covariates)))
         scalers = {
             one.id: Standardizer.fit(one.values[: part.train_rows]) for one, part in zip(series, parts, strict=True)
         }
-        codec = Scaling(targets, options.covariates, lookback, scalers)
+        codec = known or Scaling(targets, options.covariates, lookback, scalers)
         ends = [part.train_rows for part in parts]
         scaled = [codec.scale(one, end) for one, end in zip(series, ends, strict=True)]
 
+        places = {name: position for position, name in enumerate(codec.scalers)}
+        positions = [places.get(one.id) for one in series]
+
         def rolling(origins: list[range]) -> Rolling:
-            return Rolling(series, scaled, origins, ends, range(len(series)))
+            return Rolling(series, scaled, origins, ends, positions)
 
         sizes = {
             "train": sum(ends),
@@ -201,6 +208,23 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
             monitor=monitor,
         )
         return fit(model, course, options, keeper, observer)
+
+    def replayed(self, new: Rolling, old: Rolling, share: float, seed: int) -> Rolling:
+        """Windows of each old series that follow one another, so that there are as many in all as were asked for."""
+        wanted = share * sum(map(len, new.origins)) / sum(map(len, old.origins))
+        draw = np.random.default_rng(seed)
+        origins = []
+        for one in old.origins:
+            count = min(round(wanted * len(one)), len(one))
+            start = one.start + int(draw.integers(len(one) - count + 1))
+            origins.append(range(start, start + count))
+        return Rolling(
+            [*new.series, *old.series],
+            [*new.scaled, *old.scaled],
+            [*new.origins, *origins],
+            [*new.train_ends, *old.train_ends],
+            [*new.positions, *old.positions],
+        )
 
     def beside(self, options: ForecastOptions, baseline: str) -> ForecastOptions:
         return dataclasses.replace(options, model=baseline)

@@ -25,7 +25,7 @@ from seriatim.learning.options import steps_of
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.markov import Markov
-from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming
+from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming, layer_width
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
@@ -92,19 +92,22 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             raise UsageError(f"learner: {options.learner} is for {', '.join(CELLS)}, not {options.model}")
         if options.tie and not is_streaming(options.model):
             raise UsageError(f"tie: for networks, not {options.model}")
-        if options.tie and options.embedding not in (None, options.hidden):
+        if options.tie and options.embedding not in (None, layer_width(options)):
+            said = "--projection" if options.projection else "--hidden"
             raise UsageError(
-                f"embedding: got {options.embedding}, but --tie wants it as wide as --hidden ({options.hidden})"
+                f"embedding: got {options.embedding}, but --tie wants it as wide as {said} ({layer_width(options)})"
             )
 
-    def prepare(self, options: LanguageOptions, source: object) -> Prepared[Text, Vocabulary]:
+    def prepare(
+        self, options: LanguageOptions, source: object, codec: Vocabulary | None = None
+    ) -> Prepared[Text, Vocabulary]:
         texts = read_documents(source)
         given = {
             part: read_documents(path) for part, path in (("valid", options.valid), ("test", options.test)) if path
         }
         whole, valid, test = (join(some, options.documents) for some in (texts, *map(given.get, PARTS, ([], []))))
         train, valid, test = _split(whole, valid, test, by_character=options.unit == "char")
-        codec = Vocabulary.fit([train.text], options.unit, options.vocab_size, lines=True)
+        codec = codec or Vocabulary.fit([train.text], options.unit, options.vocab_size, lines=True)
         parts = {name: _encode(codec, text) for name, text in (("train", train), ("valid", valid), ("test", test))}
         for name, part in parts.items():
             if len(part.tokens) < 2:
@@ -176,6 +179,12 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             rate="tokens_per_second",
         )
         return fit(model, course, options, keeper, observer)
+
+    def replayed(self, new: Text, old: Text, share: float, seed: int) -> Text:
+        count = min(round(share * len(new.tokens)), len(old.tokens))
+        start = int(np.random.default_rng(seed).integers(len(old.tokens) - count + 1))
+        tokens = np.concatenate([old.tokens[start : start + count], new.tokens])
+        return Text(tokens, new.characters, np.concatenate([np.zeros(min(count, 1), np.int64), new.starts + count]))
 
     def beside(self, options: LanguageOptions, baseline: str) -> LanguageOptions:
         # As many epochs as these small networks need to settle; a fixed number, so that equal runs are equal.

@@ -87,14 +87,18 @@ class Regress(Task[RegressOptions, Examples, Reader]):
         if options.every_step and not (options.channels and options.id):
             raise UsageError("every_step: for --channels with --id, where each row is a step of a sequence")
 
-    def prepare(self, options: RegressOptions, source: object) -> Prepared[Examples, Reader]:
-        listening = examples.listener(options)
+    def prepare(
+        self, options: RegressOptions, source: object, codec: Reader | None = None
+    ) -> Prepared[Examples, Reader]:
+        listening = examples.listener(options, codec.inputs.sound if codec else None)
         parts = examples.read_parts(
             options, source, lambda one: _read(options, one, listening), lambda whole: [""] * len(whole)
         )
-        targets = _capped(options, np.concatenate(_targets(parts.train)))
-        inputs = InputReader.fit(options, parts.train, listening.features)
-        reader = Reader(Standardizer.fit(targets[:, None]), inputs)
+        reader = codec
+        if reader is None:
+            targets = _capped(options, np.concatenate(_targets(parts.train)))
+            inputs = InputReader.fit(options, parts.train, listening.features)
+            reader = Reader(Standardizer.fit(targets[:, None]), inputs)
         split = {name: _encode(reader, options, getattr(parts, name), name) for name in ("train", "valid", "test")}
         return Prepared(
             **split,

@@ -81,8 +81,8 @@ class RollLanguage(Task[LanguageOptions, Pieces, Notes]):
             if getattr(options, name):
                 raise UsageError(f"{name}: for units of text, not --unit roll")
 
-    def prepare(self, options: LanguageOptions, source: object) -> Prepared[Pieces, Notes]:
-        whole = read_rolls(source)
+    def prepare(self, options: LanguageOptions, source: object, codec: Notes | None = None) -> Prepared[Pieces, Notes]:
+        whole = read_rolls(source, notes=codec.count if codec else None)
         given = {
             part: read_rolls(Path(path), notes=whole.notes).pieces
             for part, path in (("valid", options.valid), ("test", options.test))

@@ -48,7 +48,9 @@ class Tag(Task[TagOptions, Sentences, TagReader]):
     def check(self, options: TagOptions) -> None:
         pass
 
-    def prepare(self, options: TagOptions, source: object) -> Prepared[Sentences, TagReader]:
+    def prepare(
+        self, options: TagOptions, source: object, codec: TagReader | None = None
+    ) -> Prepared[Sentences, TagReader]:
         whole = _read(options, source)
         fixed = {
             part: _read(options, Path(path))
@@ -61,7 +63,7 @@ class Tag(Task[TagOptions, Sentences, TagReader]):
             notes.append(f"{dropped} duplicates dropped before splitting")
         parts = _split(whole, fixed, options.seed)
         notes += _shared_notes(parts)
-        reader = TagReader.fit(options, parts["train"])
+        reader = codec or TagReader.fit(options, parts["train"])
         train, valid, test = (reader.labelled(parts[name], name) for name in ("train", "valid", "test"))
         return Prepared(
             train,

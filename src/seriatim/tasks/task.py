@@ -114,13 +114,18 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
     def check(self, options: OptionsT) -> None:
         """Refuse options that contradict each other. Raises ``UsageError``."""
 
-    def source(self, options: OptionsT) -> object:
-        """Return the data that ``options`` name, when none were given. Raises ``UsageError`` where they name none."""
-        raise UsageError("data: nothing given to train on")
+    def source(self, options: OptionsT, given: object | None) -> object:
+        """Return the data: ``given``, or what ``options`` name. Raises ``UsageError`` for neither and for both."""
+        if given is None:
+            raise UsageError("data: nothing given to train on")
+        return given
 
     @abstractmethod
-    def prepare(self, options: OptionsT, source: object) -> Prepared[SplitT, CodecT]:
-        """Read ``source`` (and the files of --valid and --test), split it, and fit the codec on the training part."""
+    def prepare(self, options: OptionsT, source: object, codec: CodecT | None = None) -> Prepared[SplitT, CodecT]:
+        """Read ``source`` (and the files of --valid and --test), split it, and fit the codec on the training part.
+
+        With a ``codec``, that of a trained model, nothing is fitted.
+        """
 
     @abstractmethod
     def read(self, options: OptionsT, codec: CodecT, source: object) -> Fresh[SplitT]:
@@ -153,6 +158,10 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
         self, model: Model, options: OptionsT, data: Prepared[SplitT, CodecT], keeper: Keeper, observer: Observer
     ) -> Outcome:
         """Fit ``model`` on the training part, choosing by the validation part."""
+
+    def replayed(self, new: SplitT, old: SplitT, share: float, seed: int) -> SplitT:
+        """Return ``new`` with a part of ``old`` beside it, ``share`` times as large. Raises ``UsageError``."""
+        raise UsageError(f"replay: not for {self.name} runs")
 
     @abstractmethod
     def beside(self, options: OptionsT, baseline: str) -> OptionsT:

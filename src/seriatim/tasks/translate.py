@@ -65,12 +65,16 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
                 if getattr(options, name) != defaults[name]:
                     raise UsageError(f"{name}: for {', '.join(CELLS)}, not {options.model}")
 
-    def source(self, options: TranslateOptions) -> object:
+    def source(self, options: TranslateOptions, given: object | None) -> object:
         if not options.source_file:
-            return super().source(options)
+            return super().source(options, given)
+        if given is not None:
+            raise UsageError("data: give either DATA, or source_file and target_file, not both")
         return [options.source_file, options.target_file]
 
-    def prepare(self, options: TranslateOptions, source: object) -> Prepared[Examples, PairReader]:
+    def prepare(
+        self, options: TranslateOptions, source: object, codec: PairReader | None = None
+    ) -> Prepared[Examples, PairReader]:
         whole = _read(options, source)
         fixed = {
             part: _read(options, path) for part, path in (("valid", options.valid), ("test", options.test)) if path
@@ -84,7 +88,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
             if not len(part):
                 raise DataError(f"{name} part: no pairs; too little data")
         notes += _shared_notes(parts)
-        reader = PairReader.fit(options, parts["train"])
+        reader = codec or PairReader.fit(options, parts["train"])
         train, valid, test = (reader.examples(parts[name]) for name in ("train", "valid", "test"))
         notes += _unknown_notes(options, valid)
         notes += signatures([[text] for text in test.references])

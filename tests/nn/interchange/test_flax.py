@@ -82,7 +82,10 @@ def test_a_layer_of_ours_comes_back(name, dtype, optimized, tools):
 
 
 def cell(gates=4, bias="dense_h", dtype=np.float32):
-    dense = {"dense_i": {"kernel": np.ones((3, 2 * gates), dtype)}, "dense_h": {"kernel": np.ones((2, 2 * gates), dtype)}}
+    dense = {
+        "dense_i": {"kernel": np.ones((3, 2 * gates), dtype)},
+        "dense_h": {"kernel": np.ones((2, 2 * gates), dtype)},
+    }
     if bias:
         dense[bias]["bias"] = np.ones(2 * gates, dtype)
     return dense
@@ -123,6 +126,11 @@ def sigmoid():
 def test_what_has_no_place_here_is_named(theirs, named):
     with pytest.raises(UsageError, match=named):
         from_flax(theirs)
+
+
+def test_reverse_of_an_rnn_means_nothing_in_a_bidirectional():
+    both = Module(forward_rnn=Module(cell=cell(), reverse=False), backward_rnn=Module(cell=cell(), reverse=True))
+    assert from_flax(both).bidirectional
 
 
 def test_the_nonlinearity_is_a_simple_cells():
@@ -187,7 +195,11 @@ def test_live_ours_runs_in_flax_and_comes_back(name, dtype, optimized, record, t
         nnx.update(module, one)
         stack.append(module)
         current = np.asarray(module(current))
-    for each in (layer, from_flax(stack), from_flax([nnx.state(one, nnx.Param) for one in stack], nonlinearity=phi(layer))):
+    for each in (
+        layer,
+        from_flax(stack),
+        from_flax([nnx.state(one, nnx.Param) for one in stack], nonlinearity=phi(layer)),
+    ):
         assert tools.difference([each(torch.from_numpy(x))[0]], [current]) <= tools.TOLERANCE[dtype]
 
 

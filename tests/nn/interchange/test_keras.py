@@ -47,6 +47,12 @@ def test_its_weights_go_back_as_they_came(case, tools):
         assert tools.difference(found.weights, wanted.weights) == 0
 
 
+def test_a_single_bias_is_the_inputs():
+    layer = from_keras(lstm(weights=[*lstm().weights, np.ones(8, np.float32)], use_bias=True))
+    assert (layer.bias_ih_l0 == 1).all()
+    assert (layer.bias_hh_l0 == 0).all()
+
+
 def test_the_comparison_can_fail(tools, monkeypatch):
     """With two gates exchanged the outputs differ by far more than the tolerance."""
     x, given = torch.randn(2, 3, 3), nn.GRU(3, 4, batch_first=True)
@@ -84,7 +90,9 @@ def test_a_layer_of_ours_comes_back(name, dtype, tools):
     back = from_keras(to_keras(layer))
     x = torch.randn(2, 6, 5, dtype=dtype)
     assert repr(back) == repr(layer)
-    assert tools.difference([back(x)[0]], [layer(x)[0]]) <= tools.TOLERANCE[str(back(x)[0].dtype).removeprefix("torch.")]
+    assert (
+        tools.difference([back(x)[0]], [layer(x)[0]]) <= tools.TOLERANCE[str(back(x)[0].dtype).removeprefix("torch.")]
+    )
 
 
 BASE = {"units": 2, "activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": False}
@@ -117,8 +125,12 @@ def pair(other=None, **options):
         (lstm(kernel_regularizer={"l2": 0.1}), "kernel_regularizer=.*inference=True"),
         (lstm(weights=[]), "LSTM has no weights yet, wanted a layer that is built"),
         (lstm(weights=lstm().weights[:1]), "got 1 arrays for LSTM, wanted kernel, recurrent_kernel"),
-        (lstm(weights=[np.ones((3, 8), np.float32)] * 2), r"LSTM.recurrent_kernel: got shape \[3, 8\], wanted \[2, 8\]"),
+        (
+            lstm(weights=[np.ones((3, 8), np.float32)] * 2),
+            r"LSTM.recurrent_kernel: got shape \[3, 8\], wanted \[2, 8\]",
+        ),
         (lstm(weights=[np.ones((3, 8), np.float16)] * 2), "LSTM.kernel: got float16, wanted float32 or float64"),
+        (lstm(weights=[np.float32(1), np.float32(1)]), "kernel: got a single number, wanted an array"),
         ([lstm(), lstm()], "layer 2 of the stack has input_size 3, wanted 2 after the first"),
         (pair(merge_mode="sum"), "merge_mode='sum' has no place here, wanted 'concat'"),
         (pair({"class_name": "SimpleRNN", "config": BASE}, merge_mode="concat"), "SimpleRNN.kernel: got shape"),

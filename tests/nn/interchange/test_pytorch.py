@@ -140,7 +140,7 @@ def test_two_directions_want_two_cells_alike():
 
 
 def test_a_layers_dropout_is_no_cells():
-    with pytest.raises(UsageError, match="dropout=0.5 has no place in a cell"):
+    with pytest.raises(UsageError, match=r"dropout=0.5 has no place in a cell"):
         to_cells(nn.GRU(2, 3, 2, dropout=0.5))
     assert len(to_cells(nn.GRU(2, 3, 2, dropout=0.5), inference=True)) == 2
     with pytest.raises(UsageError, match=r"got torch.nn.modules.rnn.GRU, wanted an RNN, LSTM or GRU of seriatim.nn"):

@@ -12,12 +12,13 @@ the layouts of the biases.
 from __future__ import annotations
 
 from seriatim.nn.interchange.cells import from_cells, to_cells
-from seriatim.nn.interchange.convention import convert_z, table
+from seriatim.nn.interchange.convention import table
 from seriatim.nn.interchange.flax import from_flax, to_flax
 from seriatim.nn.interchange.keras import KerasLayer, from_keras, to_keras
 from seriatim.nn.interchange.model import onnx_model
 from seriatim.nn.interchange.onnx import OnnxNode, from_onnx, read_onnx, to_onnx
 from seriatim.nn.interchange.pytorch import from_torch, to_torch
+from seriatim.nn.interchange.update_gate import convert_z
 
 __all__ = [
     "KerasLayer", "OnnxNode", "convert_z", "from_cells", "from_flax", "from_keras", "from_onnx", "from_torch",

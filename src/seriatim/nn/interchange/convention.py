@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from seriatim.errors import UsageError
-from seriatim.nn.cells import GRUCell
-from seriatim.nn.layers import GRU
 from seriatim.notation import GATES, STATES
-
-Gated = TypeVar("Gated", GRU, GRUCell)
 
 
 @dataclass(frozen=True)
@@ -56,9 +49,11 @@ _TWO = "two, [G·H] each"
 
 CONVENTIONS: Final[dict[str, dict[str, Convention]]] = {
     "Seriatim": {
-        "rnn": Convention(GATES["rnn"], "h", _ROWS, _TWO, STATES["rnn"]),
-        "lstm": Convention(GATES["lstm"], "i f g o", _ROWS, _TWO, STATES["lstm"], peepholes=PEEPHOLES),
-        "gru": Convention(GATES["gru"], "r z n", _ROWS, _TWO, STATES["gru"], KEPT, "after or before"),
+        "rnn": Convention(GATES["rnn"], " ".join(GATES["rnn"]), _ROWS, _TWO, STATES["rnn"]),
+        "lstm": Convention(
+            GATES["lstm"], " ".join(GATES["lstm"]), _ROWS, _TWO, STATES["lstm"], peepholes=PEEPHOLES,
+        ),
+        "gru": Convention(GATES["gru"], " ".join(GATES["gru"]), _ROWS, _TWO, STATES["gru"], KEPT, "after or before"),
     },
     "PyTorch": {
         "rnn": Convention(("h",), "h", _ROWS, _TWO, ("h",)),
@@ -110,28 +105,7 @@ def table() -> str:
                 (kind, framework, " ".join(one.gates), one.letters, one.kernels, one.biases, peepholes,
                  " ".join(one.states))
             )  # fmt: skip
-    of_gru = [("framework", "z is the share", "reset gate stands"), ("---",) * 3]
-    of_gru += [(framework, cells["gru"].z, f"{cells['gru'].reset} the product") for framework, cells in _named()]
+    of_gru = [("framework", "share that z is", "reset gate"), ("---",) * 3]
+    for framework, cells in CONVENTIONS.items():
+        of_gru.append((framework, cells["gru"].z, f"{cells['gru'].reset} the product"))
     return "\n\n".join("\n".join("| " + " | ".join(row) + " |" for row in part) for part in (rows, of_gru))
-
-
-def convert_z(gru: Gated) -> Gated:
-    """A copy of a GRU or GRUCell whose z stands for 1 - z: W_z and b_z are negated, as σ(-a) = 1 - σ(a).
-
-    Weights that were made for h_t = (1 - z) ⊙ h + z ⊙ n, z as "how much new", and then loaded into ``gru`` come out
-    as weights for the z of here, "how much old"; and the other way about. With layer normalisation the gains and biases
-    are negated, as the weights are normalised together. Raises ``UsageError`` for any other module.
-    """
-    if not isinstance(gru, (GRU, GRUCell)):
-        raise UsageError(f"gru: got {type(gru).__name__}, wanted a GRU or a GRUCell")
-    converted = copy.deepcopy(gru)
-    prefixes = ("gain_", "bias_") if gru.layer_norm else ("weight_", "bias_")
-    with torch.no_grad():
-        for name, parameter in converted.named_parameters():
-            if name.startswith(prefixes):
-                parameter.chunk(len(GATES["gru"]))[GATES["gru"].index("z")].neg_()
-    return converted
-
-
-def _named() -> Iterator[tuple[str, dict[str, Convention]]]:
-    return iter(CONVENTIONS.items())

@@ -64,6 +64,8 @@ def _part(theirs: Any, nonlinearity: str | None) -> Part:
     """One layer: a cell, an RNN or a Bidirectional."""
     forward, backward = _child(theirs, "forward_rnn"), _child(theirs, "backward_rnn")
     if forward is None or backward is None:
+        if getattr(theirs, "reverse", None) is True:  # of an RNN in a Bidirectional it means nothing
+            raise UsageError("theirs: RNN has reverse=True; wanted False, and reverse=True when the layer is called")
         return _one_way(theirs, nonlinearity)
     merge = getattr(theirs, "merge_fn", None)
     if merge is not None and getattr(merge, "__name__", "") != "_concatenate":
@@ -75,8 +77,7 @@ def _part(theirs: Any, nonlinearity: str | None) -> Part:
 
 
 def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
-    if getattr(theirs, "reverse", None) is True:
-        raise UsageError("theirs: RNN has reverse=True; wanted False, and reverse=True when the layer is called")
+    """An RNN or its cell."""
     inner = _child(theirs, "cell")
     cell = theirs if inner is None else inner
     named = _dense(cell)

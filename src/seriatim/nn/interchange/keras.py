@@ -13,7 +13,18 @@ import numpy as np
 
 from seriatim.errors import UsageError
 from seriatim.nn.interchange.convention import CONVENTIONS
-from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, joined_bias, listed, parts_of, refuse
+from seriatim.nn.interchange.stack import (
+    Array,
+    Layer,
+    Part,
+    array,
+    build,
+    extent,
+    joined_bias,
+    listed,
+    parts_of,
+    refuse,
+)
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import CellSpec
 
@@ -95,9 +106,7 @@ def _part(layer: Any, inference: bool) -> Part:
     return Part(forward.spec, forward.weights + reverse.weights)
 
 
-def _one_way(
-    name: str, config: Mapping[str, Any], weights: Sequence[Any], backwards: bool, inference: bool
-) -> Part:  # fmt: skip
+def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backwards: bool, inference: bool) -> Part:
     """One direction: what ``name`` is with ``config``, and its weights."""
     if name == "RNN":
         cell = config["cell"]
@@ -109,7 +118,7 @@ def _one_way(
     if not weights:
         raise UsageError(f"layers: {config.get('name', name)} has no weights yet, wanted a layer that is built")
     units, bias, after = config["units"], config["use_bias"], config.get("reset_after", True)
-    rows, inputs = len(CONVENTIONS["Keras"][kind].gates) * units, np.shape(weights[0])[0]
+    rows, inputs = len(CONVENTIONS["Keras"][kind].gates) * units, extent("kernel", weights[0])[0]
     shapes: dict[str, tuple[int, ...]] = {"kernel": (inputs, rows), "recurrent_kernel": (units, rows)}
     if bias:
         shapes["bias"] = (2, rows) if kind == "gru" and after else (rows,)

@@ -26,8 +26,10 @@ def onnx_model(layer: Layer, *, lengths: bool = False, state: bool = False, reve
     current = graph.add("Transpose", ["x"], perm=[1, 0, 2]) if layer.batch_first else "x"
     for number, node in enumerate(nodes):
         current = graph.recurrent(number, node, current)
-    graph.add("Transpose" if layer.batch_first else "Identity", [current], "output",
-              **({"perm": [1, 0, 2]} if layer.batch_first else {}))  # fmt: skip
+    if layer.batch_first:
+        graph.add("Transpose", [current], "output", perm=[1, 0, 2])
+    else:
+        graph.add("Identity", [current], "output")
     graph.join()
     axes = ["B", "T"] if layer.batch_first else ["T", "B"]
     return graph.model([*axes, layer.input_size], [*axes, (2 if layer.bidirectional else 1) * layer.hidden_size])

@@ -16,7 +16,7 @@ import torch
 
 from seriatim.errors import MissingExtra, UsageError
 from seriatim.nn.interchange.convention import CONVENTIONS, PEEPHOLES, reordered
-from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, listed, parts_of, refuse
+from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, extent, listed, parts_of, refuse
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import CellSpec
 
@@ -191,7 +191,7 @@ def _part(node: OnnxNode) -> Part:
             raise UsageError(f"{name}: missing, wanted the weights of {node.name or node.op_type}")
     order = CONVENTIONS["ONNX"][kind]
     directions = DIRECTIONS[attributes.get("direction", "forward")]
-    units, inputs = np.shape(given["R"])[-1], np.shape(given["W"])[-1]
+    units, inputs = extent("R", given["R"])[-1], extent("W", given["W"])[-1]
     if attributes.get("hidden_size", units) != units:
         raise UsageError(f"hidden_size: got {attributes['hidden_size']}, wanted {units}, as R has")
     rows = len(order.gates) * units

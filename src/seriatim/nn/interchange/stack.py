@@ -120,6 +120,14 @@ def array(name: str, value: object, *shape: int) -> Array:
     return found
 
 
+def extent(name: str, value: object) -> tuple[int, ...]:
+    """The shape of an array that has to have one. Raises ``UsageError`` by ``name`` for a single number."""
+    shape: tuple[int, ...] = np.asarray(value).shape
+    if not shape:
+        raise UsageError(f"{name}: got a single number, wanted an array")
+    return shape
+
+
 def joined_bias(weights: Weights[Array]) -> Array | None:
     """b_ih + b_hh, for a framework that has one bias; None without biases."""
     return None if weights.b_ih is None or weights.b_hh is None else weights.b_ih + weights.b_hh

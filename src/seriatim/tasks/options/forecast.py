@@ -17,9 +17,7 @@ FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
 class ForecastOptions(TrainOptions):
     """Options of ``train forecast``."""
 
-    model: str = option(
-        "lstm", "network, or a baseline", choices=NETWORKS + FORECAST_BASELINES, registered=REGISTERED
-    )
+    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + FORECAST_BASELINES, registered=REGISTERED)
     bidirectional: bool = option(False, "not for forecast: the future is what it predicts")
     # The validation part is one horizon per series: too little to judge a few validations by.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)

@@ -18,9 +18,7 @@ DOCUMENTS = ("file", "paragraph", "line")
 class LanguageOptions(TextOptions):
     """Options of ``train language``."""
 
-    model: str = option(
-        "lstm", "network, or a baseline", choices=STREAMING + LANGUAGE_BASELINES, registered=REGISTERED
-    )
+    model: str = option("lstm", "network, or a baseline", choices=STREAMING + LANGUAGE_BASELINES, registered=REGISTERED)
     bidirectional: bool = option(False, "not for language: the future is what it predicts")
     hidden: int = option(256, "hidden units per layer", minimum=1)
     learner: str = option("tbptt", "gradient through time", choices=LEARNERS)
@@ -28,7 +26,9 @@ class LanguageOptions(TextOptions):
         "file", "where the state starts anew, and what bptt and recompute take whole", choices=DOCUMENTS
     )
     lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)
-    unit: str = option("char", "what one step reads; roll: the notes of a piano roll (.mat, .npy)", choices=(*UNITS, "roll"))
+    unit: str = option(
+        "char", "what one step reads; roll: the notes of a piano roll (.mat, .npy)", choices=(*UNITS, "roll")
+    )
     vocab_size: int | None = option(
         None, "keep the commonest units, the rest is <unk> (default: all; bpe: 4096)", minimum=2
     )

@@ -16,9 +16,7 @@ REGRESS_BASELINES = ("mean", "bag")
 class RegressOptions(SequenceOptions):
     """Options of ``train regress``."""
 
-    model: str = option(
-        "lstm", "network, or a baseline", choices=NETWORKS + REGRESS_BASELINES, registered=REGISTERED
-    )
+    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + REGRESS_BASELINES, registered=REGISTERED)
     patience: int = option(5, "validations without improvement before training stops", minimum=1)
     target: str | None = option(None, "column of the number to tell")
     target_cap: float | None = option(None, "targets above this count as this, in training and in scoring")

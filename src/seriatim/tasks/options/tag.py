@@ -16,9 +16,7 @@ TAG_BASELINES = ("most_frequent_tag",)
 class TagOptions(TextOptions):
     """Options of ``train tag``."""
 
-    model: str = option(
-        "lstm", "network, or a baseline", choices=STREAMING + TAG_BASELINES, registered=REGISTERED
-    )
+    model: str = option("lstm", "network, or a baseline", choices=STREAMING + TAG_BASELINES, registered=REGISTERED)
     bidirectional: bool = option(True, "read each sentence from its start only", negative="no-bidirectional")
     dropout: float = option(0.4, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)

@@ -21,7 +21,7 @@ class TranslateOptions(TextOptions):
         "lstm", "network, or a baseline", choices=(*CELLS, "transformer", *TRANSLATE_BASELINES), registered=REGISTERED
     )
     hidden: int = option(256, "hidden units per layer", minimum=1)
-    bidirectional: bool = option(False, "rnn, lstm, gru: the encoder reads the source in both directions")
+    bidirectional: bool = option(False, "recurrent networks: the encoder reads the source in both directions")
     batch_size: int = option(128, "pairs per update, at most", minimum=1)
     batch_tokens: int = option(8192, "units per update, source and target and padding, at most", minimum=1)
     learner: str = option("bptt", "gradient through time", choices=("bptt",))
@@ -36,16 +36,16 @@ class TranslateOptions(TextOptions):
         None, "keep the commonest units of either side, the rest is <unk> (default: 20000; bpe: 4096)", minimum=2
     )
     lowercase: bool = option(False, "read and write in lower case")
-    reverse: bool = option(False, "rnn, lstm, gru: read the source from its end (Sutskever 2014)")
-    peeky: bool = option(False, "rnn, lstm, gru: the decoder sees the context at every step (Cho 2014)")
+    reverse: bool = option(False, "recurrent networks: read the source from its end (Sutskever 2014)")
+    peeky: bool = option(False, "recurrent networks: the decoder sees the context at every step (Cho 2014)")
     attention: str = option(
-        "general", "rnn, lstm, gru: how the decoder looks back at the source (Luong 2015, Bahdanau 2015)",
+        "general", "recurrent networks: how the decoder looks back at the source (Luong 2015, Bahdanau 2015)",
         choices=ATTENTIONS,
     )  # fmt: skip
     tie: bool = option(False, "share the target's embedding with the output layer (Press & Wolf 2017)")
     teacher_forcing: float = option(
         1.0,
-        "rnn, lstm, gru: chance of the true unit before, not the model's own (Bengio 2015)",
+        "recurrent networks: chance of the true unit before, not the model's own (Bengio 2015)",
         minimum=0.0,
         below=1.01,
     )

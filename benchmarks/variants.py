@@ -1,0 +1,158 @@
+"""Each variant beside its plain cell, and a user's own cell beside our GRU: by turns in random order, in one process.
+
+    python benchmarks/variants.py --group variants --seconds 3
+    python benchmarks/variants.py --group own --shape 100 32 128 128
+    python benchmarks/variants.py --group scans          minGRU and minLSTM beside a GRU of their size
+
+A training step is forward and backward with gradients of the input and of every weight, which change in place between
+steps. A cost is time ÷ the plain cell's: of the fastest call of each, which other work on the machine disturbs least,
+and the median over rounds with its quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from _report import duration, markdown
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from seriatim.nn import Cell, Recurrent
+from seriatim.nn.registry import LAYERS
+from seriatim.run.bench import MODES, Workload, side, using_threads
+from seriatim.run.pairing import Race, Spread, race
+
+VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    cell: {
+        "plain": {},
+        "recurrent_dropout": {"recurrent_dropout": 0.2},
+        "zoneout": {"zoneout": 0.1},
+        "weight_drop": {"weight_drop": 0.2},
+        **({"peephole": {"peephole": True}} if cell == "lstm" else {}),
+        **({"reset before": {"reset_after": False}} if cell == "gru" else {}),
+        **({"projection": {"proj_size": 64}} if cell in ("rnn", "lstm") else {}),
+        "layer_norm": {"layer_norm": True},
+    }
+    for cell in ("lstm", "gru", "rnn")
+}
+GOALS = {"recurrent_dropout": 1.15, "zoneout": 1.15, "peephole": 1.15, "layer_norm": 1.5}
+"""What a training step of a variant is to cost at most, times the plain cell's."""
+
+
+class MGUCell(Cell):
+    """The minimal gated unit (Zhou 2016)."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.weight_ih = nn.Parameter(torch.empty(2 * hidden_size, input_size))
+        self.weight_fh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.weight_nh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(2 * hidden_size))
+        self.reset_parameters()
+
+    def read(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight_ih, self.bias)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (h,) = state
+        x_f, x_n = x.chunk(2, dim=-1)
+        f = torch.sigmoid(x_f + linear(h, self.weight_fh))
+        n = torch.tanh(x_n + linear(f * h, self.weight_nh))
+        return ((1 - f) * h + f * n,)
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = arguments()
+    began = os.getloadavg()
+    rows = []
+    with using_threads(asked.threads):
+        for row in GROUPS[asked.group](asked):
+            rows.append(row)
+            print(" | ".join(row), flush=True)
+    print(f"\nload {began[0]:.1f} before, {os.getloadavg()[0]:.1f} after\n")
+    print(markdown(["work", "side", "fastest call", "cost, fastest", "cost, median", "goal"], rows))
+
+
+def variants(asked: argparse.Namespace) -> Iterator[list[str]]:
+    """Each cell's variants beside the plain cell."""
+    for cell in asked.cells:
+        for mode in asked.modes:
+            made = {
+                name: LAYERS[cell](asked.shape[2], asked.shape[3], **options)
+                for name, options in VARIANTS[cell].items()
+            }
+            yield from compared(asked, cell, mode, made, "plain", GOALS if mode == "train" else {})
+
+
+def own(asked: argparse.Namespace) -> Iterator[list[str]]:
+    """A user's cell, compiled and step by step."""
+    for mode in asked.modes:
+        made = {
+            "gru": LAYERS["gru"](*asked.shape[2:]),
+            "own, compiled": Recurrent(MGUCell, *asked.shape[2:], compile=True),
+            "own, step by step": Recurrent(MGUCell, *asked.shape[2:]),
+        }
+        x = torch.randn(asked.shape[0], asked.shape[1], asked.shape[2])
+        began = time.perf_counter(), time.process_time()
+        with torch.set_grad_enabled(mode == "train"):
+            output = made["own, compiled"](x)[0]
+        if mode == "train":
+            output.sum().backward()
+        print(
+            f"compiled in {time.perf_counter() - began[0]:.1f} s, {time.process_time() - began[1]:.1f} s of this "
+            "process's own"
+        )
+        yield from compared(asked, "gru", mode, made, "gru", {"own, compiled": 2.0})
+
+
+def scans(asked: argparse.Namespace) -> Iterator[list[str]]:
+    """Cells that a scan trains."""
+    for mode in asked.modes:
+        made = {name: LAYERS[name](*asked.shape[2:]) for name in ("gru", "mingru", "minlstm", "lru")}
+        yield from compared(asked, "gru", mode, made, "gru", {"mingru": 1.0, "minlstm": 1.0})
+
+
+def compared(
+    asked: argparse.Namespace, cell: str, mode: str, made: Mapping[str, nn.Module], plain: str,
+    goals: Mapping[str, float],
+) -> Iterator[list[str]]:  # fmt: skip
+    """A row for each layer."""
+    work = Workload(cell, *asked.shape, mode=mode)
+    found: Race = race({name: side(layer, work) for name, layer in made.items()}, seconds=asked.seconds * len(made))
+    least = {name: min(found.samples[name]) for name in made}
+    for name in made:
+        spread: Spread = found.ratio(plain, name)
+        goal = goals.get(name)
+        cost = least[name] / least[plain]
+        yield [
+            f"{cell}, {mode}", name, duration(least[name]), f"{cost:.2f}",
+            f"{spread.median:.2f} [{spread.low:.2f} {spread.high:.2f}]",
+            "" if goal is None else f"{goal:g}" + (" !" if cost > goal else ""),
+        ]  # fmt: skip
+
+
+GROUPS: Mapping[str, Callable[[argparse.Namespace], Iterator[list[str]]]] = {
+    "variants": variants, "own": own, "scans": scans
+}  # fmt: skip
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--group", default="variants", choices=GROUPS)
+    parser.add_argument("--cells", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=MODES)
+    parser.add_argument("--shape", nargs=4, type=int, default=(100, 32, 128, 128), metavar=("T", "B", "I", "H"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each side")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

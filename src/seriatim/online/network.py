@@ -1,0 +1,86 @@
+"""The network behind an online estimator: it can be given more inputs and more outputs while it learns.
+
+x [K, B, F] → affine → recurrent layers → affine → [K, B, O]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.models.bodies import build_body
+from seriatim.models.contract import Carry, StreamModel, Stretch
+from seriatim.models.options import ModelOptions
+
+
+@dataclass(frozen=True)
+class Steps(Stretch):
+    """K steps of a stream, each with its target."""
+
+    inputs: Tensor
+    """[K, B, F] float32."""
+    targets: Tensor
+    """[K, B] int64 classes, or float32 numbers."""
+
+    @property
+    def units(self) -> int:
+        return self.targets[self.overlap :].numel()
+
+
+@final
+class Reader(nn.Module):
+    """An affine map whose weight [F, H] has a row for each input, so that a new input is a row at the end."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.weight = nn.Parameter(torch.zeros(0, width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.weight + self.bias
+
+
+@final
+class Head(nn.Module):
+    """An affine map that starts as zeros: [O, H], where a new output is a row at the end."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(outputs, width))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, states: Tensor) -> Tensor:
+        return functional.linear(states, self.weight, self.bias)
+
+
+@final
+class OnlineNetwork(StreamModel):
+    """Classes by cross entropy, or a number by its squared error."""
+
+    def __init__(self, options: ModelOptions, outputs: int, *, classes: bool) -> None:
+        super().__init__()
+        self.classes = classes
+        self.body = build_body(options, options.hidden, causal=True)
+        self.reader = Reader(options.hidden)  # behind the body: see ``growth.py``
+        self.head = Head(self.body.output_size, outputs)
+
+    def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the outputs [K, B, O] and the state after the steps."""
+        states, carry = self.body(self.reader(inputs), carry)
+        return self.head(states), carry
+
+    def advance(self, batch: object, carry: Carry) -> Carry:
+        assert isinstance(batch, Steps)
+        after: Carry = self.body(self.reader(batch.inputs), carry)[1]
+        return after
+
+    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        assert isinstance(batch, Steps)
+        outputs, carry = self(batch.inputs, carry)
+        if self.classes:
+            return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten()), carry
+        return 0.5 * functional.mse_loss(outputs.squeeze(-1), batch.targets), carry

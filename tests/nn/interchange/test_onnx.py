@@ -1,0 +1,277 @@
+"""Nodes of ONNX compute the same here, and ours there; ONNX's own cases stand in ``test_onnx_cases``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim import nn
+from seriatim.errors import MissingExtra, UsageError
+from seriatim.nn.interchange import OnnxNode, from_onnx, onnx_model, read_onnx, to_onnx
+
+RECORDED = "onnxruntime"
+
+
+def node_of(case, tools):
+    given = case["theirs"]
+    inputs = {name: tools.as_array(one, case["dtype"]) for name, one in given["inputs"].items()}
+    return OnnxNode(given["op_type"], given["attributes"], inputs)
+
+
+def joined(y):
+    """Y [T, D, B, H] as our output, [T, B, D·H]."""
+    return np.moveaxis(y, 1, 2).reshape(y.shape[0], y.shape[2], -1)
+
+
+def compare(case, found, tools):
+    """The largest difference between a case's outputs and those of (layer, call)."""
+    dtype, (layer, call) = case["dtype"], found
+    x, hx = (tools.as_array(case["x"], dtype), [tools.as_array(one, dtype) for one in case["hx"]])
+    lengths = [int(one) for one in case["lengths"]]
+    output, state = layer(torch.from_numpy(x), tools.as_torch(hx), lengths=lengths, **call)
+    wanted = [joined(tools.as_array(case["output"], dtype)), *(tools.as_array(one, dtype) for one in case["state"])]
+    return tools.difference([output, *tools.state_of(state)], wanted)
+
+
+def test_a_node_computes_the_same_here(case, tools):
+    assert compare(case, from_onnx(node_of(case, tools), with_call=True), tools) <= tools.TOLERANCE[case["dtype"]]
+
+
+def test_it_goes_back_as_it_came(case, tools):
+    given = node_of(case, tools)
+    layer, call = from_onnx(given, with_call=True)
+    (found,) = to_onnx(layer, **call)
+    assert found.op_type == given.op_type
+    assert given.attributes.items() <= ({"linear_before_reset": 0} | dict(found.attributes)).items()
+    assert found.inputs.keys() == given.inputs.keys()
+    assert all(np.array_equal(one, given.inputs[name]) for name, one in found.inputs.items())
+
+
+OURS = {
+    "rnn": (nn.RNN, {"nonlinearity": "relu", "num_layers": 2}),
+    "rnn-two": (nn.RNN, {"nonlinearity": "sigmoid", "bidirectional": True}),
+    "lstm": (nn.LSTM, {"num_layers": 2, "batch_first": True}),
+    "lstm-peephole": (nn.LSTM, {"peephole": True}),
+    "lstm-two": (nn.LSTM, {"peephole": True, "bidirectional": True, "num_layers": 2}),
+    "lstm-free": (nn.LSTM, {"bias": False, "peephole": True}),
+    "gru": (nn.GRU, {}),
+    "gru-two": (nn.GRU, {"num_layers": 2, "bidirectional": True, "batch_first": True}),
+    "gru-before": (nn.GRU, {"reset_after": False, "num_layers": 3}),
+    "gru-before-two": (nn.GRU, {"reset_after": False, "bidirectional": True}),
+    "gru-free": (nn.GRU, {"bias": False}),
+}
+
+
+def ours(name, dtype, tools):
+    torch.manual_seed(4)
+    make, options = OURS[name]
+    return tools.perturb(make(5, 7, dtype=dtype, **options))
+
+
+def inputs_of(layer, dtype):
+    """x, lengths and a first state for a layer."""
+    x, lengths = torch.randn(4, 3, 5, dtype=dtype), [4, 1, 3]
+    shape = (layer.num_layers * (2 if layer.bidirectional else 1), 3, 7)
+    state = tuple(torch.randn(shape, dtype=dtype) for _ in layer.spec.states)
+    return x.transpose(0, 1) if layer.batch_first else x, lengths, state if len(state) > 1 else state[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", OURS)
+def test_a_layer_of_ours_comes_back(name, dtype, tools):
+    layer = ours(name, dtype, tools)
+    back = from_onnx(to_onnx(layer))
+    assert not back.batch_first, "nodes have layout 0"
+    assert all(torch.equal(one, back.state_dict()[key]) for key, one in layer.state_dict().items())
+    layer.batch_first = False
+    assert repr(back) == repr(layer)
+
+
+def constants(op_type="GRU", directions=1, **more):
+    rows = {"RNN": 1, "GRU": 3, "LSTM": 4}[op_type] * 2
+    ones = {"W": np.ones((directions, rows, 3), np.float32), "R": np.ones((directions, rows, 2), np.float32)}
+    return ones | more
+
+
+def node(op_type="GRU", inputs=None, **attributes):
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    return OnnxNode(op_type, attributes, constants(op_type, directions) if inputs is None else inputs, "it")
+
+
+STATE = np.full((1, 4, 2), 0.5, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "named"),
+    [
+        ([], "layers: got none"),
+        (node(clip=3.0), "clip=3 has no place here"),
+        (node("LSTM", input_forget=1), "input_forget=1 has no place here"),
+        (node(direction="sideways"), "direction: got 'sideways', wanted forward, reverse, bidirectional"),
+        (node(zone=1), "unknown attribute zone"),
+        (node(hidden_size=5), "hidden_size: got 5, wanted 2, as R has"),
+        (node(activations=["Sigmoid", "Relu"]), "activations: got sigmoid relu, wanted sigmoid tanh"),
+        (node("LSTM", activations=["Sigmoid", "Tanh"]), "activations: got 2, wanted 3"),
+        (node("RNN", activations=["Elu"]), "activations: got elu, wanted tanh, relu or sigmoid"),
+        (node("RNN", direction="bidirectional", activations=["Tanh", "Relu"]), "got tanh relu, .* each direction"),
+        (OnnxNode("Gemm", {}, {}), "got a node Gemm, wanted RNN, LSTM or GRU"),
+        (OnnxNode("GRU", {}, {}, "x"), "W: missing, wanted the weights of x"),
+        (node(inputs=constants(B=np.ones((1, 6), np.float32))), r"B: got shape \[1, 6\], wanted \[1, 12\]"),
+        (node(inputs=constants(R=np.float32(1))), "R: got a single number, wanted an array"),
+        (node(inputs=constants("LSTM")), r"W: got shape \[1, 8, 3\], wanted \[1, 6, 3\]"),
+        (node(inputs={name: one.astype(np.float16) for name, one in constants().items()}), "W: got float16"),
+        (node(direction="reverse"), "direction=reverse belongs to the call here; with_call=True"),
+        (node(inputs=constants(initial_h=STATE)), "a constant initial state belongs to the call here"),
+        (node(inputs=constants(sequence_lens=np.ones(4, np.int32))), "constant sequence_lens belongs to the call"),
+        ([node(), node(layout=1)], "layout: the nodes of a stack have 0 and 1"),
+        ([node(), node()], "layer 2 of the stack has input_size 3, wanted 2"),
+    ],
+    ids=range(21),
+)
+def test_what_has_no_place_here_is_named(theirs, named):
+    with pytest.raises(UsageError, match=named):
+        from_onnx(theirs)
+
+
+def test_a_stack_reads_in_one_direction_and_with_the_same_lengths():
+    narrow = {"W": np.ones((1, 6, 2), np.float32), "R": np.ones((1, 6, 2), np.float32)}
+    with pytest.raises(UsageError, match="direction: the nodes of a stack have forward and reverse"):
+        from_onnx([node(), node(inputs=narrow, direction="reverse")], with_call=True)
+    with pytest.raises(UsageError, match="sequence_lens: the nodes of a stack differ"):
+        from_onnx([node(), node(inputs=narrow | {"sequence_lens": np.ones(4, np.int32)})], with_call=True)
+
+
+def test_what_belongs_to_the_call_comes_beside_the_layer(tools):
+    """A first state that the second of two nodes alone fixes, as [B, D, H]."""
+    first, second = node(layout=1), node(layout=1, inputs=constants(initial_h=np.moveaxis(STATE, 0, 1)))
+    second = OnnxNode("GRU", second.attributes, second.inputs | {"W": np.ones((1, 6, 2), np.float32)})
+    layer, call = from_onnx([first, second], with_call=True)
+    assert layer.batch_first
+    assert list(call) == ["hx"]
+    assert torch.equal(call["hx"], torch.cat([torch.zeros(1, 4, 2), torch.from_numpy(STATE)]))
+    layer(torch.zeros(4, 5, 3), **call)
+    layer, call = from_onnx(node("LSTM", constants("LSTM", initial_c=STATE), direction="reverse"), with_call=True)
+    assert call["reverse"] is True
+    assert not call["hx"][0].any() and torch.equal(call["hx"][1], torch.from_numpy(STATE))
+
+
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (nn.LSTM(2, 3, proj_size=2), "proj_size=2 has no place in ONNX"),
+        (nn.LSTM(2, 3, layer_norm=True), "layer_norm=True has no place in ONNX"),
+        (nn.GRU(2, 3, zoneout=0.1), "zoneout=0.1 has no place in ONNX"),
+        (torch.nn.GRU(2, 3), "got torch.nn.modules.rnn.GRU"),
+    ],
+    ids=lambda one: None if isinstance(one, str) else repr(one),
+)
+def test_what_onnx_lacks_is_named(layer, named):
+    with pytest.raises(UsageError, match=named):
+        to_onnx(layer)
+
+
+def test_reverse_is_for_one_direction_and_dropout_is_left_out():
+    with pytest.raises(UsageError, match="reverse: the layer reads in both directions"):
+        to_onnx(nn.GRU(2, 3, bidirectional=True), reverse=True)
+    assert to_onnx(nn.GRU(2, 3), reverse=True)[0].attributes["direction"] == "reverse"
+    assert len(to_onnx(nn.GRU(2, 3, 2, dropout=0.5, recurrent_dropout=0.1))) == 2
+
+
+def test_without_onnx_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(MissingExtra, match=r"seriatim\[onnx\]"):
+        onnx_model(nn.GRU(2, 3))
+    with pytest.raises(MissingExtra, match=r"seriatim\[onnx\]"):
+        read_onnx("model.onnx")
+
+
+@pytest.fixture
+def live(record):
+    """onnx and onnxruntime, where they are."""
+    pytest.importorskip("onnxruntime")
+    return pytest.importorskip("onnx")
+
+
+def run(model, **given):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, given)
+
+
+@pytest.mark.filterwarnings("default")
+def test_live_the_recorded_nodes(live, record, tools, tmp_path):
+    for case in record.onnxruntime():
+        model = record.model_of(case)
+        live.save(model, tmp_path / "it.onnx")
+        proto = model.graph.node[0]
+        for theirs in (
+            (model,),
+            (proto, model.graph.initializer),
+            (proto, case["theirs"]["inputs"]),
+            (tmp_path / "it.onnx",),
+        ):
+            found = from_onnx(*theirs, with_call=True)
+            assert compare(case, found, tools) <= tools.TOLERANCE["float32"], case["name"]
+
+
+@pytest.mark.filterwarnings("default")
+def test_live_float64_against_the_reference(live, record, tools):
+    """onnxruntime has no float64; ONNX's reference has, without lengths, and an RNN of tanh alone."""
+    from onnx.reference import ReferenceEvaluator
+
+    for case in record.nodes("float64"):
+        if case["theirs"]["attributes"].get("activations", ["Tanh"])[0] != "Tanh":
+            continue
+        states = dict(zip(("initial_h", "initial_c"), case["hx"], strict=False))
+        given = {"X": case["x"], "sequence_lens": np.full(2, len(case["x"]), np.int32)} | states
+        output, *state = ReferenceEvaluator(record.model_of(case)).run(None, given)
+        full = case | {"lengths": given["sequence_lens"], "output": output, "state": state}
+        found = from_onnx(record.model_of(case), with_call=True)
+        assert compare(full, found, tools) <= tools.TOLERANCE["float64"], case["name"]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", OURS)
+def test_live_onnxruntime_runs_ours(name, live, tools):
+    layer = ours(name, torch.float32, tools).eval()
+    x, lengths, hx = inputs_of(layer, torch.float32)
+    state = dict(zip(("h_0", "c_0"), (one.numpy() for one in tools.state_of(hx)), strict=False))
+    for reverse in (False,) if layer.bidirectional else (False, True):
+        model = onnx_model(layer, lengths=True, state=True, reverse=reverse)
+        found = run(model, x=x.contiguous().numpy(), lengths=np.array(lengths, np.int32), **state)
+        output, last = layer(x, hx, lengths=lengths, reverse=reverse)
+        assert tools.difference([output, *tools.state_of(last)], found) <= tools.TOLERANCE["float32"]
+    found = run(onnx_model(layer), x=x.contiguous().numpy())
+    output, last = layer(x)
+    assert tools.difference([output, *tools.state_of(last)], found) <= tools.TOLERANCE["float32"]
+    names = [f"l{number}" for number in range(layer.num_layers)]
+    back = from_onnx(onnx_model(layer), node=names)
+    assert all(torch.equal(one, back.state_dict()[key]) for key, one in layer.state_dict().items())
+
+
+@pytest.mark.filterwarnings("default")
+def test_live_nodes_of_a_model_are_picked_by_name(live):
+    model = onnx_model(nn.GRU(2, 3, 2))
+    with pytest.raises(UsageError, match="got a model with 2 recurrent nodes, wanted node= with names of l0, l1"):
+        from_onnx(model)
+    with pytest.raises(UsageError, match=r"node: no recurrent node 'l2' \(known: l0, l1\)"):
+        from_onnx(model, node="l2")
+    assert from_onnx(model, node="l1").input_size == 3
+    del model.graph.node[:]
+    with pytest.raises(UsageError, match="got a model with no recurrent nodes"):
+        from_onnx(model)
+    with pytest.raises(UsageError, match="theirs: got int, wanted a model of ONNX"):
+        from_onnx(3)
+
+
+@pytest.mark.filterwarnings("default")
+def test_live_weights_have_to_be_constants(live):
+    model = onnx_model(nn.GRU(2, 3))
+    weight = next(one for one in model.graph.initializer if one.name == "W_l0")
+    model.graph.initializer.remove(weight)
+    with pytest.raises(UsageError, match="W: 'W_l0' is no constant of the model or of initializers"):
+        from_onnx(model)
+    model.graph.node.insert(0, live.helper.make_node("Constant", [], ["W_l0"], value=weight))
+    assert from_onnx(model).input_size == 2

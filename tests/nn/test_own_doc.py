@@ -1,0 +1,55 @@
+"""What docs/own_cell.md tells runs, and its two cells are their papers' equations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import seriatim
+from seriatim.nn import Recurrent
+from seriatim.spec import REGISTERED
+
+PAGE = Path(__file__).parents[2] / "docs" / "own_cell.md"
+
+
+@pytest.fixture(scope="module")
+def page():
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S):
+        exec(compile(block, str(PAGE), "exec"), found)
+    yield found
+    REGISTERED.clear()
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def test_mgu_is_the_papers(page):
+    """Zhou 2016, (6), with W on [h, x] as two matrices: NumPy step by step, float64 to 1e-12."""
+    layer = Recurrent(page["MGU"], 3, 5, dtype=torch.float64)
+    w, u_f, u_n, b = (one.detach().numpy() for one in layer.parameters())
+    x, h, found = np.random.default_rng(0).normal(size=(9, 2, 3)), np.zeros((2, 5)), []
+    for step in x:
+        f = sigmoid(step @ w[:5].T + h @ u_f.T + b[:5])
+        n = np.tanh(step @ w[5:].T + (f * h) @ u_n.T + b[5:])
+        h = (1 - f) * h + f * n
+        found.append(h)
+    np.testing.assert_allclose(layer(torch.from_numpy(x))[0].detach().numpy(), found, rtol=1e-12, atol=1e-12)
+
+
+def test_shapes_are_as_told(page):
+    assert page["output"].shape == (20, 3, 32) and page["h_n"].shape == (4, 3, 16)
+    assert page["stream"].state.shape == (1, 3, 16)
+
+
+def test_it_is_a_model_of_a_task(page, tmp_path):
+    draw = np.random.default_rng(0)
+    inputs, labels = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)], ["a", "b"] * 20
+    given = {"hidden": 8, "epochs": 1, "baselines": "none", "quiet": True, "threads": 1}
+    run = seriatim.train("classify", (inputs, labels), model="mgu", out=str(tmp_path / "run"), **given)
+    assert list(seriatim.load(run.path).predict(inputs)) == list(run.predict(inputs))

@@ -1,0 +1,34 @@
+"""Small streams, and estimators small enough to be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seriatim.online import OnlineClassifier, OnlineRegressor
+
+Stream = list[tuple[dict[str, float], Any]]
+
+
+def _rows(kind: type, count: int, seed: int = 0) -> Stream:
+    """Three numbers a step; the target wants the step before."""
+    values = np.random.default_rng(seed).normal(5.0, 3.0, (count + 1, 3))
+    sums = values[:-1, 0] + values[1:, 1]
+    names = ("a", "b", "c")
+    targets: list[Any] = [str(bool(one > 10)) for one in sums] if kind is OnlineClassifier else sums.tolist()
+    return [(dict(zip(names, row.tolist(), strict=True)), y) for row, y in zip(values[1:], targets, strict=True)]
+
+
+@pytest.fixture(params=[OnlineClassifier, OnlineRegressor], ids=["classifier", "regressor"])
+def kind(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Both kinds of estimators."""
+    yield request.param
+
+
+@pytest.fixture
+def rows() -> Callable[..., Stream]:
+    """``rows(kind, count)``: a stream for an estimator of that kind."""
+    return _rows

@@ -1,0 +1,253 @@
+"""Laws of learning on a live stream."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from seriatim.errors import DataError, UsageError
+from seriatim.models.options import CELLS
+from seriatim.online import OnlineClassifier, OnlineRegressor
+
+SMALL = {"hidden": 4, "truncation": (1, 3)}
+LEARNERS = {"tbptt": (1, 3), "tbptt in chunks": 4, "tbptt thinned": (4, 2), "rtrl": 1, "snap1": 2, "uoro": 1}
+
+
+def predict(model, x):
+    return model.predict_proba_one(x) if isinstance(model, OnlineClassifier) else model.predict_one(x)
+
+
+def run(model, stream):
+    """What was predicted of each step before it was learned."""
+    found = []
+    for x, y in stream:
+        found.append(predict(model, x))
+        model.learn_one(x, y)
+    return found
+
+
+def test_before_the_first_step():
+    assert OnlineClassifier().predict_proba_one({"a": 1.0}) == {}
+    assert OnlineClassifier().predict_one({"a": 1.0}) is None
+    assert OnlineRegressor().predict_one({"a": 1.0}) == 0.0
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_to_predict_changes_nothing(kind, learner, rows):
+    options = {"hidden": 4, "learner": learner.split()[0], "truncation": LEARNERS[learner]}
+    plain, asked = kind(**options), kind(**options)
+    for x, y in rows(kind, 12):
+        for _ in range(3):
+            predict(asked, {**x, "a": 99.0, "new": 1.0})
+        assert predict(asked, x) == predict(plain, x)
+        plain.learn_one(x, y)
+        asked.learn_one(x, y)
+
+
+def test_the_state_is_carried(kind, rows):
+    """The same row means something else after other rows: with a learning rate of next to nothing, by the state."""
+    first, other = kind(**SMALL, lr=1e-9), kind(**SMALL, lr=1e-9)
+    stream = rows(kind, 20)
+    for model in (first, other):
+        run(model, stream)
+        torch.nn.init.normal_(model.live.network.head.weight, generator=torch.Generator().manual_seed(1))
+    assert predict(first, stream[0][0]) == predict(other, stream[0][0])
+    other.learn_one(stream[3][0], stream[0][1])
+    first.learn_one(stream[4][0], stream[0][1])
+    assert predict(first, stream[0][0]) != predict(other, stream[0][0])
+
+
+def test_what_is_learned_from_is_what_was_predicted(rows):
+    """With an update per step that goes one step back, the loss is that of the prediction before it."""
+    model = OnlineClassifier(hidden=4, truncation=1)
+    for x, y in rows(OnlineClassifier, 30):
+        chance = model.predict_proba_one(x).get(y)
+        seen = []
+        if model.live:
+            step = model.live.learner.step
+            model.live.learner = Watch(step, seen)
+        model.learn_one(x, y)
+        if seen and chance is not None:
+            assert math.isclose(-math.log(chance), seen[0], rel_tol=1e-5, abs_tol=1e-6)
+
+
+class Watch:
+    """A learner that tells its losses."""
+
+    def __init__(self, step, seen):
+        self._step, self._seen = step, seen
+
+    def step(self, model, batch, carry):
+        loss, carry = self._step(model, batch, carry)
+        self._seen.append(float(loss))
+        return loss, carry
+
+
+@pytest.mark.parametrize("model", ["rnn", "gru"])
+def test_it_learns_what_only_the_state_can_know(model):
+    """The class is the sign of the number three steps ago."""
+    draw = np.random.default_rng(0)
+    values = draw.choice([-1.0, 1.0], 1000)
+    learner = OnlineClassifier(model=model, hidden=16, truncation=(4, 8), lr=1e-2, feedback=False)
+    right = []
+    for step in range(3, len(values)):
+        x, y = {"a": float(values[step])}, bool(values[step - 3] > 0)
+        right.append(learner.predict_one(x) == y)
+        learner.learn_one(x, y)
+    assert np.mean(right[-300:]) > 0.95
+
+
+def test_the_target_before_is_read_if_asked():
+    """A class mostly stays what it was; the features say nothing."""
+    score = {}
+    for feedback in (True, False):
+        model = OnlineClassifier(hidden=8, truncation=(1, 4), lr=1e-2, feedback=feedback)
+        draw, y, right = np.random.default_rng(0), 0, []
+        for _ in range(300):
+            y = y if draw.random() < 0.95 else 1 - y
+            right.append(model.predict_one({"still": 1.0}) == y)
+            model.learn_one({"still": 1.0}, y)
+        score[feedback] = np.mean(right[-150:])
+    assert score[True] > 0.9 > score[False]
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_features_and_classes_may_come_and_go(learner):
+    model = OnlineClassifier(hidden=4, learner=learner.split()[0], truncation=LEARNERS[learner])
+    steps = [({"a": 1.0}, 1), ({"a": 2.0, "b": 3.0}, 1), ({}, "two"), ({"c": 1.0}, True), ({"b": 1.0, "d": 2.0}, "two")]
+    for x, y in steps * 3:
+        model.learn_one(x, y)
+        chances = model.predict_proba_one(x)
+        assert y in chances and math.isclose(sum(chances.values()), 1.0)
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell in ("rnn", "lstm", "gru", "mingru")])
+@pytest.mark.parametrize("learner", ["rtrl", "snap1"])
+def test_what_was_carried_forward_in_time_outlives_a_new_feature(cell, learner, rows):
+    """A feature that is always its own mean says nothing: with it from the start, or from the middle, is one."""
+    late, early = (OnlineRegressor(model=cell, hidden=3, learner=learner) for _ in range(2))
+    stream = rows(OnlineRegressor, 8)
+    run(late, stream[:4])
+    run(early, stream[:4])
+    early.make_room([("x", "still")])
+    with torch.no_grad():
+        for x, y in stream[4:6]:
+            late.learn_one(x, y)
+            early.learn_one(x, y)
+    late.make_room([("x", "still")])
+    for x, y in stream[6:]:
+        assert math.isclose(late.predict_one(x), early.predict_one(x), rel_tol=1e-5)
+        late.learn_one(x, y)
+        early.learn_one(x, y)
+
+
+def test_the_order_of_the_features_is_no_matter(kind, rows):
+    model, other = kind(**SMALL), kind(**SMALL)
+    for x, y in rows(kind, 10):
+        turned = dict(reversed(x.items()))
+        assert predict(model, x) == predict(other, turned)
+        model.learn_one(x, y)
+        other.learn_one(turned, y)
+
+
+def test_a_shift_and_a_stretch_of_the_numbers_change_nothing(rows):
+    plain, moved = OnlineRegressor(**SMALL), OnlineRegressor(**SMALL)
+    for x, y in rows(OnlineRegressor, 20):
+        far = {name: 1e4 + 50 * value for name, value in x.items()}
+        assert math.isclose(plain.predict_one(x), (moved.predict_one(far) + 300) / 7, rel_tol=1e-3, abs_tol=1e-3)
+        plain.learn_one(x, y)
+        moved.learn_one(far, 7 * y - 300)
+
+
+def test_other_draws_in_the_process_change_nothing(rows):
+    quiet, noisy = (OnlineRegressor(hidden=4, learner="uoro") for _ in range(2))
+    for x, y in rows(OnlineRegressor, 8):
+        torch.rand(3)
+        noisy.learn_one(x, y)
+    state = torch.get_rng_state()
+    run(quiet, rows(OnlineRegressor, 8))
+    assert torch.equal(torch.get_rng_state(), state)
+    x = rows(OnlineRegressor, 9)[-1][0]
+    assert quiet.predict_one(x) == noisy.predict_one(x)
+
+
+def test_missing_numbers_are_as_features_that_are_not_there(kind, rows):
+    model, other = kind(**SMALL), kind(**SMALL)
+    for number, (x, y) in enumerate(rows(kind, 10)):
+        gone = {name: value for name, value in x.items() if name != "b" or number % 2}
+        model.learn_one(gone, y)
+        other.learn_one({"b": None if number % 4 else float("nan"), **gone}, y)
+        assert predict(model, x) == predict(other, x)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        ({"a": "red"}, 1.0, "feature 'a' is 'red', wanted a number"),
+        ({"a": math.inf}, 1.0, "feature 'a' is inf, wanted a finite number"),
+        ({"a": 1.0}, math.nan, "the target is missing, wanted a number"),
+        ({"a": 1.0}, "high", "the target is 'high', wanted a number"),
+        ({"a": 1.0}, -math.inf, "the target is -inf, wanted a finite number"),
+    ],
+)
+def test_what_is_no_number_is_refused_and_nothing_changes(x, y, said, rows):
+    model = OnlineRegressor(**SMALL)
+    run(model, rows(OnlineRegressor, 5))
+    before = model.predict_one({"a": 1.0}), dict(model.slots)
+    with pytest.raises(DataError, match=said):
+        model.learn_one(x, y)
+    assert before == (model.predict_one({"a": 1.0}), model.slots)
+
+
+def test_a_class_is_a_word_a_number_or_a_truth_value():
+    with pytest.raises(DataError, match=r"the class is \('a',\), wanted a string"):
+        OnlineClassifier().learn_one({"a": 1.0}, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model": "transformer"}, "model: got 'transformer', wanted one that carries a state"),
+        ({"learner": "bptt"}, "learner: got 'bptt', wanted one for streams without an end"),
+        ({"learner": "rtrl", "truncation": (1, 5)}, "truncation: k2 is for tbptt, not rtrl"),
+        ({"hidden": 0}, "hidden"),
+        ({"optimizer": "adm"}, "optimizer"),
+        ({"lr": -1.0}, "lr"),
+    ],
+)
+def test_options_that_do_not_fit(options, said):
+    with pytest.raises(UsageError, match=said):
+        OnlineClassifier(**options)
+
+
+def test_the_network_is_no_larger_after_a_long_stream(kind, rows):
+    model = kind(hidden=4, truncation=(2, 4))
+    sizes = []
+    for number, (x, y) in enumerate(rows(kind, 60)):
+        model.learn_one(x, y)
+        if number in (29, 59):
+            sizes.append({name: one.shape for name, one in model.live.tensors().items()})
+    assert sizes[0] == sizes[1]
+
+
+def test_importing_the_package_imports_no_river():
+    code = "import sys, seriatim.online; sys.exit('river' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_without_river_it_works_as_well():
+    code = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "river" else find(name, *rest)
+from seriatim.online import OnlineClassifier
+model = OnlineClassifier(hidden=4)
+model.learn_one({"a": 1.0}, "x")
+assert model.predict_one({"a": 1.0}) == "x" and "river" not in sys.modules
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -1,0 +1,179 @@
+"""Every cell and every variant by its flag: it trains, is kept, comes back and predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+import seriatim
+from seriatim.models.options import CELLS, OWN
+from seriatim.nn import Cell, cell, register
+from seriatim.spec import REGISTERED
+
+SMALL: dict[str, Any] = {"hidden": 8, "epochs": 1, "baselines": "none", "quiet": True, "threads": 1}
+VARIANTS: list[dict[str, Any]] = [
+    *({"model": model} for model in CELLS),
+    {"model": "rnn", "activation": "relu", "recurrent_init": "identity", "lr": 1e-5},
+    {"model": "gru", "reset_gate": "before"},
+    {"model": "lstm", "peephole": True},
+    {"model": "lstm", "projection": 5},
+    {"model": "rnn", "projection": 5},
+    {"model": "lstm", "layer_norm": True},
+    {"model": "gru", "zoneout": 0.1},
+    {"model": "lstm", "recurrent_dropout": 0.2},
+    {"model": "lstm", "weight_drop": 0.2, "layers": 2},
+    {"model": "lstm", "residual": "residual", "layers": 3, "dropout": 0.1},
+    {"model": "lru", "residual": "highway", "layers": 2, "locked_dropout": 0.1},
+    {"model": "mingru", "chrono": 20},
+]
+
+
+def names(options: dict[str, Any]) -> str:
+    return "-".join(str(value) for value in options.values())
+
+
+every = pytest.mark.parametrize("options", VARIANTS, ids=names)
+
+
+class Leaky(Cell):
+    """An RNN that keeps a share of h."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.keep = nn.Parameter(torch.empty(hidden_size))
+        self.mix = nn.Linear(hidden_size, hidden_size)
+        self.take = nn.Linear(input_size, hidden_size)
+        self.reset_parameters()
+
+    def read(self, x: Tensor) -> Tensor:
+        return self.take(x)  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (h,) = state
+        return (torch.lerp(torch.tanh(x + self.mix(h)), h, torch.sigmoid(self.keep)),)
+
+
+def indrnn(x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor) -> Tensor:
+    return torch.relu(linear(x, w, b) + u * h)
+
+
+@pytest.fixture
+def own() -> Any:
+    """Two cells of a user's, for as long as a test runs."""
+    register("leaky", Leaky)
+    register("indrnn", cell(indrnn, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}))
+    yield
+    REGISTERED.clear()
+
+
+def write_text(folder: Path) -> Path:
+    text = folder / "text.txt"
+    text.write_text("so it goes, so it goes. " * 40, encoding="utf-8")
+    return text
+
+
+def trains_language(options: dict[str, Any], folder: Path) -> seriatim.Run:
+    text, out = write_text(folder), str(folder / "run")
+    run = seriatim.train(
+        "language", text, truncation=10, batch_size=4, tie=True, restart=0.5, out=out, **SMALL | options
+    )
+    predicted = list(run.predict(text))
+    assert list(seriatim.load(run.path).predict(text)) == predicted
+    written = ["".join(one.generate("so ", length=9, seed=0)) for one in (run, seriatim.load(run.path))]
+    assert written[0] == written[1] and len(written[0]) == 9
+    return run
+
+
+def trains_classify(options: dict[str, Any], folder: Path) -> seriatim.Run:
+    draw = np.random.default_rng(0)
+    inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
+    labels = ["ab"[place % 2] for place in range(40)]
+    run = seriatim.train("classify", (inputs, labels), bidirectional=True, out=str(folder / "run"), **SMALL | options)
+    predicted = list(run.predict(inputs))
+    assert list(seriatim.load(run.path).predict(inputs)) == predicted and len(predicted) == 40
+    return run
+
+
+def test_every_option_of_cells_is_tried_here() -> None:
+    tried = {name for options in VARIANTS for name in options}
+    of_cells = {name for name, models in OWN.items() if set(models) <= set(CELLS)}
+    assert of_cells - tried == {"bidirectional", "forget_bias"}  # the first is in each test, the second in all of them
+
+
+@every
+def test_language(options: dict[str, Any], tmp_path: Path) -> None:
+    trains_language(options, tmp_path)
+
+
+@every
+def test_classify(options: dict[str, Any], tmp_path: Path) -> None:
+    trains_classify(options, tmp_path)
+
+
+@pytest.mark.parametrize("options", [one for one in VARIANTS if one["model"] not in ("rnn", "gru")], ids=names)
+def test_translate(options: dict[str, Any], tmp_path: Path) -> None:
+    table = tmp_path / "pairs.tsv"
+    table.write_text("a\tb\n" + "".join(f"{n}{n}\t{n}\n" for n in range(40)), encoding="utf-8")
+    given = {"source": "a", "target": "b", "attention": "dot", "tie": True, **SMALL, **options}
+    run = seriatim.train("translate", table, out=str(tmp_path / "run"), **given)
+    predicted = list(run.predict(table))
+    assert list(seriatim.load(run.path).predict(table)) == predicted and len(predicted) == 40
+
+
+@pytest.mark.parametrize("model", ["leaky", "indrnn"])
+def test_a_users_cell_in_any_task(own: Any, model: str, tmp_path: Path) -> None:
+    for name, train in (("language", trains_language), ("classify", trains_classify)):
+        (tmp_path / name).mkdir()
+        train({"model": model, "layers": 2, "residual": "residual"}, tmp_path / name)
+    table = tmp_path / "rows.csv"
+    table.write_text("x\n" + "".join(f"{n % 7}\n" for n in range(60)), encoding="utf-8")
+    for strategy in ("direct", "recursive"):
+        given = {"target": ("x",), "horizon": 2, "lookback": 5, "strategy": strategy, **SMALL}
+        run = seriatim.train("forecast", table, model=model, out=str(tmp_path / strategy), **given)
+        assert len(list(run.predict(table))) == 1
+
+
+def test_a_run_of_a_users_cell_says_what_to_register(own: Any, tmp_path: Path) -> None:
+    run = trains_classify({"model": "leaky"}, tmp_path)
+    REGISTERED.clear()
+    with pytest.raises(seriatim.RunError, match=r"seriatim\.nn\.register\('leaky', …\)"):
+        seriatim.load(run.path)
+
+
+def test_a_users_cell_has_no_options_of_ours(own: Any, tmp_path: Path) -> None:
+    text = write_text(tmp_path)
+    with pytest.raises(seriatim.UsageError, match="zoneout: for rnn, lstm, gru, mingru, minlstm, not leaky"):
+        seriatim.train("language", text, model="leaky", zoneout=0.1, **SMALL)
+    register("unigram", Leaky)
+    with pytest.raises(seriatim.UsageError, match="model: 'unigram' stands for something else here"):
+        seriatim.train("language", text, model="unigram", **SMALL)
+
+
+def test_names_that_cannot_be_registered() -> None:
+    with pytest.raises(seriatim.UsageError, match="'lstm' is a cell of seriatim's own"):
+        register("lstm", Leaky)
+    with pytest.raises(seriatim.UsageError, match="name: got 'my cell', wanted a word"):
+        register("my cell", Leaky)
+    with pytest.raises(seriatim.UsageError, match="maker: got str"):
+        register("leaky", "Leaky")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model": "lstm", "projection": 8}, "projection: got 8, wanted less than the 8 hidden units"),
+        ({"model": "gru", "layer_norm": True, "reset_gate": "before"}, "layer_norm: not with --reset-gate before"),
+        ({"model": "rnn", "recurrent_init": "identity", "projection": 5}, "recurrent_init: identity wants an h"),
+        ({"model": "lru", "weight_drop": 0.1}, "weight_drop: for rnn, lstm, gru, slstm, not lru"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(seriatim.UsageError, match=said):
+        seriatim.train("language", write_text(tmp_path), **SMALL | options)
