@@ -22,8 +22,7 @@ import torch
 from _report import Report, Row, duration, markdown, means, ratio, read, spread
 from torch import Tensor, nn
 
-from seriatim.nn.registry import CELLS
-from seriatim.nn.registry import LAYERS
+from seriatim.nn.registry import CELLS, LAYERS
 from seriatim.run.bench import (
     PRECISIONS,
     Workload,

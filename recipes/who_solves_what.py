@@ -203,6 +203,7 @@ def draw_rows(rows: list[Row], file: Path) -> None:
             panel.axhline(GUESSING[task], color="grey", linestyle=":", linewidth=1)
             panel.set_yscale("log")
             panel.set_xscale("log")
+            panel.set_ylim(SOLVED[task] / 10, GUESSING[task] * 3)
             panel.grid(alpha=0.25)
             panel.tick_params(labelsize=7)
         line[0].set_ylabel(f"{task}, T = {steps}\nloss", fontsize=9)

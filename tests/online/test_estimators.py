@@ -157,9 +157,10 @@ def test_the_order_of_the_features_is_no_matter(kind, rows):
 
 def test_a_shift_and_a_stretch_of_the_numbers_change_nothing(rows):
     plain, moved = OnlineRegressor(**SMALL), OnlineRegressor(**SMALL)
-    for x, y in rows(OnlineRegressor, 20):
+    for number, (x, y) in enumerate(rows(OnlineRegressor, 20)):
         far = {name: 1e4 + 50 * value for name, value in x.items()}
-        assert math.isclose(plain.predict_one(x), (moved.predict_one(far) + 300) / 7, rel_tol=1e-3, abs_tol=1e-3)
+        back = (moved.predict_one(far) + 300) / 7
+        assert not number or math.isclose(plain.predict_one(x), back, rel_tol=1e-3, abs_tol=1e-3)
         plain.learn_one(x, y)
         moved.learn_one(far, 7 * y - 300)
 

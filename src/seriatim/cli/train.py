@@ -68,7 +68,7 @@ TASKS = (
         "regress",
         RegressOptions,
         Annotated[Path, typer.Argument(metavar="DATA", help="a table, a .ts file, or a bundled set")],
-        "Train a regression of texts, recordings or numeric sequences: a number for each, with its 10 to 90 % quantiles.",
+        "Train a regression of texts, recordings or numeric sequences: a number for each, with quantiles.",
         "seriatim train regress engines.csv --channels a,b --id engine --target life --every-step --lookback 30",
     ),
     Task(

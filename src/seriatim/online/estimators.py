@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.options import LearningOptions
+from seriatim.learning.options import LearningOptions, steps_of
 from seriatim.models.options import CELLS, ModelOptions
 from seriatim.online import storage
 from seriatim.online.conventions import Classifier, Regressor
@@ -112,7 +112,9 @@ class Online:
             "learner": self.learner, "truncation": steps, "optimizer": self.optimizer, "lr": self.lr, "clip": self.clip,
             "seed": self.seed,
         }  # fmt: skip
-        return network, fill(LearningOptions, asked)
+        learning = fill(LearningOptions, asked)
+        steps_of(learning)
+        return network, learning
 
     @property
     def _multiclass(self) -> bool:

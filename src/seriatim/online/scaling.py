@@ -32,8 +32,8 @@ class Moments:
         return deviation if deviation > 1e-12 * abs(self.mean) else 1.0
 
     def standard(self, value: float) -> float:
-        """``value`` in deviations from the mean; 0 for the first number, of which nothing is known yet."""
-        if not self.count:
+        """``value`` in deviations from the mean; 0 for the first two numbers, while no deviation is known."""
+        if self.count < 2:
             return 0.0
         return min(max((value - self.mean) / self.scale, -LIMIT), LIMIT)
 

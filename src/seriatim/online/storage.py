@@ -62,7 +62,7 @@ def load(kind: type[E], path: Path) -> E:
         if "inputs" in arrays:
             estimator.live = Live(*estimator.options(), 0 if kind.classes else 1, classes=kind.classes)
             estimator.live.take(
-                {name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}, content["fresh"]
+                {name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}, int(content["fresh"])
             )
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
         raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from None
