@@ -2,12 +2,12 @@
 
 from seriatim.tasks.options.caption import CAPTION_BASELINES, CaptionOptions
 from seriatim.tasks.options.classify import CLASSIFY_BASELINES, ClassifyOptions
-from seriatim.tasks.options.common import UNITS, TextOptions, TrainOptions
 from seriatim.tasks.options.forecast import FORECAST_BASELINES, ForecastOptions
 from seriatim.tasks.options.language import LANGUAGE_BASELINES, LanguageOptions
 from seriatim.tasks.options.regress import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.options.sequence import SequenceOptions
 from seriatim.tasks.options.tag import TAG_BASELINES, TagOptions
+from seriatim.tasks.options.train import UNITS, TextOptions, TrainOptions
 from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TranslateOptions
 
 __all__ = [

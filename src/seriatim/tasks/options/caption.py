@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seriatim.models.options import CELLS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.common import TextOptions
+from seriatim.tasks.options.train import TextOptions
 from seriatim.tasks.options.translate import ATTENTIONS
 
 CAPTION_BASELINES = ("most_common", "nearest_image")

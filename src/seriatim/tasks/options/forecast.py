@@ -8,7 +8,7 @@ from seriatim.learning.options import SCHEDULES
 from seriatim.models.options import NETWORKS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.common import TrainOptions
+from seriatim.tasks.options.train import TrainOptions
 
 FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
 

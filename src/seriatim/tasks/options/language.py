@@ -8,7 +8,7 @@ from seriatim.learning.options import LEARNERS
 from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.common import UNITS, TextOptions
+from seriatim.tasks.options.train import UNITS, TextOptions
 
 LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
 DOCUMENTS = ("file", "paragraph", "line")

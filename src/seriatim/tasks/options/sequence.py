@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seriatim.options import option
-from seriatim.tasks.options.common import TextOptions
+from seriatim.tasks.options.train import TextOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.common import TextOptions
+from seriatim.tasks.options.train import TextOptions
 
 TAG_BASELINES = ("most_frequent_tag",)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seriatim.models.options import CELLS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.common import TextOptions
+from seriatim.tasks.options.train import TextOptions
 
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")
 TRANSLATE_BASELINES = ("nearest", "copy")
