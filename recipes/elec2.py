@@ -130,7 +130,7 @@ def draw(right: dict[str, np.ndarray[Any, Any]], picture: Path) -> None:
         label = f"{name}, {100 * right[name].mean():.2f} % in all"
         axes.plot((np.arange(len(smoothed)) + SMOOTHED) / WEEK, 100 * smoothed, color=colour, lw=1.4, label=label)
     axes.axvline(VIC / WEEK, color="#bbbbbb", lw=0.8, ls=":")
-    axes.annotate("Victoria joins", (VIC / WEEK, 0.02), xycoords=("data", "axes fraction"), fontsize=8, color="#777777")
+    axes.annotate("Victoria joins", (VIC / WEEK, 0.95), xycoords=("data", "axes fraction"), fontsize=8, color="#777777")
     axes.set(xlabel="week from 7 May 1996", ylabel="right of the last four weeks, %")
     axes.set_title("Will the price rise? Each half hour is predicted, then learned")
     axes.legend(frameon=False, fontsize=8, loc="lower left", ncols=2)
