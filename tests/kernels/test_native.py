@@ -379,7 +379,7 @@ assert len(said) == 1 and "engine was not built" in str(said[0].message), said
 def test_what_can_be_checked_of_addresses_is():
     engine, made = native.engine(), problem(spec_of({"kind": "gru"}, 3, 4), 2, 2)
     cell = native.cell(made.spec)
-    packed = engine.Packed(cell, list(made.weights.every()), 1)
+    packed = engine.Packed(cell, made.weights.fused(), 1)
     x, h = np.zeros((2, 2, 3)), np.zeros((2, 4))
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
     places = {"steps": 2, "rows": 2, "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data, "c": 0,
@@ -394,7 +394,7 @@ def test_what_can_be_checked_of_addresses_is():
             engine.forward_at(packed, *{**places, name: value}.values())
     with pytest.raises(ValueError, match=r"got 2 arrays, wanted 1"):
         engine.step_at(packed, 2, places["x"], places["h"], places["h"], places["h_n"], 0, 1)
-    weights = [0 if one is None else one.ctypes.data for one in made.weights.every()]
+    weights = [0 if one is None else one.ctypes.data for one in made.weights.fused()]
     grads = [0] * 10
     rest = (2, 2, places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for list_of, message in (

@@ -177,7 +177,7 @@ def backward(
     given = _given(weights) if spec.layer_norm else weights
     grad_x = np.empty_like(saved.x, order="C")
     grad_first = [np.empty_like(one) for one in saved.state]
-    grad_weights = [None if one is None else np.empty_like(one, order="C") for one in given.every()]
+    grad_weights = [None if one is None else np.empty_like(one, order="C") for one in given.fused()]
     with told():
         _native.backward(
             cell(spec, spec.layer_norm), _dense_weights(given), saved.x, list(saved.state), walk.lengths, walk.reverse,
@@ -314,7 +314,7 @@ def _dense_rows(array: Floats) -> Floats:
 
 
 def _dense_weights(weights: Weights[Floats]) -> list[Floats | None]:
-    return [None if one is None else np.ascontiguousarray(one) for one in weights.every()]
+    return [None if one is None else np.ascontiguousarray(one) for one in weights.fused()]
 
 
 def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:

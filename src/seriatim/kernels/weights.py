@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 Array = TypeVar("Array")
 
+FUSED = 10
+"""Of the fields, those up to ``b_c``."""
+
 
 @dataclass(frozen=True)
 class Weights(Generic[Array]):
@@ -41,6 +44,10 @@ class Weights(Generic[Array]):
     """[3, H], of an LRU: log(-log |λ|), log of λ's angle, and log γ, the gain of its input."""
     w_hy: Array | None = None
     """[H, 2·H], from an LRU's state, real parts then imaginary ones, to its output."""
+
+    def fused(self) -> list[Array | None]:
+        """Those fields that the cells have which the engine fuses, in order, absent ones as None."""
+        return self.every()[:FUSED]
 
     def every(self) -> list[Array | None]:
         """All fields in order, absent ones as None."""

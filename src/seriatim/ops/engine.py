@@ -17,7 +17,7 @@ from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 from seriatim.errors import UsageError
 from seriatim.kernels import native
 from seriatim.kernels.walk import Walk
-from seriatim.kernels.weights import Weights
+from seriatim.kernels.weights import FUSED, Weights
 from seriatim.ops.lease import POOL
 from seriatim.spec import CellSpec
 
@@ -29,7 +29,7 @@ Flat: TypeAlias = Sequence["Tensor | None"]
 Made: TypeAlias = tuple[Tensor, list[Tensor], "Tensor | None", "Tensor | None"]
 """Output [T, B, P or H], final state, slots [T, B, S, H] and cells [T, B, H]; the last two only where kept."""
 
-WEIGHTS = tuple(field.name for field in dataclasses.fields(Weights))[:10]
+WEIGHTS = tuple(field.name for field in dataclasses.fields(Weights))[:FUSED]
 """Those of the cells that the engine fuses."""
 DIFFERENTIABLE = ("x", "h", "c", *WEIGHTS)
 ARGUMENTS = (*DIFFERENTIABLE, "lengths", "reset", "dropout", "zoneout_h", "zoneout_c")
