@@ -92,7 +92,7 @@ class Watch:
 def test_it_learns_what_only_the_state_can_know(model):
     """The class is the sign of the number three steps ago."""
     draw = np.random.default_rng(0)
-    values = draw.choice([-1.0, 1.0], 1000)
+    values = draw.choice([-1.0, 1.0], 2000)
     learner = OnlineClassifier(model=model, hidden=16, truncation=(4, 8), lr=1e-2, feedback=False)
     right = []
     for step in range(3, len(values)):

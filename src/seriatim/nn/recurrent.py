@@ -118,7 +118,8 @@ class RecurrentLayer(SequenceLayer):
             ordinary = self._straight.run(self._parameters, given, hx, self.batch_first)
             if ordinary is not None:
                 return *ordinary, {}
-        return self.in_form(given, hx, lengths, reset, reverse, return_states)
+        weight = gather(self, self._names[0]).w_ih  # a replica of DataParallel's has attributes, and no parameters
+        return self.in_form(weight, given, hx, lengths, reset, reverse, return_states)
 
     def _drops_nothing(self) -> bool:
         """Whether this is a call without any mask."""

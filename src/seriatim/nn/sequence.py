@@ -54,6 +54,7 @@ class SequenceLayer(nn.Module, ABC):
 
     def in_form(
         self,
+        weight: Tensor,
         given: Tensor | PackedSequence,
         hx: object,
         lengths: Tensor | Sequence[int] | None,
@@ -61,9 +62,8 @@ class SequenceLayer(nn.Module, ABC):
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
-        """``scan`` by ``stack``."""
+        """``scan`` by ``stack``, in the dtype and on the device of ``weight``, any of the layer's."""
         form = forms.read(given, lengths, self.input_size, self.batch_first)
-        weight = next(self.parameters())
         checks.same_kind("input", form.x, weight)
         checks.choice("return_states", return_states, ["all"])
         checks.flag("reverse", reverse)

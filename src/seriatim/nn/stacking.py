@@ -147,7 +147,7 @@ class Stacked(SequenceLayer):
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
-        return self.in_form(given, hx, lengths, reset, reverse, return_states)
+        return self.in_form(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
 
     def stack(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
