@@ -2,6 +2,7 @@
 
     python recipes/reproduce.py DATA                    every recipe
     python recipes/reproduce.py DATA shakespeare sst2   some of them
+    python recipes/reproduce.py DATA addition --seed 1  with another seed than 0
     python recipes/reproduce.py --list                  their commands
 
 DATA is the folder that holds the public data sets, one folder each. Each recipe is one ``seriatim train`` command
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true", help="show the commands and end")
     parser.add_argument("--out", type=Path, default=Path("runs/recipes"), help="where the run folders go")
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.list:
         for recipe in RECIPES:
@@ -37,20 +39,19 @@ def main() -> int:
     unknown = [name for name in given.names if name not in known]
     if given.data is None or unknown:
         parser.error(f"no recipe {unknown[0]!r} (known: {', '.join(known)})" if unknown else "DATA is wanted")
-    good = [reproduce(known[name], given.data, given.out) for name in given.names or known]
+    good = [reproduce(known[name], given.data, given.out, given.seed) for name in given.names or known]
     return 0 if all(good) else 1
 
 
-def reproduce(recipe: Recipe, data: Path, out: Path) -> bool:
+def reproduce(recipe: Recipe, data: Path, out: Path, seed: int) -> bool:
     """Run one recipe; print its scores as a row of a table; tell whether hash and score are as expected."""
     work = out / "data"
     work.mkdir(parents=True, exist_ok=True)
     recipe.prepare(data, work)
     command = shlex.split(recipe.command.format(data=data, work=work))
-    folder = out / recipe.name
-    done = subprocess.run(
-        ["seriatim", *command, "--out", str(folder), "--resume", "--json"], stdout=subprocess.PIPE, check=True
-    )
+    name = f"{recipe.name}-seed{seed}" if seed else recipe.name
+    options = ["--seed", str(seed), "--out", str(out / name), "--resume", "--json"]
+    done = subprocess.run(["seriatim", *command, *options], stdout=subprocess.PIPE, check=True)
     result = json.loads(done.stdout)
     score = result["scores"][recipe.score]
     baselines = {name: scores[recipe.score] for name, scores in result["baselines"].items() if recipe.score in scores}
@@ -59,7 +60,7 @@ def reproduce(recipe: Recipe, data: Path, out: Path) -> bool:
     same_data = result["data"]["hash"].removeprefix("sha256:").startswith(recipe.hash)
     within = low <= score <= high
     print(
-        f"| {recipe.name} | {recipe.score} **{score:.4g}** | {beside} | {result['parameters']:,} "
+        f"| {name} | {recipe.score} **{score:.4g}** | {beside} | {result['parameters']:,} "
         f"| {result['epochs']} | {result['seconds']:.0f} s |",
         flush=True,
     )

@@ -70,7 +70,13 @@ ADDITION = (
     "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
 )
 
-MULTI30K = "{data}/multi30k"
+MULTI30K = (
+    "train translate --source-file {data}/multi30k/train.de.gz --target-file {data}/multi30k/train.en.gz "
+    "--valid {data}/multi30k/val.de.gz,{data}/multi30k/val.en.gz "
+    "--test {data}/multi30k/test_2016_flickr.de.gz,{data}/multi30k/test_2016_flickr.en.gz --unit bpe --vocab-size 4000 "
+    "--lowercase --hidden 256 --embedding 256 --dropout 0.3 --batch-size 64 --schedule linear --epochs 12 --tie "
+    "--threads 1"
+)
 
 RECIPES = (
     Recipe(
@@ -184,13 +190,13 @@ RECIPES = (
         convert.addition_date,
     ),
     Recipe(
-        "multi30k",
-        f"train translate --source-file {MULTI30K}/train.de.gz --target-file {MULTI30K}/train.en.gz "
-        f"--valid {MULTI30K}/val.de.gz,{MULTI30K}/val.en.gz "
-        f"--test {MULTI30K}/test_2016_flickr.de.gz,{MULTI30K}/test_2016_flickr.en.gz --unit bpe --vocab-size 4000 "
-        "--lowercase --hidden 256 --embedding 256 --dropout 0.3 --batch-size 64 --schedule linear --epochs 5 --tie "
-        "--bidirectional --attention general --lr 2e-3 --threads 1",
-        "bleu", (23.0, 26.0), "4a38b6ae",
+        "multi30k", f"{MULTI30K} --bidirectional --attention general --lr 2e-3", "bleu", (23.0, 26.0), "4a38b6ae",
+    ),
+    Recipe(
+        "multi30k-none", f"{MULTI30K} --bidirectional --attention none --lr 2e-3", "bleu", (13.0, 17.0), "4a38b6ae",
+    ),
+    Recipe(
+        "multi30k-transformer", f"{MULTI30K} --model transformer --lr 1e-3", "bleu", (20.0, 35.0), "4a38b6ae",
     ),
     Recipe(
         "dates",
