@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import gc
 import os
+import shutil
 import threading
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import func
 
 from seriatim import nn
@@ -182,6 +184,20 @@ def test_compiled_without_a_break(layer):
     x = sequences(requires_grad=True)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(gradients(compiled, x), gradients(layer, x), **CLOSE)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor compiles with g++, which is not here")
+@pytest.mark.filterwarnings("ignore")  # what PyTorch's compiler says of itself
+@torch._inductor.config.patch({"cpp.vec_isa_ok": False, "cpp_cache_precompile_headers": False})  # compiles sooner
+def test_compiled_by_inductor():
+    torch._dynamo.reset()
+    torch.manual_seed(5)
+    model, x = torch.nn.Sequential(torch.nn.Linear(3, 3), nn.GRU(3, 4)).double(), sequences()
+
+    def gradients(run):
+        return torch.autograd.grad(run(x)[0].sin().sum(), list(model.parameters()))
+
+    torch.testing.assert_close(gradients(torch.compile(model, fullgraph=True)), gradients(model), **CLOSE)
 
 
 def test_compiled_with_lengths():
