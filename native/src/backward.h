@@ -146,15 +146,16 @@ private:
     }
 
     bool fresh(const Timeline& mine, int64_t r, int64_t step) const {
-        return call_.walk.reset && call_.walk.reset[mine.place(mine.rows[r], step) * call_.rows + mine.rows[r].row];
+        return call_.walk.reset &&
+               call_.walk.reset[call_.walk.place(mine.place(mine.rows[r], step), mine.rows[r].row, call_.rows)];
     }
 
     BackRow<T> row(const Timeline& mine, int64_t r, int64_t step, const T* later, bool cut, const Group& group,
                    int buffer, int64_t at) const {
         const auto& entry = mine.rows[r];
         const int64_t place = mine.place(entry, step), b = entry.row, H = spec_.units, P = spec_.outputs();
-        const int64_t here = place * call_.rows + b;
         const Walk<T>& walk = call_.walk;
+        const int64_t here = walk.place(place, b, call_.rows);
         const bool last = step + 1 == entry.length, starts_here = fresh(mine, r, step);
         BackRow<T> row;
         row.output = call_.output.at(place, b);
@@ -174,7 +175,7 @@ private:
         row.past_h = past_in_h_ && !starts_here ? past_h_.get() + b * P : nullptr;
         if (spec_.kind == Kind::lstm) {
             row.c = starts_here ? zeros_.get()
-                    : step      ? call_.cells + (before * call_.rows + b) * H
+                    : step      ? call_.cells + walk.place(before, b, call_.rows) * H
                                 : call_.state[1] + b * H;
             row.grad_cells = call_.grad_cells ? call_.grad_cells + here * H : nullptr;
             row.into_c = last  ? (call_.grad_final[1] ? call_.grad_final[1] + b * H : nullptr)
@@ -383,7 +384,7 @@ private:
     }
 
     void clear_padding(const Timeline& mine, const Part& part) const {
-        if (!call_.grad_x) return;
+        if (!call_.grad_x || call_.walk.starts) return;
         const Range rows = part.of(mine.rows.size());
         for (int64_t r = rows.begin; r < rows.end; ++r)
             for (int64_t step = mine.rows[r].length; step < call_.steps; ++step)

@@ -337,16 +337,47 @@ T* at(Address address) {
     return reinterpret_cast<T*>(address);
 }
 
-void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, Address x, int64_t by_step, int64_t by_row,
-                Address h, Address c, bool reverse, Address output, Address h_n, Address c_n, Address gates,
-                Address cells, int threads) {
+// How many rows have each step, falling: where a step's rows begin in packed data, and how long each row is.
+struct PackedRows {
+    PackedRows(const std::vector<int64_t>& sizes, int64_t steps, int64_t rows) {
+        if (sizes.empty()) return;
+        if (static_cast<int64_t>(sizes.size()) != steps || sizes[0] != rows)
+            refuse("sizes", std::to_string(sizes.size()) + " from " + std::to_string(sizes[0]),
+                   std::to_string(steps) + " from " + std::to_string(rows));
+        int64_t start = 0;
+        for (int64_t step = 0; step < steps; ++step) {
+            if (sizes[step] < 1 || (step && sizes[step] > sizes[step - 1]))
+                refuse("sizes", std::to_string(sizes[step]), "1 or more, and never more than before");
+            starts.push_back(start);
+            start += sizes[step];
+        }
+        for (int64_t row = 0, step = steps; row < rows; ++row) {
+            while (sizes[step - 1] <= row) --step;
+            lengths.push_back(step);
+        }
+    }
+    template <class T>
+    void lay(Walk<T>& walk) const {
+        if (!starts.empty()) walk.starts = starts.data(), walk.lengths = lengths.data();
+    }
+    const int64_t* of_steps() const { return starts.empty() ? nullptr : starts.data(); }
+    std::vector<int64_t> starts, lengths;
+};
+
+// With `sizes`, everything that has a row for each step is packed.
+void forward_at(const PackedWeights& packed, int64_t steps, int64_t rows, const std::vector<int64_t>& sizes, Address x,
+                int64_t by_step, int64_t by_row, Address h, Address c, bool reverse, Address output, Address h_n,
+                Address c_n, Address gates, Address cells, int threads) {
+    check_walk(steps, rows);
+    const PackedRows together(sizes, steps, rows);
     packed.with([&]<class T>(const Kernels<T>& kernels, const Packed<T>& weights) {
         Forward<T> call;
         call.steps = steps, call.rows = rows, call.walk.reverse = reverse;
-        call.x = {at<const T>(x), by_step, by_row};
+        together.lay(call.walk);
+        call.x = {at<const T>(x), by_step, by_row, together.of_steps()};
         call.state[0] = at<const T>(h), call.state[1] = at<const T>(c);
         const int64_t width = packed.spec().outputs();
-        call.output = {at<T>(output), rows * width, width};
+        call.output = {at<T>(output), rows * width, width, together.of_steps()};
         call.final[0] = at<T>(h_n), call.final[1] = at<T>(c_n);
         call.gates = at<T>(gates), call.cells = at<T>(cells);
         run(packed, kernels, weights, call, threads);
@@ -362,23 +393,26 @@ Weights<T> weights_at(const char* argument, const Spec& spec, const std::vector<
 }
 
 void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weights, int64_t steps, int64_t rows,
-                 Address x, int64_t by_step, int64_t by_row, Address h, Address c, bool reverse, Address output,
-                 Address gates, Address cells, Address grad_output, int64_t grad_by_step, int64_t grad_by_row,
-                 Address grad_h_n, Address grad_c_n, Address grad_x, Address grad_h, Address grad_c,
-                 const std::vector<Address>& grad_weights, int threads) {
+                 const std::vector<int64_t>& sizes, Address x, int64_t by_step, int64_t by_row, Address h, Address c,
+                 bool reverse, Address output, Address gates, Address cells, Address grad_output, int64_t grad_by_step,
+                 int64_t grad_by_row, Address grad_h_n, Address grad_c_n, Address grad_x, Address grad_h,
+                 Address grad_c, const std::vector<Address>& grad_weights, int threads) {
+    check_walk(steps, rows);
+    const PackedRows together(sizes, steps, rows);
     const auto typed = [&](auto type) {
         using T = decltype(type);
         const Spec& spec = cell.spec;
         Backward<T> call;
         call.steps = steps, call.rows = rows, call.walk.reverse = reverse;
+        together.lay(call.walk);
         call.weights = weights_at<const T>("weights", spec, weights, true);
-        call.x = {at<const T>(x), by_step, by_row};
+        call.x = {at<const T>(x), by_step, by_row, together.of_steps()};
         call.state[0] = at<const T>(h), call.state[1] = at<const T>(c);
-        call.output = {at<const T>(output), rows * spec.outputs(), spec.outputs()};
+        call.output = {at<const T>(output), rows * spec.outputs(), spec.outputs(), together.of_steps()};
         call.gates = at<const T>(gates), call.cells = at<const T>(cells);
-        call.grad_output = {at<const T>(grad_output), grad_by_step, grad_by_row};
+        call.grad_output = {at<const T>(grad_output), grad_by_step, grad_by_row, together.of_steps()};
         call.grad_final[0] = at<const T>(grad_h_n), call.grad_final[1] = at<const T>(grad_c_n);
-        call.grad_x = {at<T>(grad_x), rows * spec.inputs, spec.inputs};
+        call.grad_x = {at<T>(grad_x), rows * spec.inputs, spec.inputs, together.of_steps()};
         call.grad_state[0] = at<T>(grad_h), call.grad_state[1] = at<T>(grad_c);
         call.grad_weights = weights_at<T>("grad_weights", spec, grad_weights, false);
         run(spec, kernels_of<T>(target()), call, threads);

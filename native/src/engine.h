@@ -43,12 +43,15 @@ struct Spec {
     ALWAYS_INLINE int64_t slots() const { return kept() + (layer_norm ? gates() + 1 : 0); }
 };
 
-// [T, B, width], dense in its last axis.
+// [T, B, width], dense in its last axis; or packed, [Σ rows that have a step, width], the rows of a step one after the other.
 template <class T>
 struct Sequence {
     T* data = nullptr;
     int64_t by_step = 0, by_row = 0;  // strides, in elements; 0 repeats
-    ALWAYS_INLINE T* at(int64_t step, int64_t row) const { return data + step * by_step + row * by_row; }
+    const int64_t* starts = nullptr;  // [T], when packed: the first row of each step
+    ALWAYS_INLINE T* at(int64_t step, int64_t row) const {
+        return data + (starts ? starts[step] * by_row : step * by_step) + row * by_row;
+    }
     ALWAYS_INLINE explicit operator bool() const { return data != nullptr; }
 };
 
@@ -67,10 +70,16 @@ struct Weights {
 template <class T>
 struct Walk {
     const int64_t* lengths = nullptr;  // [B], 1 … T
+    const int64_t* starts = nullptr;   // [T], when all that is [T, B, ·] is packed; the lengths fall then
     bool reverse = false;              // every row from its own last step back
     const bool* reset = nullptr;       // [T, B]: zero the state before this step
     const T* dropout = nullptr;        // [B, P]: factors on h in products
     Sequence<const T> zoneout[2];      // [T, B, P], [T, B, H]: share of the old state kept
+
+    // Where a row's step stands among all of a call of `rows` rows.
+    ALWAYS_INLINE int64_t place(int64_t step, int64_t row, int64_t rows) const {
+        return (starts ? starts[step] : step * rows) + row;
+    }
 };
 
 template <class T>

@@ -312,9 +312,9 @@ private:
 
     Row<T> row(const Timeline& mine, int64_t r, int64_t step) const {
         const auto& entry = mine.rows[r];
-        const int64_t place = mine.place(entry, step), b = entry.row, at = place * call_.rows + b, H = spec_.units,
-                      P = spec_.outputs();
+        const int64_t place = mine.place(entry, step), b = entry.row, H = spec_.units, P = spec_.outputs();
         const Walk<T>& walk = call_.walk;
+        const int64_t at = walk.place(place, b, call_.rows);
         Row<T> row;
         scratch_.lend(spec_, b, row);
         row.x = call_.x.at(place, b);
@@ -330,8 +330,10 @@ private:
         }
         if (spec_.kind == Kind::lstm) {
             row.c_next = call_.cells ? call_.cells + at * H : scratch_.c.get() + b * H;
-            row.c = call_.cells && step ? call_.cells + (mine.place(entry, step - 1) * call_.rows + b) * H : row.c_next;
-            if (call_.cells && !step) row.c = call_.state[1] + b * H;
+            row.c = row.c_next;
+            if (call_.cells)
+                row.c = step ? call_.cells + walk.place(mine.place(entry, step - 1), b, call_.rows) * H
+                             : call_.state[1] + b * H;
             if (fresh) row.c = scratch_.zeros.get();
         }
         if (walk.zoneout[0]) row.keep_h = walk.zoneout[0].at(place, b);
@@ -367,9 +369,10 @@ private:
                           place = mine.place(entry, entry.length - 1);
             copy(static_cast<const T*>(call_.output.at(place, b)), P, call_.final[0] + b * P);
             if (spec_.kind == Kind::lstm)
-                copy(call_.cells ? call_.cells + (place * call_.rows + b) * H : scratch_.c.get() + b * H, H,
-                     call_.final[1] + b * H);
-            for (int64_t step = entry.length; step < call_.steps; ++step) fill(call_.output.at(step, b), P, T(0));
+                copy(call_.cells ? call_.cells + call_.walk.place(place, b, call_.rows) * H : scratch_.c.get() + b * H,
+                     H, call_.final[1] + b * H);
+            for (int64_t step = entry.length; step < call_.steps && !call_.walk.starts; ++step)
+                fill(call_.output.at(step, b), P, T(0));
         }
     }
 

@@ -382,21 +382,24 @@ def test_what_can_be_checked_of_addresses_is():
     packed = engine.Packed(cell, made.weights.fused(), 1)
     x, h = np.zeros((2, 2, 3)), np.zeros((2, 4))
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
-    places = {"steps": 2, "rows": 2, "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data, "c": 0,
+    places = {"steps": 2, "rows": 2, "sizes": [], "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data, "c": 0,
               "reverse": False, "output": output.ctypes.data, "h_n": last.ctypes.data, "c_n": 0, "gates": 0,
               "cells": 0, "threads": 1}  # fmt: skip
     engine.forward_at(packed, *places.values())
     assert np.array_equal(output[-1], last)
-    wrong = {"steps": 0, "rows": -1, "x": 0, "h": x.ctypes.data + 1, "c": h.ctypes.data, "output": 0, "h_n": 0,
+    wrong = {"steps": 0, "rows": -1, "sizes": [2, 3], "x": 0, "h": x.ctypes.data + 1, "c": h.ctypes.data, "output": 0, "h_n": 0,
              "cells": x.ctypes.data, "threads": 0}  # fmt: skip
     for name, value in wrong.items():
         with pytest.raises(ValueError, match="got"):
             engine.forward_at(packed, *{**places, name: value}.values())
+    for sizes in ([2], [1, 1], [2, 0], [2, 2, 1]):
+        with pytest.raises(ValueError, match="sizes: got"):
+            engine.forward_at(packed, *{**places, "sizes": sizes}.values())
     with pytest.raises(ValueError, match=r"got 2 arrays, wanted 1"):
         engine.step_at(packed, 2, places["x"], places["h"], places["h"], places["h_n"], 0, 1)
     weights = [0 if one is None else one.ctypes.data for one in made.weights.fused()]
     grads = [0] * 10
-    rest = (2, 2, places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    rest = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for list_of, message in (
         (weights, "gates: got None"),
         (weights[:9], "9 arrays, wanted 10"),

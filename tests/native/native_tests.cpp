@@ -155,6 +155,28 @@ void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const s
     for (int state : {0, 1}) check_close(got.final[state], wanted.final[state], close<T>, what + ": step");
 }
 
+bool same_bits(const auto& one, const auto& other) {
+    return one.size() == other.size() && !std::memcmp(one.data(), other.data(), one.size() * sizeof(one[0]));
+}
+
+template <class T>
+void packed_rows_are_as_padded_ones(Case one, const Target& target, int threads) {
+    one.lengths = one.packed = true;
+    const Problem in_packed = problem(one);
+    Problem in_padded = problem(one);
+    in_padded.one.packed = false;
+    const Recurrence<T> packed(in_packed), padded(in_padded);
+    const auto weights = padded.pack(target, threads);
+    const auto wanted = padded.forward(target, *weights, threads), got = packed.forward(target, *weights, threads);
+    const std::string what = std::string(target.name) + ", " + one.name();
+    check(same_bits(got.output, wanted.output), what + ": output");
+    for (int state : {0, 1}) check(same_bits(got.final[state], wanted.final[state]), what + ": final");
+    check(same_bits(got.gates, wanted.gates) && same_bits(got.cells, wanted.cells), what + ": gates or cells");
+    const auto of_padded = padded.backward(target, wanted, threads), of_packed = packed.backward(target, got, threads);
+    for (int name = 0; name < names; ++name)
+        check(same_bits(of_packed[name], of_padded[name]), what + ": gradient of " + name_of[name]);
+}
+
 void a_wrong_gradient_is_noticed() {
     const Problem p = problem({.spec = {.kind = Kind::gru, .inputs = 3, .units = 5}, .steps = 4, .rows = 3});
     const Recurrence<double> recurrence(p);
@@ -182,6 +204,18 @@ void on_one_target(const Target& target) {
             backward_is_the_same_in_both_precisions<float>(p, gradients, target, 1, what + ", float32");
             backward_is_the_same_in_both_precisions<double>(p, gradients, target, 1, what + ", float64");
         }
+    for (const Spec& spec : specs(3, 8))
+        for (bool masked : {false, true}) {
+            const Case one{.spec = spec,
+                           .steps = 5,
+                           .rows = 9,
+                           .reverse = !masked,
+                           .reset = masked,
+                           .dropout = masked,
+                           .zoneout = masked};
+            packed_rows_are_as_padded_ones<float>(one, target, 1);
+            packed_rows_are_as_padded_ones<double>(one, target, 1);
+        }
     for (const Spec& spec : specs(7, 33))
         for (int64_t rows : {1, 2, 9}) {
             const Problem p = problem({.spec = spec, .steps = 1, .rows = rows});
@@ -207,6 +241,11 @@ void on_several_threads(const Target& target) {
                 backward_is_the_same_in_both_precisions<float>(p, gradients, target, threads, what);
             }
         }
+}
+
+void packed_on_several_threads(const Target& target) {
+    for (const Spec& spec : specs(9, 20))
+        if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 4, .rows = 50}, target, 3);
 }
 
 void calls_side_by_side(const Target& target) {
@@ -314,6 +353,7 @@ int run(bool everything) {
             a_watch_sees_every_change(*one);
         }
         on_several_threads(*one);
+        packed_on_several_threads(*one);
         calls_side_by_side(*one);
         named += std::string(" ") + one->name;
     }

@@ -2,6 +2,7 @@
 // that a sanitizer sees every step beyond them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -16,7 +17,7 @@ namespace seriatim::test {
 struct Case {
     Spec spec{};
     int64_t steps = 0, rows = 0;
-    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false;
+    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false, packed = false;
 
     std::string name() const {
         const char* kinds[] = {"rnn", "lstm", "gru"};
@@ -35,7 +36,8 @@ struct Case {
                                                       {reverse, "reverse"},
                                                       {reset, "reset"},
                                                       {dropout, "dropout"},
-                                                      {zoneout, "zoneout"}};
+                                                      {zoneout, "zoneout"},
+                                                      {packed, "packed"}};
         for (auto [there, word] : flags)
             if (there) words += std::string(", ") + word;
         return words;
@@ -134,8 +136,10 @@ inline Problem problem(const Case& one) {
     }
     p.lengths.assign(one.rows, one.steps);
     p.reset = std::make_unique<bool[]>(one.steps * one.rows);
+    if (one.lengths)
+        for (int64_t& length : p.lengths) length = 1 + random() % one.steps;
+    if (one.packed) std::sort(p.lengths.rbegin(), p.lengths.rend());
     for (int64_t row = 0; row < one.rows; ++row) {
-        if (one.lengths) p.lengths[row] = 1 + random() % one.steps;
         for (int64_t step = 0; step < one.steps; ++step) p.reset[step * one.rows + row] = random() % 3 == 0;
         for (int64_t step = p.lengths[row]; step < one.steps; ++step)  // what stands in the padding is never read
             std::fill_n(&p.inputs[X][(step * one.rows + row) * s.inputs], s.inputs, NAN);

@@ -1,4 +1,5 @@
-// The engine's calls on a Problem, with every array of exactly its size and full of NaN where it is to be written.
+// The engine's calls on a Problem, with every array of exactly its size and full of NaN where it is to be written. What the
+// engine gets packed is packed here, and what it gives is padded again.
 #pragma once
 
 #include "problem.h"
@@ -22,6 +23,8 @@ struct Recurrence {
     const Problem& p;
     const Arrays<T> inputs;
     const std::vector<T> dropout, zoneout[2], grad_output, grad_final[2], grad_cells;
+    std::vector<int64_t> starts;
+    std::unique_ptr<bool[]> packed_reset;
 
     struct Forwarded {
         std::vector<T> output, final[2], gates, cells;
@@ -34,7 +37,15 @@ struct Recurrence {
           zoneout{as<T>(p.zoneout[0]), as<T>(p.zoneout[1])},
           grad_output(as<T>(p.grad_output)),
           grad_final{as<T>(p.grad_final[0]), as<T>(p.grad_final[1])},
-          grad_cells(as<T>(p.grad_cells)) {}
+          grad_cells(as<T>(p.grad_cells)) {
+        for (int64_t step = 0, row = 0; step < p.one.steps && p.one.packed; ++step) {
+            starts.push_back(row);
+            for (int64_t length : p.lengths) row += length > step;
+        }
+        packed_reset = std::make_unique<bool[]>(p.one.steps * p.one.rows);
+        for (int64_t at = 0, to = 0; at < p.one.steps * p.one.rows; ++at)
+            if (has_step(at)) packed_reset[to++] = p.reset[at];
+    }
 
     using Pack = std::unique_ptr<Packed<T>, void (*)(Packed<T>*)>;
 
@@ -51,15 +62,21 @@ struct Recurrence {
                          {unwritten<T>(B * P), unwritten<T>(lstm ? B * H : 0)},
                          unwritten<T>(keep ? T_ * B * s.slots() * H : 0),
                          unwritten<T>(keep && lstm ? T_ * B * H : 0)};
+        const std::vector<T> x = packed_rows(inputs[X]);
+        std::vector<T> output = packed_rows(result.output), gates = packed_rows(result.gates),
+                       cells = packed_rows(result.cells);
+        const std::vector<T> shares = packed_rows(zoneout[0]);
         Forward<T> call;
         call.steps = T_, call.rows = B;
-        call.x = {inputs[X].data(), B * s.inputs, s.inputs};
+        call.x = sequence(x.data(), s.inputs);
         call.state[0] = pointer(inputs[H0]), call.state[1] = pointer(inputs[C0]);
-        call.walk = walk();
-        call.output = {result.output.data(), B * P, P};
+        call.walk = walk(shares);
+        call.output = sequence(output.data(), P);
         call.final[0] = pointer(result.final[0]), call.final[1] = pointer(result.final[1]);
-        call.gates = pointer(result.gates), call.cells = pointer(result.cells);
+        call.gates = pointer(gates), call.cells = pointer(cells);
         kernels<T>(target).forward(packed, call, threads);
+        result.output = padded_rows(output, T(0)), result.gates = padded_rows(gates, T(NAN)),
+        result.cells = padded_rows(cells, T(NAN));
         return result;
     }
 
@@ -70,18 +87,23 @@ struct Recurrence {
         Arrays<T> gradients;
         const auto counts = sizes(p.one);
         for (int name = 0; name < names; ++name) gradients[name] = unwritten<T>(counts[name]);
+        const std::vector<T> x = packed_rows(inputs[X]), output = packed_rows(forwarded.output),
+                             gates = packed_rows(forwarded.gates), cells = packed_rows(forwarded.cells),
+                             of_output = packed_rows(grad_output), of_cells = packed_rows(grad_cells),
+                             shares = packed_rows(zoneout[0]);
+        std::vector<T> of_x = packed_rows(gradients[X]);
         Backward<T> call;
         call.steps = p.one.steps, call.rows = B;
         call.weights = weights_of<const T>(inputs);
-        call.x = {inputs[X].data(), B * s.inputs, s.inputs};
+        call.x = sequence(x.data(), s.inputs);
         call.state[0] = pointer(inputs[H0]), call.state[1] = pointer(inputs[C0]);
-        call.walk = walk();
-        call.output = {forwarded.output.data(), B * P, P};
-        call.gates = pointer(forwarded.gates), call.cells = pointer(forwarded.cells);
-        call.grad_output = {grad_output.data(), B * P, P};
+        call.walk = walk(shares);
+        call.output = sequence(output.data(), P);
+        call.gates = pointer(gates), call.cells = pointer(cells);
+        call.grad_output = sequence(of_output.data(), P);
         call.grad_final[0] = pointer(grad_final[0]), call.grad_final[1] = pointer(grad_final[1]);
-        call.grad_cells = pointer(grad_cells);
-        call.grad_x = {gradients[X].data(), B * s.inputs, s.inputs};
+        call.grad_cells = pointer(of_cells);
+        call.grad_x = sequence(of_x.data(), s.inputs);
         call.grad_state[0] = pointer(gradients[H0]), call.grad_state[1] = pointer(gradients[C0]);
         call.grad_weights = weights_of<T>(gradients);
         using PackedForBack = std::unique_ptr<PackedBack<T>, void (*)(PackedBack<T>*)>;
@@ -90,6 +112,7 @@ struct Recurrence {
                                    table.discard_back};
         call.packed = packed.get();
         table.backward(s, call, threads);
+        gradients[X] = padded_rows(of_x, T(0));
         return gradients;
     }
 
@@ -106,15 +129,47 @@ struct Recurrence {
     }
 
 private:
-    Walk<T> walk() const {
+    bool has_step(int64_t at) const { return p.has_step(at / p.one.rows, at % p.one.rows); }
+
+    template <class Value>
+    Sequence<Value> sequence(Value* data, int64_t width) const {
+        return {data, p.one.rows * width, width, p.one.packed ? starts.data() : nullptr};
+    }
+
+    // [T, B, width] → the rows that have a step, when the case is packed.
+    std::vector<T> packed_rows(const std::vector<T>& padded) const {
+        if (!p.one.packed) return padded;
+        std::vector<T> packed;
+        const int64_t places = p.one.steps * p.one.rows, width = padded.size() / places;
+        for (int64_t at = 0; at < places; ++at)
+            if (has_step(at))
+                packed.insert(packed.end(), padded.begin() + at * width, padded.begin() + (at + 1) * width);
+        return packed;
+    }
+
+    // And back.
+    std::vector<T> padded_rows(const std::vector<T>& packed, T padding) const {
+        if (!p.one.packed) return packed;
+        int64_t rows = 0;
+        for (int64_t length : p.lengths) rows += length;
+        const int64_t width = packed.size() / rows;
+        std::vector<T> padded;
+        auto from = packed.begin();
+        for (int64_t at = 0; at < p.one.steps * p.one.rows; ++at)
+            if (has_step(at)) padded.insert(padded.end(), from, from + width), from += width;
+            else padded.insert(padded.end(), width, padding);
+        return padded;
+    }
+
+    Walk<T> walk(const std::vector<T>& shares) const {
         const Case& one = p.one;
-        const int64_t B = one.rows, P = one.spec.outputs();
         Walk<T> walk;
         if (one.lengths) walk.lengths = p.lengths.data();
         walk.reverse = one.reverse;
-        if (one.reset) walk.reset = p.reset.get();
+        if (one.packed) walk.starts = starts.data();
+        if (one.reset) walk.reset = one.packed ? packed_reset.get() : p.reset.get();
         walk.dropout = pointer(dropout);
-        if (one.zoneout) walk.zoneout[0] = {zoneout[0].data(), B * P, P};
+        if (one.zoneout) walk.zoneout[0] = sequence(shares.data(), one.spec.outputs());
         if (one.zoneout && one.spec.kind == Kind::lstm) walk.zoneout[1] = {zoneout[1].data(), 0, 0};
         return walk;
     }

@@ -81,11 +81,13 @@ def step(
     cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array], threads: int = 1
 ) -> None: ...
 
-# The same by address, 0 for None, without a walk. Nothing is checked.
+# The same by address, 0 for None, without a walk; ``sizes``, if not empty, say how many rows have each step, and that all
+# that is [T, B, ·] holds those rows alone, as a PackedSequence does. Sizes of arrays are not checked.
 def forward_at(
     packed: Packed,
     steps: int,
     rows: int,
+    sizes: Sequence[int],
     x: int,
     x_by_step: int,
     x_by_row: int,
@@ -106,6 +108,7 @@ def backward_at(
     weights: Sequence[int],
     steps: int,
     rows: int,
+    sizes: Sequence[int],
     x: int,
     x_by_step: int,
     x_by_row: int,

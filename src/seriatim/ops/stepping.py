@@ -165,7 +165,7 @@ class _Step(torch.autograd.Function):
         before, after = (0, 0) if c is None or c_n is None else (c.data_ptr(), c_n.data_ptr())
         made = h_n.data_ptr()
         native.engine().forward_at(
-            held.packed, 1, rows, x.data_ptr(), 0, inputs, h.data_ptr(), before, False, made, made, after,
+            held.packed, 1, rows, (), x.data_ptr(), 0, inputs, h.data_ptr(), before, False, made, made, after,
             _address(slots), after, torch.get_num_threads(),
         )  # fmt: skip
         ctx.held = held

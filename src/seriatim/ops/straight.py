@@ -1,7 +1,7 @@
 """A stack of layers from first step to last, where the call costs as much as the kernels.
 
-Masks, lengths, other cells and dtypes, autocast, compilers, transforms, and whatever does not fit and has to be told,
-are left to ``recurrence``.
+Masks, lengths but those of packed rows, other cells and dtypes, autocast, compilers, transforms, and whatever does not
+fit and has to be told, are left to ``recurrence``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.kernels import native
 from seriatim.ops.held import Held
@@ -47,14 +48,16 @@ class Straight:
 
     def run(
         self, parameters: Parameters, x: Any, state: Any, batch_first: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-        """x [T, B, I], or [B, T, I] with ``batch_first``, or [T, I]; states [L·D, B, H], a tensor or a tuple, or None
-        for zeros → output [T, B, D·H] and final states, with the axes of x.
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, ...]] | None:
+        """x [T, B, I], or [B, T, I] with ``batch_first``, or [T, I], or packed; states [L·D, B, H], a tensor or a
+        tuple, or None for zeros → output [T, B, D·H] and final states, with the axes of x.
 
         None if this is not an ordinary call, or one that is to be refused; nothing has been done then.
         """
         if not self._plain or not nothing_special():
             return None
+        if type(x) is PackedSequence:
+            return self._run_packed(parameters, x, state)
         held = self._now(parameters, _before_one_step(x, state, batch_first))
         if held is None or not is_on_cpu(x, held[0].dtype):
             return None
@@ -77,12 +80,10 @@ class Straight:
             x = x.transpose(0, 1)
         elif alone:
             x = x.unsqueeze(1)
-        if torch.is_grad_enabled() and self._is_differentiated(held, x, states):
-            if _saved_tensors_hooks(True) is not None:  # which may return anything
-                return None
-            output, final = self._train(held, x, zeros, states)
-        else:
-            output, final = self._run(held, x, zeros, states)
+        made = self._through(held, x, (), zeros, states)
+        if made is None:
+            return None
+        output, final = made
         if batch_first:
             output = output.transpose(0, 1)
         elif alone:
@@ -90,6 +91,41 @@ class Straight:
         for one in held:
             one.seen.led_to(final[0])
         return output, final
+
+    def _run_packed(
+        self, parameters: Parameters, given: PackedSequence, state: Any
+    ) -> tuple[PackedSequence, tuple[Tensor, ...]] | None:
+        """The same where x holds the steps alone that there are: the engine takes them where they stand."""
+        x, batch_sizes, order, back = given
+        held = self._now(parameters, None)
+        if held is None or not is_on_cpu(x, held[0].dtype) or x.dim() != 2 or x.shape[1] != self._inputs:
+            return None
+        sizes = batch_sizes.tolist()
+        if x.stride(1) != 1 or sum(sizes) != len(x) or not len(x) or sizes != sorted(sizes, reverse=True):
+            return None
+        before = self._before(held, (len(held), sizes[0], self._units), state, False)
+        if before is None:
+            return None
+        zeros, states = before
+        if order is not None:
+            states = tuple([None if one is None else one.index_select(1, order) for one in states])
+        made = self._through(held, x, sizes, zeros, states)
+        if made is None:
+            return None
+        output, final = made
+        if back is not None:
+            final = tuple([one.index_select(1, back) for one in final])
+        return PackedSequence(output, batch_sizes, order, back), final
+
+    def _through(
+        self, held: list[Held], x: Tensor, sizes: Sequence[int], zeros: Tensor, states: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """x [T, B, I], or packed [N, I] with its ``sizes``; None where somebody watches what is saved."""
+        if not (torch.is_grad_enabled() and self._is_differentiated(held, x, states)):
+            return self._run(held, x, sizes, zeros, states)
+        if _saved_tensors_hooks(True) is not None:  # which may return anything
+            return None
+        return self._train(held, x, sizes, zeros, states)
 
     def _before(
         self, held: list[Held], wanted: tuple[int, ...], state: Any, alone: bool
@@ -117,12 +153,12 @@ class Straight:
         )
 
     def _train(
-        self, held: list[Held], x: Tensor, zeros: Tensor, states: tuple[Tensor | None, ...]
+        self, held: list[Held], x: Tensor, sizes: Sequence[int], zeros: Tensor, states: tuple[Tensor | None, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         h, c = (*states, None)[:2]
         if len(held) == 1:
             one = held[0]
-            output, *final = apply_layer(one, False, zeros, x, h, c, *one.weights)
+            output, *final = apply_layer(one, False, sizes, zeros, x, h, c, *one.weights)
             return output, tuple(final)
         ended = []
         for at, one in enumerate(held):
@@ -130,21 +166,22 @@ class Straight:
             if not direction:
                 outputs = []
             first = [None if each is None else each.narrow(0, at, 1) for each in (h, c)]
-            output, *final = apply_layer(one, direction == 1, zeros.narrow(0, at, 1), x, *first, *one.weights)
+            of_this = zeros.narrow(0, at, 1)
+            output, *final = apply_layer(one, direction == 1, sizes, of_this, x, *first, *one.weights)
             outputs.append(output)
             ended.append(final)
             if direction == self._directions - 1:
-                x = output if direction == 0 else torch.cat(outputs, dim=2)
+                x = output if direction == 0 else torch.cat(outputs, dim=-1)
         return x, tuple([torch.cat(each) for each in zip(*ended, strict=True)])
 
     def _run(
-        self, held: list[Held], x: Tensor, zeros: Tensor, states: tuple[Tensor | None, ...]
+        self, held: list[Held], x: Tensor, sizes: Sequence[int], zeros: Tensor, states: tuple[Tensor | None, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         forward, threads = native.engine().forward_at, torch.get_num_threads()
         before = [zeros if one is None else one for one in states]
         final = tuple([torch.empty_like(zeros) for _ in before])
-        steps, rows, _ = x.shape
-        shape = steps, rows, self._units
+        steps, rows = len(sizes) or len(x), zeros.shape[1]
+        shape = *x.shape[:-1], self._units
         apart = rows * self._units * x.itemsize  # bytes from the state of one layer and direction to the next
         h, h_n = before[0].data_ptr(), final[0].data_ptr()
         c, c_n = (before[1].data_ptr(), final[1].data_ptr()) if len(before) == 2 else (0, 0)
@@ -153,16 +190,16 @@ class Straight:
             direction = at % self._directions
             if not direction:
                 outputs = []
-                by_step, by_row, _ = x.stride()
+                *_, by_step, by_row, _ = 0, *x.stride()
             output = torch.empty(*shape, dtype=one.dtype)
             forward(
-                one.packed, steps, rows, x.data_ptr(), by_step, by_row, h, c, direction == 1, output.data_ptr(),
+                one.packed, steps, rows, sizes, x.data_ptr(), by_step, by_row, h, c, direction == 1, output.data_ptr(),
                 h_n, c_n, 0, 0, threads,
             )  # fmt: skip
             h, h_n, c, c_n = h + apart, h_n + apart, c + of_c, c_n + of_c
             outputs.append(output)
             if direction == self._directions - 1:
-                x = output if direction == 0 else torch.cat(outputs, dim=2)
+                x = output if direction == 0 else torch.cat(outputs, dim=-1)
         return x, final
 
     def _now(self, parameters: Parameters, h: Tensor | None) -> list[Held] | None:
