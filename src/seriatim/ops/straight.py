@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seriatim.kernels import native
 from seriatim.ops.held import Held
 from seriatim.ops.ordinary import Parameters, holdable, is_on_cpu, is_ordinary, is_plain, nothing_special
-from seriatim.ops.training import apply_layer
+from seriatim.ops.training import apply_layer, strides
 from seriatim.spec import CellSpec
 
 _saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
@@ -190,7 +190,7 @@ class Straight:
             direction = at % self._directions
             if not direction:
                 outputs = []
-                *_, by_step, by_row, _ = 0, *x.stride()
+                by_step, by_row = strides(x)
             output = torch.empty(*shape, dtype=one.dtype)
             forward(
                 one.packed, steps, rows, sizes, x.data_ptr(), by_step, by_row, h, c, direction == 1, output.data_ptr(),

@@ -44,7 +44,7 @@ class _Layer(torch.autograd.Function):
             c_n = torch.empty_like(zeros)
             cells = POOL.empty((*each, units), dtype)
             of_c, of_cells = c_n.data_ptr(), cells.data_ptr()
-        *_, by_step, by_row, _ = 0, *x.stride()
+        by_step, by_row = strides(x)
         native.engine().forward_at(
             held.packed, len(sizes) or len(x), zeros.shape[1], sizes, x.data_ptr(), by_step, by_row,
             (zeros if h is None else h).data_ptr(), _of_c(held, zeros, c), reverse, output.data_ptr(), h_n.data_ptr(),
@@ -84,7 +84,7 @@ class _Layer(torch.autograd.Function):
         found_h = torch.empty_like(h) if of_h else None
         found_c = torch.empty_like(c) if of_c else None
         found = [torch.empty_like(one) if need else None for one, need in zip(weights, of_weights, strict=True)]
-        *_, by_step, by_row, _ = 0, *x.stride()
+        by_step, by_row = strides(x)
         absent = held.absent
         native.engine().backward_at(
             held.cell, held.wide, [one.data_ptr() for one in weights] + absent, len(sizes) or len(x), rows, sizes,
@@ -98,6 +98,11 @@ class _Layer(torch.autograd.Function):
 
 apply_layer: Any = super(torch.autograd.Function, _Layer).apply
 """``_Layer.apply`` without its looking for transforms, of which the caller knows that there are none."""
+
+
+def strides(x: Tensor) -> tuple[int, int]:
+    """From step to step, which packed rows do not have, and from row to row."""
+    return (0, x.stride(0)) if x.dim() == 2 else (x.stride(0), x.stride(1))
 
 
 def _address(one: Tensor | None) -> int:
