@@ -17,6 +17,13 @@ def sst2(data: Path, work: Path) -> None:
         (work / f"sst2-{name}.tsv").write_text("label\ttext\n" + table, encoding="utf-8")
 
 
+def conll_2003(data: Path, work: Path) -> None:
+    """``conll2003/eng.train``, ``.testa`` and ``.testb``, for research alone → names that tell what is in them."""
+    for part, name in (("train", "train"), ("testa", "valid"), ("testb", "test")):
+        text = (data / "conll2003" / f"eng.{part}").read_text(encoding="utf-8")
+        (work / f"conll-{name}.conll").write_text(text, encoding="utf-8")
+
+
 def m4_hourly(data: Path, work: Path) -> None:
     """One series per line, training and test apart → one row per step, both together; the last 48 are the test."""
     parts = [

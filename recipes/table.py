@@ -26,9 +26,13 @@ class Recipe:
 SHAKESPEARE = "--hidden 512 --dropout 0.3 --truncation 50 --epochs 11 --schedule linear --lr 2e-3 --threads 1"
 NSMC = "{data}/nsmc/train.tsv --valid {data}/nsmc/valid.tsv --test {data}/nsmc/test.tsv --text document --label label"
 VOWELS = "{data}/japanese_vowels/JapaneseVowels"
+SST2 = (
+    "train classify {work}/sst2-train.tsv --valid {work}/sst2-valid.tsv --test {work}/sst2-test.tsv --text text "
+    "--label label --threads 1"
+)
 ETT = (
     "train forecast {data}/ett/ETTh1.csv --time date --target HUFL,HULL,MUFL,MULL,LUFL,LULL,OT --split 8640,2880,2880 "
-    "--season 24 --lookback 168 --hidden 64 --dropout 0.3 --patience 3 --schedule plateau --threads 1 --horizon"
+    "--season 24 --hidden 64 --dropout 0.3 --patience 3 --threads 1 --horizon"
 )
 EWT = "{data}/ud_english_ewt/en_ewt-ud"
 SERIES = "train forecast {data}/univariate"
@@ -62,6 +66,26 @@ NETWORKS = (
             "accuracy", (0.95, 1.0), "2d971cd6",
         )
         for model, epochs in {"transformer": 30, "cnn": 30, "mlp": 200}.items()
+    ),
+    *(
+        Recipe(
+            f"sst2-{model}",
+            f"{SST2} --model {model} --dropout 0.5 --epochs 4 --schedule linear --baselines none",
+            "accuracy", band, "15cd8f5d", convert.sst2,
+        )
+        for model, band in {
+            "lstm": (0.79, 0.84), "transformer": (0.74, 0.80), "cnn": (0.77, 0.82), "mlp": (0.76, 0.80),
+        }.items()
+    ),
+    *(
+        Recipe(
+            f"ett-24-{model}",
+            f"{ETT} 24 --lookback 96 --model {model} --epochs 2 --schedule linear --baselines none",
+            "mse", band, "3ac7455b",
+        )
+        for model, band in {
+            "lstm": (0.37, 0.44), "transformer": (0.33, 0.45), "cnn": (0.35, 0.40), "mlp": (0.35, 0.40),
+        }.items()
     ),
 )  # fmt: skip
 """The same task by other networks."""
@@ -97,9 +121,18 @@ RECIPES = (
     ),
     Recipe(
         "sst2",
-        "train classify {work}/sst2-train.tsv --valid {work}/sst2-valid.tsv --test {work}/sst2-test.tsv "
-        "--text text --label label --bidirectional --dropout 0.5 --threads 1",
+        f"{SST2} --bidirectional --dropout 0.5",
         "accuracy", (0.79, 0.84), "15cd8f5d", convert.sst2,
+    ),
+    Recipe(
+        "sst2-small",
+        f"{SST2} --hidden 64 --dropout 0.5 --epochs 4 --baselines none",
+        "accuracy", (0.79, 0.83), "15cd8f5d", convert.sst2,
+    ),
+    Recipe(
+        "sst2-cbow",
+        f"{SST2} --hidden 64 --dropout 0.5 --epochs 4 --baselines none --vectors cbow",
+        "accuracy", (0.78, 0.83), "15cd8f5d", convert.sst2,
     ),
     Recipe(
         "nsmc",
@@ -134,9 +167,9 @@ RECIPES = (
         "--threads 1",
         "rmse", (6.0, 8.0), "e4b8eb00",
     ),
-    Recipe("ett-24", f"{ETT} 24", "mse", (0.33, 0.45), "3ac7455b"),
-    Recipe("ett-48", f"{ETT} 48", "mse", (0.38, 0.52), "3ac7455b"),
-    Recipe("ett-168", f"{ETT} 168", "mse", (0.48, 0.65), "3ac7455b"),
+    Recipe("ett-24", f"{ETT} 24 --lookback 168 --schedule plateau", "mse", (0.33, 0.45), "3ac7455b"),
+    Recipe("ett-48", f"{ETT} 48 --lookback 168 --schedule plateau", "mse", (0.38, 0.52), "3ac7455b"),
+    Recipe("ett-168", f"{ETT} 168 --lookback 168 --schedule plateau", "mse", (0.48, 0.65), "3ac7455b"),
     Recipe(
         "m4-hourly",
         "train forecast {work}/m4-hourly.csv --id series --target value --horizon 48 --season 24 --lookback 168 "
@@ -149,6 +182,13 @@ RECIPES = (
         f"train tag {EWT}-train.conllu.gz --valid {EWT}-dev.conllu.gz --test {EWT}-test.conllu.gz --epochs 6 "
         "--schedule linear --threads 1",
         "accuracy", (0.945, 0.955), "59ae406e",
+    ),
+    Recipe("ewt-third", "train tag ewt_third --threads 1", "accuracy", (0.93, 0.95), "0751254a"),
+    Recipe(
+        "conll-2003",
+        "train tag {work}/conll-train.conll --valid {work}/conll-valid.conll --test {work}/conll-test.conll "
+        "--epochs 2 --schedule linear --threads 1",
+        "entity_f1", (0.74, 0.82), "b957de97", convert.conll_2003,
     ),
     Recipe(
         "fsdd",
@@ -190,7 +230,7 @@ RECIPES = (
         convert.addition_date,
     ),
     Recipe(
-        "multi30k", f"{MULTI30K} --bidirectional --attention general --lr 2e-3", "bleu", (23.0, 26.0), "4a38b6ae",
+        "multi30k", f"{MULTI30K} --bidirectional --attention general --lr 2e-3", "bleu", (36.0, 39.0), "4a38b6ae",
     ),
     Recipe(
         "multi30k-none", f"{MULTI30K} --bidirectional --attention none --lr 2e-3", "bleu", (13.0, 17.0), "4a38b6ae",
@@ -208,6 +248,11 @@ RECIPES = (
         "scenes",
         "train caption scenes --threads 1",
         "chrf", (91.0, 98.0), "c46d17c2",
+    ),
+    Recipe(
+        "scenes-combination",
+        "train caption scenes --group combination --threads 1",
+        "chrf", (81.0, 89.0), "c46d17c2",
     ),
     Recipe(
         "flickr8k",

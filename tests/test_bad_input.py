@@ -223,7 +223,7 @@ DATA = [
     (CAPTION, "no_caption.csv", PICTURES, "no_caption.csv: line 4, column 'caption': empty caption"),
     (CAPTION, "no_image.csv", PICTURES, "no_image.csv: line 4, column 'image': no image"),
     (CAPTION, "vectors.csv", FEATURES, "line 3, column 'image': vectors of 4 numbers, wanted 3 as in the first row"),
-    (CAPTION, "vector_half.csv", FEATURES, "line 3, column 'image': half.png: not a .npy file that can be read"),
+    (CAPTION, "vector_half.csv", FEATURES, "line 3, column 'image': half.png: not a .npy file of numbers that can"),
     (CAPTION, "captions.csv", (*PICTURES, "--test", "image_gone.csv"), "image_gone.csv: line 4, column 'image'"),
     (REGRESS, "life.csv", TARGET, "line 3, column 'left': 2, but 3 before in the same sequence; --every-step"),
     (REGRESS, "left_word.csv", TARGET, "left_word.csv: line 3, column 'left': 'soon' is not a number"),
@@ -234,7 +234,7 @@ DATA = [
     (CLASSIFY, "gone.csv", SOUND, "gone.csv: line 2, column 'file': gone.wav: no such file"),
     (CLASSIFY, "still.csv", SOUND, "still.csv: line 2, column 'file': empty.wav: is empty"),
     (LANGUAGE, "junk.mat", ROLL, "junk.mat: not a MATLAB file that can be read"),
-    (LANGUAGE, "junk.npy", ROLL, "junk.npy: not an array that can be read"),
+    (LANGUAGE, "junk.npy", ROLL, "junk.npy: not a .npy file of numbers that can be read"),
     (LANGUAGE, "nothere.txt", (), "nothere.txt: no such file, nor a bundled set of that name"),
     (LANGUAGE, "shakespear", (), "(did you mean 'shakespeare'?)"),
     (LANGUAGE, "empty.txt", (), "empty.txt: is empty"),
@@ -319,6 +319,7 @@ def test_data_that_cannot_be_used(
 # Words
 
 COLUMNS = [
+    (TRANSLATE, "many.csv", ("--teacher-forcing", "2"), "teacher_forcing: got 2.0, wanted at most 1"),
     (CAPTION, "captions.csv", ("--text", "caption"), "image: name the column of the images, or --features"),
     (CAPTION, "captions.csv", ("--image", "image"), "text: name the column of the captions"),
     (CAPTION, "captions.csv", ("--image", "imge", "--text", "caption"), "no column 'imge' (did you mean 'image'?)"),

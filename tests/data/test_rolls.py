@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from seriatim.data.files import Stream
 from seriatim.data.rolls import read_rolls
 from seriatim.errors import DataError, SeriatimError, UsageError
 
@@ -67,6 +69,16 @@ def test_what_is_refused(source: object, error: type[SeriatimError], said: str) 
         read_rolls(source)
 
 
+def test_a_file_that_is_open_already() -> None:
+    file = io.BytesIO()
+    np.save(file, np.eye(3))
+    file.seek(0)
+    (roll,) = read_rolls(Stream(file, "npy")).pieces
+    np.testing.assert_array_equal(roll, np.eye(3))
+    with pytest.raises(DataError, match=r"^standard input: not a \.npy file of numbers that can be read$"):
+        read_rolls(Stream(io.BytesIO(b"junk"), "npy"))
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "junk.mat").write_text("junk" * 100)
     (tmp_path / "junk.npy").write_text("junk")
@@ -75,8 +87,8 @@ def test_damaged_files(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "flat.mat", {name: np.eye(2) for name in ("traindata", "validdata", "testdata")})
     for name, said in {
         "junk.mat": "not a MATLAB file that can be read",
-        "junk.npy": "not an array that can be read",
-        "pickled.npy": "not an array that can be read",
+        "junk.npy": "not a .npy file of numbers that can be read",
+        "pickled.npy": "not a .npy file of numbers that can be read",
         "other.mat": "no 'validdata' (holds x, traindata), wanted traindata, validdata, testdata",
         "flat.mat": "'traindata' is no cell of pieces",
     }.items():

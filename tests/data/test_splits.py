@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seriatim.data.splits import count_shared, cut, hold_out, stratified
+from seriatim.data.splits import cut, hold_out, stratified
 
 
 @given(st.integers(0, 10_000))
@@ -66,9 +65,3 @@ def test_hold_out() -> None:
     stay, held = hold_out(["a"] * 90 + ["b"] * 10, None, 0)
     assert len(held) == 10 and sum(held >= 90) == 1 and len(set(stay) | set(held)) == 100
     assert len(hold_out(["a"] * 90 + ["b"] * 10, None, 0, 0.5)[1]) == 50
-
-
-@pytest.mark.parametrize("wrap", [list, lambda texts: [np.array([[len(text)]], dtype=np.float32) for text in texts]])
-def test_count_shared(wrap: object) -> None:
-    assert callable(wrap)
-    assert count_shared(wrap(["a", "bb"]), wrap(["bb", "bb", "ccc"])) == 2

@@ -138,6 +138,7 @@ def test_time_zones_of_frames_become_utc() -> None:
         (b"", "is empty"),
         (b"\n\n", "is blank"),
         (b"a,b\n", "holds a header but no rows"),
+        (b"a,b\r1,2\r", "lines end with carriage returns alone, wanted line feeds"),
         (b"a,b\n\n", "holds a header but no rows"),
         (b"a,b\n1,2\n3\n", "line 3: 1 cells, wanted 2"),
         (b"a,b\n1,2\n\n3,4,5\n6\n", "line 4: 3 cells, wanted 2"),

@@ -10,9 +10,11 @@ from matplotlib.image import imread
 
 from seriatim.insight.alignment import draw_alignment
 
+ALIGNMENT = {"source": ["a", "b", "$"], "target": ["x", "y"], "weights": [[1, 0, 0], [0, 0, 1]]}
+
 
 def picture(**given: object) -> np.ndarray:
-    file = draw_alignment({"source": ["a", "b", "$"], "target": ["x", "y"], "weights": [[1, 0, 0], [0, 0, 1]], **given})
+    file = draw_alignment({name: value for name, value in (ALIGNMENT | given).items() if value is not None})
     return np.asarray(imread(io.BytesIO(file), format="png"))[..., :3].mean(-1)
 
 
@@ -24,7 +26,14 @@ def test_it_is_dark_where_attention_looked() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"target": [], "weights": []}, {"source": ["오늘", "Ġhaus", "."]}, {"source": ["$x$", "_", "^"]}]
+    "given",
+    [
+        {"target": [], "weights": []},
+        {"source": None},
+        {"source": None, "target": [], "weights": []},
+        {"source": ["오늘", "Ġhaus", "."]},
+        {"source": ["$x$", "_", "^"]},
+    ],
 )
 def test_anything_can_be_drawn(given: dict[str, object]) -> None:
     assert picture(**given).shape[0] > 50

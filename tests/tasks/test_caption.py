@@ -105,11 +105,11 @@ def test_the_baselines(model: str, right: float) -> None:
 def test_a_picture_is_on_one_side_with_all_its_captions(tmp_path: Path) -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
     assert prepared.sizes == {"train": 72, "valid": 9, "test": 9}
-    seen = [one.tobytes() for part in (prepared.train, prepared.valid, prepared.test) for one in part.pictures]
+    seen = [one.tobytes() for part in (prepared.train, prepared.valid, prepared.test) for one in part.inputs]
     assert len(set(seen)) == 90
-    assert all(len(some) == 2 for some in prepared.test.captions)
+    assert all(len(some) == 2 for some in prepared.test.references)
     other = TASK.prepare(dataclasses.replace(OPTIONS, seed=1), pictures())
-    assert other.test.captions != prepared.test.captions
+    assert other.test.references != prepared.test.references
     assert other.hash == prepared.hash
 
 
@@ -119,9 +119,7 @@ def test_a_group_stays_on_one_side() -> None:
     look = Look(8)
     whole = read_pictures(find("scenes").path, look, image="image", text="caption", group="combination")
     groups = dict(zip((one.tobytes() for one in whole.inputs), whole.groups or [], strict=True))
-    parts = [
-        {groups[one.tobytes()] for one in part.pictures} for part in (prepared.train, prepared.valid, prepared.test)
-    ]
+    parts = [{groups[one.tobytes()] for one in part.inputs} for part in (prepared.train, prepared.valid, prepared.test)]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
 
 
@@ -130,18 +128,21 @@ def test_a_batch_looks_at_each_picture_once() -> None:
     batch = prepared.train.batch(np.array([3, 0]))
     assert batch.views.inputs.shape == (2, 3, 8, 8)
     assert batch.owners.tolist() == [0, 0, 1, 1]
-    boundary = len(prepared.codec.vocabulary)
+    boundary = len(prepared.codec.script)
     units = [[unit for unit in column if 0 <= unit < boundary] for column in batch.targets.T.tolist()]
-    assert [prepared.codec.text(some) for some in units] == [*prepared.train.captions[3], *prepared.train.captions[0]]
+    assert [prepared.codec.script.decode(some) for some in units] == [
+        *prepared.train.references[3],
+        *prepared.train.references[0],
+    ]
     assert (batch.targets == boundary).sum() == 4
 
 
 def test_pixels_are_scaled_by_the_training_part() -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
-    inputs = prepared.codec.views(prepared.train.pictures).inputs
+    inputs = prepared.codec.shown(prepared.train.inputs).inputs
     torch.testing.assert_close(inputs.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(inputs.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
-    assert prepared.codec.views(prepared.test.pictures).inputs.mean((0, 2, 3)).abs().max() > 1e-3
+    assert prepared.codec.shown(prepared.test.inputs).inputs.mean((0, 2, 3)).abs().max() > 1e-3
 
 
 def test_a_reader_comes_back_from_its_json() -> None:
@@ -201,7 +202,7 @@ def test_word_vectors_start_the_words_and_not_the_boundary() -> None:
     model, prepared, _ = made(pictures())
     words = TASK.words(prepared)
     assert words is not None
-    assert [words.tokens[unit] for unit in words.sentences[0]] == apart(prepared.train.captions[0][0]).split()
+    assert [words.tokens[unit] for unit in words.sentences[0]] == apart(prepared.train.references[0][0]).split()
     boundary = model.embeddings.weight[-1].detach().clone()
     Start(np.ones((len(words.tokens), 24), np.float32), frozen=False, note="").put(model)
     assert (model.embeddings.weight[:-1] == 1).all()

@@ -20,11 +20,11 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import InMemory
 from seriatim.learning.observer import Silent
 from seriatim.models.language import NO_TARGET
-from seriatim.models.markov import Markov
 from seriatim.notation import UNKNOWN
 from seriatim.options import fill
-from seriatim.tasks import language
-from seriatim.tasks.language import Language, MarkovStepper, NetworkStepper, Text, log_probabilities
+from seriatim.tasks import next_units
+from seriatim.tasks.language import Language, Text
+from seriatim.tasks.next_units import log_probabilities, unit_stepper
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.passes import StreamPass, document_pass
 from seriatim.tasks.task import GenerateRequest
@@ -66,7 +66,7 @@ def models(prepared: Any) -> dict[str, Any]:
 def test_the_joint_log_probability_is_the_sum_of_the_steps(models: dict[str, Any], prepared: Any, name: str) -> None:
     tokens = prepared.test.tokens[:40]
     model = models[name]
-    stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)
+    stepper = unit_stepper(model)
     last, state = stepper.read(np.zeros(0, np.int32))
     by_step = []
     for token in tokens.tolist():
@@ -79,7 +79,7 @@ def test_the_joint_log_probability_is_the_sum_of_the_steps(models: dict[str, Any
 @pytest.mark.parametrize("name", MODELS)
 def test_the_chances_of_all_units_sum_to_one(models: dict[str, Any], prepared: Any, name: str) -> None:
     model = models[name]
-    stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)
+    stepper = unit_stepper(model)
     for length in (0, 1, 2, 7):
         log_chances, _ = stepper.step(*stepper.read(prepared.test.tokens[:length]))
         assert log_chances.shape == (len(prepared.codec),)
@@ -101,13 +101,13 @@ def test_folding_a_long_text_changes_almost_nothing(
     """Rows side by side, each with a warm-up, against one row that carries its state through the whole text."""
     tokens = prepared.train.tokens
     folded = log_probabilities(models[name], tokens)  # ten rows
-    monkeypatch.setattr(language, "EVALUATION_ROWS", 1)
+    monkeypatch.setattr(next_units, "EVALUATION_ROWS", 1)
     exact = log_probabilities(models[name], tokens)
     assert folded.shape == exact.shape == tokens.shape
     # After 512 units of warm-up nothing of the start is left in so small a state but rounding.
     np.testing.assert_allclose(folded, exact, rtol=1e-3, atol=1e-3)
     assert folded.mean() == pytest.approx(exact.mean(), rel=1e-5)
-    monkeypatch.setattr(language, "EVALUATION_STEPS", 7)
+    monkeypatch.setattr(next_units, "EVALUATION_STEPS", 7)
     np.testing.assert_allclose(log_probabilities(models[name], tokens), exact, rtol=1e-4, atol=1e-5)
 
 
@@ -116,8 +116,8 @@ def test_without_a_warm_up_folding_would_show(
 ) -> None:
     tokens = prepared.train.tokens
     exact = log_probabilities(models["lstm"], tokens)
-    warmed = language.warmed
-    monkeypatch.setattr(language, "warmed", lambda tokens, rows, steps, warmup: warmed(tokens, rows, steps, 0))
+    warmed = next_units.warmed
+    monkeypatch.setattr(next_units, "warmed", lambda tokens, rows, steps, warmup: warmed(tokens, rows, steps, 0))
     assert not np.allclose(log_probabilities(models["lstm"], tokens), exact, rtol=1e-3, atol=1e-3)
 
 
@@ -254,7 +254,7 @@ def test_temperature_0_takes_the_likeliest(models: dict[str, Any], prepared: Any
     got = written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0)
     assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0, seed=5)
     assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, top_k=1, seed=5)
-    stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)
+    stepper = unit_stepper(model)
     log_chances, _ = stepper.step(*stepper.read(prepared.codec.encode("a dog l")))
     log_chances[UNKNOWN] = -np.inf
     assert got[0] == prepared.codec.tokens[int(log_chances.argmax())]

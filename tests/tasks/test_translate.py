@@ -127,11 +127,11 @@ def test_words_and_punctuation() -> None:
     pairs = [(f"Ein Hund, Nummer {number}!", f"A dog, number {number}!") for number in range(40)]
     _, prepared, _ = fitted(pairs, unit="word", lowercase=True, model="nearest")
     codec = prepared.codec
-    assert codec.target.tokens[1:5] == ["a", "dog", ",", "number"]
-    units = codec.aim(["A dog, number 7!"])[0]
-    assert units[-1] == len(codec.target)
-    assert codec.text(units[:-1].tolist()) in ("a dog, number 7!", "a dog, number <unk>!")
-    assert prepared.train.references[0] == prepared.train.references[0].lower()
+    assert codec.script.vocabulary.tokens[1:5] == ["a", "dog", ",", "number"]
+    units = codec.script.aim("A dog, number 7!")
+    assert units[-1] == len(codec.script)
+    assert codec.script.decode(units[:-1].tolist()) in ("a dog, number 7!", "a dog, number <unk>!")
+    assert prepared.train.references[0][0].islower()
 
 
 def test_the_reader_is_of_the_training_part_and_comes_back_from_its_json() -> None:

@@ -37,7 +37,7 @@ def predict(
     alignment: Alignment = False,
     draw: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="translate: draw where attention looked, ROW.png for each text"),
+        typer.Option(metavar="FOLDER", help="translate, caption: draw where attention looked, ROW.png for each text"),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -25,6 +25,7 @@ from seriatim.tasks.options import (
     TextOptions,
     TrainOptions,
     TranslateOptions,
+    WritingOptions,
 )
 
 
@@ -108,6 +109,7 @@ def command(task: Task) -> Callable[..., None]:
     panels: dict[type, str] = {
         task.options: f"The {task.name} task",
         SequenceOptions: "Sequences",
+        WritingOptions: "Writing",
         TextOptions: "Text",
         ModelOptions: "Model",
         LearningOptions: "Training",

@@ -88,6 +88,8 @@ class Delimited(Rows):
                 self._blocks.append(Block(offset, size, line, self.rows, rows))
             offset, line, self.rows = offset + size, line + raw.count(b"\n"), self.rows + rows
         if not self.rows:
+            if any("\r" in column for column in self.names):
+                raise DataError(f"{name}: lines end with carriage returns alone, wanted line feeds")
             raise DataError(f"{name}: {'holds a header but no rows' if self.names else 'is blank'}")
 
     def pieces(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seriatim.errors import DataError
 
@@ -70,6 +71,23 @@ def read_text(path: str | Path) -> str:
     if not text.strip():
         raise DataError(f"{path}: holds nothing but white space")
     return text.replace("\r\n", "\n")
+
+
+def load_npy(file: Any) -> NDArray[Any]:
+    """The array of a ``.npy`` file, by its path or as it is open. Raises ``ValueError`` with what is wrong with it."""
+    try:
+        array: NDArray[Any] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        why = first_line(error)
+        # NumPy takes what it does not know for a pickle, and says how to load that unsafely.
+        told = "" if "pickle" in why else f": {why}"
+        raise ValueError(f"not a .npy file of numbers that can be read{told}") from None
+    return array
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, or its name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def decode(raw: bytes, name: str, *, offset: int = 0, line: int = 1) -> str:

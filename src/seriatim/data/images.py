@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.files import Stream, check_file
-from seriatim.data.sequences import key
+from seriatim.data.collection import Collection, key
+from seriatim.data.files import Stream, check_file, first_line, load_npy
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, MissingExtra, UsageError
 
@@ -36,14 +36,16 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Different pictures in order of first appearance."""
+class Pictures(Collection):
+    """Different pictures in order of first appearance; duplicates are equal pixel by pixel."""
+
+    plural: ClassVar[str] = "pictures"
+    compared: ClassVar[str] = "pictures"
 
     inputs: list[Picture]
     captions: list[list[str]]
     """What is said of each; empty lists where nothing is."""
     groups: list[str] | None
-    """Pictures of one group stay on one side of a split."""
     names: list[str]
     """Of each picture: its path as the table has it, or where it stands."""
     rows: list[int]
@@ -52,8 +54,16 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def keys(self) -> list[Hashable]:
+        return list(map(key, self.inputs))
+
+    @property
+    def content(self) -> object:
+        return self.inputs, self.captions
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Pictures:
-        """The pictures at ``indices``, in that order, a row each."""
+        """Those at ``indices``, in that order, a row each."""
         return Pictures(
             [self.inputs[index] for index in indices],
             [self.captions[index] for index in indices],
@@ -61,13 +71,6 @@ class Pictures:
             [self.names[index] for index in indices],
             list(range(len(indices))),
         )
-
-    def without_duplicates(self) -> tuple[Pictures, int]:
-        """The first of pictures that are equal, pixel by pixel, and how many were dropped."""
-        first: dict[Hashable, int] = {}
-        for index, one in enumerate(self.inputs):
-            first.setdefault(key(one), index)
-        return self.take(list(first.values())), len(self) - len(first)
 
 
 def read_pictures(
@@ -103,7 +106,7 @@ def read_pictures(
     if (memory := _in_memory(source)) is not None:
         return _from_memory(*memory, look, need_text)
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES and not need_text:
-        return _from_cells([str(source)], lambda row: str(source), Path(), look)
+        return _from_cells([str(source)], lambda row: "data", Path(), look)
     column = features if look.features else image
     if column is None:
         raise UsageError("image: name the column of the images, or --features, the column of feature vectors")
@@ -237,7 +240,7 @@ def _pixels(opened: Any, look: Look) -> Picture:
     except UnidentifiedImageError:
         raise _BadPictureError(f"{_named(opened)}not an image, or of a kind that Pillow cannot read") from None
     except Exception as error:  # decoders raise errors of many kinds, all of which mean a broken file
-        raise _BadPictureError(f"{_named(opened)}broken image: {str(error).splitlines()[0]}") from None
+        raise _BadPictureError(f"{_named(opened)}broken image: {first_line(error)}") from None
 
 
 def _as_pixels(image: Any, look: Look) -> Picture:
@@ -256,9 +259,9 @@ def _vector(opened: Any, look: Look) -> Picture:
     """A ``.npy`` file, or numbers → float32 ``[R, C]``."""
     name = _named(opened)
     try:
-        given = np.asarray(opened if isinstance(opened, (list, np.ndarray)) else np.load(opened, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise _BadPictureError(f"{name}not a .npy file that can be read: {str(error).splitlines()[0]}") from None
+        given = np.asarray(opened) if isinstance(opened, (list, np.ndarray)) else load_npy(opened)
+    except ValueError as error:
+        raise _BadPictureError(f"{name}{first_line(error)}") from None
     if given.dtype.kind != "f" and not isinstance(opened, list):
         raise _BadPictureError(f"{name}features of {given.dtype}, wanted float16, float32 or float64")
     if given.ndim not in (1, 2) or not given.size:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.data.collection import Collection
 from seriatim.data.files import read_text
 from seriatim.data.tables import FORMATS, open_table
 from seriatim.errors import DataError, UsageError
@@ -19,35 +20,37 @@ SOURCE, TARGET = "source", "target"
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(Collection):
     """Pairs in the order of their file."""
+
+    plural: ClassVar[str] = "pairs"
+    compared: ClassVar[str] = "sources"
 
     sources: list[str]
     targets: list[str]
     """Empty where they are to be written."""
     groups: list[str] | None
-    """Pairs of one group stay on one side of a split."""
     places: list[str]
     """Where each stands, for messages: ``train.de line 3``."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
+    @property
+    def keys(self) -> list[str]:
+        return self.sources
+
+    @property
+    def content(self) -> object:
+        return self.sources, self.targets
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Pairs:
-        """The pairs at ``indices``, in that order."""
         return Pairs(
             [self.sources[index] for index in indices],
             [self.targets[index] for index in indices],
             None if self.groups is None else [self.groups[index] for index in indices],
             [self.places[index] for index in indices],
         )
-
-    def without_duplicates(self) -> tuple[Pairs, int]:
-        """The first of each run of equal sources, and how many were dropped."""
-        first: dict[str, int] = {}
-        for index, one in enumerate(self.sources):
-            first.setdefault(one, index)
-        return self.take(list(first.values())), len(self) - len(first)
 
 
 def read_pairs(

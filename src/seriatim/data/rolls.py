@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.files import check_file
+from seriatim.data.files import Stream, check_file, first_line, load_npy
 from seriatim.errors import DataError, UsageError
 
 Roll = NDArray[np.uint8]
@@ -46,7 +47,7 @@ def read_rolls(source: object, *, notes: int | None = None) -> Rolls:
 
     - a ``.mat`` file with the cells ``traindata``, ``validdata`` and ``testdata`` (Boulanger-Lewandowski 2012), one
       array ``[T, K]`` of 0 and 1 per piece;
-    - ``.npy`` files of one piece each: a path or a list of paths;
+    - ``.npy`` files of one piece each: a path, a list of paths, or such a file that is open already;
     - in memory, a list of arrays ``[T, K]``.
 
     Raises ``DataError`` for a file that is missing or damaged, and for a piece that is empty, holds anything but 0 and
@@ -57,7 +58,7 @@ def read_rolls(source: object, *, notes: int | None = None) -> Rolls:
         pieces = [piece for part in cells.values() for piece in part]
         first = len(cells["train"])
         return Rolls(_checked(pieces, notes), (first, first + len(cells["valid"])))
-    items = [source] if isinstance(source, (str, Path)) else source
+    items = [source] if isinstance(source, (str, Path, Stream)) else source
     if not isinstance(items, (list, tuple)):
         raise UsageError(
             f"data: got {type(source).__name__}, wanted a .mat or .npy file, or a list of arrays [T, notes]"
@@ -74,7 +75,7 @@ def _load_mat(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path)
     except (ValueError, TypeError, NotImplementedError, OSError, EOFError, KeyError) as error:
-        raise DataError(f"{path}: not a MATLAB file that can be read ({_first_line(error)})") from None
+        raise DataError(f"{path}: not a MATLAB file that can be read ({first_line(error)})") from None
     return content
 
 
@@ -90,15 +91,15 @@ def _cell(path: Path, content: Mapping[str, Any], name: str) -> list[tuple[str, 
 
 
 def _item(item: object, number: int) -> tuple[str, Any]:
-    if not isinstance(item, (str, Path)):
+    if not isinstance(item, (str, Path, Stream)):
         return f"data piece {number}", item
-    if Path(item).suffix.lower() != ".npy":
+    place = item.name if isinstance(item, Stream) else str(item)
+    if not isinstance(item, Stream) and Path(item).suffix.lower() != ".npy":
         raise UsageError(f"{item}: a piano roll is a .mat or a .npy file")
-    check_file(item)
     try:
-        return str(item), np.load(item, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{item}: not an array that can be read ({_first_line(error)})") from None
+        return place, load_npy(io.BytesIO(item.read()) if isinstance(item, Stream) else check_file(item))
+    except ValueError as error:
+        raise DataError(f"{place}: {error}") from None
 
 
 def _checked(pieces: Sequence[tuple[str, Any]], notes: int | None) -> list[Roll]:
@@ -119,7 +120,3 @@ def _checked(pieces: Sequence[tuple[str, Any]], notes: int | None) -> list[Roll]
             raise DataError(f"{place}: step {step + 1}, note {note}: {values[step, note]:g}, wanted 0 or 1")
         found.append(values.astype(np.uint8))
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

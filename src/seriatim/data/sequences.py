@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.archive import read_ts
 from seriatim.data.cells import CellError, to_strings
+from seriatim.data.collection import Collection, key
 from seriatim.data.frames import from_array, from_values
 from seriatim.data.sound import Listener
 from seriatim.data.tables import Table, open_table
@@ -24,15 +25,17 @@ FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
-class Sequences:
+class Sequences(Collection):
     """Sequences in the order of their file."""
+
+    plural: ClassVar[str] = "sequences"
+    compared: ClassVar[str] = "inputs"
 
     inputs: list[str] | list[Steps]
     """Texts, or arrays ``[T, C]``."""
     labels: list[str] | None
     """One label each; ``None`` where there are none to predict from."""
     groups: list[str] | None
-    """Sequences of one group stay on one side of a split."""
     places: list[str]
     """Where each stands, for messages: ``sms.tsv line 3``."""
     targets: list[Targets] | None = None
@@ -62,31 +65,20 @@ class Sequences:
         return cast("list[Steps]", self.inputs)
 
     @property
-    def content(self) -> tuple[object, ...]:
+    def keys(self) -> list[Hashable]:
+        return list(map(key, self.inputs))
+
+    @property
+    def content(self) -> object:
         """What to hash: recordings as they are in their files, for their frames may differ in the last bit."""
         answers = self.labels if self.targets is None else self.targets
         return (self.hashes or self.inputs, answers)
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Sequences:
-        """The sequences at ``indices``, in that order."""
-
         def taken(values: list[Any] | None) -> Any:
             return None if values is None else [values[index] for index in indices]
 
         return Sequences(**{field.name: taken(getattr(self, field.name)) for field in fields(self)})
-
-    def without_duplicates(self) -> tuple[Sequences, int]:
-        """The first of each run of equal inputs, and how many were dropped."""
-        first: dict[Hashable, int] = {}
-        inputs: Sequence[str | Steps] = self.inputs
-        for index, one in enumerate(inputs):
-            first.setdefault(key(one), index)
-        return self.take(list(first.values())), len(self) - len(first)
-
-
-def key(one: str | Steps) -> Hashable:
-    """A value that two inputs share when they are equal."""
-    return one if isinstance(one, str) else (one.shape, one.tobytes())
 
 
 def read_sequences(

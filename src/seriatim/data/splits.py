@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from seriatim.data.sequences import Steps, key
 
 Indices = NDArray[np.int64]
 
@@ -41,10 +39,13 @@ def hold_out(
     return first, second
 
 
-def count_shared(a: Sequence[str] | Sequence[Steps], b: Sequence[str] | Sequence[Steps]) -> int:
-    """How many inputs of ``b`` stand in ``a`` too: duplicates across a cut."""
-    known = {key(one) for one in a}
-    return sum(key(one) in known for one in b)
+def deal(given: Container[str], labels: Sequence[str], groups: Sequence[str] | None, seed: int) -> dict[str, Indices]:
+    """Indices of ``train`` and of those of ``valid`` and ``test`` that are not ``given``, stratified by label."""
+    missing = [part for part in ("valid", "test") if part not in given]
+    if not missing:
+        return {"train": np.arange(len(labels))}
+    cut = (stratified if len(missing) == 2 else hold_out)(labels, groups, seed)
+    return dict(zip(("train", *missing), cut, strict=True))
 
 
 def _deal(labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: Sequence[float]) -> list[Indices]:

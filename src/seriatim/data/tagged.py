@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.data.collection import Collection
 from seriatim.data.files import Stream, read_text
 from seriatim.errors import DataError, UsageError, nearest
 
@@ -36,10 +37,13 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Tagged:
-    """Sentences in the order of their file."""
+class Tagged(Collection):
+    """Sentences in the order of their file; duplicates are of the same words."""
 
+    plural: ClassVar[str] = "sentences"
+    compared: ClassVar[str] = "sentences"
     sentences: list[Sentence]
+    groups: None = None
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -56,19 +60,14 @@ class Tagged:
 
     @property
     def keys(self) -> list[str]:
-        """A string for each sentence that only sentences of the same words share."""
         return ["\n".join(words) for words in self.words]
 
-    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Tagged:
-        """The sentences at ``indices``, in that order."""
-        return Tagged([self.sentences[index] for index in indices])
+    @property
+    def content(self) -> object:
+        return self.words, self.tags
 
-    def without_duplicates(self) -> tuple[Tagged, int]:
-        """The first of all sentences of the same words, and how many were dropped."""
-        first: dict[str, int] = {}
-        for index, key in enumerate(self.keys):
-            first.setdefault(key, index)
-        return self.take(list(first.values())), len(self) - len(first)
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Tagged:
+        return Tagged([self.sentences[index] for index in indices])
 
 
 @dataclass(frozen=True)

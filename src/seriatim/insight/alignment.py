@@ -11,12 +11,14 @@ from typing import Any
 def draw_alignment(alignment: Mapping[str, Any]) -> bytes:
     """Draw ``{"source": [S units], "target": [T units], "weights": [T][S]}`` as a PNG file: dark is where it looked.
 
-    Columns are units of the source, rows those of the text, from the top down in the order of writing.
+    Columns are units of the source, or the regions of a picture by number, where there is no ``source``; rows are units
+    of the text, from the top down in the order of writing.
     """
     from matplotlib.figure import Figure  # slow to import, needed only here
 
-    source: Sequence[str] = alignment["source"]
     target: Sequence[str] = alignment["target"]
+    regions = len(alignment["weights"][0]) if target else 1
+    source: Sequence[str] = alignment.get("source", [str(number) for number in range(1, regions + 1)])
     figure = Figure(figsize=(1.5 + 0.32 * len(source), 1.2 + 0.32 * max(len(target), 1)), layout="constrained")
     axes = figure.add_subplot()
     if target:

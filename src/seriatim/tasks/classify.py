@@ -23,9 +23,11 @@ from seriatim.models.contract import Trainable
 from seriatim.models.majority import Majority
 from seriatim.models.recurrent import embedding_width
 from seriatim.tasks import examples
-from seriatim.tasks.examples import Array, Epoch, InputReader
+from seriatim.tasks.epochs import epochs
+from seriatim.tasks.examples import Array, InputReader
 from seriatim.tasks.fitting import closed_form
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
+from seriatim.tasks.parts import PARTS, read_parts
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
 
 
@@ -56,6 +58,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def lengths(self) -> Array:
+        """Steps of each sequence, [N]."""
+        return examples.lengths(self.inputs)
+
     def batch(self, indices: Array) -> SequenceBatch:
         """Pad the sequences at ``indices`` into one batch."""
         inputs, lengths = examples.padded([self.inputs[index] for index in indices])
@@ -85,18 +92,18 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
         self, options: ClassifyOptions, source: object, codec: Reader | None = None
     ) -> Prepared[Examples, Reader]:
         listening = examples.listener(options, codec.inputs.sound if codec else None)
-        parts = examples.read_parts(options, source, lambda one: _read(options, one, listening), _labels)
+        parts = read_parts(options, source, lambda one: _read(options, one, listening), labels=_labels)
         labels = codec.labels if codec else Labels.fit(_labels(parts.train))
         if len(labels.names) < 2:
             raise DataError(f"label: a single class '{labels.names[0]}' in the training part, wanted at least 2")
         reader = codec or Reader(labels, InputReader.fit(options, parts.train, listening.features))
-        split = {name: _encode(reader, getattr(parts, name), name) for name in ("train", "valid", "test")}
+        split = {name: _encode(reader, getattr(parts, name), name) for name in PARTS}
         return Prepared(
             **split,
             codec=reader,
             sizes={name: len(part) for name, part in split.items()},
             hash=parts.hash,
-            notes=(*parts.notes, *examples.unknown_notes(options, split["valid"].inputs)),
+            notes=(*parts.notes, *examples.unknown(options, split["valid"].inputs)),
         )
 
     def read(self, options: ClassifyOptions, codec: Reader, source: object) -> Fresh[Examples]:
@@ -135,7 +142,7 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
             return timer.outcome()
         assert isinstance(model, Trainable)
         course = Course(
-            epoch=lambda number: Epoch.of(data.train.batch, data.train.inputs, options, number),
+            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: _validation(network, data.valid),
             monitor="valid_nll",
         )

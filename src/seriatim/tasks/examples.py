@@ -1,40 +1,33 @@
-"""What ``classify`` and ``regress`` share: sequences read, split and encoded, and networks run over them."""
+"""What ``classify`` and ``regress`` share: sequences read and encoded, and networks run over them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seriatim.data.buckets import buckets, pad
-from seriatim.data.files import content_hash
+from seriatim.data.buckets import pad, token_buckets
 from seriatim.data.sequences import Sequences, read_sequences
 from seriatim.data.sound import Listener
-from seriatim.data.splits import count_shared, hold_out, stratified
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.sound import LogMel
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Batch
 from seriatim.models.classifier import InputSize
-from seriatim.notation import UNKNOWN
 from seriatim.tasks.options import SequenceOptions
+from seriatim.tasks.parts import unknown_notes
 from seriatim.tasks.task import Words
 
 Array = np.ndarray[Any, Any]
 OptionsT = TypeVar("OptionsT", bound=SequenceOptions)
-BatchT = TypeVar("BatchT", bound=Batch)
 
 EVALUATION_BATCH = 256
-DEFAULT_WORDS = 20_000
-MANY_UNKNOWN = 0.2
-"""Share of a text's words."""
+EVALUATION_TOKENS = 65_536
 STATELESS = ("mlp", "bag", "majority", "mean")
 """Models that do not need steps in order."""
 
@@ -51,8 +44,7 @@ class InputReader:
     def fit(cls, options: SequenceOptions, train: Sequences, sound: LogMel | None) -> InputReader:
         """Fit on the training part; ``sound`` is what its frames were made by."""
         if train.channels is None:
-            size = options.vocab_size or (DEFAULT_WORDS if options.unit == "word" else None)
-            return cls(vocabulary=Vocabulary.fit(train.texts, options.unit, size, lines=False))
+            return cls(vocabulary=Vocabulary.fit(train.texts, options.unit, options.most_units, lines=False))
         return cls(scaler=Standardizer.fit(np.concatenate(train.arrays)), sound=sound)
 
     def encode(self, sequences: Sequences) -> list[Array]:
@@ -139,64 +131,9 @@ def read(
     )
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Sequences, read and split."""
-
-    train: Sequences
-    valid: Sequences
-    test: Sequences
-    hash: str
-    notes: tuple[str, ...]
-
-
-def read_parts(
-    options: SequenceOptions,
-    source: object,
-    reader: Callable[[object], Sequences],
-    strata: Callable[[Sequences], list[str]],
-) -> Parts:
-    """Read ``source`` and the files of --valid and --test; what was not given is cut from it, stratified."""
-    whole = reader(source)
-    fixed = {
-        part: reader(Path(path)) for part, path in (("valid", options.valid), ("test", options.test)) if path
-    }  # fmt: skip
-    notes = []
-    if options.drop_duplicates:
-        whole, dropped = whole.without_duplicates()
-        notes.append(f"{dropped} duplicates dropped before splitting")
-    hash = content_hash(*(part.content for part in (whole, *fixed.values())))
-    parts = _split(whole, fixed, strata(whole), options.seed)
-    for name, part in parts.items():
-        if not len(part):
-            raise DataError(f"{name} part: no sequences; too little data")
-    return Parts(**parts, hash=hash, notes=(*notes, *_shared_notes(parts)))
-
-
-def _split(whole: Sequences, fixed: dict[str, Sequences], strata: list[str], seed: int) -> dict[str, Sequences]:
-    missing = [part for part in ("valid", "test") if part not in fixed]
-    if not missing:
-        return {"train": whole, **fixed}
-    if not fixed:
-        train, valid, test = stratified(strata, whole.groups, seed)
-        return {"train": whole.take(train), "valid": whole.take(valid), "test": whole.take(test)}
-    train, held = hold_out(strata, whole.groups, seed)
-    return {"train": whole.take(train), **fixed, missing[0]: whole.take(held)}
-
-
-def _shared_notes(parts: dict[str, Sequences]) -> Iterator[str]:
-    for name in ("valid", "test"):
-        shared = count_shared(parts["train"].inputs, parts[name].inputs)
-        if shared:
-            yield f"{name}: {shared} of {len(parts[name])} inputs also stand in the training part (--drop-duplicates)"
-
-
-def unknown_notes(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
-    """Tell when a vocabulary of words knows too little of new text: some languages glue their words together."""
-    if options.unit == "word" and valid[0].ndim == 1:
-        share = float(np.mean(np.concatenate(valid) == UNKNOWN))
-        if share > MANY_UNKNOWN:
-            yield f"valid: {share:.0%} of the words are unknown; --unit bpe or --unit char reads words in pieces"
+def unknown(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
+    """Tell when a vocabulary of words knows too little of new texts."""
+    return unknown_notes("the words", options.unit, valid) if valid[0].ndim == 1 else iter(())
 
 
 def words(reader: InputReader, train: list[Array]) -> Words | None:
@@ -226,27 +163,9 @@ def beside_bag(options: OptionsT, baseline: str) -> OptionsT:
     )
 
 
-@dataclass(frozen=True)
-class Epoch(Sequence[BatchT], Generic[BatchT]):
-    """The batches of one pass: sequences of like length together, in an order of their own each time."""
-
-    make: Callable[[Array], BatchT]
-    """Indices to a batch."""
-    order: list[Array]
-
-    @classmethod
-    def of(
-        cls, make: Callable[[Array], BatchT], inputs: list[Array], options: SequenceOptions, number: int
-    ) -> Epoch[BatchT]:
-        """The batches of epoch ``number``."""
-        lengths = np.array([len(one) for one in inputs])
-        return cls(make, buckets(lengths, options.batch_size, seed=options.seed * 1_000_003 + number))
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.make(self.order[position])
+def lengths(inputs: list[Array]) -> Array:
+    """Steps of each sequence, [N]."""
+    return np.array([len(one) for one in inputs])
 
 
 def outputs(network: torch.nn.Module, inputs: list[Array]) -> Array:
@@ -254,7 +173,7 @@ def outputs(network: torch.nn.Module, inputs: list[Array]) -> Array:
     network.eval()
     result: Array | None = None
     with torch.no_grad():
-        for indices in buckets(np.array([len(one) for one in inputs]), EVALUATION_BATCH, seed=None):
+        for indices in token_buckets(lengths(inputs), EVALUATION_BATCH, EVALUATION_TOKENS, seed=None):
             part = network(*padded([inputs[index] for index in indices])).double().numpy()
             result = np.zeros((len(inputs), part.shape[1])) if result is None else result
             result[indices] = part

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import torch
 
 from seriatim.data.documents import Documents, join, read_documents
 from seriatim.data.files import content_hash
 from seriatim.data.splits import cut
-from seriatim.data.streams import Streams, marked, warmed
+from seriatim.data.streams import Streams
+from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import Batch, Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.learning.options import steps_of
-from seriatim.models.contract import Carry, Trainable
+from seriatim.models.contract import Trainable
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.markov import Markov
 from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming, layer_width
@@ -30,6 +30,7 @@ from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
 from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.next_units import log_probabilities, unit_stepper
 from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
 from seriatim.tasks.passes import StreamPass, document_pass
 from seriatim.tasks.roll import RollLanguage
@@ -37,11 +38,6 @@ from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Sc
 
 Array = np.ndarray[Any, Any]
 
-EVALUATION_ROWS = 32
-"""Rows that a text is folded into when it is scored …"""
-WARM_UP = 512
-"""… and units that each row reads before the first one it is scored on, so that its state is warm."""
-EVALUATION_STEPS = 256
 PARTS = ("valid", "test")
 WHOLE_DOCUMENTS = ("bptt", "recompute")
 """Learners that take documents from beginning to end."""
@@ -237,7 +233,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         self, model: Model, options: LanguageOptions, codec: Vocabulary, request: GenerateRequest
     ) -> Iterator[str]:
         prompt = codec.encode(request.prompt) if request.prompt else np.zeros(0, np.int32)
-        stepper = MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(_network(model))
+        stepper = unit_stepper(model)
         last, state = stepper.read(prompt)
 
         def known(unit: int, state: Any) -> tuple[Array, Any]:
@@ -257,87 +253,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             before=prompt.tolist(),
             generator=np.random.default_rng(request.seed),
         )
-        return _pieces(codec, prompt.tolist(), units)
-
-
-def _pieces(codec: Vocabulary, before: list[int], units: Iterator[int]) -> Iterator[str]:
-    """Turn units into text as they come; a character of several units comes out with the last of them."""
-    held = before[-8:]  # enough to tell how the next unit joins on
-    shown = len(codec.decode(held))
-    for unit in units:
-        held.append(unit)
-        text = codec.decode(held)
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            yield text[shown:]
-            held = held[-8:]
-            shown = len(codec.decode(held))
-
-
-def log_probabilities(model: Model, tokens: Array, starts: Array | None = None) -> Array:
-    """Return log P of each unit given all before it, ``[N]`` in nats: their sum is the joint log-probability.
-
-    What a network carries is forgotten where documents start, at the positions ``starts``.
-    """
-    if isinstance(model, Markov):
-        return model.log_probabilities(tokens)
-    network = _network(model)
-    network.eval()
-    losses: list[Array] = []
-    rows = max(1, min(EVALUATION_ROWS, len(tokens) // WARM_UP))
-    carry: Carry = ()
-    parts: list[Array] = []
-    marks: Array = np.zeros(0) if starts is None or len(starts) < 2 else marked(starts, len(tokens))
-    resets = (torch.from_numpy(reset > 0) for _, reset, _ in warmed(marks, rows, EVALUATION_STEPS, WARM_UP))
-    with torch.no_grad():
-        for inputs, targets, weights in warmed(tokens, rows, EVALUATION_STEPS, WARM_UP):
-            reset = next(resets, None)
-            given = torch.from_numpy(inputs)
-            given = given if reset is None else given.masked_fill(reset, UNKNOWN)
-            nll, carry = network.nll(given, torch.from_numpy(targets), carry, reset)
-            losses.append(nll.numpy().astype(np.float64))
-            parts.append(weights > 0)
-    by_row, counted = np.concatenate(losses).T, np.concatenate(parts).T
-    chances: Array = -by_row[counted]
-    return chances
-
-
-class MarkovStepper:
-    """An n-gram model as a step function; its state is the units so far."""
-
-    def __init__(self, model: Markov) -> None:
-        self._model = model
-
-    def read(self, prompt: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the last unit of ``prompt`` (<unk> when it is empty) and the state before it."""
-        units = tuple(int(unit) for unit in prompt)
-        return (units[-1], units[:-1]) if units else (UNKNOWN, ())
-
-    def step(self, unit: int, state: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
-        seen = (*state, unit)[-self._model.order :] if self._model.order and (state or unit != UNKNOWN) else ()
-        return self._model.step(np.asarray(seen, np.int64)), seen
-
-
-class NetworkStepper:
-    """A network as a step function; its state is what it carries."""
-
-    def __init__(self, network: NeuralLanguageModel) -> None:
-        self._network = network.eval()
-
-    @torch.no_grad()
-    def read(self, prompt: Array) -> tuple[int, Carry]:
-        """Return the last unit of ``prompt`` and the state before it."""
-        units = np.concatenate([[UNKNOWN], prompt]).astype(np.int64)
-        carry: Carry = ()
-        if len(units) > 1:
-            _, carry = self._network(torch.from_numpy(units[:-1, None]), ())
-        return int(units[-1]), carry
-
-    @torch.no_grad()
-    def step(self, unit: int, state: Carry) -> tuple[Array, Carry]:
-        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
-        logits, state = self._network(torch.tensor([[unit]]), state)
-        return torch.log_softmax(logits[0, 0].double(), -1).numpy(), state
+        return pieces(codec.decode, units, prompt.tolist(), reach=8)
 
 
 def _passes(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Batch]]:
@@ -349,11 +265,6 @@ def _passes(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Ba
     steps = min(k1, len(tokens) // rows)
     streams = Streams(tokens, rows, steps, overlap=max(k2 - k1, 0), starts=text.starts)
     return lambda number: StreamPass(streams, options.restart, options.seed, number)
-
-
-def _network(model: Model) -> NeuralLanguageModel:
-    assert isinstance(model, NeuralLanguageModel)
-    return model
 
 
 def _split(

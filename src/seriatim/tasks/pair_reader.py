@@ -9,84 +9,73 @@ from typing import Any
 import numpy as np
 
 from seriatim.data.pairs import Pairs
-from seriatim.encoding.punctuation import apart, together
+from seriatim.encoding.script import Script
 from seriatim.encoding.vocabulary import Vocabulary
-from seriatim.models.seq2seq import PairBatch, padded_pairs
+from seriatim.models.seq2seq import PairBatch, Sources, padded_pairs, padded_sources
 from seriatim.tasks.options import TranslateOptions
 
 Array = np.ndarray[Any, Any]
 
-DEFAULT_WORDS = 20_000
-
 
 @dataclass(frozen=True)
 class PairReader:
-    """Turns texts into arrays and back: a vocabulary for what is read, another for what is written.
+    """Turns texts into arrays and back: one script for what is read, another for what is written."""
 
-    With ``--unit word`` words and punctuation are told apart, and joined again when they are written. The decoder's
-    boundary is the id behind the target's vocabulary.
-    """
-
-    source: Vocabulary
-    target: Vocabulary
+    source: Script
+    script: Script
+    """Of the targets."""
     longest: int
     """Units of the longest target of the training part, its end counted."""
-    lowercase: bool
     reverse: bool
 
     @classmethod
     def fit(cls, options: TranslateOptions, train: Pairs) -> PairReader:
         """Learn both vocabularies from the training part."""
-        size = options.vocab_size or (DEFAULT_WORDS if options.unit == "word" else None)
         source, target = (
-            Vocabulary.fit(
-                [_plain(text, options.unit, options.lowercase) for text in texts], options.unit, size, lines=False
-            )
+            Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
             for texts in (train.sources, train.targets)
         )
-        reader = cls(source, target, 0, options.lowercase, options.reverse)
-        longest = max(len(units) for units in reader.aim(train.targets))
-        return cls(source, target, longest, options.lowercase, options.reverse)
+        longest = max(len(target.aim(text)) for text in train.targets)
+        return cls(source, target, longest, options.reverse)
 
     def read(self, texts: Sequence[str]) -> list[Array]:
         """Encode sources, ``[S]`` int32 each, S at least 1; from the end with ``reverse``."""
         step = -1 if self.reverse else 1
-        encoded = (self.source.encode(_plain(text, self.source.unit, self.lowercase)) for text in texts)
+        encoded = map(self.source.encode, texts)
         return [(one if len(one) else np.zeros(1, np.int32))[::step].copy() for one in encoded]
 
-    def aim(self, texts: Sequence[str]) -> list[Array]:
-        """Encode targets, ``[T]`` int32 each, the boundary behind them."""
-        end = np.array([len(self.target)], np.int32)
-        encoded = (self.target.encode(_plain(text, self.target.unit, self.lowercase)) for text in texts)
-        return [np.concatenate([one, end]) for one in encoded]
+    def shown(self, inputs: Sequence[Array]) -> Sources:
+        """Pad encoded sources into one batch."""
+        return padded_sources(list(inputs))
 
-    def text(self, units: Sequence[int]) -> str:
-        """Decode what was written."""
-        text = self.target.decode(units)
-        return together(text) if self.target.unit == "word" else text
-
-    def folded(self, texts: Sequence[str]) -> list[str]:
-        """Return the texts in the case that is written."""
-        return [text.lower() for text in texts] if self.lowercase else list(texts)
+    def looked(self, given: Array, weights: Array) -> dict[str, Any]:
+        """Return the source's units and the weights of each, in the order of the text."""
+        order = slice(None, None, -1 if self.reverse else 1)
+        return {
+            "source": self.source.shown(given[order].tolist()),
+            "weights": [[round(float(weight), 5) for weight in row[: len(given)][order]] for row in weights],
+        }
 
     def examples(self, pairs: Pairs) -> Examples:
         """Encode pairs with their targets."""
-        return Examples(pairs, self.read(pairs.sources), self.aim(pairs.targets), self.folded(pairs.targets))
+        targets = [self.script.aim(text) for text in pairs.targets]
+        return Examples(pairs, self.read(pairs.sources), targets, [[self.script.folded(one)] for one in pairs.targets])
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "source": self.source.to_json(),
-            "target": self.target.to_json(),
+            "source": self.source.vocabulary.to_json(),
+            "target": self.script.vocabulary.to_json(),
             "longest": self.longest,
-            "lowercase": self.lowercase,
+            "lowercase": self.script.lowercase,
             "reverse": self.reverse,
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> PairReader:
         """Rebuild a reader. Raises ``ValueError``, ``KeyError`` or ``TypeError`` when ``stored`` is damaged."""
-        source, target = (Vocabulary.from_json(stored[side]) for side in ("source", "target"))
-        return cls(source, target, int(stored["longest"]), bool(stored["lowercase"]), bool(stored["reverse"]))
+        lowercase = bool(stored["lowercase"])
+        source, target = (Script(Vocabulary.from_json(stored[side]), lowercase) for side in ("source", "target"))
+        return cls(source, target, int(stored["longest"]), bool(stored["reverse"]))
 
 
 @dataclass(frozen=True)
@@ -94,39 +83,19 @@ class Examples:
     """Encoded pairs, and their texts."""
 
     pairs: Pairs
-    sources: list[Array]
+    inputs: list[Array]
     targets: list[Array]
-    references: list[str]
-    """The targets' texts, in the case that is written."""
+    references: list[list[str]]
+    """The one text of each target, in the case that is written."""
 
     def __len__(self) -> int:
-        return len(self.sources)
+        return len(self.inputs)
 
     @property
     def lengths(self) -> Array:
         """Units of source and target together, [N]."""
-        return np.array([len(one) + len(other) for one, other in zip(self.sources, self.targets, strict=True)])
+        return np.array([len(one) + len(other) for one, other in zip(self.inputs, self.targets, strict=True)])
 
     def batch(self, indices: Array) -> PairBatch:
         """Pad the pairs at ``indices`` into one batch."""
-        return padded_pairs([self.sources[index] for index in indices], [self.targets[index] for index in indices])
-
-
-@dataclass(frozen=True)
-class Epoch(Sequence[PairBatch]):
-    """The batches of one pass over examples, each made when it is asked for."""
-
-    examples: Examples
-    order: list[Array]
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.examples.batch(self.order[position])
-
-
-def _plain(text: str, unit: str, lowercase: bool) -> str:
-    """Return the text as a vocabulary of ``unit`` reads it."""
-    text = text.lower() if lowercase else text
-    return apart(text) if unit == "word" else text
+        return padded_pairs([self.inputs[index] for index in indices], [self.targets[index] for index in indices])

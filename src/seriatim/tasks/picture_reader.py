@@ -11,8 +11,8 @@ import torch
 
 from seriatim.data.buckets import pad
 from seriatim.data.images import Pictures
-from seriatim.encoding.punctuation import apart, together
 from seriatim.encoding.scaler import Standardizer
+from seriatim.encoding.script import Script
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
 from seriatim.models.captioner import CaptionBatch, PictureSize, Views
@@ -21,48 +21,39 @@ from seriatim.tasks.options import CaptionOptions
 
 Array = np.ndarray[Any, Any]
 
-DEFAULT_WORDS = 20_000
-
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Turns pictures into arrays, and captions into arrays and back.
+    """Turns pictures into arrays, and captions into arrays and back."""
 
-    With ``--unit word`` words and punctuation are told apart, and joined again when they are written. The decoder's
-    boundary is the id behind the vocabulary.
-    """
-
-    vocabulary: Vocabulary
+    script: Script
     scaler: Standardizer
     """Of each colour, or of each number of a feature vector."""
     side: int
     """Of a picture in pixels; 0 for feature vectors."""
     longest: int
     """Units of the longest caption of the training part, its end counted."""
-    lowercase: bool
 
     @classmethod
     def fit(cls, options: CaptionOptions, train: Pictures) -> PictureReader:
         """Learn the vocabulary and the scale from the training part."""
-        size = options.vocab_size or (DEFAULT_WORDS if options.unit == "word" else None)
-        texts = [text for some in train.captions for text in some]
-        plain = [_plain(text, options.unit, options.lowercase) for text in texts]
-        vocabulary = Vocabulary.fit(plain, options.unit, size, lines=False)
-        longest = max(len(vocabulary.encode(text)) for text in plain) + 1
+        texts = [_spaced(text) for some in train.captions for text in some]
+        script = Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
+        longest = max(len(script.aim(text)) for text in texts)
         side = options.image_size if train.inputs[0].ndim == 3 else 0
-        return cls(vocabulary, _fit_scaler(train.inputs), side, longest, options.lowercase)
+        return cls(script, _fit_scaler(train.inputs), side, longest)
 
     @property
     def size(self) -> PictureSize:
         """What a picture is."""
         return PictureSize(self.side, len(self.scaler.mean))
 
-    def views(self, pictures: Sequence[Array]) -> Views:
+    def shown(self, inputs: Sequence[Array]) -> Views:
         """Scale pictures, and make one batch of them."""
         if self.side:
-            pixels = self.scaler.transform(np.stack(pictures).astype(np.float32))
+            pixels = self.scaler.transform(np.stack(inputs).astype(np.float32))
             return Views(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
-        vectors, lengths = pad([self.scaler.transform(one) for one in pictures], 0.0)
+        vectors, lengths = pad([self.scaler.transform(one) for one in inputs], 0.0)
         return Views(torch.from_numpy(vectors), torch.from_numpy(lengths))
 
     def check(self, pictures: Pictures) -> None:
@@ -72,36 +63,30 @@ class PictureReader:
             came = pictures.inputs[0].shape[1]
             raise DataError(f"{pictures.names[0]}: vectors of {came} numbers, but the model reads {width}")
 
-    def aim(self, text: str) -> Array:
-        """Encode a caption, ``[T]`` int32, the boundary behind it."""
-        units = self.vocabulary.encode(_plain(text, self.vocabulary.unit, self.lowercase))
-        return np.append(units, np.int32(len(self.vocabulary)))
-
-    def text(self, units: Sequence[int]) -> str:
-        """Decode what was written."""
-        text = self.vocabulary.decode(units)
-        return together(text) if self.vocabulary.unit == "word" else text
+    def looked(self, given: Array, weights: Array) -> dict[str, Any]:
+        """Return the weights of the regions, row by row."""
+        return {"weights": [[round(float(weight), 5) for weight in regions] for regions in weights]}
 
     def examples(self, pictures: Pictures) -> Examples:
         """Encode pictures with their captions, in the case that is written."""
         self.check(pictures)
-        captions = [[_spaced(text, self.lowercase) for text in some] for some in pictures.captions]
-        return Examples(self, pictures.inputs, captions, [[self.aim(text) for text in some] for some in captions])
+        said = [[self.script.folded(_spaced(text)) for text in some] for some in pictures.captions]
+        return Examples(self, pictures.inputs, said, [[self.script.aim(text) for text in some] for some in said])
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "vocabulary": self.vocabulary.to_json(),
+            "vocabulary": self.script.vocabulary.to_json(),
             "scaler": self.scaler.to_json(),
             "side": self.side,
             "longest": self.longest,
-            "lowercase": self.lowercase,
+            "lowercase": self.script.lowercase,
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> PictureReader:
         """Rebuild a reader. Raises ``ValueError``, ``KeyError`` or ``TypeError`` when ``stored`` is damaged."""
-        vocabulary, scaler = Vocabulary.from_json(stored["vocabulary"]), Standardizer.from_json(stored["scaler"])
-        return cls(vocabulary, scaler, int(stored["side"]), int(stored["longest"]), bool(stored["lowercase"]))
+        script = Script(Vocabulary.from_json(stored["vocabulary"]), bool(stored["lowercase"]))
+        return cls(script, Standardizer.from_json(stored["scaler"]), int(stored["side"]), int(stored["longest"]))
 
 
 @dataclass(frozen=True)
@@ -109,17 +94,18 @@ class Examples:
     """Pictures, what is said of each, and that encoded."""
 
     reader: PictureReader
-    pictures: list[Array]
-    captions: list[list[str]]
+    inputs: list[Array]
+    references: list[list[str]]
+    """The captions of each, in the case that is written."""
     targets: list[list[Array]]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.inputs)
 
     @property
     def captions_each(self) -> float:
         """How many a picture has, on average."""
-        return sum(map(len, self.captions)) / len(self)
+        return sum(map(len, self.references)) / len(self)
 
     @property
     def lengths(self) -> Array:
@@ -130,22 +116,8 @@ class Examples:
         """Make one batch of the pictures at ``indices``, with all their captions: each picture is looked at once."""
         owners = [place for place, index in enumerate(indices) for _ in self.targets[index]]
         targets, _ = pad([one for index in indices for one in self.targets[index]], NO_TARGET)
-        views = self.reader.views([self.pictures[index] for index in indices])
+        views = self.reader.shown([self.inputs[index] for index in indices])
         return CaptionBatch(views, torch.tensor(owners), torch.from_numpy(targets).long())
-
-
-@dataclass(frozen=True)
-class Epoch(Sequence[CaptionBatch]):
-    """The batches of one pass over examples, each made when it is asked for."""
-
-    examples: Examples
-    order: list[Array]
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.examples.batch(self.order[position])
 
 
 def _fit_scaler(pictures: Sequence[Array]) -> Standardizer:
@@ -163,13 +135,6 @@ def _fit_scaler(pictures: Sequence[Array]) -> Standardizer:
     return Standardizer(mean, np.where(deviation > 0, deviation, 1.0))
 
 
-def _spaced(text: str, lowercase: bool) -> str:
-    """Return the text in the case that is written, on one line."""
-    text = " ".join(text.split())
-    return text.lower() if lowercase else text
-
-
-def _plain(text: str, unit: str, lowercase: bool) -> str:
-    """Return the text as a vocabulary of ``unit`` reads it."""
-    text = _spaced(text, lowercase)
-    return apart(text) if unit == "word" else text
+def _spaced(text: str) -> str:
+    """Return the text on one line."""
+    return " ".join(text.split())

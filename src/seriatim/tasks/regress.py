@@ -24,9 +24,11 @@ from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
 from seriatim.tasks import examples
-from seriatim.tasks.examples import Array, Epoch, InputReader
+from seriatim.tasks.epochs import epochs
+from seriatim.tasks.examples import Array, InputReader
 from seriatim.tasks.fitting import closed_form
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
+from seriatim.tasks.parts import PARTS, read_parts
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
 
 
@@ -60,6 +62,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def lengths(self) -> Array:
+        """Steps of each sequence, [N]."""
+        return examples.lengths(self.inputs)
+
     def batch(self, indices: Array) -> RegressionBatch:
         """Pad the sequences at ``indices`` into one batch."""
         inputs, lengths = examples.padded([self.inputs[index] for index in indices])
@@ -91,15 +98,13 @@ class Regress(Task[RegressOptions, Examples, Reader]):
         self, options: RegressOptions, source: object, codec: Reader | None = None
     ) -> Prepared[Examples, Reader]:
         listening = examples.listener(options, codec.inputs.sound if codec else None)
-        parts = examples.read_parts(
-            options, source, lambda one: _read(options, one, listening), lambda whole: [""] * len(whole)
-        )
+        parts = read_parts(options, source, lambda one: _read(options, one, listening))
         reader = codec
         if reader is None:
             targets = _capped(options, np.concatenate(_targets(parts.train)))
             inputs = InputReader.fit(options, parts.train, listening.features)
             reader = Reader(Standardizer.fit(targets[:, None]), inputs)
-        split = {name: _encode(reader, options, getattr(parts, name), name) for name in ("train", "valid", "test")}
+        split = {name: _encode(reader, options, getattr(parts, name), name) for name in PARTS}
         return Prepared(
             **split,
             codec=reader,
@@ -107,7 +112,7 @@ class Regress(Task[RegressOptions, Examples, Reader]):
             hash=parts.hash,
             notes=(
                 *parts.notes,
-                *examples.unknown_notes(options, split["valid"].inputs),
+                *examples.unknown(options, split["valid"].inputs),
                 *_cap_notes(options, parts.test),
             ),
         )
@@ -148,7 +153,7 @@ class Regress(Task[RegressOptions, Examples, Reader]):
             return timer.outcome()
         assert isinstance(model, Trainable)
         course = Course(
-            epoch=lambda number: Epoch.of(data.train.batch, data.train.inputs, options, number),
+            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: _validation(network, data.codec, data.valid),
             monitor="valid_rmse",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -11,15 +11,16 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from seriatim.data.buckets import buckets, pad
+from seriatim.data.buckets import pad
 from seriatim.data.files import content_hash
 from seriatim.data.rolls import Roll, read_rolls
-from seriatim.data.splits import hold_out, stratified
+from seriatim.data.splits import deal
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.roll import NoteChances, NoteFrequencies, NoteTransitions, RollBatch, RollModel
+from seriatim.tasks.epochs import epochs, in_order
 from seriatim.tasks.fitting import closed_form
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task
@@ -50,7 +51,12 @@ class Pieces:
     @property
     def steps(self) -> int:
         """Of all pieces together."""
-        return sum(map(len, self.rolls))
+        return int(self.lengths.sum())
+
+    @property
+    def lengths(self) -> Array:
+        """Steps of each piece, [N]."""
+        return np.array([len(one) for one in self.rolls])
 
     def batch(self, indices: Array) -> RollBatch:
         """Pad the pieces at ``indices`` into one batch."""
@@ -88,7 +94,12 @@ class RollLanguage(Task[LanguageOptions, Pieces, Notes]):
             for part, path in (("valid", options.valid), ("test", options.test))
             if path
         }
-        parts = {**(whole.parts() or _split(whole.pieces, given, options.seed)), **given}
+        pieces = whole.pieces
+        cut = whole.parts() or {
+            name: [pieces[index] for index in some]
+            for name, some in deal(given, [""] * len(pieces), None, options.seed).items()
+        }
+        parts = {**cut, **given}
         split = {name: Pieces(pieces) for name, pieces in parts.items()}
         for name, part in split.items():
             if not part.rolls:
@@ -129,11 +140,8 @@ class RollLanguage(Task[LanguageOptions, Pieces, Notes]):
                 model.fit(data.train.rolls)
             return timer.outcome()
         assert isinstance(model, Trainable)
-        lengths = [len(one) for one in data.train.rolls]
         course = Course(
-            epoch=lambda number: _Epoch(
-                data.train, buckets(lengths, options.batch_size, seed=options.seed * 1_000_003 + number)
-            ),
+            epoch=epochs(data.train, options),
             validate=lambda network: {"valid_nll": _per_step(network, data.valid)},
             monitor="valid_nll",
         )
@@ -170,24 +178,15 @@ def log_probabilities(model: Model, pieces: Pieces) -> list[float]:
     model.eval()
     joint = np.zeros(len(pieces.rolls))
     with torch.no_grad():
-        for indices in buckets([len(one) for one in pieces.rolls], EVALUATION_BATCH, seed=None):
-            joint[indices] = -model.losses(pieces.batch(indices)).double().sum(0).numpy()
+        batches = in_order(pieces, EVALUATION_BATCH)
+        for indices, batch in zip(batches.order, batches, strict=True):
+            joint[indices] = -model.losses(batch).double().sum(0).numpy()
     found: list[float] = joint.tolist()
     return found
 
 
 def _per_step(model: Model, pieces: Pieces) -> float:
     return -sum(log_probabilities(model, pieces)) / pieces.steps
-
-
-def _split(pieces: list[Roll], given: dict[str, list[Roll]], seed: int) -> dict[str, list[Roll]]:
-    """Cut what was not given from the pieces."""
-    strata = [""] * len(pieces)
-    missing = [part for part in ("valid", "test") if part not in given]
-    if not missing:
-        return {"train": pieces}
-    cut = hold_out(strata, None, seed) if given else stratified(strata, None, seed)
-    return {part: [pieces[index] for index in some] for part, some in zip(("train", *missing), cut, strict=True)}
 
 
 def _written(model: Model, count: int, request: GenerateRequest) -> Iterator[str]:
@@ -212,17 +211,3 @@ def _chances(model: Model, notes: Array, carry: Carry, temperature: float) -> tu
         logits = found[0, 0].double().numpy()
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-logits / temperature)) if temperature else (logits > 0) * 1.0, carry
-
-
-@dataclass(frozen=True)
-class _Epoch(Sequence[RollBatch]):
-    """The batches of one pass: pieces of like length together."""
-
-    pieces: Pieces
-    order: list[Array]
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.pieces.batch(self.order[position])

@@ -89,12 +89,7 @@ class TagReader:
         return cls(vocabulary, characters, tags, rare, options.lowercase)
 
     def labelled(self, tagged: Tagged, part: str) -> Sentences:
-        """Encode sentences with their tags.
-
-        Raises ``DataError`` where there are no sentences, or for a tag that the training part does not have.
-        """
-        if not len(tagged):
-            raise DataError(f"{part} part: no sentences; too little data")
+        """Encode sentences with their tags. Raises ``DataError`` for one that the training part does not have."""
         tags = []
         for sentence, names in zip(tagged.sentences, tagged.tags, strict=True):
             try:

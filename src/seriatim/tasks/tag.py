@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
 
-from seriatim.data.buckets import token_buckets
 from seriatim.data.files import content_hash
-from seriatim.data.splits import count_shared, hold_out, stratified
+from seriatim.data.splits import Indices
 from seriatim.data.tagged import Columns, Tagged, read_tagged
 from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.suffix import MostFrequentTag
-from seriatim.models.tagger import Tagger
+from seriatim.models.tagger import TagBatch, Tagger
 from seriatim.tasks.entities import are_entities, entity_f1
-from seriatim.tasks.examples import Epoch
+from seriatim.tasks.epochs import Epoch, epochs, in_order
 from seriatim.tasks.fitting import closed_form
 from seriatim.tasks.options import TAG_BASELINES, TagOptions
+from seriatim.tasks.parts import PARTS, read_parts
 from seriatim.tasks.sentences import Sentences, TagReader
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
 
@@ -51,33 +50,14 @@ class Tag(Task[TagOptions, Sentences, TagReader]):
     def prepare(
         self, options: TagOptions, source: object, codec: TagReader | None = None
     ) -> Prepared[Sentences, TagReader]:
-        whole = _read(options, source)
-        fixed = {
-            part: _read(options, Path(path))
-            for part, path in (("valid", options.valid), ("test", options.test))
-            if path
-        }
-        notes: list[str] = []
-        if options.drop_duplicates:
-            whole, dropped = whole.without_duplicates()
-            notes.append(f"{dropped} duplicates dropped before splitting")
-        parts = _split(whole, fixed, options.seed)
-        notes += _shared_notes(parts)
-        reader = codec or TagReader.fit(options, parts["train"])
-        train, valid, test = (reader.labelled(parts[name], name) for name in ("train", "valid", "test"))
-        return Prepared(
-            train,
-            valid,
-            test,
-            reader,
-            {name: len(part) for name, part in parts.items()},
-            content_hash(*((part.words, part.tags) for part in (whole, *fixed.values()))),
-            tuple(notes),
-        )
+        parts = read_parts(options, source, lambda one: _read(options, one), mend=_known)
+        reader = codec or TagReader.fit(options, parts.train)
+        train, valid, test = (reader.labelled(getattr(parts, name), name) for name in PARTS)
+        return Prepared(train, valid, test, reader, parts.sizes, parts.hash, parts.notes)
 
     def read(self, options: TagOptions, codec: TagReader, source: object) -> Fresh[Sentences]:
         tagged = _read(options, source)
-        return Fresh(codec.labelled(tagged, "new"), len(tagged), content_hash((tagged.words, tagged.tags)))
+        return Fresh(codec.labelled(tagged, "new"), len(tagged), content_hash(tagged.content))
 
     def from_lines(self, text: str) -> object:
         return [line for line in text.splitlines() if line.strip()]
@@ -114,15 +94,7 @@ class Tag(Task[TagOptions, Sentences, TagReader]):
             return timer.outcome()
         assert isinstance(model, Trainable)
         course = Course(
-            epoch=lambda number: Epoch(
-                data.train.batch,
-                token_buckets(
-                    data.train.lengths,
-                    options.batch_size,
-                    options.batch_tokens,
-                    seed=options.seed * 1_000_003 + number,
-                ),
-            ),
+            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: _validation(network, data.valid),
             monitor="valid_error",
             rate="tokens_per_second",
@@ -166,50 +138,36 @@ def decode(model: Model, sentences: Sentences) -> list[Array]:
     model.eval()
     found: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
     with torch.no_grad():
-        for indices in _evaluation(sentences):
-            batch = sentences.batch(indices)
+        batches = _evaluation(sentences)
+        for indices, batch in zip(batches.order, batches, strict=True):
             scores = model(batch.words, batch.spellings, batch.lengths)
             for index, tags in zip(indices, model.decode(scores, batch.lengths), strict=True):
                 found[index] = tags
     return found
 
 
-def _evaluation(sentences: Sentences) -> list[Array]:
-    return token_buckets(sentences.lengths, EVALUATION_BATCH, EVALUATION_TOKENS, seed=None)
+def _evaluation(sentences: Sentences) -> Epoch[TagBatch]:
+    return in_order(sentences, EVALUATION_BATCH, EVALUATION_TOKENS)
 
 
 def _read(options: TagOptions, source: object, *, need_tags: bool = True) -> Tagged:
     return read_tagged(source, Columns(options.column, options.words), need_tags=need_tags)
 
 
-def _split(whole: Tagged, fixed: dict[str, Tagged], seed: int) -> dict[str, Tagged]:
-    """Cut what was not given from ``whole``; a sentence with a tag that training would not see is not held out."""
-    missing = [part for part in ("valid", "test") if part not in fixed]
-    if not missing:
-        return {"train": whole, **fixed}
-    alike = [""] * len(whole)
-    train, *held = hold_out(alike, None, seed) if fixed else stratified(alike, None, seed)
+def _known(whole: Tagged, cut: dict[str, Indices]) -> dict[str, Indices]:
+    """Move sentences that are held out with a tag which training would not see to the training part."""
     tags = whole.tags
-    known = {tag for index in train for tag in tags[index]}
-    lacked = [np.array([not known.issuperset(tags[index]) for index in part], bool) for part in held]
-    train = np.sort(np.concatenate([train, *(part[gone] for part, gone in zip(held, lacked, strict=True))]))
-    cut = {name: whole.take(part[~gone]) for name, part, gone in zip(missing, held, lacked, strict=True)}
-    return {"train": whole.take(train), **fixed, **cut}
-
-
-def _shared_notes(parts: dict[str, Tagged]) -> Iterator[str]:
-    for name in ("valid", "test"):
-        shared = count_shared(parts["train"].keys, parts[name].keys)
-        if shared:
-            known = f"{shared} of {len(parts[name])} sentences also stand in the training part"
-            yield f"{name}: {known} (--drop-duplicates)"
+    known = {tag for index in cut["train"] for tag in tags[index]}
+    kept = {name: part[[known.issuperset(tags[index]) for index in part]] for name, part in cut.items()}
+    moved = [np.setdiff1d(cut[name], kept[name]) for name in cut]
+    return kept | {"train": np.sort(np.concatenate([cut["train"], *moved]))}
 
 
 def _validation(network: Trainable, sentences: Sentences) -> Scores:
     assert isinstance(network, Tagger)
     nll, wrong, words = 0.0, 0, int(sentences.lengths.sum())
-    for indices in _evaluation(sentences):
-        batch = sentences.batch(indices)
+    batches = _evaluation(sentences)
+    for indices, batch in zip(batches.order, batches, strict=True):
         scores = network(batch.words, batch.spellings, batch.lengths)
         nll += float(network.nll(scores.float(), batch)) * batch.units
         found = network.decode(scores, batch.lengths)

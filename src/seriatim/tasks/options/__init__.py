@@ -9,8 +9,10 @@ from seriatim.tasks.options.sequence import SequenceOptions
 from seriatim.tasks.options.tag import TAG_BASELINES, TagOptions
 from seriatim.tasks.options.train import UNITS, TextOptions, TrainOptions
 from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TranslateOptions
+from seriatim.tasks.options.writing import ANEW, WritingOptions
 
 __all__ = [
+    "ANEW",
     "CAPTION_BASELINES",
     "CLASSIFY_BASELINES",
     "FORECAST_BASELINES",
@@ -29,4 +31,5 @@ __all__ = [
     "TextOptions",
     "TrainOptions",
     "TranslateOptions",
+    "WritingOptions",
 ]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from seriatim.models.options import CELLS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.train import TextOptions
 from seriatim.tasks.options.translate import ATTENTIONS
+from seriatim.tasks.options.writing import WritingOptions
 
 CAPTION_BASELINES = ("most_common", "nearest_image")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionOptions(TextOptions):
+class CaptionOptions(WritingOptions):
     """Options of ``train caption``."""
 
     model: str = option(
@@ -25,14 +25,10 @@ class CaptionOptions(TextOptions):
     dropout: float = option(0.3, "dropout on regions, embeddings and before the output", minimum=0.0, below=1.0)
     batch_size: int = option(64, "captions per update, at most", minimum=1)
     batch_tokens: int = option(8192, "units of captions per update, padding too, at most", minimum=1)
-    learner: str = option("bptt", "gradient through time", choices=("bptt",))
     image: str | None = option(None, "column of the images' paths (from the table's folder), or of their bytes")
     features: str | None = option(None, "column of the paths of .npy files of feature vectors, in place of images")
     text: str | None = option(None, "column of the captions; rows with the same image are captions of one picture")
-    group: str | None = option(None, "column whose equal values stay on one side of the split")
     drop_duplicates: bool = option(False, "drop repeated pictures before splitting")
-    header: bool = option(True, "columns are numbers from 1", negative="no-header")
-    lowercase: bool = option(False, "read and write in lower case")
     image_size: int = option(64, "pixels of a side that every image is brought to", minimum=8)
     grey: bool = option(False, "read images without their colours")
     filters: int = option(32, "of the first convolution; each of the next three has twice as many", minimum=1)
@@ -40,11 +36,3 @@ class CaptionOptions(TextOptions):
     attention: str = option(
         "additive", "how the decoder looks at one region or another (Xu 2015); none: Vinyals 2015", choices=ATTENTIONS
     )
-    tie: bool = option(False, "share the words' embedding with the output layer (Press & Wolf 2017)")
-    beam_size: int = option(4, "beginnings that are kept while writing; 1 is greedy", minimum=1)
-    n_best: int = option(1, "predict: captions for each picture", minimum=1)
-    length_penalty: float = option(0.6, "favours longer texts; 0 does not (Wu 2016)", minimum=0.0)
-    max_length: int | None = option(
-        None, "units written at most (default: twice the longest caption of the training part)", minimum=1
-    )
-    alignment: bool = option(False, "predict: give attention's weights too")

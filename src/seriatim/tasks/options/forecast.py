@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.learning.options import SCHEDULES
+from seriatim.learning.options import LEARNERS, SCHEDULES
 from seriatim.models.options import NETWORKS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
@@ -24,7 +24,7 @@ class ForecastOptions(TrainOptions):
     schedule: str = option(
         "constant", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES
     )
-    learner: str = option("bptt", "gradient through time", choices=("bptt",))
+    learner: str = option("bptt", "gradient through time; with --strategy recursive also recompute", choices=LEARNERS)
     target: tuple[str, ...] = option((), "column or columns to forecast: a,b")
     horizon: int = option(1, "steps to forecast", minimum=1)
     lookback: int | None = option(None, "steps that the model sees (default: fits the shortest series)", minimum=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.learning.options import LEARNERS
+from seriatim.learning.options import LEARNERS, learning_rate
 from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
@@ -25,7 +25,7 @@ class LanguageOptions(TextOptions):
     documents: str = option(
         "file", "where the state starts anew, and what bptt and recompute take whole", choices=DOCUMENTS
     )
-    lr: float = option(2e-3, "learning rate at the start", above=0.0, below=1e10)
+    lr: float = learning_rate(2e-3)
     unit: str = option(
         "char", "what one step reads; roll: the notes of a piano roll (.mat, .npy)", choices=(*UNITS, "roll")
     )

@@ -12,6 +12,7 @@ from seriatim.tasks.options.train import TextOptions
 class SequenceOptions(TextOptions):
     """Options of ``train classify`` and ``train regress``: where the sequences are, and how they are read."""
 
+    batch_tokens: int = option(32768, "steps per update at most, padding counted", minimum=1)
     learner: str = option("bptt", "gradient through time", choices=("bptt",))
     text: str | None = option(None, "column of the text")
     sound: str | None = option(None, "column of paths of recordings: WAV or FLAC")

@@ -10,6 +10,7 @@ from seriatim.options import option
 
 UNITS = ("char", "word", "bpe")
 """What one step of a text can be."""
+DEFAULT_WORDS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +39,8 @@ class TextOptions(TrainOptions):
         None, "start the words' embeddings from this file (word2vec or GloVe text), or cbow: from the training part"
     )
     freeze_vectors: bool = option(False, "keep the embeddings as --vectors starts them")
+
+    @property
+    def most_units(self) -> int | None:
+        """Units that a vocabulary keeps; None leaves it to the vocabulary."""
+        return self.vocab_size or (DEFAULT_WORDS if self.unit == "word" else None)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from seriatim.models.options import CELLS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.train import TextOptions
+from seriatim.tasks.options.writing import WritingOptions
 
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")
 TRANSLATE_BASELINES = ("nearest", "copy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateOptions(TextOptions):
+class TranslateOptions(WritingOptions):
     """Options of ``train translate``."""
 
     model: str = option(
@@ -24,35 +24,22 @@ class TranslateOptions(TextOptions):
     bidirectional: bool = option(False, "recurrent networks: the encoder reads the source in both directions")
     batch_size: int = option(128, "pairs per update, at most", minimum=1)
     batch_tokens: int = option(8192, "units per update, source and target and padding, at most", minimum=1)
-    learner: str = option("bptt", "gradient through time", choices=("bptt",))
     source: str | None = option(None, "column of what is read (default: source)")
     target: str | None = option(None, "column of what is written (default: target)")
     source_file: str | None = option(None, "without DATA: file of what is read, one text per line")
     target_file: str | None = option(None, "the same of what is written; --valid and --test are then SOURCE,TARGET")
-    group: str | None = option(None, "column whose equal values stay on one side of the split")
     drop_duplicates: bool = option(False, "drop repeated sources before splitting")
-    header: bool = option(True, "columns are numbers from 1", negative="no-header")
     vocab_size: int | None = option(
         None, "keep the commonest units of either side, the rest is <unk> (default: 20000; bpe: 4096)", minimum=2
     )
-    lowercase: bool = option(False, "read and write in lower case")
     reverse: bool = option(False, "recurrent networks: read the source from its end (Sutskever 2014)")
     peeky: bool = option(False, "recurrent networks: the decoder sees the context at every step (Cho 2014)")
     attention: str = option(
         "general", "recurrent networks: how the decoder looks back at the source (Luong 2015, Bahdanau 2015)",
         choices=ATTENTIONS,
     )  # fmt: skip
-    tie: bool = option(False, "share the target's embedding with the output layer (Press & Wolf 2017)")
     teacher_forcing: float = option(
         1.0,
         "recurrent networks: chance of the true unit before, not the model's own (Bengio 2015)",
         minimum=0.0,
-        below=1.01,
     )
-    beam_size: int = option(4, "beginnings that are kept while writing; 1 is greedy", minimum=1)
-    n_best: int = option(1, "predict: texts for each source", minimum=1)
-    length_penalty: float = option(0.6, "favours longer texts; 0 does not (Wu 2016)", minimum=0.0)
-    max_length: int | None = option(
-        None, "units written at most (default: twice the longest target of the training part)", minimum=1
-    )
-    alignment: bool = option(False, "predict: give attention's weights too")

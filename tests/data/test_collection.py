@@ -1,0 +1,50 @@
+"""What all collections share: duplicates within one, and across a cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seriatim.data.collection import Collection, key
+from seriatim.data.images import Pictures
+from seriatim.data.pairs import Pairs
+from seriatim.data.sequences import Sequences
+from seriatim.data.tagged import Sentence, Tagged
+
+
+def pairs(texts: list[str]) -> Pairs:
+    return Pairs(list(texts), [str(number) for number in range(len(texts))], list(texts), list(texts))
+
+
+def texts(texts: list[str]) -> Sequences:
+    return Sequences(list(texts), [str(number) for number in range(len(texts))], None, list(texts))
+
+
+def numbers(texts: list[str]) -> Sequences:
+    return Sequences([np.array([[len(text)]], np.float32) for text in texts], list(texts), None, list(texts))
+
+
+def pictures(texts: list[str]) -> Pictures:
+    pixels = [np.full((2, 2, 3), len(text), np.uint8) for text in texts]
+    return Pictures(pixels, [[text] for text in texts], None, list(texts), list(range(len(texts))))
+
+
+def tagged(texts: list[str]) -> Tagged:
+    return Tagged([Sentence([*text], [*text], "data item", [1] * len(text)) for text in texts])
+
+
+@pytest.mark.parametrize("make", [pairs, texts, numbers, pictures, tagged])
+def test_duplicates(make: object) -> None:
+    assert callable(make)
+    some = make(["a", "bb", "bb", "ccc", "a"])
+    assert isinstance(some, Collection)
+    kept, dropped = some.without_duplicates()
+    assert type(kept) is type(some) and (len(kept), dropped) == (3, 2)
+    assert kept.keys == make(["a", "bb", "ccc"]).keys and kept.content == some.take([0, 1, 3]).content
+    assert some.take([4, 1]).keys == [some.keys[4], some.keys[1]]
+    assert make(["bb", "bb", "dddd"]).count_known(some) == 2
+
+
+def test_arrays_of_other_shapes_are_not_alike() -> None:
+    flat = np.arange(6, dtype=np.float32)
+    assert key(flat.reshape(2, 3)) != key(flat.reshape(3, 2)) and key(flat) == key(flat.copy())

@@ -1,0 +1,39 @@
+"""Texts to units and back, in the case and with the spaces that are written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seriatim.encoding.script import Script
+
+TEXTS = ["Yes, (it) is.", "Don't stop; 3.5 is well-known!", "Ja — «so» ist es…"]
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_a_text_comes_back(unit: str, lowercase: bool) -> None:
+    script = Script.fit(TEXTS, unit, None, lowercase=lowercase)
+    for text in TEXTS:
+        assert script.decode(script.encode(text).tolist()) == script.folded(text)
+    assert (script.folded("Yes") == "yes") == lowercase
+    assert (script.encode("YES") == script.encode("yes")).all() or not lowercase
+
+
+def test_words_stand_apart_from_punctuation() -> None:
+    script = Script.fit(["a dog, a dog!"], "word", 4, lowercase=False)
+    assert script.vocabulary.tokens == ["<unk>", "a", "dog", ","] and len(script) == 4
+    assert script.encode("a dog,dog").tolist() == [1, 0]
+
+
+def test_the_boundary_stands_behind_what_is_to_be_written() -> None:
+    script = Script.fit(TEXTS, "char", None, lowercase=False)
+    aimed = script.aim("it is")
+    assert aimed[-1] == len(script) and aimed.dtype == np.int32
+    assert script.decode(aimed[:-1].tolist()) == "it is"
+    assert script.aim("").tolist() == [len(script)]
+
+
+def test_a_space_can_be_seen() -> None:
+    script = Script.fit(["a b"], "char", None, lowercase=False)
+    assert script.shown(script.encode("a b").tolist()) == ["a", "␣", "b"]
