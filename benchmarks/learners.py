@@ -2,6 +2,7 @@
 
     python benchmarks/learners.py --json learners.json --plot docs/learners.png
     python benchmarks/learners.py --show learners.json --plot docs/learners.png     draws what was measured before
+    python benchmarks/learners.py --equal 1000000 500e6      by how much recomputing and plain BPTT differ
 
 A language model of one LSTM layer (64 units, 2 rows, float32, one thread) reads T random units of 32 once: plain BPTT;
 recomputing BPTT in a tenth of the memory that plain BPTT took, or in 4 MB where that is less; truncated BPTT
@@ -20,11 +21,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _report import Report, Row, duration, markdown, read
 
 STEPS = (100, 1_000, 10_000, 100_000)
+"""By default; 1_000_000 are for machines of 16 GB."""
 BACKWARD = ("bptt", "recompute", "tbptt 100,100", "tbptt 100,200")
 FORWARD = ("rtrl", "snap1", "uoro")
 LONGEST = 1_000
@@ -39,6 +42,9 @@ def main() -> None:
     asked = arguments()
     if asked.one:
         print(json.dumps(one(*asked.one)))
+        return
+    if asked.equal:
+        print(difference(*asked.equal))
         return
     rows = read(asked.show) if asked.show else list(measured(asked))
     print("\n" + table(rows))
@@ -66,22 +72,13 @@ def measured(asked: argparse.Namespace) -> Iterator[Row]:
 
 def one(rule: str, steps: str, memory: str) -> Row:
     """Measure one rule on one length, in this process."""
-    import torch
-
-    from seriatim.learning.learners import make_learner
-    from seriatim.learning.options import LearningOptions
     from seriatim.models.contract import Carry
-    from seriatim.models.language import LanguageBatch, RecurrentLanguageModel
-    from seriatim.models.options import ModelOptions
+    from seriatim.models.language import LanguageBatch
 
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    hidden, rows = (SMALL, 1) if rule in FORWARD else (LARGE, ROWS)
-    model = RecurrentLanguageModel(ModelOptions(hidden=hidden, embedding=EMBEDDING), UNITS, tie=False)
     name, _, truncation = rule.partition(" ")
     pair = tuple(map(int, truncation.split(","))) if truncation else (100,)
-    learner = make_learner(LearningOptions(learner=name, truncation=pair, memory=float(memory)))
-    data = torch.randint(0, UNITS, (int(steps) + 1, rows))
+    model, data = material(int(steps), *((SMALL, 1) if rule in FORWARD else (LARGE, ROWS)))
+    learner = learner_of(name, pair, float(memory))
 
     def learn(length: int) -> None:
         carry: Carry = ()
@@ -97,7 +94,43 @@ def one(rule: str, steps: str, memory: str) -> Row:
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     learn(int(steps))
     seconds = time.process_time() - began
-    return {"seconds": seconds, "bytes": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)}
+    gained = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return {"seconds": seconds, "bytes": gained}
+
+
+def difference(steps: str, memory: str) -> str:
+    """By how much the gradients of recomputing and plain BPTT differ at most, over the largest number in them."""
+    from seriatim.models.language import LanguageBatch
+
+    model, data = material(int(steps), LARGE, ROWS)
+    batch, found = LanguageBatch(data[:-1], data[1:]), []
+    for name in ("recompute", "bptt"):
+        model.zero_grad()
+        learner_of(name, (100,), float(memory)).step(model, batch, ())
+        found.append({key: value.grad.clone() for key, value in model.named_parameters()})
+    worst = {key: float((found[0][key] - one).abs().max() / one.abs().max()) for key, one in found[1].items()}
+    return "\n".join(f"{key:<32} {value:.1e}" for key, value in worst.items())
+
+
+def material(steps: int, hidden: int, rows: int) -> tuple[Any, Any]:
+    """The model and the units [T + 1, B]."""
+    import torch
+
+    from seriatim.models.language import RecurrentLanguageModel
+    from seriatim.models.options import ModelOptions
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = RecurrentLanguageModel(ModelOptions(hidden=hidden, embedding=EMBEDDING), UNITS, tie=False)
+    return model, torch.randint(0, UNITS, (steps + 1, rows))
+
+
+def learner_of(name: str, truncation: tuple[int, ...], memory: float) -> Any:
+    """The learner as the command line makes it."""
+    from seriatim.learning.learners import make_learner
+    from seriatim.learning.options import LearningOptions
+
+    return make_learner(LearningOptions(learner=name, truncation=truncation, memory=memory))
 
 
 def table(rows: list[Row]) -> str:
@@ -148,6 +181,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here; rows there already stay")
     parser.add_argument("--show", type=Path, metavar="FILE", help="take the figures from here and run nothing")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, for example docs/learners.png")
+    parser.add_argument("--equal", nargs=2, metavar=("STEPS", "BYTES"), help="compare the gradients instead")
     parser.add_argument("--one", nargs=3, metavar=("RULE", "STEPS", "BYTES"), help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Electricity prices up or down, learned as they come: an online GRU beside naive rules and river's forests.
+"""Electricity prices up or down, learned as they come: an online GRU and LSTM beside naive rules and river's forests.
 
     python recipes/elec2.py DATA/elec2/electricity-normalized.csv docs/elec2.png
 
@@ -70,7 +70,7 @@ class Majority:
 
 
 class WithLast:
-    """A learner that reads the class of the row before as well, as the GRU does."""
+    """A learner that reads the class of the row before as well, as the networks do."""
 
     def __init__(self, learner: Learner) -> None:
         self.learner, self.before = learner, 0
@@ -91,8 +91,12 @@ MODELS: dict[str, Callable[[], Learner]] = {
     "ARF": lambda: forest.ARFClassifier(seed=0),
     "ARF + last class": lambda: WithLast(forest.ARFClassifier(seed=0)),
     "online GRU": lambda: OnlineClassifier(model="gru", hidden=32, truncation=(1, 16), lr=3e-3, seed=0),
+    "online LSTM": lambda: OnlineClassifier(model="lstm", hidden=32, truncation=(1, 16), lr=3e-3, seed=0),
 }
-DRAWN = {"no change": "#999999", "Hoeffding tree": "#7fb27f", "ARF + last class": "#2c7fb8", "online GRU": "#c0392b"}
+DRAWN = {
+    "no change": "#999999", "Hoeffding tree": "#7fb27f", "ARF + last class": "#2c7fb8", "online GRU": "#c0392b",
+    "online LSTM": "#e59866",
+}  # fmt: skip
 
 
 def main(table: Path, picture: Path) -> None:

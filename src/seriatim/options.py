@@ -150,6 +150,19 @@ def duration(text: str) -> float:
     return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
 
 
+def rate(text: str) -> float:
+    """Read a learning rate: a number above 0; ``find``, which asks for a search, is 0."""
+    if text.strip() == "find":
+        return 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"got '{text}', wanted a number, or find") from None
+    if not value > 0:
+        raise ValueError(f"got {text}, wanted more than 0, or find")
+    return value
+
+
 def size(text: str) -> float:
     """Read a number of bytes: ``1000000``, ``800kB``, ``500MB``, ``1.5GB`` → bytes."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(k|M|G|T)?B?\s*", text)

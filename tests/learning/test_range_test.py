@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
 
 from seriatim.errors import UsageError
-from seriatim.learning.options import LearningOptions
+from seriatim.learning.loop import Course, InMemory, fit
+from seriatim.learning.observer import Silent
+from seriatim.learning.options import FIND, LearningOptions
 from seriatim.learning.range_test import range_test
 from seriatim.nn.layers import LSTM
 
@@ -44,3 +47,26 @@ def test_nothing_is_changed(model: Any, stream: Any) -> None:
 def test_a_range_that_is_none(model: Any, stream: Any, bad: Any) -> None:
     with pytest.raises(UsageError, match=r"range: got .* updates from"):
         range_test(model, [stream(5, 2)], LearningOptions(), **bad)
+
+
+class Epoch(list[Any]):
+    """Batches that are made when they are asked for, and do not tell where they end."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("asked for by position")
+
+
+def test_a_training_that_looks_for_its_rate(model: Any, stream: Any) -> None:
+    """The same rate each time; and the training is that which is given the rate."""
+    batch = stream(20, 8)
+    batch.targets.copy_(batch.inputs * 2 + 1)
+    ended = []
+    for lr in (FIND, FIND, None):
+        trained = copy.deepcopy(model)
+        torch.manual_seed(0)
+        course = Course(lambda number: Epoch([batch] * 3), lambda network: {"valid_nll": 1.0}, "valid_nll")
+        options = LearningOptions(epochs=2, lr=ended[0][0] if lr is None else lr)
+        outcome = fit(trained, course, options, InMemory(), Silent())
+        ended.append((outcome.found_lr, outcome.rows[-1]["train_loss"]))
+    assert ended[0] == ended[1] and 1e-5 < ended[0][0] < 1.0
+    assert ended[2] == (None, ended[0][1])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from seriatim.learning.recomputing import backward_in_segments
 from seriatim.models.forecaster import DirectForecaster, Forecaster, RecursiveForecaster, WindowBatch, WindowShape
 from seriatim.models.forecaster import build_forecaster as build
 from seriatim.models.options import STREAMING
@@ -131,12 +132,12 @@ def test_the_direct_loss_is_the_quantile_loss_by_hand() -> None:
 def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) -> None:
     network = make("recursive", cell=cell)
     assert isinstance(network, RecursiveForecaster)
-    window = values()
-    mean, deviation = window[..., :3].mean(0), window[..., :3].std(0)
+    history, future = values(), values(steps=HORIZON, seed=2)
     with torch.no_grad():
-        joint = network.log_density(window, mean, deviation).sum((0, 2))
-        inputs, carry, total = (window - mean) / deviation, (), torch.zeros(B)
-        for step in range(LOOKBACK - 1):
+        joint = network.log_density(network.steps(WindowBatch(history, future)))[0].sum((0, 2))
+        mean, deviation = history.mean(0), history.std(0, correction=0)
+        inputs, carry, total = (torch.cat([history, future]) - mean) / deviation, (), torch.zeros(B)
+        for step in range(LOOKBACK + HORIZON - 1):
             centre, spread, carry = network(inputs[step : step + 1], carry)
             total += torch.distributions.Normal(centre[0], spread[0]).log_prob(inputs[step + 1]).sum(-1)
     torch.testing.assert_close(joint, total, rtol=1e-5, atol=1e-4)
@@ -145,10 +146,26 @@ def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) ->
 def test_the_recursive_loss_is_the_mean_negative_log_density() -> None:
     network, history, future = make("recursive"), values(), values(steps=HORIZON, seed=2)
     assert isinstance(network, RecursiveForecaster)
-    mean, deviation = history.mean(0), history.std(0, correction=0)
-    density = network.log_density(torch.cat([history, future]), mean, deviation)
+    density, _ = network.log_density(network.steps(WindowBatch(history, future)))
     loss, _ = network.loss(WindowBatch(history, future), ())
     torch.testing.assert_close(loss, -density.mean())
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "lru"])
+def test_recomputing_gives_the_gradient_of_the_recursive_loss(cell: str) -> None:
+    network = make("recursive", cell=cell)
+    assert isinstance(network, RecursiveForecaster)
+    windows = WindowBatch(values(), values(steps=HORIZON, seed=2))
+    found = []
+    for length in (None, 3):
+        network.zero_grad()
+        if length is None:
+            network.loss(windows, ())[0].backward()
+        else:
+            backward_in_segments(network, network.steps(windows), length)
+        found.append([one.grad for one in network.parameters()])
+    for exact, pieced in zip(*found, strict=True):
+        torch.testing.assert_close(pieced, exact, rtol=1e-4, atol=1e-6)
 
 
 def test_sampled_quantiles_are_those_of_the_first_steps_gaussian() -> None:

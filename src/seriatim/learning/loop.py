@@ -10,6 +10,7 @@ while not enough:
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -29,7 +30,8 @@ from seriatim.learning.interrupt import held_back
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
 from seriatim.learning.optimization import check_schedule, factor, make_optimizer, warmth
-from seriatim.learning.options import LearningOptions
+from seriatim.learning.options import FIND, LearningOptions
+from seriatim.learning.range_test import found_rate
 from seriatim.learning.storage import write_arrays, write_bytes
 from seriatim.models.contract import Carry, Trainable
 
@@ -76,6 +78,8 @@ class Outcome:
     rows: tuple[dict[str, float], ...]
     data_seconds: float = 0.0
     """Seconds that this process spent on making batches."""
+    found_lr: float | None = None
+    """The learning rate that ``--lr find`` found."""
 
 
 class Keeper(ABC):
@@ -150,7 +154,12 @@ def fit(model: Trainable, course: Course, options: LearningOptions, keeper: Keep
     best weights and a checkpoint are kept first.
     """
     check_schedule(options)
-    return _Training(model, course, options, keeper, observer).run()
+    if options.lr != FIND:
+        return _Training(model, course, options, keeper, observer).run()
+    options = dataclasses.replace(options, lr=found_rate(model, course.epoch(0), options))
+    observer.note(f"learning rate {options.lr:g}, where the loss falls fastest in a range test")
+    outcome = _Training(model, course, options, keeper, observer).run()
+    return dataclasses.replace(outcome, found_lr=options.lr)
 
 
 @final

@@ -6,8 +6,8 @@ state, B rows; s is a row's state as one vector, θ the weights that reach it as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias, final
 
 import torch
 from torch import Tensor, func, nn
@@ -19,6 +19,17 @@ from seriatim.models.contract import Carry, StreamModel, Stretch, plain_steps, t
 Function: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Data: TypeAlias = dict[str, Tensor]
 Pull: TypeAlias = Callable[[tuple[Tensor, Tensor]], tuple[Tensor, Tensor, Tensor]]
+
+
+class Weights(NamedTuple):
+    """All weights of a model at one time."""
+
+    theta: Tensor
+    """[N]: those that reach the state."""
+    head: Tensor
+    """[·]: the other trained ones."""
+    constants: Mapping[str, Tensor]
+    """Those that are not trained."""
 
 
 @final
@@ -51,18 +62,23 @@ class OneStep:
         self.outer = {name: one for (name, one), gradient in pairs if gradient is None}
         self.shapes = [(*one.shape[:1], *one.shape[2:]) for one in after]
         """Of a row's parts of the state."""
-        self.theta = flat(self.inner.values())
-        self.head = flat(self.outer.values()) if self.outer else self.theta[:0]
+        self.like = flat(self.inner.values())
+        """θ as it was: for its length, dtype and device."""
 
     @property
     def size(self) -> int:
         """S."""
         return sum(torch.Size(shape).numel() for shape in self.shapes)
 
+    def weights(self) -> Weights:
+        """As they are now."""
+        theta = flat(self.inner.values())
+        return Weights(theta, flat(self.outer.values()) if self.outer else theta[:0], self.constants)
+
     def row_states(self, carry: Carry) -> Tensor:
         """The state of every row as a vector, [B, S]; [B, 0] where streams begin."""
         if not carry:
-            return self.theta.new_zeros(self.rows, 0)
+            return self.like.new_zeros(self.rows, 0)
         return torch.cat([one.movedim(1, 0).flatten(1) for one in carry], 1)
 
     def carry(self, states: Tensor) -> Carry:
@@ -73,20 +89,20 @@ class OneStep:
             one.reshape(rows, *shape).movedim(0, 1).contiguous() for one, shape in zip(pieces, self.shapes, strict=True)
         )
 
-    def of_row(self, data: Data) -> Function:
+    def of_row(self, constants: Mapping[str, Tensor], data: Data) -> Function:
         """(θ, head, s) → the loss and the next s, for one row's ``data``; an s of no numbers begins a stream."""
 
         def run(theta: Tensor, head: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-            weights = self.constants | unflat(theta, self.inner) | unflat(head, self.outer)
+            weights = {**constants, **unflat(theta, self.inner), **unflat(head, self.outer)}
             batch = with_tensors(self.batch, {name: one[None, None] for name, one in data.items()})
             loss, after = functional_call(self.called, weights, (batch, self.carry(s[None]) if len(s) else ()))
             return loss, torch.cat([one.squeeze(1).flatten() for one in after])
 
         return run
 
-    def pulled(self, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pull]:
+    def pulled(self, weights: Weights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pull]:
         """The loss, the next s, and the function from their cotangents to those of (θ, head, s)."""
-        (loss, after), pull = vjp(self.of_row(data), self.theta, self.head, s)
+        (loss, after), pull = vjp(self.of_row(weights.constants, data), weights.theta, weights.head, s)
         return loss, after, pull
 
     def leave(self, theta: Tensor, head: Tensor) -> None:

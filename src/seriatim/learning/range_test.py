@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ DIVERGED = 3.0
 """Times the first loss: a rise by so much ends the test."""
 MEMORY = 0.9
 """Of the running mean that smooths the losses."""
+LAG = round(MEMORY / (1 - MEMORY))
+"""Updates by which that mean is behind."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Range:
 
     @property
     def steepest(self) -> float:
-        """The rate at which the loss fell fastest per factor of the rate: a start for ``lr``."""
+        """The rate at which the loss fell fastest per factor of the rate, the lag taken off: a start for ``lr``."""
         slopes = np.gradient(np.asarray(self.losses))
-        return self.rates[int(np.argmin(slopes))]
+        return self.rates[max(int(np.argmin(slopes)) - LAG, 0)]
 
     @property
     def largest(self) -> float:
@@ -76,7 +78,8 @@ def range_test(
     for update, batch in zip(range(updates), itertools.cycle(batches), strict=False):
         rate = low * (high / low) ** (update / (updates - 1))
         optimizer.zero_grad(set_to_none=True)
-        loss, carry = learner.step(trained, batch, carry)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+            loss, carry = learner.step(trained, batch, carry)
         norm = clip_norm(parameters, options.clip)
         clip_value(parameters, options.clip_value)
         mean = MEMORY * mean + (1 - MEMORY) * float(loss)
@@ -93,3 +96,9 @@ def range_test(
     if len(rates) < 2:
         raise UsageError(f"low: the loss was lost at {low:g}, the lowest rate; give a lower one")
     return Range(tuple(rates), tuple(losses), len(rates) < updates)
+
+
+def found_rate(model: Trainable, epoch: Sequence[object], options: LearningOptions) -> float:
+    """The rate to start with: that of the steepest fall, to two figures. Draws nothing that training would draw."""
+    batches = (epoch[update % len(epoch)] for update in itertools.count())
+    return float(f"{range_test(model, batches, options).steepest:.1e}")

@@ -16,7 +16,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from seriatim.learning.onestep import Data, OneStep, vjp
+from seriatim.learning.onestep import Data, OneStep, Weights, vjp
 from seriatim.learning.onward import Memory, Onward, Rule
 from seriatim.models.contract import StreamModel
 
@@ -43,27 +43,27 @@ class Pair(Rule):
         self.step = step
 
     def start(self, rows: int) -> Memory:
-        theta = self.step.theta
+        theta = self.step.like
         return theta.new_zeros(rows, self.step.size), theta.new_zeros(rows, len(theta))
 
-    def row(self, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         of_state, of_theta = memory
-        loss, after, pull = self.step.pulled(data, s)
+        loss, after, pull = self.step.pulled(weights, data, s)
         theta, head, of_s = pull((torch.ones_like(loss), torch.zeros_like(after)))
         led = torch.zeros_like(after)
         if len(s):
             theta = theta + (of_s @ of_state) * of_theta  # (3)
-            led = self._led(data, s, of_state)
+            led = self._led(weights, data, s, of_state)
         signs = torch.where(torch.rand_like(after) < 0.5, -1.0, 1.0).to(after.dtype)
         immediate = pull((torch.zeros_like(loss), signs))[0]
         rho_0 = torch.sqrt((of_theta.norm() + SMALL) / (led.norm() + SMALL))  # (1)
         rho_1 = torch.sqrt((immediate.norm() + SMALL) / signs.norm())
         return loss, after, theta, head, rho_0 * led + rho_1 * signs, of_theta / rho_0 + immediate / rho_1  # (2)
 
-    def _led(self, data: Data, s: Tensor, of_state: Tensor) -> Tensor:
+    def _led(self, weights: Weights, data: Data, s: Tensor, of_state: Tensor) -> Tensor:
         """J_t s̃: backward through wᵀ J_t, which is linear in w."""
-        run = self.step.of_row(data)
-        after, pull = vjp(lambda state: run(self.step.theta, self.step.head, state)[1], s)
+        run = self.step.of_row(weights.constants, data)
+        after, pull = vjp(lambda state: run(weights.theta, weights.head, state)[1], s)
         _, pull_again = vjp(lambda w: pull(w)[0], torch.zeros_like(after))
         led: Tensor = pull_again(of_state)[0]
         return led

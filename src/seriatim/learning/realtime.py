@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.errors import UsageError
-from seriatim.learning.onestep import Data, OneStep
+from seriatim.learning.onestep import Data, OneStep, Weights
 from seriatim.learning.onward import Memory, Onward, Rule
 from seriatim.learning.unitwise import Diagonal, is_diagonal
 from seriatim.models.contract import StreamModel
@@ -38,14 +38,15 @@ class RealTime(Onward):
     parts = 2
 
     def __init__(self, memory: float) -> None:
+        super().__init__()
         self.memory = memory
 
     def rule(self, model: StreamModel, step: OneStep) -> Rule:
         rule: Dense | Diagonal = Diagonal(model, step) if is_diagonal(model, step) else Dense(step)
-        needed = COPIES * step.rows * rule.numbers * step.theta.itemsize
+        needed = COPIES * step.rows * rule.numbers * step.like.itemsize
         if needed > self.memory:
             raise UsageError(
-                f"learner: rtrl needs {needed / 1e9:.3g} GB for the influence of {len(step.theta):,} weights on "
+                f"learner: rtrl needs {needed / 1e9:.3g} GB for the influence of {len(step.like):,} weights on "
                 f"{step.size:,} numbers of state in {step.rows} rows, more than --memory ({self.memory / 1e9:.3g} GB); "
                 "take a smaller --hidden or --batch-size, or snap1 or uoro"
             )
@@ -58,16 +59,16 @@ class Dense(Rule):
 
     def __init__(self, step: OneStep) -> None:
         self.step = step
-        self.numbers = step.size * len(step.theta)
+        self.numbers = step.size * len(step.like)
         """That are remembered for each row."""
 
     def start(self, rows: int) -> Memory:
-        theta = self.step.theta
+        theta = self.step.like
         return theta.new_zeros(rows, self.step.size, len(theta)), theta.new_zeros(rows, 0)
 
-    def row(self, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         influence, nothing = memory
-        loss, after, pull = self.step.pulled(data, s)
+        loss, after, pull = self.step.pulled(weights, data, s)
         zero, one = torch.zeros_like(loss), torch.ones_like(loss)
         theta, head, of_s = pull((one, torch.zeros_like(after)))
         immediate, _, jacobian = vmap(lambda unit: pull((zero, unit)))(torch.eye(len(after), dtype=after.dtype))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.errors import UsageError
-from seriatim.learning.onestep import Data, OneStep, Pull, vjp
+from seriatim.learning.onestep import Data, OneStep, Pull, Weights, vjp
 from seriatim.learning.onward import Memory, Onward, Rule
 from seriatim.models.contract import StreamModel, Unitwise
 
@@ -50,7 +50,7 @@ class Units:
         self.owner = every[self.own]
         self.layer = self.owner // (self.count // self.layers)
         blocks = torch.eye(self.parts * self.layers).repeat_interleave(self.count // self.layers, 1)
-        self.blocks = step.theta.new_zeros(len(blocks), step.size).index_copy(1, self.read, blocks.to(step.theta.dtype))
+        self.blocks = step.like.new_zeros(len(blocks), step.size).index_copy(1, self.read, blocks.to(step.like.dtype))
         """[R·L, S]: ones over each part of each layer."""
 
     def immediate(self, pull: Pull, loss: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,24 +102,24 @@ class Own(Rule):
         self.diagonal = is_diagonal(model, step)
 
     def start(self, rows: int) -> Memory:
-        return (self.step.theta.new_zeros(rows, self.units.parts, len(self.units.own)),)
+        return (self.step.like.new_zeros(rows, self.units.parts, len(self.units.own)),)
 
-    def row(self, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         (kept,) = memory
         units = self.units
-        loss, after, pull = self.step.pulled(data, s)
+        loss, after, pull = self.step.pulled(weights, data, s)
         theta, head, of_s = pull((torch.ones_like(loss), torch.zeros_like(after)))
         immediate, sums = units.immediate(pull, loss)
         if not len(s):
             return loss, after, theta, head, immediate
-        blocks = units.own_blocks(sums) if self.diagonal else self._blocks(data, s)
+        blocks = units.own_blocks(sums) if self.diagonal else self._blocks(weights, data, s)
         theta = theta.index_add(0, units.own, units.gradient(of_s, kept))
         return loss, after, theta, head, units.onward(blocks, kept) + immediate
 
-    def _blocks(self, data: Data, s: Tensor) -> Tensor:
+    def _blocks(self, weights: Weights, data: Data, s: Tensor) -> Tensor:
         """D, from the whole Jacobian."""
-        run = self.step.of_row(data)
-        _, pull = vjp(lambda state: run(self.step.theta, self.step.head, state)[1], s)
+        run = self.step.of_row(weights.constants, data)
+        _, pull = vjp(lambda state: run(weights.theta, weights.head, state)[1], s)
         units = self.units
         jacobian: Tensor = vmap(pull)(torch.eye(len(s), dtype=s.dtype)[units.read])[0][:, units.read]
         return jacobian.view(units.parts, -1, units.parts, units.count).diagonal(dim1=1, dim2=3)
@@ -135,19 +135,19 @@ class Diagonal(Rule):
         """That are remembered for each row."""
 
     def start(self, rows: int) -> Memory:
-        theta, units = self.step.theta, self.units
+        theta, units = self.step.like, self.units
         return (
             theta.new_zeros(rows, units.parts, len(units.own)),
             theta.new_zeros(rows, len(units.read), len(units.rest)),
         )
 
-    def row(self, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         kept, before = memory
         units = self.units
-        loss, after, pull = self.step.pulled(data, s)
+        loss, after, pull = self.step.pulled(weights, data, s)
         theta, head, of_s = pull((torch.ones_like(loss), torch.zeros_like(after)))
         immediate, sums = units.immediate(pull, loss)
-        of_rest = self._of_rest(data, s)
+        of_rest = self._of_rest(weights, data, s)
         if not len(s):
             return loss, after, theta, head, immediate, of_rest
         blocks = units.own_blocks(sums)
@@ -156,9 +156,10 @@ class Diagonal(Rule):
         before = torch.einsum("qru,ruj->quj", blocks, before.view(units.parts, units.count, -1)).flatten(0, 1)
         return loss, after, theta, head, units.onward(blocks, kept) + immediate, before + of_rest
 
-    def _of_rest(self, data: Data, s: Tensor) -> Tensor:
+    def _of_rest(self, weights: Weights, data: Data, s: Tensor) -> Tensor:
         """∂s_t/∂θ [R·U, N''] of the weights before the layer."""
-        theta, rest, run = self.step.theta, self.units.rest, self.step.of_row(data)
-        after, pull = vjp(lambda part: run(theta.index_copy(0, rest, part), self.step.head, s)[1], theta[rest])
+        theta, rest = weights.theta, self.units.rest
+        run = self.step.of_row(weights.constants, data)
+        after, pull = vjp(lambda part: run(theta.index_copy(0, rest, part), weights.head, s)[1], theta[rest])
         found: Tensor = vmap(pull)(torch.eye(len(after), dtype=after.dtype)[self.units.read])[0]
         return found

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, Trainable
+from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable
 from seriatim.models.options import ModelOptions, is_streaming
 from seriatim.notation import QUANTILES
 
@@ -42,6 +42,22 @@ class WindowBatch:
     @property
     def units(self) -> int:
         return self.history.shape[0] * self.history.shape[1]
+
+
+@dataclass(frozen=True)
+class StepBatch(Stretch):
+    """B scaled windows as T - 1 steps, each with the one after it."""
+
+    inputs: Tensor
+    """[T - 1, B, C] normalised float32."""
+    targets: Tensor
+    """[T - 1, B, channels] normalised float32."""
+    weight: Tensor
+    """[T - 1, B, channels]: 1 where a target was observed, 0 where it was filled in."""
+
+    @property
+    def units(self) -> int:
+        return int(self.weight[self.overlap :].sum())
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,7 @@ class DirectForecaster(Forecaster):
 
 
 @final
-class RecursiveForecaster(Forecaster):
+class RecursiveForecaster(Forecaster, StreamModel):
     """The next step given the past as a Gaussian, fed back to itself: a latent autoregressive model (Salinas 2020).
 
     All channels, covariates too, are forecast, since their future is not known. Quantiles come from sampled paths.
@@ -171,22 +187,30 @@ class RecursiveForecaster(Forecaster):
         change, spread = self.output(states).chunk(2, -1)
         return inputs[..., : self.shape.channels] + change, functional.softplus(spread) + 1e-3, carry
 
-    def log_density(self, window: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Return log p [T-1, B, channels] of each step of ``window`` given those before it, in normalised units."""
-        inputs = self._inputs(window, mean, deviation)
-        centre, spread, _ = self(inputs[:-1])
-        error = (inputs[1:, :, : self.shape.channels] - centre) / spread
-        density: Tensor = -0.5 * error.square() - torch.log(spread) - 0.5 * math.log(2 * math.pi)
-        return density
+    def steps(self, batch: WindowBatch) -> StepBatch:
+        """The windows of ``batch``, each scaled by its history, as steps."""
+        window = torch.cat([batch.history, batch.future])
+        inputs = self._inputs(window, *self._scale(batch.history))
+        return StepBatch(inputs[:-1], inputs[1:, :, : self.shape.channels], self._weight(window)[1:])
+
+    def log_density(self, batch: StepBatch, carry: Carry = ()) -> tuple[Tensor, Carry]:
+        """Return log p [T - 1, B, channels] of each target given the steps before it, in normalised units, and the
+        state after them."""
+        centre, spread, carry = self(batch.inputs, carry)
+        error = (batch.targets - centre) / spread
+        return -0.5 * error.square() - torch.log(spread) - 0.5 * math.log(2 * math.pi), carry
+
+    def advance(self, batch: object, carry: Carry) -> Carry:
+        assert isinstance(batch, StepBatch)
+        after: Carry = self.stack(batch.inputs, carry)[1]
+        return after
 
     def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log density per step and channel, every past value given (teacher forcing)."""
-        assert isinstance(batch, WindowBatch)
-        mean, deviation = self._scale(batch.history)
-        window = torch.cat([batch.history, batch.future])
-        weight = self._weight(window)[1:]
-        density = self.log_density(window, mean, deviation)
-        return -(density * weight).sum() / weight.sum().clamp(min=1.0), ()
+        given = self.steps(batch) if isinstance(batch, WindowBatch) else batch
+        assert isinstance(given, StepBatch)
+        density, carry = self.log_density(given, carry)
+        return -(density * given.weight).sum() / given.weight.sum().clamp(min=1.0), carry
 
     def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
         shape, paths = self.shape, self.PATHS

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 from seriatim import __version__
@@ -31,6 +31,8 @@ RESULT = {
     "epochs": int, "seconds": (int, float),
 }  # fmt: skip
 """Keys of a run folder's files, and what each of them holds."""
+FOUND = {"lr": (int, float)}
+"""What a result holds beside them where it was looked for."""
 
 
 def open_folder(kind: Task[Any, Any, Any], options: TrainOptions) -> Path:
@@ -122,10 +124,13 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     return config
 
 
-def checked(file: Path, content: Any, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``content`` if it has the keys ``wanted`` and no others. Raises ``RunError``."""
+def checked(
+    file: Path, content: Any, wanted: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})
+) -> Mapping[str, Any]:
+    """Return ``content`` if it has the keys ``wanted``, and of others ``optional`` ones alone. Raises ``RunError``."""
     if not isinstance(content, dict):
         raise RunError(f"{file}: damaged (holds no object)")
+    wanted = {**wanted, **{key: held for key, held in optional.items() if key in content}}
     for key in (*wanted, *content):
         if key not in content:
             raise RunError(f"{file}: damaged (no '{key}')")

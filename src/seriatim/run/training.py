@@ -75,6 +75,7 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
         "parameters": parameter_count(model),
         "epochs": outcome.epochs,
         "seconds": round(outcome.seconds, 3),
+        **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
     }
     write_json(folder / "result.json", result)
     return Run(folder)

@@ -125,7 +125,8 @@ def update(run: Run, data: object, options: UpdateOptions, observer: Observer | 
 def _options(run: Run, options: UpdateOptions) -> TrainOptions:
     """The options of the training, with those that were given for the update."""
     given = {name: getattr(options, name) for name in ("epochs", "time_limit", "lr", "threads")}
-    anew = {name: value for name, value in given.items() if value is not None}
+    found = {"lr": run.result["lr"]} if "lr" in run.result else {}  # --lr find does not look again
+    anew = found | {name: value for name, value in given.items() if value is not None}
     if "time_limit" in anew and "epochs" not in anew and run.options.schedule not in ("cosine", "linear"):
         anew["epochs"] = None
     return dataclasses.replace(run.options, quiet=options.quiet, **anew)

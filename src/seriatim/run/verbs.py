@@ -22,7 +22,7 @@ from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.observer import Observer
 from seriatim.learning.storage import read_arrays, read_json, write_bytes
 from seriatim.options import fill
-from seriatim.run.folder import RESULT, checked, kind_of, options_of, read_config
+from seriatim.run.folder import FOUND, RESULT, checked, kind_of, options_of, read_config
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import GenerateRequest, Model, Prepared, Task
@@ -68,7 +68,7 @@ class Run:
         """Scores on the test split, the baselines' beside them. Raises ``RunError`` for an unfinished run."""
         if not (self.path / "result.json").exists():
             raise RunError(f"{self.path}: this run is not finished; go on with --resume --out {self.path}")
-        result = checked(self.path / "result.json", read_json(self.path / "result.json"), RESULT)
+        result = checked(self.path / "result.json", read_json(self.path / "result.json"), RESULT, FOUND)
         return {**result, "run": str(self.path)}  # where the folder is now
 
     @cached_property

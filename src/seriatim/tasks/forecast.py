@@ -20,7 +20,14 @@ from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.autoregressive import Autoregressive
 from seriatim.models.contract import Trainable
-from seriatim.models.forecaster import Forecaster, WindowBatch, WindowShape, build_forecaster
+from seriatim.models.forecaster import (
+    Forecaster,
+    RecursiveForecaster,
+    StepBatch,
+    WindowBatch,
+    WindowShape,
+    build_forecaster,
+)
 from seriatim.models.naive import Drift, Naive, SeasonalNaive
 from seriatim.models.options import check_causal, is_streaming
 from seriatim.models.statistical import Statistical
@@ -94,6 +101,16 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         if options.strategy == "recursive" and not is_streaming(options.model):
             raise UsageError(
                 f"strategy: recursive goes on from a state, and {options.model} has none; direct reads a window"
+            )
+        if options.learner not in ("bptt", "recompute"):
+            raise UsageError(
+                f"learner: {options.learner} goes on from batch to batch, but each window of a forecast starts anew; "
+                "take bptt, or recompute with --strategy recursive"
+            )
+        if options.learner == "recompute" and options.strategy != "recursive":
+            raise UsageError(
+                "learner: recompute wants a loss at every step, as --strategy recursive has it; direct has one at the "
+                "end"
             )
         if options.split and len(options.split) != 3:
             raise UsageError(f"split: got {len(options.split)} numbers, wanted rows of train,valid,test")
@@ -202,8 +219,9 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         train = _windows(data.train, lookback, options.horizon)
         valid = _windows(data.valid, lookback, options.horizon)
         monitor = MONITORS[options.strategy]
+        steps = model.steps if isinstance(model, RecursiveForecaster) else None
         course = Course(
-            epoch=lambda number: _Epoch(train, options.batch_size, options.seed, number),
+            epoch=lambda number: _Epoch(train, options.batch_size, options.seed, number, steps),
             validate=lambda network: {monitor: _validation(network, valid)},
             monitor=monitor,
         )
@@ -289,18 +307,21 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         return Rolling(series, scaled, origins, ends, [places.get(one.id) for one in series])
 
 
-class _Epoch(Sequence[WindowBatch]):
-    """The batches of one pass over all training windows, in an order of their own each time."""
+class _Epoch(Sequence["WindowBatch | StepBatch"]):
+    """The batches of one pass over all training windows, in an order of their own each time; cut into ``steps``."""
 
-    def __init__(self, windows: Windows, size: int, seed: int, number: int) -> None:
-        self._windows, self._size = windows, size
+    def __init__(
+        self, windows: Windows, size: int, seed: int, number: int, steps: Callable[[WindowBatch], StepBatch] | None
+    ) -> None:
+        self._windows, self._size, self._steps = windows, size, steps
         self._order = np.random.default_rng((seed, number)).permutation(len(windows))
 
     def __len__(self) -> int:
         return -(-len(self._windows) // self._size)
 
     def __getitem__(self, position: Any) -> Any:
-        return _batch(self._windows, self._order[position * self._size : (position + 1) * self._size])
+        batch = _batch(self._windows, self._order[position * self._size : (position + 1) * self._size])
+        return self._steps(batch) if self._steps else batch
 
 
 def _windows(split: Rolling, lookback: int, horizon: int) -> Windows:
