@@ -16,7 +16,7 @@ struct BackWeights {
     Panels<T> recurrent;          // W_hh, of a GRU that resets first the rows of r and z
     Panels<T> candidate;          // the rows of n, of such a GRU
     Panels<T> projection;         // W_hr
-    Panels<T> input;              // W_ih
+    Panels<T> input, input_of_n;  // W_ih; of a GRU that resets after the product the rows of n stand apart
 };
 
 template <class T>
@@ -29,16 +29,20 @@ BackWeights<T>::BackWeights(const Spec& spec, const Weights<const T>& weights, b
     recurrent = Panels<T>(of_h, (resets_first ? 2 : spec.gates()) * H);
     if (resets_first) candidate = Panels<T>(of_h, H);
     if (spec.projected) projection = Panels<T>(of_units, P);
-    if (wants_x) input = Panels<T>(of_x, spec.gates() * H);
+    const bool apart = spec.kind == Kind::gru && spec.reset_after;
+    if (wants_x) input = Panels<T>(of_x, (apart ? 2 : spec.gates()) * H);
+    if (wants_x && apart) input_of_n = Panels<T>(of_x, H);
     const auto pack = [&](Team& team, int me) {
         const auto columns = [&](const Panels<T>& panels, const Blocks& blocks, const T* from, int64_t row) {
             if (!panels) return;
-            panels.pack_columns(blocks, from, row, panels.depth * me / team.size, panels.depth * (me + 1) / team.size);
+            panels.pack_columns(blocks, from, row,
+                                {panels.words * me / team.size, panels.words * (me + 1) / team.size});
         };
         columns(recurrent, of_h, weights.w_hh, P);
         columns(candidate, of_h, weights.w_hh + 2 * H * P, P);
         columns(projection, of_units, weights.w_hr, H);
         columns(input, of_x, weights.w_ih, spec.inputs);
+        columns(input_of_n, of_x, weights.w_ih + 2 * H * spec.inputs, spec.inputs);
     };
     in_parallel(threads, pack);
 }
@@ -335,18 +339,21 @@ private:
         }
         if (begin >= end) return;
         const Tiles tiles(end - begin);
+        const auto gradients = [&](int64_t r) -> const T* { return rows[begin + r]->grad_gates; };
+        const Left heads(end - begin, weights_.input.depth, gradients);
+        const Left tails(apart ? end - begin : 0, H, [&](int64_t r) { return gradients(r) + 3 * H; });
         for (const Block& block : weights_.of_x)
             for (int64_t t = 0; t < tiles.tiles; ++t) {
                 const int64_t first = begin + tiles.begin(t);
                 const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
-                const T *heads[TILE_ROWS], *tails[TILE_ROWS];
-                for (int r = 0; r < count; ++r) heads[r] = rows[first + r]->grad_gates, tails[r] = heads[r] + 3 * H;
                 Tile<T> sums = {};
-                weights_.input.add_part(block, {0, (apart ? 2 : G) * H}, heads, count, sums, 0,
-                                        weights_.input.nothing_ahead());
-                if (apart)
-                    weights_.input.add_part(block, {2 * H, 3 * H}, tails, count, sums, 0,
-                                            weights_.input.nothing_ahead());
+                const auto add = [&](const Panels<T>& panels, const auto& left) {
+                    const T* operands[TILE_ROWS];
+                    for (int r = 0; r < count; ++r) operands[r] = left[tiles.begin(t) + r];
+                    panels.add(block, operands, count, sums);
+                };
+                add(weights_.input, heads);
+                if (apart) add(weights_.input_of_n, tails);
                 every<T>(&rows[first], count, block, sums, [](const BackRow<T>* row, Vec<T> sum, Span at) {
                     store(row->grad_x + at.first, sum, at.count);
                 });
@@ -406,11 +413,14 @@ private:
 
 template <class T>
 void backward(const Spec& spec, const Backward<T>& call, int threads) {
-    const int64_t bytes = sizeof(T) * spec.gates() * spec.units * spec.outputs();
+    const int64_t bytes = sizeof(T) / values_of_word * spec.gates() * spec.units * spec.outputs();
     const Split how = split(spec, call.rows, bytes, threads, l2_bytes());
     const auto go_back = [&](const BackWeights<T>& weights) {
         const BackwardPass<T> pass(spec, call, how, weights);
-        in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
+        in_parallel(how.threads, [&](Team& team, int me) {
+            const Products products;
+            pass.run(team, me);
+        });
     };
     if (call.packed) go_back(reinterpret_cast<const BackWeights<T>&>(*call.packed));
     else go_back(BackWeights<T>(spec, call.weights, call.grad_x && !spec.given, how.threads));

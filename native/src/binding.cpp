@@ -15,13 +15,13 @@ namespace {
 
 struct Cell {
     Cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
-         bool bias, bool reset_after, bool peephole, bool layer_norm, bool given) {
+         bool bias, bool reset_after, bool peephole, bool layer_norm, bool given, bool halves) {
         spec.kind = named<Kind>("kind", kind, {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}});
         spec.phi =
             named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}});
         spec.inputs = inputs, spec.units = units, spec.projected = projected;
         spec.bias = bias, spec.reset_after = reset_after || spec.kind != Kind::gru;
-        spec.peephole = peephole, spec.layer_norm = layer_norm, spec.given = given;
+        spec.peephole = peephole, spec.layer_norm = layer_norm, spec.given = given, spec.halves = halves;
         if (inputs < 0 || inputs > limit) refuse("inputs", std::to_string(inputs), "0 or more");
         if (units < 1 || units > limit) refuse("units", std::to_string(units), "1 or more");
         if (projected < 0 || projected > limit) refuse("projected", std::to_string(projected), "0 or more");
@@ -84,6 +84,16 @@ auto weights_of(const char* argument, const Spec& spec, const Several<Array>& li
     });
 }
 
+// What computes `spec` in T on this target.
+template <class T>
+const Kernels<T>& kernels_for(const Spec& spec, const Target& target) {
+    if (!spec.halves) return kernels_of<T>(target);
+    if constexpr (std::is_same_v<T, float>)
+        if (target.halves) return target.halves();
+    refuse("cell", "halves",
+           std::string("none, but for float32 on a target that has them, which is not ") + target.name);
+}
+
 // Calls work(kernels, weights) for the type of the weights.
 template <class Work>
 void with_weights(const Target& target, const Spec& spec, const Several<Given>& list, const Work& work) {
@@ -91,7 +101,7 @@ void with_weights(const Target& target, const Spec& spec, const Several<Given>& 
     if (!list[1]) refuse("weights.w_hh", "None", "an array");
     by_type("weights.w_hh", *list[1], [&](auto type) {
         using T = decltype(type);
-        work(kernels_of<T>(target), weights_of<T>("weights", spec, list, true));
+        work(kernels_for<T>(spec, target), weights_of<T>("weights", spec, list, true));
     });
 }
 
@@ -105,10 +115,11 @@ public:
                                {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}})) {
         checked_threads(threads);
         with_weights(target_, spec_, weights, [&]<class T>(const Kernels<T>& kernels, const Weights<const T>& all) {
-            const bool one_stage = !spec_.given && !spec_.projected && !spec_.layer_norm && spec_.reset_after;
+            const bool one_stage =
+                !spec_.halves && !spec_.given && !spec_.projected && !spec_.layer_norm && spec_.reset_after;
             if (precision_ != Precision::full && !(std::is_same_v<T, float> && one_stage))
                 refuse("precision", precision,
-                       "full, but for float32 without projection, layer norm and a reset before the product");
+                       "full, but for float32 without projection, layer norm, a reset before the product and halves");
             const nb::gil_scoped_release released;
             packed_ = std::shared_ptr<Packed<T>>(kernels.pack(spec_, all, precision_, threads), kernels.discard);
         });
@@ -121,13 +132,14 @@ public:
             using T = decltype(type);
             const auto* packed = std::get_if<std::shared_ptr<Packed<T>>>(&packed_);
             if (!packed) refuse(argument, type_name<T>(), std::string("the weights' type"));
-            work(kernels_of<T>(target_), **packed);
+            work(kernels_for<T>(spec_, target_), **packed);
         });
     }
     template <class Work>
     void with(const Work& work) const {
-        std::visit([&]<class T>(const std::shared_ptr<Packed<T>>& packed) { work(kernels_of<T>(target_), *packed); },
-                   packed_);
+        std::visit(
+            [&]<class T>(const std::shared_ptr<Packed<T>>& packed) { work(kernels_for<T>(spec_, target_), *packed); },
+            packed_);
     }
     const Spec& spec() const { return spec_; }
     Precision precision() const { return precision_; }
@@ -159,8 +171,9 @@ public:
     // work(kernels, weights, packed).
     template <class Work>
     void with(const Work& work) const {
-        std::visit([&]<class T>(const Held<T>& held) { work(kernels_of<T>(target_), held.weights, *held.packed); },
-                   held_);
+        std::visit(
+            [&]<class T>(const Held<T>& held) { work(kernels_for<T>(spec_, target_), held.weights, *held.packed); },
+            held_);
     }
     const Spec& spec() const { return spec_; }
 
@@ -309,7 +322,7 @@ void run_backward(const Cell& cell, const Several<Given>& weights, const Given& 
         call.grad_x = sequence<T>("grad_x", grad_x, {call.steps, call.rows, spec.inputs}, false);
         states<T>("grad_state", spec, call.rows, grad_state, call.grad_state, false);
         call.grad_weights = weights_of<T>("grad_weights", spec, grad_weights, false);
-        run(spec, kernels_of<T>(target()), call, threads);
+        run(spec, kernels_for<T>(spec, target()), call, threads);
     });
 }
 
@@ -415,7 +428,7 @@ void backward_at(const Cell& cell, bool wide, const std::vector<Address>& weight
         call.grad_x = {at<T>(grad_x), rows * spec.inputs, spec.inputs, together.of_steps()};
         call.grad_state[0] = at<T>(grad_h), call.grad_state[1] = at<T>(grad_c);
         call.grad_weights = weights_at<T>("grad_weights", spec, grad_weights, false);
-        run(spec, kernels_of<T>(target()), call, threads);
+        run(spec, kernels_for<T>(spec, target()), call, threads);
     };
     wide ? typed(double{}) : typed(float{});
 }
@@ -489,12 +502,14 @@ NB_MODULE(_native, module) {
         return names;
     });
     module.def("target", [] { return std::string(target().name); });
+    module.def("has_halves", [] { return target().halves != nullptr; });
+    module.def("amx", amx_state);
     module.def("pool", [] { return std::string(pool_name()); });
     nb::class_<Cell>(module, "Cell")
-        .def(
-            nb::init<const std::string&, int64_t, int64_t, int64_t, const std::string&, bool, bool, bool, bool, bool>(),
-            "kind"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a, "peephole"_a,
-            "layer_norm"_a, "given"_a)
+        .def(nb::init<const std::string&, int64_t, int64_t, int64_t, const std::string&, bool, bool, bool, bool, bool,
+                      bool>(),
+             "kind"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a, "peephole"_a,
+             "layer_norm"_a, "given"_a, "halves"_a = false)
         .def_prop_ro("slots", [](const Cell& cell) { return cell.spec.slots(); });
     nb::class_<PackedWeights>(module, "Packed")
         .def(nb::init<const Cell&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a,

@@ -4,6 +4,12 @@
 
 #include "engine.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace seriatim {
 
 // Defined in targets/NAME.cpp. That file is compiled for processors that this one may not be, so nothing of it runs, not
@@ -22,6 +28,18 @@ TARGET(neon)
 TARGET(portable)
 #undef TARGET
 
+// Of those for halves alone: their products, and whether they come out right.
+#define TARGET(name)                                        \
+    namespace name {                                        \
+    template <class T>                                      \
+    const Kernels<T>& kernels();                            \
+    extern template const Kernels<float>& kernels<float>(); \
+    bool products_are_right();                              \
+    }
+TARGET(amx)
+TARGET(amx_software)
+#undef TARGET
+
 namespace {
 
 bool always() { return true; }
@@ -33,8 +51,33 @@ bool has_avx512() {
 }
 #endif
 
+// Why AMX is not used, or null. The system lets a process use it only when asked: once, for all threads to come.
+const char* amx_lacks() {
+#if !defined(SERIATIM_HAS_AMX)
+    return "not compiled in";
+#elif !defined(__linux__)
+    return "not known on this system";
+#else
+    static const char* const why = []() -> const char* {
+        unsigned a, b, c, d = 0;
+        constexpr unsigned tile = 1 << 24, bf16 = 1 << 22;
+        if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tile) == 0 || (d & bf16) == 0)
+            return "not in this processor";
+        constexpr long request_permission = 0x1023, of_tile_data = 18;
+        if (syscall(SYS_arch_prctl, request_permission, of_tile_data)) return "refused by the system";
+        if (!amx::products_are_right()) return "its products came out wrong here";
+        return nullptr;
+    }();
+    return why;
+#endif
+}
+[[maybe_unused]] bool has_amx() { return !amx_lacks(); }
+
 constexpr Target compiled[] = {
 // fastest first
+#ifdef SERIATIM_HAS_AMX
+    {"amx", has_amx, avx512::kernels<float>, avx512::kernels<double>, avx512::digest, amx::kernels<float>},
+#endif
 #ifdef SERIATIM_HAS_AVX512
     {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>, avx512::digest},
 #endif
@@ -46,6 +89,11 @@ constexpr Target compiled[] = {
 #endif
     {"portable", always, portable::kernels<float>, portable::kernels<double>, portable::digest},
 };
+
+// Runs anywhere, for those who ask for it by name.
+constexpr Target for_tests{"amx-software",           always,
+                           portable::kernels<float>, portable::kernels<double>,
+                           portable::digest,         amx_software::kernels<float>};
 
 }  // namespace
 
@@ -62,7 +110,13 @@ const Target& target(const std::string& name) {
         if (one->name == name) return *one;
         known += known.empty() ? one->name : std::string(", ") + one->name;
     }
+    if (name == for_tests.name) return for_tests;
     throw std::invalid_argument("SERIATIM_TARGET: got '" + name + "', and this machine runs " + known);
+}
+
+std::string amx_state() {
+    const char* why = amx_lacks();
+    return why ? why : "used";
 }
 
 const Target& target() {

@@ -31,6 +31,7 @@ struct Spec {
     bool peephole = false;    // of an LSTM
     bool layer_norm = false;  // asks for `given`
     bool given = false;       // x is u = x W_ihᵀ + b_ih already, [T, B, G·H]
+    bool halves = false;  // of float32: products may take their factors rounded to bf16; sums and all else are as ever
 
     bool operator==(const Spec&) const = default;
     ALWAYS_INLINE int64_t outputs() const { return projected ? projected : units; }
@@ -172,13 +173,17 @@ struct Target {
     const Kernels<float>& (*single)();
     const Kernels<double>& (*real)();
     uint64_t (*digest)(const void* memory, int64_t bytes);  // see digest.h; each target has its own
+    const Kernels<float>& (*halves)() = nullptr;            // those of a spec with `halves`; null where there are none
 };
 
-// Those compiled in that this processor can run, fastest first. The last one runs anywhere.
+// Those compiled in that this processor can run, fastest first, but for those made for tests. The last one runs anywhere.
 std::vector<const Target*> targets();
 
 // The one in use: the fastest, or what SERIATIM_TARGET names. Throws std::invalid_argument if it names none that runs here.
 const Target& target();
+
+// "used", or why AMX is not.
+std::string amx_state();
 
 // The one of this name. Throws std::invalid_argument.
 const Target& target(const std::string& name);

@@ -20,7 +20,7 @@ struct Part {
     }
 };
 
-// The input part of the gates: given, made beforehand, or multiplied here and now.
+// The input part of the gates where it is there already: given, or made beforehand; else zeros.
 template <class T>
 void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Row<T>* rows, int count, Tile<T>& sums) {
     for (int r = 0; r < count; ++r) {
@@ -36,10 +36,6 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
             }
         }
     }
-    if (spec.given || rows[0].u) return;
-    const T* inputs[TILE_ROWS];
-    for (int r = 0; r < count; ++r) inputs[r] = rows[r].x;
-    stage.from_x.add(block, inputs, count, sums);
 }
 
 // Every block of `mine` × every tile of rows: sums, then `each(rows, how many, block, sums)`. Panels are walked to and fro,
@@ -53,14 +49,16 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
     const int64_t of_block = panels.bytes(blocks[mine.begin]);
     const bool far = (mine.end - mine.begin) * of_block > l2_bytes() / 2;
     const int64_t room = l2_bytes() / 4, parts = far ? (of_block + room - 1) / room : 1;
-    const auto part = [&](int64_t p) { return Range{panels.depth * p / parts, panels.depth * (p + 1) / parts}; };
+    const auto until = [&](int64_t p) { return panels.words / words_together * p / parts * words_together; };
+    const auto part = [&](int64_t p) { return Range{until(p), until(p + 1)}; };
+    const Left left(row_count, panels.depth, [&](int64_t r) { return operand(rows[r]); });
     const Lease<Tile<T>> kept_sums(parts > 1 ? tiles.tiles : 0);
     Tile<T> one_tile;
     for (int64_t i = mine.begin; i < mine.end; ++i) {
         const Block& block = blocks[backwards ? mine.begin + mine.end - 1 - i : i];
         const Block& next = blocks[i + 1 == mine.end ? i : backwards ? mine.begin + mine.end - 2 - i : i + 1];
         for (int64_t p = 0; p < parts; ++p) {
-            const Range of_k = part(p);
+            const Range some = part(p);
             for (int64_t t = 0; t < tiles.tiles; ++t) {
                 const AnyRow* first = rows + tiles.begin(t);
                 const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
@@ -69,14 +67,13 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
                 const T* operands[TILE_ROWS];
                 bool all_zero = true;
                 for (int r = 0; r < count; ++r) {
-                    const T* whole = operand(first[r]);
-                    all_zero &= whole == zeros;  // no state yet, or none any more: no work
-                    operands[r] = whole == zeros ? zeros : whole + of_k.begin;
+                    all_zero &= operand(first[r]) == zeros;  // no state yet, or none any more: no work
+                    operands[r] = left[tiles.begin(t) + r] + some.begin;
                 }
                 const Ahead ahead = !far            ? panels.nothing_ahead()
-                                    : p + 1 < parts ? panels.ahead(block, part(p + 1), t, of_k.end - of_k.begin)
-                                                    : panels.ahead(next, part(0), t, of_k.end - of_k.begin);
-                if (!all_zero) panels.add_part(block, of_k, operands, count, sums, at, ahead);
+                                    : p + 1 < parts ? panels.ahead(block, part(p + 1), t, some.end - some.begin)
+                                                    : panels.ahead(next, part(0), t, some.end - some.begin);
+                if (!all_zero) panels.add_part(block, some, operands, count, sums, at, ahead);
                 if (p + 1 == parts) each(first, count, block, sums);
             }
         }
@@ -185,9 +182,14 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
     const Spec& spec = weights.spec;
     const Shared<T> cell = weights.shared();
     const auto h_before = [](const Row<T>& row) { return row.operand; };
+    const bool multiplied = !spec.given && count && !rows[0].u;  // x, here and now
+    const Left inputs(multiplied ? count : 0, spec.inputs, [&](int64_t r) { return rows[r].x; });
     const auto stage = [&](const Stage<T>& stage, const auto& operand, const auto& each) {
         const auto input = [&](const Block& block, const Row<T>* first, int n, Tile<T>& sums) {
             begin(stage, spec, block, first, n, sums);
+            const T* of_x[TILE_ROWS];
+            for (int r = 0; multiplied && r < n; ++r) of_x[r] = inputs[first - rows + r];
+            if (multiplied) stage.from_x.add(block, of_x, n, sums);
         };
         sweep(stage.from_h, stage.blocks, part.of(stage.blocks), backwards, rows, count, operand, zeros, stage.h_at,
               input, each);
@@ -380,11 +382,12 @@ private:
     void input_part(const Timeline& mine, const Part& part, int64_t begin, int64_t end, T* u) const {
         int64_t rows = 0;
         for (int64_t step = begin; step < end; ++step) rows += mine.alive(step);
-        const Lease<const T*> inputs(rows);
+        const Lease<const T*> of_x(rows);
         int64_t at = 0;
         for (int64_t step = begin; step < end; ++step)
             for (int64_t r = 0, alive = mine.alive(step); r < alive; ++r)
-                inputs[at++] = call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row);
+                of_x[at++] = call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row);
+        const Left inputs(rows, spec_.inputs, [&](int64_t r) { return of_x[r]; });
         const Tiles tiles(rows);
         for (int s = 0; s < weights_.stage_count; ++s) {
             const Stage<T>& stage = weights_.stages[s];
@@ -395,7 +398,9 @@ private:
                     const int64_t first = tiles.begin(t);
                     const int count = static_cast<int>(tiles.begin(t + 1) - first);
                     Tile<T> sums = {};
-                    stage.from_x.add(block, inputs.get() + first, count, sums);
+                    const T* left[TILE_ROWS];
+                    for (int r = 0; r < count; ++r) left[r] = inputs[first + r];
+                    stage.from_x.add(block, left, count, sums);
                     for (int r = 0; r < count; ++r)
                         for (int c = 0; c < block.columns; ++c)
                             store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>,
@@ -420,7 +425,10 @@ void forward(const PackedWeights<T>& weights, const Forward<T>& call, int thread
     const Spec& spec = weights.spec;
     const Split how = split(spec, call.rows, weights.bytes(), threads, l2_bytes());
     const ForwardPass<T> pass(weights, call, how);
-    in_parallel(how.threads, [&](Team& team, int me) { pass.run(team, me); });
+    in_parallel(how.threads, [&](Team& team, int me) {
+        const Products products;
+        pass.run(team, me);
+    });
 }
 
 // The same for weights of 8 or 16 bits.
@@ -470,6 +478,7 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         rows == 1 || work < worth_a_team ? Split{} : split(spec, rows, weights.bytes(), threads, l2_bytes());
     const bool backwards = weights.turn();
     in_parallel(how.threads, [&](Team& team, int me) {
+        const Products products;
         const Range mine = how.by_rows ? Range{rows * me / team.size, rows * (me + 1) / team.size} : Range{0, rows};
         advance(weights, all.get() + mine.begin, mine.end - mine.begin, Part{&team, me, how.by_rows}, backwards,
                 scratch.zeros.get());

@@ -200,29 +200,31 @@ void WeightSums<T>::lay_out(const Task& task, const List<const BackRow<T>*>& row
 
 template <class T>
 void WeightSums<T>::multiply(const Task& task, Range mine, const List<const BackRow<T>*>& rows) {
-    const int64_t depth = rows.size();
+    const int64_t depth = rows.size(), words = words_of(depth);
+    const Left left(task.features, depth, [&](int64_t f) { return laid_out_.get() + (task.at + f) * room_; });
     const Tiles tiles(task.features);
-    const Lease<T> panel(depth * tile_columns * width<T>);
+    const Lease<T> panel(words * tile_columns * width<T>);
     for (int64_t b = mine.begin; b < mine.end; ++b) {
         const Block& block = task.blocks[b];
         const int64_t stride = block.columns * width<T>;
         const auto gradients = [&](int64_t k) -> const T* { return task.of_h ? rows[k]->grad_h : rows[k]->grad_sums; };
-        for (int64_t k = 0; k < depth; ++k) {
-            constexpr int64_t soon = 6;  // rows
+        for (int64_t word = 0; word < words; ++word) {
+            constexpr int64_t soon = 6;  // words
             const int64_t column = column_of(task, block.first);
-            for (int c = 0; c < block.columns && k + soon < depth; ++c)
-                __builtin_prefetch(gradients(k + soon) + column + c * width<T>);
+            for (int64_t k = (word + soon) * values_of_word; k < least(depth, (word + soon + 1) * values_of_word); ++k)
+                for (int c = 0; c < block.columns; ++c) __builtin_prefetch(gradients(k) + column + c * width<T>);
             for (int c = 0; c < block.columns; ++c) {
                 const int64_t first = block.first + c * width<T>, count = least(width<T>, task.rows - first);
                 const int64_t here =
                     least(count, most(0, task.segments[0].count - first));  // the others lie in the second segment
-                T* to = panel.get() + k * stride + c * width<T>;
-                if (here == count || here == 0) {
-                    store(to, load(gradients(k) + column_of(task, first), count));
-                } else {
-                    store(to, load(gradients(k) + column_of(task, first), here));
-                    copy(gradients(k) + task.segments[1].column, count - here, to + here);
-                }
+                store(panel.get() + word * stride + c * width<T>, right<T>(word, depth, [&](int64_t k) {
+                          const T* from = gradients(k) + column_of(task, first);
+                          if (here == count || here == 0) return load(from, count);
+                          Vec<T> values = load(from, here);
+                          for (int64_t lane = here; lane < count; ++lane)
+                              values[lane] = gradients(k)[task.segments[1].column + lane - here];
+                          return values;
+                      }));
             }
         }
         for (int64_t t = 0; t < tiles.tiles; ++t) {
@@ -231,12 +233,12 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
             Tile<T> sums = {};
             const T* factors[TILE_ROWS];
             for (int r = 0; r < count; ++r) {
-                factors[r] = laid_out_.get() + (task.at + first + r) * room_;
+                factors[r] = left[first + r];
                 const T* before = task.sums.get() + (first + r) * task.padded + block.first;
                 for (int c = 0; c < block.columns && any_; ++c) sums[r][c] = load(before + c * width<T>);
             }
-            multiply_tile<T>(factors, count, panel.get(), block.columns, stride, depth, sums, 0,
-                             {reinterpret_cast<const char*>(panel.get()), 0});
+            multiply_tile(factors, count, static_cast<const T*>(panel.get()), block.columns, stride, words, sums, 0,
+                          {reinterpret_cast<const char*>(panel.get()), 0});
             for (int r = 0; r < count; ++r)
                 for (int c = 0; c < block.columns; ++c)
                     store(task.sums.get() + (first + r) * task.padded + block.first + c * width<T>, sums[r][c]);

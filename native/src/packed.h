@@ -40,7 +40,8 @@ public:
         return now;
     }
     int64_t bytes() const {
-        return sizeof(T) * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));
+        return sizeof(T) / values_of_word * spec.gates() * spec.units *
+               (spec.outputs() + (spec.given ? 0 : spec.inputs));
     }
 
     const Spec spec;

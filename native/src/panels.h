@@ -2,7 +2,7 @@
 //
 // A panel holds the columns of one block of units for every k: [k][column][lane]. In a panel of gates a block is one
 // vector of units and its columns are their gates, so that a tile ends up holding every gate of its units; in a plain
-// panel a block is up to four vectors of units.
+// panel a block is up to four vectors of units. Where a word is two values (halves.h), a line of this stands for two of k.
 //
 //        gates of an LSTM, 16 lanes                 plain
 //        k=0 │ i₀…i₁₅ │ f₀…f₁₅ │ g₀…g₁₅ │ o₀…o₁₅ │    k=0 │ u₀…u₁₅ │ u₁₆…u₃₁ │ u₃₂…u₄₇ │ u₄₈…u₆₃ │
@@ -10,7 +10,7 @@
 #pragma once
 
 #include "lease.h"
-#include "tile.h"
+#include "product.h"
 #include "transpose.h"
 
 namespace seriatim::SERIATIM_TARGET {
@@ -64,32 +64,35 @@ template <class T>
 class Panels {
 public:
     Panels() = default;
-    Panels(const Blocks& blocks, int64_t depth) : depth(depth), data_(depth * vectors(blocks) * width<T>) {}
+    Panels(const Blocks& blocks, int64_t depth)
+        : depth(depth),
+          words(words_of(depth)),
+          data_(words * vectors(blocks) * width<T>) {}
 
-    int64_t depth = 0;
+    int64_t depth = 0, words = 0;  // of k, and of a row
     explicit operator bool() const { return static_cast<bool>(data_); }
-    T* at(const Block& block) const { return data_.get() + block.offset * depth * width<T>; }
+    T* at(const Block& block) const { return data_.get() + block.offset * words * width<T>; }
     static int64_t stride(const Block& block) { return block.columns * width<T>; }
 
     // tile[r][at …] += rows[r] · this block, for `count` rows.
     void add(const Block& block, const T* const* rows, int count, Tile<T>& tile, int at = 0) const {
-        add_part(block, {0, depth}, rows, count, tile, at, nothing_ahead());
+        add_part(block, {0, words}, rows, count, tile, at, nothing_ahead());
     }
-    // The same over some of k; `rows` start there.
-    void add_part(const Block& block, Range of_k, const T* const* rows, int count, Tile<T>& tile, int at,
+    // The same over some words; `rows` start there.
+    void add_part(const Block& block, Range some, const T* const* rows, int count, Tile<T>& tile, int at,
                   Ahead ahead) const {
-        multiply_tile<T>(rows, count, this->at(block) + of_k.begin * stride(block), block.columns, stride(block),
-                         of_k.end - of_k.begin, tile, at, ahead);
+        multiply_tile(rows, count, this->at(block) + some.begin * stride(block), block.columns, stride(block),
+                      some.end - some.begin, tile, at, ahead);
     }
-    // What of `next`, from its k on, is to be fetched while `depth` values of k are multiplied for tile `tile`.
-    Ahead ahead(const Block& next, Range of_k, int64_t tile, int64_t depth) const {
-        constexpr int64_t line = 64;
-        const int64_t bytes = (of_k.end - of_k.begin) * stride(next) * sizeof(T), from = tile * depth * line;
+    // What of `next`, from some words on, is to be fetched while `count` words are multiplied for tile `tile`.
+    Ahead ahead(const Block& next, Range some, int64_t tile, int64_t count) const {
+        constexpr int64_t step = 64 * lines_ahead;
+        const int64_t bytes = (some.end - some.begin) * stride(next) * sizeof(T), from = tile * count * step;
         if (from >= bytes) return nothing_ahead();
-        return {reinterpret_cast<const char*>(at(next) + of_k.begin * stride(next)) + from, line};
+        return {reinterpret_cast<const char*>(at(next) + some.begin * stride(next)) + from, step};
     }
     Ahead nothing_ahead() const { return {reinterpret_cast<const char*>(data_.get()), 0}; }
-    int64_t bytes(const Block& block) const { return depth * stride(block) * static_cast<int64_t>(sizeof(T)); }
+    int64_t bytes(const Block& block) const { return words * stride(block) * static_cast<int64_t>(sizeof(T)); }
 
     // Columns are rows of `weights` [·, depth]: unit u of the c-th gate is row gates[c]·units + u.
     void pack_gates(const Block& block, const T* weights, int64_t units, const int* gates) const {
@@ -102,22 +105,23 @@ public:
             transpose(block, c, weights + first * depth, least(width<T>, block.first + block.units - first));
         }
     }
-    // Columns are columns of `weights` [depth, row]; of every block, for k from `begin` to `end`.
-    void pack_columns(const Blocks& blocks, const T* weights, int64_t row, int64_t begin, int64_t end) const {
-        for (int64_t k = begin; k < end; ++k)
-            for (const Block& block : blocks) {
-                T* to = at(block) + k * stride(block);
-                copy(weights + k * row + block.first, block.units, to);
-                fill(to + block.units, stride(block) - block.units, T(0));
-            }
+    // Columns are columns of `weights` [depth, row]; of every block, some words.
+    void pack_columns(const Blocks& blocks, const T* weights, int64_t row, Range some) const {
+        for (int64_t word = some.begin; word < some.end; ++word)
+            for (const Block& block : blocks)
+                for (int64_t first = 0; first < block.units; first += width<T>)
+                    store(at(block) + word * stride(block) + first, right<T>(word, depth, [&](int64_t k) {
+                              return load(weights + k * row + block.first + first, block.units - first);
+                          }));
     }
 
 private:
     void transpose(const Block& block, int column, const T* from, int64_t count) const {
         T* to = at(block) + column * width<T>;
+        const Left rows(count, depth, [&](int64_t row) { return from + row * depth; });
         transposed<T>(
-            count, depth, [&](int64_t row) { return from + row * depth; },
-            [&](int64_t k) { return to + k * stride(block); }, true);
+            count, words, [&](int64_t row) { return rows[row]; },
+            [&](int64_t word) { return to + word * stride(block); }, true);
     }
 
     Lease<T> data_;

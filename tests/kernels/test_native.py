@@ -382,13 +382,13 @@ def test_what_can_be_checked_of_addresses_is():
     packed = engine.Packed(cell, made.weights.fused(), 1)
     x, h = np.zeros((2, 2, 3)), np.zeros((2, 4))
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
-    places = {"steps": 2, "rows": 2, "sizes": [], "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data, "c": 0,
-              "reverse": False, "output": output.ctypes.data, "h_n": last.ctypes.data, "c_n": 0, "gates": 0,
+    places = {"steps": 2, "rows": 2, "sizes": [], "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data,
+              "c": 0, "reverse": False, "output": output.ctypes.data, "h_n": last.ctypes.data, "c_n": 0, "gates": 0,
               "cells": 0, "threads": 1}  # fmt: skip
     engine.forward_at(packed, *places.values())
     assert np.array_equal(output[-1], last)
-    wrong = {"steps": 0, "rows": -1, "sizes": [2, 3], "x": 0, "h": x.ctypes.data + 1, "c": h.ctypes.data, "output": 0, "h_n": 0,
-             "cells": x.ctypes.data, "threads": 0}  # fmt: skip
+    wrong = {"steps": 0, "rows": -1, "sizes": [2, 3], "x": 0, "h": x.ctypes.data + 1, "c": h.ctypes.data, "output": 0,
+             "h_n": 0, "cells": x.ctypes.data, "threads": 0}  # fmt: skip
     for name, value in wrong.items():
         with pytest.raises(ValueError, match="got"):
             engine.forward_at(packed, *{**places, name: value}.values())

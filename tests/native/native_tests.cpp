@@ -1,5 +1,6 @@
 // Holds every target against the plain equations, forward, and against their finite differences, backward.
-//   native_tests [all | threads]      threads: only what runs on several threads, for ThreadSanitizer
+//   native_tests [all | threads | tiles]   threads: only what runs on several threads, for ThreadSanitizer
+//                                          tiles: only what runs on matrix tiles, for emulators
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -45,6 +46,14 @@ std::vector<Spec> specs(int64_t inputs, int64_t units) {
             all.push_back(given);
         }
     }
+    return all;
+}
+
+// Targets whose products take halves: the real tiles where there are any, and those in software.
+std::vector<const Target*> targets_for_halves() {
+    std::vector<const Target*> all{&target("amx-software")};
+    for (const Target* one : targets())
+        if (one->halves) all.push_back(one);
     return all;
 }
 
@@ -225,6 +234,38 @@ void on_one_target(const Target& target) {
         }
 }
 
+// Against the same equations with the factors of each product rounded. An h that is off by float32's last digit may now and then
+// be rounded the other way, which is 2⁻⁸ of one term of a sum.
+constexpr double close_in_halves = 1e-3;
+// Of gradients, against those of float64: their own factors are rounded too, each by up to 2⁻⁹ of itself.
+constexpr double close_back_in_halves = 1e-2;
+
+void in_halves(const Target& target, int64_t steps, int64_t rows, int64_t inputs, int64_t units, int threads) {
+    for (Case one : cases(steps, rows, inputs, units)) {
+        const Problem exact = problem(one);
+        one.spec.halves = true;
+        const Problem p = problem(one);
+        const std::string what = std::string(target.name) + ", " + one.name() + ", threads " + std::to_string(threads);
+        const Plain wanted = plain(p, p.inputs);
+        const Recurrence<float> recurrence(p);
+        const auto packed = recurrence.pack(target, threads);
+        const auto got = recurrence.forward(target, *packed, threads);
+        check_close(got.output, wanted.output, close_in_halves, what + ": output");
+        for (int state : {0, 1}) check_close(got.final[state], wanted.final[state], close_in_halves, what + ": final");
+        const Recurrence<double> real(exact);
+        const Recurrence<float> single(exact);
+        const Target& last = *targets().back();
+        const auto gradients = real.backward(last, real.forward(last, *real.pack(last, 1), 1), 1);
+        const auto kept = single.forward(last, *single.pack(last, 1), 1);  // so that only the way back is rounded
+        const auto back = recurrence.backward(target, kept, threads);
+        const auto again = recurrence.backward(target, kept, threads, true);
+        for (int name = 0; name < names; ++name) {
+            check_close(back[name], gradients[name], close_back_in_halves, what + ": gradient of " + name_of[name]);
+            check(again[name] == back[name], what + ": a second backward is not bit-equal, " + name_of[name]);
+        }
+    }
+}
+
 // By batch, by units, and with fewer rows or units than threads.
 void on_several_threads(const Target& target) {
     const int64_t shapes[][4] = {{6, 1, 40, 70}, {4, 50, 9, 20}, {3, 2, 3, 2}};
@@ -338,29 +379,50 @@ void tiny_numbers_are_flushed(int threads) {
 #endif
 }
 
-int run(bool everything) {
+// Fewer rows, units and values of k than a matrix tile has, as many, and more; then by batch and by units.
+void on_matrix_tiles(const Target& target, bool everything) {
+    const int64_t shapes[][5] = {{2, 1, 1, 1, 1},    {3, 3, 5, 17, 1},   {2, 33, 33, 16, 1},
+                                 {3, 17, 40, 33, 1}, {3, 70, 20, 40, 3}, {4, 5, 40, 90, 2}};
+    for (const auto& [steps, rows, inputs, units, threads] : shapes)
+        if (everything || threads > 1) in_halves(target, steps, rows, inputs, units, threads);
+    for (Spec spec : specs(9, 20)) {
+        spec.halves = true;
+        if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 4, .rows = 50}, target, 3);
+    }
+}
+
+int run(bool everything, bool tiles_alone) {
     std::string named;
     if (everything) {
         a_target_is_asked_for_by_name();
         a_wrong_gradient_is_noticed();
     }
-    scans(everything ? 1 : 3);
-    a_watch_comes_round();
-    for (int threads : {1, 3}) tiny_numbers_are_flushed(threads);
-    for (const Target* one : targets()) {
-        if (everything) {
-            on_one_target(*one);
-            a_watch_sees_every_change(*one);
+    if (!tiles_alone) {
+        scans(everything ? 1 : 3);
+        a_watch_comes_round();
+        for (int threads : {1, 3}) tiny_numbers_are_flushed(threads);
+        for (const Target* one : targets()) {
+            if (everything) {
+                on_one_target(*one);
+                a_watch_sees_every_change(*one);
+            }
+            on_several_threads(*one);
+            packed_on_several_threads(*one);
+            calls_side_by_side(*one);
+            named += std::string(" ") + one->name;
         }
-        on_several_threads(*one);
-        packed_on_several_threads(*one);
-        calls_side_by_side(*one);
-        named += std::string(" ") + one->name;
     }
-    std::printf("%d checks, %d failed, on%s\n", checks, failures, named.c_str());
+    for (const Target* one : targets_for_halves()) {
+        on_matrix_tiles(*one, everything || tiles_alone);
+        named += std::string(" ") + one->name + "'s tiles";
+    }
+    std::printf("%d checks, %d failed, on%s; amx: %s\n", checks, failures, named.c_str(), amx_state().c_str());
     return failures ? 1 : 0;
 }
 
 }  // namespace seriatim::test
 
-int main(int count, char** words) { return seriatim::test::run(count < 2 || std::strcmp(words[1], "threads") != 0); }
+int main(int count, char** words) {
+    const std::string which = count < 2 ? "all" : words[1];
+    return seriatim::test::run(which == "all", which == "tiles");
+}

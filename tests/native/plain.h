@@ -13,11 +13,21 @@ using Row = std::vector<double>;
 
 inline double sigmoid(double a) { return 1 / (1 + std::exp(-a)); }
 
-// weight [outputs, entering] times `entering`, plus bias.
-inline Row affine(const double* weight, const double* bias, const Row& entering, int64_t outputs) {
+// To the nearest number of 8 digits, ties to even.
+inline double half(double value) {
+    int exponent;
+    const double mantissa = std::frexp(value, &exponent);
+    return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
+}
+
+// weight [outputs, entering] times `entering`, with `halves` both rounded to bf16, plus bias.
+inline Row affine(const double* weight, const double* bias, const Row& entering, int64_t outputs, bool halves) {
     Row a(outputs, 0.0);
     for (int64_t i = 0; i < outputs; ++i) {
-        for (size_t k = 0; k < entering.size(); ++k) a[i] += weight[i * entering.size() + k] * entering[k];
+        for (size_t k = 0; k < entering.size(); ++k) {
+            const double w = weight[i * entering.size() + k];
+            a[i] += halves ? half(w) * half(entering[k]) : w * entering[k];
+        }
         if (bias) a[i] += bias[i];
     }
     return a;
@@ -39,9 +49,9 @@ inline Row normalised(const Row& a, const double* gain, const double* shift) {
 inline void plain_step(const Spec& s, const Weights<const double>& w, const Row& x, const Row& h_in, const Row& h,
                        const Row& c, Row& new_h, Row& new_c) {
     const int64_t H = s.units;
-    const Row u = s.given ? x : affine(w.w_ih, w.b_ih, x, s.gates() * H);
-    const Row v = s.layer_norm ? normalised(affine(w.w_hh, nullptr, h_in, s.gates() * H), w.g_hh, w.b_hh)
-                               : affine(w.w_hh, w.b_hh, h_in, s.gates() * H);
+    const Row u = s.given ? x : affine(w.w_ih, w.b_ih, x, s.gates() * H, s.halves);
+    const Row v = s.layer_norm ? normalised(affine(w.w_hh, nullptr, h_in, s.gates() * H, s.halves), w.g_hh, w.b_hh)
+                               : affine(w.w_hh, w.b_hh, h_in, s.gates() * H, s.halves);
     Row m(H);
     if (s.kind == Kind::rnn) {
         for (int64_t j = 0; j < H; ++j) {
@@ -65,14 +75,14 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
         Row r(H), entering(h_in);
         for (int64_t j = 0; j < H; ++j) r[j] = sigmoid(u[j] + v[j]);
         for (int64_t j = 0; j < H; ++j) entering[j] *= r[j];
-        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, entering, H);
+        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, entering, H, s.halves);
         for (int64_t j = 0; j < H; ++j) {
             const double z = sigmoid(u[H + j] + v[H + j]);
             const double n = std::tanh(u[2 * H + j] + (s.reset_after ? r[j] * v[2 * H + j] : before[j]));
             m[j] = z * h[j] + (1 - z) * n;
         }
     }
-    new_h = s.projected ? affine(w.w_hr, nullptr, m, s.projected) : m;
+    new_h = s.projected ? affine(w.w_hr, nullptr, m, s.projected, s.halves) : m;
 }
 
 inline Plain plain(const Problem& p, const Arrays<double>& inputs) {

@@ -32,6 +32,7 @@ struct Case {
                                                       {spec.peephole, "peephole"},
                                                       {spec.layer_norm, "layer norm"},
                                                       {spec.given, "given"},
+                                                      {spec.halves, "halves"},
                                                       {lengths, "lengths"},
                                                       {reverse, "reverse"},
                                                       {reset, "reset"},

@@ -12,6 +12,14 @@ const Kernels<T>& kernels(const Target& target) {
     else return target.real();
 }
 
+// Those that a spec asks for.
+template <class T>
+const Kernels<T>& kernels(const Target& target, const Spec& spec) {
+    if constexpr (std::is_same_v<T, float>)
+        if (spec.halves) return target.halves();
+    return kernels<T>(target);
+}
+
 template <class T>
 std::vector<T> unwritten(int64_t count) {
     return std::vector<T>(count, T(NAN));
@@ -50,7 +58,7 @@ struct Recurrence {
     using Pack = std::unique_ptr<Packed<T>, void (*)(Packed<T>*)>;
 
     Pack pack(const Target& target, int threads) const {
-        const auto& table = kernels<T>(target);
+        const auto& table = kernels<T>(target, p.one.spec);
         return {table.pack(p.one.spec, weights_of<const T>(inputs), Precision::full, threads), table.discard};
     }
 
@@ -74,7 +82,7 @@ struct Recurrence {
         call.output = sequence(output.data(), P);
         call.final[0] = pointer(result.final[0]), call.final[1] = pointer(result.final[1]);
         call.gates = pointer(gates), call.cells = pointer(cells);
-        kernels<T>(target).forward(packed, call, threads);
+        kernels<T>(target, s).forward(packed, call, threads);
         result.output = padded_rows(output, T(0)), result.gates = padded_rows(gates, T(NAN)),
         result.cells = padded_rows(cells, T(NAN));
         return result;
@@ -107,7 +115,7 @@ struct Recurrence {
         call.grad_state[0] = pointer(gradients[H0]), call.grad_state[1] = pointer(gradients[C0]);
         call.grad_weights = weights_of<T>(gradients);
         using PackedForBack = std::unique_ptr<PackedBack<T>, void (*)(PackedBack<T>*)>;
-        const auto& table = kernels<T>(target);
+        const auto& table = kernels<T>(target, s);
         const PackedForBack packed{in_advance ? table.pack_back(s, call.weights, threads) : nullptr,
                                    table.discard_back};
         call.packed = packed.get();
@@ -124,7 +132,7 @@ struct Recurrence {
         const std::vector<T> x(inputs[X].begin(), inputs[X].begin() + B * s.inputs);
         const T* const state[2] = {pointer(inputs[H0]), pointer(inputs[C0])};
         T* const final[2] = {pointer(result.final[0]), pointer(result.final[1])};
-        kernels<T>(target).step(packed, B, x.data(), state, final, threads);
+        kernels<T>(target, s).step(packed, B, x.data(), state, final, threads);
         return result;
     }
 

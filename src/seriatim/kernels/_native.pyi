@@ -8,6 +8,8 @@ Maybe = Any | None
 
 def targets() -> list[str]: ...
 def target() -> str: ...
+def has_halves() -> bool: ...
+def amx() -> str: ...
 
 class Cell:
     slots: int
@@ -23,6 +25,7 @@ class Cell:
         peephole: bool,
         layer_norm: bool,
         given: bool,
+        halves: bool = False,
     ) -> None: ...
 
 class Packed:
@@ -81,8 +84,8 @@ def step(
     cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array], threads: int = 1
 ) -> None: ...
 
-# The same by address, 0 for None, without a walk; ``sizes``, if not empty, say how many rows have each step, and that all
-# that is [T, B, ·] holds those rows alone, as a PackedSequence does. Sizes of arrays are not checked.
+# The same by address, 0 for None, without a walk; ``sizes``, if not empty, say how many rows have each step, and that
+# all that is [T, B, ·] holds those rows alone, as a PackedSequence does. Sizes of arrays are not checked.
 def forward_at(
     packed: Packed,
     steps: int,

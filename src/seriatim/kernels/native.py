@@ -32,9 +32,14 @@ except ImportError as _error:  # not built, or built for another machine
     _missing = str(_error)
 
 KINDS = ("rnn", "lstm", "gru")
-"""The cells that the engine fuses; of a diagonal one it runs the scan."""
+"""The cells that the engine fuses, without clip and a GRU without projection; of a diagonal one it runs the scan."""
 PRECISIONS = ("full", "bf16", "int8")
 """How a ``Stepper`` may hold its weights."""
+
+
+def fuses(spec: CellSpec) -> bool:
+    """Whether the engine has this cell."""
+    return spec.kind in KINDS and not (spec.clip or (spec.kind == "gru" and spec.proj_size))
 
 
 def available() -> bool:
@@ -76,14 +81,30 @@ def target() -> str:
         return _native.target()
 
 
+def has_halves() -> bool:
+    """Whether the target in use multiplies numbers of bfloat16. Raises ``UsageError`` for a bad ``SERIATIM_TARGET``."""
+    with told():
+        return _native is not None and _native.has_halves()
+
+
+def amx() -> str:
+    """``used``, or why AMX is not."""
+    return "not built" if _native is None else _native.amx()
+
+
 @functools.cache
-def cell(spec: CellSpec, given: bool = False) -> _native.Cell:
-    """The engine's description of ``spec``; ``given`` when it gets the input part of the gates in place of x."""
+def cell(spec: CellSpec, given: bool = False, halves: bool = False) -> _native.Cell:
+    """The engine's description of ``spec``; ``given`` when it gets the input part of the gates in place of x.
+
+    With ``halves``, which is for float32 where ``has_halves``, the factors of every product are rounded to bfloat16.
+    """
+    if spec.clip:
+        raise UsageError(f"clip: got {spec.clip:g}, wanted 0 for the engine")
     inputs = len(spec.gates) * spec.hidden_size if given else spec.input_size
     with told():
         return _native.Cell(
             spec.kind, inputs, spec.hidden_size, spec.proj_size, spec.activation, spec.bias, spec.reset_after,
-            spec.peephole, spec.layer_norm, given,
+            spec.peephole, spec.layer_norm, given, halves,
         )  # fmt: skip
 
 
@@ -137,7 +158,7 @@ def forward(
     threads: int | None = None,
 ) -> tuple[Floats, State, Saved | reference.Saved]:
     """Run a layer over whole sequences. Contract: ``reference.forward``."""
-    if spec.kind not in KINDS or not ready():
+    if not fuses(spec) or not ready():
         return reference.forward(spec, x, state, weights, walk)
     threads = threads or default_threads()
     walk = _dense_walk(walk)

@@ -43,10 +43,12 @@ class Plan:
     given: bool
     """Whether x is the input part of the gates already."""
     reverse: bool
+    halves: bool = False
+    """Whether bfloat16 is asked for: where the engine has products of it, it takes them then."""
 
     @property
     def cell(self) -> Cell:
-        return native.cell(self.spec, self.given)
+        return native.cell(self.spec, self.given, self.halves and native.has_halves())
 
 
 def every(weights: Weights[Tensor]) -> list[Tensor | None]:
@@ -103,7 +105,8 @@ def forward(
     output = torch.empty((steps, rows, spec.output_size), dtype=x.dtype)
     final = [torch.empty(one.shape, dtype=x.dtype) for one in state]
     slots = cells = None
-    if kept != "nothing":
+    h_says_all = spec.kind == "rnn" and not (spec.proj_size or spec.layer_norm or walk.zoneout)
+    if kept == "shown" or (kept == "leased" and not h_says_all):
         make: Callable[..., Tensor] = POOL.empty
         if kept == "shown":
             make = torch.empty if walk.lengths is None else torch.zeros

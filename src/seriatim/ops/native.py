@@ -1,5 +1,7 @@
 """The recurrence by the native engine, on CPU tensors of float32 and float64, and of bfloat16 through float32.
 
+In bfloat16 the products are made of it where the engine has such products (AMX); all else is float32 within a call.
+
 Three ways lead to it. Where nothing needs a gradient the call goes straight to the engine, with the weights packed in
 advance. In plain training it goes through one ``autograd.Function``. Under ``torch.compile``, ``torch.export``,
 ``torch.func``, fake tensors and their kin it goes through the operators of ``operators.py``, which cost more per call.
@@ -44,7 +46,7 @@ def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor] = PLAIN) -> bool:
     Left to the implementations after this one are derivatives in forward mode and ``torch.func``'s of second order.
     """
     return (
-        spec.kind in native.KINDS
+        native.fuses(spec)
         and x.is_cpu
         and (x.dtype in FULL or x.dtype is torch.bfloat16)
         and native.ready()
@@ -127,12 +129,13 @@ def _run(
         wanted = torch.promote_types(x.dtype, state[0].dtype)
     of_c = state[-1].dtype
     with torch.autocast("cpu", enabled=False):
+        halves = torch.bfloat16 in (x.dtype, torch.get_autocast_dtype("cpu") if autocast else None)
         x, state = x.float(), tuple(one.float() for one in state)
         if torch.is_grad_enabled() or spec.layer_norm or _by_operator(x):  # else they are packed from what they are
             weights = Weights(*(None if one is None else one.float() for one in engine.every(weights)))  # type: ignore[arg-type]
         masks = [None if one is None else one.float() for one in (walk.dropout, *walk.zoneout)]
         walk = dataclasses.replace(walk, dropout=masks[0], zoneout=tuple(masks[1:]))
-        output, final, slots, cells = _dispatched(spec, x, state, weights, walk, shown, one_step)
+        output, final, slots, cells = _dispatched(spec, x, state, weights, walk, shown, one_step, halves)
         slots, cells = None if slots is None else slots.to(wanted), None if cells is None else cells.to(wanted)
         ended = [one.to(wanted) for one in final]
         if autocast and spec.proj_size and len(final) == 2:  # whose c autocast leaves alone
@@ -141,14 +144,16 @@ def _run(
 
 
 def _dispatched(
-    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor], shown: bool, one_step: bool
-) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
-    """The same in float32 or float64, by one of the three ways."""
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor], shown: bool, one_step: bool,
+    halves: bool = False,
+) -> tuple[Tensor, State, Tensor | None, Tensor | None]:  # fmt: skip
+    """The same in float32 or float64, by one of the three ways; ``halves`` if the products may be of bfloat16."""
     if spec.layer_norm:
         x, weights = _input_part(x, weights, walk)
     if _by_operator(x):
-        return by_operator(Plan(spec, spec.layer_norm, walk.reverse), engine.flat(x, state, weights, walk), shown=shown)
-    plan = _plan(spec, spec.layer_norm, walk.reverse)
+        plan = Plan(spec, spec.layer_norm, walk.reverse, halves)
+        return by_operator(plan, engine.flat(x, state, weights, walk), shown=shown)
+    plan = _plan(spec, spec.layer_norm, walk.reverse, halves)
     if _needs_gradient(x, state, weights):
         apply: Any = _Recurrence.apply
         output, *rest = apply(plan, shown, one_step, *engine.flat(x, state, weights, walk))
@@ -210,8 +215,8 @@ def _gradients(
 
 
 @functools.cache
-def _plan(spec: CellSpec, given: bool, reverse: bool) -> Plan:
-    return Plan(spec, given, reverse)
+def _plan(spec: CellSpec, given: bool, reverse: bool, halves: bool) -> Plan:
+    return Plan(spec, given, reverse, halves)
 
 
 def _input_part(x: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> tuple[Tensor, Weights[Tensor]]:

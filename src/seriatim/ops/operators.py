@@ -20,7 +20,7 @@ from seriatim.spec import CellSpec
 
 REQUIRED = {"x", "h", "w_hh"}
 TENSORS = ", ".join(f"Tensor{'' if name in REQUIRED else '?'} {name}" for name in ARGUMENTS)
-ATTRIBUTES = "str kind, str activation, bool reset_after, bool given, bool reverse"
+ATTRIBUTES = "str kind, str activation, bool reset_after, bool given, bool reverse, bool halves"
 GRADIENTS = "Tensor? grad_output, Tensor? grad_h, Tensor? grad_c, Tensor? grad_cells"
 
 _library = torch.library.Library("seriatim", "DEF")  # type: ignore[no-untyped-call]
@@ -46,11 +46,13 @@ def by_operator(plan: Plan, arguments: Flat, *, shown: bool) -> tuple[Tensor, St
     return output, final, slots if shown else None, cells if shown and both else None
 
 
-def _attributes(plan: Plan) -> tuple[str, str, bool, bool, bool]:
-    return plan.spec.kind, plan.spec.activation, plan.spec.reset_after, plan.given, plan.reverse
+def _attributes(plan: Plan) -> tuple[str, str, bool, bool, bool, bool]:
+    return plan.spec.kind, plan.spec.activation, plan.spec.reset_after, plan.given, plan.reverse, plan.halves
 
 
-def _plan(arguments: Flat, kind: str, activation: str, reset_after: bool, given: bool, reverse: bool) -> Plan:
+def _plan(
+    arguments: Flat, kind: str, activation: str, reset_after: bool, given: bool, reverse: bool, halves: bool
+) -> Plan:
     """The plan that shapes and attributes tell."""
     of = dict(zip(ARGUMENTS, arguments, strict=True))
     x, w_hh, w_hr = of["x"], of["w_hh"], of["w_hr"]
@@ -60,7 +62,7 @@ def _plan(arguments: Flat, kind: str, activation: str, reset_after: bool, given:
         bias=of["b_hh"] is not None, proj_size=0 if w_hr is None else int(w_hr.shape[0]), reset_after=reset_after,
         peephole=of["w_ch"] is not None, layer_norm=of["g_hh"] is not None,
     )  # fmt: skip
-    return Plan(spec, given, reverse)
+    return Plan(spec, given, reverse, halves)
 
 
 def _forward(*everything: Any) -> tuple[Tensor, ...]:

@@ -1,0 +1,116 @@
+// Products of values as they are: a word is one of them.
+//
+// The sums of a tile stay in registers for the whole of k: 6 × 4 of them with 32 registers, 3 × 4 with 16.
+#pragma once
+
+#include <utility>
+
+#include "tile.h"
+
+namespace seriatim::SERIATIM_TARGET {
+
+inline constexpr int64_t values_of_word = 1;
+inline constexpr int64_t words_together = 1;
+inline constexpr int64_t lines_ahead = 1;
+
+struct Products {
+    Products() {}  // else it counts as unused
+};
+
+// The left side of a product: row r is of(r), read where it stands.
+template <class Of>
+class Left {
+public:
+    Left(int64_t, int64_t, const Of& of) : of_(of) {}
+    auto operator[](int64_t row) const { return of_(row); }
+
+private:
+    const Of of_;
+};
+
+// A word for every column of the right side; value(k) is a vector of them.
+template <class T, class Value>
+inline Vec<T> right(int64_t word, int64_t, const Value& value) {
+    return value(word);
+}
+
+// tile[r][at + c] += Σ_k rows[r][k] · panel[k][c] for R rows and C vectors; a panel's next k is `stride` elements on.
+template <class T, int R, int C>
+void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
+    if (depth < 1) return;
+    Vec<T> sums[R][C];
+    const T* row[R];
+    for (int r = 0; r < R; ++r) {
+        row[r] = rows[r];
+        for (int c = 0; c < C; ++c) sums[r][c] = tile[r][at + c];
+    }
+    int64_t k = 0;
+    do {  // at least once: with a way round the loop, GCC keeps the sums in memory on both sides of it
+        __builtin_prefetch(ahead.from, 0, 2);
+        if constexpr (R < C) {  // keep in registers whichever is fewer
+            T left[R];
+            for (int r = 0; r < R; ++r) left[r] = row[r][k];
+            for (int c = 0; c < C; ++c) {
+                const Vec<T> column = load(panel + c * width<T>);
+                for (int r = 0; r < R; ++r) sums[r][c] += column * left[r];
+            }
+        } else {
+            Vec<T> columns[C];
+            for (int c = 0; c < C; ++c) columns[c] = load(panel + c * width<T>);
+            for (int r = 0; r < R; ++r) {
+                const T left = row[r][k];
+                for (int c = 0; c < C; ++c) sums[r][c] += columns[c] * left;
+            }
+        }
+        panel += stride, ahead.from += ahead.step;
+    } while (++k < depth);
+    for (int r = 0; r < R; ++r)
+        for (int c = 0; c < C; ++c) tile[r][at + c] = sums[r][c];
+}
+
+// One row has too few sums to hide the latency of an addition: even and odd k are summed apart.
+template <class T, int C>
+void multiply_one(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead) {
+    Vec<T> even[C], odd[C];
+    for (int c = 0; c < C; ++c) even[c] = tile[0][at + c], odd[c] = Vec<T>{};
+    const T* row = rows[0];
+    int64_t k = 0;
+    for (; k + 1 < depth; k += 2, panel += 2 * stride) {
+        for (int c = 0; c < C; ++c) even[c] += load(panel + c * width<T>) * row[k];
+        for (int c = 0; c < C; ++c) odd[c] += load(panel + stride + c * width<T>) * row[k + 1];
+    }
+    if (k < depth)
+        for (int c = 0; c < C; ++c) even[c] += load(panel + c * width<T>) * row[k];
+    for (int c = 0; c < C; ++c) tile[0][at + c] = even[c] + odd[c];
+}
+
+template <class T>
+using Multiply = void (*)(const T* const*, const T*, int64_t, int64_t, Tile<T>&, int, Ahead);
+
+template <class T, int R, int... C>
+constexpr Multiply<T> of_rows(int columns, std::integer_sequence<int, C...>) {
+    if constexpr (R == 1) {
+        constexpr Multiply<T> table[] = {multiply_one<T, C + 1>...};
+        return table[columns - 1];
+    } else {
+        constexpr Multiply<T> table[] = {multiply<T, R, C + 1>...};
+        return table[columns - 1];
+    }
+}
+
+// The product for `rows` rows (1 … TILE_ROWS) and `columns` vectors (1 … tile_columns).
+template <class T, int... R>
+inline Multiply<T> product(int rows, int columns, std::integer_sequence<int, R...>) {
+    using Choose = Multiply<T> (*)(int, std::make_integer_sequence<int, tile_columns>);
+    static constexpr Choose table[] = {of_rows<T, R + 1>...};
+    return table[rows - 1](columns, {});
+}
+
+template <class T>
+inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride,
+                          int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
+    product<T>(row_count, columns, std::make_integer_sequence<int, TILE_ROWS>{})(rows, panel, stride, depth, tile, at,
+                                                                                 ahead);
+}
+
+}  // namespace seriatim::SERIATIM_TARGET
