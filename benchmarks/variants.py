@@ -13,62 +13,60 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from _report import duration, markdown
-from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch import nn
 
-from seriatim.nn import Cell, Recurrent
-from seriatim.nn.registry import LAYERS
+from seriatim.nn import Recurrent
+from seriatim.nn.own import Maker
+from seriatim.nn.registry import LAYERS, arguments
 from seriatim.run.bench import MODES, Workload, side, using_threads
 from seriatim.run.pairing import Race, Spread, race
+from seriatim.spec import VARIANTS
 
-VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    cell: {
-        "plain": {},
-        "recurrent_dropout": {"recurrent_dropout": 0.2},
-        "zoneout": {"zoneout": 0.1},
-        "weight_drop": {"weight_drop": 0.2},
-        **({"peephole": {"peephole": True}} if cell == "lstm" else {}),
-        **({"reset before": {"reset_after": False}} if cell == "gru" else {}),
-        **({"projection": {"proj_size": 64}} if cell in ("rnn", "lstm") else {}),
-        "layer_norm": {"layer_norm": True},
-    }
-    for cell in ("lstm", "gru", "rnn")
+MASKED: Mapping[str, Mapping[str, Any]] = {
+    "recurrent dropout": {"recurrent_dropout": 0.2},
+    "zoneout": {"zoneout": 0.1},
+    "weight drop": {"weight_drop": 0.2},
 }
-GOALS = {"recurrent_dropout": 1.15, "zoneout": 1.15, "peephole": 1.15, "layer_norm": 1.5}
+"""What changes how a cell is trained."""
+GOALS = {"recurrent dropout": 1.15, "zoneout": 1.15, "peephole": 1.15, "layer-norm": 1.5}
 """What a training step of a variant is to cost at most, times the plain cell's."""
+CELLS = ("lstm", "gru", "rnn")
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+PAGE = Path(__file__).parents[1] / "docs" / "own_cell.md"
 
 
-class MGUCell(Cell):
-    """The minimal gated unit (Zhou 2016)."""
+def variants_of(cell: str, hidden: int) -> dict[str, dict[str, Any]]:
+    """A layer's arguments for every variant of ``cell`` that there is; projected to half of the units."""
+    found: dict[str, dict[str, Any]] = {"plain": {}}
+    for name, settings in VARIANTS.items():
+        if settings["kind"] == cell and len(settings) > 1:
+            halved = {"proj_size": hidden // 2} if "proj_size" in settings else {}
+            found[name.removeprefix(f"{cell} ")] = arguments({**settings, **halved})
+    return found | {name: dict(options) for name, options in MASKED.items()}
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.weight_ih = nn.Parameter(torch.empty(2 * hidden_size, input_size))
-        self.weight_fh = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.weight_nh = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.empty(2 * hidden_size))
-        self.reset_parameters()
 
-    def read(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight_ih, self.bias)
-
-    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        (h,) = state
-        x_f, x_n = x.chunk(2, dim=-1)
-        f = torch.sigmoid(x_f + linear(h, self.weight_fh))
-        n = torch.tanh(x_n + linear(f * h, self.weight_nh))
-        return ((1 - f) * h + f * n,)
+def shown() -> Maker:
+    """The minimal gated unit (Zhou 2016), as the page about cells of one's own shows it."""
+    page: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S):
+        exec(compile(block, str(PAGE), "exec"), page)
+        if "MGU" in page:
+            break
+    maker: Maker = page["MGU"]
+    return maker
 
 
 def main() -> None:
     """Measure and print."""
-    asked = arguments()
+    asked = asked_for()
     began = os.getloadavg()
     rows = []
     with using_threads(asked.threads):
@@ -84,19 +82,20 @@ def variants(asked: argparse.Namespace) -> Iterator[list[str]]:
     for cell in asked.cells:
         for mode in asked.modes:
             made = {
-                name: LAYERS[cell](asked.shape[2], asked.shape[3], **options)
-                for name, options in VARIANTS[cell].items()
+                name: LAYERS[cell](*asked.shape[2:], **options)
+                for name, options in variants_of(cell, asked.shape[3]).items()
             }
             yield from compared(asked, cell, mode, made, "plain", GOALS if mode == "train" else {})
 
 
 def own(asked: argparse.Namespace) -> Iterator[list[str]]:
     """A user's cell, compiled and step by step."""
+    maker = shown()
     for mode in asked.modes:
         made = {
             "gru": LAYERS["gru"](*asked.shape[2:]),
-            "own, compiled": Recurrent(MGUCell, *asked.shape[2:], compile=True),
-            "own, step by step": Recurrent(MGUCell, *asked.shape[2:]),
+            "own, compiled": Recurrent(maker, *asked.shape[2:], compile=True),
+            "own, step by step": Recurrent(maker, *asked.shape[2:]),
         }
         x = torch.randn(asked.shape[0], asked.shape[1], asked.shape[2])
         began = time.perf_counter(), time.process_time()
@@ -124,7 +123,10 @@ def compared(
 ) -> Iterator[list[str]]:  # fmt: skip
     """A row for each layer."""
     work = Workload(cell, *asked.shape, mode=mode)
-    found: Race = race({name: side(layer, work) for name, layer in made.items()}, seconds=asked.seconds * len(made))
+    found: Race = race(
+        {name: side(layer, work) for name, layer in made.items()}, seconds=asked.seconds * len(made),
+        clock=CLOCKS[asked.clock],
+    )  # fmt: skip
     least = {name: min(found.samples[name]) for name in made}
     for name in made:
         spread: Spread = found.ratio(plain, name)
@@ -142,14 +144,15 @@ GROUPS: Mapping[str, Callable[[argparse.Namespace], Iterator[list[str]]]] = {
 }  # fmt: skip
 
 
-def arguments() -> argparse.Namespace:
+def asked_for() -> argparse.Namespace:
     """What was asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--group", default="variants", choices=GROUPS)
-    parser.add_argument("--cells", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=CELLS)
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=MODES)
     parser.add_argument("--shape", nargs=4, type=int, default=(100, 32, 128, 128), metavar=("T", "B", "I", "H"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", default="wall", choices=CLOCKS, help="processor: on a machine that is busy")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each side")
     return parser.parse_args()
 

@@ -10,8 +10,8 @@ copy    Ten symbols of eight, T blanks, of which the last asks, and ten steps to
 
 Every cell has the same surroundings: an affine map to 64 numbers and a ReLU before it, one layer of 64 units, an affine
 map after it. Adam 2e-3, norms clipped to 1, 32 new sequences for every update, the same ones for every cell. A run ends
-when it has solved its task (the mean loss of the last 50 updates is under 0.01 or 0.1) or has used up its processor
-seconds.
+when it has solved its task (the mean loss of the last 50 updates is under 0.01 or 0.1), is no number any more, or has
+used up its processor seconds.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def run(task: str, steps: int, cell: str, seed: int, seconds: float) -> Row:
         if updates % EVERY == 0:
             losses.append(total / EVERY)
             total = 0.0
-            if losses[-1] < SOLVED[task]:
+            if not losses[-1] >= SOLVED[task]:  # solved, or no number any more
                 break
     used = time.process_time() - began
     found = losses[-1] if losses else float("nan")
@@ -174,7 +174,10 @@ def table(rows: list[Row]) -> str:
 
 
 def told(row: Row) -> str:
-    """``solved in 1,250 (8 s)``, or ``0.164 after 3,800``."""
+    """``solved in 1,250 (8 s)``, ``0.164 after 3,800``, or ``no number from 250 on``."""
+    lost = [EVERY * number for number, loss in enumerate(row["losses"], 1) if np.isnan(loss)]
+    if lost:
+        return f"no number from {lost[0]:,} on"
     if row["solved"]:
         return f"**solved in {row['updates']:,}** ({row['seconds']:.0f} s)"
     return f"{row['loss']:.3g} after {row['updates']:,}"
@@ -199,7 +202,9 @@ def draw_rows(rows: list[Row], file: Path) -> None:
                     updates = EVERY * np.arange(1, len(row["losses"]) + 1)
                     panel.plot(updates, row["losses"], color=f"C{row['seed']}", linewidth=1)
                     if row["solved"]:
-                        panel.plot(updates[-1], row["losses"][-1], "o", color=f"C{row['seed']}", markersize=4)
+                        panel.plot(
+                            updates[-1], row["losses"][-1], "o", color=f"C{row['seed']}", markersize=4, clip_on=False
+                        )
             panel.axhline(GUESSING[task], color="grey", linestyle=":", linewidth=1)
             panel.set_yscale("log")
             panel.set_xscale("log")

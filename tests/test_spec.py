@@ -15,11 +15,14 @@ from seriatim.spec import CellSpec
         ("lstm", {"activation": "relu"}, "activation: 'relu' is for rnn, not lstm"),
         ("lstm", {"reset_after": False}, "reset_after: for gru, not lstm"),
         ("rnn", {"peephole": True}, "peephole: for lstm, not rnn"),
+        ("mingru", {"proj_size": 2}, "proj_size: not for mingru, of which h enters no product; put a Linear after it"),
         (
             "gru",
-            {"proj_size": 2},
-            "proj_size: for rnn and lstm, not gru, which keeps a share of h as wide as its gates",
+            {"proj_size": 2, "reset_after": False},
+            "proj_size: not with reset_after=False, whose r is wider than the h that it lets through",
         ),
+        ("lru", {"clip": 1.0}, "clip: for rnn, lstm and gru, not lru"),
+        ("gru", {"clip": -1.0}, "clip: got -1.0, wanted a number of at least 0"),
         ("rnn", {"proj_size": 5}, "proj_size: got 5, wanted less than hidden_size 5"),
     ],
 )
@@ -32,3 +35,8 @@ def test_refusals(kind, options, message):
 @pytest.mark.parametrize(("kind", "told"), [("rnn", ()), ("lstm", ("c", "i", "f", "g", "o")), ("gru", ("r", "z", "n"))])
 def test_what_is_told_beside_h(kind, told):
     assert CellSpec(kind, 3, 5).traced == told
+
+
+def test_a_projected_gru_carries_what_it_keeps_beside_h():
+    spec = CellSpec("gru", 3, 5, proj_size=2)
+    assert {name: spec.state_size(name) for name in spec.states} == {"h": 2, "c": 5}

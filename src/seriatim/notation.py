@@ -36,6 +36,9 @@ STATES: Final[dict[str, tuple[str, ...]]] = {
 }
 """What a cell carries from step to step, in order."""
 
+PROJECTED: Final[dict[str, tuple[str, ...]]] = {**STATES, "gru": ("h", "c")}
+"""The same of a projected cell. A GRU hands a share of its state on, as wide as its gates: it stands beside h then."""
+
 DIAGONAL: Final[tuple[str, ...]] = ("mingru", "minlstm", "lru")
 """Cells of which each unit's next state depends on its own last state alone, and linearly."""
 

@@ -6,14 +6,42 @@ read it.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from seriatim.errors import UsageError, nearest
-from seriatim.notation import DIAGONAL, GATES, STATES
+from seriatim.notation import DIAGONAL, GATES, PROJECTED, STATES
 
 REGISTERED: Final[dict[str, object]] = {}
 """Cells of users by name (``seriatim.nn.register``): here, where options can see them without PyTorch."""
+
+
+VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "rnn tanh": {"kind": "rnn"},
+    "rnn relu": {"kind": "rnn", "activation": "relu"},
+    "rnn sigmoid": {"kind": "rnn", "activation": "sigmoid"},
+    "rnn projection": {"kind": "rnn", "proj_size": 2},
+    "rnn layer-norm": {"kind": "rnn", "layer_norm": True},
+    "lstm": {"kind": "lstm"},
+    "lstm projection": {"kind": "lstm", "proj_size": 2},
+    "lstm peephole": {"kind": "lstm", "peephole": True},
+    "lstm layer-norm": {"kind": "lstm", "layer_norm": True},
+    "gru": {"kind": "gru"},
+    "gru projection": {"kind": "gru", "proj_size": 2},
+    "gru reset-before": {"kind": "gru", "reset_after": False},
+    "gru layer-norm": {"kind": "gru", "layer_norm": True},
+    "mingru": {"kind": "mingru"},
+    "minlstm": {"kind": "minlstm"},
+    "rnn clip": {"kind": "rnn", "clip": 0.5},
+    "lstm clip": {"kind": "lstm", "clip": 0.5},
+    "gru clip": {"kind": "gru", "clip": 0.5},
+    "slstm": {"kind": "slstm"},
+    "slstm projection": {"kind": "slstm", "proj_size": 2},
+    "lru": {"kind": "lru"},
+}
+"""Cells that there are, in the words of a ``CellSpec``. A projection is to 2 units here."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +61,7 @@ class CellSpec:
     """φ of an RNN: ``tanh``, ``relu`` or ``sigmoid``."""
     bias: bool = True
     proj_size: int = 0
-    """P, the width of a projected h (Sak 2014); 0 is no projection."""
+    """P, the width of a projected h (Sak 2014; of a GRU Cheng 2018); 0 is no projection."""
     reset_after: bool = True
     """Where a GRU's reset gate stands: after the product (cuDNN, PyTorch) or before it (Cho 2014)."""
     peephole: bool = False
@@ -41,6 +69,8 @@ class CellSpec:
     layer_norm: bool = False
     """Whether the input part and the recurrent part of the gates are normalised, each over its G·H values, and an
     LSTM's c over its H before it is squashed (Ba 2016)."""
+    clip: float = 0.0
+    """What every gate is kept within, ± ``clip``, before its activation, as ONNX's nodes have it; 0 is no bound."""
 
     def __post_init__(self) -> None:
         if self.kind not in GATES:
@@ -55,12 +85,16 @@ class CellSpec:
             raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
         if self.peephole and self.kind != "lstm":
             raise UsageError(f"peephole: for lstm, not {self.kind}")
-        if self.proj_size and self.kind not in ("rnn", "lstm"):
-            raise UsageError(
-                f"proj_size: for rnn and lstm, not {self.kind}, which keeps a share of h as wide as its gates"
-            )
+        if self.proj_size and self.diagonal:
+            raise UsageError(f"proj_size: not for {self.kind}, of which h enters no product; put a Linear after it")
+        if self.proj_size and not self.reset_after:
+            raise UsageError("proj_size: not with reset_after=False, whose r is wider than the h that it lets through")
         if self.layer_norm and self.kind not in ("rnn", "lstm", "gru"):
             raise UsageError(f"layer_norm: for rnn, lstm and gru, not {self.kind}")
+        if self.clip and self.kind not in ("rnn", "lstm", "gru"):
+            raise UsageError(f"clip: for rnn, lstm and gru, not {self.kind}")
+        if not isinstance(self.clip, (int, float)) or isinstance(self.clip, bool) or not 0 <= self.clip < math.inf:
+            raise UsageError(f"clip: got {self.clip!r}, wanted a number of at least 0")
         if self.proj_size and not 0 < self.proj_size < self.hidden_size:
             raise UsageError(f"proj_size: got {self.proj_size}, wanted less than hidden_size {self.hidden_size}")
 
@@ -77,7 +111,7 @@ class CellSpec:
     @property
     def states(self) -> tuple[str, ...]:
         """What is carried from step to step, in order."""
-        return STATES[self.kind]
+        return (PROJECTED if self.proj_size else STATES)[self.kind]
 
     @property
     def traced(self) -> tuple[str, ...]:

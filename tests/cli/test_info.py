@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from seriatim.cli.info import VARIANTS, instruction_sets
+from seriatim.cli.info import OTHERS, instruction_sets
 from seriatim.errors import UsageError
 from seriatim.kernels import native
+from seriatim.spec import VARIANTS, CellSpec
 
 
 def test_json_and_plain_tell_the_same(seriatim):
@@ -38,9 +39,12 @@ def test_the_engine(seriatim, monkeypatch):
     monkeypatch.delenv("SERIATIM_TARGET", raising=False)
     facts = json.loads(seriatim("info", "--json").out)
     assert facts["native_engine"] == "built" and facts["target"] == facts["targets"][0]
-    assert facts["targets"][-1] == "portable" and facts["native_cells"] == list(VARIANTS)
+    assert facts["targets"][-1] == "portable"
+    assert facts["native_cells"] == [name for name in VARIANTS if name not in OTHERS]
+    assert facts["other_cells"] == OTHERS
     monkeypatch.setenv("SERIATIM_TARGET", "portable")
     assert "\ntarget: portable\n" in seriatim("info").out
+    assert (facts["amx"] == "used") == ("amx" in facts["targets"])
 
 
 @pytest.mark.skipif(not native.available(), reason="the engine was not built")
@@ -62,16 +66,28 @@ def test_without_the_engine(seriatim, monkeypatch):
 
 
 def test_a_cell_that_the_engine_refuses_is_not_listed(seriatim, monkeypatch):
-    def cell(spec, given=False):
+    def cell(spec, given=False, halves=False):
         if spec.peephole:
             raise UsageError("peephole: not here")
 
     monkeypatch.setattr(native, "_native", object())
     monkeypatch.setattr(native, "targets", lambda: ["portable"])
     monkeypatch.setattr(native, "target", lambda: "portable")
+    monkeypatch.setattr(native, "amx", lambda: "not in this processor")
     monkeypatch.setattr(native, "cell", cell)
     listed = json.loads(seriatim("info", "--json").out)["native_cells"]
-    assert listed == [name for name in VARIANTS if name != "lstm peephole"]
+    assert listed == [name for name in VARIANTS if name not in {"lstm peephole", *OTHERS}]
+
+
+@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+def test_how_other_cells_run_is_as_told():
+    import torch
+
+    from seriatim.ops.recurrence import chosen
+
+    ways = {name: chosen(CellSpec(input_size=4, hidden_size=8, **one), torch.zeros(9, 3, 4)).name
+            for name, one in VARIANTS.items()}  # fmt: skip
+    assert {name: way for name, way in ways.items() if way != "native"} == OTHERS
 
 
 def test_pytorch_is_not_loaded():

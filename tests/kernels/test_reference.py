@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from seriatim.kernels import reference
 from seriatim.kernels.reference import forward, step
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
@@ -128,6 +129,31 @@ def test_rnn_projection():
     assert h.tolist() == [[10 * 5.0 + 4.0]]
 
 
+def test_gru_projection():
+    """Cheng 2018: z keeps a share of c, and the gates see h = c W_hrᵀ. Two units projected to one."""
+    w_ih, w_hh = np.arange(6.0)[:, None] / 4 - 0.5, np.arange(6.0)[:, None] / 3 - 1
+    w_hr, x, h, c = np.array([[0.7, -0.4]]), 0.8, 0.3, np.array([0.5, -0.2])
+    (r, z, n), v = (w_ih[:, 0] * x).reshape(3, 2), (w_hh[:, 0] * h).reshape(3, 2)
+    r, z = 1 / (1 + np.exp(-r - v[0])), 1 / (1 + np.exp(-z - v[1]))
+    c_next = z * c + (1 - z) * np.tanh(n + r * v[2])
+    spec = CellSpec("gru", 1, 2, bias=False, proj_size=1)
+    found = step(spec, one(x), (one(h), c[None]), Weights(w_ih, w_hh, w_hr=w_hr))
+    np.testing.assert_allclose(found[1], c_next[None], atol=1e-15)
+    np.testing.assert_allclose(found[0], [[c_next @ w_hr[0]]], atol=1e-15)
+
+
+def test_slstm_projection():
+    random = np.random.default_rng(0)
+    w_ih, w_hr = random.standard_normal((12, 1)), random.standard_normal((2, 3))
+    first = np.zeros((1, 3)), np.zeros((1, 3)), np.zeros((1, 3))
+    spec = CellSpec("slstm", 1, 3, proj_size=2, bias=False)
+    projected = step(spec, one(1.0), (np.ones((1, 2)), *first), Weights(w_ih, np.zeros((12, 2)), w_hr=w_hr))
+    plain = CellSpec("slstm", 1, 3, bias=False)
+    m, *same = step(plain, one(1.0), (np.ones((1, 3)), *first), Weights(w_ih, np.zeros((12, 3))))
+    np.testing.assert_allclose(projected[0], m @ w_hr.T)
+    np.testing.assert_allclose(projected[1:], same)
+
+
 ADDING = CellSpec("rnn", 1, 1, activation="relu", bias=False)
 ONES = Weights(column(1.0), column(1.0))
 COUNT = np.array([[1], [2], [3], [4]], np.float64)[:, :, None]
@@ -175,3 +201,18 @@ def test_the_scan_walks_each_row_within_its_length(reverse):
     }
     assert output[:, :, 0].tolist() == rows[reverse]
     assert final[:, 0].tolist() == [110, 130]
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_gates_are_kept_within_the_clip(kind):
+    """Far beyond it a gate is that of the bound itself, and nothing flows back. An LSTM's c is not clipped."""
+    spec = CellSpec(kind, 1, 1, bias=False, clip=0.5)
+    far = Weights(column(*(9.0 for _ in spec.gates)), column(*(0.0 for _ in spec.gates)))
+    state = tuple(one(0.4) for _ in spec.states)
+    share, new = sigma(0.5), math.tanh(0.5)
+    c = share * 0.4 + share * new
+    wanted = {"rnn": [new], "lstm": [share * math.tanh(c), c], "gru": [share * 0.4 + (1 - share) * math.tanh(0.5)]}
+    after, _, tape = reference.CELLS[kind].step(spec, one(1.0), state[0], state, far)
+    assert [value.item() for value in after] == pytest.approx(wanted[kind], abs=1e-15)
+    of_x, of_h, _, of_weights = reference.CELLS[kind].step_backward(spec, state, tape, far)
+    assert not of_x.any() and not of_h.any() and not of_weights.w_ih.any()

@@ -18,13 +18,14 @@ from seriatim.kernels.weights import Weights
 from seriatim.nn import Cell, Recurrent, Stacked, cell
 from seriatim.nn.own import Maker
 from seriatim.nn.recurrent import FIELDS, weight_shapes
-from seriatim.nn.registry import CELLS, LAYERS
+from seriatim.nn.registry import CELLS, LAYERS, arguments
+from seriatim.spec import VARIANTS as SPECS
 from seriatim.spec import CellSpec
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A kind of cell with the options that change what it computes."""
+    """A kind of cell with the settings of its ``CellSpec`` that change what it computes."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -33,38 +34,31 @@ class Variant:
         return "-".join([self.kind, *(f"{name}={value}" for name, value in self.options.items())])
 
     def layer(self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64, **more: Any) -> Any:
-        return LAYERS[self.kind](input_size, hidden_size, dtype=dtype, **self.options, **more)
+        return LAYERS[self.kind](input_size, hidden_size, dtype=dtype, **arguments(self.options), **more)
 
     def cell(self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64) -> Any:
-        return CELLS[self.kind](input_size, hidden_size, dtype=dtype, **self.options)
+        return CELLS[self.kind](input_size, hidden_size, dtype=dtype, **arguments(self.options))
 
     def spec(self, input_size: int, hidden_size: int) -> CellSpec:
-        options = {"bias": self.kind != "lru"} | {
-            "activation" if name == "nonlinearity" else name: value for name, value in self.options.items()
-        }
-        return CellSpec(self.kind, input_size, hidden_size, **options)
+        return CellSpec(self.kind, input_size, hidden_size, **{"bias": self.kind != "lru", **self.options})
 
 
-class MGUCell(Cell):
-    """The minimal gated unit (Zhou 2016), which Seriatim does not have."""
+class Leaky(Cell):
+    """A cell that Seriatim does not have: an RNN of which each unit keeps a share of its own."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
-        self.weight_ih = nn.Parameter(torch.empty(2 * hidden_size, input_size))
-        self.weight_fh = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.weight_nh = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.empty(2 * hidden_size))
+        self.keep = nn.Parameter(torch.empty(hidden_size))
+        self.take = nn.Linear(input_size, hidden_size)
+        self.mix = nn.Linear(hidden_size, hidden_size)
         self.reset_parameters()
 
     def read(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight_ih, self.bias)
+        return self.take(x)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         (h,) = state
-        x_f, x_n = x.chunk(2, dim=-1)
-        f = torch.sigmoid(x_f + linear(h, self.weight_fh))
-        n = torch.tanh(x_n + linear(f * h, self.weight_nh))
-        return ((1 - f) * h + f * n,)
+        return (torch.lerp(torch.tanh(x + self.mix(h)), h, torch.sigmoid(self.keep)),)
 
 
 def _two_states(x: Tensor, h: Tensor, c: Tensor, w: Tensor, u: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,35 +102,22 @@ class Connected:
 
 
 VARIANTS = [
-    Variant("rnn"),
-    Variant("rnn", {"nonlinearity": "relu"}),
-    Variant("rnn", {"nonlinearity": "sigmoid"}),
+    *(Variant(one["kind"], {name: value for name, value in one.items() if name != "kind"}) for one in SPECS.values()),
     Variant("rnn", {"bias": False}),
-    Variant("lstm"),
-    Variant("lstm", {"proj_size": 2}),
     Variant("lstm", {"bias": False}),
     Variant("lstm", {"bias": False, "proj_size": 2}),
-    Variant("gru"),
+    Variant("lstm", {"bias": False, "proj_size": 2, "peephole": True, "layer_norm": True}),
     Variant("gru", {"bias": False}),
-    Variant("rnn", {"proj_size": 2}),
-    Variant("rnn", {"layer_norm": True}),
-    Variant("lstm", {"peephole": True}),
-    Variant("lstm", {"layer_norm": True}),
-    Variant("lstm", {"peephole": True, "layer_norm": True, "proj_size": 2, "bias": False}),
-    Variant("gru", {"reset_after": False}),
-    Variant("gru", {"reset_after": False, "bias": False}),
-    Variant("gru", {"layer_norm": True}),
-    Variant("mingru"),
+    Variant("gru", {"bias": False, "reset_after": False}),
+    Variant("gru", {"bias": False, "proj_size": 2, "layer_norm": True}),
     Variant("mingru", {"bias": False}),
-    Variant("minlstm"),
-    Variant("slstm"),
     Variant("slstm", {"bias": False}),
-    Variant("lru"),
     Variant("lru", {"bias": True}),
 ]
+"""Every cell of ``spec.VARIANTS``, and what of them goes together."""
 LAYERED = [
     *VARIANTS,
-    Own("own class", MGUCell),
+    Own("own class", Leaky),
     Own("own function", cell(_two_states, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}, states=("h", "c"))),
     Connected(Variant("lstm", {"proj_size": 2}), "residual"),
     Connected(Variant("gru"), "highway"),

@@ -36,6 +36,15 @@ def test_the_engine_comes_first_where_it_is_built():
         assert chosen(spec, X, WALKS[0], every=True).name == "native"
 
 
+def test_a_projected_gru_is_folded_where_that_pays():
+    pytest.importorskip("seriatim.kernels._native")
+    spec = CellSpec("gru", 3, 5, proj_size=2)
+    reset, zoneout = Walk(reset=torch.zeros(4, 2, dtype=torch.bool)), Walk(zoneout=(None, torch.zeros(1, 1, 5)))
+    assert chosen(spec, X).name == chosen(spec, X, reset).name == "folded"
+    assert chosen(spec, X[:2]).name == chosen(spec, X, zoneout).name == chosen(spec, HALF).name == "composed"
+    assert chosen(CellSpec("gru", 3, 5), X).name == "native"
+
+
 def test_the_last_fits_everything():
     for spec in (LSTM, PROJECTED, SIGMOID):
         assert IMPLEMENTATIONS[-1].fits(spec, X, Walk())

@@ -40,6 +40,13 @@ def test_sides_are_timed_and_compared_round_by_round(clock):
     assert found.seconds("ours").count == found.seconds("theirs").count == 10
 
 
+def test_calls_may_be_timed_by_another_clock(clock):
+    other = Clock()
+    found = race({"it": Side(other.taking(0.25))}, seconds=0.0, clock=other.perf_counter)
+    assert found.seconds("it").median == pytest.approx(0.25)
+    assert clock.now == 0
+
+
 def test_preparing_is_not_timed_and_comes_before_every_call(clock):
     order: list[str] = []
 

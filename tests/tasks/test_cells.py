@@ -24,6 +24,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"model": "lstm", "peephole": True},
     {"model": "lstm", "projection": 5},
     {"model": "rnn", "projection": 5},
+    {"model": "gru", "projection": 5},
+    {"model": "slstm", "projection": 5, "layers": 2},
     {"model": "lstm", "layer_norm": True},
     {"model": "gru", "zoneout": 0.1},
     {"model": "lstm", "recurrent_dropout": 0.2},
@@ -116,21 +118,43 @@ def test_classify(options: dict[str, Any], tmp_path: Path) -> None:
     trains_classify(options, tmp_path)
 
 
-@pytest.mark.parametrize("options", [one for one in VARIANTS if one["model"] not in ("rnn", "gru")], ids=names)
-def test_translate(options: dict[str, Any], tmp_path: Path) -> None:
-    table = tmp_path / "pairs.tsv"
+def trains_translate(options: dict[str, Any], folder: Path) -> None:
+    table = folder / "pairs.tsv"
     table.write_text("a\tb\n" + "".join(f"{n}{n}\t{n}\n" for n in range(40)), encoding="utf-8")
     given = {"source": "a", "target": "b", "attention": "dot", "tie": True, **SMALL, **options}
-    run = seriatim.train("translate", table, out=str(tmp_path / "run"), **given)
+    run = seriatim.train("translate", table, out=str(folder / "run"), **given)
     predicted = list(run.predict(table))
     assert list(seriatim.load(run.path).predict(table)) == predicted and len(predicted) == 40
 
 
+def trains_tag(options: dict[str, Any], folder: Path) -> None:
+    sentences = [(["the", f"{'ab'[n % 2]}{n}"], ["DET", "XY"[n % 2]]) for n in range(40)]
+    run = seriatim.train("tag", sentences, out=str(folder / "run"), **SMALL | options)
+    words = [one for one, _ in sentences]
+    assert list(seriatim.load(run.path).predict(words)) == list(run.predict(words))
+
+
+def trains_regress(options: dict[str, Any], folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
+    targets = [float(one.sum()) for one in inputs]
+    run = seriatim.train("regress", (inputs, targets), out=str(folder / "run"), **SMALL | options)
+    assert list(seriatim.load(run.path).predict(inputs)) == list(run.predict(inputs))
+
+
+@pytest.mark.parametrize(
+    "options", [one for one in VARIANTS if one["model"] not in ("rnn", "gru") or "projection" in one], ids=names
+)
+def test_translate(options: dict[str, Any], tmp_path: Path) -> None:
+    trains_translate(options, tmp_path)
+
+
 @pytest.mark.parametrize("model", ["leaky", "indrnn"])
 def test_a_users_cell_in_any_task(own: Any, model: str, tmp_path: Path) -> None:
-    for name, train in (("language", trains_language), ("classify", trains_classify)):
-        (tmp_path / name).mkdir()
-        train({"model": model, "layers": 2, "residual": "residual"}, tmp_path / name)
+    for train in (trains_language, trains_classify, trains_translate, trains_tag, trains_regress):
+        folder = tmp_path / train.__name__
+        folder.mkdir()
+        train({"model": model, "layers": 2, "residual": "residual"}, folder)
     table = tmp_path / "rows.csv"
     table.write_text("x\n" + "".join(f"{n % 7}\n" for n in range(60)), encoding="utf-8")
     for strategy in ("direct", "recursive"):
@@ -170,6 +194,8 @@ def test_names_that_cannot_be_registered() -> None:
         ({"model": "lstm", "projection": 8}, "projection: got 8, wanted less than the 8 hidden units"),
         ({"model": "gru", "layer_norm": True, "reset_gate": "before"}, "layer_norm: not with --reset-gate before"),
         ({"model": "rnn", "recurrent_init": "identity", "projection": 5}, "recurrent_init: identity wants an h"),
+        ({"model": "gru", "projection": 5, "reset_gate": "before"}, "projection: not with --reset-gate before"),
+        ({"model": "mingru", "projection": 5}, "projection: for rnn, lstm, gru, slstm, not mingru"),
         ({"model": "lru", "weight_drop": 0.1}, "weight_drop: for rnn, lstm, gru, slstm, not lru"),
     ],
     ids=str,

@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
 
 from seriatim.cli.extras import installed
 from seriatim.cli.output import Json, say, write_json
@@ -16,22 +15,19 @@ EXAMPLE = "seriatim info --json"
 INSTRUCTION_SETS = {"avx2": "avx2", "avx512f": "avx512f", "amx_bf16": "amx_bf16", "asimd": "neon", "neon": "neon"}
 """Flags of ``/proc/cpuinfo`` that matter to the recurrence, and what they are called here."""
 
-
-VARIANTS: dict[str, dict[str, object]] = {
-    "rnn tanh": {"kind": "rnn"},
-    "rnn relu": {"kind": "rnn", "activation": "relu"},
-    "rnn sigmoid": {"kind": "rnn", "activation": "sigmoid"},
-    "rnn projection": {"kind": "rnn", "proj_size": 4},
-    "rnn layer-norm": {"kind": "rnn", "layer_norm": True},
-    "lstm": {"kind": "lstm"},
-    "lstm projection": {"kind": "lstm", "proj_size": 4},
-    "lstm peephole": {"kind": "lstm", "peephole": True},
-    "lstm layer-norm": {"kind": "lstm", "layer_norm": True},
-    "gru": {"kind": "gru"},
-    "gru reset-before": {"kind": "gru", "reset_after": False},
-    "gru layer-norm": {"kind": "gru", "layer_norm": True},
+OTHERS = {
+    "gru projection": "folded",
+    "mingru": "scan",
+    "minlstm": "scan",
+    "rnn clip": "composed",
+    "lstm clip": "composed",
+    "gru clip": "composed",
+    "slstm": "composed",
+    "slstm projection": "composed",
+    "lru": "scan",
 }
-"""Cells that there are, in the words of a ``CellSpec``: the engine is asked which of them it runs."""
+"""How cells run that the engine does not fuse, by the names of ``ops.recurrence``: ``folded`` as another cell that it
+fuses, ``scan`` by its scan, ``composed`` in plain PyTorch operations, which are several times slower."""
 
 
 def info(json: Json = False) -> None:
@@ -66,25 +62,28 @@ def describe() -> dict[str, object]:
         "native_engine": "built" if native.available() else "not built",
         "targets": native.targets(),
         "target": native.target() if native.available() else None,
+        "amx": native.amx(),
         "native_cells": _native_cells() if native.available() else [],
+        "other_cells": OTHERS if native.available() else {},
         "recurrence": os.environ.get("SERIATIM_RECURRENCE") or ("native" if native.available() else "pytorch"),
     }
 
 
 def _native_cells() -> list[str]:
-    """Those of ``VARIANTS`` that the engine takes."""
+    """Those of ``spec.VARIANTS`` that the engine takes."""
     from seriatim.errors import UsageError
     from seriatim.kernels import native
-    from seriatim.spec import CellSpec
+    from seriatim.spec import VARIANTS, CellSpec
 
     taken = []
     for name, variant in VARIANTS.items():
-        settings: Any = {"input_size": 8, "hidden_size": 8, **variant}
+        spec = CellSpec(input_size=8, hidden_size=8, **variant)
         try:
-            native.cell(CellSpec(**settings), bool(variant.get("layer_norm")))
+            if native.fuses(spec):
+                native.cell(spec, spec.layer_norm)
+                taken.append(name)
         except UsageError:
             continue
-        taken.append(name)
     return taken
 
 
@@ -132,7 +131,8 @@ def _version(distribution: str) -> str | None:
 
 def _words(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in value.items())
+        said = {True: "yes", False: "no"}
+        return ", ".join(f"{name} {said.get(one, one)}" for name, one in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)

@@ -23,6 +23,7 @@ from seriatim.kernels.cell import (
     State,
     Tape,
     blocks,
+    clipped,
     part,
     part_backward,
     projected,
@@ -42,13 +43,18 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     v, from_h = part(h_in, w.w_hh, w.b_hh, w.g_hh)
     a_i, a_f, a_g, a_o = blocks(u + v, spec)
     p_i, p_f, p_o = _peepholes(w, c)
-    i, f, g = sigmoid(a_i + p_i * c), sigmoid(a_f + p_f * c), np.tanh(a_g)  # (2)
+    a_i, free_i = clipped(spec, a_i + p_i * c)
+    a_f, free_f = clipped(spec, a_f + p_f * c)
+    a_g, free_g = clipped(spec, a_g)
+    i, f, g = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g)  # (2)
     c_next = f * c + i * g  # (3)
-    o = sigmoid(a_o + p_o * c_next)  # (4)
+    a_o, free_o = clipped(spec, a_o + p_o * c_next)
+    o = sigmoid(a_o)  # (4)
     shown, from_c = _shown(c_next, w)
     squashed = np.tanh(shown)
     m = o * squashed  # (5)
-    return (projected(m, w), c_next), (i, f, g, o), (from_x, from_h, from_c, c, i, f, g, o, c_next, squashed)  # (6)
+    tape = (from_x, from_h, from_c, c, i, f, g, o, c_next, squashed, (free_i, free_f, free_g, free_o))
+    return (projected(m, w), c_next), (i, f, g, o), tape  # (6)
 
 
 def step_backward(
@@ -56,16 +62,16 @@ def step_backward(
 ) -> tuple[Floats, Floats, State, Weights[Floats]]:
     """One step backward."""
     dh_next, dc_next = grad
-    from_x, from_h, from_c, c, i, f, g, o, c_next, squashed = tape
+    from_x, from_h, from_c, c, i, f, g, o, c_next, squashed, (free_i, free_f, free_g, free_o) = tape
     w = weights
     p_i, p_f, p_o = _peepholes(w, c)
     dm, dw_hr = projected_backward(dh_next, o * squashed, w)  # (6)
-    da_o = dm * squashed * o * (1 - o)  # (5), (4)
+    da_o = dm * squashed * o * (1 - o) * free_o  # (5), (4)
     through_tanh, dg_c, db_c = _shown_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
     dc = dc_next + through_tanh + da_o * p_o  # (5) and (4) join what came from the step after
-    da_i = dc * g * i * (1 - i)  # (3), (2)
-    da_f = dc * c * f * (1 - f)
-    da_g = dc * i * (1 - g * g)
+    da_i = dc * g * i * (1 - i) * free_i  # (3), (2)
+    da_f = dc * c * f * (1 - f) * free_f
+    da_g = dc * i * (1 - g * g) * free_g
     da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
     dx, dw_ih, db_ih, dg_ih = part_backward(da, w.w_ih, w.b_ih, w.g_ih, from_x)  # (1)
     dh_in, dw_hh, db_hh, dg_hh = part_backward(da, w.w_hh, w.b_hh, w.g_hh, from_h)

@@ -18,6 +18,7 @@ from seriatim.kernels.cell import (
     Gates,
     State,
     Tape,
+    clipped,
     part,
     part_backward,
     projected,
@@ -45,8 +46,9 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     w = weights
     u, from_x = part(x, w.w_ih, w.b_ih, w.g_ih)  # (1)
     v, from_h = part(h_in, w.w_hh, w.b_hh, w.g_hh)
-    m = PHI[spec.activation](u + v)  # (2)
-    return (projected(m, w),), (m,), (from_x, from_h, m)  # (3)
+    a, free = clipped(spec, u + v)
+    m = PHI[spec.activation](a)  # (2)
+    return (projected(m, w),), (m,), (from_x, from_h, m, free)  # (3)
 
 
 def step_backward(
@@ -54,10 +56,10 @@ def step_backward(
 ) -> tuple[Floats, Floats, State, Weights[Floats]]:
     """One step backward."""
     (dh_next,) = grad
-    from_x, from_h, m = tape
+    from_x, from_h, m, free = tape
     w = weights
     dm, dw_hr = projected_backward(dh_next, m, w)  # (3)
-    da = dm * SLOPE[spec.activation](m)  # (2)
+    da = dm * SLOPE[spec.activation](m) * free  # (2)
     dx, dw_ih, db_ih, dg_ih = part_backward(da, w.w_ih, w.b_ih, w.g_ih, from_x)  # (1)
     dh_in, dw_hh, db_hh, dg_hh = part_backward(da, w.w_hh, w.b_hh, w.g_hh, from_h)
     gradient = Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr, g_ih=dg_ih, g_hh=dg_hh)

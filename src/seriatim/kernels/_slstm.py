@@ -5,7 +5,7 @@ log f = log σ(a_f),  g = tanh(a_g),  o = σ(a_o)                       (2)
 m_t = max(log f + m_{t-1}, a_i)                                       (3)
 i_t = exp(a_i - m_t),  f_t = exp(log f + m_{t-1} - m_t)               (4)
 c_t = f_t ⊙ c_{t-1} + i_t ⊙ g,  n_t = f_t ⊙ n_{t-1} + i_t             (5)
-h_t = o ⊙ c_t / n_t                                                   (6)
+h_t = o ⊙ c_t / n_t, times W_hrᵀ when projected                       (6)
 
 m only keeps the exponentials in range: c e^m and n e^m do not depend on it. Where n_{t-1} = 0 nothing has been read
 yet, and m_t = a_i, f_t = 0, so that a first step is never 0 / 0.     (7)
@@ -16,13 +16,25 @@ from __future__ import annotations
 import numpy as np
 
 from seriatim.kernels._minimal import log_sigmoid
-from seriatim.kernels.cell import Cell, Floats, Gates, State, Tape, blocks, part, part_backward, sigmoid
+from seriatim.kernels.cell import (
+    Cell,
+    Floats,
+    Gates,
+    State,
+    Tape,
+    blocks,
+    part,
+    part_backward,
+    projected,
+    projected_backward,
+    sigmoid,
+)  # fmt: skip
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
 
 def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights[Floats]) -> tuple[State, Gates, Tape]:
-    """One step: x [B, I], ĥ [B, H], state (h, c, n, m), [B, H] each."""
+    """One step: x [B, I], ĥ [B, P or H], state (h [B, P or H], c, n, m [B, H])."""
     _, c, n, m = state
     w = weights
     u, from_x = part(x, w.w_ih, w.b_ih, None)  # (1)
@@ -36,7 +48,7 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     c_next, n_next = f * c + i * g, f * n + i  # (5)
     ratio = c_next / n_next
     tape = (from_x, from_h, c, n, i, f, g, o, n_next, ratio, sigmoid(a_f), newer)
-    return (o * ratio, c_next, n_next, m_next), (i, f, g, o), tape  # (6)
+    return (projected(o * ratio, w), c_next, n_next, m_next), (i, f, g, o), tape  # (6)
 
 
 def step_backward(
@@ -46,7 +58,8 @@ def step_backward(
     dh_next, dc_next, dn_next, dm_next = grad
     from_x, from_h, c, n, i, f, g, o, n_next, ratio, share, newer = tape
     w = weights
-    do, of_ratio = dh_next * ratio, dh_next * o / n_next  # (6)
+    dm, dw_hr = projected_backward(dh_next, o * ratio, w)
+    do, of_ratio = dm * ratio, dm * o / n_next  # (6)
     dc, dn = dc_next + of_ratio, dn_next - of_ratio * ratio
     of_i, of_f = (dc * g + dn) * i, (dc * c + dn * n) * f  # (4), (5)
     of_m = dm_next - of_i - of_f
@@ -57,7 +70,7 @@ def step_backward(
     dx, dw_ih, db_ih, _ = part_backward(da, w.w_ih, w.b_ih, None, from_x)  # (1)
     dh_in, dw_hh, db_hh, _ = part_backward(da, w.w_hh, w.b_hh, None, from_h)
     before = (np.zeros_like(dh_next), dc * f, dn * f, of_kept)
-    return dx, dh_in, before, Weights(dw_ih, dw_hh, db_ih, db_hh)
+    return dx, dh_in, before, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr)
 
 
 CELL = Cell(step, step_backward)

@@ -73,6 +73,13 @@ def projected_backward(dh: Floats, m: Floats, weights: Weights[Floats]) -> tuple
     return (dh, None) if weights.w_hr is None else (dh @ weights.w_hr, dh.T @ m)
 
 
+def clipped(spec: CellSpec, a: Floats) -> tuple[Floats, Floats | float]:
+    """A gate before its activation, kept within ± ``spec.clip``, and what a gradient of it is multiplied with."""
+    if not spec.clip:
+        return a, 1.0
+    return np.clip(a, -spec.clip, spec.clip), (np.abs(a) <= spec.clip).astype(a.dtype)
+
+
 def sigmoid(a: Floats) -> Floats:
     """σ(a) = 1 / (1 + e⁻ᵃ), without overflow and without losing digits in either tail."""
     e = np.exp(-np.abs(a))

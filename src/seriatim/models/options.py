@@ -39,7 +39,7 @@ class ModelOptions:
         "after", "gru only: where the reset gate stands, of the product with h", choices=("after", "before")
     )
     peephole: bool = option(False, "lstm only: the gates see c (Gers 2000)")
-    projection: int | None = option(None, "rnn, lstm: project h to so many units (Sak 2014)", minimum=1)
+    projection: int | None = option(None, "rnn, lstm, gru, slstm: project h to so many units (Sak 2014)", minimum=1)
     layer_norm: bool = option(False, "rnn, lstm, gru: normalise the gates and c (Ba 2016)")
     zoneout: float = option(
         0.0, "share of the units that keep their old value at a step (Krueger 2016)", minimum=0.0, below=1.0
@@ -79,7 +79,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "activation": ("rnn",),
     "reset_gate": ("gru",),
     "peephole": ("lstm",),
-    "projection": ("rnn", "lstm"),
+    "projection": MIXING,
     "layer_norm": ("rnn", "lstm", "gru"),
     "zoneout": ("rnn", "lstm", "gru", "mingru", "minlstm"),
     "recurrent_dropout": MIXING,
@@ -132,6 +132,8 @@ def check_cell(options: ModelOptions) -> None:
             raise UsageError(f"{name}: for {', '.join(models)}, not {options.model}")
     if options.projection and options.projection >= options.hidden:
         raise UsageError(f"projection: got {options.projection}, wanted less than the {options.hidden} hidden units")
+    if options.projection and options.reset_gate == "before":
+        raise UsageError("projection: not with --reset-gate before, whose r is wider than the h that it lets through")
     if options.layer_norm and options.reset_gate == "before":
         raise UsageError("layer_norm: not with --reset-gate before, whose recurrent part is two products")
     if options.recurrent_init == "identity" and options.projection:

@@ -1,81 +1,62 @@
 """Layers and cells beyond the classics: minGRU, minLSTM, LRU and sLSTM. Call forms are those of ``layers.py``.
 
 The gates of the first three do not see h: the products of all steps are one, and what is left is a scan, one pass over
-memory. A step at a time gives the same numbers to rounding. ``recurrent_dropout`` is not theirs, for the same reason,
-and ``zoneout`` is not for a cell of several states, which mean nothing one by one.
+memory. A step at a time gives the same numbers to rounding. ``recurrent_dropout``, ``weight_drop`` and ``proj_size``
+are not theirs, for the same reason, and ``zoneout`` is not for a cell of several states, which mean nothing one by one.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from seriatim.nn.cells import RecurrentCell
-from seriatim.nn.forms import Flags
-from seriatim.nn.layers import Either, Every, Lengths, OneState
+from seriatim.nn.forms import Either, Every, Flags, Lengths
+from seriatim.nn.layers import OneState
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.spec import CellSpec
 
 
-class MinGRU(OneState):
-    """The GRU that a scan can train (Feng 2024): z = σ(x_t W_izᵀ + b_iz), n = g(x_t W_inᵀ + b_in);
+class Kind:
+    """Which cell a class is of."""
 
-    h_t = (1 - z) ⊙ h_{t-1} + z ⊙ n,  g(a) = a + 1/2 for a ≥ 0, σ(a) otherwise. z is "how much new", unlike GRU's.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        locked_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            CellSpec("mingru", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
-            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
-            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
-        )  # fmt: skip
+    kind: ClassVar[str]
+    biased: ClassVar[bool] = True
+    """Whether it has biases unless ``bias`` says otherwise."""
 
 
-class MinLSTM(OneState):
-    """The LSTM that a scan can train (Feng 2024): f, i = σ(·), g = g(·);
-
-    h_t = f/(f+i) ⊙ h_{t-1} + i/(f+i) ⊙ g. There is no c.
-    """
+class Layer(RecurrentLayer, Kind):
+    """The arguments of every layer here. A ``bias`` of None is the cell's own: only the LRU has none."""
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        bias: bool | None = None,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
+        bias = self.biased if bias is None else bias
         super().__init__(
-            CellSpec("minlstm", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
-            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
-            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
+            CellSpec(self.kind, input_size, hidden_size, bias=bias, proj_size=proj_size), num_layers=num_layers,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, weight_drop=weight_drop, device=device, dtype=dtype,
         )  # fmt: skip
 
 
-class ManyStates(RecurrentLayer):
+class ManyStates(Layer):
     """A layer whose cell carries several states: (h_n, …) in the order of ``spec.states``."""
 
     def forward(
@@ -93,6 +74,24 @@ class ManyStates(RecurrentLayer):
         return (output, final) if return_states is None else (output, final, every)
 
 
+class MinGRU(Layer, OneState):
+    """The GRU that a scan can train (Feng 2024): z = σ(x_t W_izᵀ + b_iz), n = g(x_t W_inᵀ + b_in);
+
+    h_t = (1 - z) ⊙ h_{t-1} + z ⊙ n,  g(a) = a + 1/2 for a ≥ 0, σ(a) otherwise. z is "how much new", unlike GRU's.
+    """
+
+    kind = "mingru"
+
+
+class MinLSTM(Layer, OneState):
+    """The LSTM that a scan can train (Feng 2024): f, i = σ(·), g = g(·);
+
+    h_t = f/(f+i) ⊙ h_{t-1} + i/(f+i) ⊙ g. There is no c.
+    """
+
+    kind = "minlstm"
+
+
 class LRU(ManyStates):
     """The linear recurrent unit (Orvieto 2023): s_t = λ ⊙ s_{t-1} + γ ⊙ B x_t, h_t = Re(C s_t) + D x_t.
 
@@ -100,62 +99,39 @@ class LRU(ManyStates):
     circle; ``recurrent.ring_`` narrows it for long memory. The paper has no biases.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = False,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        locked_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            CellSpec("lru", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
-            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
-            recurrent_dropout=recurrent_dropout, zoneout=zoneout, device=device, dtype=dtype,
-        )  # fmt: skip
+    kind = "lru"
+    biased = False
 
 
 class SLSTM(ManyStates):
     """The LSTM with an exponential input gate, normaliser and stabiliser (Beck 2024): the state is (h, c, n, m).
 
     c_t = f c_{t-1} + i tanh(·), n_t = f n_{t-1} + i, h_t = σ(·) c_t / n_t, with i = exp(·) and f = σ(·), both divided
-    by e^m to stay in range. Its recurrent weights are full matrices: one head. It runs as plain PyTorch operations.
+    by e^m to stay in range; h_t is that times W_hrᵀ [H, P] with ``proj_size`` P. Its recurrent weights are full
+    matrices: one head. It runs as plain PyTorch operations.
     """
+
+    kind = "slstm"
+
+
+class KindCell(RecurrentCell, Kind):
+    """The arguments of every cell here, as ``Layer`` has them."""
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
+        bias: bool | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
-        locked_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_drop: float = 0.0,
+        proj_size: int = 0,
     ) -> None:
-        super().__init__(
-            CellSpec("slstm", input_size, hidden_size, bias=bias), num_layers=num_layers, batch_first=batch_first,
-            dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
-            recurrent_dropout=recurrent_dropout, zoneout=zoneout, weight_drop=weight_drop,
-            device=device, dtype=dtype,
-        )  # fmt: skip
+        bias = self.biased if bias is None else bias
+        super().__init__(CellSpec(self.kind, input_size, hidden_size, bias=bias, proj_size=proj_size), device, dtype)
 
 
-class OneStateCell(RecurrentCell):
+class OneStateCell(KindCell):
     """A cell that carries h alone."""
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -164,7 +140,7 @@ class OneStateCell(RecurrentCell):
         return h
 
 
-class ManyStatesCell(RecurrentCell):
+class ManyStatesCell(KindCell):
     """A cell that carries several states."""
 
     def forward(self, input: Tensor, hx: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
@@ -175,54 +151,23 @@ class ManyStatesCell(RecurrentCell):
 class MinGRUCell(OneStateCell):
     """One step of ``MinGRU``."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(CellSpec("mingru", input_size, hidden_size, bias=bias), device, dtype)
+    kind = "mingru"
 
 
 class MinLSTMCell(OneStateCell):
     """One step of ``MinLSTM``."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(CellSpec("minlstm", input_size, hidden_size, bias=bias), device, dtype)
+    kind = "minlstm"
 
 
 class LRUCell(ManyStatesCell):
     """One step of ``LRU``."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(CellSpec("lru", input_size, hidden_size, bias=bias), device, dtype)
+    kind = "lru"
+    biased = False
 
 
 class SLSTMCell(ManyStatesCell):
     """One step of ``SLSTM``."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(CellSpec("slstm", input_size, hidden_size, bias=bias), device, dtype)
+    kind = "slstm"

@@ -3,12 +3,14 @@
     h = cell(x)          x [B, I] → h [B, H]; or one row, x [I] → h [H]
     h = cell(x, h)       LSTMCell has (h, c) in place of h
 
-The equations and the variants are those of the layers (``layers.py``): ``peephole``, ``reset_after``, ``proj_size`` and
-``layer_norm``, which PyTorch's cells lack. What is drawn for a whole sequence is the layers' alone. Arguments that do
-not fit raise ``UsageError``.
+The equations and the variants are those of the layers (``layers.py``): ``peephole``, ``reset_after``, ``proj_size``,
+``layer_norm`` and ``clip``, which PyTorch's cells lack. What is drawn for a whole sequence is the layers' alone.
+Arguments that do not fit raise ``UsageError``.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ class RecurrentCell(nn.Module):
         self.peephole = checks.flag("peephole", spec.peephole)
         self.reset_after = checks.flag("reset_after", spec.reset_after)
         self.layer_norm = checks.flag("layer_norm", spec.layer_norm)
+        self.clip = spec.clip
         self._names = weight_names(spec)
         self._stepping = Stepping(spec, tuple(name for name in self._names if name is not None))
         self._states, self._sizes = spec.states, tuple(map(spec.state_size, spec.states))
@@ -83,10 +86,11 @@ class RNNCell(RecurrentCell):
         *,
         proj_size: int = 0,
         layer_norm: bool = False,
+        clip: float = 0.0,
     ) -> None:
         spec = CellSpec(
             "rnn", input_size, hidden_size, activation=nonlinearity, bias=bias, proj_size=proj_size,
-            layer_norm=layer_norm,
+            layer_norm=layer_norm, clip=clip,
         )  # fmt: skip
         super().__init__(spec, device, dtype)
         self.nonlinearity = nonlinearity
@@ -98,7 +102,7 @@ class RNNCell(RecurrentCell):
 
 
 class GRUCell(RecurrentCell):
-    """One step of ``GRU``."""
+    """One step of ``GRU``, of (h, c) in place of h where it is projected."""
 
     def __init__(
         self,
@@ -108,16 +112,21 @@ class GRUCell(RecurrentCell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         reset_after: bool = True,
         layer_norm: bool = False,
+        clip: float = 0.0,
     ) -> None:
-        spec = CellSpec("gru", input_size, hidden_size, bias=bias, reset_after=reset_after, layer_norm=layer_norm)
+        spec = CellSpec(
+            "gru", input_size, hidden_size, bias=bias, proj_size=proj_size, reset_after=reset_after,
+            layer_norm=layer_norm, clip=clip,
+        )  # fmt: skip
         super().__init__(spec, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """x [B, I], h [B, H] → h [B, H]."""
-        (h,) = self.advance(input, hx)
-        return h
+        after: Any = self.advance(input, hx)
+        return after[0] if len(after) == 1 else after  # type: ignore[no-any-return]
 
 
 class LSTMCell(RecurrentCell):
@@ -134,10 +143,12 @@ class LSTMCell(RecurrentCell):
         proj_size: int = 0,
         peephole: bool = False,
         layer_norm: bool = False,
+        clip: float = 0.0,
     ) -> None:
         spec = CellSpec(
-            "lstm", input_size, hidden_size, bias=bias, proj_size=proj_size, peephole=peephole, layer_norm=layer_norm
-        )
+            "lstm", input_size, hidden_size, bias=bias, proj_size=proj_size, peephole=peephole,
+            layer_norm=layer_norm, clip=clip,
+        )  # fmt: skip
         super().__init__(spec, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:

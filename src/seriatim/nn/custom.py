@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout
-from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.errors import UsageError
 from seriatim.nn import checks
 from seriatim.nn.dropout import locked
-from seriatim.nn.forms import Flags
-from seriatim.nn.layers import Either, Every, Lengths
 from seriatim.nn.own import Cell, Maker
-from seriatim.nn.sequence import SequenceLayer, from_the_end
+from seriatim.nn.sequence import AnyLayer, from_the_end
 from seriatim.nn.stretch import Runner
 from seriatim.ops.recurrence import State
 
 
 @final
-class Recurrent(SequenceLayer):
+class Recurrent(AnyLayer):
     """Stacked layers of the cells that ``maker`` makes, in one direction or two, each with a cell of its own.
 
     ``maker`` is a subclass of ``Cell``, what ``cell`` returns, or any function (input size, hidden size) → ``Cell``.
@@ -77,32 +74,6 @@ class Recurrent(SequenceLayer):
         """Draw the weights of every cell anew, in their order: the same seed gives the same weights."""
         for cell in self._cells():
             cell.reset_parameters()
-
-    def forward(
-        self,
-        input: Either,
-        hx: Any = None,
-        *,
-        lengths: Lengths | None = None,
-        reset: Flags | None = None,
-        reverse: bool = False,
-        return_states: str | None = None,
-    ) -> tuple[Either, Any] | tuple[Either, Any, Every]:
-        """Run over whole sequences."""
-        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
-        told = final if len(final) > 1 else final[0]
-        return (output, told) if return_states is None else (output, told, every)
-
-    def scan(
-        self,
-        given: Tensor | PackedSequence,
-        hx: object,
-        lengths: Lengths | None,
-        reset: Flags | None,
-        reverse: bool,
-        return_states: str | None,
-    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
-        return self.in_form(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
 
     def stack(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool

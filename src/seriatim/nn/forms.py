@@ -20,6 +20,9 @@ from seriatim.nn.packing import Places, repacked, unpacked
 from seriatim.ops.recurrence import State
 
 Flags: TypeAlias = Tensor | Sequence[object]
+Lengths: TypeAlias = Tensor | Sequence[int]
+Either: TypeAlias = Tensor | PackedSequence
+Every: TypeAlias = dict[str, Tensor]
 
 
 class Form(ABC):

@@ -11,7 +11,8 @@ The call forms are the same for all:
     output, h_n, every = layer(x, return_states="all")
 
 x may be [B, T, I] with ``batch_first``, or one sequence [T, I]. Beyond a row's length x is not read and output is 0;
-h_n is the state after its last step. LSTM has (h_n, c_n) in place of h_n, and P in place of H for a projected h.
+h_n is the state after its last step. LSTM has (h_n, c_n) in place of h_n, and so has a projected GRU; P stands in place
+of H for a projected h.
 
 At a start that ``reset`` [T, B] marks ([B, T] with ``batch_first``, [T] for one sequence) the state is 0, not what the
 steps before left; a direction that reads from the end forgets where it crosses the same boundary. ``every`` is a dict
@@ -23,6 +24,8 @@ Beside PyTorch's arguments each takes, by keyword,
 
     layer_norm             the input part and the recurrent part of the gates are normalised, and an LSTM's c before
                            it is squashed (Ba 2016)
+    clip                   every gate is kept within ± clip before its activation, as ONNX's nodes have it; not by the
+                           native engine, but in plain PyTorch operations
     locked_dropout         between layers, one mask per sequence (Gal & Ghahramani 2016)
     recurrent_dropout      of h wherever it enters a product, one mask per sequence, layer and direction (the same)
     zoneout                the share of the units that keep their old value at a step; for LSTM it may be (of h, of c)
@@ -35,26 +38,22 @@ Arguments that do not fit raise ``UsageError``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seriatim.nn.forms import Flags
+from seriatim.nn.forms import Either, Every, Flags, Lengths
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.nn.zoneout import Zoneout
 from seriatim.spec import CellSpec
 
-Lengths: TypeAlias = Tensor | Sequence[int]
-Either: TypeAlias = Tensor | PackedSequence
 Pair: TypeAlias = tuple[Tensor, Tensor]
-Every: TypeAlias = dict[str, Tensor]
 
 
 class OneState(RecurrentLayer):
-    """A layer whose cell carries h alone."""
+    """A layer whose cell carries h alone, but for a projected GRU."""
 
     @overload
     def forward(
@@ -82,7 +81,8 @@ class OneState(RecurrentLayer):
         return_states: str | None = None,
     ) -> tuple[Either, Tensor] | tuple[Either, Tensor, Every]:
         """Run over whole sequences."""
-        output, (h_n,), every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        h_n: Any = final if len(final) > 1 else final[0]  # a projected GRU has (h, c)
         return (output, h_n) if return_states is None else (output, h_n, every)
 
 
@@ -107,6 +107,7 @@ class RNN(OneState):
         *,
         proj_size: int = 0,
         layer_norm: bool = False,
+        clip: float = 0.0,
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
@@ -115,7 +116,7 @@ class RNN(OneState):
         super().__init__(
             CellSpec(
                 "rnn", input_size, hidden_size, activation=nonlinearity, bias=bias, proj_size=proj_size,
-                layer_norm=layer_norm,
+                layer_norm=layer_norm, clip=clip,
             ),
             num_layers=num_layers, batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
             locked_dropout=locked_dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout,
@@ -129,7 +130,9 @@ class GRU(OneState):
 
     r, z = σ(·);  n_t = tanh(x_t W_inᵀ + b_in + r_t ⊙ (h_{t-1} W_hnᵀ + b_hn));  h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t
 
-    With ``reset_after=False`` r stands before the product, as in the paper: (r_t ⊙ h_{t-1}) W_hnᵀ + b_hn.
+    With ``reset_after=False`` r stands before the product, as in the paper: (r_t ⊙ h_{t-1}) W_hnᵀ + b_hn. With
+    ``proj_size`` P (Cheng 2018) what z keeps a share of is c [H], and h_t = c_t W_hrᵀ [P]: a call takes and returns
+    (h, c) in place of h, as an LSTM's does.
     """
 
     def __init__(
@@ -144,15 +147,20 @@ class GRU(OneState):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         reset_after: bool = True,
         layer_norm: bool = False,
+        clip: float = 0.0,
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
         weight_drop: float = 0.0,
     ) -> None:
         super().__init__(
-            CellSpec("gru", input_size, hidden_size, bias=bias, reset_after=reset_after, layer_norm=layer_norm),
+            CellSpec(
+                "gru", input_size, hidden_size, bias=bias, proj_size=proj_size, reset_after=reset_after,
+                layer_norm=layer_norm, clip=clip,
+            ),
             num_layers=num_layers, batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
             locked_dropout=locked_dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout,
             weight_drop=weight_drop, device=device, dtype=dtype,
@@ -181,6 +189,7 @@ class LSTM(RecurrentLayer):
         *,
         peephole: bool = False,
         layer_norm: bool = False,
+        clip: float = 0.0,
         locked_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: Zoneout = 0.0,
@@ -189,7 +198,7 @@ class LSTM(RecurrentLayer):
         super().__init__(
             CellSpec(
                 "lstm", input_size, hidden_size, bias=bias, proj_size=proj_size, peephole=peephole,
-                layer_norm=layer_norm,
+                layer_norm=layer_norm, clip=clip,
             ),
             num_layers=num_layers, batch_first=batch_first, dropout=dropout, bidirectional=bidirectional,
             locked_dropout=locked_dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout,

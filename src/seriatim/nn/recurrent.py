@@ -53,6 +53,7 @@ class RecurrentLayer(SequenceLayer):
         self.peephole = checks.flag("peephole", spec.peephole)
         self.reset_after = checks.flag("reset_after", spec.reset_after)
         self.layer_norm = checks.flag("layer_norm", spec.layer_norm)
+        self.clip = spec.clip
         self.num_layers = checks.size("num_layers", num_layers)
         self.batch_first = checks.flag("batch_first", batch_first)
         self.bidirectional = checks.flag("bidirectional", bidirectional)
@@ -223,7 +224,7 @@ def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
         shapes |= {"weight_ch": (3, spec.hidden_size)}
     if spec.layer_norm:
         shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
-        if "c" in spec.states:
+        if spec.kind == "lstm":
             shapes |= {"gain_c": (spec.hidden_size,), "bias_c": (spec.hidden_size,)}
     if spec.kind == "lru":
         shapes |= {"decay": (3, spec.hidden_size), "weight_hy": (spec.hidden_size, 2 * spec.hidden_size)}
@@ -281,8 +282,8 @@ FIELDS = (
 
 USUAL = {
     "nonlinearity": "tanh", "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-    "bidirectional": False, "peephole": False, "reset_after": True, "layer_norm": False, "locked_dropout": 0.0,
-    "recurrent_dropout": 0.0, "zoneout": 0.0, "weight_drop": 0.0,
+    "bidirectional": False, "peephole": False, "reset_after": True, "layer_norm": False, "clip": 0.0,
+    "locked_dropout": 0.0, "recurrent_dropout": 0.0, "zoneout": 0.0, "weight_drop": 0.0,
 }  # fmt: skip
 
 

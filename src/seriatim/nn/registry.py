@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,12 @@ CELLS: dict[str, Any] = {
     "rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell, "mingru": MinGRUCell, "minlstm": MinLSTMCell,
     "slstm": SLSTMCell, "lru": LRUCell,
 }  # fmt: skip
+
+
+def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a layer or a cell of this kind is called with, beside its sizes, of the words of a ``CellSpec``."""
+    theirs = {"activation": "nonlinearity"}
+    return {theirs.get(name, name): value for name, value in settings.items() if name != "kind"}
 
 
 @dataclass(frozen=True)

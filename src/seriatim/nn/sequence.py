@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.nn import checks, forms
+from seriatim.nn.forms import Either, Every, Flags, Lengths
 from seriatim.ops.recurrence import State
 
 
@@ -31,7 +32,7 @@ class SequenceLayer(nn.Module, ABC):
     @abstractmethod
     def stack(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+    ) -> tuple[Tensor, State, Every]:
         """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states, and if asked every one [L·D, T, B, ·].
 
         ``lengths`` [B] are on the CPU; ``starts`` [T, B] marks the steps before which a row's state is set to zero.
@@ -40,13 +41,13 @@ class SequenceLayer(nn.Module, ABC):
     @abstractmethod
     def scan(
         self,
-        given: Tensor | PackedSequence,
+        given: Either,
         hx: object,
-        lengths: Tensor | Sequence[int] | None,
-        reset: forms.Flags | None,
+        lengths: Lengths | None,
+        reset: Flags | None,
         reverse: bool,
         return_states: str | None,
-    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
+    ) -> tuple[Either, State, Every]:
         """Run the stack: any form of input and state → output in the same form, final state as a tuple, every state.
 
         The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
@@ -55,13 +56,13 @@ class SequenceLayer(nn.Module, ABC):
     def in_form(
         self,
         weight: Tensor,
-        given: Tensor | PackedSequence,
+        given: Either,
         hx: object,
-        lengths: Tensor | Sequence[int] | None,
-        reset: forms.Flags | None,
+        lengths: Lengths | None,
+        reset: Flags | None,
         reverse: bool,
         return_states: str | None,
-    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
+    ) -> tuple[Either, State, Every]:
         """``scan`` by ``stack``, in the dtype and on the device of ``weight``, any of the layer's."""
         form = forms.read(given, lengths, self.input_size, self.batch_first)
         checks.same_kind("input", form.x, weight)
@@ -82,6 +83,36 @@ class SequenceLayer(nn.Module, ABC):
         for one, (name, shape) in zip(state, shapes.items(), strict=True):
             checks.state(one, name, shape, weight)
         return state
+
+
+class AnyLayer(SequenceLayer):
+    """A layer of cells that may carry any states: a call takes and returns one tensor for one state, or a tuple."""
+
+    def forward(
+        self,
+        input: Either,
+        hx: Any = None,
+        *,
+        lengths: Lengths | None = None,
+        reset: Flags | None = None,
+        reverse: bool = False,
+        return_states: str | None = None,
+    ) -> tuple[Either, Any] | tuple[Either, Any, Every]:
+        """Run over whole sequences."""
+        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        told = final if len(final) > 1 else final[0]
+        return (output, told) if return_states is None else (output, told, every)
+
+    def scan(
+        self,
+        given: Either,
+        hx: object,
+        lengths: Lengths | None,
+        reset: Flags | None,
+        reverse: bool,
+        return_states: str | None,
+    ) -> tuple[Either, State, Every]:
+        return self.in_form(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
 
 
 def from_the_end(starts: Tensor) -> Tensor:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.errors import UsageError, nearest
 from seriatim.nn import checks
 from seriatim.nn.dropout import locked
-from seriatim.nn.forms import Flags
-from seriatim.nn.layers import Either, Every, Lengths
-from seriatim.nn.sequence import SequenceLayer
+from seriatim.nn.sequence import AnyLayer, SequenceLayer
 from seriatim.ops.recurrence import State
 
 
@@ -75,7 +72,7 @@ CONNECTIONS: dict[str, Callable[[int, Tensor | None], Connection]] = {"residual"
 
 
 @final
-class Stacked(SequenceLayer):
+class Stacked(AnyLayer):
     """Recurrent layers of any cells, one on top of the other, with a connection round each but the first.
 
         Stacked([LSTM(8, 16), LSTM(16, 16), LSTM(16, 16)], "residual")
@@ -122,32 +119,6 @@ class Stacked(SequenceLayer):
         """Draw the weights of the layers anew, from the first to the last, then those of the connections."""
         for one in (*self.layers, *self.connections):
             one.reset_parameters()
-
-    def forward(
-        self,
-        input: Either,
-        hx: Any = None,
-        *,
-        lengths: Lengths | None = None,
-        reset: Flags | None = None,
-        reverse: bool = False,
-        return_states: str | None = None,
-    ) -> tuple[Either, Any] | tuple[Either, Any, Every]:
-        """Run over whole sequences."""
-        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
-        told = final if len(final) > 1 else final[0]
-        return (output, told) if return_states is None else (output, told, every)
-
-    def scan(
-        self,
-        given: Tensor | PackedSequence,
-        hx: object,
-        lengths: Lengths | None,
-        reset: Flags | None,
-        reverse: bool,
-        return_states: str | None,
-    ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
-        return self.in_form(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
 
     def stack(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool

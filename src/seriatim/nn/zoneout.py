@@ -22,7 +22,9 @@ def drawn(rate: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """
     count, below = math.prod(shape), min(max(round(rate * 2**16), 1), 2**16)
     bits = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
-    return (bits.view(torch.int16)[:count] <= below - 2**15 - 1).to(like.dtype).view(shape)
+    found = like.new_empty(count)
+    torch.le(bits.view(torch.int16)[:count], below - 2**15 - 1, out=found)
+    return found.view(shape)
 
 
 def shares(state: State, steps: int, rates: Sequence[float], training: bool) -> tuple[Tensor | None, ...]:

@@ -40,8 +40,12 @@ def _projected(m: Tensor, weights: Weights[Tensor]) -> Tensor:
     return m if weights.w_hr is None else linear(m, weights.w_hr)
 
 
+def _clipped(spec: CellSpec, a: Tensor) -> Tensor:
+    return a.clamp(-spec.clip, spec.clip) if spec.clip else a
+
+
 def _rnn(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
-    m = PHI[spec.activation](u + _recurrent_part(h_in, weights))  # (1), (2)
+    m = PHI[spec.activation](_clipped(spec, u + _recurrent_part(h_in, weights)))  # (1), (2)
     return (_projected(m, weights),), (m,)  # (3)
 
 
@@ -50,9 +54,10 @@ def _lstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weight
     a_i, a_f, a_g, a_o = (u + _recurrent_part(h_in, weights)).chunk(4, dim=1)  # (1)
     if weights.w_ch is not None:
         a_i, a_f = a_i + weights.w_ch[0] * c, a_f + weights.w_ch[1] * c
+    a_i, a_f, a_g = _clipped(spec, a_i), _clipped(spec, a_f), _clipped(spec, a_g)
     i, f, g = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g)  # (2)
     c_next = f * c + i * g  # (3)
-    o = torch.sigmoid(a_o if weights.w_ch is None else a_o + weights.w_ch[2] * c_next)  # (4)
+    o = torch.sigmoid(_clipped(spec, a_o if weights.w_ch is None else a_o + weights.w_ch[2] * c_next))  # (4)
     shown = c_next
     if weights.g_c is not None:
         shown = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
@@ -61,21 +66,21 @@ def _lstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weight
 
 
 def _gru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
-    (h,) = state
     u_r, u_z, u_n = u.chunk(3, dim=1)
     if spec.reset_after:
         v_r, v_z, v_n = _recurrent_part(h_in, weights).chunk(3, dim=1)  # (5)
-        r, z = torch.sigmoid(u_r + v_r), torch.sigmoid(u_z + v_z)  # (2)
+        r, z = torch.sigmoid(_clipped(spec, u_r + v_r)), torch.sigmoid(_clipped(spec, u_z + v_z))  # (2)
         w = r * v_n  # (6)
     else:
         rows = [2 * spec.hidden_size, spec.hidden_size]
         w_rz, w_n = weights.w_hh.split_with_sizes(rows)
         b_rz, b_n = (None, None) if weights.b_hh is None else weights.b_hh.split_with_sizes(rows)
         v_r, v_z = linear(h_in, w_rz, b_rz).chunk(2, dim=1)  # (7)
-        r, z = torch.sigmoid(u_r + v_r), torch.sigmoid(u_z + v_z)  # (2)
+        r, z = torch.sigmoid(_clipped(spec, u_r + v_r)), torch.sigmoid(_clipped(spec, u_z + v_z))  # (2)
         w = linear(r * h_in, w_n, b_n)  # (8)
-    n = torch.tanh(u_n + w)  # (3)
-    return (z * h + (1 - z) * n,), (r, z, n)  # (4)
+    n = torch.tanh(_clipped(spec, u_n + w))  # (3)
+    new = z * state[-1] + (1 - z) * n  # (4)
+    return (new,) if weights.w_hr is None else (_projected(new, weights), new), (r, z, n)
 
 
 def positive(a: Tensor) -> Tensor:
@@ -105,7 +110,7 @@ def _slstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weigh
     m_next = torch.where(fresh | (a_i >= kept), a_i, kept)  # (3), (7)
     i, f = torch.exp(a_i - m_next), torch.exp((kept - m_next).masked_fill(fresh, -torch.inf))  # (4)
     c_next, n_next = f * c + i * g, f * n + i  # (5)
-    return (o * c_next / n_next, c_next, n_next, m_next), (i, f, g, o)  # (6)
+    return (_projected(o * c_next / n_next, weights), c_next, n_next, m_next), (i, f, g, o)  # (6)
 
 
 def eigenvalues(decay: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -50,7 +50,11 @@ def fits_step(spec: CellSpec, x: Tensor) -> bool:
 
 
 def _pytorchs(spec: CellSpec, table: Container[tuple[str, str]]) -> bool:
-    return (spec.kind, spec.activation) in table and spec.reset_after and not (spec.peephole or spec.layer_norm)
+    return (
+        (spec.kind, spec.activation) in table
+        and spec.reset_after
+        and not (spec.peephole or spec.layer_norm or spec.clip)
+    )
 
 
 def forward(

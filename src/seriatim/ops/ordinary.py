@@ -55,7 +55,7 @@ def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
 def is_plain(spec: CellSpec) -> bool:
     """Whether this is a cell that PyTorch has too, without a projection."""
     variants = spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
-    return spec.kind in native.KINDS and not variants
+    return native.fuses(spec) and not variants
 
 
 def holdable(parameters: Parameters, names: tuple[str, ...]) -> tuple[Tensor, ...] | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from seriatim.errors import UsageError, nearest
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops import composed, diagonal, fused, native
+from seriatim.ops import composed, diagonal, folded, fused, native
 from seriatim.ops.staircase import Run, State, over_lengths
 from seriatim.spec import CellSpec
 
@@ -54,6 +54,7 @@ class Implementation:
 
 IMPLEMENTATIONS: tuple[Implementation, ...] = (
     Implementation("native", native.fits, native.run, native.fits_step, native.step, native.every),
+    Implementation("folded", folded.fits, folded.run, lambda spec, x: False, composed.step),
     Implementation("scan", diagonal.fits, diagonal.run, lambda spec, x: False, composed.step, diagonal.every),
     Implementation("pytorch", fused.fits, over_lengths(fused.forward), fused.fits_step, fused.step),
     Implementation(

@@ -60,6 +60,10 @@ OURS = {
     "gru-before": (nn.GRU, {"reset_after": False, "num_layers": 3}),
     "gru-before-two": (nn.GRU, {"reset_after": False, "bidirectional": True}),
     "gru-free": (nn.GRU, {"bias": False}),
+    "rnn-clip": (nn.RNN, {"nonlinearity": "relu", "clip": 0.3}),
+    "lstm-clip": (nn.LSTM, {"peephole": True, "clip": 0.3}),
+    "gru-clip": (nn.GRU, {"clip": 0.3}),
+    "gru-before-clip": (nn.GRU, {"reset_after": False, "clip": 0.3}),
 }
 
 
@@ -106,7 +110,7 @@ STATE = np.full((1, 4, 2), 0.5, np.float32)
     ("theirs", "named"),
     [
         ([], "layers: got none"),
-        (node(clip=3.0), "clip=3 has no place here"),
+        (node(clip=0.0), "clip: got 0, wanted more than 0"),
         (node("LSTM", input_forget=1), "input_forget=1 has no place here"),
         (node(direction="sideways"), "direction: got 'sideways', wanted forward, reverse, bidirectional"),
         (node(zone=1), "unknown attribute zone"),

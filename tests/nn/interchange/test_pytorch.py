@@ -59,6 +59,7 @@ def test_the_same_weights_and_outputs_both_ways(name, dtype):
         (nn.LSTM(2, 3, layer_norm=True), "layer_norm=True"),
         (nn.LSTMCell(2, 3, proj_size=2), "proj_size=2 has no place in torch.nn.LSTMCell"),
         (nn.RNN(2, 3, proj_size=2), "proj_size=2"),
+        (nn.GRU(2, 3, proj_size=2), "proj_size=2"),
         (nn.RNN(2, 3, nonlinearity="sigmoid"), "nonlinearity=sigmoid"),
         (nn.LSTM(2, 3, zoneout=(0.1, 0.0)), r"zoneout=\(0.1, 0.0\)"),
         (nn.LSTM(2, 3, 2, locked_dropout=0.5), "locked_dropout=0.5 .*inference=True"),
@@ -93,6 +94,7 @@ VARIANTS = {
     "normalised": (nn.LSTM, {"layer_norm": True}),
     "gru": (nn.GRU, {"reset_after": False, "bidirectional": True}),
     "free": (nn.GRU, {"bias": False}),
+    "projected": (nn.GRU, {"proj_size": 2}),
 }
 
 

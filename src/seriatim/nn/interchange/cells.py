@@ -14,7 +14,7 @@ from seriatim.nn.recurrent import FIELDS, gather, weight_names
 
 Cell: TypeAlias = RNNCell | LSTMCell | GRUCell
 CELLS: dict[str, type[Cell]] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
-ABLE = ("proj_size", "peephole", "reset_after", "layer_norm")
+ABLE = ("proj_size", "peephole", "reset_after", "layer_norm", "clip")
 
 
 def from_cells(cells: Sequence[Cell], *, bidirectional: bool = False, batch_first: bool = False) -> Layer:

@@ -31,9 +31,9 @@ ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid",
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 ATTRIBUTES = (
     "hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "layout", "linear_before_reset",
-    "input_forget", "output_sequence",
+    "input_forget", "output_sequence", "clip",
 )  # fmt: skip
-"""What can be read, as far as its value can. ``clip`` cannot."""
+"""What can be read, as far as its value can."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def from_onnx(
     Where the node itself fixes some of that, or reads from the end, ``with_call`` gives it beside the layer, as
     arguments of the call:  ``layer, call = from_onnx(node, with_call=True);  output, h_n = layer(x, **call)``.
 
-    Raises ``UsageError`` for other nodes, weights that are no constants, ``clip``, ``input_forget``, activations that
+    Raises ``UsageError`` for other nodes, weights that are no constants, ``input_forget``, activations that
     the cell lacks, nodes that make no one stack, and without ``with_call`` for what it would give.
     """
     nodes = read_onnx(theirs, initializers, node=node)
@@ -97,7 +97,7 @@ def to_onnx(layer: Layer, *, reverse: bool = False) -> list[OnnxNode]:
     kind is left out, as ONNX's nodes do not train.
     """
     parts = parts_of(layer)
-    refuse(layer, "ONNX", ("peephole", "reset_after"), inference=True)
+    refuse(layer, "ONNX", ("peephole", "reset_after", "clip"), inference=True)
     if reverse and layer.bidirectional:
         raise UsageError("reverse: the layer reads in both directions, wanted one")
     direction = "bidirectional" if layer.bidirectional else "reverse" if reverse else "forward"
@@ -207,16 +207,15 @@ def _part(node: OnnxNode) -> Part:
     spec = CellSpec(
         kind, inputs, units, activation=_activation(node, directions), bias=b is not None, peephole=p is not None,
         reset_after=kind != "gru" or bool(attributes.get("linear_before_reset", 0)),
+        clip=float(attributes.get("clip", 0.0)),
     )  # fmt: skip
     return Part(spec, tuple(weights))
 
 
 def _refuse(attributes: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for an attribute that has no place here, or that nobody knows."""
-    if "clip" in attributes:
-        raise UsageError(
-            f"clip={attributes['clip']:g} has no place here: gates are not clipped before their activation"
-        )
+    if not attributes.get("clip", 1.0) > 0:
+        raise UsageError(f"clip: got {attributes['clip']:g}, wanted more than 0")
     if attributes.get("input_forget", 0):
         raise UsageError("input_forget=1 has no place here: an LSTM has a forget gate of its own")
     if attributes.get("direction", "forward") not in DIRECTIONS:
@@ -286,6 +285,8 @@ def _theirs(part: Part, direction: str) -> OnnxNode:
     spec, op_type = part.spec, part.kind.upper()
     order = CONVENTIONS["ONNX"][part.kind]
     attributes: dict[str, Any] = {"hidden_size": spec.hidden_size, "direction": direction}
+    if spec.clip:
+        attributes["clip"] = spec.clip
     if part.kind == "rnn":
         attributes["activations"] = [spec.activation.capitalize()] * len(part.weights)
     if part.kind == "gru":

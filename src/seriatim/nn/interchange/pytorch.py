@@ -33,7 +33,7 @@ def to_torch(module: nn.Module, *, inference: bool = False) -> nn.Module:
     """Our layer or cell → the one of ``torch.nn``, with copies of its weights, mode, dtype and device.
 
     Raises ``UsageError`` for what PyTorch lacks: peepholes, layer normalisation, zoneout, ``reset_after=False``, a
-    projected RNN, the sigmoid RNN, a projected cell; and for locked and recurrent dropout, unless ``inference``.
+    projected RNN or GRU, the sigmoid RNN, a projected cell; and for locked and recurrent dropout, unless ``inference``.
     """
     if type(module) not in THEIRS:
         raise UsageError(f"module: got {type(module).__name__}, wanted an RNN, LSTM or GRU of seriatim.nn, or a cell")

@@ -37,9 +37,9 @@ class Part:
 LAYERS: dict[str, type[Layer]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 ARGUMENTS: dict[str, Callable[[CellSpec], dict[str, Any]]] = {
-    "rnn": lambda spec: {"nonlinearity": spec.activation, "proj_size": spec.proj_size},
-    "lstm": lambda spec: {"proj_size": spec.proj_size, "peephole": spec.peephole},
-    "gru": lambda spec: {"reset_after": spec.reset_after},
+    "rnn": lambda spec: {"nonlinearity": spec.activation, "proj_size": spec.proj_size, "clip": spec.clip},
+    "lstm": lambda spec: {"proj_size": spec.proj_size, "peephole": spec.peephole, "clip": spec.clip},
+    "gru": lambda spec: {"proj_size": spec.proj_size, "reset_after": spec.reset_after, "clip": spec.clip},
 }
 """What the constructor of a layer or a cell takes for a spec, beside what all take."""
 
@@ -103,7 +103,8 @@ def refuse(module: Any, where: str, able: Sequence[str] = (), inference: bool = 
 
 
 VARIANTS = (
-    "proj_size", "peephole", "reset_after", "layer_norm", "zoneout", "dropout", "locked_dropout", "recurrent_dropout",
+    "proj_size", "peephole", "reset_after", "layer_norm", "clip", "zoneout", "dropout", "locked_dropout",
+    "recurrent_dropout",
 )  # fmt: skip
 """What not every framework has."""
 TRAINING = ("dropout", "locked_dropout", "recurrent_dropout")
