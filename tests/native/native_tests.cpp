@@ -165,7 +165,8 @@ void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const s
 }
 
 bool same_bits(const auto& one, const auto& other) {
-    return one.size() == other.size() && !std::memcmp(one.data(), other.data(), one.size() * sizeof(one[0]));
+    return one.size() == other.size() &&
+           (one.empty() || !std::memcmp(one.data(), other.data(), one.size() * sizeof(one[0])));
 }
 
 template <class T>
