@@ -12,7 +12,7 @@ from seriatim.errors import UsageError
 from seriatim.learning.loop import Course, InMemory, fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import FIND, LearningOptions
-from seriatim.learning.range_test import range_test
+from seriatim.learning.range_test import LAG, Range, range_test
 from seriatim.nn.layers import LSTM
 
 
@@ -70,3 +70,9 @@ def test_a_training_that_looks_for_its_rate(model: Any, stream: Any) -> None:
         ended.append((outcome.found_lr, outcome.rows[-1]["train_loss"]))
     assert ended[0] == ended[1] and 1e-5 < ended[0][0] < 1.0
     assert ended[2] == (None, ended[0][1])
+
+
+def test_the_lag_of_the_smoothed_losses_is_taken_off():
+    rates = tuple(float(rate) for rate in range(1, 31))
+    found = Range(rates, (5.0,) * 20 + (1.0,) * 10, False)
+    assert found.steepest == rates[19 - LAG]
