@@ -1,7 +1,8 @@
 """Timing several ways of doing one thing against each other: in one process, by turns, in random order.
 
-A machine's speed drifts, so figures taken one after the other do not compare. Here every round runs each side once, in
-an order of its own, and a ratio is taken within its round.
+A machine's speed drifts, so figures taken one after the other do not compare. Here every round has one turn for each
+side, in an order of its own, and a ratio is taken within its round. A turn is one call, or as many quick ones, one
+after the other, as a program's own loop would make: after another side's call the caches hold nothing of this one's.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-SAMPLE = 1e-3
-"""Seconds: quicker calls are repeated until a sample takes about this long, so that reading the clock costs nothing."""
+TURN = 10e-3
+"""Seconds: quicker calls are repeated until a turn takes about this long."""
 WARM_UP = 2
 """Calls of each side before anything counts …"""
 SLOW = 0.5
@@ -33,7 +34,7 @@ class Side:
 
     run: Callable[[], object]
     prepare: Callable[[], object] | None = None
-    """What comes before each call and is not timed; such calls are timed one by one."""
+    """What comes before each call and is not timed."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def race(
         while rounds < at_least or (rounds < at_most and time.perf_counter() - began < seconds):
             shuffle(order)
             for name in order:
-                samples[name].append(_sample(sides[name], calls[name], clock))
+                samples[name].append(_turn(sides[name], calls[name], clock))
             rounds += 1
     finally:
         if collecting:
@@ -113,21 +114,27 @@ def geometric_mean(ratios: Iterable[float]) -> float:
 
 
 def _calls(side: Side, clock: Clock) -> int:
-    """Warm a side up and choose how many calls make a sample."""
+    """Warm a side up and choose how many calls make a turn."""
     once = 0.0
     for _ in range(WARM_UP):
-        once = _sample(side, 1, clock)
+        once = _turn(side, 1, clock)
         if once > SLOW:
             break
-    return 1 if side.prepare else max(1, math.ceil(SAMPLE / max(once, 1e-9)))
+    return max(1, math.ceil(TURN / max(once, 1e-9)))
 
 
-def _sample(side: Side, calls: int, clock: Clock) -> float:
+def _turn(side: Side, calls: int, clock: Clock) -> float:
     """Seconds per call."""
-    if side.prepare:
-        side.prepare()
-    run = side.run
-    began = clock()
+    run, prepare = side.run, side.prepare
+    if prepare is None:
+        began = clock()
+        for _ in range(calls):
+            run()
+        return (clock() - began) / calls
+    taken = 0.0
     for _ in range(calls):
+        prepare()
+        began = clock()
         run()
-    return (clock() - began) / calls
+        taken += clock() - began
+    return taken / calls
