@@ -1,10 +1,10 @@
-"""Recordings named in a table → log-mel frames, all at one rate."""
+"""Recordings, named in a table or one by itself → log-mel frames, all at one rate."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from seriatim.data.files import check_file, content_hash
 from seriatim.data.tables import Table
 from seriatim.encoding.sound import Frames, LogMel, Samples
 from seriatim.errors import DataError, UsageError
+
+SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+"""Of a file that is itself a recording, not a table of recordings."""
 
 
 @final
@@ -49,12 +52,17 @@ class Listener:
         found, hashes = [], []
         for row, name in enumerate(table.text(column)):
             try:
-                samples, rate = read_sound(here / name)
-                found.append(self._hear(here / name, samples, rate))
+                frames, hash = self.one(here / name)
             except DataError as error:
                 raise table.fault(row, column, str(error)) from None
-            hashes.append(content_hash(samples, rate))
+            found.append(frames)
+            hashes.append(hash)
         return found, hashes
+
+    def one(self, path: Path) -> tuple[Frames, str]:
+        """Read one recording: its frames, and a hash of what stands in it. Raises ``DataError`` as ``column`` does."""
+        samples, rate = read_sound(path)
+        return self._hear(path, samples, rate), content_hash(samples, rate)
 
     def _hear(self, path: Path, samples: Samples, rate: int) -> Frames:
         if self.features is None:

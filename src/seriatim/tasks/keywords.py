@@ -28,7 +28,7 @@ class TrainKeywords(TypedDict, total=False):
     patience: int
     batch_size: int
     optimizer: str
-    lr: float
+    lr: float | str
     schedule: str
     warmup: int
     weight_decay: float
