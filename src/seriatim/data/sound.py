@@ -15,6 +15,8 @@ from seriatim.errors import DataError, UsageError
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 """Of a file that is itself a recording, not a table of recordings."""
+UNKNOWN_LENGTH: Final = 0x7FFF_0000
+"""Writers that cannot go back to the header, as into a pipe, tell of this many bytes or more."""
 
 
 @final
@@ -84,12 +86,13 @@ class Listener:
 def read_sound(path: Path) -> tuple[Samples, int]:
     """Samples ``[N]`` float32, the mean of the channels, and how many there are per second.
 
-    Raises ``DataError`` for a file that is missing, empty, no sound file, without a sample, or with one that is not
-    finite.
+    Raises ``DataError`` for a file that is missing, empty, no sound file, cut off, without a sample, or with one that
+    is not finite.
     """
     import soundfile  # only those who listen need it
 
     check_file(path)
+    _check_length(path)
     try:
         channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
@@ -101,6 +104,15 @@ def read_sound(path: Path) -> tuple[Samples, int]:
     if not np.isfinite(samples).all():
         raise DataError(f"{path}: sample {int((~np.isfinite(samples)).argmax()) + 1} is not finite")
     return samples, int(rate)
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a WAV file that ends before its header says: libsndfile reads what is left of it without a word."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    size, told = path.stat().st_size, 8 + int.from_bytes(head[4:], "little")
+    if head.startswith(b"RIFF") and size + 1 < told < UNKNOWN_LENGTH:  # some writers count a last odd byte's padding
+        raise DataError(f"{path}: truncated: {size:,} bytes, but its header tells of {told:,}")
 
 
 def resampled(samples: Samples, rate: int, wanted: int) -> Samples:
