@@ -117,6 +117,7 @@ class TrainKeywords(TypedDict, total=False):
     source: str | None
     source_file: str | None
     target_file: str | None
+    embedding_start: float | None
     reverse: bool
     peeky: bool
     attention: str

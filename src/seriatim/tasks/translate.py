@@ -25,7 +25,7 @@ from seriatim.tasks.parts import read_parts, unknown_notes
 from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
 from seriatim.tasks.writing import check_writing, flat_texts, signatures, text_scores, writer
 
-RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention")
+RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention", "embedding_start")
 
 
 @final
@@ -104,6 +104,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
                 attention=options.attention,
                 tie=options.tie,
                 teacher_forcing=options.teacher_forcing,
+                embedding_start=options.embedding_start,
             ),
         )()
 
