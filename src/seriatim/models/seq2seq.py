@@ -80,7 +80,7 @@ class RecurrentSeq2Seq(EncoderDecoder):
     """Embedding → recurrent encoder → context → recurrent decoder, with attention over the encoder's states if asked.
 
     The context is the encoder's last output, that of both directions where it reads in two. ``embedding_start``:
-    embeddings start uniformly in ± this.
+    embeddings start uniformly in ± this, and with ``output_start`` so do the output's weights.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class RecurrentSeq2Seq(EncoderDecoder):
         tie: bool = False,
         teacher_forcing: float = 1.0,
         embedding_start: float | None = None,
+        output_start: float | None = None,
     ) -> None:
         super().__init__()
         self.teacher_forcing = teacher_forcing
@@ -111,6 +112,7 @@ class RecurrentSeq2Seq(EncoderDecoder):
             memory_size=size,
             tie=tie,
             embedding_start=embedding_start or (TIED if tie else WIDE),
+            output_start=output_start,
         )
         self.boundary = self.decoder.boundary
 

@@ -118,6 +118,7 @@ class TrainKeywords(TypedDict, total=False):
     source_file: str | None
     target_file: str | None
     embedding_start: float | None
+    output_start: float | None
     reverse: bool
     peeky: bool
     attention: str
