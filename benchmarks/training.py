@@ -205,7 +205,7 @@ def descend(
 ) -> None:  # fmt: skip
     """The loop that everybody writes."""
     optimizers = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    optimizer = optimizers[options.optimizer](model.parameters(), lr=options.lr)
+    optimizer = optimizers[options.optimizer](model.parameters(), lr=options.rate)
     model.train()
     for batch in batches:
         optimizer.zero_grad()

@@ -109,7 +109,8 @@ def flickr8k(data: Path, work: Path) -> None:
 def addition_date(data: Path, work: Path) -> None:
     """``source_target`` per line → TSV with a header, shuffled as published; the last tenth is the test.
 
-    Sums keep the spaces that make them equally long, as published; dates lose them.
+    Sums keep the spaces that make them equally long, as published; dates lose them. ``known`` are 500 of the training
+    part, to choose weights by where all of it is to be trained on.
     """
     for name, kept in (("addition", True), ("date", False)):
         lines = (data / "addition_date" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
@@ -118,7 +119,7 @@ def addition_date(data: Path, work: Path) -> None:
         pairs = [lines[index].split("_") for index in order]
         rows = ["\t".join(pair if kept else [text.strip() for text in pair]) + "\n" for pair in pairs]
         end = len(rows) - len(rows) // 10
-        for part, some in (("train", rows[:end]), ("test", rows[end:])):
+        for part, some in (("train", rows[:end]), ("known", rows[:500]), ("test", rows[end:])):
             (work / f"{name}-{part}.tsv").write_text("source\ttarget\n" + "".join(some), encoding="utf-8")
 
 

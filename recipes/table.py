@@ -90,9 +90,12 @@ NETWORKS = (
 )  # fmt: skip
 """The same task by other networks."""
 ADDITION = (
-    "train translate {work}/addition-train.tsv --test {work}/addition-test.tsv --unit char --hidden 128 --embedding 16 "
-    "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
+    "train translate {work}/addition-train.tsv --valid {work}/addition-known.tsv --test {work}/addition-test.tsv "
+    "--unit char --hidden 128 --embedding 16 --embedding-start 0.0173 --output-start 0.153 "
+    "--recurrent-init normal --forget-bias 0 --batch-size 128 --lr 1e-3 --clip 5 "
+    "--schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
 )
+"""As published: all 45,000 sums are trained on, and the weights start as they did there."""
 
 MULTI30K = (
     "train translate --source-file {data}/multi30k/train.de.gz --target-file {data}/multi30k/train.en.gz "
@@ -233,7 +236,7 @@ RECIPES = (
         "multi30k", f"{MULTI30K} --bidirectional --attention general --lr 2e-3", "bleu", (36.0, 39.0), "4a38b6ae",
     ),
     Recipe(
-        "multi30k-none", f"{MULTI30K} --bidirectional --attention none --lr 2e-3", "bleu", (13.0, 17.0), "4a38b6ae",
+        "multi30k-none", f"{MULTI30K} --bidirectional --attention none --lr 2e-3", "bleu", (18.0, 21.5), "4a38b6ae",
     ),
     Recipe(
         "multi30k-transformer", f"{MULTI30K} --model transformer --lr 1e-3", "bleu", (35.0, 38.0), "4a38b6ae",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import soundfile
 from PIL import Image
 
 from seriatim.cli.app import run as run_command
@@ -90,6 +91,12 @@ def vector(*numbers: float) -> bytes:
     return file.getvalue()
 
 
+def silence(rate: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(rate // 10), rate, format="WAV")
+    return file.getvalue()
+
+
 def instead(text: str, line: int, content: str) -> str:
     """Put ``content`` in place of a line (from 1)."""
     lines = text.splitlines()
@@ -138,7 +145,8 @@ FILES: dict[str, str | bytes] = {
     "classes.ts": "@univariate true\n@classLabel true a b\n@data\n1,2:a\n", "junk.wav": "junk", "empty.wav": "",
     "junk.mat": "junk" * 99, "junk.npy": "junk",
     "heard.csv": "file,label\njunk.wav,a\n", "gone.csv": "file,label\ngone.wav,a\n",
-    "still.csv": "file,label\nempty.wav,a\n",
+    "still.csv": "file,label\nempty.wav,a\n", "slow.wav": silence(8000), "fast.wav": silence(16000),
+    "rates.csv": "file,label\nslow.wav,a\nfast.wav,b\n",
     "captions.csv": captions(), "good.png": picture(), "half.png": picture()[:-60], "words.png": "a red square",
     "three.npy": vector(1, 2, 3), "four.npy": vector(1, 2, 3, 4),
     **{f"full/{row}.png": picture(row) for row in range(20)},
@@ -232,6 +240,7 @@ DATA = [
     (REGRESS, "classes.ts", (), "classes.ts: line 2: a class is not a number, wanted @targetLabel"),
     (CLASSIFY, "heard.csv", SOUND, "heard.csv: line 2, column 'file': junk.wav: not a sound file that can be read"),
     (CLASSIFY, "gone.csv", SOUND, "gone.csv: line 2, column 'file': gone.wav: no such file"),
+    (CLASSIFY, "rates.csv", SOUND, "rates.csv: line 3, column 'file': fast.wav has 16000 samples per second, but slow"),
     (CLASSIFY, "still.csv", SOUND, "still.csv: line 2, column 'file': empty.wav: is empty"),
     (LANGUAGE, "junk.mat", ROLL, "junk.mat: not a MATLAB file that can be read"),
     (LANGUAGE, "junk.npy", ROLL, "junk.npy: not a .npy file of numbers that can be read"),

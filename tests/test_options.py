@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seriatim.errors import UsageError
-from seriatim.options import duration, fill, option
+from seriatim.options import FIND, duration, fill, option
+from seriatim.options import rate as read_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class Options:
     size: int = option(8, "a size", minimum=1)
     rate: float = option(0.1, "a rate", above=0.0, below=1.0)
     limit: float | None = option(None, "a time", above=0.0, parse=duration)
+    lr: float | str = option(0.1, "a rate, or to find one", above=0.0, parse=read_rate)
     name: str | None = option(None, "a column")
     kind: str = option("lstm", "a kind", choices=("lstm", "gru"))
     quiet: bool = option(False, "say nothing")
@@ -40,6 +42,10 @@ def test_what_is_not_given_keeps_its_default() -> None:
         ({"rate": np.float32(0.5)}, "rate", 0.5),
         ({"rate": "5e-1"}, "rate", 0.5),
         ({"limit": 3}, "limit", 3.0),
+        ({"lr": 3}, "lr", 3.0),
+        ({"lr": "2e-3"}, "lr", 2e-3),
+        ({"lr": "find"}, "lr", FIND),
+        ({"lr": np.float64(0.5)}, "lr", 0.5),
         ({"limit": "1.5m"}, "limit", 90.0),
         ({"name": 3}, "name", "3"),
         ({"name": Path("a.csv")}, "name", "a.csv"),
@@ -68,6 +74,11 @@ def test_values_are_turned_into_their_type(given: dict[str, object], name: str, 
         ({"rate": 1.0}, "rate: got 1.0, wanted less than 1.0"),
         ({"rate": "fast"}, "rate: got 'fast', wanted a number"),
         ({"rate": math.nan}, "rate: got nan, wanted a number"),
+        ({"lr": 0.0}, "lr: got 0.0, wanted more than 0.0"),
+        ({"lr": "0"}, "lr: got 0.0, wanted more than 0.0"),
+        ({"lr": "fast"}, "lr: got 'fast', wanted a number, or find"),
+        ({"lr": "nan"}, "lr: got nan, wanted a number"),
+        ({"lr": True}, "lr: got True, wanted a number"),
         ({"limit": math.inf}, "limit: got inf, wanted a finite number"),
         ({"limit": "5 days"}, "limit: got '5 days', wanted a duration such as 90s, 10m or 2h"),
         ({"kind": "gur"}, "kind: 'gur' is not one of lstm, gru (did you mean 'gru'?)"),

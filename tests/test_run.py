@@ -178,6 +178,32 @@ def test_new_data_are_scored_beside_the_same_baselines(runs: dict[str, Run], tmp
     assert fresh["scores"].keys() == SCORES[task]
 
 
+def test_new_text_that_is_unknown_is_told(runs: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
+    class Listening(Silent):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    listening = Listening()
+    runs["language"].evaluate(["ΩΩΩΩ"], observer=listening)
+    (note,) = listening.notes
+    assert note.startswith("data: 100.0% of the units are not in the vocabulary") and capsys.readouterr().err == ""
+    runs["language"].evaluate(["ΩΩΩΩ"])
+    assert capsys.readouterr().err == f"note: {note}\n"
+
+
+def test_a_rate_that_is_to_be_found(home: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS["classify"], "baselines": "none"}
+    run = train("classify", data(home, "classify"), out=str(tmp_path / "run"), **options, lr="find")
+    assert json.loads((run.path / "config.json").read_text())["options"]["lr"] == "find"
+    assert load(run.path).options.lr == "find" and run.result["lr"] > 0
+    for lr in (0.0, 0, "0"):
+        with pytest.raises(UsageError, match=r"^lr: got 0.0, wanted more than 0.0$"):
+            train("classify", data(home, "classify"), out=str(tmp_path / "none"), **options, lr=lr)
+
+
 @every_task
 def test_equal_seeds_give_equal_bytes(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
     options = {**OPTIONS[task], "baselines": "none"}

@@ -23,6 +23,9 @@ from seriatim.errors import UsageError, nearest
 
 T = TypeVar("T")
 
+FIND = "find"
+"""In place of a number: look for it."""
+
 
 def option(
     default: Any,
@@ -110,7 +113,10 @@ def _check_range(name: str, number: float, wanted: Mapping[str, Any]) -> None:
 def _convert(name: str, value: object, hint: Any) -> object:
     """Convert between the few types that options have: bool, int, float, str, tuples of them, or None."""
     if isinstance(hint, types.UnionType):
-        (hint,) = (one for one in typing.get_args(hint) if one is not type(None))
+        allowed = [one for one in typing.get_args(hint) if one is not type(None)]
+        if type(value) in allowed:
+            return value
+        hint = allowed[0]
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         parts = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else value
@@ -132,8 +138,8 @@ def _convert(name: str, value: object, hint: Any) -> object:
             raise UsageError(f"{name}: got '{value}', wanted {_ARTICLE[hint]}") from None
     if hint is str and isinstance(value, int) and not isinstance(value, bool):
         return str(value)  # columns by number
-    if hasattr(value, "item") and not isinstance(value, (int, float, str, bool)):
-        return _convert(name, value.item(), hint)  # NumPy scalars
+    if hasattr(value, "item"):  # NumPy scalars, of which some are floats
+        return _convert(name, value.item(), hint)
     if type(value) is not hint:
         raise UsageError(f"{name}: got {value!r}, wanted {_ARTICLE.get(hint, hint)}")
     return value
@@ -150,17 +156,14 @@ def duration(text: str) -> float:
     return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
 
 
-def rate(text: str) -> float:
-    """Read a learning rate: a number above 0; ``find``, which asks for a search, is 0."""
-    if text.strip() == "find":
-        return 0.0
+def rate(text: str) -> float | str:
+    """Read a learning rate: a number, or ``find``, which asks for a search and stays what it is."""
+    if text.strip() == FIND:
+        return FIND
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
-        raise ValueError(f"got '{text}', wanted a number, or find") from None
-    if not value > 0:
-        raise ValueError(f"got {text}, wanted more than 0, or find")
-    return value
+        raise ValueError(f"got '{text}', wanted a number, or {FIND}") from None
 
 
 def size(text: str) -> float:

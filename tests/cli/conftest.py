@@ -88,6 +88,7 @@ class FakeRuns:
 
 class LoadedRun(FakeRun):
     task = "language"
+    anew: tuple[str, ...] = ()
 
     def __init__(self, calls: list[tuple[Any, ...]], writing: str | None = "continues") -> None:
         self.calls, self.writing = calls, writing

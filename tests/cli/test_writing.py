@@ -70,5 +70,10 @@ def test_other_runs_are_not_given_these_options_anew(
     (tmp_path / "t.txt").write_text("the cat sees the sun. " * 20)
     words = ["train", "language", tmp_path / "t.txt", "--hidden", "4", "--epochs", "1", "--baselines", "none"]
     assert run_command([str(word) for word in [*words, "--quiet", "--out", tmp_path / "run"]]) == 0
-    assert run_command(["predict", str(tmp_path / "run"), str(tmp_path / "t.txt"), "--beam-size", "2"]) == 2
-    assert "beam_size: not to be given anew to a language run" in capsys.readouterr().err
+    for verb, option, value in (
+        ("predict", "--draw", "drawn"),
+        ("predict", "--n-best", "2"),
+        ("evaluate", "--length-penalty", "0"),
+    ):
+        assert run_command([verb, str(tmp_path / "run"), str(tmp_path / "t.txt"), option, value]) == 2
+        assert f"error: {option}: for translate and caption runs; this is a language run" in capsys.readouterr().err

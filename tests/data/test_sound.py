@@ -27,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
     soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), 8000, subtype="FLOAT")
     (tmp_path / "junk.wav").write_text("this is no sound")
     (tmp_path / "empty.wav").write_text("")
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "low.wav").read_bytes()[:2000])
     return tmp_path
 
 
@@ -69,6 +70,7 @@ def test_resampling_keeps_a_tone(folder: Path) -> None:
         (("empty.wav",), "{0}/empty.wav: is empty"),
         (("none.wav",), "{0}/none.wav: holds no samples"),
         (("nan.wav",), "{0}/nan.wav: sample 2 is not finite"),
+        (("cut.wav",), "{0}/cut.wav: truncated: 2,000 bytes, but its header tells of 3,244"),
         (("",), "line 2, column 'file': no text"),
         (
             ("low.wav", "fast.wav"),
@@ -81,6 +83,14 @@ def test_a_recording_that_cannot_be_used(folder: Path, names: tuple[str, ...], s
     with pytest.raises(DataError) as refused:
         read(folder, *names)
     assert said.format(folder) in str(refused.value)
+
+
+def test_a_recording_of_unknown_length_is_read_to_its_end(folder: Path) -> None:
+    """As one that was written into a pipe."""
+    whole = (folder / "low.wav").read_bytes()
+    for told in (0xFFFFFFFF, 0x7FFFFFFF, len(whole) - 7):
+        (folder / "piped.wav").write_bytes(whole[:4] + told.to_bytes(4, "little") + whole[8:])
+        assert len(read_sound(folder / "piped.wav")[0]) == 1600
 
 
 def test_a_model_wants_the_rate_that_it_was_trained_on(folder: Path) -> None:

@@ -11,9 +11,10 @@ import torch
 from seriatim.errors import UsageError
 from seriatim.learning.loop import Course, InMemory, fit
 from seriatim.learning.observer import Silent
-from seriatim.learning.options import FIND, LearningOptions
+from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import LAG, Range, range_test
 from seriatim.nn.layers import LSTM
+from seriatim.options import FIND
 
 
 @pytest.fixture

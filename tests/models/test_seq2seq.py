@@ -37,7 +37,11 @@ def network(request: pytest.FixtureRequest) -> EncoderDecoder:
 
 def made(*, dropout: float = 0.0, teacher_forcing: float = 1.0, **given: Any) -> EncoderDecoder:
     torch.manual_seed(0)
-    own = {name: given.pop(name) for name in ("peeky", "attention", "tie") if name in given}
+    own = {
+        name: given.pop(name)
+        for name in ("peeky", "attention", "tie", "embedding_start", "output_start")
+        if name in given
+    }
     options = ModelOptions(**({"model": "lstm", "hidden": 8, "embedding": 6, "dropout": dropout, "heads": 2} | given))
     if options.model == "transformer":
         return TransformerSeq2Seq(options, SOURCE, TARGET, **own).double()
@@ -112,6 +116,24 @@ def test_it_learns_to_turn_a_sequence_round(network: EncoderDecoder) -> None:
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < 0.8 * first
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "target"),
+    [({}, 1.0, 1.0), ({"tie": True}, 1.0, 0.1), ({"embedding_start": 0.02}, 0.02, 0.02),
+     ({"tie": True, "embedding_start": 0.02}, 0.02, 0.02)],
+)  # fmt: skip
+def test_embeddings_start_as_widely_as_is_asked(given: dict[str, Any], source: float, target: float) -> None:
+    network = made(**given)
+    for embedding, width in ((network.embeddings, source), (network.decoder.embedding, target)):
+        assert 0.8 * width < float(embedding.weight.detach().abs().max()) <= width
+
+
+def test_the_output_starts_as_widely_as_is_asked() -> None:
+    for start, width in ((None, 8**-0.5), (0.05, 0.05)):
+        output = made(output_start=start).decoder.output
+        assert 0.8 * width < float(output.weight.detach().abs().max()) <= width
+        assert bool(output.bias.detach().any()) is (start is None)
 
 
 def test_embeddings_are_those_of_the_source(network: EncoderDecoder) -> None:

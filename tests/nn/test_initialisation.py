@@ -12,6 +12,7 @@ from seriatim.nn.initialisation import (
     forget_bias_,
     gate_,
     identity_recurrent_,
+    normal_,
     orthogonal_recurrent_,
     uniform_,
 )
@@ -60,6 +61,18 @@ def test_forget_bias_refusals():
         forget_bias_(GRU(3, 5))
     with pytest.raises(UsageError, match="module: got one with bias=False, wanted a bias to set"):
         forget_bias_(LSTM(3, 5, bias=False))
+
+
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU, LSTMCell, GRUCell])
+def test_a_normal_start_has_the_deviation_of_what_it_sums_up(make):
+    module = make(16, 100)
+    torch.manual_seed(0)
+    normal_(module)
+    for name, value in module.state_dict().items():
+        if name.startswith("bias"):
+            assert not value.any()
+        else:
+            assert float(value.std()) == pytest.approx(0.25 if "ih" in name else 0.1, rel=0.05)
 
 
 def test_uniform_is_pytorchs_start():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import seriatim
 from seriatim.models.options import CELLS, OWN
 from seriatim.nn import Cell, cell, register
 from seriatim.spec import REGISTERED
+from seriatim.tasks.registry import TASKS
 
 SMALL: dict[str, Any] = {"hidden": 8, "epochs": 1, "baselines": "none", "quiet": True, "threads": 1}
 VARIANTS: list[dict[str, Any]] = [
@@ -149,18 +151,37 @@ def test_translate(options: dict[str, Any], tmp_path: Path) -> None:
     trains_translate(options, tmp_path)
 
 
-@pytest.mark.parametrize("model", ["leaky", "indrnn"])
-def test_a_users_cell_in_any_task(own: Any, model: str, tmp_path: Path) -> None:
-    for train in (trains_language, trains_classify, trains_translate, trains_tag, trains_regress):
-        folder = tmp_path / train.__name__
-        folder.mkdir()
-        train({"model": model, "layers": 2, "residual": "residual"}, folder)
-    table = tmp_path / "rows.csv"
+def trains_forecast(options: dict[str, Any], folder: Path) -> None:
+    table = folder / "rows.csv"
     table.write_text("x\n" + "".join(f"{n % 7}\n" for n in range(60)), encoding="utf-8")
     for strategy in ("direct", "recursive"):
-        given = {"target": ("x",), "horizon": 2, "lookback": 5, "strategy": strategy, **SMALL}
-        run = seriatim.train("forecast", table, model=model, out=str(tmp_path / strategy), **given)
-        assert len(list(run.predict(table))) == 1
+        given = {"target": ("x",), "horizon": 2, "lookback": 5, "strategy": strategy, **SMALL, **options}
+        run = seriatim.train("forecast", table, out=str(folder / strategy), **given)
+        predicted = list(run.predict(table))
+        assert list(seriatim.load(run.path).predict(table)) == predicted and len(predicted) == 1
+
+
+def trains_caption(options: dict[str, Any], folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(30)]
+    captions = [f"a picture, number {n % 3}" for n in range(30)]
+    for attention in ("none", "additive"):
+        given = {"image_size": 8, "filters": 1, "peeky": True, "attention": attention, **SMALL, **options}
+        run = seriatim.train("caption", (pictures, captions), out=str(folder / attention), **given)
+        predicted = list(run.predict(pictures))
+        assert list(seriatim.load(run.path).predict(pictures)) == predicted and len(predicted) == 30
+
+
+TRAINERS: dict[str, Callable[[dict[str, Any], Path], object]] = {
+    "language": trains_language, "classify": trains_classify, "regress": trains_regress, "forecast": trains_forecast,
+    "tag": trains_tag, "translate": trains_translate, "caption": trains_caption,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", ["leaky", "indrnn"])
+def test_a_users_cell_in_every_task(own: Any, model: str, task: str, tmp_path: Path) -> None:
+    TRAINERS[task]({"model": model, "layers": 2, "residual": "residual"}, tmp_path)
 
 
 def test_a_run_of_a_users_cell_says_what_to_register(own: Any, tmp_path: Path) -> None:

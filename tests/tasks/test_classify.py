@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from seriatim.data.sequences import read_sequences
@@ -135,6 +136,27 @@ def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
     dropped = TASK.prepare(dataclasses.replace(options, drop_duplicates=True), doubled)
     assert dropped.notes == ("120 duplicates dropped before splitting",)
     assert sum(dropped.sizes.values()) == 120
+
+
+def test_recordings_from_a_table_and_one_by_itself(tmp_path: Path) -> None:
+    for row in range(24):
+        tone = np.sin(2 * np.pi * (300, 900)[row % 2] * np.arange(1600 + 8 * row) / 8000)
+        soundfile.write(tmp_path / f"{row}.wav", 0.5 * tone, 8000)
+    table = tmp_path / "table.csv"
+    table.write_text("file,label\n" + "".join(f"{row}.wav,{('low', 'high')[row % 2]}\n" for row in range(24)))
+    options = dataclasses.replace(OPTIONS, text=None, sound="file")
+    model, prepared = fitted(table, text=None, sound="file", epochs=12)
+    predicted = [dict(one) for one in TASK.predict(model, options, prepared.codec, table)]
+    assert [one["label"] for one in predicted] == ["low", "high"] * 12
+    for source in (tmp_path / "3.wav", str(tmp_path / "3.wav")):
+        (alone,) = TASK.predict(model, options, prepared.codec, source)
+        assert (alone["row"], alone["label"]) == (1, "high")
+        assert alone["probability"] == pytest.approx(predicted[3]["probability"], rel=1e-5)
+    soundfile.write(tmp_path / "fast.flac", np.zeros(1600), 16000)
+    with pytest.raises(DataError, match=r"fast.flac has 16000 samples per second, but the model reads 8000"):
+        list(TASK.predict(model, options, prepared.codec, tmp_path / "fast.flac"))
+    with pytest.raises(DataError, match=r"gone.wav: no such file"):
+        list(TASK.predict(model, options, prepared.codec, tmp_path / "gone.wav"))
 
 
 def test_a_vocabulary_of_words_that_misses_much_is_told() -> None:

@@ -196,6 +196,15 @@ def test_the_vocabulary_is_of_the_training_part_and_the_rest_is_told() -> None:
     assert note.startswith("test: ") and "count as <unk>" in note
 
 
+def test_new_text_that_is_unknown_is_told() -> None:
+    """A text of unknown units alone is easy to predict, and its perplexity worth nothing."""
+    codec = TASK.prepare(OPTIONS, [corpus()]).codec
+    for text, share in (("ΩΩΩΩ", "100.0%"), ("theΩ", "25.0%")):
+        (note,) = TASK.read(OPTIONS, codec, [text]).notes
+        assert note.startswith(f"data: {share} of the units are not in the vocabulary") and "flatters" in note
+    assert TASK.read(OPTIONS, codec, ["the sea"]).notes == ()
+
+
 def test_too_little_text() -> None:
     with pytest.raises(DataError, match="too little text"):
         TASK.prepare(OPTIONS, ["abc"])

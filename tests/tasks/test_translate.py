@@ -203,6 +203,8 @@ def test_a_transformer_has_no_single_alignment() -> None:
         ({"teacher_forcing": 1.005}, "teacher_forcing: got 1.005, wanted at most 1"),
         ({"attention": "dot", "bidirectional": True}, "attention: dot wants encoder and decoder of one width"),
         ({"model": "transformer", "peeky": True}, "peeky: for rnn, lstm, gru,"),
+        ({"output_start": 0.1, "tie": True}, "output_start: not with --tie"),
+        ({"model": "transformer", "embedding_start": 0.1}, "embedding_start: for rnn, lstm, gru,"),
         ({"model": "transformer", "attention": "dot"}, "attention: for rnn, lstm, gru,"),
     ],
 )

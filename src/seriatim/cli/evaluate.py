@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from seriatim.cli.output import Json, write_json
-from seriatim.cli.writing import BeamSize, LengthPenalty, MaxLength
+from seriatim.cli.writing import BeamSize, LengthPenalty, MaxLength, asked
 
 EXAMPLE = "seriatim evaluate runs/classify-lstm-1 new_messages.tsv"
 
@@ -28,8 +28,8 @@ def evaluate(
     from seriatim.cli.scores import show_result
 
     loaded = runs.load(run)
-    anew: dict[str, Any] = {"beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length}
-    result = loaded.evaluate(data, **{name: value for name, value in anew.items() if value is not None})
+    typed = {"beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length}
+    result = loaded.evaluate(data, **asked(loaded, typed))
     if json:
         write_json(result)
     else:

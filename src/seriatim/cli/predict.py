@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from seriatim.cli.output import Json, say, write_json
-from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest
+from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest, asked
 from seriatim.errors import UsageError, nearest
 
 EXAMPLE = "seriatim predict runs/classify-lstm-1 new_messages.tsv -o predictions.csv"
@@ -51,12 +51,11 @@ def predict(
         raise UsageError("--format: for standard input only (DATA -); a file is read by its extension")
     loaded = runs.load(run)
     source = sys.stdin.buffer if standard_input else data
-    anew: dict[str, Any] = {
+    typed = {
         "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
-        "alignment": alignment or draw is not None or None,
+        "alignment": alignment, "draw": draw,
     }  # fmt: skip
-    given = {name: value for name, value in anew.items() if value is not None}
-    rows: Iterable[dict[str, Any]] = loaded.predict(source, format=format, **given)
+    rows: Iterable[dict[str, Any]] = loaded.predict(source, format=format, **asked(loaded, typed))
     if draw is not None:
         rows = _drawn(rows, draw, keep=alignment)
     if output is not None:

@@ -14,7 +14,7 @@ from seriatim.data.archive import read_ts
 from seriatim.data.cells import CellError, to_strings
 from seriatim.data.collection import Collection, key
 from seriatim.data.frames import from_array, from_values
-from seriatim.data.sound import Listener
+from seriatim.data.sound import SUFFIXES, Listener
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, UsageError
 
@@ -101,7 +101,8 @@ def read_sequences(
 
     - a ``.ts`` file of the UEA archive, which needs no options;
     - a table (see ``open_table``) with a ``text`` column, a sequence per row;
-    - a table with a ``sound`` column of paths, read by ``listener``, a sequence per row;
+    - a table with a ``sound`` column of paths, read by ``listener``, a sequence per row; without ``need_label`` also
+      the path of a single recording;
     - a table with numeric ``channels`` and a column ``id``, a step per row: rows in order, or sorted by ``time``;
       without ``id`` each row is a sequence of one step;
     - in memory, ``(X, y)`` or ``X`` alone, where ``X`` is a list of texts, a list of arrays ``[T, C]`` or ``[T]``, or
@@ -117,6 +118,9 @@ def read_sequences(
     numeric = target is not None
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".ts":
         found = _from_archive(source, numeric)
+    elif isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES and sound and not need_label:
+        frames, hash = (listener or Listener()).one(Path(source))
+        return Sequences([frames], None, None, [str(source)], hashes=[hash])
     elif (memory := _in_memory(source, bool(text or sound or channels))) is not None:
         found = _from_memory(*memory, numeric)
     else:

@@ -1,10 +1,10 @@
-"""Recordings named in a table → log-mel frames, all at one rate."""
+"""Recordings, named in a table or one by itself → log-mel frames, all at one rate."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from seriatim.data.files import check_file, content_hash
 from seriatim.data.tables import Table
 from seriatim.encoding.sound import Frames, LogMel, Samples
 from seriatim.errors import DataError, UsageError
+
+SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+"""Of a file that is itself a recording, not a table of recordings."""
+UNKNOWN_LENGTH: Final = 0x7FFF_0000
+"""Writers that cannot go back to the header, as into a pipe, tell of this many bytes or more."""
 
 
 @final
@@ -49,12 +54,17 @@ class Listener:
         found, hashes = [], []
         for row, name in enumerate(table.text(column)):
             try:
-                samples, rate = read_sound(here / name)
-                found.append(self._hear(here / name, samples, rate))
+                frames, hash = self.one(here / name)
             except DataError as error:
                 raise table.fault(row, column, str(error)) from None
-            hashes.append(content_hash(samples, rate))
+            found.append(frames)
+            hashes.append(hash)
         return found, hashes
+
+    def one(self, path: Path) -> tuple[Frames, str]:
+        """Read one recording: its frames, and a hash of what stands in it. Raises ``DataError`` as ``column`` does."""
+        samples, rate = read_sound(path)
+        return self._hear(path, samples, rate), content_hash(samples, rate)
 
     def _hear(self, path: Path, samples: Samples, rate: int) -> Frames:
         if self.features is None:
@@ -76,12 +86,13 @@ class Listener:
 def read_sound(path: Path) -> tuple[Samples, int]:
     """Samples ``[N]`` float32, the mean of the channels, and how many there are per second.
 
-    Raises ``DataError`` for a file that is missing, empty, no sound file, without a sample, or with one that is not
-    finite.
+    Raises ``DataError`` for a file that is missing, empty, no sound file, cut off, without a sample, or with one that
+    is not finite.
     """
     import soundfile  # only those who listen need it
 
     check_file(path)
+    _check_length(path)
     try:
         channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
@@ -93,6 +104,15 @@ def read_sound(path: Path) -> tuple[Samples, int]:
     if not np.isfinite(samples).all():
         raise DataError(f"{path}: sample {int((~np.isfinite(samples)).argmax()) + 1} is not finite")
     return samples, int(rate)
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a WAV file that ends before its header says: libsndfile reads what is left of it without a word."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    size, told = path.stat().st_size, 8 + int.from_bytes(head[4:], "little")
+    if head.startswith(b"RIFF") and size + 1 < told < UNKNOWN_LENGTH:  # some writers count a last odd byte's padding
+        raise DataError(f"{path}: truncated: {size:,} bytes, but its header tells of {told:,}")
 
 
 def resampled(samples: Samples, rate: int, wanted: int) -> Samples:

@@ -30,10 +30,11 @@ from seriatim.learning.interrupt import held_back
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
 from seriatim.learning.optimization import check_schedule, factor, make_optimizer, warmth
-from seriatim.learning.options import FIND, LearningOptions
+from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import found_rate
 from seriatim.learning.storage import write_arrays, write_bytes
 from seriatim.models.contract import Carry, Trainable
+from seriatim.options import FIND
 
 VALIDATE_AT_LEAST_EVERY = 1000
 """Updates: an epoch longer than this is validated in between …"""
@@ -156,10 +157,11 @@ def fit(model: Trainable, course: Course, options: LearningOptions, keeper: Keep
     check_schedule(options)
     if options.lr != FIND:
         return _Training(model, course, options, keeper, observer).run()
-    options = dataclasses.replace(options, lr=found_rate(model, course.epoch(0), options))
-    observer.note(f"learning rate {options.lr:g}, where the loss falls fastest in a range test")
+    found = found_rate(model, course.epoch(0), options)
+    options = dataclasses.replace(options, lr=found)
+    observer.note(f"learning rate {found:g}, where the loss falls fastest in a range test")
     outcome = _Training(model, course, options, keeper, observer).run()
-    return dataclasses.replace(outcome, found_lr=options.lr)
+    return dataclasses.replace(outcome, found_lr=found)
 
 
 @final
@@ -246,7 +248,7 @@ class _Training:
             self._give_up(value)
         cut = clip_value(self.parameters, self.options.clip_value)
         done = (standing.epoch + standing.position / per_epoch) / self.options.epochs if self.options.epochs else 0.0
-        rate = self.options.lr * factor(self.options.schedule, done, standing.falls)
+        rate = self.options.rate * factor(self.options.schedule, done, standing.falls)
         rate *= warmth(self.options.warmup, standing.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -347,7 +349,7 @@ class _Training:
             self.keeper.best(self.model.state_dict())
         kept = "the best weights so far are kept" if self.best else "the weights before this step are kept"
         what = f"the loss is {value}" if not math.isfinite(value) else "the gradient is not finite"
-        advice = f"try a lower --lr (now {self.options.lr:g}), a --clip below {self.options.clip or 1.0:g}"
+        advice = f"try a lower --lr (now {self.options.rate:g}), a --clip below {self.options.clip or 1.0:g}"
         more = " or --precision fp32" if self.options.precision == "bf16" else " or another --seed"
         raise TrainingError(f"{what} at step {self.standing.step + 1}: training stopped, {kept}; {advice}{more}")
 

@@ -15,9 +15,9 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], options: LearningOp
     """Make the update rule that ``options`` name; fused, which takes less than half the time."""
     decay = options.weight_decay
     makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adam": lambda: torch.optim.Adam(parameters, lr=options.lr, weight_decay=decay, fused=True),
-        "adamw": lambda: torch.optim.AdamW(parameters, lr=options.lr, weight_decay=decay, fused=True),
-        "sgd": lambda: torch.optim.SGD(parameters, lr=options.lr, weight_decay=decay, fused=True),
+        "adam": lambda: torch.optim.Adam(parameters, lr=options.rate, weight_decay=decay, fused=True),
+        "adamw": lambda: torch.optim.AdamW(parameters, lr=options.rate, weight_decay=decay, fused=True),
+        "sgd": lambda: torch.optim.SGD(parameters, lr=options.rate, weight_decay=decay, fused=True),
     }
     return makers[options.optimizer]()
 

@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from seriatim.errors import UsageError
-from seriatim.options import duration, option, rate, size
+from seriatim.options import FIND, duration, option, rate, size
 
 LEARNERS = ("bptt", "tbptt", "recompute", "rtrl", "snap1", "uoro")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "plateau", "cosine", "linear")
 PRECISIONS = ("fp32", "bf16")
-FIND = rate("find")
 
 
 def learning_rate(default: float) -> Any:
-    """The option ``lr``; ``FIND`` is that at which the loss falls fastest in a range test (Smith 2017)."""
+    """The option ``lr``; ``find`` is that at which the loss falls fastest in a range test (Smith 2017)."""
     return option(
-        default, "learning rate at the start; find picks it by a range test", minimum=FIND, below=1e10, parse=rate
+        default, f"learning rate at the start; {FIND} picks it by a range test", above=0.0, below=1e10, parse=rate
     )
 
 
@@ -38,7 +37,7 @@ class LearningOptions:
     patience: int = option(3, "validations without improvement before training stops", minimum=1)
     batch_size: int = option(32, "sequences, windows or streams per update", minimum=1)
     optimizer: str = option("adam", "update rule", choices=OPTIMIZERS)
-    lr: float = learning_rate(1e-3)
+    lr: float | str = learning_rate(1e-3)
     schedule: str = option("plateau", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES)
     warmup: int = option(
         0, "updates over which the learning rate rises to --lr (default: 0; transformer 200)", minimum=0
@@ -62,6 +61,13 @@ class LearningOptions:
     checkpoint_every: int = option(
         500, "updates between checkpoints; one is also written at each validation", minimum=1
     )
+
+    @property
+    def rate(self) -> float:
+        """``lr`` as a number. Raises ``UsageError`` where it was to be found and has not been."""
+        if isinstance(self.lr, str):
+            raise UsageError(f"lr: got '{self.lr}', wanted a number: only a training on data that are there can look")
+        return self.lr
 
 
 def steps_of(options: LearningOptions) -> tuple[int, int]:

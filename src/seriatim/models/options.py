@@ -16,7 +16,7 @@ STREAMING = (*CELLS, "transformer", "cnn")
 """Networks that carry something from step to step, so that they can read a stream."""
 NETWORKS = (*STREAMING, "mlp")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
-INITIALISATIONS = ("orthogonal", "identity", "uniform")
+INITIALISATIONS = ("orthogonal", "identity", "normal", "uniform")
 RESIDUALS = ("none", "residual", "highway")
 MIXING = ("rnn", "lstm", "gru", "slstm")
 """Cells of which h enters a product."""

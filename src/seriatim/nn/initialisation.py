@@ -4,6 +4,7 @@
     module.reset_parameters     all from U(-1/√H, 1/√H)    every cell                   PyTorch's start
     orthogonal_recurrent_       weight_hh, by gate         rnn, lstm, gru, slstm        Saxe 2014
     identity_recurrent_         weight_hh = I, biases 0    the same; for a ReLU RNN     Le 2015
+    normal_                     N(0, 1/columns), b = 0     rnn, lstm, gru, slstm        LeCun 1998
     forget_bias_                b_f                        lstm, minlstm, slstm         Jozefowicz 2015
     chrono_                     biases of what keeps       lstm, gru, minlstm, mingru   Tallec & Ollivier 2018
     gate_                       any block of one gate      every cell with that gate    –
@@ -57,6 +58,18 @@ def identity_recurrent_(module: Module, scale: float = 1.0) -> None:
         for weight in _named(module, "weight_hh"):
             for block in weight.chunk(len(module.spec.gates)):
                 nn.init.eye_(block).mul_(scale)
+        for bias in (*_named(module, "bias_ih"), *_named(module, "bias_hh")):
+            nn.init.zeros_(bias)
+
+
+def normal_(module: Module) -> None:
+    """Weights start from N(0, 1/columns) and biases as 0 (LeCun 1998): what a unit sums up has its inputs' deviation.
+
+    So those of a narrow input start larger than by ``uniform_``, which looks at the hidden units alone.
+    """
+    with torch.no_grad():
+        for weight in (*_named(module, "weight_ih"), *_named(module, "weight_hh")):
+            nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
         for bias in (*_named(module, "bias_ih"), *_named(module, "bias_hh")):
             nn.init.zeros_(bias)
 
@@ -141,7 +154,8 @@ KEEPING: dict[str, dict[str, float]] = {
 """Gates that say how much is kept, and (-1) how much is taken up, where that is a number from 0 to 1."""
 
 RECURRENT: dict[str, Callable[[Module], None]] = {
-    "orthogonal": orthogonal_recurrent_, "identity": identity_recurrent_, "uniform": lambda module: None,
+    "orthogonal": orthogonal_recurrent_, "identity": identity_recurrent_, "normal": normal_,
+    "uniform": lambda module: None,
 }  # fmt: skip
 """By the name of the option ``recurrent_init``. A layer starts uniform."""
 

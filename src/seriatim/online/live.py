@@ -86,7 +86,7 @@ class Live:
         if not np.isfinite(norm):
             raise TrainingError(
                 f"the gradient is not finite: nothing was learned from this step; try a lower lr (now "
-                f"{self.learning.lr:g}) or a clip below {self.learning.clip or 1.0:g}"
+                f"{self.learning.rate:g}) or a clip below {self.learning.clip or 1.0:g}"
             )
         self.optimizer.step()
         return carry

@@ -19,7 +19,7 @@ import torch
 
 from seriatim.decoding.stops import until
 from seriatim.errors import DataError, RunError, UsageError
-from seriatim.learning.observer import Observer
+from seriatim.learning.observer import Observer, Plain
 from seriatim.learning.storage import read_arrays, read_json, write_bytes
 from seriatim.options import fill
 from seriatim.run.folder import FOUND, RESULT, checked, kind_of, options_of, read_config
@@ -49,6 +49,7 @@ class Run:
         self.main_score: str = self.kind.main_score
         self.higher_is_better: bool = self.kind.higher_is_better
         self.writing: str | None = self.kind.writing
+        self.anew: tuple[str, ...] = self.kind.anew
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', task='{self.task}', model='{self.model}')"
@@ -92,10 +93,13 @@ class Run:
         """Say in plain words whether the model beats its baselines."""
         return verdict(self.result, self.main_score, self.higher_is_better)
 
-    def evaluate(self, data: object | None = None, **anew: Unpack[WritingKeywords]) -> Result:
+    def evaluate(
+        self, data: object | None = None, *, observer: Observer | None = None, **anew: Unpack[WritingKeywords]
+    ) -> Result:
         """Score the model and its baselines on ``data``, or again on the test split of the data it was trained on.
 
-        ``anew``: other options of writing than those of the training (translate and caption runs). Returns the same
+        ``anew``: other options of writing than those of the training (translate and caption runs). ``observer`` is told
+        what is to be known of ``data``; without one it goes to standard error. Returns the same
         keys as ``result``. Raises ``DataError`` when the original data are gone or have changed.
         """
         options = self._with(anew)
@@ -105,6 +109,8 @@ class Run:
                 split, sizes, hash_ = prepared.test, prepared.sizes, prepared.hash
             else:
                 fresh = self.kind.read(self._options, self.codec, data)
+                for note in fresh.notes:
+                    (observer or Plain()).note(note)
                 split, sizes, hash_ = fresh.split, {"train": 0, "valid": 0, "test": fresh.size}, fresh.hash
             scores = score(self.kind, self.network, options, self.codec, split)
             baselines = self.baseline_scores(split, options)
@@ -230,8 +236,8 @@ class Run:
     def _with(self, anew: Mapping[str, object]) -> TrainOptions:
         """The run's options with some of them given anew."""
         for name in anew:
-            if name not in self.kind.anew:
-                some = f"; it takes {', '.join(self.kind.anew)}" if self.kind.anew else ""
+            if name not in self.anew:
+                some = f"; it takes {', '.join(self.anew)}" if self.anew else ""
                 raise UsageError(f"{name}: not to be given anew to a {self.task} run{some}")
         options: TrainOptions = fill(self.kind.options, {**dataclasses.asdict(self._options), **anew})
         self.kind.check(options)

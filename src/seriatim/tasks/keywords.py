@@ -28,7 +28,7 @@ class TrainKeywords(TypedDict, total=False):
     patience: int
     batch_size: int
     optimizer: str
-    lr: float
+    lr: float | str
     schedule: str
     warmup: int
     weight_decay: float
@@ -117,6 +117,8 @@ class TrainKeywords(TypedDict, total=False):
     source: str | None
     source_file: str | None
     target_file: str | None
+    embedding_start: float | None
+    output_start: float | None
     reverse: bool
     peeky: bool
     attention: str

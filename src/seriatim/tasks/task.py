@@ -81,6 +81,8 @@ class Fresh(Generic[SplitT]):
     size: int
     """Units, sequences or rows."""
     hash: str
+    notes: tuple[str, ...] = ()
+    """What the reader should know about them, a line each."""
 
 
 class Task(ABC, Generic[OptionsT, SplitT, CodecT]):

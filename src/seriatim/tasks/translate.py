@@ -25,7 +25,7 @@ from seriatim.tasks.parts import read_parts, unknown_notes
 from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
 from seriatim.tasks.writing import check_writing, flat_texts, signatures, text_scores, writer
 
-RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention")
+RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention", "embedding_start", "output_start")
 
 
 @final
@@ -51,6 +51,8 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
             raise UsageError(f"teacher_forcing: got {options.teacher_forcing}, wanted at most 1")
         if options.attention == "dot" and options.bidirectional:
             raise UsageError("attention: dot wants encoder and decoder of one width; --bidirectional takes general")
+        if options.output_start and options.tie:
+            raise UsageError("output_start: not with --tie, where the output's weights are the embeddings")
         if not is_recurrent(options.model):
             defaults = {field.name: field.default for field in dataclasses.fields(options)}
             for name in RECURRENT_ONLY:
@@ -104,6 +106,8 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
                 attention=options.attention,
                 tie=options.tie,
                 teacher_forcing=options.teacher_forcing,
+                embedding_start=options.embedding_start,
+                output_start=options.output_start,
             ),
         )()
 

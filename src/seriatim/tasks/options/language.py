@@ -25,7 +25,7 @@ class LanguageOptions(TextOptions):
     documents: str = option(
         "file", "where the state starts anew, and what bptt and recompute take whole", choices=DOCUMENTS
     )
-    lr: float = learning_rate(2e-3)
+    lr: float | str = learning_rate(2e-3)
     unit: str = option(
         "char", "what one step reads; roll: the notes of a piano roll (.mat, .npy)", choices=(*UNITS, "roll")
     )

@@ -20,7 +20,7 @@ class TagOptions(TextOptions):
     model: str = option("lstm", "network, or a baseline", choices=STREAMING + TAG_BASELINES, registered=REGISTERED)
     bidirectional: bool = option(True, "read each sentence from its start only", negative="no-bidirectional")
     dropout: float = option(0.4, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
-    lr: float = learning_rate(2e-3)
+    lr: float | str = learning_rate(2e-3)
     batch_tokens: int = option(4096, "words per update at most, padding counted", minimum=1)
     learner: str = option("bptt", "gradient through time", choices=("bptt",))
     column: str | None = option(

@@ -32,6 +32,16 @@ class TranslateOptions(WritingOptions):
     vocab_size: int | None = option(
         None, "keep the commonest units of either side, the rest is <unk> (default: 20000; bpe: 4096)", minimum=2
     )
+    embedding_start: float | None = option(
+        None,
+        "recurrent networks: embeddings start evenly in ± this (default: 1; with --tie the target's 0.1)",
+        above=0.0,
+    )
+    output_start: float | None = option(
+        None,
+        "recurrent networks: the output's weights start evenly in ± this, and its biases at 0 (default: 1/√width)",
+        above=0.0,
+    )
     reverse: bool = option(False, "recurrent networks: read the source from its end (Sutskever 2014)")
     peeky: bool = option(False, "recurrent networks: the decoder sees the context at every step (Cho 2014)")
     attention: str = option(
