@@ -14,6 +14,12 @@ using Int = Lanes<float>::Int;
 typedef uint16_t Halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
 typedef uint32_t Wide __attribute__((vector_size(VECTOR_BYTES)));
 
+inline float largest_of(const float* row, int64_t depth) {
+    float largest = 0;
+    for (int64_t k = 0; k < depth; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+    return largest;
+}
+
 // A row as integer products want it: four values of k to a lane.
 struct ByteRow {
     explicit ByteRow(int64_t depth) : values(up_to(depth, 4), uint8_t(128)) {}
@@ -21,10 +27,7 @@ struct ByteRow {
     float scale = 0;
 
     void set(const float* row, int64_t depth) {
-        float largest = 0;
-        for (int64_t k = 0; k < depth; ++k)
-            largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
-        const float steps = largest > 0 ? 127 / largest : 0;
+        const float largest = largest_of(row, depth), steps = largest > 0 ? 127 / largest : 0;
         scale = largest / 127;
         for (int64_t k = 0; k < depth; ++k) values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f));
     }
@@ -41,7 +44,10 @@ inline void add_bytes_plainly(const int8_t* panel, int64_t quads, const uint8_t*
                        (four >> 24) * row[3];
         }
 }
-#ifndef ADD_BYTES
+#ifdef ADD_BYTES  // the same in the processor's own words
+template <int C>
+void ADD_BYTES(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums);
+#else
 #define ADD_BYTES add_bytes_plainly
 #endif
 
@@ -95,9 +101,7 @@ public:
                     rounded(row[k]);
             return;
         }
-        float largest = 0;
-        for (int64_t k = 0; k < depth_; ++k)
-            largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+        const float largest = largest_of(row, depth_);
         scales_[at] = largest / 127;
         for (int64_t k = 0; k < depth_; ++k) {
             const int value = largest > 0 ? static_cast<int>(__builtin_rintf(row[k] / largest * 127)) : 0;
