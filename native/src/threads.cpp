@@ -100,8 +100,8 @@ const OpenMP* openmp() {
     dl_iterate_phdr(visit, &search);
     last = search;
     if (search.torch.empty()) return found;
-    void* torch =
-        dlopen(search.torch.c_str(), RTLD_LAZY | RTLD_NOLOAD);  // whose symbols are those of what it needs, too
+    // Its symbols are those of what it needs, too.
+    void* torch = dlopen(search.torch.c_str(), RTLD_LAZY | RTLD_NOLOAD);
     const auto symbol = [&]<class F>(F*& to, const char* name) {
         to = torch ? reinterpret_cast<F*>(dlsym(torch, name)) : nullptr;
         return to != nullptr;
@@ -148,7 +148,7 @@ public:
     }
 
 private:
-    void serve(int me, int round) {
+    void serve(int me, unsigned round) {
         for (;; ++round) {
             round_.wait(round);
             if (me < threads_) job_->run(threads_, me);
@@ -160,7 +160,8 @@ private:
     std::vector<std::thread> workers_;
     Job* job_ = nullptr;
     int threads_ = 0;
-    std::atomic<int> round_{0}, pending_{0};  // jobs so far; workers that are not done with this one
+    std::atomic<unsigned> round_{0};  // jobs so far
+    std::atomic<int> pending_{0};     // workers that are not done with this one
 };
 
 Pool& own = *new Pool;  // never destroyed: its threads outlive main
