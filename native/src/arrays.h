@@ -1,4 +1,7 @@
 // Arrays as Python hands them over, checked: what is wrong is said with the argument, what came and what was wanted.
+//
+// A call is put together before its type is known, of pointers to void (Forward<void>), and becomes a call in float or double
+// when its kernels are chosen. That an array is needed is checked by whoever runs the call: here None is null.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -8,11 +11,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <map>
+#include <bit>
 #include <optional>
-#include <sstream>
 #include <stdexcept>
-#include <type_traits>
+#include <utility>
 
 #include "engine.h"
 
@@ -26,114 +28,117 @@ template <class Array>
 using Maybe = std::optional<Array>;
 template <class Array>
 using Several = std::vector<Maybe<Array>>;
+template <class Array>
+using Pointer = typename Array::VoidPtr;  // to const void where it is only read
+template <class Array>
+using SequenceOf = Sequence<std::remove_pointer_t<Pointer<Array>>>;
 using Shape = std::vector<int64_t>;
+using Type = nb::dlpack::dtype;
 
 [[noreturn]] inline void refuse(const std::string& argument, const std::string& got, const std::string& wanted) {
     throw std::invalid_argument(argument + ": got " + got + ", wanted " + wanted);
 }
 
+inline std::string words(Type type) {
+    const std::pair<Type, const char*> known[] = {{nb::dtype<float>(), "float32"},
+                                                  {nb::dtype<double>(), "float64"},
+                                                  {nb::dtype<int64_t>(), "int64"},
+                                                  {nb::dtype<bool>(), "bool"}};
+    for (const auto& [one, name] : known)
+        if (one == type) return name;
+    return "another type";
+}
+
 inline std::string words(const Shape& shape) {
-    std::ostringstream text;
-    text << "[";
-    for (size_t i = 0; i < shape.size(); ++i) text << (i ? ", " : "") << shape[i];
-    text << "]";
-    return text.str();
+    std::string text;
+    for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+    return "[" + text + "]";
 }
 
 template <class Array>
 Shape shape_of(const Array& array) {
-    Shape shape;
-    for (size_t axis = 0; axis < array.ndim(); ++axis) shape.push_back(static_cast<int64_t>(array.shape(axis)));
+    return {array.shape_ptr(), array.shape_ptr() + array.ndim()};
+}
+
+// The shape of an array that must have so many axes.
+inline Shape shape_of(const char* argument, const Given& array, size_t axes, const char* wanted) {
+    const Shape shape = shape_of(array);
+    if (shape.size() != axes) refuse(argument, words(shape), wanted);
     return shape;
 }
 
-template <class T>
-const char* type_name() {
-    if constexpr (std::is_same_v<T, float>) return "float32";
-    else if constexpr (std::is_same_v<T, double>) return "float64";
-    else if constexpr (std::is_same_v<T, int64_t>) return "int64";
-    else return "bool";
+// float32 or float64.
+inline Type real(const char* argument, const Given& array) {
+    const Type type = array.dtype();
+    if (type != nb::dtype<float>() && type != nb::dtype<double>()) refuse(argument, words(type), "float32 or float64");
+    return type;
 }
 
-template <class T, class Array>
-void check(const std::string& argument, const Array& array, const Shape& wanted) {
-    if (array.dtype() != nb::dtype<T>()) refuse(argument, "another type", type_name<T>());
+// Type, shape, and that it is dense from axis `dense` on.
+template <class Array>
+void check(const std::string& argument, const Array& array, Type type, const Shape& wanted, size_t dense) {
+    if (array.dtype() != type) refuse(argument, words(array.dtype()), words(type));
     if (shape_of(array) != wanted) refuse(argument, words(shape_of(array)), words(wanted));
+    int64_t stride = 1;
+    for (size_t axis = array.size() ? array.ndim() : 0; axis-- > dense; stride *= wanted[axis])
+        if (wanted[axis] != 1 && array.stride(axis) != stride)
+            refuse(argument, "strides", dense ? "values that stand dense in the last axis" : "a contiguous array");
+}
+
+// A contiguous array of that type and shape.
+template <class Array>
+Pointer<Array> dense(const std::string& argument, const Array& array, Type type, const Shape& wanted) {
+    check(argument, array, type, wanted, 0);
+    return array.data();
 }
 
 template <class Array>
-bool dense_from(const Array& array, size_t axis) {
-    int64_t stride = 1;
-    for (size_t at = array.ndim(); at-- > axis;) {
-        if (array.shape(at) != 1 && array.stride(at) != stride) return false;
-        stride *= static_cast<int64_t>(array.shape(at));
-    }
-    return true;
+Pointer<Array> dense(const std::string& argument, const Maybe<Array>& array, Type type, const Shape& wanted) {
+    return array ? dense(argument, *array, type, wanted) : nullptr;
 }
 
-// Whether an address is there, where it must be, and is one of a value.
 template <class T>
-void check_address(const char* argument, const T* data, bool needed = true) {
-    if (!data && needed) refuse(argument, "None", "an array");
-    if (reinterpret_cast<uintptr_t>(data) % sizeof(T))
-        refuse(argument, "unaligned memory", "values at their own places");
-}
-
-// A contiguous array of that shape; null for None where that is allowed.
-template <class T, class Array>
-auto dense(const std::string& argument, const Maybe<Array>& array, const Shape& wanted, bool needed = true) {
-    using Pointer = std::conditional_t<std::is_same_v<Array, Given>, const T*, T*>;
-    if (!array) {
-        if (needed) refuse(argument, "None", words(wanted));
-        return Pointer(nullptr);
-    }
-    check<T>(argument, *array, wanted);
-    if (array->size() && !dense_from(*array, 0)) refuse(argument, "strides", "a contiguous array");
-    return static_cast<Pointer>(array->data());
+const T* dense(const char* argument, const Maybe<Given>& array, const Shape& wanted) {
+    return static_cast<const T*>(dense(argument, array, nb::dtype<T>(), wanted));
 }
 
 // [T, B, width] with any strides in T and B; with `may_repeat`, T and B may be 1 where the call has more.
-template <class T, class Array>
-auto sequence(const std::string& argument, const Maybe<Array>& array, Shape wanted, bool needed = true,
-              bool may_repeat = false) {
-    using Value = std::conditional_t<std::is_same_v<Array, Given>, const T, T>;
-    Sequence<Value> found;
-    if (!array) {
-        if (needed) refuse(argument, "None", words(wanted));
-        return found;
-    }
-    if (may_repeat && array->ndim() == 3)
-        for (size_t axis : {0, 1})
-            if (array->shape(axis) == 1) wanted[axis] = 1;
-    check<T>(argument, *array, wanted);
-    if (array->size() && !dense_from(*array, 2))
-        refuse(argument, "strides", "values that stand dense in the last axis");
-    found.data = static_cast<Value*>(array->data());
-    found.by_step = may_repeat && array->shape(0) == 1 ? 0 : array->stride(0);
-    found.by_row = may_repeat && array->shape(1) == 1 ? 0 : array->stride(1);
-    return found;
+template <class Array>
+SequenceOf<Array> sequence(const char* argument, const Array& array, Type type, Shape wanted, bool may_repeat = false) {
+    const auto single = [&](size_t axis) { return array.ndim() == 3 && array.shape(axis) == 1; };
+    for (size_t axis : {0, 1})
+        if (may_repeat && single(axis)) wanted[axis] = 1;
+    check(argument, array, type, wanted, 2);
+    return {array.data(), single(0) ? 0 : array.stride(0), single(1) ? 0 : array.stride(1)};
 }
 
 template <class Array>
-const Maybe<Array>& one(const std::string& argument, const Several<Array>& list, size_t at, size_t wanted) {
+SequenceOf<Array> sequence(const char* argument, const Maybe<Array>& array, Type type, const Shape& wanted,
+                           bool may_repeat = false) {
+    return array ? sequence(argument, *array, type, wanted, may_repeat) : SequenceOf<Array>{};
+}
+
+template <class Entry>
+const Entry& one(const char* argument, const std::vector<Entry>& list, size_t at, size_t wanted) {
     if (list.size() != wanted) refuse(argument, std::to_string(list.size()) + " arrays", std::to_string(wanted));
     return list[at];
 }
 
-template <class Value>
-Value named(const char* argument, const std::string& name, const std::map<std::string, Value>& table) {
-    if (const auto found = table.find(name); found != table.end()) return found->second;
-    std::string known;
-    for (const auto& [key, value] : table) known += (known.empty() ? "" : ", ") + key;
-    refuse(argument, "'" + name + "'", known);
+// Whether an address is there, where it must be, and is one of a value.
+inline void check_address(const char* argument, const void* data, Type type, bool needed = true) {
+    if (!data && needed) refuse(argument, "None", "an array");
+    if (reinterpret_cast<uintptr_t>(data) & (type.bits / 8 - 1))  // a division would cost more than all else here
+        refuse(argument, "unaligned memory", "values at their own places");
 }
 
-// `work(T{})` for the type of an array.
-template <class Array, class Work>
-auto by_type(const std::string& argument, const Array& array, const Work& work) {
-    if (array.dtype() == nb::dtype<float>()) return work(float{});
-    if (array.dtype() == nb::dtype<double>()) return work(double{});
-    refuse(argument, "another type", "float32 or float64");
+template <class Value>
+Value named(const char* argument, const std::string& name, std::initializer_list<std::pair<const char*, Value>> table) {
+    std::string known;
+    for (const auto& [key, value] : table) {
+        if (name == key) return value;
+        known += (known.empty() ? "" : ", ") + std::string(key);
+    }
+    refuse(argument, "'" + name + "'", known);
 }
 
 inline int checked_threads(int threads) {
@@ -141,15 +146,15 @@ inline int checked_threads(int threads) {
     return threads;
 }
 
-template <class T>
-const Kernels<T>& kernels_of(const Target& target) {
-    if constexpr (std::is_same_v<T, float>) return target.single();
-    else return target.real();
+// Calls work(kernels) with those that compute in `type`.
+template <class Work>
+void with_kernels(const Target& target, Type type, const Work& work) {
+    type == nb::dtype<double>() ? work(target.real()) : work(target.single());
 }
 
 // Lengths [B], each from 1 to `steps`; may be None.
 inline const int64_t* lengths_of(const Maybe<Given>& array, int64_t steps, int64_t rows) {
-    const int64_t* lengths = dense<int64_t>("lengths", array, {rows}, false);
+    const int64_t* lengths = dense<int64_t>("lengths", array, {rows});
     for (int64_t row = 0; lengths && row < rows; ++row)
         if (lengths[row] < 1 || lengths[row] > steps)
             refuse("lengths", std::to_string(lengths[row]), "1 to " + std::to_string(steps));

@@ -14,30 +14,19 @@ namespace seriatim {
 
 // Defined in targets/NAME.cpp. That file is compiled for processors that this one may not be, so nothing of it runs, not
 // even to ask, before the processor was found fit.
-#define TARGET(name)                                          \
-    namespace name {                                          \
-    template <class T>                                        \
-    const Kernels<T>& kernels();                              \
-    extern template const Kernels<float>& kernels<float>();   \
-    extern template const Kernels<double>& kernels<double>(); \
-    uint64_t digest(const void* memory, int64_t bytes);       \
+#define TARGET(name)                                           \
+    namespace name {                                           \
+    template <class T>                                         \
+    const Kernels<T>& kernels();                               \
+    uint64_t digest(const void* memory, int64_t bytes);        \
+    bool products_are_right(); /* of those for halves alone */ \
     }
+TARGET(amx)
+TARGET(amx_software)
 TARGET(avx512)
 TARGET(avx2)
 TARGET(neon)
 TARGET(portable)
-#undef TARGET
-
-// Of those for halves alone: their products, and whether they come out right.
-#define TARGET(name)                                        \
-    namespace name {                                        \
-    template <class T>                                      \
-    const Kernels<T>& kernels();                            \
-    extern template const Kernels<float>& kernels<float>(); \
-    bool products_are_right();                              \
-    }
-TARGET(amx)
-TARGET(amx_software)
 #undef TARGET
 
 namespace {
@@ -51,49 +40,45 @@ bool has_avx512() {
 }
 #endif
 
-// Why AMX is not used, or null. The system lets a process use it only when asked: once, for all threads to come.
-const char* amx_lacks() {
+// Why AMX is not used, or "used". The system lets a process use it only when asked: once, for all threads to come.
+std::string look_for_amx() {
 #if !defined(SERIATIM_HAS_AMX)
     return "not compiled in";
 #elif !defined(__linux__)
     return "not known on this system";
 #else
-    static const char* const why = []() -> const char* {
-        unsigned a, b, c, d = 0;
-        constexpr unsigned tile = 1 << 24, bf16 = 1 << 22;
-        if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tile) == 0 || (d & bf16) == 0)
-            return "not in this processor";
-        constexpr long request_permission = 0x1023, of_tile_data = 18;
-        if (syscall(SYS_arch_prctl, request_permission, of_tile_data)) return "refused by the system";
-        if (!amx::products_are_right()) return "its products came out wrong here";
-        return nullptr;
-    }();
-    return why;
+    unsigned a, b, c, d = 0;
+    constexpr unsigned tile = 1 << 24, bf16 = 1 << 22;
+    if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tile) == 0 || (d & bf16) == 0)
+        return "not in this processor";
+    constexpr long request_permission = 0x1023, of_tile_data = 18;
+    if (syscall(SYS_arch_prctl, request_permission, of_tile_data)) return "refused by the system";
+    return amx::products_are_right() ? "used" : "its products came out wrong here";
 #endif
 }
-[[maybe_unused]] bool has_amx() { return !amx_lacks(); }
+[[maybe_unused]] bool has_amx() { return amx_state() == "used"; }
 
+#define KERNELS(name) name::kernels<float>, name::kernels<double>, name::digest
 constexpr Target compiled[] = {
 // fastest first
 #ifdef SERIATIM_HAS_AMX
-    {"amx", has_amx, avx512::kernels<float>, avx512::kernels<double>, avx512::digest, amx::kernels<float>},
+    {"amx", has_amx, KERNELS(avx512), amx::kernels<float>},
 #endif
 #ifdef SERIATIM_HAS_AVX512
-    {"avx512", has_avx512, avx512::kernels<float>, avx512::kernels<double>, avx512::digest},
+    {"avx512", has_avx512, KERNELS(avx512)},
 #endif
 #ifdef SERIATIM_HAS_AVX2
-    {"avx2", has_avx2, avx2::kernels<float>, avx2::kernels<double>, avx2::digest},
+    {"avx2", has_avx2, KERNELS(avx2)},
 #endif
 #ifdef SERIATIM_HAS_NEON
-    {"neon", always, neon::kernels<float>, neon::kernels<double>, neon::digest},
+    {"neon", always, KERNELS(neon)},
 #endif
-    {"portable", always, portable::kernels<float>, portable::kernels<double>, portable::digest},
+    {"portable", always, KERNELS(portable)},
 };
 
 // Runs anywhere, for those who ask for it by name.
-constexpr Target for_tests{"amx-software",           always,
-                           portable::kernels<float>, portable::kernels<double>,
-                           portable::digest,         amx_software::kernels<float>};
+constexpr Target for_tests{"amx-software", always, KERNELS(portable), amx_software::kernels<float>};
+#undef KERNELS
 
 }  // namespace
 
@@ -115,8 +100,8 @@ const Target& target(const std::string& name) {
 }
 
 std::string amx_state() {
-    const char* why = amx_lacks();
-    return why ? why : "used";
+    static const std::string found = look_for_amx();
+    return found;
 }
 
 const Target& target() {

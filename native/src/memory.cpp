@@ -16,23 +16,6 @@ namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
 
-// Blocks given back, kept for the next lease: no more in all than twice what was ever leased at once, since forward and
-// backward lease in turn.
-struct Shelf {
-    struct Block {
-        void* memory;
-        size_t bytes;
-    };
-    std::mutex guard;
-    std::vector<Block> idle;
-    size_t leased = 0, most = 0, idle_bytes = 0;
-};
-
-Shelf& shelf() {
-    static auto* one = new Shelf;  // never destroyed: leases may outlive static objects
-    return *one;
-}
-
 // Sanitizers see what lies beyond a block only if it is exactly as large as was asked for, and is not used again.
 #ifdef SERIATIM_SANITIZE
 constexpr bool exact = true;
@@ -40,72 +23,79 @@ constexpr bool exact = true;
 constexpr bool exact = false;
 #endif
 
-size_t rounded(size_t bytes) {
-    if (exact) return bytes;
-    const size_t unit = bytes < huge_page ? 4096 : huge_page;
-    return (bytes + unit - 1) / unit * unit;
-}
+size_t page(size_t bytes) { return bytes < huge_page ? 4096 : huge_page; }
 
-void* allocate(size_t bytes) {
-    void* memory = ::operator new(bytes, std::align_val_t{bytes < huge_page ? 4096 : huge_page});
-#if defined(__linux__)
-    if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-    return memory;
-}
+size_t rounded(size_t bytes) { return exact ? bytes : (bytes + page(bytes) - 1) / page(bytes) * page(bytes); }
 
-void release(const Shelf::Block& block) {
-    ::operator delete(block.memory, std::align_val_t{block.bytes < huge_page ? 4096 : huge_page});
-}
+struct Block {
+    void* memory;
+    size_t bytes;
+};
+
+// Blocks given back, kept for the next lease: no more in all than twice what was ever leased at once, since forward and
+// backward lease in turn.
+class Shelf {
+public:
+    // Null if there is none of that size.
+    void* take(size_t bytes) {
+        const std::lock_guard lock(guard_);
+        leased_ += bytes;
+        most_ = std::max(most_, leased_);
+        const auto fits = std::ranges::find(idle_, bytes, &Block::bytes);
+        return fits == idle_.end() ? nullptr : remove(fits).memory;
+    }
+    // Returns those that are too many then: which have waited longest.
+    std::vector<Block> put(Block block) {
+        const std::lock_guard lock(guard_);
+        leased_ -= block.bytes;
+        idle_bytes_ += block.bytes;
+        idle_.push_back(block);
+        std::vector<Block> surplus;
+        while (!idle_.empty() && (exact || idle_bytes_ + leased_ > 2 * most_)) surplus.push_back(remove(idle_.begin()));
+        return surplus;
+    }
+
+private:
+    Block remove(std::vector<Block>::iterator at) {
+        const Block block = *at;
+        idle_bytes_ -= block.bytes;
+        idle_.erase(at);
+        return block;
+    }
+
+    std::mutex guard_;
+    std::vector<Block> idle_;
+    size_t leased_ = 0, most_ = 0, idle_bytes_ = 0;
+};
+
+Shelf& shelf = *new Shelf;  // never destroyed: leases may outlive static objects
 
 }  // namespace
 
-void* lease_bytes(size_t bytes) {
-    bytes = rounded(bytes);
-    auto& all = shelf();
-    {
-        const std::lock_guard lock(all.guard);
-        all.leased += bytes;
-        all.most = std::max(all.most, all.leased);
-        const auto fits =
-            std::find_if(all.idle.begin(), all.idle.end(), [&](const auto& block) { return block.bytes == bytes; });
-        if (fits != all.idle.end()) {
-            void* memory = fits->memory;
-            all.idle_bytes -= bytes;
-            all.idle.erase(fits);
-            return memory;
-        }
-    }
-    return allocate(bytes);
+void* lease_bytes(size_t wanted) {
+    const size_t bytes = rounded(wanted);
+    if (void* used = shelf.take(bytes)) return used;
+    void* fresh = ::operator new(bytes, std::align_val_t{page(bytes)});
+#if defined(__linux__)
+    if (bytes >= huge_page) madvise(fresh, bytes, MADV_HUGEPAGE);
+#endif
+    return fresh;
 }
 
 void give_back(void* memory, size_t bytes) {
-    bytes = rounded(bytes);
-    std::vector<Shelf::Block> surplus;
-    {
-        auto& all = shelf();
-        const std::lock_guard lock(all.guard);
-        all.leased -= bytes;
-        all.idle.push_back({memory, bytes});
-        all.idle_bytes += bytes;
-        while ((exact || all.idle_bytes + all.leased > 2 * all.most) && !all.idle.empty()) {
-            surplus.push_back(all.idle.front());  // the one that has waited longest
-            all.idle_bytes -= all.idle.front().bytes;
-            all.idle.erase(all.idle.begin());
-        }
-    }
-    std::for_each(surplus.begin(), surplus.end(), release);
+    for (const Block& one : shelf.put({memory, rounded(bytes)}))
+        ::operator delete(one.memory, std::align_val_t{page(one.bytes)});
 }
 
 long l2_bytes() {
-    static const long bytes = [] {
-        long found = 0;
+    static const long found = [] {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
-        found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        return sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+        return 0L;
 #endif
-        return found > 0 ? found : 1L << 20;
     }();
-    return bytes;
+    return found > 0 ? found : 1L << 20;
 }
 
 }  // namespace seriatim

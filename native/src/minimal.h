@@ -25,59 +25,54 @@ inline Vec<T> falling(Vec<T> x) {
     return e.power + e.power * e.less_one;
 }
 
-// s = f / (f + i), 1 - s, f and i, with all exponentials divided by the largest: two shut gates are not 0 / 0.
+// A vector of units' gates: a, b, and the gradient of u out of theirs. u and du point at the first of the gates' blocks, which
+// stand `apart`.
+template <Gates G, class T>
+struct Gated;
+
 template <class T>
-struct Ratio {
-    Vec<T> s, rest, f, i;
+struct Gated<Gates::mingru, T> {
+    static constexpr int blocks = 2;
+    Gated(const T* u, int64_t apart, int64_t count)
+        : z(sigmoid<T>(load(u, count))),
+          n(positive<T>(load(u + apart, count))) {}
+    Vec<T> a() const { return T(1) - z; }
+    Vec<T> b() const { return z * n.value; }
+    void back(Vec<T> da, Vec<T> db, T* du, int64_t apart, int64_t count) const {
+        store(du, (db * n.value - da) * z * (T(1) - z), count);
+        store(du + apart, db * z * n.slope, count);
+    }
+
+private:
+    const Vec<T> z;
+    const Positive<T> n;
 };
+
+// s = f / (f + i), with all exponentials divided by the largest: two shut gates are not 0 / 0.
 template <class T>
-inline Ratio<T> ratio(Vec<T> u_f, Vec<T> u_i) {
-    Vec<T> largest = -u_f > -u_i ? -u_f : -u_i;
-    largest = largest > T(0) ? largest : Vec<T>{};
-    const Vec<T> one = falling<T>(largest), of_f = one + falling<T>(largest + u_f),
-                 of_i = one + falling<T>(largest + u_i);
-    const Vec<T> whole = reciprocal<T>(of_f + of_i);
-    return {of_i * whole, of_f * whole, quotient<T>(one, of_f), quotient<T>(one, of_i)};
-}
-
-// `units` of a row: u points at the first of its gates' blocks, which stand `apart`.
-template <Gates G, class T>
-inline void coefficients(const T* u, int64_t apart, int64_t units, T* a, T* b) {
-    for (int64_t j = 0; j < units; j += width<T>) {
-        const int64_t count = units - j;
-        const Vec<T> u_0 = load(u + j, count), u_1 = load(u + apart + j, count);
-        if constexpr (G == Gates::mingru) {
-            const Vec<T> z = sigmoid<T>(u_0);
-            store(a + j, T(1) - z, count);
-            store(b + j, z * positive<T>(u_1).value, count);
-        } else {
-            const Ratio<T> r = ratio<T>(u_0, u_1);
-            store(a + j, r.s, count);
-            store(b + j, r.rest * positive<T>(load(u + 2 * apart + j, count)).value, count);
-        }
+struct Gated<Gates::minlstm, T> {
+    static constexpr int blocks = 3;
+    Gated(const T* u, int64_t apart, int64_t count) : g(positive<T>(load(u + 2 * apart, count))) {
+        const Vec<T> u_f = load(u, count), u_i = load(u + apart, count);
+        Vec<T> largest = -u_f > -u_i ? -u_f : -u_i;
+        largest = largest > T(0) ? largest : Vec<T>{};
+        const Vec<T> one = falling<T>(largest), of_f = one + falling<T>(largest + u_f),
+                     of_i = one + falling<T>(largest + u_i), whole = reciprocal<T>(of_f + of_i);
+        s = of_i * whole, rest = of_f * whole;
+        f = quotient<T>(one, of_f), i = quotient<T>(one, of_i);
     }
-}
-
-template <Gates G, class T>
-inline void coefficients_back(const T* u, int64_t apart, int64_t units, const T* da, const T* db, T* du) {
-    for (int64_t j = 0; j < units; j += width<T>) {
-        const int64_t count = units - j;
-        const Vec<T> u_0 = load(u + j, count), u_1 = load(u + apart + j, count);
-        const Vec<T> of_a = load(da + j, count), of_b = load(db + j, count);
-        if constexpr (G == Gates::mingru) {
-            const Vec<T> z = sigmoid<T>(u_0);
-            const Positive<T> n = positive<T>(u_1);
-            store(du + j, (of_b * n.value - of_a) * z * (T(1) - z), count);
-            store(du + apart + j, of_b * z * n.slope, count);
-        } else {
-            const Ratio<T> r = ratio<T>(u_0, u_1);
-            const Positive<T> g = positive<T>(load(u + 2 * apart + j, count));
-            const Vec<T> of_ratio = (of_a - of_b * g.value) * r.s * r.rest;
-            store(du + j, of_ratio * (T(1) - r.f), count);
-            store(du + apart + j, -of_ratio * (T(1) - r.i), count);
-            store(du + 2 * apart + j, of_b * r.rest * g.slope, count);
-        }
+    Vec<T> a() const { return s; }
+    Vec<T> b() const { return rest * g.value; }
+    void back(Vec<T> da, Vec<T> db, T* du, int64_t apart, int64_t count) const {
+        const Vec<T> of_ratio = (da - db * g.value) * s * rest;
+        store(du, of_ratio * (T(1) - f), count);
+        store(du + apart, -of_ratio * (T(1) - i), count);
+        store(du + 2 * apart, db * rest * g.slope, count);
     }
-}
+
+private:
+    const Positive<T> g;
+    Vec<T> s, rest, f, i;  // rest is 1 - s
+};
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -14,6 +14,12 @@ using Int = Lanes<float>::Int;
 typedef uint16_t Halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
 typedef uint32_t Wide __attribute__((vector_size(VECTOR_BYTES)));
 
+inline float largest_of(const float* row, int64_t depth) {
+    float largest = 0;
+    for (int64_t k = 0; k < depth; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+    return largest;
+}
+
 // A row as integer products want it: four values of k to a lane.
 struct ByteRow {
     explicit ByteRow(int64_t depth) : values(up_to(depth, 4), uint8_t(128)) {}
@@ -21,10 +27,7 @@ struct ByteRow {
     float scale = 0;
 
     void set(const float* row, int64_t depth) {
-        float largest = 0;
-        for (int64_t k = 0; k < depth; ++k)
-            largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
-        const float steps = largest > 0 ? 127 / largest : 0;
+        const float largest = largest_of(row, depth), steps = largest > 0 ? 127 / largest : 0;
         scale = largest / 127;
         for (int64_t k = 0; k < depth; ++k) values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f));
     }
@@ -41,37 +44,19 @@ inline void add_bytes_plainly(const int8_t* panel, int64_t quads, const uint8_t*
                        (four >> 24) * row[3];
         }
 }
-#ifndef ADD_BYTES
+#ifdef ADD_BYTES  // the same in the processor's own words
+template <int C>
+void ADD_BYTES(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums);
+#else
 #define ADD_BYTES add_bytes_plainly
 #endif
-
-// The same for halves, [k][column][lane]. Even and odd k are summed apart, as in multiply_one.
-template <int C>
-inline void add_halves(const uint16_t* panel, int64_t depth, const float* row, Vec<float>* sums) {
-    const auto column = [](const uint16_t* at) {
-        return std::bit_cast<Vec<float>>(__builtin_convertvector(*reinterpret_cast<const Halves*>(at), Wide) << 16);
-    };
-    Vec<float> even[C] = {}, odd[C] = {};
-    int64_t k = 0;
-    for (; k + 1 < depth; k += 2, panel += 2 * C * width<float>)
-        for (int c = 0; c < C; ++c) {
-            even[c] += column(panel + c * width<float>) * row[k];
-            odd[c] += column(panel + (C + c) * width<float>) * row[k + 1];
-        }
-    for (int c = 0; c < C; ++c) {
-        if (k < depth) even[c] += column(panel + c * width<float>) * row[k];
-        sums[c] += even[c] + odd[c];
-    }
-}
 
 // f<C>() for the number of columns of a block.
 template <class F>
 inline void by_columns(int columns, const F& f) {
-    static_assert(tile_columns == 4);
-    if (columns == 4) f.template operator()<4>();
-    else if (columns == 3) f.template operator()<3>();
-    else if (columns == 2) f.template operator()<2>();
-    else f.template operator()<1>();
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+        ((columns == I + 1 ? f.template operator()<I + 1>() : void()), ...);
+    }(std::make_integer_sequence<int, tile_columns>{});
 }
 
 class ReducedPanels {
@@ -91,13 +76,10 @@ public:
         const int64_t at = (block.offset + column) * width<float> + lane;
         if (precision_ == Precision::bf16) {
             for (int64_t k = 0; k < depth_; ++k)
-                halves_[block.offset * depth_ * width<float> + (k * block.columns + column) * width<float> + lane] =
-                    rounded(row[k]);
+                halves_of(block)[(k * block.columns + column) * width<float> + lane] = rounded(row[k]);
             return;
         }
-        float largest = 0;
-        for (int64_t k = 0; k < depth_; ++k)
-            largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+        const float largest = largest_of(row, depth_);
         scales_[at] = largest / 127;
         for (int64_t k = 0; k < depth_; ++k) {
             const int value = largest > 0 ? static_cast<int>(__builtin_rintf(row[k] / largest * 127)) : 0;
@@ -110,8 +92,14 @@ public:
     // sums[c] += row · this block. `bytes` is the row as integers, for int8.
     void add(const Block& block, const float* row, const ByteRow& bytes, Vec<float>* sums) const {
         if (precision_ == Precision::bf16) {
-            const uint16_t* panel = halves_.get() + block.offset * depth_ * width<float>;
-            return by_columns(block.columns, [&]<int C>() { add_halves<C>(panel, depth_, row, sums); });
+            const uint16_t* panel = halves_of(block);
+            return by_columns(block.columns, [&]<int C>() {
+                const auto column = [&](int64_t k, int c) {
+                    const auto& halves = *reinterpret_cast<const Halves*>(panel + (k * C + c) * width<float>);
+                    return std::bit_cast<Vec<float>>(__builtin_convertvector(halves, Wide) << 16);
+                };
+                multiply_one<float, C>(row, depth_, column, sums);
+            });
         }
         Int products[tile_columns] = {};
         by_columns(block.columns,
@@ -130,6 +118,7 @@ private:
         const uint32_t bits = std::bit_cast<uint32_t>(value);
         return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
+    uint16_t* halves_of(const Block& block) const { return halves_.get() + block.offset * depth_ * width<float>; }
     int8_t* bytes_of(const Block& block) const { return bytes_.get() + block.offset * up_to(depth_, 4) * width<float>; }
 
     int64_t depth_ = 0;

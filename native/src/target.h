@@ -31,5 +31,9 @@ const Kernels<T>& kernels() {
         [](const Scan<T>& call, const ScanGradients<T>& grad, int threads) { scan_backward(call, grad, threads); }};
     return table;
 }
+template const Kernels<float>& kernels();
+#ifndef MATRIX_TILES
+template const Kernels<double>& kernels();
+#endif
 
 }  // namespace seriatim::SERIATIM_TARGET

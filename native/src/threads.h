@@ -8,14 +8,16 @@ namespace seriatim {
 // What a thread knows about its team. All of a team run the same function.
 class Team {
 public:
-    [[gnu::always_inline]] explicit Team(int size) : size(size) {}
+    struct Meeting {
+        std::atomic<int> arrived{0}, round{0};
+    };
+    [[gnu::always_inline]] Team(int size, Meeting& meeting) : size(size), meeting_(meeting) {}
     const int size;
     // Waits until all have come: spins for some microseconds, then yields.
     void barrier();
 
 private:
-    std::atomic<int> arrived{0};
-    std::atomic<int> round{0};
+    Meeting& meeting_;
 };
 
 // Runs work(data, team, 0 … n - 1) on n ≤ threads threads, the caller's among them, and returns when all are done. n is 1
@@ -27,8 +29,5 @@ template <class F>
 void in_parallel(int threads, const F& work) {
     in_parallel(threads, [](const void* data, Team& team, int me) { (*static_cast<const F*>(data))(team, me); }, &work);
 }
-
-// "OpenMP (path)" or "own".
-const char* pool_name();
 
 }  // namespace seriatim

@@ -38,6 +38,10 @@ inline Vec<T> right(int64_t word, int64_t, const Value& value) {
 template <class T, int R, int C>
 void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
     if (depth < 1) return;
+    if constexpr (R == 1) {
+        const auto column = [&](int64_t k, int c) { return load(panel + k * stride + c * width<T>); };
+        return multiply_one<T, C>(rows[0], depth, column, tile[0] + at);
+    }
     Vec<T> sums[R][C];
     const T* row[R];
     for (int r = 0; r < R; ++r) {
@@ -68,49 +72,16 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
         for (int c = 0; c < C; ++c) tile[r][at + c] = sums[r][c];
 }
 
-// One row has too few sums to hide the latency of an addition: even and odd k are summed apart.
-template <class T, int C>
-void multiply_one(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead) {
-    Vec<T> even[C], odd[C];
-    for (int c = 0; c < C; ++c) even[c] = tile[0][at + c], odd[c] = Vec<T>{};
-    const T* row = rows[0];
-    int64_t k = 0;
-    for (; k + 1 < depth; k += 2, panel += 2 * stride) {
-        for (int c = 0; c < C; ++c) even[c] += load(panel + c * width<T>) * row[k];
-        for (int c = 0; c < C; ++c) odd[c] += load(panel + stride + c * width<T>) * row[k + 1];
-    }
-    if (k < depth)
-        for (int c = 0; c < C; ++c) even[c] += load(panel + c * width<T>) * row[k];
-    for (int c = 0; c < C; ++c) tile[0][at + c] = even[c] + odd[c];
-}
-
-template <class T>
-using Multiply = void (*)(const T* const*, const T*, int64_t, int64_t, Tile<T>&, int, Ahead);
-
-template <class T, int R, int... C>
-constexpr Multiply<T> of_rows(int columns, std::integer_sequence<int, C...>) {
-    if constexpr (R == 1) {
-        constexpr Multiply<T> table[] = {multiply_one<T, C + 1>...};
-        return table[columns - 1];
-    } else {
-        constexpr Multiply<T> table[] = {multiply<T, R, C + 1>...};
-        return table[columns - 1];
-    }
-}
-
-// The product for `rows` rows (1 … TILE_ROWS) and `columns` vectors (1 … tile_columns).
-template <class T, int... R>
-inline Multiply<T> product(int rows, int columns, std::integer_sequence<int, R...>) {
-    using Choose = Multiply<T> (*)(int, std::make_integer_sequence<int, tile_columns>);
-    static constexpr Choose table[] = {of_rows<T, R + 1>...};
-    return table[rows - 1](columns, {});
-}
-
+// For 1 … TILE_ROWS rows and 1 … tile_columns vectors.
 template <class T>
 inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride,
                           int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
-    product<T>(row_count, columns, std::make_integer_sequence<int, TILE_ROWS>{})(rows, panel, stride, depth, tile, at,
-                                                                                 ahead);
+    using Product = void (*)(const T* const*, const T*, int64_t, int64_t, Tile<T>&, int, Ahead);
+    const Product product = [&]<int... I>(std::integer_sequence<int, I...>) {
+        static constexpr Product table[] = {multiply<T, I / tile_columns + 1, I % tile_columns + 1>...};
+        return table[(row_count - 1) * tile_columns + columns - 1];
+    }(std::make_integer_sequence<int, TILE_ROWS * tile_columns>{});
+    product(rows, panel, stride, depth, tile, at, ahead);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -397,6 +397,9 @@ def test_what_can_be_checked_of_addresses_is():
             engine.forward_at(packed, *{**places, "sizes": sizes}.values())
     with pytest.raises(ValueError, match=r"got 2 arrays, wanted 1"):
         engine.step_at(packed, 2, places["x"], places["h"], places["h"], places["h_n"], 0, 1)
+    other = native.cell(dataclasses.replace(made.spec, bias=False))
+    with pytest.raises(ValueError, match="packed: got another cell's weights"):
+        engine.step(other, packed, x[0], [h], [last])
     weights = [0 if one is None else one.ctypes.data for one in made.weights.fused()]
     grads = [0] * 10
     rest = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

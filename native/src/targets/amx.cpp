@@ -11,8 +11,3 @@
 
 #include "../amx.h"
 #include "../target.h"
-
-namespace seriatim {
-
-template const Kernels<float>& amx::kernels<float>();
-}  // namespace seriatim

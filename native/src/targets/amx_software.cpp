@@ -6,8 +6,3 @@
 
 #include "../amx_software.h"
 #include "../target.h"
-
-namespace seriatim {
-
-template const Kernels<float>& amx_software::kernels<float>();
-}  // namespace seriatim

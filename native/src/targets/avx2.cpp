@@ -8,10 +8,3 @@
 #include <immintrin.h>
 
 #include "../target.h"
-
-namespace seriatim {
-
-template const Kernels<float>& avx2::kernels<float>();
-template const Kernels<double>& avx2::kernels<double>();
-
-}  // namespace seriatim

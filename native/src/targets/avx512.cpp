@@ -10,16 +10,6 @@
 #define STORES_PAST_DONE() _mm_sfence()
 #define ADD_BYTES add_bytes
 
-#include "../engine.h"
-
-namespace seriatim::avx512 {
-
-typedef int32_t Sums __attribute__((vector_size(VECTOR_BYTES)));
-template <int C>
-void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Sums* sums);
-
-}  // namespace seriatim::avx512
-
 #include "../target.h"
 
 namespace seriatim::avx512 {
@@ -29,7 +19,7 @@ namespace {
 // With VNNI four products and their sum are one instruction.
 template <int C>
 __attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, int64_t quads, const uint8_t* row,
-                                                          Sums* sums) {
+                                                          Int* sums) {
     __m512i even[C], odd[C];
     for (int c = 0; c < C; ++c) even[c] = odd[c] = _mm512_setzero_si512();
     const auto four = [&](int64_t quad) __attribute__((target("avx512vnni"))) {
@@ -48,27 +38,16 @@ __attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, i
     for (int c = 0; c < C; ++c) {
         if (quad < quads)
             even[c] = _mm512_dpbusd_epi32(even[c], four(quad), _mm512_loadu_si512(panel + c * VECTOR_BYTES));
-        sums[c] += std::bit_cast<Sums>(_mm512_add_epi32(even[c], odd[c]));
+        sums[c] += std::bit_cast<Int>(_mm512_add_epi32(even[c], odd[c]));
     }
 }
 
 }  // namespace
 
 template <int C>
-void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Sums* sums) {
+void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     static const bool vnni = __builtin_cpu_supports("avx512vnni");
     (vnni ? add_bytes_vnni<C> : add_bytes_plainly<C>)(panel, quads, row, sums);
 }
-template void add_bytes<1>(const int8_t*, int64_t, const uint8_t*, Sums*);
-template void add_bytes<2>(const int8_t*, int64_t, const uint8_t*, Sums*);
-template void add_bytes<3>(const int8_t*, int64_t, const uint8_t*, Sums*);
-template void add_bytes<4>(const int8_t*, int64_t, const uint8_t*, Sums*);
 
 }  // namespace seriatim::avx512
-
-namespace seriatim {
-
-template const Kernels<float>& avx512::kernels<float>();
-template const Kernels<double>& avx512::kernels<double>();
-
-}  // namespace seriatim

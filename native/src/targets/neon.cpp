@@ -4,10 +4,3 @@
 #define TILE_ROWS 6
 
 #include "../target.h"
-
-namespace seriatim {
-
-template const Kernels<float>& neon::kernels<float>();
-template const Kernels<double>& neon::kernels<double>();
-
-}  // namespace seriatim

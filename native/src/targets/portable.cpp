@@ -4,10 +4,3 @@
 #define TILE_ROWS 3
 
 #include "../target.h"
-
-namespace seriatim {
-
-template const Kernels<float>& portable::kernels<float>();
-template const Kernels<double>& portable::kernels<double>();
-
-}  // namespace seriatim

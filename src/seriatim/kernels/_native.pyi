@@ -52,7 +52,7 @@ def forward(
     reverse: bool,
     reset: Maybe,
     dropout: Maybe,
-    zoneout: Sequence[Maybe] | None,
+    zoneout: Sequence[Maybe],
     output: Array,
     final: Sequence[Array],
     gates: Maybe,
@@ -68,7 +68,7 @@ def backward(
     reverse: bool,
     reset: Maybe,
     dropout: Maybe,
-    zoneout: Sequence[Maybe] | None,
+    zoneout: Sequence[Maybe],
     output: Array,
     gates: Array,
     cells: Maybe,
@@ -80,9 +80,7 @@ def backward(
     grad_weights: Sequence[Maybe],
     threads: int,
 ) -> None: ...
-def step(
-    cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array], threads: int = 1
-) -> None: ...
+def step(cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array], /) -> None: ...
 
 # The same by address, 0 for None, without a walk; ``sizes``, if not empty, say how many rows have each step, and that
 # all that is [T, B, ·] holds those rows alone, as a PackedSequence does. Sizes of arrays are not checked.
@@ -169,8 +167,8 @@ def scan_backward(
     reverse: bool,
     reset: Maybe,
     h: Sequence[Array],
-    grad_h: Sequence[Maybe],
-    grad_last: Sequence[Maybe],
+    grad_h: Sequence[Array],
+    grad_last: Sequence[Array],
     grad_a: Sequence[Array],
     grad_b: Sequence[Array],
     grad_first: Sequence[Array],
@@ -195,8 +193,8 @@ def gated_scan_backward(
     reverse: bool,
     reset: Maybe,
     h: Array,
-    grad_h: Maybe,
-    grad_last: Maybe,
+    grad_h: Array,
+    grad_last: Array,
     grad_u: Array,
     grad_first: Array,
     threads: int,

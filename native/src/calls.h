@@ -1,0 +1,203 @@
+// Calls of the engine's kernels, of pointers to void: the weights that they are made with, what each is held to whether it came as
+// arrays or as addresses, and the step to its own type.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <memory>
+
+#include "arrays.h"
+
+namespace seriatim {
+
+// Some functions take addresses in place of arrays, 0 for None: for a caller who has checked types, shapes and strides, and
+// whose time is too short for arrays.
+using Address = uintptr_t;
+
+inline void* at(Address address) { return reinterpret_cast<void*>(address); }
+
+// One of the ten weights: [rows, columns], or [rows] where columns are -1.
+struct Extent {
+    const char* name;
+    bool there;
+    int64_t rows, columns = -1;
+    std::string of(const char* argument) const { return std::string(argument) + "." + name; }
+};
+
+inline std::array<Extent, 10> extents(const Spec& spec) {
+    const int64_t H = spec.units, P = spec.outputs(), rows = spec.gates() * H;
+    const bool own_input = !spec.given, norm = spec.layer_norm, lstm_norm = norm && spec.kind == Kind::lstm;
+    return {{{"w_ih", own_input, rows, spec.inputs},
+             {"w_hh", true, rows, P},
+             {"b_ih", own_input && spec.bias, rows},
+             {"b_hh", spec.bias, rows},
+             {"w_hr", spec.projected > 0, P, H},
+             {"w_ch", spec.peephole, 3, H},
+             {"g_ih", false, rows},
+             {"g_hh", norm, rows},
+             {"g_c", lstm_norm, H},
+             {"b_c", lstm_norm, H}}};
+}
+
+template <class Array>
+Pointer<Array> weight(const char* argument, const Maybe<Array>& array, Type type, const Extent& one) {
+    return dense(one.of(argument), array, type, one.columns < 0 ? Shape{one.rows} : Shape{one.rows, one.columns});
+}
+inline void* weight(const char* argument, Address address, Type type, const Extent&) {
+    check_address(argument, at(address), type);
+    return at(address);
+}
+
+// The ten in order.
+template <class Value, class Entry>
+Weights<Value> ten(const char* argument, const Spec& spec, Type type, const std::vector<Entry>& list, bool needed) {
+    if (list.size() != 10) refuse(argument, std::to_string(list.size()) + " arrays", "10");
+    Weights<Value> w;
+    Value** const to[] = {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh, &w.w_hr, &w.w_ch, &w.g_ih, &w.g_hh, &w.g_c, &w.b_c};
+    const auto wanted = extents(spec);
+    for (size_t at = 0; at < 10; ++at) {
+        const Extent& one = wanted[at];
+        if (!one.there && list[at]) refuse(one.of(argument), "an array", "None for this cell");
+        if (one.there && one.columns && !list[at] && needed) refuse(one.of(argument), "None", "an array");
+        if (list[at]) *to[at] = weight(argument, list[at], type, one);
+    }
+    return w;
+}
+
+// Calls work(kernels) with those that compute `spec` in `type`.
+template <class Work>
+void with_kernels(const Target& target, const Spec& spec, Type type, const Work& work) {
+    if (!spec.halves) return with_kernels(target, type, work);
+    if (!target.halves || type != nb::dtype<float>())
+        refuse("cell", "halves",
+               std::string("none, but for float32 on a target that has them, which is not ") + target.name);
+    work(target.halves());
+}
+
+// Weights in the order in which a target reads them, and what they were packed of, which is the caller's.
+struct Packing {
+    Packing(const Spec& spec, const Several<Given>& list, int threads)
+        : spec(spec),
+          type(type_of(list)),
+          weights(ten<const void>("weights", spec, type, list, true)) {
+        checked_threads(threads);
+    }
+    static Type type_of(const Several<Given>& list) {
+        if (list.size() < 2 || !list[1]) refuse("weights.w_hh", "None", "an array");
+        return real("weights.w_hh", *list[1]);
+    }
+    const Spec spec;
+    const Target& target = seriatim::target();
+    const Type type;
+    const Weights<const void> weights;
+    std::shared_ptr<void> packed;
+};
+
+struct PackedWeights : Packing {
+    PackedWeights(const Spec& spec, const Several<Given>& list, int threads, const std::string& how)
+        : Packing(spec, list, threads),
+          precision(named<Precision>(
+              "precision", how, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}})) {
+        const bool one_stage = !spec.halves && !spec.given && !spec.projected && !spec.layer_norm && spec.reset_after;
+        if (precision != Precision::full && !(type == nb::dtype<float>() && one_stage))
+            refuse("precision", how,
+                   "full, but for float32 without projection, layer norm, a reset before the product and halves");
+        with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
+            const nb::gil_scoped_release released;
+            packed = std::shared_ptr<Packed<T>>(
+                kernels.pack(spec, std::bit_cast<Weights<const T>>(weights), precision, threads), kernels.discard);
+        });
+    }
+    const Precision precision;
+};
+
+// For single steps back that share them. The caller keeps the arrays alive.
+struct PackedForBack : Packing {
+    PackedForBack(const Spec& spec, const Several<Given>& list, int threads) : Packing(spec, list, threads) {
+        with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
+            const nb::gil_scoped_release released;
+            packed = std::shared_ptr<PackedBack<T>>(
+                kernels.pack_back(spec, std::bit_cast<Weights<const T>>(weights), threads), kernels.discard_back);
+        });
+    }
+};
+
+// What every call is held to in the end, whether it came as arrays or as addresses.
+struct Checks {
+    const Spec& spec;
+    Type type;
+    void walk(int64_t steps, int64_t rows, int threads) const {
+        checked_threads(threads);
+        if (steps < 1 || rows < 0) refuse("x", words(Shape{steps, rows}), "at least one step");
+    }
+    void array(const char* argument, const void* data, bool needed) const {
+        check_address(argument, data, type, needed);
+    }
+    void states(const char* argument, const void* const* list, bool needed) const {
+        array(argument, list[0], needed);
+        array(argument, list[1], needed && spec.states() == 2);
+        if (list[1] && spec.states() == 1) refuse(argument, "2 arrays", "1");
+    }
+    void cells(const char* argument, const void* data, bool needed) const {
+        array(argument, data, needed && spec.kind == Kind::lstm);
+        if (data && spec.kind != Kind::lstm) refuse(argument, "an array", "None: there is no c");
+    }
+};
+
+inline void run(const PackedWeights& packed, const Forward<void>& call, int threads) {
+    const Checks check{packed.spec, packed.type};
+    if (packed.precision != Precision::full) refuse("packed", "weights for steps alone", "precision full");
+    check.walk(call.steps, call.rows, threads);
+    if (!call.rows) return;
+    check.array("x", call.x.data, packed.spec.inputs > 0);
+    check.states("state", call.state, true);
+    check.array("output", call.output.data, true);
+    check.states("final", call.final, true);
+    check.array("gates", call.gates, false);
+    check.cells("cells", call.cells, false);
+    const nb::gil_scoped_release released;
+    with_kernels(packed.target, packed.spec, packed.type, [&]<class T>(const Kernels<T>& kernels) {
+        kernels.forward(*static_cast<const Packed<T>*>(packed.packed.get()), std::bit_cast<Forward<T>>(call), threads);
+    });
+}
+
+inline void run(const Target& target, const Spec& spec, Type type, const Backward<void>& call, int threads) {
+    const Checks check{spec, type};
+    check.walk(call.steps, call.rows, threads);
+    if (call.rows) {
+        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
+        check.array("x", call.x.data, !spec.given && spec.inputs > 0);
+        check.states("state", call.state, true);
+        check.array("output", call.output.data, true);
+        check.array("gates", call.gates, !h_says_all);
+        check.cells("cells", call.cells, true);
+        check.array("grad_output", call.grad_output.data, false);
+        check.states("grad_final", call.grad_final, false);
+        check.cells("grad_cells", call.grad_cells, false);
+        check.array("grad_x", call.grad_x.data, false);
+        check.states("grad_state", call.grad_state, false);
+    }
+    const nb::gil_scoped_release released;
+    with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
+        kernels.backward(spec, std::bit_cast<Backward<T>>(call), threads);
+    });
+}
+
+inline void run(const PackedWeights& packed, int64_t rows, const void* x, const void* const* state, void* const* final,
+                int threads) {
+    const Checks check{packed.spec, packed.type};
+    check.walk(1, rows, threads);
+    if (!rows) return;
+    check.array("x", x, packed.spec.inputs > 0);
+    check.states("state", state, true);
+    check.states("final", final, true);
+    const nb::gil_scoped_release released;
+    with_kernels(packed.target, packed.spec, packed.type, [&]<class T>(const Kernels<T>& kernels) {
+        const T* const before[] = {static_cast<const T*>(state[0]), static_cast<const T*>(state[1])};
+        T* const after[] = {static_cast<T*>(final[0]), static_cast<T*>(final[1])};
+        kernels.step(*static_cast<const Packed<T>*>(packed.packed.get()), rows, static_cast<const T*>(x), before, after,
+                     threads);
+    });
+}
+
+}  // namespace seriatim
