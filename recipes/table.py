@@ -91,7 +91,7 @@ NETWORKS = (
 """The same task by other networks."""
 ADDITION = (
     "train translate {work}/addition-train.tsv --valid {work}/addition-known.tsv --test {work}/addition-test.tsv "
-    "--unit char --hidden 128 --embedding 16 --embedding-start 0.0173 --output-start 0.153 "
+    "--unit char --hidden 128 --embedding 16 --embedding-start 0.01 --output-start 0.0884 "
     "--recurrent-init normal --forget-bias 0 --batch-size 128 --lr 1e-3 --clip 5 "
     "--schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
 )
@@ -240,6 +240,12 @@ RECIPES = (
     ),
     Recipe(
         "multi30k-transformer", f"{MULTI30K} --model transformer --lr 1e-3", "bleu", (35.0, 38.0), "4a38b6ae",
+    ),
+    Recipe(
+        "tatoeba",
+        "train translate {work}/tatoeba.tsv --drop-duplicates --unit bpe --vocab-size 500 --hidden 128 --bidirectional "
+        "--dropout 0.3 --tie --batch-size 32 --lr 3e-3 --schedule linear --epochs 40 --threads 1",
+        "chrf", (17.5, 21.5), "e9de75e8", convert.tatoeba,
     ),
     Recipe(
         "dates",
