@@ -228,10 +228,10 @@ RECIPES = (
     ),
     Recipe("addition", ADDITION, "exact_match", (0.05, 0.2), "28f87f63", convert.addition_date),
     Recipe(
-        "addition-reverse", f"{PUBLISHED} --reverse", "exact_match", (0.45, 0.65), "4e00e8a2", convert.addition_date,
+        "addition-reverse", f"{PUBLISHED} --reverse", "exact_match", (0.4, 0.62), "4e00e8a2", convert.addition_date,
     ),
     Recipe(
-        "addition-reverse-own", f"{ADDITION} --reverse", "exact_match", (0.3, 0.5), "28f87f63", convert.addition_date,
+        "addition-reverse-own", f"{ADDITION} --reverse", "exact_match", (0.35, 0.5), "28f87f63", convert.addition_date,
     ),
     Recipe(
         "addition-reverse-peeky", f"{ADDITION} --reverse --peeky", "exact_match", (0.97, 1.0), "28f87f63",
