@@ -118,21 +118,21 @@ def test_it_learns_to_turn_a_sequence_round(network: EncoderDecoder) -> None:
     assert float(loss.detach()) < 0.8 * first
 
 
-@pytest.mark.parametrize(
-    ("given", "source", "target"),
-    [({}, 1.0, 1.0), ({"tie": True}, 1.0, 0.1), ({"embedding_start": 0.02}, 0.02, 0.02),
-     ({"tie": True, "embedding_start": 0.02}, 0.02, 0.02)],
-)  # fmt: skip
-def test_embeddings_start_as_widely_as_is_asked(given: dict[str, Any], source: float, target: float) -> None:
+@pytest.mark.parametrize(("given", "source", "target"), [({}, 1.0, 1.0), ({"tie": True}, 1.0, 0.1)])
+def test_how_wide_embeddings_start(given: dict[str, Any], source: float, target: float) -> None:
     network = made(**given)
     for embedding, width in ((network.embeddings, source), (network.decoder.embedding, target)):
         assert 0.8 * width < float(embedding.weight.detach().abs().max()) <= width
 
 
-def test_the_output_starts_as_widely_as_is_asked() -> None:
-    for start, width in ((None, 8**-0.5), (0.05, 0.05)):
-        output = made(output_start=start).decoder.output
-        assert 0.8 * width < float(output.weight.detach().abs().max()) <= width
+def test_starts_that_are_asked_for() -> None:
+    for tie in (False, True):
+        network = made(embedding=60, tie=tie, embedding_start=0.02)
+        for embedding in (network.embeddings, network.decoder.embedding):
+            assert float(embedding.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+    for start, deviation in ((None, 400**-0.5 / 3**0.5), (0.2, 0.2)):
+        output = made(hidden=400, output_start=start).decoder.output
+        assert float(output.weight.detach().std()) == pytest.approx(deviation, rel=0.1)
         assert bool(output.bias.detach().any()) is (start is None)
 
 

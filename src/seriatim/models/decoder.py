@@ -80,8 +80,7 @@ class RecurrentDecoder(nn.Module):
     c_0 an affine map. ``peeky``: the context is an input of every recurrent layer and of the output at every step.
     ``attention``: a score of ``nn.attention`` over a memory of width ``memory_size``, or ``none``. ``tie``: the
     embedding is the output's weight as well (Press & Wolf 2017), behind a linear map where the widths differ.
-    ``embedding_start``: embeddings start uniformly in ± this; ``output_start``: so do the output's weights, and its
-    biases at 0 (None: both as PyTorch starts them).
+    ``embedding_start``: embeddings start uniformly in ± this.
     """
 
     def __init__(
@@ -95,7 +94,6 @@ class RecurrentDecoder(nn.Module):
         memory_size: int = 0,
         tie: bool = False,
         embedding_start: float = 0.1,
-        output_start: float | None = None,
     ) -> None:
         super().__init__()
         self.peeky = peeky
@@ -120,9 +118,6 @@ class RecurrentDecoder(nn.Module):
         readout = hidden + beside
         self.project = nn.Linear(readout, width, bias=False) if tie and readout != width else nn.Identity()
         self.output = None if tie else nn.Linear(readout, vocabulary_size + 1)
-        if self.output is not None and output_start is not None:
-            nn.init.uniform_(self.output.weight, -output_start, output_start)
-            nn.init.zeros_(self.output.bias)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size + 1)) if tie else None
 
     def start(self, memory: Memory) -> DecoderState:

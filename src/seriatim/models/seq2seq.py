@@ -80,7 +80,8 @@ class RecurrentSeq2Seq(EncoderDecoder):
     """Embedding → recurrent encoder → context → recurrent decoder, with attention over the encoder's states if asked.
 
     The context is the encoder's last output, that of both directions where it reads in two. ``embedding_start``:
-    embeddings start uniformly in ± this, and with ``output_start`` so do the output's weights.
+    the deviation from 0 that embeddings start with; ``output_start``: the same of the output's weights, whose biases
+    are then 0.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class RecurrentSeq2Seq(EncoderDecoder):
         super().__init__()
         self.teacher_forcing = teacher_forcing
         width = embedding_width(options)
-        self.embeddings = start_embedding(nn.Embedding(source_size, width), embedding_start or WIDE)
+        self.embeddings = start_embedding(nn.Embedding(source_size, width), WIDE)
         self.dropout = dropout(options)
         self.encoder = build_body(options, width)
         size = self.encoder.output_size
@@ -111,10 +112,15 @@ class RecurrentSeq2Seq(EncoderDecoder):
             attention=attention,
             memory_size=size,
             tie=tie,
-            embedding_start=embedding_start or (TIED if tie else WIDE),
-            output_start=output_start,
+            embedding_start=TIED if tie else WIDE,
         )
         self.boundary = self.decoder.boundary
+        if embedding_start is not None:
+            for embedding in (self.embeddings, self.decoder.embedding):
+                nn.init.normal_(embedding.weight, std=embedding_start)
+        if output_start is not None and self.decoder.output is not None:
+            nn.init.normal_(self.decoder.output.weight, std=output_start)
+            nn.init.zeros_(self.decoder.output.bias)
 
     def encode(self, sources: Sources) -> Memory:
         """Read the sources."""

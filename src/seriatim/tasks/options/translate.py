@@ -34,12 +34,12 @@ class TranslateOptions(WritingOptions):
     )
     embedding_start: float | None = option(
         None,
-        "recurrent networks: embeddings start evenly in ± this (default: 1; with --tie the target's 0.1)",
+        "recurrent networks: embeddings start with this deviation (default: evenly in ± 1; tied ones in ± 0.1)",
         above=0.0,
     )
     output_start: float | None = option(
         None,
-        "recurrent networks: the output's weights start evenly in ± this, and its biases at 0 (default: 1/√width)",
+        "recurrent networks: the output's weights start with this deviation, its biases at 0 (default: in ± 1/√width)",
         above=0.0,
     )
     reverse: bool = option(False, "recurrent networks: read the source from its end (Sutskever 2014)")
