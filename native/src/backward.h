@@ -60,7 +60,7 @@ public:
           whole_h_(spec.layer_norm || spec.projected),
           zeros_(most(4 * spec.units, spec.outputs()) + width<T>, T(0)),
           past_h_(past_in_h_ ? call.rows * spec.outputs() : 0),
-          past_c_(spec.kind == Kind::lstm ? call.rows * spec.units : 0),
+          past_c_(call.rows * spec.carried()),
           sums_(columns_of_grad(spec), spec, call, split.threads),
           g_hh_(call.weights.g_hh),
           groups_(new Group[split.threads]) {}
@@ -177,15 +177,15 @@ private:
                      : past_in_h_ && !cut ? past_h_.get() + b * P
                                           : nullptr;
         row.past_h = past_in_h_ && !starts_here ? past_h_.get() + b * P : nullptr;
-        if (spec_.kind == Kind::lstm) {
+        if (const int64_t W = spec_.carried()) {
             row.c = starts_here ? zeros_.get()
-                    : step      ? call_.cells + walk.place(before, b, call_.rows) * H
-                                : call_.state[1] + b * H;
-            row.grad_cells = call_.grad_cells ? call_.grad_cells + here * H : nullptr;
-            row.into_c = last  ? (call_.grad_final[1] ? call_.grad_final[1] + b * H : nullptr)
+                    : step      ? call_.cells + walk.place(before, b, call_.rows) * W
+                                : call_.state[1] + b * W;
+            row.grad_cells = call_.grad_cells ? call_.grad_cells + here * W : nullptr;
+            row.into_c = last  ? (call_.grad_final[1] ? call_.grad_final[1] + b * W : nullptr)
                          : cut ? nullptr
-                               : past_c_.get() + b * H;
-            row.past_c = starts_here ? nullptr : past_c_.get() + b * H;
+                               : past_c_.get() + b * W;
+            row.past_c = starts_here ? nullptr : past_c_.get() + b * W;
         }
         row.grad_sums = row.grad_gates = group.grad_gates[buffer].get() + at * group.stride;
         if (group.raw) row.grad_gates = group.raw.get() + r * 4 * H;
@@ -215,6 +215,7 @@ private:
         if (!whole_h_) {
             if (spec_.kind == Kind::rnn) by_cell([](auto&&... all) { rnn_backward<T>(all...); });
             else if (spec_.kind == Kind::lstm) by_cell([](auto&&... all) { lstm_backward<T>(all...); });
+            else if (spec_.kind == Kind::slstm) by_cell([](auto&&... all) { slstm_backward<T>(all...); });
             else if (spec_.reset_after) by_cell([](auto&&... all) { gru_backward<T>(all...); });
             else {
                 by_cell([](auto&&... all) { gru_candidate_backward<T>(all...); });
@@ -237,6 +238,7 @@ private:
                      [&](const BackRow<T>& row, Vec<T> sum, Span at) {
                          if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
                          else if (spec_.kind == Kind::rnn) rnn_backward<T>(cell, row, sum, at, nullptr);
+                         else if (spec_.kind == Kind::slstm) slstm_backward<T>(cell, row, sum, at, nullptr);
                          else lstm_backward<T>(cell, row, sum, at, own.sums.peephole);
                      });
             if (spec_.layer_norm) part.wait();
@@ -361,7 +363,7 @@ private:
     }
 
     void first_states(const Timeline& mine, const Part& part, const T* const* later, const bool* cut) const {
-        const int64_t rows = mine.rows.size(), H = spec_.units, P = spec_.outputs();
+        const int64_t rows = mine.rows.size(), W = spec_.carried(), P = spec_.outputs();
         if (call_.grad_state[0]) {
             const Lease<BackRow<T>> last(rows);
             for (int64_t r = 0; r < rows; ++r) {
@@ -386,7 +388,7 @@ private:
         const Range of_rows = part.of(rows);
         for (int64_t r = of_rows.begin; r < of_rows.end; ++r) {
             const int64_t b = mine.rows[r].row;
-            copy(cut[r] ? zeros_.get() : past_c_.get() + b * H, H, call_.grad_state[1] + b * H);
+            copy(cut[r] ? zeros_.get() : past_c_.get() + b * W, W, call_.grad_state[1] + b * W);
         }
     }
 

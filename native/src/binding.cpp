@@ -16,7 +16,8 @@ namespace {
 struct Cell {
     Cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
          bool bias, bool reset_after, bool peephole, bool layer_norm, bool given, bool halves) {
-        spec.kind = named<Kind>("kind", kind, {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}});
+        spec.kind = named<Kind>("kind", kind,
+                                {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}, {"slstm", Kind::slstm}});
         spec.phi =
             named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}});
         spec.inputs = inputs, spec.units = units, spec.projected = projected;
@@ -29,6 +30,7 @@ struct Cell {
             refuse("inputs", std::to_string(inputs), "gates × units when given");
         if (projected && spec.kind == Kind::gru) refuse("projected", std::to_string(projected), "0 for a GRU");
         if (peephole && spec.kind != Kind::lstm) refuse("peephole", "True", "False: it is an LSTM's");
+        if (layer_norm && spec.kind == Kind::slstm) refuse("layer_norm", "True", "False for an sLSTM");
         if (layer_norm && !given) refuse("given", "False", "True with layer_norm");
         if (layer_norm && !spec.reset_after) refuse("layer_norm", "True", "False with reset_after=False");
     }
@@ -209,7 +211,7 @@ void run(const PackedWeights& packed, const Kernels<T>& kernels, const Packed<T>
     check_states("final", spec, call.final, true);
     check_address("gates", call.gates, false);
     check_address("cells", call.cells, false);
-    if (call.cells && spec.kind != Kind::lstm) refuse("cells", "an array", "None: there is no c");
+    if (call.cells && !spec.carried()) refuse("cells", "an array", "None: there is no c");
     const nb::gil_scoped_release released;
     kernels.forward(weights, call, threads);
 }
@@ -224,11 +226,11 @@ void run(const Spec& spec, const Kernels<T>& kernels, const Backward<T>& call, i
         check_address("output", call.output.data);
         const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
         check_address("gates", call.gates, !h_says_all);
-        check_address("cells", call.cells, spec.kind == Kind::lstm);
+        check_address("cells", call.cells, spec.carried());
         check_address("grad_output", call.grad_output.data, false);
         check_states("grad_final", spec, call.grad_final, false);
         check_address("grad_cells", call.grad_cells, false);
-        if (call.grad_cells && spec.kind != Kind::lstm) refuse("grad_cells", "an array", "None: there is no c");
+        if (call.grad_cells && !spec.carried()) refuse("grad_cells", "an array", "None: there is no c");
         check_address("grad_x", call.grad_x.data, false);
         check_states("grad_state", spec, call.grad_state, false);
     }
@@ -266,7 +268,7 @@ struct Reading {
         if (zoneout.empty()) return;
         for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state)
             walk.zoneout[state] = sequence<T>("zoneout", one("zoneout", zoneout, state, spec.states()),
-                                              {steps, rows, state ? spec.units : spec.outputs()}, false, true);
+                                              {steps, rows, state ? spec.carried() : spec.outputs()}, false, true);
     }
 };
 
@@ -275,7 +277,7 @@ void states(const std::string& argument, const Spec& spec, int64_t rows, const S
             bool needed) {
     for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state)
         to[state] = dense<T>(argument, one(argument, list, state, spec.states()),
-                             {rows, state ? spec.units : spec.outputs()}, needed);
+                             {rows, state ? spec.carried() : spec.outputs()}, needed);
 }
 
 void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, const Several<Given>& state,
@@ -293,7 +295,7 @@ void run_forward(const Cell& cell, const PackedWeights& packed, const Given& x, 
         call.output = sequence<T>("output", Maybe<Written>(output), {call.steps, call.rows, spec.outputs()});
         states<T>("final", spec, call.rows, final, call.final, true);
         call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, false);
-        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, false);
+        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.carried()}, false);
         run(packed, kernels, weights, call, threads);
     });
 }
@@ -315,10 +317,10 @@ void run_backward(const Cell& cell, const Several<Given>& weights, const Given& 
         states<T>("state", spec, call.rows, state, call.state, true);
         call.output = sequence<T>("output", Maybe<Given>(output), {call.steps, call.rows, spec.outputs()});
         call.gates = dense<T>("gates", gates, {call.steps, call.rows, spec.slots(), spec.units}, false);
-        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.units}, false);
+        call.cells = dense<T>("cells", cells, {call.steps, call.rows, spec.carried()}, false);
         call.grad_output = sequence<T>("grad_output", grad_output, {call.steps, call.rows, spec.outputs()}, false);
         states<T>("grad_final", spec, call.rows, grad_final, call.grad_final, false);
-        call.grad_cells = dense<T>("grad_cells", grad_cells, {call.steps, call.rows, spec.units}, false);
+        call.grad_cells = dense<T>("grad_cells", grad_cells, {call.steps, call.rows, spec.carried()}, false);
         call.grad_x = sequence<T>("grad_x", grad_x, {call.steps, call.rows, spec.inputs}, false);
         states<T>("grad_state", spec, call.rows, grad_state, call.grad_state, false);
         call.grad_weights = weights_of<T>("grad_weights", spec, grad_weights, false);

@@ -1,6 +1,7 @@
 // What the cells do once their products are summed: one row, one vector of units at a time, forward and backward.
 //
-// The equations and their numbers are those of the twin (src/seriatim/kernels/_rnn.py, _lstm.py, _gru.py).
+// The equations and their numbers are those of the twin (src/seriatim/kernels/_rnn.py, _lstm.py, _gru.py,
+// _slstm.py).
 #pragma once
 
 #include "engine.h"
@@ -17,8 +18,8 @@ struct Row {
     const T* u = nullptr;        // the input part of a chunk, made beforehand: [block][column][lane]
     const T* operand = nullptr;  // h before, as it enters products [P]
     const T* h = nullptr;        // the state before
-    const T* c = nullptr;
-    const T* keep_h = nullptr;  // zoneout's shares
+    const T* c = nullptr;        // what is carried beside it [W]
+    const T* keep_h = nullptr;   // zoneout's shares
     const T* keep_c = nullptr;
     const T* factors = nullptr;  // recurrent dropout's, on h
     T* out = nullptr;            // h after [P]
@@ -61,6 +62,12 @@ inline Vec<T> blend(const T* keep, const T* before, Vec<T> after, Span at) {
     if (!keep) return after;
     const Vec<T> share = load(keep + at.first, at.count);
     return after + share * (load(before + at.first, at.count) - after);
+}
+
+// c of this step, or a part of what stands in its place.
+template <class T>
+inline void carry(const Row<T>& row, Vec<T> c, Span at) {
+    store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
 }
 
 // h of this step is known: hand it on.
@@ -109,7 +116,7 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
     const Vec<T> c = f * before + i * g;                                                                      // (3)
     if (peep) a_o += load(peep + 2 * H, at.count) * c;
     const Vec<T> o = sigmoid<T>(a_o);
-    store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
+    carry(row, c, at);
     if (row.gates) {
         keep(row, 0, H, i, at), keep(row, 1, H, f, at);
         keep(row, 2, H, g, at), keep(row, 3, H, o, at);
@@ -122,6 +129,29 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
 template <class T>
 inline void lstm_output(const Row<T>& row, Vec<T> o, Vec<T> c, Span at) {
     emit(row, o * tanh<T>(c), at);  // (4)
+}
+
+// The same of an sLSTM, whose state of `units` c, n and m stand one behind the other: puts c / n and o there.
+template <class T>
+inline void slstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    const int64_t H = cell.spec.units;
+    const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
+    const Vec<T> before = load(row.c + at.first, at.count), n_before = load(row.c + of_n.first, at.count),
+                 m_before = load(row.c + of_m.first, at.count);
+    const Vec<T> a_i = sums[0] + cell.bias_at(0, at.first), a_f = sums[1] + cell.bias_at(1, at.first);  // (1)
+    const Vec<T> g = tanh<T>(sums[2] + cell.bias_at(2, at.first)), o = sigmoid<T>(sums[3] + cell.bias_at(3, at.first));
+    const Vec<T> e = falling<T>(magnitude<T>(a_f));
+    const Vec<T> kept = at_most<T>(a_f, Vec<T>{}) - log_one_plus<T>(e) + m_before;  // (2): log σ(a_f) + m
+    const auto fresh = n_before == T(0), newer = fresh | (a_i >= kept);             // (7)
+    const Vec<T> less = falling<T>(magnitude<T>(a_i - kept));                       // the larger of i and f is 1
+    const Vec<T> i = newer ? all<T>(1) : less, f = fresh ? Vec<T>{} : newer ? less : all<T>(1);  // (3), (4)
+    const Vec<T> c = f * before + i * g, n = f * n_before + i;                                   // (5)
+    carry(row, c, at), carry(row, n, of_n), carry(row, newer ? a_i : kept, of_m);
+    if (row.gates) {
+        keep(row, 0, H, i, at), keep(row, 1, H, f, at), keep(row, 2, H, g, at), keep(row, 3, H, o, at);
+        keep(row, 4, H, (a_f < T(0) ? all<T>(1) : e) * reciprocal<T>(e + T(1)), at);
+    }
+    sums[0] = quotient<T>(c, n), sums[3] = o;
 }
 
 // From n's input part, r, z and n's recurrent part: puts z and what n is the tanh of into the first two of the sums.
@@ -166,9 +196,9 @@ inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Sp
 // One row at one step on the way back. Null where there is nothing.
 template <class T>
 struct BackRow {
-    const T* gates = nullptr;  // [S, H]
-    const T* h = nullptr;      // the state before this step
-    const T* c = nullptr;
+    const T* gates = nullptr;    // [S, H]
+    const T* h = nullptr;        // the state before this step
+    const T* c = nullptr;        // what was carried beside it [W]
     const T* operand = nullptr;  // h before, without its factors
     const T* factors = nullptr;  // recurrent dropout's
     const T* x = nullptr;
@@ -226,6 +256,22 @@ inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh
     store(row.grad_gates + at.first, dh * slope, at.count);  // (2)
 }
 
+// A gradient that reached c after the step, or a part of what stands in its place: the candidate's share and zoneout's.
+template <class T>
+struct Carried {
+    Vec<T> grad, kept;
+    Carried(const BackRow<T>& row, Span at)
+        : grad(load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at)),
+          kept{} {
+        if (!row.keep_c) return;
+        kept = load(row.keep_c + at.first, at.count) * grad;
+        grad -= kept;
+    }
+    void pass(const BackRow<T>& row, Vec<T> past, Span at) const {
+        if (row.past_c) store(row.past_c + at.first, past + kept, at.count);
+    }
+};
+
 // Of a layer-normalised c, per unit: what became of it in tanh, and the gradient that came back through the norm.
 template <class T>
 struct NormedCell {
@@ -240,12 +286,8 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
     const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count);
     const Vec<T> o = load(gates + 3 * H, at.count), before = load(row.c + at.first, at.count);
     const Vec<T> c = f * before + i * g;
-    Vec<T> dc = load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at), kept{};
-    if (row.keep_c) {
-        kept = load(row.keep_c + at.first, at.count) * dc;
-        dc -= kept;
-    }
-    Vec<T> squashed;
+    const Carried<T> carried(row, at);
+    Vec<T> dc = carried.grad, squashed;
     if (normed) {
         squashed = load(normed->squashed + at.first, at.count);
         dc += load(normed->grad + at.first, at.count);
@@ -259,7 +301,7 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
     if (peep) dc += da_o * load(peep + 2 * H, at.count);
     const Vec<T> da_i = dc * g * i * (T(1) - i), da_f = dc * before * f * (T(1) - f),
                  da_g = dc * i * (T(1) - g * g);  // (3), (2)
-    Vec<T> past = dc * f + kept;
+    Vec<T> past = dc * f;
     if (peep) {
         past += da_i * load(peep, at.count) + da_f * load(peep + H, at.count);
         T* to = peephole + at.first;
@@ -267,10 +309,34 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
         store(to + H, load(to + H, at.count) + da_f * before, at.count);
         store(to + 2 * H, load(to + 2 * H, at.count) + da_o * c, at.count);
     }
-    if (row.past_c) store(row.past_c + at.first, past, at.count);
+    carried.pass(row, past, at);
     T* grad = row.grad_gates + at.first;
     store(grad, da_i, at.count), store(grad + H, da_f, at.count);
     store(grad + 2 * H, da_g, at.count), store(grad + 3 * H, da_o, at.count);
+}
+
+template <class T>
+inline void slstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T*) {
+    const int64_t H = cell.spec.units;
+    const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
+    const T* gates = row.gates + at.first;
+    const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count),
+                 o = load(gates + 3 * H, at.count), slope = load(gates + 4 * H, at.count);
+    const Vec<T> before = load(row.c + at.first, at.count), n_before = load(row.c + of_n.first, at.count);
+    const Vec<T> n = f * n_before + i, ratio = quotient<T>(f * before + i * g, n);  // (5)
+    if (row.m) store(row.m + at.first, o * ratio, at.count);
+    const Carried<T> of_c(row, at), into_n(row, of_n), into_m(row, of_m);
+    const Vec<T> of_ratio = quotient<T>(dm * o, n);  // (6)
+    const Vec<T> dc = of_c.grad + of_ratio, dn = into_n.grad - of_ratio * ratio;
+    const Vec<T> of_i = (dc * g + dn) * i, of_f = (dc * before + dn * n_before) * f;  // (4), (5)
+    // Of a_i and of log f + m: the one that was m gets what came to m, less what i and f pass on to it.
+    const auto newer = i == T(1);
+    const Vec<T> da_i = newer ? into_m.grad - of_f : of_i, of_kept = newer ? of_f : into_m.grad - of_i;  // (3)
+    of_c.pass(row, dc * f, at), into_n.pass(row, dn * f, of_n), into_m.pass(row, of_kept, of_m);
+    T* grad = row.grad_gates + at.first;
+    store(grad, da_i, at.count), store(grad + H, of_kept * slope, at.count);
+    store(grad + 2 * H, dc * i * (T(1) - g * g), at.count);
+    store(grad + 3 * H, dm * ratio * o * (T(1) - o), at.count);  // (2)
 }
 
 // Writes four blocks: r and z, then n as the recurrent part sees it (times r), then n as the input part does.

@@ -166,6 +166,9 @@ void complete(const Shared<T>& cell, const Row<T>* rows, int count, const Block&
     if (cell.spec.kind == Kind::lstm) {
         for (int r = 0; r < count; ++r) lstm_gates(cell, rows[r], sums[r], at);
         for (int r = 0; r < count; ++r) lstm_output(rows[r], sums[r][3], sums[r][0], at);
+    } else if (cell.spec.kind == Kind::slstm) {
+        for (int r = 0; r < count; ++r) slstm_gates(cell, rows[r], sums[r], at);
+        for (int r = 0; r < count; ++r) emit(rows[r], sums[r][3] * sums[r][0], at);  // (6)
     } else if (cell.spec.kind == Kind::gru) {
         for (int r = 0; r < count; ++r) gru_gates(cell, rows[r], sums[r], at);
         for (int r = 0; r < count; ++r) gru_output(cell, rows[r], sums[r][0], sums[r][1], at);
@@ -234,8 +237,8 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
 template <class T>
 struct Scratch {
     Scratch(const Spec& spec, int64_t rows, bool gates_kept, bool cells_kept)
-        : zeros(most(spec.units, spec.outputs()) + width<T>, T(0)),
-          c(spec.kind == Kind::lstm && !cells_kept ? rows * spec.units : 0),
+        : zeros(most(most(spec.units, spec.carried()), spec.outputs()) + width<T>, T(0)),
+          c(cells_kept ? 0 : rows * spec.carried()),
           gates(!gates_kept && (spec.layer_norm || !spec.reset_after) ? rows * spec.slots() * spec.units : 0),
           candidate(spec.projected ? rows * spec.units : 0),
           raw(spec.layer_norm ? rows * spec.gates() * spec.units : 0),
@@ -330,12 +333,12 @@ private:
             row.next = masked_.get() + (((step + 1) % 2) * call_.rows + b) * P;
             row.factors = walk.dropout + b * P;
         }
-        if (spec_.kind == Kind::lstm) {
-            row.c_next = call_.cells ? call_.cells + at * H : scratch_.c.get() + b * H;
+        if (const int64_t W = spec_.carried()) {
+            row.c_next = call_.cells ? call_.cells + at * W : scratch_.c.get() + b * W;
             row.c = row.c_next;
             if (call_.cells)
-                row.c = step ? call_.cells + walk.place(mine.place(entry, step - 1), b, call_.rows) * H
-                             : call_.state[1] + b * H;
+                row.c = step ? call_.cells + walk.place(mine.place(entry, step - 1), b, call_.rows) * W
+                             : call_.state[1] + b * W;
             if (fresh) row.c = scratch_.zeros.get();
         }
         if (walk.zoneout[0]) row.keep_h = walk.zoneout[0].at(place, b);
@@ -355,8 +358,8 @@ private:
     void first_states(const Timeline& mine, const Part& part) const {
         const Range rows = part.of(mine.rows.size());
         for (int64_t r = rows.begin; r < rows.end; ++r) {
-            const int64_t b = mine.rows[r].row, H = spec_.units, P = spec_.outputs();
-            if (scratch_.c) copy(call_.state[1] + b * H, H, scratch_.c.get() + b * H);
+            const int64_t b = mine.rows[r].row, W = spec_.carried(), P = spec_.outputs();
+            if (scratch_.c) copy(call_.state[1] + b * W, W, scratch_.c.get() + b * W);
             if (masked_)
                 for (int64_t unit = 0; unit < P; ++unit)
                     masked_[b * P + unit] = call_.state[0][b * P + unit] * call_.walk.dropout[b * P + unit];
@@ -367,12 +370,12 @@ private:
         const Range rows = part.of(mine.rows.size());
         for (int64_t r = rows.begin; r < rows.end; ++r) {
             const auto& entry = mine.rows[r];
-            const int64_t b = entry.row, H = spec_.units, P = spec_.outputs(),
+            const int64_t b = entry.row, W = spec_.carried(), P = spec_.outputs(),
                           place = mine.place(entry, entry.length - 1);
             copy(static_cast<const T*>(call_.output.at(place, b)), P, call_.final[0] + b * P);
-            if (spec_.kind == Kind::lstm)
-                copy(call_.cells ? call_.cells + call_.walk.place(place, b, call_.rows) * H : scratch_.c.get() + b * H,
-                     H, call_.final[1] + b * H);
+            if (W)
+                copy(call_.cells ? call_.cells + call_.walk.place(place, b, call_.rows) * W : scratch_.c.get() + b * W,
+                     W, call_.final[1] + b * W);
             for (int64_t step = entry.length; step < call_.steps && !call_.walk.starts; ++step)
                 fill(call_.output.at(step, b), P, T(0));
         }
@@ -456,7 +459,7 @@ template <class T>
 void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2],
           int threads) {
     const Spec& spec = weights.spec;
-    const int64_t H = spec.units, P = spec.outputs();
+    const int64_t H = spec.units, P = spec.outputs(), W = spec.carried();
     const Scratch<T> scratch(spec, rows, false, true);
     const Lease<T> before(rows * P);  // `final` may overwrite h while it is still needed
     copy(state[0], rows * P, before.get());
@@ -467,7 +470,7 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         row.x = x + r * spec.inputs;
         row.h = row.operand = before.get() + r * P;
         row.out = final[0] + r * P;
-        if (spec.kind == Kind::lstm) row.c = state[1] + r * H, row.c_next = final[1] + r * H;
+        if (W) row.c = state[1] + r * W, row.c_next = final[1] + r * W;
         all[r] = row;
     }
     if constexpr (sizeof(T) == sizeof(float))

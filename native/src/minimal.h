@@ -18,13 +18,6 @@ inline Positive<T> positive(Vec<T> u) {
     return {u >= T(0) ? u + T(0.5) : s, u >= T(0) ? all<T>(1) : s * (T(1) - s)};
 }
 
-// e⁻ˣ for x ≥ 0; beyond 88 (708) what e⁻⁸⁸ is.
-template <class T>
-inline Vec<T> falling(Vec<T> x) {
-    const auto e = exponential<T, -1>(at_most<T>(x, all<T>(Lanes<T>::highest)));
-    return e.power + e.power * e.less_one;
-}
-
 // s = f / (f + i), 1 - s, f and i, with all exponentials divided by the largest: two shut gates are not 0 / 0.
 template <class T>
 struct Ratio {

@@ -29,19 +29,22 @@ std::vector<Spec> specs(int64_t inputs, int64_t units) {
         Spec rnn{.kind = Kind::rnn, .inputs = inputs, .units = units, .bias = bias};
         Spec lstm{.kind = Kind::lstm, .inputs = inputs, .units = units, .bias = bias};
         Spec gru{.kind = Kind::gru, .inputs = inputs, .units = units, .bias = bias};
-        all.insert(all.end(), {rnn, lstm, gru});
+        Spec slstm{.kind = Kind::slstm, .inputs = inputs, .units = units, .bias = bias};
+        all.insert(all.end(), {rnn, lstm, gru, slstm});
         all.emplace_back(rnn).phi = bias ? Phi::relu : Phi::sigmoid;
         all.emplace_back(lstm).peephole = true;
         all.emplace_back(gru).reset_after = false;
         if (units > 1) {
             all.emplace_back(rnn).projected = (units + 1) / 2;
+            all.emplace_back(slstm).projected = (units + 1) / 2;
             Spec& projected = all.emplace_back(lstm);
             projected.projected = (units + 1) / 2, projected.peephole = bias;
         }
-        for (Spec given : {rnn, lstm, gru}) {
+        for (Spec given : {rnn, lstm, gru, slstm}) {
             given.given = true, given.inputs = given.gates() * units;
             all.push_back(given);
-            if (units < 4) continue;  // two or three values normalised have next to no gradient but rounding's
+            if (units < 4 || given.kind == Kind::slstm)
+                continue;  // two or three values normalised have next to no gradient but rounding's
             given.layer_norm = true, given.peephole = given.kind == Kind::lstm && bias;
             all.push_back(given);
         }

@@ -64,12 +64,11 @@ struct Recurrence {
 
     Forwarded forward(const Target& target, const Packed<T>& packed, int threads, bool keep = true) const {
         const Spec& s = p.one.spec;
-        const int64_t T_ = p.one.steps, B = p.one.rows, P = s.outputs(), H = s.units;
-        const bool lstm = s.kind == Kind::lstm;
+        const int64_t T_ = p.one.steps, B = p.one.rows, P = s.outputs(), W = s.carried();
         Forwarded result{unwritten<T>(T_ * B * P),
-                         {unwritten<T>(B * P), unwritten<T>(lstm ? B * H : 0)},
-                         unwritten<T>(keep ? T_ * B * s.slots() * H : 0),
-                         unwritten<T>(keep && lstm ? T_ * B * H : 0)};
+                         {unwritten<T>(B * P), unwritten<T>(B * W)},
+                         unwritten<T>(keep ? T_ * B * s.slots() * s.units : 0),
+                         unwritten<T>(keep ? T_ * B * W : 0)};
         const std::vector<T> x = packed_rows(inputs[X]);
         std::vector<T> output = packed_rows(result.output), gates = packed_rows(result.gates),
                        cells = packed_rows(result.cells);
@@ -178,7 +177,7 @@ private:
         if (one.reset) walk.reset = one.packed ? packed_reset.get() : p.reset.get();
         walk.dropout = pointer(dropout);
         if (one.zoneout) walk.zoneout[0] = sequence(shares.data(), one.spec.outputs());
-        if (one.zoneout && one.spec.kind == Kind::lstm) walk.zoneout[1] = {zoneout[1].data(), 0, 0};
+        if (one.zoneout && one.spec.carried()) walk.zoneout[1] = {zoneout[1].data(), 0, 0};
         return walk;
     }
 };

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not kernels.available(), reason="the engine is n
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 KINDS = {
     "rnn": (nn.RNN, {}), "lstm": (nn.LSTM, {"peephole": True, "proj_size": 2}), "gru": (nn.GRU, {"reset_after": False}),
-    "normalised": (nn.LSTM, {"layer_norm": True}),
+    "normalised": (nn.LSTM, {"layer_norm": True}), "exponential": (nn.SLSTM, {}),
 }  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def test_threads_at_once(layer):
 
 
 def test_one_step_in_training(layer):
-    kind = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}[layer.spec.kind]
+    kind = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell, "slstm": nn.SLSTMCell}[layer.spec.kind]
     cell, x = kind(3, 4, dtype=torch.float64), sequences(2, 3, requires_grad=True)
 
     def first(x):

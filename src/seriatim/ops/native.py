@@ -25,6 +25,7 @@ from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
+from seriatim.ops.carried import apart, joined, joined_shares, pieces
 from seriatim.ops.derivative import derivative
 from seriatim.ops.engine import DIFFERENTIABLE, Flat, Plan, State
 from seriatim.ops.held import packed
@@ -76,7 +77,7 @@ def every(
     assert slots is not None
     inside = dict(zip(spec.gates, slots.detach().unbind(2), strict=False))
     if cells is not None:
-        inside["c"] = cells
+        inside |= zip(spec.states[1:], pieces(spec, cells), strict=True)
     return output, final, {name: inside[name] for name in spec.traced}
 
 
@@ -97,6 +98,7 @@ def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> S
 def _step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     cell = native.cell(spec)
     packing, seen = packed(cell, engine.every(weights), 1, state[0])
+    state = joined(state)
     final = [np.empty(one.shape, NUMPY[x.dtype]) for one in state]  # cheaper than a tensor of this size
     try:
         native.engine().step(cell, packing, engine.array(x), [engine.array(one) for one in state], final)
@@ -105,7 +107,7 @@ def _step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> 
     made = tuple(map(torch.from_numpy, final))
     if seen is not None:
         seen.led_to(made[0])
-    return made
+    return apart(spec, made)
 
 
 def _run(
@@ -118,7 +120,16 @@ def _run(
     shown: bool,
     one_step: bool = False,
 ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
-    """Output, final state, slots and cells, the last two where shown; whatever the dtype, for any cell."""
+    """Output, final state, slots and cells, the last two where shown; for any cell."""
+    state, walk = joined(state), joined_shares(walk)
+    output, final, slots, cells = _in_full(spec, x, state, weights, walk, shown, one_step)
+    return output, apart(spec, final), slots, cells
+
+
+def _in_full(
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor], shown: bool, one_step: bool
+) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+    """The same of a state as the engine takes it, whatever the dtype."""
     autocast = torch.is_autocast_enabled("cpu") and x.dtype is not torch.float64
     if not autocast and x.dtype in FULL:
         return _dispatched(spec, x, state, weights, walk, shown, one_step)
@@ -199,9 +210,9 @@ class _Recurrence(torch.autograd.Function):
 
 def _placed(plan: Plan, grads: Flat, shown: bool) -> Flat:
     """The gradients of output, h_n, c_n and cells."""
-    count = len(plan.spec.states)
-    of_c = grads[2] if count == 2 else None
-    return grads[0], grads[1], of_c, grads[-1] if shown and count == 2 else None
+    if not plan.carries:
+        return grads[0], grads[1], None, None
+    return *grads[:3], grads[-1] if shown else None
 
 
 def _gradients(
