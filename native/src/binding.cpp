@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "binding.h"
+#include "draws.h"
 #include "threads.h"
 #include "watch.h"
 
@@ -224,7 +225,7 @@ void run(const Spec& spec, const Kernels<T>& kernels, const Backward<T>& call, i
         check_address("x", call.x.data, !spec.given && spec.inputs > 0);
         check_states("state", spec, call.state, true);
         check_address("output", call.output.data);
-        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
+        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm;
         check_address("gates", call.gates, !h_says_all);
         check_address("cells", call.cells, spec.carried());
         check_address("grad_output", call.grad_output.data, false);
@@ -463,6 +464,15 @@ void step_back_at(const PackedForBack& back, int64_t rows, Address h, Address c,
     });
 }
 
+void run_draw(uint64_t seed, uint32_t below, const Written& to) {
+    by_type("to", to, [&](auto type) {
+        using T = decltype(type);
+        T* values = dense<T>("to", Maybe<Written>(to), shape_of(to));
+        const nb::gil_scoped_release released;
+        draw(seed, below, static_cast<int64_t>(to.size()), values);
+    });
+}
+
 // A step again and again on the same arrays: nothing is looked at between calls.
 class Stream {
 public:
@@ -545,6 +555,7 @@ NB_MODULE(_native, module) {
     module.def("backward_at", backward_at);
     module.def("step_at", step_at);
     module.def("step_back_at", step_back_at);
+    module.def("draw", run_draw, "seed"_a, "below"_a, "to"_a);
     bind_scan(module);
     module.def("step", run_step, "cell"_a, "packed"_a, "x"_a, "state"_a, "final"_a, "threads"_a = 1);
 }

@@ -4,24 +4,18 @@
 // _slstm.py).
 #pragma once
 
-#include "engine.h"
 #include "tile.h"
+#include "timeline.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
 inline constexpr double norm_epsilon = 1e-5;
 
-// One row at one step. Null where the walk or the spec has no such thing.
+// One row at one step, forward. Null where there is nothing.
 template <class T>
-struct Row {
-    const T* x = nullptr;        // [I]; when given, the gates' input part [G·H]
+struct Row : Here<T> {
     const T* u = nullptr;        // the input part of a chunk, made beforehand: [block][column][lane]
     const T* operand = nullptr;  // h before, as it enters products [P]
-    const T* h = nullptr;        // the state before
-    const T* c = nullptr;        // what is carried beside it [W]
-    const T* keep_h = nullptr;   // zoneout's shares
-    const T* keep_c = nullptr;
-    const T* factors = nullptr;  // recurrent dropout's, on h
     T* out = nullptr;            // h after [P]
     T* next = nullptr;           // the same as it will enter products, where that differs
     T* c_next = nullptr;
@@ -191,20 +185,27 @@ inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Sp
     emit(row, n + z * (load(row.h + at.first, at.count) - n), at);
 }
 
+// The two halves of a gated cell of one stage.
+template <class T>
+inline void gates_of(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    if (cell.spec.kind == Kind::lstm) lstm_gates(cell, row, sums, at);
+    else if (cell.spec.kind == Kind::slstm) slstm_gates(cell, row, sums, at);
+    else gru_gates(cell, row, sums, at);
+}
+
+template <class T>
+inline void output_of(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+    if (cell.spec.kind == Kind::lstm) lstm_output(row, sums[3], sums[0], at);
+    else if (cell.spec.kind == Kind::slstm) emit(row, sums[3] * sums[0], at);  // (6)
+    else gru_output(cell, row, sums[0], sums[1], at);
+}
+
 // ---- backward ----------------------------------------------------------------------------------------------------
 
 // One row at one step on the way back. Null where there is nothing.
 template <class T>
-struct BackRow {
-    const T* gates = nullptr;    // [S, H]
-    const T* h = nullptr;        // the state before this step
-    const T* c = nullptr;        // what was carried beside it [W]
-    const T* operand = nullptr;  // h before, without its factors
-    const T* factors = nullptr;  // recurrent dropout's
-    const T* x = nullptr;
-    const T* output = nullptr;  // h after
-    const T* keep_h = nullptr;
-    const T* keep_c = nullptr;
+struct BackRow : Here<T> {
+    const T* gates = nullptr;  // [S, H]
     const T* later = nullptr;  // the gates' gradient at the step after [D]
     const T* grad_output = nullptr;
     const T* grad_cells = nullptr;
@@ -247,7 +248,7 @@ inline void add_past(const BackRow<T>& row, Vec<T> direct, Span at) {
 }
 
 template <class T>
-inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at) {
     const Vec<T> h = load(row.gates + at.first, at.count);
     if (row.m) store(row.m + at.first, h, at.count);
     Vec<T> slope = T(1) - h * h;
@@ -280,7 +281,7 @@ struct NormedCell {
 
 template <class T>
 inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole,
-                          const NormedCell<T>* normed = nullptr) {
+                          const NormedCell<T>* normed) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count);
@@ -316,7 +317,7 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
 }
 
 template <class T>
-inline void slstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T*) {
+inline void slstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at) {
     const int64_t H = cell.spec.units;
     const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
     const T* gates = row.gates + at.first;
@@ -341,7 +342,7 @@ inline void slstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> 
 
 // Writes four blocks: r and z, then n as the recurrent part sees it (times r), then n as the input part does.
 template <class T>
-inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> r = load(gates, at.count), z = load(gates + H, at.count), n = load(gates + 2 * H, at.count);
@@ -357,7 +358,7 @@ inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh
 
 // Reset before the product: first z and n; then, from the gradient of r ⊙ h, r. Blocks r z n.
 template <class T>
-inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> z = load(gates + H, at.count), n = load(gates + 2 * H, at.count),
@@ -369,13 +370,39 @@ inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row,
 }
 
 template <class T>
-inline void gru_reset_backward(const Shared<T>&, const BackRow<T>& row, Vec<T> d_reset_h, Span at) {
+inline void gru_reset_backward(const BackRow<T>& row, Vec<T> d_reset_h, Span at) {
     const Vec<T> r = load(row.gates + at.first, at.count);
     const Vec<T> factors = row.factors ? load(row.factors + at.first, at.count) : all<T>(1);
-    const Vec<T> operand = load(row.operand + at.first, at.count) * factors;
+    const Vec<T> operand = load(row.h + at.first, at.count) * factors;
     store(row.grad_gates + at.first, d_reset_h * operand * r * (T(1) - r), at.count);
     if (row.past_h)
         store(row.past_h + at.first, load(row.past_h + at.first, at.count) + d_reset_h * r * factors, at.count);
+}
+
+// From the gradient of h' before its projection: of a GRU that resets before the product, the first half.
+template <Kind K, class T>
+inline void cell_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole,
+                          const NormedCell<T>* normed = nullptr) {
+    if constexpr (K == Kind::rnn) rnn_backward(cell, row, dm, at);
+    else if constexpr (K == Kind::lstm) lstm_backward(cell, row, dm, at, peephole, normed);
+    else if constexpr (K == Kind::slstm) slstm_backward(cell, row, dm, at);
+    else if (cell.spec.reset_after) gru_backward(cell, row, dm, at);
+    else gru_candidate_backward(cell, row, dm, at);
+}
+
+// f<K>() for the kind of a cell.
+template <class F>
+inline void by_kind(Kind kind, const F& f) {
+    switch (kind) {
+        case Kind::rnn:
+            return f.template operator()<Kind::rnn>();
+        case Kind::lstm:
+            return f.template operator()<Kind::lstm>();
+        case Kind::gru:
+            return f.template operator()<Kind::gru>();
+        case Kind::slstm:
+            return f.template operator()<Kind::slstm>();
+    }
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -53,7 +53,7 @@ struct Sequence {
     int64_t by_step = 0, by_row = 0;  // strides, in elements; 0 repeats
     const int64_t* starts = nullptr;  // [T], when packed: the first row of each step
     ALWAYS_INLINE T* at(int64_t step, int64_t row) const {
-        return data + (starts ? starts[step] * by_row : step * by_step) + row * by_row;
+        return data ? data + (starts ? starts[step] * by_row : step * by_step) + row * by_row : nullptr;
     }
     ALWAYS_INLINE explicit operator bool() const { return data != nullptr; }
 };

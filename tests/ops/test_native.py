@@ -72,7 +72,7 @@ def test_second_derivatives(layer):
 
 
 def test_operators_alone_have_all_derivatives(layer, monkeypatch):
-    monkeypatch.setattr(native, "_by_operator", lambda x: True)
+    monkeypatch.setattr(native, "watched", lambda x: True)
     x = sequences(requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
@@ -336,7 +336,7 @@ def test_what_goes_to_matrix_tiles(name, compiled, monkeypatch):
     torch.manual_seed(3)
     layer, x = getattr(nn, name)(37, 21), torch.randn(6, 19, 37)
     if compiled:
-        monkeypatch.setattr(native, "_by_operator", lambda x: True)
+        monkeypatch.setattr(native, "watched", lambda x: True)
 
     def run(target):
         monkeypatch.setenv("SERIATIM_TARGET", target)

@@ -211,7 +211,8 @@ def backward(
         _native.backward(
             cell(spec, spec.layer_norm), _dense_weights(given), saved.x, list(saved.state), walk.lengths, walk.reverse,
             walk.reset, walk.dropout, list(walk.zoneout), saved.output, saved.slots, saved.carried,
-            _dense_rows(grad_output), joined(grad_state), grad_cells, grad_x, grad_first, grad_weights, threads or default_threads(),
+            _dense_rows(grad_output), joined(grad_state), grad_cells, grad_x, grad_first, grad_weights,
+            threads or default_threads(),
         )  # fmt: skip
     gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
     if spec.layer_norm:

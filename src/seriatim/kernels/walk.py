@@ -26,3 +26,5 @@ class Walk(Generic[Array]):
     """One [T or 1, B or 1, ·] per state, or none at all: the share m of the old state that is kept, new = m ⊙ old +
     (1 - m) ⊙ candidate (Krueger 2016). Draws of 0 and 1 in training, their mean afterwards. An LSTM's candidate h is
     made of the candidate c."""
+    drawn: bool = False
+    """Whether these shares are known to be draws: 0 and 1 alone."""

@@ -1,4 +1,4 @@
-"""What a cell carries beside h, as the engine takes it: one tensor [B, W], an sLSTM's c, n and m one behind the other."""
+"""What a cell carries beside h, as the engine takes it: one tensor [B, W], for an sLSTM c, n and m side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def joined_shares(walk: Walk[Tensor]) -> Walk[Tensor]:
         return walk
     if not present:
         return dataclasses.replace(walk, zoneout=(of_h, None))
-    same = torch.broadcast_tensors(*[present[0].new_zeros(1, 1, 1) if one is None else one for one in others])
+    shape = torch.broadcast_shapes(*[one.shape for one in present])
+    same = [present[0].new_zeros(shape) if one is None else one.expand(shape) for one in others]
     return dataclasses.replace(walk, zoneout=(of_h, torch.cat(same, dim=-1)))
 
 

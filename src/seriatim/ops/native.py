@@ -87,7 +87,7 @@ def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> S
         x.dtype in FULL
         and not spec.layer_norm
         and not torch.is_autocast_enabled("cpu")
-        and not _by_operator(x)
+        and not watched(x)
         and not _needs_gradient(x, state, weights)
     ):
         return _step(spec, x, state, weights)
@@ -142,7 +142,7 @@ def _in_full(
     with torch.autocast("cpu", enabled=False):
         halves = torch.bfloat16 in (x.dtype, torch.get_autocast_dtype("cpu") if autocast else None)
         x, state = x.float(), tuple(one.float() for one in state)
-        if torch.is_grad_enabled() or spec.layer_norm or _by_operator(x):  # else they are packed from what they are
+        if torch.is_grad_enabled() or spec.layer_norm or watched(x):  # else they are packed from what they are
             weights = Weights(*(None if one is None else one.float() for one in engine.every(weights)))  # type: ignore[arg-type]
         masks = [None if one is None else one.float() for one in (walk.dropout, *walk.zoneout)]
         walk = dataclasses.replace(walk, dropout=masks[0], zoneout=tuple(masks[1:]))
@@ -161,13 +161,12 @@ def _dispatched(
     """The same in float32 or float64, by one of the three ways; ``halves`` if the products may be of bfloat16."""
     if spec.layer_norm:
         x, weights = _input_part(x, weights, walk)
-    if _by_operator(x):
+    if watched(x):
         plan = Plan(spec, spec.layer_norm, walk.reverse, halves)
         return by_operator(plan, engine.flat(x, state, weights, walk), shown=shown)
-    plan = _plan(spec, spec.layer_norm, walk.reverse, halves)
+    plan = _plan(spec, spec.layer_norm, walk.reverse, halves, walk.drawn)
     if _needs_gradient(x, state, weights):
-        apply: Any = _Recurrence.apply
-        output, *rest = apply(plan, shown, one_step, *engine.flat(x, state, weights, walk))
+        output, *rest = _apply(plan, shown, one_step, *engine.flat(x, state, weights, walk))
         final, inside = tuple(rest[: len(state)]), rest[len(state) :]
         return output, final, inside[0] if shown else None, inside[1] if len(inside) > 1 else None
     threads = torch.get_num_threads()
@@ -208,6 +207,10 @@ class _Recurrence(torch.autograd.Function):
         return None, None, None, *found, *(None for _ in arguments[len(DIFFERENTIABLE) :])
 
 
+_apply: Any = super(torch.autograd.Function, _Recurrence).apply
+"""``_Recurrence.apply`` without its looking for transforms, of which ``watched`` says that there are none."""
+
+
 def _placed(plan: Plan, grads: Flat, shown: bool) -> Flat:
     """The gradients of output, h_n, c_n and cells."""
     if not plan.carries:
@@ -226,8 +229,8 @@ def _gradients(
 
 
 @functools.cache
-def _plan(spec: CellSpec, given: bool, reverse: bool, halves: bool) -> Plan:
-    return Plan(spec, given, reverse, halves)
+def _plan(spec: CellSpec, given: bool, reverse: bool, halves: bool, drawn: bool) -> Plan:
+    return Plan(spec, given, reverse, halves, drawn)
 
 
 def _input_part(x: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> tuple[Tensor, Weights[Tensor]]:
@@ -256,7 +259,7 @@ def _nested() -> bool:
     return levels.count(torch._C._functorch.TransformType.Grad) > 1
 
 
-def _by_operator(x: Tensor) -> bool:
+def watched(x: Tensor) -> bool:
     """Whether somebody watches or transforms what is called, so that it must be an operator that PyTorch knows."""
     return (
         torch.compiler.is_compiling()
