@@ -56,7 +56,7 @@ public:
           split_(split),
           course_(spec, call),
           weights_(weights),
-          past_in_h_(spec.kind == Kind::gru || call.walk.zoneout[0]),
+          past_in_h_(spec.kind == Kind::gru || call.walk.zoneout[0] || call.walk.drawn[0]),
           whole_h_(spec.layer_norm || spec.projected),
           past_h_(past_in_h_ ? call.rows * spec.outputs() : 0),
           past_c_(call.rows * spec.carried()),

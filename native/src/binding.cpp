@@ -225,7 +225,7 @@ void run(const Spec& spec, const Kernels<T>& kernels, const Backward<T>& call, i
         check_address("x", call.x.data, !spec.given && spec.inputs > 0);
         check_states("state", spec, call.state, true);
         check_address("output", call.output.data);
-        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm;
+        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
         check_address("gates", call.gates, !h_says_all);
         check_address("cells", call.cells, spec.carried());
         check_address("grad_output", call.grad_output.data, false);
@@ -267,9 +267,13 @@ struct Reading {
         walk.reset = dense<bool>("reset", reset, {steps, rows}, false);
         walk.dropout = dense<T>("dropout", dropout, {rows, spec.outputs()}, false);
         if (zoneout.empty()) return;
-        for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state)
-            walk.zoneout[state] = sequence<T>("zoneout", one("zoneout", zoneout, state, spec.states()),
-                                              {steps, rows, state ? spec.carried() : spec.outputs()}, false, true);
+        for (size_t state = 0; state < static_cast<size_t>(spec.states()); ++state) {
+            const Maybe<Given>& share = one("zoneout", zoneout, state, spec.states());
+            const Shape wanted{steps, rows, state ? spec.carried() : spec.outputs()};
+            if (share && share->dtype() == nb::dtype<bool>())
+                walk.drawn[state] = sequence<bool>("zoneout", share, wanted, false, true);
+            else walk.zoneout[state] = sequence<T>("zoneout", share, wanted, false, true);
+        }
     }
 };
 
@@ -465,12 +469,9 @@ void step_back_at(const PackedForBack& back, int64_t rows, Address h, Address c,
 }
 
 void run_draw(uint64_t seed, uint32_t below, const Written& to) {
-    by_type("to", to, [&](auto type) {
-        using T = decltype(type);
-        T* values = dense<T>("to", Maybe<Written>(to), shape_of(to));
-        const nb::gil_scoped_release released;
-        draw(seed, below, static_cast<int64_t>(to.size()), values);
-    });
+    bool* flags = dense<bool>("to", Maybe<Written>(to), shape_of(to));
+    const nb::gil_scoped_release released;
+    draw(seed, below, static_cast<int64_t>(to.size()), flags);
 }
 
 // A step again and again on the same arrays: nothing is looked at between calls.

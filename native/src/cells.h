@@ -26,11 +26,6 @@ struct Row : Here<T> {
     T* reset_h = nullptr;    // r ⊙ h of a GRU that resets before the product [H]
 };
 
-// One vector of a row: `count` units from `first` on.
-struct Span {
-    int64_t first, count;
-};
-
 // What all rows share.
 template <class T>
 struct Shared {
@@ -52,9 +47,9 @@ inline void keep(const Row<T>& row, int64_t slot, int64_t units, Vec<T> values, 
 }
 
 template <class T>
-inline Vec<T> blend(const T* keep, const T* before, Vec<T> after, Span at) {
+inline Vec<T> blend(const Kept<T>& keep, const T* before, Vec<T> after, Span at) {
     if (!keep) return after;
-    const Vec<T> share = load(keep + at.first, at.count);
+    const Vec<T> share = keep.at(at);
     return after + share * (load(before + at.first, at.count) - after);
 }
 
@@ -232,7 +227,7 @@ inline Vec<T> gradient_of_h(const BackRow<T>& row, Vec<T> through, Span at) {
     if (row.factors) through *= load(row.factors + at.first, at.count);
     Vec<T> dh = through + load_or_zero(row.grad_output, at) + load_or_zero(row.into_h, at);
     if (row.keep_h) {
-        const Vec<T> share = load(row.keep_h + at.first, at.count);
+        const Vec<T> share = row.keep_h.at(at);
         if (row.past_h) store(row.past_h + at.first, share * dh, at.count);
         dh -= share * dh;
     }
@@ -265,7 +260,7 @@ struct Carried {
         : grad(load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at)),
           kept{} {
         if (!row.keep_c) return;
-        kept = load(row.keep_c + at.first, at.count) * grad;
+        kept = row.keep_c.at(at) * grad;
         grad -= kept;
     }
     void pass(const BackRow<T>& row, Vec<T> past, Span at) const {

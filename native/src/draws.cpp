@@ -33,30 +33,25 @@ struct Generator {
     }
 };
 
-template <class T>
-void draw_some(Generator& generator, int32_t below, T* to) {
+void draw_some(Generator& generator, uint32_t below, bool* to) {
     uint32_t words[lanes];
     generator.next(words);
     for (int lane = 0; lane < lanes; ++lane) {
-        to[lane] = static_cast<int32_t>(words[lane] & 0xffff) < below ? T(1) : T(0);
-        to[lanes + lane] = static_cast<int32_t>(words[lane] >> 16) < below ? T(1) : T(0);
+        to[lane] = (words[lane] & 0xffff) < below;
+        to[lanes + lane] = words[lane] >> 16 < below;
     }
 }
 
 }  // namespace
 
-template <class T>
-void draw(uint64_t seed, uint32_t below, int64_t count, T* to) {
+void draw(uint64_t seed, uint32_t below, int64_t count, bool* to) {
     Generator generator(seed);
     constexpr int64_t together = 2 * lanes;
     const int64_t whole = count / together * together;
-    for (int64_t at = 0; at < whole; at += together) draw_some(generator, static_cast<int32_t>(below), to + at);
-    T rest[together];
-    draw_some(generator, static_cast<int32_t>(below), rest);
+    for (int64_t at = 0; at < whole; at += together) draw_some(generator, below, to + at);
+    bool rest[together];
+    draw_some(generator, below, rest);
     for (int64_t at = whole; at < count; ++at) to[at] = rest[at - whole];
 }
-
-template void draw(uint64_t, uint32_t, int64_t, float*);
-template void draw(uint64_t, uint32_t, int64_t, double*);
 
 }  // namespace seriatim

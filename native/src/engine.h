@@ -78,6 +78,7 @@ struct Walk {
     const bool* reset = nullptr;       // [T, B]: zero the state before this step
     const T* dropout = nullptr;        // [B, P]: factors on h in products
     Sequence<const T> zoneout[2];      // [T, B, P], [T, B, W]: share of the old state kept
+    Sequence<const bool> drawn[2];     // or, in its place, whether it is kept
 
     // Where a row's step stands among all of a call of `rows` rows.
     ALWAYS_INLINE int64_t place(int64_t step, int64_t row, int64_t rows) const {

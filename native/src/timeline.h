@@ -72,6 +72,22 @@ inline Timeline timeline(const List<Timeline::Entry>& all, const Split& split, i
     return mine;
 }
 
+// One vector of a row: `count` units from `first` on.
+struct Span {
+    int64_t first, count;
+};
+
+// How much of the old state a row keeps by zoneout, if there is any.
+template <class T>
+struct Kept {
+    const T* share = nullptr;
+    const bool* drawn = nullptr;
+    explicit operator bool() const { return share || drawn; }
+    Vec<T> at(Span at) const {
+        return drawn ? load_flags<T>(drawn + at.first, at.count) : load(share + at.first, at.count);
+    }
+};
+
 // One row at one step, as the ways forward and back see it alike. Null where the walk or the spec has no such thing.
 template <class T>
 struct Here {
@@ -81,8 +97,7 @@ struct Here {
     const T* x = nullptr;       // [I]; when given, the gates' input part [G·H]
     const T* h = nullptr;       // the state before
     const T* c = nullptr;       // what was carried beside it [W]; null where the call does not keep it
-    const T* keep_h = nullptr;  // zoneout's shares
-    const T* keep_c = nullptr;
+    Kept<T> keep_h, keep_c;
     const T* factors = nullptr;  // recurrent dropout's, on h
 };
 
@@ -115,7 +130,8 @@ struct Course {
             here.c = here.fresh ? zeros.get()
                      : step     ? moved(call.cells, walk.place(before, b, call.rows) * W)
                                 : call.state[1] + b * W;
-        here.keep_h = walk.zoneout[0].at(time, b), here.keep_c = walk.zoneout[1].at(time, b);
+        here.keep_h = {walk.zoneout[0].at(time, b), walk.drawn[0].at(time, b)};
+        here.keep_c = {walk.zoneout[1].at(time, b), walk.drawn[1].at(time, b)};
         here.factors = moved(walk.dropout, b * P);
         return here;
     }

@@ -18,6 +18,7 @@ struct Lanes<float> {
     typedef float Vec __attribute__((vector_size(VECTOR_BYTES)));
     typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
     typedef int32_t Int __attribute__((vector_size(VECTOR_BYTES)));
+    typedef uint8_t Flags __attribute__((vector_size(VECTOR_BYTES / 4), aligned(1), may_alias));
     static constexpr int mantissa = 23, bias = 127;
     static constexpr float highest = 88.0f, tanh_is_one = 9.1f;
     static constexpr float shift = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number
@@ -33,6 +34,7 @@ struct Lanes<double> {
     typedef double Vec __attribute__((vector_size(VECTOR_BYTES)));
     typedef double Loose __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
     typedef int64_t Int __attribute__((vector_size(VECTOR_BYTES)));
+    typedef uint8_t Flags __attribute__((vector_size(VECTOR_BYTES / 8), aligned(1), may_alias));
     static constexpr int mantissa = 52, bias = 1023;
     static constexpr double highest = 708.0, tanh_is_one = 19.1;
     static constexpr double shift = 6755399441055744.0;
@@ -76,6 +78,17 @@ inline Vec<T> load(const T* from, int64_t count) {
     Vec<T> values{};
     for (int64_t lane = 0; lane < count; ++lane) values[lane] = from[lane];
     return values;
+}
+
+// 0 or 1 for each flag. By bits: compilers convert bytes to floating numbers one by one.
+template <class T>
+inline Vec<T> load_flags(const bool* from, int64_t count) {
+    using Int = typename Lanes<T>::Int;
+    typename Lanes<T>::Flags flags{};
+    if (count >= width<T>) flags = *reinterpret_cast<const typename Lanes<T>::Flags*>(from);
+    else
+        for (int64_t lane = 0; lane < count; ++lane) flags[lane] = from[lane];
+    return std::bit_cast<Vec<T>>(-__builtin_convertvector(flags, Int) & std::bit_cast<Int>(all<T>(1)));
 }
 
 template <class T>

@@ -107,7 +107,7 @@ def problem(spec, steps, rows, asks="", seed=0):
         random.random((steps, rows)) < 0.3 if "reset" in asks else None,
         (random.random((rows, out)) < 0.7) / 0.7 if "dropout" in asks else None,
         tuple(random.random((1, 1, spec.state_size(one))) if one == "h" else
-              (random.random((steps, rows, spec.state_size(one))) < 0.3).astype(float) for one in spec.states)
+              random.random((steps, rows, spec.state_size(one))) < 0.3 for one in spec.states)
         if "zoneout" in asks else (),
     )  # fmt: skip
     return Problem(spec, x, state, weights, walk)

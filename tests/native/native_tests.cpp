@@ -71,7 +71,8 @@ std::vector<Case> cases(int64_t steps, int64_t rows, int64_t inputs, int64_t uni
                        .lengths = true,
                        .reset = true,
                        .dropout = true,
-                       .zoneout = true});
+                       .zoneout = true,
+                       .drawn = spec.bias});
     }
     return all;
 }
@@ -227,7 +228,8 @@ void on_one_target(const Target& target) {
                            .reverse = !masked,
                            .reset = masked,
                            .dropout = masked,
-                           .zoneout = masked};
+                           .zoneout = masked,
+                           .drawn = spec.bias};
             packed_rows_are_as_padded_ones<float>(one, target, 1);
             packed_rows_are_as_padded_ones<double>(one, target, 1);
         }

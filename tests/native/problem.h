@@ -17,7 +17,8 @@ namespace seriatim::test {
 struct Case {
     Spec spec{};
     int64_t steps = 0, rows = 0;
-    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false, packed = false;
+    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false, packed = false,
+         drawn = false;
 
     std::string name() const {
         const char* kinds[] = {"rnn", "lstm", "gru", "slstm"};
@@ -38,7 +39,8 @@ struct Case {
                                                       {reset, "reset"},
                                                       {dropout, "dropout"},
                                                       {zoneout, "zoneout"},
-                                                      {packed, "packed"}};
+                                                      {packed, "packed"},
+                                                      {drawn, "drawn"}};
         for (auto [there, word] : flags)
             if (there) words += std::string(", ") + word;
         return words;
@@ -154,6 +156,9 @@ inline Problem problem(const Case& one) {
         if (s.kind == Kind::slstm)
             for (double& share : p.zoneout[1]) share = std::min(std::abs(share), 0.5);
     }
+    for (auto& shares : p.zoneout)
+        for (double& share : shares)
+            if (one.drawn) share = share > 0.1;
     p.grad_output = draws(one.steps * one.rows * s.outputs(), 1, random);
     p.grad_final[0] = draws(counts[H0], 1, random);
     p.grad_final[1] = draws(counts[C0], 1, random);

@@ -172,7 +172,6 @@ class RecurrentLayer(SequenceLayer):
             starts,
             factors(before[0], self.recurrent_dropout, self.training),
             shares(before, steps, self._zoneout_rates, self.training),
-            self.training,
         )
 
     @property

@@ -17,7 +17,7 @@ Zoneout: TypeAlias = float | tuple[float, float]
 def shares(state: State, steps: int, rates: Sequence[float], training: bool) -> tuple[Tensor | None, ...]:
     """What a walk of ``steps`` steps keeps of each state [B, ·] when ``rates`` says how much on average.
 
-    In training a draw of 0 or 1 for each unit and step [T, B, ·], afterwards the mean [1, 1, ·].
+    In training a draw, a boolean, for each unit and step [T, B, ·], afterwards the mean [1, 1, ·].
     """
     if not any(rates):
         return ()

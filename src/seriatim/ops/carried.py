@@ -39,7 +39,7 @@ def joined_shares(walk: Walk[Tensor]) -> Walk[Tensor]:
         return walk
     if not present:
         return dataclasses.replace(walk, zoneout=(of_h, None))
-    shape = torch.broadcast_shapes(*[one.shape for one in present])
+    shape = torch.broadcast_shapes(*[one.shape for one in present])  # type: ignore[no-untyped-call]
     same = [present[0].new_zeros(shape) if one is None else one.expand(shape) for one in others]
     return dataclasses.replace(walk, zoneout=(of_h, torch.cat(same, dim=-1)))
 

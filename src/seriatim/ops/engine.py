@@ -46,8 +46,6 @@ class Plan:
     reverse: bool
     halves: bool = False
     """Whether bfloat16 is asked for: where the engine has products of it, it takes them then."""
-    drawn: bool = False
-    """As of a walk."""
 
     @property
     def carries(self) -> bool:
@@ -80,7 +78,7 @@ def parts(plan: Plan, arguments: Flat) -> tuple[Tensor, State, Weights[Tensor], 
     kept = tuple(zoneout[: 1 + plan.carries]) if any(one is not None for one in zoneout) else ()
     state = (h,) if c is None else (h, c)
     weights: Weights[Tensor] = Weights(*rest[: len(WEIGHTS)])  # type: ignore[arg-type]
-    return x, state, weights, Walk(lengths, plan.reverse, reset, dropout, kept, plan.drawn)
+    return x, state, weights, Walk(lengths, plan.reverse, reset, dropout, kept)
 
 
 def array(tensor: Tensor | None) -> object:
@@ -113,7 +111,8 @@ def forward(
     output = torch.empty((steps, rows, spec.output_size), dtype=x.dtype)
     final = [torch.empty(one.shape, dtype=x.dtype) for one in state]
     slots = cells = None
-    told_by_h = walk.drawn or not walk.zoneout  # where h was kept, nothing comes to the candidate
+    # Where a draw has kept h, nothing comes to the candidate.
+    told_by_h = all(one is None or one.dtype is torch.bool for one in walk.zoneout)
     h_says_all = spec.kind == "rnn" and told_by_h and not (spec.proj_size or spec.layer_norm)
     if kept == "shown" or (kept == "leased" and not h_says_all):
         make: Callable[..., Tensor] = POOL.empty

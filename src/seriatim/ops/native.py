@@ -144,7 +144,9 @@ def _in_full(
         x, state = x.float(), tuple(one.float() for one in state)
         if torch.is_grad_enabled() or spec.layer_norm or watched(x):  # else they are packed from what they are
             weights = Weights(*(None if one is None else one.float() for one in engine.every(weights)))  # type: ignore[arg-type]
-        masks = [None if one is None else one.float() for one in (walk.dropout, *walk.zoneout)]
+        masks = [
+            one if one is None or one.dtype is torch.bool else one.float() for one in (walk.dropout, *walk.zoneout)
+        ]
         walk = dataclasses.replace(walk, dropout=masks[0], zoneout=tuple(masks[1:]))
         output, final, slots, cells = _dispatched(spec, x, state, weights, walk, shown, one_step, halves)
         slots, cells = None if slots is None else slots.to(wanted), None if cells is None else cells.to(wanted)
@@ -164,7 +166,7 @@ def _dispatched(
     if watched(x):
         plan = Plan(spec, spec.layer_norm, walk.reverse, halves)
         return by_operator(plan, engine.flat(x, state, weights, walk), shown=shown)
-    plan = _plan(spec, spec.layer_norm, walk.reverse, halves, walk.drawn)
+    plan = _plan(spec, spec.layer_norm, walk.reverse, halves)
     if _needs_gradient(x, state, weights):
         output, *rest = _apply(plan, shown, one_step, *engine.flat(x, state, weights, walk))
         final, inside = tuple(rest[: len(state)]), rest[len(state) :]
@@ -229,8 +231,8 @@ def _gradients(
 
 
 @functools.cache
-def _plan(spec: CellSpec, given: bool, reverse: bool, halves: bool, drawn: bool) -> Plan:
-    return Plan(spec, given, reverse, halves, drawn)
+def _plan(spec: CellSpec, given: bool, reverse: bool, halves: bool) -> Plan:
+    return Plan(spec, given, reverse, halves)
 
 
 def _input_part(x: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> tuple[Tensor, Weights[Tensor]]:
