@@ -3,6 +3,7 @@
     python benchmarks/variants.py --group variants --seconds 3
     python benchmarks/variants.py --group own --shape 100 32 128 128
     python benchmarks/variants.py --group scans          minGRU and minLSTM beside a GRU of their size
+    python benchmarks/variants.py --group slstm          sLSTM beside an LSTM of its size, and as plain operations
 
 A training step is forward and backward with gradients of the input and of every weight, which change in place between
 steps. A cost is time ÷ the plain cell's: of the fastest call of each, which other work on the machine disturbs least,
@@ -26,6 +27,7 @@ from torch import nn
 from seriatim.nn import Recurrent
 from seriatim.nn.own import Maker
 from seriatim.nn.registry import LAYERS, arguments
+from seriatim.ops.recurrence import using
 from seriatim.run.bench import MODES, Workload, side, using_threads
 from seriatim.run.pairing import Race, Spread, race
 from seriatim.spec import VARIANTS
@@ -117,6 +119,27 @@ def scans(asked: argparse.Namespace) -> Iterator[list[str]]:
         yield from compared(asked, "gru", mode, made, "gru", {"mingru": 1.0, "minlstm": 1.0})
 
 
+class Composed(nn.Module):
+    """A layer that runs as plain PyTorch operations."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """As the layer."""
+        with using("composed"):
+            return self.layer(x)
+
+
+def slstm(asked: argparse.Namespace) -> Iterator[list[str]]:
+    """sLSTM in the engine and out of it."""
+    for mode in asked.modes:
+        made = {name: LAYERS[name](*asked.shape[2:]) for name in ("lstm", "slstm")}
+        made["slstm, composed"] = Composed(LAYERS["slstm"](*asked.shape[2:]))
+        yield from compared(asked, "lstm", mode, made, "lstm", {})
+
+
 def compared(
     asked: argparse.Namespace, cell: str, mode: str, made: Mapping[str, nn.Module], plain: str,
     goals: Mapping[str, float],
@@ -140,7 +163,7 @@ def compared(
 
 
 GROUPS: Mapping[str, Callable[[argparse.Namespace], Iterator[list[str]]]] = {
-    "variants": variants, "own": own, "scans": scans
+    "variants": variants, "own": own, "scans": scans, "slstm": slstm
 }  # fmt: skip
 
 

@@ -54,15 +54,13 @@ public:
         : spec_(spec),
           call_(call),
           split_(split),
-          order_(sorted(call.walk.lengths, call.rows, call.steps)),
+          course_(spec, call),
           weights_(weights),
-          past_in_h_(spec.kind == Kind::gru || call.walk.zoneout[0]),
+          past_in_h_(spec.kind == Kind::gru || call.walk.zoneout[0] || call.walk.drawn[0]),
           whole_h_(spec.layer_norm || spec.projected),
-          zeros_(most(4 * spec.units, spec.outputs()) + width<T>, T(0)),
           past_h_(past_in_h_ ? call.rows * spec.outputs() : 0),
-          past_c_(spec.kind == Kind::lstm ? call.rows * spec.units : 0),
+          past_c_(call.rows * spec.carried()),
           sums_(columns_of_grad(spec), spec, call, split.threads),
-          g_hh_(call.weights.g_hh),
           groups_(new Group[split.threads]) {}
     ~BackwardPass() { delete[] groups_; }
     BackwardPass(const BackwardPass&) = delete;
@@ -70,8 +68,8 @@ public:
     void run(Team& team, int me) const {
         const Split split{team.size, split_.by_rows};
         const Part part{&team, me, split.by_rows};
-        const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
-        const int64_t rows = mine.rows.size(), steps = order_.size() ? order_[0].length : 0,
+        const Timeline mine = timeline(course_.order, split, me, call_.walk.reverse);
+        const int64_t rows = mine.rows.size(), steps = course_.order.size() ? course_.order[0].length : 0,
                       chunk = steps_of_chunk(steps);
         Group& group = groups_[split.by_rows ? me : 0];
         if (split.by_rows || me == 0) group.make(*this, chunk * rows, rows);
@@ -79,7 +77,7 @@ public:
 
         List<BackRow<T>> done(chunk * rows);  // the rows of a chunk, for the weights' gradients
         Lease<const T*> later(rows);
-        for (int64_t r = 0; r < rows; ++r) later[r] = zeros_.get();
+        for (int64_t r = 0; r < rows; ++r) later[r] = course_.zeros.get();
         Lease<bool> cut(rows, true);
         const Own own(*this, sums_.own(me));
         int buffer = 0;
@@ -92,8 +90,8 @@ public:
                 go_back(done.begin() + first, alive, part, step % 2 == 1, own);
                 for (int64_t r = 0; r < alive; ++r) {
                     const BackRow<T>& it = done[first + r];
-                    cut[r] = fresh(mine, r, step);
-                    later[r] = cut[r] ? zeros_.get() : it.grad_sums;
+                    cut[r] = it.fresh;
+                    later[r] = it.fresh ? course_.zeros.get() : it.grad_sums;
                 }
                 part.wait();
             }
@@ -149,114 +147,90 @@ private:
         return (spec.kind == Kind::gru && spec.reset_after && !spec.layer_norm ? 4 : spec.gates()) * spec.units;
     }
 
-    bool fresh(const Timeline& mine, int64_t r, int64_t step) const {
-        return call_.walk.reset &&
-               call_.walk.reset[call_.walk.place(mine.place(mine.rows[r], step), mine.rows[r].row, call_.rows)];
-    }
-
     BackRow<T> row(const Timeline& mine, int64_t r, int64_t step, const T* later, bool cut, const Group& group,
                    int buffer, int64_t at) const {
-        const auto& entry = mine.rows[r];
-        const int64_t place = mine.place(entry, step), b = entry.row, H = spec_.units, P = spec_.outputs();
-        const Walk<T>& walk = call_.walk;
-        const int64_t here = walk.place(place, b, call_.rows);
-        const bool last = step + 1 == entry.length, starts_here = fresh(mine, r, step);
-        BackRow<T> row;
-        row.output = call_.output.at(place, b);
-        row.gates = call_.gates ? call_.gates + here * spec_.slots() * H : row.output;
-        row.x = call_.x ? call_.x.at(place, b) : nullptr;
-        const int64_t before = step ? mine.place(entry, step - 1) : 0;
-        row.h = starts_here ? zeros_.get() : step ? call_.output.at(before, b) : call_.state[0] + b * P;
-        row.operand = row.h;
-        row.factors = walk.dropout ? walk.dropout + b * P : nullptr;
+        BackRow<T> row{course_.at(mine, r, step)};
+        const int64_t b = row.row, H = spec_.units, P = spec_.outputs(), W = spec_.carried();
+        const bool last = step + 1 == mine.rows[r].length;
+        row.gates = call_.gates ? call_.gates + row.place * spec_.slots() * H : call_.output.at(row.time, b);
         row.later = later;
-        row.grad_output = call_.grad_output ? call_.grad_output.at(place, b) : nullptr;
-        if (walk.zoneout[0]) row.keep_h = walk.zoneout[0].at(place, b);
-        if (walk.zoneout[1]) row.keep_c = walk.zoneout[1].at(place, b);
-        row.into_h = last                 ? (call_.grad_final[0] ? call_.grad_final[0] + b * P : nullptr)
-                     : past_in_h_ && !cut ? past_h_.get() + b * P
-                                          : nullptr;
-        row.past_h = past_in_h_ && !starts_here ? past_h_.get() + b * P : nullptr;
-        if (spec_.kind == Kind::lstm) {
-            row.c = starts_here ? zeros_.get()
-                    : step      ? call_.cells + walk.place(before, b, call_.rows) * H
-                                : call_.state[1] + b * H;
-            row.grad_cells = call_.grad_cells ? call_.grad_cells + here * H : nullptr;
-            row.into_c = last  ? (call_.grad_final[1] ? call_.grad_final[1] + b * H : nullptr)
-                         : cut ? nullptr
-                               : past_c_.get() + b * H;
-            row.past_c = starts_here ? nullptr : past_c_.get() + b * H;
-        }
+        row.grad_output = call_.grad_output.at(row.time, b);
+        row.grad_cells = moved(call_.grad_cells, row.place * W);
+        row.into_h = last ? moved(call_.grad_final[0], b * P) : cut ? nullptr : moved(past_h_.get(), b * P);
+        row.into_c = last ? moved(call_.grad_final[1], b * W) : cut ? nullptr : moved(past_c_.get(), b * W);
+        row.past_h = row.fresh ? nullptr : moved(past_h_.get(), b * P);
+        row.past_c = row.fresh ? nullptr : moved(past_c_.get(), b * W);
         row.grad_sums = row.grad_gates = group.grad_gates[buffer].get() + at * group.stride;
         if (group.raw) row.grad_gates = group.raw.get() + r * 4 * H;
-        if (group.grad_h) row.grad_h = group.grad_h.get() + at * P;
-        if (group.grad_m) row.grad_m = group.grad_m.get() + at * H;
-        if (group.m) row.m = group.m.get() + at * H;
-        row.grad_x = call_.grad_x ? call_.grad_x.at(place, b) : nullptr;
+        row.grad_h = moved(group.grad_h.get(), at * P);
+        row.grad_m = moved(group.grad_m.get(), at * H);
+        row.m = moved(group.m.get(), at * H);
+        row.grad_x = call_.grad_x.at(row.time, b);
         return row;
     }
 
+    // A product with the weights, from zero: `each(row, sum, span)` for every row and vector of its columns.
+    template <class Operand, class Each>
+    void multiply(const Panels<T>& panels, const Blocks& blocks, const BackRow<T>* rows, int64_t count,
+                  const Part& part, bool backwards, const Operand& operand, const Each& each) const {
+        sweep(panels, blocks, part.of(blocks), backwards, rows, count, operand, course_.zeros.get(), 0, from_zero<T>,
+              [&](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
+                  every<T>(tile, n, block, sums, each);
+              });
+    }
+    static const T* later(const BackRow<T>& row) { return row.later; }
+
     // One step back for `count` rows.
     void go_back(const BackRow<T>* rows, int64_t count, const Part& part, bool backwards, const Own& own) const {
-        const Shared<T> cell{spec_, nullptr, 0, call_.weights.w_ch, g_hh_, call_.weights.g_c, call_.weights.b_c};
-        const auto through = [](const BackRow<T>& row) { return row.later; };
+        const Shared<T> cell{
+            spec_, nullptr, 0, call_.weights.w_ch, call_.weights.g_hh, call_.weights.g_c, call_.weights.b_c};
         const auto products = [&](const Panels<T>& panels, const Blocks& blocks, const auto& operand,
                                   const auto& each) {
-            sweep(panels, blocks, part.of(blocks), backwards, rows, count, operand, static_cast<const T*>(zeros_.get()),
-                  0, from_zero<T>, [&](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-                      every<T>(tile, n, block, sums, each);
-                  });
+            multiply(panels, blocks, rows, count, part, backwards, operand, each);
         };
-        const auto by_cell = [&](const auto& backward) {
-            products(weights_.recurrent, weights_.of_h, through, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
-                backward(cell, row, gradient_of_h(row, sum, at), at, own.sums.peephole);
+        by_kind(spec_.kind, [&]<Kind K>() {
+            products(weights_.recurrent, weights_.of_h, later, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
+                const Vec<T> dh = gradient_of_h(row, sum, at);
+                if (row.grad_h) store(row.grad_h + at.first, dh, at.count);
+                else cell_backward<K>(cell, row, dh, at, own.sums.peephole);
             });
-        };
-        if (!whole_h_) {
-            if (spec_.kind == Kind::rnn) by_cell([](auto&&... all) { rnn_backward<T>(all...); });
-            else if (spec_.kind == Kind::lstm) by_cell([](auto&&... all) { lstm_backward<T>(all...); });
-            else if (spec_.reset_after) by_cell([](auto&&... all) { gru_backward<T>(all...); });
-            else {
-                by_cell([](auto&&... all) { gru_candidate_backward<T>(all...); });
-                part.wait();
-                const auto of_n = [this](const BackRow<T>& row) {
-                    return static_cast<const T*>(row.grad_gates + 2 * spec_.units);
-                };
-                products(weights_.candidate, weights_.of_h, of_n,
-                         [&](const BackRow<T>& row, Vec<T> sum, Span at) { gru_reset_backward(cell, row, sum, at); });
-            }
-            return;
-        }
-        products(weights_.recurrent, weights_.of_h, through, [&](const BackRow<T>& row, Vec<T> sum, Span at) {
-            store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
         });
-        part.wait();
+        if (weights_.candidate) {
+            part.wait();
+            const auto of_n = [this](const BackRow<T>& row) {
+                return static_cast<const T*>(row.grad_gates + 2 * spec_.units);
+            };
+            products(weights_.candidate, weights_.of_h, of_n,
+                     [&](const BackRow<T>& row, Vec<T> sum, Span at) { gru_reset_backward(row, sum, at); });
+        }
         if (spec_.projected) {
+            part.wait();
             const auto projected = [](const BackRow<T>& row) { return static_cast<const T*>(row.grad_h); };
-            products(weights_.projection, weights_.of_units, projected,
-                     [&](const BackRow<T>& row, Vec<T> sum, Span at) {
-                         if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
-                         else if (spec_.kind == Kind::rnn) rnn_backward<T>(cell, row, sum, at, nullptr);
-                         else lstm_backward<T>(cell, row, sum, at, own.sums.peephole);
-                     });
-            if (spec_.layer_norm) part.wait();
+            by_kind(spec_.kind, [&]<Kind K>() {
+                products(weights_.projection, weights_.of_units, projected,
+                         [&](const BackRow<T>& row, Vec<T> sum, Span at) {
+                             if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
+                             else cell_backward<K>(cell, row, sum, at, own.sums.peephole);
+                         });
+            });
         }
         if (!spec_.layer_norm) return;
+        part.wait();
         const Range mine = part.of(count);
-        for (int64_t r = mine.begin; r < mine.end; ++r) normalised_backward(cell, rows[r], own);
+        by_kind(spec_.kind, [&]<Kind K>() {
+            for (int64_t r = mine.begin; r < mine.end; ++r) normalised_backward<K>(cell, rows[r], own);
+        });
     }
 
     // A whole row of a layer-normalised cell.
+    template <Kind K>
     void normalised_backward(const Shared<T>& cell, const BackRow<T>& row, const Own& own) const {
         const int64_t H = spec_.units, G = spec_.gates();
         const T* grad_m = spec_.projected ? row.grad_m : row.grad_h;
         if (spec_.kind == Kind::lstm) normed_cell_backward(cell, row, grad_m, own);
         for (int64_t first = 0; first < H; first += width<T>) {
             const Span at{first, least(width<T>, H - first)};
-            const Vec<T> dm = load(grad_m + first, at.count);
-            if (spec_.kind == Kind::rnn) rnn_backward<T>(cell, row, dm, at, nullptr);
-            else if (spec_.kind == Kind::gru) gru_backward<T>(cell, row, dm, at, nullptr);
-            else lstm_backward<T>(cell, row, dm, at, own.sums.peephole, &own.normed);
+            cell_backward<K>(cell, row, load(grad_m + first, at.count), at, own.sums.peephole, &own.normed);
         }
         const T* da = row.grad_gates;
         if (row.grad_x) {
@@ -265,7 +239,9 @@ private:
         }
         const T* normed = row.gates + spec_.kept() * H;
         const T scale = normed[G * H];
-        const auto gained = [&](Span at) { return load(da + at.first, at.count) * load(g_hh_ + at.first, at.count); };
+        const auto gained = [&](Span at) {
+            return load(da + at.first, at.count) * load(cell.g_hh + at.first, at.count);
+        };
         const T mean = total<T>(G * H, gained) / (G * H);
         const T along =
             total<T>(G * H, [&](Span at) { return gained(at) * load(normed + at.first, at.count); }) / (G * H);
@@ -337,56 +313,48 @@ private:
             }
             return;
         }
-        if (begin >= end) return;
-        const Tiles tiles(end - begin);
-        const auto gradients = [&](int64_t r) -> const T* { return rows[begin + r]->grad_gates; };
-        const Left heads(end - begin, weights_.input.depth, gradients);
-        const Left tails(apart ? end - begin : 0, H, [&](int64_t r) { return gradients(r) + 3 * H; });
-        for (const Block& block : weights_.of_x)
-            for (int64_t t = 0; t < tiles.tiles; ++t) {
-                const int64_t first = begin + tiles.begin(t);
-                const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
-                Tile<T> sums = {};
-                const auto add = [&](const Panels<T>& panels, const auto& left) {
-                    const T* operands[TILE_ROWS];
-                    for (int r = 0; r < count; ++r) operands[r] = left[tiles.begin(t) + r];
-                    panels.add(block, operands, count, sums);
-                };
-                add(weights_.input, heads);
-                if (apart) add(weights_.input_of_n, tails);
-                every<T>(&rows[first], count, block, sums, [](const BackRow<T>* row, Vec<T> sum, Span at) {
-                    store(row->grad_x + at.first, sum, at.count);
-                });
-            }
+        const auto gradients = [](const BackRow<T>* row) { return static_cast<const T*>(row->grad_gates); };
+        const BackRow<T>* const* mine = rows.begin() + begin;
+        const int64_t count = end - begin;
+        const Left of_n(apart ? count : 0, H, [&](int64_t r) { return gradients(mine[r]) + 3 * H; });
+        const auto tail = [&](const Block& block, const BackRow<T>* const* tile, int n, Tile<T>& sums) {
+            from_zero<T>(block, tile, n, sums);
+            const T* operands[TILE_ROWS];
+            for (int r = 0; apart && r < n; ++r) operands[r] = of_n[tile - mine + r];
+            if (apart) weights_.input_of_n.add(block, operands, n, sums);
+        };
+        sweep(weights_.input, weights_.of_x, Range{0, weights_.of_x.size()}, false, mine, count, gradients,
+              static_cast<const T*>(nullptr), 0, tail,
+              [](const BackRow<T>* const* tile, int n, const Block& block, const Tile<T>& sums) {
+                  every<T>(tile, n, block, sums, [](const BackRow<T>* row, Vec<T> sum, Span at) {
+                      store(row->grad_x + at.first, sum, at.count);
+                  });
+              });
     }
 
     void first_states(const Timeline& mine, const Part& part, const T* const* later, const bool* cut) const {
-        const int64_t rows = mine.rows.size(), H = spec_.units, P = spec_.outputs();
+        const int64_t rows = mine.rows.size(), W = spec_.carried(), P = spec_.outputs();
         if (call_.grad_state[0]) {
             const Lease<BackRow<T>> last(rows);
             for (int64_t r = 0; r < rows; ++r) {
                 BackRow<T> row;
                 const int64_t b = mine.rows[r].row;
                 row.later = later[r];
-                row.factors = call_.walk.dropout ? call_.walk.dropout + b * P : nullptr;
-                row.into_h = past_in_h_ && !cut[r] ? past_h_.get() + b * P : nullptr;
+                row.factors = moved(call_.walk.dropout, b * P);
+                row.into_h = cut[r] ? nullptr : moved(past_h_.get(), b * P);
                 row.grad_h = call_.grad_state[0] + b * P;
                 last[r] = row;
             }
-            sweep(
-                weights_.recurrent, weights_.of_h, part.of(weights_.of_h), false, last.get(), rows,
-                [](const BackRow<T>& row) { return row.later; }, static_cast<const T*>(zeros_.get()), 0, from_zero<T>,
-                [](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-                    every<T>(tile, n, block, sums, [](const BackRow<T>& row, Vec<T> sum, Span at) {
-                        store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
-                    });
-                });
+            multiply(weights_.recurrent, weights_.of_h, last.get(), rows, part, false, BackwardPass::later,
+                     [](const BackRow<T>& row, Vec<T> sum, Span at) {
+                         store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
+                     });
         }
         if (!call_.grad_state[1]) return;
         const Range of_rows = part.of(rows);
         for (int64_t r = of_rows.begin; r < of_rows.end; ++r) {
             const int64_t b = mine.rows[r].row;
-            copy(cut[r] ? zeros_.get() : past_c_.get() + b * H, H, call_.grad_state[1] + b * H);
+            copy(cut[r] ? course_.zeros.get() : past_c_.get() + b * W, W, call_.grad_state[1] + b * W);
         }
     }
 
@@ -401,13 +369,12 @@ private:
     const Spec& spec_;
     const Backward<T>& call_;
     const Split split_;
-    const List<Timeline::Entry> order_;
+    const Course<T, Backward<T>> course_;
     const BackWeights<T>& weights_;
     const bool past_in_h_;  // whether a gradient passes from h to the h before beside the products
     const bool whole_h_;    // whether a product or a norm needs whole rows of h's gradient
-    const Lease<T> zeros_, past_h_, past_c_;
+    const Lease<T> past_h_, past_c_;
     mutable WeightSums<T> sums_;
-    const T* g_hh_;
     Group* const groups_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "binding.h"
 #include "calls.h"
+#include "draws.h"
 #include "watch.h"
 
 namespace seriatim {
@@ -12,7 +13,8 @@ namespace {
 Spec cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
           bool bias, bool reset_after, bool peephole, bool layer_norm, bool given, bool halves) {
     const Spec spec{
-        .kind = named<Kind>("kind", kind, {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}}),
+        .kind = named<Kind>("kind", kind,
+                            {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}, {"slstm", Kind::slstm}}),
         .phi =
             named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}}),
         .inputs = inputs,
@@ -35,6 +37,7 @@ Spec cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projec
     if (given && inputs != spec.gates() * units) refuse("inputs", std::to_string(inputs), "gates × units when given");
     if (projected && spec.kind == Kind::gru) refuse("projected", std::to_string(projected), "0 for a GRU");
     if (peephole && spec.kind != Kind::lstm) refuse("peephole", "True", "False: it is an LSTM's");
+    if (layer_norm && spec.kind == Kind::slstm) refuse("layer_norm", "True", "False for an sLSTM");
     if (layer_norm && !given) refuse("given", "False", "True with layer_norm");
     if (layer_norm && !spec.reset_after) refuse("layer_norm", "True", "False with reset_after=False");
     return spec;
@@ -46,7 +49,7 @@ void states(const char* argument, const Spec& spec, Type type, int64_t rows, con
     const auto count = static_cast<size_t>(spec.states());
     for (size_t state = 0; state < count; ++state)
         to[state] =
-            dense(argument, one(argument, list, state, count), type, {rows, state ? spec.units : spec.outputs()});
+            dense(argument, one(argument, list, state, count), type, {rows, state ? spec.carried() : spec.outputs()});
 }
 
 // What both directions read.
@@ -62,9 +65,16 @@ Call reading(const Spec& spec, Type type, const Given& x, const Several<Given>& 
     call.walk.reset = dense<bool>("reset", reset, {call.steps, call.rows});
     call.walk.dropout = dense("dropout", dropout, type, {call.rows, spec.outputs()});
     const size_t kept = zoneout.empty() ? 0 : spec.states();
-    for (size_t which = 0; which < kept; ++which)
-        call.walk.zoneout[which] = sequence("zoneout", one("zoneout", zoneout, which, kept), type,
-                                            {call.steps, call.rows, which ? spec.units : spec.outputs()}, true);
+    for (size_t which = 0; which < kept; ++which) {
+        const Maybe<Given>& share = one("zoneout", zoneout, which, kept);
+        const Shape wanted{call.steps, call.rows, which ? spec.carried() : spec.outputs()};
+        if (share && share->dtype() == nb::dtype<bool>()) {
+            const auto flags = sequence("zoneout", *share, nb::dtype<bool>(), wanted, true);
+            call.walk.drawn[which] = {static_cast<const bool*>(flags.data), flags.by_step, flags.by_row};
+        } else {
+            call.walk.zoneout[which] = sequence("zoneout", share, type, wanted, true);
+        }
+    }
     return call;
 }
 
@@ -78,7 +88,7 @@ void run_forward(const Spec& spec, const PackedWeights& packed, const Given& x, 
     call.output = sequence("output", output, type, {call.steps, call.rows, spec.outputs()});
     states("final", spec, type, call.rows, final, call.final);
     call.gates = dense("gates", gates, type, {call.steps, call.rows, spec.slots(), spec.units});
-    call.cells = dense("cells", cells, type, {call.steps, call.rows, spec.units});
+    call.cells = dense("cells", cells, type, {call.steps, call.rows, spec.carried()});
     run(packed, call, threads);
 }
 
@@ -90,7 +100,7 @@ void run_backward(const Spec& spec, const Several<Given>& weights, const Given& 
                   const Several<Written>& grad_weights, int threads) {
     const Type type = real("x", x);
     auto call = reading<Backward<void>>(spec, type, x, state, lengths, reverse, reset, dropout, zoneout);
-    const Shape outputs{call.steps, call.rows, spec.outputs()}, of_cells{call.steps, call.rows, spec.units};
+    const Shape outputs{call.steps, call.rows, spec.outputs()}, of_cells{call.steps, call.rows, spec.carried()};
     call.weights = ten<const void>("weights", spec, type, weights, true);
     call.output = sequence("output", output, type, outputs);
     call.gates = dense("gates", gates, type, {call.steps, call.rows, spec.slots(), spec.units});
@@ -102,6 +112,12 @@ void run_backward(const Spec& spec, const Several<Given>& weights, const Given& 
     states("grad_state", spec, type, call.rows, grad_state, call.grad_state);
     call.grad_weights = ten<void>("grad_weights", spec, type, grad_weights, false);
     run(target(), spec, type, call, threads);
+}
+
+void run_draw(uint64_t seed, uint32_t below, const Written& to) {
+    auto* flags = static_cast<bool*>(dense("to", to, nb::dtype<bool>(), shape_of(to)));
+    const nb::gil_scoped_release released;
+    draw(seed, below, static_cast<int64_t>(to.size()), flags);
 }
 
 void run_step(const Spec& spec, const PackedWeights& packed, const Given& x, const Several<Given>& state,
@@ -284,6 +300,7 @@ NB_MODULE(_native, module) {
                "grad_output"_a.none(), "grad_final"_a, "grad_cells"_a.none(), "grad_x"_a.none(), "grad_state"_a,
                "grad_weights"_a, "threads"_a);
     module.def("step", run_step);
+    module.def("draw", run_draw, "seed"_a, "below"_a, "to"_a);
     module.def("forward_at", forward_at);
     module.def("backward_at", backward_at);
     module.def("step_at", step_at);

@@ -139,8 +139,8 @@ struct Checks {
         if (list[1] && spec.states() == 1) refuse(argument, "2 arrays", "1");
     }
     void cells(const char* argument, const void* data, bool needed) const {
-        array(argument, data, needed && spec.kind == Kind::lstm);
-        if (data && spec.kind != Kind::lstm) refuse(argument, "an array", "None: there is no c");
+        array(argument, data, needed && spec.carried());
+        if (data && !spec.carried()) refuse(argument, "an array", "None: there is no c");
     }
 };
 

@@ -1,26 +1,21 @@
 // What the cells do once their products are summed: one row, one vector of units at a time, forward and backward.
 //
-// The equations and their numbers are those of the twin (src/seriatim/kernels/_rnn.py, _lstm.py, _gru.py).
+// The equations and their numbers are those of the twin (src/seriatim/kernels/_rnn.py, _lstm.py, _gru.py,
+// _slstm.py).
 #pragma once
 
-#include "engine.h"
 #include "tile.h"
+#include "timeline.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
 inline constexpr double norm_epsilon = 1e-5;
 
-// One row at one step. Null where the walk or the spec has no such thing.
+// One row at one step, forward. Null where there is nothing.
 template <class T>
-struct Row {
-    const T* x = nullptr;        // [I]; when given, the gates' input part [G·H]
+struct Row : Here<T> {
     const T* u = nullptr;        // the input part of a chunk, made beforehand: [block][column][lane]
     const T* operand = nullptr;  // h before, as it enters products [P]
-    const T* h = nullptr;        // the state before
-    const T* c = nullptr;
-    const T* keep_h = nullptr;  // zoneout's shares
-    const T* keep_c = nullptr;
-    const T* factors = nullptr;  // recurrent dropout's, on h
     T* out = nullptr;            // h after [P]
     T* next = nullptr;           // the same as it will enter products, where that differs
     T* c_next = nullptr;
@@ -29,11 +24,6 @@ struct Row {
     T* candidate = nullptr;  // h' before it is projected [H]
     T* raw = nullptr;        // the recurrent part before it is normalised [G·H]; then an LSTM's candidate c
     T* reset_h = nullptr;    // r ⊙ h of a GRU that resets before the product [H]
-};
-
-// One vector of a row: `count` units from `first` on.
-struct Span {
-    int64_t first, count;
 };
 
 // What all rows share.
@@ -57,10 +47,16 @@ inline void keep(const Row<T>& row, int64_t slot, int64_t units, Vec<T> values, 
 }
 
 template <class T>
-inline Vec<T> blend(const T* keep, const T* before, Vec<T> after, Span at) {
+inline Vec<T> blend(const Kept<T>& keep, const T* before, Vec<T> after, Span at) {
     if (!keep) return after;
-    const Vec<T> share = load(keep + at.first, at.count);
+    const Vec<T> share = keep.at(at);
     return after + share * (load(before + at.first, at.count) - after);
+}
+
+// c of this step, or a part of what stands in its place.
+template <class T>
+inline void carry(const Row<T>& row, Vec<T> c, Span at) {
+    store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
 }
 
 // h of this step is known: hand it on.
@@ -109,7 +105,7 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
     const Vec<T> c = f * before + i * g;                                                                      // (3)
     if (peep) a_o += load(peep + 2 * H, at.count) * c;
     const Vec<T> o = sigmoid<T>(a_o);
-    store(row.c_next + at.first, blend(row.keep_c, row.c, c, at), at.count);
+    carry(row, c, at);
     if (row.gates) {
         keep(row, 0, H, i, at), keep(row, 1, H, f, at);
         keep(row, 2, H, g, at), keep(row, 3, H, o, at);
@@ -122,6 +118,29 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
 template <class T>
 inline void lstm_output(const Row<T>& row, Vec<T> o, Vec<T> c, Span at) {
     emit(row, o * tanh<T>(c), at);  // (4)
+}
+
+// The same of an sLSTM, whose state of `units` c, n and m stand one behind the other: puts c / n and o there.
+template <class T>
+inline void slstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    const int64_t H = cell.spec.units;
+    const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
+    const Vec<T> before = load(row.c + at.first, at.count), n_before = load(row.c + of_n.first, at.count),
+                 m_before = load(row.c + of_m.first, at.count);
+    const Vec<T> a_i = sums[0] + cell.bias_at(0, at.first), a_f = sums[1] + cell.bias_at(1, at.first);  // (1)
+    const Vec<T> g = tanh<T>(sums[2] + cell.bias_at(2, at.first)), o = sigmoid<T>(sums[3] + cell.bias_at(3, at.first));
+    const Vec<T> e = falling<T>(magnitude<T>(a_f));
+    const Vec<T> kept = at_most<T>(a_f, Vec<T>{}) - log_one_plus<T>(e) + m_before;  // (2): log σ(a_f) + m
+    const auto fresh = n_before == T(0), newer = fresh | (a_i >= kept);             // (7)
+    const Vec<T> less = falling<T>(magnitude<T>(a_i - kept));                       // the larger of i and f is 1
+    const Vec<T> i = newer ? all<T>(1) : less, f = fresh ? Vec<T>{} : newer ? less : all<T>(1);  // (3), (4)
+    const Vec<T> c = f * before + i * g, n = f * n_before + i;                                   // (5)
+    carry(row, c, at), carry(row, n, of_n), carry(row, newer ? a_i : kept, of_m);
+    if (row.gates) {
+        keep(row, 0, H, i, at), keep(row, 1, H, f, at), keep(row, 2, H, g, at), keep(row, 3, H, o, at);
+        keep(row, 4, H, (a_f < T(0) ? all<T>(1) : e) * reciprocal<T>(e + T(1)), at);
+    }
+    sums[0] = quotient<T>(c, n), sums[3] = o;
 }
 
 // From n's input part, r, z and n's recurrent part: puts z and what n is the tanh of into the first two of the sums.
@@ -161,20 +180,27 @@ inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Sp
     emit(row, n + z * (load(row.h + at.first, at.count) - n), at);
 }
 
+// The two halves of a gated cell of one stage.
+template <class T>
+inline void gates_of(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    if (cell.spec.kind == Kind::lstm) lstm_gates(cell, row, sums, at);
+    else if (cell.spec.kind == Kind::slstm) slstm_gates(cell, row, sums, at);
+    else gru_gates(cell, row, sums, at);
+}
+
+template <class T>
+inline void output_of(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
+    if (cell.spec.kind == Kind::lstm) lstm_output(row, sums[3], sums[0], at);
+    else if (cell.spec.kind == Kind::slstm) emit(row, sums[3] * sums[0], at);  // (6)
+    else gru_output(cell, row, sums[0], sums[1], at);
+}
+
 // ---- backward ----------------------------------------------------------------------------------------------------
 
 // One row at one step on the way back. Null where there is nothing.
 template <class T>
-struct BackRow {
+struct BackRow : Here<T> {
     const T* gates = nullptr;  // [S, H]
-    const T* h = nullptr;      // the state before this step
-    const T* c = nullptr;
-    const T* operand = nullptr;  // h before, without its factors
-    const T* factors = nullptr;  // recurrent dropout's
-    const T* x = nullptr;
-    const T* output = nullptr;  // h after
-    const T* keep_h = nullptr;
-    const T* keep_c = nullptr;
     const T* later = nullptr;  // the gates' gradient at the step after [D]
     const T* grad_output = nullptr;
     const T* grad_cells = nullptr;
@@ -201,7 +227,7 @@ inline Vec<T> gradient_of_h(const BackRow<T>& row, Vec<T> through, Span at) {
     if (row.factors) through *= load(row.factors + at.first, at.count);
     Vec<T> dh = through + load_or_zero(row.grad_output, at) + load_or_zero(row.into_h, at);
     if (row.keep_h) {
-        const Vec<T> share = load(row.keep_h + at.first, at.count);
+        const Vec<T> share = row.keep_h.at(at);
         if (row.past_h) store(row.past_h + at.first, share * dh, at.count);
         dh -= share * dh;
     }
@@ -217,7 +243,7 @@ inline void add_past(const BackRow<T>& row, Vec<T> direct, Span at) {
 }
 
 template <class T>
-inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at) {
     const Vec<T> h = load(row.gates + at.first, at.count);
     if (row.m) store(row.m + at.first, h, at.count);
     Vec<T> slope = T(1) - h * h;
@@ -225,6 +251,22 @@ inline void rnn_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh
     if (cell.spec.phi == Phi::relu) slope = h > T(0) ? all<T>(1) : Vec<T>{};
     store(row.grad_gates + at.first, dh * slope, at.count);  // (2)
 }
+
+// A gradient that reached c after the step, or a part of what stands in its place: the candidate's share and zoneout's.
+template <class T>
+struct Carried {
+    Vec<T> grad, kept;
+    Carried(const BackRow<T>& row, Span at)
+        : grad(load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at)),
+          kept{} {
+        if (!row.keep_c) return;
+        kept = row.keep_c.at(at) * grad;
+        grad -= kept;
+    }
+    void pass(const BackRow<T>& row, Vec<T> past, Span at) const {
+        if (row.past_c) store(row.past_c + at.first, past + kept, at.count);
+    }
+};
 
 // Of a layer-normalised c, per unit: what became of it in tanh, and the gradient that came back through the norm.
 template <class T>
@@ -234,18 +276,14 @@ struct NormedCell {
 
 template <class T>
 inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole,
-                          const NormedCell<T>* normed = nullptr) {
+                          const NormedCell<T>* normed) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count);
     const Vec<T> o = load(gates + 3 * H, at.count), before = load(row.c + at.first, at.count);
     const Vec<T> c = f * before + i * g;
-    Vec<T> dc = load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at), kept{};
-    if (row.keep_c) {
-        kept = load(row.keep_c + at.first, at.count) * dc;
-        dc -= kept;
-    }
-    Vec<T> squashed;
+    const Carried<T> carried(row, at);
+    Vec<T> dc = carried.grad, squashed;
     if (normed) {
         squashed = load(normed->squashed + at.first, at.count);
         dc += load(normed->grad + at.first, at.count);
@@ -259,7 +297,7 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
     if (peep) dc += da_o * load(peep + 2 * H, at.count);
     const Vec<T> da_i = dc * g * i * (T(1) - i), da_f = dc * before * f * (T(1) - f),
                  da_g = dc * i * (T(1) - g * g);  // (3), (2)
-    Vec<T> past = dc * f + kept;
+    Vec<T> past = dc * f;
     if (peep) {
         past += da_i * load(peep, at.count) + da_f * load(peep + H, at.count);
         T* to = peephole + at.first;
@@ -267,15 +305,39 @@ inline void lstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
         store(to + H, load(to + H, at.count) + da_f * before, at.count);
         store(to + 2 * H, load(to + 2 * H, at.count) + da_o * c, at.count);
     }
-    if (row.past_c) store(row.past_c + at.first, past, at.count);
+    carried.pass(row, past, at);
     T* grad = row.grad_gates + at.first;
     store(grad, da_i, at.count), store(grad + H, da_f, at.count);
     store(grad + 2 * H, da_g, at.count), store(grad + 3 * H, da_o, at.count);
 }
 
+template <class T>
+inline void slstm_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at) {
+    const int64_t H = cell.spec.units;
+    const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
+    const T* gates = row.gates + at.first;
+    const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count),
+                 o = load(gates + 3 * H, at.count), slope = load(gates + 4 * H, at.count);
+    const Vec<T> before = load(row.c + at.first, at.count), n_before = load(row.c + of_n.first, at.count);
+    const Vec<T> n = f * n_before + i, ratio = quotient<T>(f * before + i * g, n);  // (5)
+    if (row.m) store(row.m + at.first, o * ratio, at.count);
+    const Carried<T> of_c(row, at), into_n(row, of_n), into_m(row, of_m);
+    const Vec<T> of_ratio = quotient<T>(dm * o, n);  // (6)
+    const Vec<T> dc = of_c.grad + of_ratio, dn = into_n.grad - of_ratio * ratio;
+    const Vec<T> of_i = (dc * g + dn) * i, of_f = (dc * before + dn * n_before) * f;  // (4), (5)
+    // Of a_i and of log f + m: the one that was m gets what came to m, less what i and f pass on to it.
+    const auto newer = i == T(1);
+    const Vec<T> da_i = newer ? into_m.grad - of_f : of_i, of_kept = newer ? of_f : into_m.grad - of_i;  // (3)
+    of_c.pass(row, dc * f, at), into_n.pass(row, dn * f, of_n), into_m.pass(row, of_kept, of_m);
+    T* grad = row.grad_gates + at.first;
+    store(grad, da_i, at.count), store(grad + H, of_kept * slope, at.count);
+    store(grad + 2 * H, dc * i * (T(1) - g * g), at.count);
+    store(grad + 3 * H, dm * ratio * o * (T(1) - o), at.count);  // (2)
+}
+
 // Writes four blocks: r and z, then n as the recurrent part sees it (times r), then n as the input part does.
 template <class T>
-inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> r = load(gates, at.count), z = load(gates + H, at.count), n = load(gates + 2 * H, at.count);
@@ -291,7 +353,7 @@ inline void gru_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh
 
 // Reset before the product: first z and n; then, from the gradient of r ⊙ h, r. Blocks r z n.
 template <class T>
-inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at, T*) {
+inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dh, Span at) {
     const int64_t H = cell.spec.units;
     const T* gates = row.gates + at.first;
     const Vec<T> z = load(gates + H, at.count), n = load(gates + 2 * H, at.count),
@@ -303,13 +365,39 @@ inline void gru_candidate_backward(const Shared<T>& cell, const BackRow<T>& row,
 }
 
 template <class T>
-inline void gru_reset_backward(const Shared<T>&, const BackRow<T>& row, Vec<T> d_reset_h, Span at) {
+inline void gru_reset_backward(const BackRow<T>& row, Vec<T> d_reset_h, Span at) {
     const Vec<T> r = load(row.gates + at.first, at.count);
     const Vec<T> factors = row.factors ? load(row.factors + at.first, at.count) : all<T>(1);
-    const Vec<T> operand = load(row.operand + at.first, at.count) * factors;
+    const Vec<T> operand = load(row.h + at.first, at.count) * factors;
     store(row.grad_gates + at.first, d_reset_h * operand * r * (T(1) - r), at.count);
     if (row.past_h)
         store(row.past_h + at.first, load(row.past_h + at.first, at.count) + d_reset_h * r * factors, at.count);
+}
+
+// From the gradient of h' before its projection: of a GRU that resets before the product, the first half.
+template <Kind K, class T>
+inline void cell_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> dm, Span at, T* peephole,
+                          const NormedCell<T>* normed = nullptr) {
+    if constexpr (K == Kind::rnn) rnn_backward(cell, row, dm, at);
+    else if constexpr (K == Kind::lstm) lstm_backward(cell, row, dm, at, peephole, normed);
+    else if constexpr (K == Kind::slstm) slstm_backward(cell, row, dm, at);
+    else if (cell.spec.reset_after) gru_backward(cell, row, dm, at);
+    else gru_candidate_backward(cell, row, dm, at);
+}
+
+// f<K>() for the kind of a cell.
+template <class F>
+inline void by_kind(Kind kind, const F& f) {
+    switch (kind) {
+        case Kind::rnn:
+            return f.template operator()<Kind::rnn>();
+        case Kind::lstm:
+            return f.template operator()<Kind::lstm>();
+        case Kind::gru:
+            return f.template operator()<Kind::gru>();
+        case Kind::slstm:
+            return f.template operator()<Kind::slstm>();
+    }
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -4,6 +4,7 @@
 // said where it holds. Sizes are checked by whoever calls (binding.cpp); here they are trusted.
 //
 //   T steps · B rows · I inputs · H units · P outputs (H, or the width of the projected h) · G gates · S slots
+//   W what a row carries beside h: an LSTM's c, H; an sLSTM's c, n and m, one behind the other, 3H; else 0
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@
 
 namespace seriatim {
 
-enum class Kind { rnn, lstm, gru };
+enum class Kind { rnn, lstm, gru, slstm };
 enum class Phi { tanh, relu, sigmoid };
 enum class Precision { full, bf16, int8 };
 
@@ -35,12 +36,13 @@ struct Spec {
 
     bool operator==(const Spec&) const = default;
     ALWAYS_INLINE int64_t outputs() const { return projected ? projected : units; }
-    ALWAYS_INLINE int64_t gates() const { return kind == Kind::rnn ? 1 : kind == Kind::lstm ? 4 : 3; }
-    ALWAYS_INLINE int64_t states() const { return kind == Kind::lstm ? 2 : 1; }
+    ALWAYS_INLINE int64_t gates() const { return kind == Kind::rnn ? 1 : kind == Kind::gru ? 3 : 4; }
+    ALWAYS_INLINE int64_t carried() const { return kind == Kind::lstm ? units : kind == Kind::slstm ? 3 * units : 0; }
+    ALWAYS_INLINE int64_t states() const { return carried() ? 2 : 1; }
 
-    // What a step keeps per unit for its way back: rnn h' · lstm i f g o · gru r z n v_n; then, layer-normalised,
-    // the normalised recurrent part (G) and its 1/σ (one, in the first unit).
-    ALWAYS_INLINE int64_t kept() const { return kind == Kind::rnn ? 1 : 4; }
+    // What a step keeps per unit for its way back: rnn h' · lstm i f g o · gru r z n v_n · slstm i f g o and the slope of
+    // log σ of f's sum; then, layer-normalised, the normalised recurrent part (G) and its 1/σ (one, in the first unit).
+    ALWAYS_INLINE int64_t kept() const { return kind == Kind::rnn ? 1 : kind == Kind::slstm ? 5 : 4; }
     ALWAYS_INLINE int64_t slots() const { return kept() + (layer_norm ? gates() + 1 : 0); }
 };
 
@@ -51,12 +53,12 @@ struct Sequence {
     int64_t by_step = 0, by_row = 0;  // strides, in elements; 0 repeats
     const int64_t* starts = nullptr;  // [T], when packed: the first row of each step
     ALWAYS_INLINE T* at(int64_t step, int64_t row) const {
-        return data + (starts ? starts[step] * by_row : step * by_step) + row * by_row;
+        return data ? data + (starts ? starts[step] * by_row : step * by_step) + row * by_row : nullptr;
     }
     ALWAYS_INLINE explicit operator bool() const { return data != nullptr; }
 };
 
-// Gate blocks in PyTorch's order: lstm i f g o, gru r z n. Null where the spec has none (gradients: where not wanted).
+// Gate blocks in PyTorch's order: lstm and slstm i f g o, gru r z n. Null where the spec has none (gradients: where not wanted).
 template <class T>
 struct Weights {
     T *w_ih = nullptr, *w_hh = nullptr;  // [G·H, I], [G·H, P]
@@ -75,7 +77,8 @@ struct Walk {
     bool reverse = false;              // every row from its own last step back
     const bool* reset = nullptr;       // [T, B]: zero the state before this step
     const T* dropout = nullptr;        // [B, P]: factors on h in products
-    Sequence<const T> zoneout[2];      // [T, B, P], [T, B, H]: share of the old state kept
+    Sequence<const T> zoneout[2];      // [T, B, P], [T, B, W]: share of the old state kept
+    Sequence<const bool> drawn[2];     // or, in its place, whether it is kept
 
     // Where a row's step stands among all of a call of `rows` rows.
     ALWAYS_INLINE int64_t place(int64_t step, int64_t row, int64_t rows) const {
@@ -87,12 +90,12 @@ template <class T>
 struct Forward {
     int64_t steps = 0, rows = 0;
     Sequence<const T> x;     // [T, B, I]
-    const T* state[2] = {};  // [B, P], [B, H]
+    const T* state[2] = {};  // [B, P], [B, W]
     Walk<T> walk;
     Sequence<T> output;  // [T, B, P], written; 0 beyond a row's length
-    T* final[2] = {};    // [B, P], [B, H], written
+    T* final[2] = {};    // [B, P], [B, W], written
     T* gates = nullptr;  // [T, B, S, H], written where a row has a step; may be null
-    T* cells = nullptr;  // [T, B, H], c after each step, likewise
+    T* cells = nullptr;  // [T, B, W], what is carried after each step, likewise
 };
 
 // Weights in the order in which one target reads them on the way back.
@@ -112,10 +115,10 @@ struct Backward {
     const T* gates = nullptr;
     const T* cells = nullptr;
     Sequence<const T> grad_output;  // [T, B, P]; may be null, as all that follow
-    const T* grad_final[2] = {};    // [B, P], [B, H]
-    const T* grad_cells = nullptr;  // [T, B, H]
+    const T* grad_final[2] = {};    // [B, P], [B, W]
+    const T* grad_cells = nullptr;  // [T, B, W]
     Sequence<T> grad_x;             // [T, B, I], written; 0 beyond a row's length
-    T* grad_state[2] = {};          // [B, P], [B, H], written
+    T* grad_state[2] = {};          // [B, P], [B, W], written
     Weights<T> grad_weights;        // written
 };
 

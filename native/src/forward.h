@@ -144,9 +144,12 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
             else if (g < 2) sums[g + 1] = u + part;
             else sums[0] = u, sums[3] = part;
         }
-        if (spec.kind == Kind::rnn) rnn(cell, row, sums[0], at);
-        else if (spec.kind == Kind::lstm) lstm_gates(cell, row, sums, at);
-        else gru_gates(cell, row, sums, at), gru_output(cell, row, sums[0], sums[1], at);
+        if (spec.kind == Kind::rnn) {
+            rnn(cell, row, sums[0], at);
+        } else {
+            gates_of(cell, row, sums, at);
+            if (spec.kind == Kind::gru) output_of(cell, row, sums, at);
+        }
     }
     if (spec.kind != Kind::lstm) return;
     const T* c = row.raw;
@@ -163,15 +166,12 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
 template <class T>
 void complete(const Shared<T>& cell, const Row<T>* rows, int count, const Block& block, Tile<T>& sums) {
     const Span at{block.first, block.units};
-    if (cell.spec.kind == Kind::lstm) {
-        for (int r = 0; r < count; ++r) lstm_gates(cell, rows[r], sums[r], at);
-        for (int r = 0; r < count; ++r) lstm_output(rows[r], sums[r][3], sums[r][0], at);
-    } else if (cell.spec.kind == Kind::gru) {
-        for (int r = 0; r < count; ++r) gru_gates(cell, rows[r], sums[r], at);
-        for (int r = 0; r < count; ++r) gru_output(cell, rows[r], sums[r][0], sums[r][1], at);
-    } else {
+    if (cell.spec.kind == Kind::rnn) {
         every<T>(rows, count, block, sums,
                  [&](const Row<T>& row, Vec<T> sum, Span part) { rnn(cell, row, sum, part); });
+    } else {
+        for (int r = 0; r < count; ++r) gates_of(cell, rows[r], sums[r], at);
+        for (int r = 0; r < count; ++r) output_of(cell, rows[r], sums[r], at);
     }
 }
 
@@ -234,13 +234,12 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
 template <class T>
 struct Scratch {
     Scratch(const Spec& spec, int64_t rows, bool gates_kept, bool cells_kept)
-        : zeros(most(spec.units, spec.outputs()) + width<T>, T(0)),
-          c(spec.kind == Kind::lstm && !cells_kept ? rows * spec.units : 0),
+        : c(cells_kept ? 0 : rows * spec.carried()),
           gates(!gates_kept && (spec.layer_norm || !spec.reset_after) ? rows * spec.slots() * spec.units : 0),
           candidate(spec.projected ? rows * spec.units : 0),
           raw(spec.layer_norm ? rows * spec.gates() * spec.units : 0),
           reset_h(spec.reset_after ? 0 : rows * spec.units) {}
-    Lease<T> zeros, c, gates, candidate, raw, reset_h;
+    Lease<T> c, gates, candidate, raw, reset_h;
 
     void lend(const Spec& spec, int64_t at, Row<T>& row) const {
         if (gates) row.gates = gates.get() + at * spec.slots() * spec.units;
@@ -258,7 +257,7 @@ public:
           spec_(weights.spec),
           call_(call),
           split_(split),
-          order_(sorted(call.walk.lengths, call.rows, call.steps)),
+          course_(spec_, call),
           far_(leaves_caches(weights.spec, call)),
           scratch_(spec_, call.rows, call.gates, call.cells),
           masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
@@ -266,7 +265,7 @@ public:
     void run(Team& team, int me) const {
         const Split split{team.size, split_.by_rows};  // the team may be smaller than was asked for
         const Part part{&team, me, split.by_rows};
-        const Timeline mine = timeline(order_, split, me, call_.walk.reverse);
+        const Timeline mine = timeline(course_.order, split, me, call_.walk.reverse);
         const int64_t rows = mine.rows.size();
         const bool ahead =
             !spec_.given && rows < (weights_.bytes() <= l2_bytes() / 4 * 3 ? fused_from_near : fused_from_far);
@@ -287,7 +286,7 @@ public:
                     if (ahead) step_rows[r].u = u.get() + (behind + r) * weights_.u_width;
                 }
                 behind += alive;
-                advance(weights_, step_rows.get(), alive, part, step % 2 == 1, scratch_.zeros.get());
+                advance(weights_, step_rows.get(), alive, part, step % 2 == 1, course_.zeros.get());
                 part.wait();
             }
         }
@@ -308,55 +307,27 @@ private:
                call.steps * call.rows * spec.slots() * spec.units * static_cast<int64_t>(sizeof(T)) > plenty;
     }
 
-    const T* output_before(const Timeline& mine, const Timeline::Entry& entry, int64_t step) const {
-        return call_.output.at(mine.place(entry, step - 1), entry.row);
-    }
-
     Row<T> row(const Timeline& mine, int64_t r, int64_t step) const {
-        const auto& entry = mine.rows[r];
-        const int64_t place = mine.place(entry, step), b = entry.row, H = spec_.units, P = spec_.outputs();
-        const Walk<T>& walk = call_.walk;
-        const int64_t at = walk.place(place, b, call_.rows);
-        Row<T> row;
+        Row<T> row{course_.at(mine, r, step)};
+        const int64_t b = row.row, P = spec_.outputs(), W = spec_.carried();
         scratch_.lend(spec_, b, row);
-        row.x = call_.x.at(place, b);
-        row.out = call_.output.at(place, b);
-        if (call_.gates) row.gates = call_.gates + at * spec_.slots() * H, row.far = far_;
-        const bool fresh = walk.reset && walk.reset[at];
-        row.h = fresh ? scratch_.zeros.get() : step ? output_before(mine, entry, step) : first_h(b);
+        row.out = call_.output.at(row.time, b);
+        if (call_.gates) row.gates = call_.gates + row.place * spec_.slots() * spec_.units, row.far = far_;
         row.operand = row.h;
         if (masked_) {
-            if (!fresh) row.operand = masked_.get() + ((step % 2) * call_.rows + b) * P;
+            if (!row.fresh) row.operand = masked_.get() + ((step % 2) * call_.rows + b) * P;
             row.next = masked_.get() + (((step + 1) % 2) * call_.rows + b) * P;
-            row.factors = walk.dropout + b * P;
         }
-        if (spec_.kind == Kind::lstm) {
-            row.c_next = call_.cells ? call_.cells + at * H : scratch_.c.get() + b * H;
-            row.c = row.c_next;
-            if (call_.cells)
-                row.c = step ? call_.cells + walk.place(mine.place(entry, step - 1), b, call_.rows) * H
-                             : call_.state[1] + b * H;
-            if (fresh) row.c = scratch_.zeros.get();
-        }
-        if (walk.zoneout[0]) row.keep_h = walk.zoneout[0].at(place, b);
-        if (walk.zoneout[1]) row.keep_c = walk.zoneout[1].at(place, b);
+        if (W) row.c_next = call_.cells ? call_.cells + row.place * W : scratch_.c.get() + b * W;
+        if (W && !call_.cells && !row.fresh) row.c = row.c_next;
         return row;
-    }
-
-    // A first state of zeros, which is the usual one, is no work.
-    const T* first_h(int64_t b) const {
-        const int64_t P = spec_.outputs();
-        const T* h = call_.state[0] + b * P;
-        for (int64_t unit = 0; unit < P; ++unit)
-            if (h[unit] != T(0)) return h;
-        return scratch_.zeros.get();
     }
 
     void first_states(const Timeline& mine, const Part& part) const {
         const Range rows = part.of(mine.rows.size());
         for (int64_t r = rows.begin; r < rows.end; ++r) {
-            const int64_t b = mine.rows[r].row, H = spec_.units, P = spec_.outputs();
-            if (scratch_.c) copy(call_.state[1] + b * H, H, scratch_.c.get() + b * H);
+            const int64_t b = mine.rows[r].row, W = spec_.carried(), P = spec_.outputs();
+            if (scratch_.c) copy(call_.state[1] + b * W, W, scratch_.c.get() + b * W);
             if (masked_)
                 for (int64_t unit = 0; unit < P; ++unit)
                     masked_[b * P + unit] = call_.state[0][b * P + unit] * call_.walk.dropout[b * P + unit];
@@ -367,12 +338,12 @@ private:
         const Range rows = part.of(mine.rows.size());
         for (int64_t r = rows.begin; r < rows.end; ++r) {
             const auto& entry = mine.rows[r];
-            const int64_t b = entry.row, H = spec_.units, P = spec_.outputs(),
+            const int64_t b = entry.row, W = spec_.carried(), P = spec_.outputs(),
                           place = mine.place(entry, entry.length - 1);
             copy(static_cast<const T*>(call_.output.at(place, b)), P, call_.final[0] + b * P);
-            if (spec_.kind == Kind::lstm)
-                copy(call_.cells ? call_.cells + call_.walk.place(place, b, call_.rows) * H : scratch_.c.get() + b * H,
-                     H, call_.final[1] + b * H);
+            if (W)
+                copy(call_.cells ? call_.cells + call_.walk.place(place, b, call_.rows) * W : scratch_.c.get() + b * W,
+                     W, call_.final[1] + b * W);
             for (int64_t step = entry.length; step < call_.steps && !call_.walk.starts; ++step)
                 fill(call_.output.at(step, b), P, T(0));
         }
@@ -387,26 +358,16 @@ private:
         for (int64_t step = begin; step < end; ++step)
             for (int64_t r = 0, alive = mine.alive(step); r < alive; ++r)
                 of_x[at++] = call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row);
-        const Left inputs(rows, spec_.inputs, [&](int64_t r) { return of_x[r]; });
-        const Tiles tiles(rows);
+        const auto itself = [](const T* x) { return x; };
         for (int s = 0; s < weights_.stage_count; ++s) {
             const Stage<T>& stage = weights_.stages[s];
-            const Range blocks = part.of(stage.blocks);
-            for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-                const Block& block = stage.blocks[b];
-                for (int64_t t = 0; t < tiles.tiles; ++t) {
-                    const int64_t first = tiles.begin(t);
-                    const int count = static_cast<int>(tiles.begin(t + 1) - first);
-                    Tile<T> sums = {};
-                    const T* left[TILE_ROWS];
-                    for (int r = 0; r < count; ++r) left[r] = inputs[first + r];
-                    stage.from_x.add(block, left, count, sums);
-                    for (int r = 0; r < count; ++r)
-                        for (int c = 0; c < block.columns; ++c)
-                            store(u + (first + r) * weights_.u_width + stage.u_offset + (block.offset + c) * width<T>,
-                                  sums[r][c]);
-                }
-            }
+            sweep(stage.from_x, stage.blocks, part.of(stage.blocks), false, of_x.get(), rows, itself,
+                  static_cast<const T*>(nullptr), 0, from_zero<T>,
+                  [&](const T* const* x, int count, const Block& block, const Tile<T>& sums) {
+                      T* to = u + (x - of_x.get()) * weights_.u_width + stage.u_offset + block.offset * width<T>;
+                      for (int r = 0; r < count; ++r, to += weights_.u_width)
+                          for (int c = 0; c < block.columns; ++c) store(to + c * width<T>, sums[r][c]);
+                  });
         }
     }
 
@@ -414,7 +375,7 @@ private:
     const Spec& spec_;
     const Forward<T>& call_;
     const Split split_;
-    const List<Timeline::Entry> order_;
+    const Course<T, Forward<T>> course_;
     const bool far_;
     const Scratch<T> scratch_;
     const Lease<T> masked_;  // h times its factors, for odd and for even steps [2, B, P]
@@ -456,7 +417,7 @@ template <class T>
 void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2],
           int threads) {
     const Spec& spec = weights.spec;
-    const int64_t H = spec.units, P = spec.outputs();
+    const int64_t H = spec.units, P = spec.outputs(), W = spec.carried();
     const Scratch<T> scratch(spec, rows, false, true);
     const Lease<T> before(rows * P);  // `final` may overwrite h while it is still needed
     copy(state[0], rows * P, before.get());
@@ -467,7 +428,7 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         row.x = x + r * spec.inputs;
         row.h = row.operand = before.get() + r * P;
         row.out = final[0] + r * P;
-        if (spec.kind == Kind::lstm) row.c = state[1] + r * H, row.c_next = final[1] + r * H;
+        if (W) row.c = state[1] + r * W, row.c_next = final[1] + r * W;
         all[r] = row;
     }
     if constexpr (sizeof(T) == sizeof(float))
@@ -481,7 +442,7 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         const Products products;
         const Range mine = how.by_rows ? Range{rows * me / team.size, rows * (me + 1) / team.size} : Range{0, rows};
         advance(weights, all.get() + mine.begin, mine.end - mine.begin, Part{&team, me, how.by_rows}, backwards,
-                scratch.zeros.get());
+                static_cast<const T*>(nullptr));
     });
 }
 

@@ -72,8 +72,8 @@ private:
     static const T* input(const Spec&, const BackRow<T>& row, T*) { return row.x; }
     static const T* m(const Spec&, const BackRow<T>& row, T*) { return row.m; }
     static const T* operand(const Spec& spec, const BackRow<T>& row, T* room) {
-        if (!row.factors) return row.operand;
-        for (int64_t i = 0; i < spec.outputs(); ++i) room[i] = row.operand[i] * row.factors[i];
+        if (!row.factors) return row.h;
+        for (int64_t i = 0; i < spec.outputs(); ++i) room[i] = row.h[i] * row.factors[i];
         return room;
     }
     static const T* reset_operand(const Spec& spec, const BackRow<T>& row, T* room) {

@@ -18,13 +18,6 @@ inline Positive<T> positive(Vec<T> u) {
     return {u >= T(0) ? u + T(0.5) : s, u >= T(0) ? all<T>(1) : s * (T(1) - s)};
 }
 
-// e⁻ˣ for x ≥ 0; beyond 88 (708) what e⁻⁸⁸ is.
-template <class T>
-inline Vec<T> falling(Vec<T> x) {
-    const auto e = exponential<T, -1>(at_most<T>(x, all<T>(Lanes<T>::highest)));
-    return e.power + e.power * e.less_one;
-}
-
 // A vector of units' gates: a, b, and the gradient of u out of theirs. u and du point at the first of the gates' blocks, which
 // stand `apart`.
 template <Gates G, class T>

@@ -94,7 +94,7 @@ PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& 
         const int order[] = {2, 0, 1};
         copy(order, 3, first.gates);
         lay_out(first, gate_blocks<T>(H, 3), false, 1);
-    } else if (spec.kind == Kind::lstm) {
+    } else if (spec.gates() == 4) {
         lay_out(first, gate_blocks<T>(H, 4), false, 0);
     } else {
         lay_out(first, plain_blocks<T>(H), true, 0);

@@ -1,4 +1,4 @@
-// Which rows have a step when, and how a call's work is split.
+// Which rows have a step when, where they stand, and how a call's work is split.
 #pragma once
 
 #include "engine.h"
@@ -71,5 +71,85 @@ inline Timeline timeline(const List<Timeline::Entry>& all, const Split& split, i
     mine.steps = mine.rows.size() ? mine.rows[0].length : 0;
     return mine;
 }
+
+// One vector of a row: `count` units from `first` on.
+struct Span {
+    int64_t first, count;
+};
+
+// How much of the old state a row keeps by zoneout, if there is any.
+template <class T>
+struct Kept {
+    const T* share = nullptr;
+    const bool* drawn = nullptr;
+    explicit operator bool() const { return share || drawn; }
+    Vec<T> at(Span at) const {
+        return drawn ? load_flags<T>(drawn + at.first, at.count) : load(share + at.first, at.count);
+    }
+};
+
+// One row at one step, as the ways forward and back see it alike. Null where the walk or the spec has no such thing.
+template <class T>
+struct Here {
+    int64_t row = 0, time = 0;  // of the input
+    int64_t place = 0;          // among all rows of all steps
+    bool fresh = false;         // whether the state before was set to zero
+    const T* x = nullptr;       // [I]; when given, the gates' input part [G·H]
+    const T* h = nullptr;       // the state before
+    const T* c = nullptr;       // what was carried beside it [W]; null where the call does not keep it
+    Kept<T> keep_h, keep_c;
+    const T* factors = nullptr;  // recurrent dropout's, on h
+};
+
+// `from`, moved on, if there is anything.
+template <class T>
+inline T* moved(T* from, int64_t count) {
+    return from ? from + count : nullptr;
+}
+
+// A call's rows, forward or backward, in the order of the scan's own steps.
+template <class T, class Call>
+struct Course {
+    Course(const Spec& spec, const Call& call)
+        : spec(spec),
+          call(call),
+          order(sorted(call.walk.lengths, call.rows, call.steps)),
+          zeros(most(4 * spec.units, spec.outputs()) + width<T>, T(0)) {}
+
+    Here<T> at(const Timeline& mine, int64_t r, int64_t step) const {
+        const Walk<T>& walk = call.walk;
+        const auto& entry = mine.rows[r];
+        const int64_t b = entry.row, P = spec.outputs(), W = spec.carried();
+        const int64_t time = mine.place(entry, step), before = step ? mine.place(entry, step - 1) : 0;
+        Here<T> here;
+        here.row = b, here.time = time, here.place = walk.place(time, b, call.rows);
+        here.fresh = walk.reset && walk.reset[here.place];
+        here.x = call.x.at(time, b);
+        here.h = here.fresh ? zeros.get() : step ? call.output.at(before, b) : first_h(b);
+        if (W)
+            here.c = here.fresh ? zeros.get()
+                     : step     ? moved(call.cells, walk.place(before, b, call.rows) * W)
+                                : call.state[1] + b * W;
+        here.keep_h = {walk.zoneout[0].at(time, b), walk.drawn[0].at(time, b)};
+        here.keep_c = {walk.zoneout[1].at(time, b), walk.drawn[1].at(time, b)};
+        here.factors = moved(walk.dropout, b * P);
+        return here;
+    }
+
+    const Spec& spec;
+    const Call& call;
+    const List<Timeline::Entry> order;
+    const Lease<T> zeros;  // as many as any row has values
+
+private:
+    // A first state of zeros, which is the usual one, is no work.
+    const T* first_h(int64_t b) const {
+        const int64_t P = spec.outputs();
+        const T* h = call.state[0] + b * P;
+        for (int64_t unit = 0; unit < P; ++unit)
+            if (h[unit] != T(0)) return h;
+        return zeros.get();
+    }
+};
 
 }  // namespace seriatim::SERIATIM_TARGET

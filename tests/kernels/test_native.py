@@ -35,6 +35,7 @@ VARIANTS = [
     {"kind": "lstm", "layer_norm": True, "peephole": True, "projected": True, "bias": False},
     {"kind": "gru"}, {"kind": "gru", "bias": False}, {"kind": "gru", "reset_after": False},
     {"kind": "gru", "reset_after": False, "bias": False}, {"kind": "gru", "layer_norm": True},
+    {"kind": "slstm"}, {"kind": "slstm", "projected": True, "bias": False},
 ]  # fmt: skip
 WALKS = [
     "", "lengths", "reverse", "reset", "dropout", "zoneout", "lengths reverse", "lengths reverse reset dropout zoneout",
@@ -95,6 +96,7 @@ def problem(spec, steps, rows, asks="", seed=0):
         normal(hidden, scale=0.1) if norm and lstm else None,
     )
     state = tuple(normal(rows, spec.state_size(one), scale=0.5) for one in spec.states)
+    state = tuple(1 + abs(one) if name == "n" else one for one, name in zip(state, spec.states, strict=True))
     x = normal(steps, rows, spec.input_size)
     lengths = random.integers(1, steps + 1, rows) if "lengths" in asks else None
     if lengths is not None:
@@ -105,7 +107,7 @@ def problem(spec, steps, rows, asks="", seed=0):
         random.random((steps, rows)) < 0.3 if "reset" in asks else None,
         (random.random((rows, out)) < 0.7) / 0.7 if "dropout" in asks else None,
         tuple(random.random((1, 1, spec.state_size(one))) if one == "h" else
-              (random.random((steps, rows, spec.state_size(one))) < 0.3).astype(float) for one in spec.states)
+              random.random((steps, rows, spec.state_size(one))) < 0.3 for one in spec.states)
         if "zoneout" in asks else (),
     )  # fmt: skip
     return Problem(spec, x, state, weights, walk)
@@ -237,7 +239,7 @@ def test_one_step(variant, rows):
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-2), ("int8", 3e-2)])
-@pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}], ids=name)
+@pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "slstm"}], ids=name)
 def test_smaller_weights(variant, precision, tolerance):
     """bf16 keeps 8 bits of a weight, int8 7 of the largest of its row; so h is off by as many parts of its RMS."""
     made = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
@@ -246,7 +248,10 @@ def test_smaller_weights(variant, precision, tolerance):
     assert 0 < relative_rms(found[0], wanted[0]) < tolerance
 
 
-STREAMS = [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "lstm", "layer_norm": True, "projected": True}]
+STREAMS = [
+    {"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "lstm", "layer_norm": True, "projected": True},
+    {"kind": "slstm"},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("engine", [True, False], ids=["engine", "twin"])

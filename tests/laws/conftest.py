@@ -204,7 +204,7 @@ class Problem:
 
     def astype(self, dtype: Any) -> Problem:
         def cast(one: Any) -> Any:
-            return None if one is None else one.astype(dtype)
+            return one if one is None or one.dtype == bool else one.astype(dtype)
 
         walk = dataclasses.replace(
             self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(map(cast, self.walk.zoneout))
@@ -216,7 +216,7 @@ class Problem:
 def random_walk(spec: CellSpec, steps: int, rows: int, asks: tuple[str, ...], dtype: Any) -> Walk[np.ndarray]:
     random = np.random.default_rng(steps + rows)
     sizes = [spec.state_size(name) for name in spec.states]
-    draws = tuple((random.random((steps, rows, size)) < 0.3).astype(dtype) for size in sizes)
+    draws = tuple(random.random((steps, rows, size)) < 0.3 for size in sizes)
     means = tuple(np.full((1, 1, size), 0.25, dtype) for size in sizes)
     zoneouts = {"zoneout": draws, "mean": means, "mean zoneout of h, draws of c": (means[0], *draws[1:])}
     return Walk(

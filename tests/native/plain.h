@@ -6,7 +6,7 @@
 namespace seriatim::test {
 
 struct Plain {
-    std::vector<double> output, final[2], cells;  // [T, B, P], [B, ·], [T, B, H]
+    std::vector<double> output, final[2], cells;  // [T, B, P], [B, ·], [T, B, W]
 };
 
 using Row = std::vector<double>;
@@ -71,6 +71,18 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
         }
         const Row shown = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
         for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(shown[j]);
+    } else if (s.kind == Kind::slstm) {
+        new_c.resize(3 * H);
+        for (int64_t j = 0; j < H; ++j) {
+            const double a_i = u[j] + v[j], log_f = -std::log1p(std::exp(-(u[H + j] + v[H + j])));
+            const double stabiliser = c[H + j] == 0 ? a_i : std::max(log_f + c[2 * H + j], a_i);
+            const double i = std::exp(a_i - stabiliser);
+            const double f = c[H + j] == 0 ? 0 : std::exp(log_f + c[2 * H + j] - stabiliser);
+            new_c[j] = f * c[j] + i * std::tanh(u[2 * H + j] + v[2 * H + j]);
+            new_c[H + j] = f * c[H + j] + i;
+            new_c[2 * H + j] = stabiliser;
+            m[j] = sigmoid(u[3 * H + j] + v[3 * H + j]) * new_c[j] / new_c[H + j];
+        }
     } else {
         Row r(H), entering(h_in);
         for (int64_t j = 0; j < H; ++j) r[j] = sigmoid(u[j] + v[j]);
@@ -88,15 +100,15 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
 inline Plain plain(const Problem& p, const Arrays<double>& inputs) {
     const Case& one = p.one;
     const Spec& s = one.spec;
-    const int64_t P = s.outputs(), H = s.units, B = one.rows;
+    const int64_t P = s.outputs(), W = s.carried(), B = one.rows;
     const auto w = weights_of<const double>(inputs);
     Plain result;
     result.output.assign(one.steps * B * P, 0.0);
-    if (s.kind == Kind::lstm) result.cells.assign(one.steps * B * H, NAN);
+    result.cells.assign(one.steps * B * W, NAN);
     result.final[0] = inputs[H0], result.final[1] = inputs[C0];
     for (int64_t row = 0; row < B; ++row) {
-        Row h(inputs[H0].begin() + row * P, inputs[H0].begin() + (row + 1) * P), c;
-        if (s.kind == Kind::lstm) c.assign(inputs[C0].begin() + row * H, inputs[C0].begin() + (row + 1) * H);
+        Row h(inputs[H0].begin() + row * P, inputs[H0].begin() + (row + 1) * P);
+        Row c(inputs[C0].begin() + row * W, inputs[C0].begin() + (row + 1) * W);
         for (int64_t count = 0; count < p.lengths[row]; ++count) {
             const int64_t step = one.reverse ? p.lengths[row] - 1 - count : count, here = step * B + row;
             if (one.reset && p.reset[here]) std::fill(h.begin(), h.end(), 0.0), std::fill(c.begin(), c.end(), 0.0);
@@ -108,13 +120,13 @@ inline Plain plain(const Problem& p, const Arrays<double>& inputs) {
                 const double kept = one.zoneout ? p.zoneout[0][here * P + j] : 0;
                 h[j] = result.output[here * P + j] = kept * h[j] + (1 - kept) * new_h[j];
             }
-            for (int64_t j = 0; s.kind == Kind::lstm && j < H; ++j) {
+            for (int64_t j = 0; j < W; ++j) {
                 const double kept = one.zoneout ? p.zoneout[1][j] : 0;
-                c[j] = result.cells[here * H + j] = kept * c[j] + (1 - kept) * new_c[j];
+                c[j] = result.cells[here * W + j] = kept * c[j] + (1 - kept) * new_c[j];
             }
         }
         std::copy(h.begin(), h.end(), result.final[0].begin() + row * P);
-        std::copy(c.begin(), c.end(), result.final[1].begin() + row * H);
+        std::copy(c.begin(), c.end(), result.final[1].begin() + row * W);
     }
     return result;
 }

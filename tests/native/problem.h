@@ -17,10 +17,11 @@ namespace seriatim::test {
 struct Case {
     Spec spec{};
     int64_t steps = 0, rows = 0;
-    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false, packed = false;
+    bool lengths = false, reverse = false, reset = false, dropout = false, zoneout = false, packed = false,
+         drawn = false;
 
     std::string name() const {
-        const char* kinds[] = {"rnn", "lstm", "gru"};
+        const char* kinds[] = {"rnn", "lstm", "gru", "slstm"};
         std::string words = kinds[static_cast<int>(spec.kind)];
         words += " T" + std::to_string(steps) + " B" + std::to_string(rows) + " I" + std::to_string(spec.inputs) +
                  " H" + std::to_string(spec.units);
@@ -38,7 +39,8 @@ struct Case {
                                                       {reset, "reset"},
                                                       {dropout, "dropout"},
                                                       {zoneout, "zoneout"},
-                                                      {packed, "packed"}};
+                                                      {packed, "packed"},
+                                                      {drawn, "drawn"}};
         for (auto [there, word] : flags)
             if (there) words += std::string(", ") + word;
         return words;
@@ -57,7 +59,7 @@ inline std::array<int64_t, names> sizes(const Case& one) {
     std::array<int64_t, names> sizes{};
     sizes[X] = one.steps * one.rows * s.inputs;
     sizes[H0] = one.rows * s.outputs();
-    if (s.kind == Kind::lstm) sizes[C0] = one.rows * s.units;
+    sizes[C0] = one.rows * s.carried();
     if (!s.given) sizes[W_IH] = rows * s.inputs;
     sizes[W_HH] = rows * s.outputs();
     if (s.bias && !s.given) sizes[B_IH] = rows;
@@ -110,7 +112,7 @@ struct Problem {
     std::vector<int64_t> lengths;    // T where the case has none
     std::unique_ptr<bool[]> reset;   // [T, B]
     std::vector<double> dropout;     // [B, P]
-    std::vector<double> zoneout[2];  // [T, B, P], [1, 1, H]
+    std::vector<double> zoneout[2];  // [T, B, P], [1, 1, W]
     std::vector<double> grad_output, grad_final[2], grad_cells;
 
     bool has_step(int64_t step, int64_t row) const { return step < lengths[row]; }
@@ -135,6 +137,8 @@ inline Problem problem(const Case& one) {
         const double width = name == W_IH ? s.inputs : name == W_HR ? s.units : s.outputs();
         p.inputs[name] = draws(counts[name], matrix ? 1 / std::sqrt(width) : 0.7, random);
     }
+    for (int64_t at = 0; at < counts[C0]; ++at)  // of c, n and m, n is more than 0; a reset makes it 0
+        if (double& n = p.inputs[C0][at]; s.kind == Kind::slstm && at / s.units % 3 == 1) n = 1 + std::abs(n);
     p.lengths.assign(one.rows, one.steps);
     p.reset = std::make_unique<bool[]>(one.steps * one.rows);
     if (one.lengths)
@@ -148,12 +152,17 @@ inline Problem problem(const Case& one) {
     if (one.dropout) p.dropout = draws(one.rows * s.outputs(), 1, random);
     if (one.zoneout) {
         p.zoneout[0] = draws(one.steps * one.rows * s.outputs(), 0.3, random);
-        if (s.kind == Kind::lstm) p.zoneout[1] = draws(s.units, 0.3, random);
+        p.zoneout[1] = draws(s.carried(), 0.3, random);
+        if (s.kind == Kind::slstm)
+            for (double& share : p.zoneout[1]) share = std::min(std::abs(share), 0.5);
     }
+    for (auto& shares : p.zoneout)
+        for (double& share : shares)
+            if (one.drawn) share = share > 0.1;
     p.grad_output = draws(one.steps * one.rows * s.outputs(), 1, random);
     p.grad_final[0] = draws(counts[H0], 1, random);
     p.grad_final[1] = draws(counts[C0], 1, random);
-    if (s.kind == Kind::lstm) p.grad_cells = draws(one.steps * one.rows * s.units, 1, random);
+    p.grad_cells = draws(one.steps * one.rows * s.carried(), 1, random);
     return p;
 }
 

@@ -32,7 +32,7 @@ struct Recurrence {
     const Arrays<T> inputs;
     const std::vector<T> dropout, zoneout[2], grad_output, grad_final[2], grad_cells;
     std::vector<int64_t> starts;
-    std::unique_ptr<bool[]> packed_reset;
+    std::unique_ptr<bool[]> packed_reset, flags[2];  // the last: zoneout's, when drawn
 
     struct Forwarded {
         std::vector<T> output, final[2], gates, cells;
@@ -53,6 +53,11 @@ struct Recurrence {
         packed_reset = std::make_unique<bool[]>(p.one.steps * p.one.rows);
         for (int64_t at = 0, to = 0; at < p.one.steps * p.one.rows; ++at)
             if (has_step(at)) packed_reset[to++] = p.reset[at];
+        const std::vector<T> shares[] = {packed_rows(zoneout[0]), zoneout[1]};
+        for (int state : {0, 1}) {
+            flags[state] = std::make_unique<bool[]>(shares[state].size());
+            std::copy(shares[state].begin(), shares[state].end(), flags[state].get());
+        }
     }
 
     using Pack = std::unique_ptr<Packed<T>, void (*)(Packed<T>*)>;
@@ -64,12 +69,11 @@ struct Recurrence {
 
     Forwarded forward(const Target& target, const Packed<T>& packed, int threads, bool keep = true) const {
         const Spec& s = p.one.spec;
-        const int64_t T_ = p.one.steps, B = p.one.rows, P = s.outputs(), H = s.units;
-        const bool lstm = s.kind == Kind::lstm;
+        const int64_t T_ = p.one.steps, B = p.one.rows, P = s.outputs(), W = s.carried();
         Forwarded result{unwritten<T>(T_ * B * P),
-                         {unwritten<T>(B * P), unwritten<T>(lstm ? B * H : 0)},
-                         unwritten<T>(keep ? T_ * B * s.slots() * H : 0),
-                         unwritten<T>(keep && lstm ? T_ * B * H : 0)};
+                         {unwritten<T>(B * P), unwritten<T>(B * W)},
+                         unwritten<T>(keep ? T_ * B * s.slots() * s.units : 0),
+                         unwritten<T>(keep ? T_ * B * W : 0)};
         const std::vector<T> x = packed_rows(inputs[X]);
         std::vector<T> output = packed_rows(result.output), gates = packed_rows(result.gates),
                        cells = packed_rows(result.cells);
@@ -107,7 +111,8 @@ struct Recurrence {
         call.state[0] = pointer(inputs[H0]), call.state[1] = pointer(inputs[C0]);
         call.walk = walk(shares);
         call.output = sequence(output.data(), P);
-        call.gates = pointer(gates), call.cells = pointer(cells);
+        const bool h_says_all = s.kind == Kind::rnn && !s.projected && !s.layer_norm && (!p.one.zoneout || p.one.drawn);
+        call.gates = h_says_all ? nullptr : pointer(gates), call.cells = pointer(cells);
         call.grad_output = sequence(of_output.data(), P);
         call.grad_final[0] = pointer(grad_final[0]), call.grad_final[1] = pointer(grad_final[1]);
         call.grad_cells = pointer(of_cells);
@@ -177,8 +182,13 @@ private:
         if (one.packed) walk.starts = starts.data();
         if (one.reset) walk.reset = one.packed ? packed_reset.get() : p.reset.get();
         walk.dropout = pointer(dropout);
-        if (one.zoneout) walk.zoneout[0] = sequence(shares.data(), one.spec.outputs());
-        if (one.zoneout && one.spec.kind == Kind::lstm) walk.zoneout[1] = {zoneout[1].data(), 0, 0};
+        if (one.zoneout && one.drawn) {
+            walk.drawn[0] = sequence<const bool>(flags[0].get(), one.spec.outputs());
+            if (one.spec.carried()) walk.drawn[1] = {flags[1].get(), 0, 0};
+        } else if (one.zoneout) {
+            walk.zoneout[0] = sequence(shares.data(), one.spec.outputs());
+            if (one.spec.carried()) walk.zoneout[1] = {zoneout[1].data(), 0, 0};
+        }
         return walk;
     }
 };

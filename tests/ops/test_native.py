@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not kernels.available(), reason="the engine is n
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 KINDS = {
     "rnn": (nn.RNN, {}), "lstm": (nn.LSTM, {"peephole": True, "proj_size": 2}), "gru": (nn.GRU, {"reset_after": False}),
-    "normalised": (nn.LSTM, {"layer_norm": True}),
+    "normalised": (nn.LSTM, {"layer_norm": True}), "exponential": (nn.SLSTM, {}),
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_second_derivatives(layer):
 
 
 def test_operators_alone_have_all_derivatives(layer, monkeypatch):
-    monkeypatch.setattr(native, "_by_operator", lambda x: True)
+    monkeypatch.setattr(native, "watched", lambda x: True)
     x = sequences(requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,), fast_mode=True)
@@ -166,7 +166,7 @@ def test_threads_at_once(layer):
 
 
 def test_one_step_in_training(layer):
-    kind = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}[layer.spec.kind]
+    kind = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell, "slstm": nn.SLSTMCell}[layer.spec.kind]
     cell, x = kind(3, 4, dtype=torch.float64), sequences(2, 3, requires_grad=True)
 
     def first(x):
@@ -336,7 +336,7 @@ def test_what_goes_to_matrix_tiles(name, compiled, monkeypatch):
     torch.manual_seed(3)
     layer, x = getattr(nn, name)(37, 21), torch.randn(6, 19, 37)
     if compiled:
-        monkeypatch.setattr(native, "_by_operator", lambda x: True)
+        monkeypatch.setattr(native, "watched", lambda x: True)
 
     def run(target):
         monkeypatch.setenv("SERIATIM_TARGET", target)

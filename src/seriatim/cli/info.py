@@ -22,8 +22,6 @@ OTHERS = {
     "rnn clip": "composed",
     "lstm clip": "composed",
     "gru clip": "composed",
-    "slstm": "composed",
-    "slstm projection": "composed",
     "lru": "scan",
 }
 """How cells run that the engine does not fuse, by the names of ``ops.recurrence``: ``folded`` as another cell that it

@@ -10,6 +10,7 @@ def targets() -> list[str]: ...
 def target() -> str: ...
 def has_halves() -> bool: ...
 def amx() -> str: ...
+def draw(seed: int, below: int, to: Array) -> None: ...
 
 class Cell:
     slots: int
@@ -70,7 +71,7 @@ def backward(
     dropout: Maybe,
     zoneout: Sequence[Maybe],
     output: Array,
-    gates: Array,
+    gates: Maybe,
     cells: Maybe,
     grad_output: Maybe,
     grad_final: Sequence[Maybe],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +31,7 @@ except ImportError as _error:  # not built, or built for another machine
     _native = None  # type: ignore[assignment]
     _missing = str(_error)
 
-KINDS = ("rnn", "lstm", "gru")
+KINDS = ("rnn", "lstm", "gru", "slstm")
 """The cells that the engine fuses, without clip and a GRU without projection; of a diagonal one it runs the scan."""
 PRECISIONS = ("full", "bf16", "int8")
 """How a ``Stepper`` may hold its weights."""
@@ -140,12 +140,17 @@ class Saved:
     output: Floats
     slots: Floats
     """[T, B, S, H], the gates and what else of a step the way back needs."""
-    cells: Floats | None
-    """[T, B, H], an LSTM's c where the input stood, 0 beyond a row's length; None for other cells."""
+    carried: Floats | None
+    """[T, B, W], the states beside h where the input stood, one behind the other; 0 beyond a row's length."""
     tape: tuple[Any, ...]
     """Of the input part of a layer-normalised cell."""
     gates: Floats
     """[T, B, G, H] in the order of ``spec.gates``, after activation; 0 beyond a row's length."""
+
+    @property
+    def cells(self) -> Floats | None:
+        """[T, B, H], c of every step; None for a cell that carries h alone."""
+        return None if self.carried is None else self.carried[:, :, : self.slots.shape[-1]]
 
 
 def forward(
@@ -164,22 +169,22 @@ def forward(
     walk = _dense_walk(walk)
     read, read_weights, tape = _input_part(spec, x, weights, walk)
     kind = cell(spec, spec.layer_norm)
-    read, state = _dense_rows(read), tuple(map(np.ascontiguousarray, state))
+    read, before = _dense_rows(read), joined(state)
     steps, rows = read.shape[:2]
     output = np.empty((steps, rows, spec.output_size), read.dtype)
-    final = [np.empty_like(one) for one in state]
+    final = [np.empty_like(one) for one in before]
     # Where a row has no step the engine touches nothing, and what is there is to be 0.
     blank = np.empty if walk.lengths is None else np.zeros
     slots = blank((steps, rows, kind.slots, spec.hidden_size), read.dtype)
-    cells = blank((steps, rows, spec.hidden_size), read.dtype) if "c" in spec.states else None
+    cells = blank((steps, rows, before[1].shape[1]), read.dtype) if len(before) == 2 else None
     with told():
         packed = _native.Packed(kind, read_weights, threads)
         _native.forward(
-            kind, packed, read, list(state), walk.lengths, walk.reverse, walk.reset, walk.dropout, list(walk.zoneout),
+            kind, packed, read, before, walk.lengths, walk.reverse, walk.reset, walk.dropout, list(walk.zoneout),
             output, final, slots, cells, threads,
         )  # fmt: skip
-    saved = Saved(read, state, weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
-    return output, tuple(final), saved
+    saved = Saved(read, tuple(before), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
+    return output, apart(spec, final), saved
 
 
 def backward(
@@ -199,13 +204,15 @@ def backward(
     grad_x = np.empty_like(saved.x, order="C")
     grad_first = [np.empty_like(one) for one in saved.state]
     grad_weights = [None if one is None else np.empty_like(one, order="C") for one in given.fused()]
+    if grad_cells is not None and saved.carried is not None:
+        beyond = saved.carried.shape[2] - grad_cells.shape[2]
+        grad_cells = np.ascontiguousarray(np.pad(grad_cells, ((0, 0), (0, 0), (0, beyond))))
     with told():
         _native.backward(
             cell(spec, spec.layer_norm), _dense_weights(given), saved.x, list(saved.state), walk.lengths, walk.reverse,
-            walk.reset, walk.dropout, list(walk.zoneout), saved.output, saved.slots, saved.cells,
-            _dense_rows(grad_output), [np.ascontiguousarray(one) for one in grad_state],
-            None if grad_cells is None else np.ascontiguousarray(grad_cells),
-            grad_x, grad_first, grad_weights, threads or default_threads(),
+            walk.reset, walk.dropout, list(walk.zoneout), saved.output, saved.slots, saved.carried,
+            _dense_rows(grad_output), joined(grad_state), grad_cells, grad_x, grad_first, grad_weights,
+            threads or default_threads(),
         )  # fmt: skip
     gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
     if spec.layer_norm:
@@ -213,7 +220,7 @@ def backward(
         before, w_ih, b_ih, g_ih = part_backward(rows, weights.w_ih, weights.b_ih, weights.g_ih, saved.tape)
         grad_x = before.reshape(*grad_x.shape[:2], before.shape[-1])
         gradient = replace(gradient, w_ih=w_ih, b_ih=b_ih, g_ih=g_ih)
-    return grad_x, tuple(grad_first), gradient
+    return grad_x, apart(spec, grad_first), gradient
 
 
 def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> State:
@@ -247,12 +254,13 @@ class Stepper:
             return reference.step(self.spec, x, state, self.weights)
         if self.spec.layer_norm:
             x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
-        final = [np.empty_like(one) for one in state]
+        before = state if len(state) < 3 else joined(state)
+        final = [np.empty_like(one) for one in before]
         try:  # not told(), which would cost as much as the step
-            _native.step(self._cell, self._packed, x, state, final)
+            _native.step(self._cell, self._packed, x, before, final)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        return tuple(final)
+        return apart(self.spec, final)
 
 
 class Stream:
@@ -273,7 +281,8 @@ class Stream:
         self._stepper = Stepper(spec, weights, precision)
         self._dtype = weights.w_ih.dtype
         self._shape = (rows, spec.input_size)
-        self.state: State = tuple(np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states)
+        carried = joined([np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states])
+        self.state: State = apart(spec, carried)
         self._h = self.state[0]
         width = len(spec.gates) * spec.hidden_size if spec.layer_norm else spec.input_size
         self._read = np.zeros((rows, width), self._dtype)
@@ -281,7 +290,7 @@ class Stream:
         self._advance = self._by_stepper
         if self._stepper._native:
             with told():
-                self._engine = _native.Stream(self._stepper._packed, self._read, list(self.state))
+                self._engine = _native.Stream(self._stepper._packed, self._read, carried)
             self._advance = self._engine.step
 
     def step(self, x: Floats) -> Floats:
@@ -310,6 +319,18 @@ class Stream:
     def _by_stepper(self) -> None:
         for one, after in zip(self.state, self._stepper.step(self._x, self.state), strict=True):
             one[...] = after
+
+
+def joined(state: Sequence[Floats]) -> list[Floats]:
+    """The state as the engine takes it: h, and those beside it, [B, H] each, one behind the other."""
+    h, *others = map(np.ascontiguousarray, state)
+    return [h, *others] if len(others) < 2 else [h, np.concatenate(others, axis=-1)]
+
+
+def apart(spec: CellSpec, state: Sequence[Floats]) -> State:
+    """And back: the arrays of ``spec.states``, views."""
+    beside = len(spec.states) - 1
+    return tuple(state) if len(state) > beside else (state[0], *np.split(state[1], beside, axis=-1))
 
 
 def _input_part(
@@ -344,5 +365,17 @@ def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:
 
     return Walk(
         dense(walk.lengths, np.int64), walk.reverse, dense(walk.reset, np.bool_), dense(walk.dropout),
-        tuple(dense(one) for one in walk.zoneout),
+        tuple(map(dense, _joined_shares(walk.zoneout))),
     )  # fmt: skip
+
+
+def _joined_shares(zoneout: Sequence[NDArray[Any] | None]) -> Sequence[NDArray[Any] | None]:
+    """Zoneout's shares [T or 1, B or 1, ·] as ``joined`` has the states; None is none."""
+    of_h, *others = zoneout or (None,)
+    present = [one for one in others if one is not None]
+    if len(others) < 2:
+        return zoneout
+    if not present:
+        return of_h, None
+    none = np.zeros((1, 1, 1), present[0].dtype)
+    return of_h, np.concatenate(np.broadcast_arrays(*(none if one is None else one for one in others)), axis=-1)

@@ -161,5 +161,5 @@ def _course(spec: CellSpec, x: Floats, walk: Walk[NDArray[Any]]) -> Course:
         alive=alive[:, :, None],
         reset=along(reset, np.zeros((1, 1, 1), np.bool_)),
         dropout=np.ones((1, 1), x.dtype) if walk.dropout is None else walk.dropout,
-        zoneout=tuple(along(one, none) for one in walk.zoneout or (None,) * len(spec.states)),
+        zoneout=tuple(along(one, none).astype(x.dtype) for one in walk.zoneout or (None,) * len(spec.states)),
     )

@@ -24,5 +24,5 @@ class Walk(Generic[Array]):
     Ghahramani 2016). h itself is handed on as it is."""
     zoneout: tuple[Array | None, ...] = ()
     """One [T or 1, B or 1, ·] per state, or none at all: the share m of the old state that is kept, new = m ⊙ old +
-    (1 - m) ⊙ candidate (Krueger 2016). Draws of 0 and 1 in training, their mean afterwards. An LSTM's candidate h is
-    made of the candidate c."""
+    (1 - m) ⊙ candidate (Krueger 2016). Draws in training, booleans or numbers 0 and 1, and their mean afterwards. An
+    LSTM's candidate h is made of the candidate c."""

@@ -108,7 +108,7 @@ class SLSTM(ManyStates):
 
     c_t = f c_{t-1} + i tanh(·), n_t = f n_{t-1} + i, h_t = σ(·) c_t / n_t, with i = exp(·) and f = σ(·), both divided
     by e^m to stay in range; h_t is that times W_hrᵀ [H, P] with ``proj_size`` P. Its recurrent weights are full
-    matrices: one head. It runs as plain PyTorch operations.
+    matrices: one head.
     """
 
     kind = "slstm"

@@ -159,7 +159,9 @@ def _scan(
 
 
 def _mixed(kept: Tensor | None, old: Tensor, new: Tensor) -> Tensor:
-    return new if kept is None else kept * old + (1 - kept) * new
+    if kept is None or kept.dtype is torch.bool:
+        return new if kept is None else torch.where(kept, old, new)
+    return kept * old + (1 - kept) * new
 
 
 def _output(

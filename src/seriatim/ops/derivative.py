@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seriatim.ops import composed
+from seriatim.ops.carried import apart, joined, shares_apart
 from seriatim.ops.engine import DIFFERENTIABLE, Flat, Plan, parts
 
 
@@ -45,12 +46,14 @@ def _outputs(plan: Plan, arguments: Flat, with_cells: bool) -> list[Tensor | Non
     """Output, h_n, c_n and cells."""
     x, state, weights, walk = parts(plan, arguments)
     spec = plan.spec
+    state, walk = apart(spec, state), shares_apart(spec, walk)
     if plan.given:  # the input part stands for itself
         weights = replace(weights, w_ih=torch.eye(x.shape[-1], dtype=x.dtype), b_ih=None, g_ih=None)
     cells = None
     if with_cells:
         output, final, inside = composed.every(spec, x, state, weights, walk)
-        cells = inside["c"]
+        cells = torch.cat([inside[name] for name in spec.states[1:]], dim=-1)
     else:
         output, final = composed.forward(spec, x, state, weights, walk)
+    final = joined(final)
     return [output, final[0], final[1] if len(final) == 2 else None, cells]

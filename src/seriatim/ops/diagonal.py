@@ -90,7 +90,10 @@ def _beyond(x: Tensor, walk: Walk[Tensor]) -> Tensor | None:
 
 def _held(a: Tensor, b: Tensor, k: Tensor | None) -> tuple[Tensor, Tensor]:
     """Zoneout: h_t = k ⊙ h_{t-1} + (1 - k) ⊙ (a ⊙ h_{t-1} + b)."""
-    return (a, b) if k is None else (k + (1 - k) * a, (1 - k) * b)
+    if k is None:
+        return a, b
+    k = k.to(a.dtype)
+    return k + (1 - k) * a, (1 - k) * b
 
 
 def _read_out(inner: Parts, skip: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """The native engine on tensors, without autograd: what the operators and the eager path have in common.
 
-A call is a ``Plan`` and a flat row of tensors, each of which may be None, in the order of ``ARGUMENTS``.
+A call is a ``Plan`` and a flat row of tensors, each of which may be None, in the order of ``ARGUMENTS``. c is all
+that a cell carries beside h (``carried.py``).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 State: TypeAlias = tuple[Tensor, ...]
 Flat: TypeAlias = Sequence["Tensor | None"]
 Made: TypeAlias = tuple[Tensor, list[Tensor], "Tensor | None", "Tensor | None"]
-"""Output [T, B, P or H], final state, slots [T, B, S, H] and cells [T, B, H]; the last two only where kept."""
+"""Output [T, B, P or H], final state, slots [T, B, S, H] and cells [T, B, W]; the last two only where kept."""
 
 WEIGHTS = tuple(field.name for field in dataclasses.fields(Weights))[:FUSED]
 """Those of the cells that the engine fuses."""
@@ -45,6 +46,11 @@ class Plan:
     reverse: bool
     halves: bool = False
     """Whether bfloat16 is asked for: where the engine has products of it, it takes them then."""
+
+    @property
+    def carries(self) -> bool:
+        """Whether there is a c beside h."""
+        return len(self.spec.states) > 1
 
     @property
     def cell(self) -> Cell:
@@ -69,7 +75,7 @@ def parts(plan: Plan, arguments: Flat) -> tuple[Tensor, State, Weights[Tensor], 
     x, h, c, *rest = arguments
     assert x is not None and h is not None
     lengths, reset, dropout, *zoneout = rest[len(WEIGHTS) :]
-    kept = tuple(zoneout[: len(plan.spec.states)]) if any(one is not None for one in zoneout) else ()
+    kept = tuple(zoneout[: 1 + plan.carries]) if any(one is not None for one in zoneout) else ()
     state = (h,) if c is None else (h, c)
     weights: Weights[Tensor] = Weights(*rest[: len(WEIGHTS)])  # type: ignore[arg-type]
     return x, state, weights, Walk(lengths, plan.reverse, reset, dropout, kept)
@@ -105,13 +111,15 @@ def forward(
     output = torch.empty((steps, rows, spec.output_size), dtype=x.dtype)
     final = [torch.empty(one.shape, dtype=x.dtype) for one in state]
     slots = cells = None
-    h_says_all = spec.kind == "rnn" and not (spec.proj_size or spec.layer_norm or walk.zoneout)
+    # Where a draw has kept h, nothing comes to the candidate.
+    told_by_h = all(one is None or one.dtype is torch.bool for one in walk.zoneout)
+    h_says_all = spec.kind == "rnn" and told_by_h and not (spec.proj_size or spec.layer_norm)
     if kept == "shown" or (kept == "leased" and not h_says_all):
         make: Callable[..., Tensor] = POOL.empty
         if kept == "shown":
             make = torch.empty if walk.lengths is None else torch.zeros
         slots = make((steps, rows, cell.slots, spec.hidden_size), dtype=x.dtype)
-        cells = make((steps, rows, spec.hidden_size), dtype=x.dtype) if len(state) == 2 else None
+        cells = make((steps, rows, state[1].shape[1]), dtype=x.dtype) if plan.carries else None
     try:
         native.engine().forward(
             cell, packed, _rows(x), [array(one) for one in state], array(walk.lengths), walk.reverse, array(walk.reset),

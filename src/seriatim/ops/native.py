@@ -25,6 +25,7 @@ from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
+from seriatim.ops.carried import apart, joined, joined_shares, pieces
 from seriatim.ops.derivative import derivative
 from seriatim.ops.engine import DIFFERENTIABLE, Flat, Plan, State
 from seriatim.ops.held import packed
@@ -76,7 +77,7 @@ def every(
     assert slots is not None
     inside = dict(zip(spec.gates, slots.detach().unbind(2), strict=False))
     if cells is not None:
-        inside["c"] = cells
+        inside |= zip(spec.states[1:], pieces(spec, cells), strict=True)
     return output, final, {name: inside[name] for name in spec.traced}
 
 
@@ -86,7 +87,7 @@ def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> S
         x.dtype in FULL
         and not spec.layer_norm
         and not torch.is_autocast_enabled("cpu")
-        and not _by_operator(x)
+        and not watched(x)
         and not _needs_gradient(x, state, weights)
     ):
         return _step(spec, x, state, weights)
@@ -97,6 +98,7 @@ def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> S
 def _step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     cell = native.cell(spec)
     packing, seen = packed(cell, engine.every(weights), 1, state[0])
+    state = joined(state)
     final = [np.empty(one.shape, NUMPY[x.dtype]) for one in state]  # cheaper than a tensor of this size
     try:
         native.engine().step(cell, packing, engine.array(x), [engine.array(one) for one in state], final)
@@ -105,7 +107,7 @@ def _step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> 
     made = tuple(map(torch.from_numpy, final))
     if seen is not None:
         seen.led_to(made[0])
-    return made
+    return apart(spec, made)
 
 
 def _run(
@@ -118,7 +120,16 @@ def _run(
     shown: bool,
     one_step: bool = False,
 ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
-    """Output, final state, slots and cells, the last two where shown; whatever the dtype, for any cell."""
+    """Output, final state, slots and cells, the last two where shown; for any cell."""
+    state, walk = joined(state), joined_shares(walk)
+    output, final, slots, cells = _in_full(spec, x, state, weights, walk, shown, one_step)
+    return output, apart(spec, final), slots, cells
+
+
+def _in_full(
+    spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor], shown: bool, one_step: bool
+) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+    """The same of a state as the engine takes it, whatever the dtype."""
     autocast = torch.is_autocast_enabled("cpu") and x.dtype is not torch.float64
     if not autocast and x.dtype in FULL:
         return _dispatched(spec, x, state, weights, walk, shown, one_step)
@@ -131,9 +142,11 @@ def _run(
     with torch.autocast("cpu", enabled=False):
         halves = torch.bfloat16 in (x.dtype, torch.get_autocast_dtype("cpu") if autocast else None)
         x, state = x.float(), tuple(one.float() for one in state)
-        if torch.is_grad_enabled() or spec.layer_norm or _by_operator(x):  # else they are packed from what they are
+        if torch.is_grad_enabled() or spec.layer_norm or watched(x):  # else they are packed from what they are
             weights = Weights(*(None if one is None else one.float() for one in engine.every(weights)))  # type: ignore[arg-type]
-        masks = [None if one is None else one.float() for one in (walk.dropout, *walk.zoneout)]
+        masks = [
+            one if one is None or one.dtype is torch.bool else one.float() for one in (walk.dropout, *walk.zoneout)
+        ]
         walk = dataclasses.replace(walk, dropout=masks[0], zoneout=tuple(masks[1:]))
         output, final, slots, cells = _dispatched(spec, x, state, weights, walk, shown, one_step, halves)
         slots, cells = None if slots is None else slots.to(wanted), None if cells is None else cells.to(wanted)
@@ -150,13 +163,12 @@ def _dispatched(
     """The same in float32 or float64, by one of the three ways; ``halves`` if the products may be of bfloat16."""
     if spec.layer_norm:
         x, weights = _input_part(x, weights, walk)
-    if _by_operator(x):
+    if watched(x):
         plan = Plan(spec, spec.layer_norm, walk.reverse, halves)
         return by_operator(plan, engine.flat(x, state, weights, walk), shown=shown)
     plan = _plan(spec, spec.layer_norm, walk.reverse, halves)
     if _needs_gradient(x, state, weights):
-        apply: Any = _Recurrence.apply
-        output, *rest = apply(plan, shown, one_step, *engine.flat(x, state, weights, walk))
+        output, *rest = _apply(plan, shown, one_step, *engine.flat(x, state, weights, walk))
         final, inside = tuple(rest[: len(state)]), rest[len(state) :]
         return output, final, inside[0] if shown else None, inside[1] if len(inside) > 1 else None
     threads = torch.get_num_threads()
@@ -197,11 +209,15 @@ class _Recurrence(torch.autograd.Function):
         return None, None, None, *found, *(None for _ in arguments[len(DIFFERENTIABLE) :])
 
 
+_apply: Any = super(torch.autograd.Function, _Recurrence).apply
+"""``_Recurrence.apply`` without its looking for transforms, of which ``watched`` says that there are none."""
+
+
 def _placed(plan: Plan, grads: Flat, shown: bool) -> Flat:
     """The gradients of output, h_n, c_n and cells."""
-    count = len(plan.spec.states)
-    of_c = grads[2] if count == 2 else None
-    return grads[0], grads[1], of_c, grads[-1] if shown and count == 2 else None
+    if not plan.carries:
+        return grads[0], grads[1], None, None
+    return *grads[:3], grads[-1] if shown else None
 
 
 def _gradients(
@@ -245,7 +261,7 @@ def _nested() -> bool:
     return levels.count(torch._C._functorch.TransformType.Grad) > 1
 
 
-def _by_operator(x: Tensor) -> bool:
+def watched(x: Tensor) -> bool:
     """Whether somebody watches or transforms what is called, so that it must be an operator that PyTorch knows."""
     return (
         torch.compiler.is_compiling()

@@ -41,9 +41,8 @@ def by_operator(plan: Plan, arguments: Flat, *, shown: bool) -> tuple[Tensor, St
     """Output, final state, slots and cells, the last two where shown."""
     keep = shown or torch.is_grad_enabled()
     output, h, c, slots, cells = _recurrence(*arguments, *_attributes(plan), keep)
-    both = len(plan.spec.states) == 2
-    final = (h, c) if both else (h,)
-    return output, final, slots if shown else None, cells if shown and both else None
+    final = (h, c) if plan.carries else (h,)
+    return output, final, slots if shown else None, cells if shown and plan.carries else None
 
 
 def _attributes(plan: Plan) -> tuple[str, str, bool, bool, bool, bool]:
@@ -93,7 +92,7 @@ def _forward_fake(*everything: Any) -> tuple[Tensor, ...]:
         x.new_empty(state[0].shape),
         x.new_empty(state[1].shape if both else 0),
         x.new_empty((steps, rows, plan.cell.slots, spec.hidden_size) if keep else 0),
-        x.new_empty((steps, rows, spec.hidden_size) if keep and both else 0),
+        x.new_empty((steps, rows, state[1].shape[1]) if keep and both else 0),
     )
 
 
@@ -106,7 +105,7 @@ def _taken_apart(everything: Sequence[Any]) -> tuple[Flat, tuple[Tensor, Tensor,
 
 def _backward(*everything: Any) -> list[Tensor]:
     grads, (output, slots, cells), wanted, arguments, plan = _taken_apart(everything)
-    made = (output, slots, cells if len(plan.spec.states) == 2 else None)
+    made = (output, slots, cells if plan.carries else None)
     found = engine.backward(plan, arguments, made, grads, wanted, torch.get_num_threads())
     return [one for one in found if one is not None]
 

@@ -54,7 +54,7 @@ def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
 
 def is_plain(spec: CellSpec) -> bool:
     """Whether this is a cell that PyTorch has too, without a projection."""
-    variants = spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
+    variants = spec.kind == "slstm" or spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
     return native.fuses(spec) and not variants
 
 
