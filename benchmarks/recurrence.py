@@ -130,7 +130,7 @@ def loop(cell: nn.Module, work: Workload) -> Side:
 
     def walk() -> Tensor:
         outputs, state = [], None
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision.autocast):
+        with precision.context():
             for one in x:
                 state = cell(one, state)
                 outputs.append(state[0] if isinstance(state, tuple) else state)
