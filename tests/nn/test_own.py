@@ -141,7 +141,6 @@ def test_bfloat16_computes_and_does_not_keep():
             "layer: got a bidirectional one, wanted one that does not read from the end",
         ),
     ],
-    ids=str,
 )
 def test_refusals(make, said):
     with pytest.raises(UsageError) as refused:
