@@ -95,3 +95,19 @@ def test_threads_are_given_back():
 def test_what_does_not_exist_is_refused():
     with pytest.raises(UsageError, match=r"dtype: 'bf61' is not one of .* \(did you mean 'bf16'\?\)"):
         Workload("lstm", 1, 1, 1, 1, dtype="bf61")
+
+
+@pytest.mark.parametrize("mode", ["train", "infer"])
+@pytest.mark.parametrize("dtype", bench.PRECISIONS)
+def test_autocast_is_on_where_it_is_asked_for_alone(dtype, mode, monkeypatch):
+    found: list[bool] = []
+    call = nn.GRU.forward
+
+    def watched(layer, given):
+        found.append(torch.is_autocast_enabled("cpu"))
+        return call(layer, given)
+
+    monkeypatch.setattr(nn.GRU, "forward", watched)
+    work = Workload("gru", 3, 2, 3, 4, mode=mode, dtype=dtype)
+    side(nn.GRU(3, 4).to(bench.PRECISIONS[dtype].dtype), work).run()
+    assert set(found) == {dtype == "autocast"}

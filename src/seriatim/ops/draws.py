@@ -15,8 +15,8 @@ from seriatim.ops.native import watched
 def drawn(rate: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Booleans, true with probability ``rate``, to 1/65536, where ``like`` is.
 
-    The engine makes them of one number of PyTorch's generator, in a fifth of the time that they take otherwise: four of
-    each of its random numbers of 64 bits.
+    The engine makes them of one number of PyTorch's generator, in a fifth of the time that PyTorch takes for four of
+    each of its own random numbers of 64 bits.
     """
     below = min(max(round(rate * 2**16), 1), 2**16)
     if like.is_cpu and not watched(like) and native.ready():
