@@ -174,9 +174,7 @@ private:
     void multiply(const Panels<T>& panels, const Blocks& blocks, const BackRow<T>* rows, int64_t count,
                   const Part& part, bool backwards, const Operand& operand, const Each& each) const {
         sweep(panels, blocks, part.of(blocks), backwards, rows, count, operand, course_.zeros.get(), 0, from_zero<T>,
-              [&](const BackRow<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-                  every<T>(tile, n, block, sums, each);
-              });
+              every<T>(each));
     }
     static const T* later(const BackRow<T>& row) { return row.later; }
 
@@ -317,19 +315,16 @@ private:
         const BackRow<T>* const* mine = rows.begin() + begin;
         const int64_t count = end - begin;
         const Left of_n(apart ? count : 0, H, [&](int64_t r) { return gradients(mine[r]) + 3 * H; });
-        const auto tail = [&](const Block& block, const BackRow<T>* const* tile, int n, Tile<T>& sums) {
+        const auto tail = [&](const Block& block, const BackRow<T>* const* tile, int n, Sums<T>* sums) {
             from_zero<T>(block, tile, n, sums);
             const T* operands[TILE_ROWS];
             for (int r = 0; apart && r < n; ++r) operands[r] = of_n[tile - mine + r];
             if (apart) weights_.input_of_n.add(block, operands, n, sums);
         };
         sweep(weights_.input, weights_.of_x, Range{0, weights_.of_x.size()}, false, mine, count, gradients,
-              static_cast<const T*>(nullptr), 0, tail,
-              [](const BackRow<T>* const* tile, int n, const Block& block, const Tile<T>& sums) {
-                  every<T>(tile, n, block, sums, [](const BackRow<T>* row, Vec<T> sum, Span at) {
-                      store(row->grad_x + at.first, sum, at.count);
-                  });
-              });
+              static_cast<const T*>(nullptr), 0, tail, every<T>([](const BackRow<T>* row, Vec<T> sum, Span at) {
+                  store(row->grad_x + at.first, sum, at.count);
+              }));
     }
 
     void first_states(const Timeline& mine, const Part& part, const T* const* later, const bool* cut) const {
@@ -381,7 +376,7 @@ private:
 template <class T>
 void backward(const Spec& spec, const Backward<T>& call, int threads) {
     const int64_t bytes = sizeof(T) / values_of_word * spec.gates() * spec.units * spec.outputs();
-    const Split how = split(spec, call.rows, bytes, threads, l2_bytes());
+    const Split how = split(spec, call.steps, call.rows, bytes, threads);
     const auto go_back = [&](const BackWeights<T>& weights) {
         const BackwardPass<T> pass(spec, call, how, weights);
         in_parallel(how.threads, [&](Team& team, int me) {

@@ -230,24 +230,40 @@ void step_back_at(const PackedForBack& back, int64_t rows, Address h, Address c,
     run(back.target, spec, back.type, call, threads);
 }
 
-// A step again and again on the same arrays.
+// A step again and again on the same state.
 class Stream {
 public:
-    Stream(const PackedWeights& packed, const Written& x, const Several<Written>& state)
+    Stream(const PackedWeights& packed, const Several<Written>& state)
         : packed_(packed),
           arrays_(state),
-          rows_(shape_of("x", Given(x), 2, "[B, I]")[0]) {
-        x_ = dense("x", x, packed.type, {rows_, packed.spec.inputs});
+          rows_(state.empty() || !state[0] ? 0 : shape_of(*state[0])[0]) {
+        for (const auto& one : state)
+            if (!one) refuse("state", "None", "an array");
         states("state", packed.spec, packed.type, rows_, state, state_);
-        arrays_.push_back(x);
     }
-    void step() const { run(packed_, rows_, x_, state_, state_, 1); }
+    // x is read as a buffer of Python's: an array of nanobind's takes longer to make.
+    void step(nb::handle x) const {
+        Py_buffer view;
+        if (PyObject_GetBuffer(x.ptr(), &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) throw nb::python_error();
+        const std::unique_ptr<Py_buffer, decltype(&PyBuffer_Release)> held(&view, PyBuffer_Release);
+        const int64_t inputs = packed_.spec.inputs;
+        const char type = packed_.type == nb::dtype<float>() ? 'f' : 'd';
+        if (view.ndim != 2 || view.shape[0] != rows_ || view.shape[1] != inputs)
+            refuse("x", "another shape", words(Shape{rows_, inputs}));
+        if (view.format[0] != type || view.format[1]) refuse("x", view.format, words(packed_.type));
+        const auto* from = static_cast<const char*>(view.buf);
+        std::vector<char> apart;  // of what the step overwrites while it reads x
+        for (const auto& state : arrays_)
+            if (const auto* to = static_cast<const char*>(state->data());
+                to < from + view.len && from < to + state->nbytes())
+                apart.assign(from, from + view.len);
+        run(packed_, rows_, apart.empty() ? from : apart.data(), state_, state_, 1);
+    }
 
 private:
     const PackedWeights& packed_;
-    Several<Written> arrays_;  // kept alive
+    const Several<Written> arrays_;  // kept alive
     const int64_t rows_;
-    const void* x_;
     void* state_[2] = {};
 };
 
@@ -289,9 +305,8 @@ NB_MODULE(_native, module) {
         .def("whole", &Watch::whole, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
         .def("some", &Watch::some);
     nb::class_<Stream>(module, "Stream")
-        .def(nb::init<const PackedWeights&, const Written&, const Several<Written>&>(), nb::keep_alive<1, 2>(),
-             "packed"_a, "x"_a, "state"_a)
-        .def("step", &Stream::step);
+        .def(nb::init<const PackedWeights&, const Several<Written>&>(), nb::keep_alive<1, 2>(), "packed"_a, "state"_a)
+        .def("step", &Stream::step, "x"_a);
     module.def("forward", run_forward, "cell"_a, "packed"_a, "x"_a, "state"_a, "lengths"_a.none(), "reverse"_a,
                "reset"_a.none(), "dropout"_a.none(), "zoneout"_a, "output"_a, "final"_a, "gates"_a.none(),
                "cells"_a.none(), "threads"_a);

@@ -180,18 +180,33 @@ inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Sp
     emit(row, n + z * (load(row.h + at.first, at.count) - n), at);
 }
 
+// f<K>() for the kind of a cell.
+template <class F>
+inline void by_kind(Kind kind, const F& f) {
+    switch (kind) {
+        case Kind::rnn:
+            return f.template operator()<Kind::rnn>();
+        case Kind::lstm:
+            return f.template operator()<Kind::lstm>();
+        case Kind::gru:
+            return f.template operator()<Kind::gru>();
+        case Kind::slstm:
+            return f.template operator()<Kind::slstm>();
+    }
+}
+
 // The two halves of a gated cell of one stage.
-template <class T>
+template <Kind K, class T>
 inline void gates_of(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
-    if (cell.spec.kind == Kind::lstm) lstm_gates(cell, row, sums, at);
-    else if (cell.spec.kind == Kind::slstm) slstm_gates(cell, row, sums, at);
+    if constexpr (K == Kind::lstm) lstm_gates(cell, row, sums, at);
+    else if constexpr (K == Kind::slstm) slstm_gates(cell, row, sums, at);
     else gru_gates(cell, row, sums, at);
 }
 
-template <class T>
+template <Kind K, class T>
 inline void output_of(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
-    if (cell.spec.kind == Kind::lstm) lstm_output(row, sums[3], sums[0], at);
-    else if (cell.spec.kind == Kind::slstm) emit(row, sums[3] * sums[0], at);  // (6)
+    if constexpr (K == Kind::lstm) lstm_output(row, sums[3], sums[0], at);
+    else if constexpr (K == Kind::slstm) emit(row, sums[3] * sums[0], at);  // (6)
     else gru_output(cell, row, sums[0], sums[1], at);
 }
 
@@ -383,21 +398,6 @@ inline void cell_backward(const Shared<T>& cell, const BackRow<T>& row, Vec<T> d
     else if constexpr (K == Kind::slstm) slstm_backward(cell, row, dm, at);
     else if (cell.spec.reset_after) gru_backward(cell, row, dm, at);
     else gru_candidate_backward(cell, row, dm, at);
-}
-
-// f<K>() for the kind of a cell.
-template <class F>
-inline void by_kind(Kind kind, const F& f) {
-    switch (kind) {
-        case Kind::rnn:
-            return f.template operator()<Kind::rnn>();
-        case Kind::lstm:
-            return f.template operator()<Kind::lstm>();
-        case Kind::gru:
-            return f.template operator()<Kind::gru>();
-        case Kind::slstm:
-            return f.template operator()<Kind::slstm>();
-    }
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

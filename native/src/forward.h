@@ -22,7 +22,7 @@ struct Part {
 
 // The input part of the gates where it is there already: given, or made beforehand; else zeros.
 template <class T>
-void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Row<T>* rows, int count, Tile<T>& sums) {
+void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Row<T>* rows, int count, Sums<T>* sums) {
     for (int r = 0; r < count; ++r) {
         for (int c = 0; c < tile_columns; ++c) sums[r][c] = Vec<T>{};
         if (rows[r].u) {
@@ -38,20 +38,53 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
     }
 }
 
-// Every block of `mine` × every tile of rows: sums, then `each(rows, how many, block, sums)`. Panels are walked to and fro,
+// What a sweep does with the sums of a row and a block: `each`, and once that is done for all that are at hand `then`, which waits
+// for what `each` gave; of many rows, or many blocks of one row, both overlap.
+struct Nothing {
+    void operator()(const auto&, const Block&, auto&) const {}
+};
+
+// The blocks of `mine` for a single row: product(block, sums) of some, then `each` and `then`.
+template <class T, class Row, class Product, class Each, class Then>
+void sweep_row(const Blocks& blocks, Range mine, bool backwards, const Row& row, const Product& product,
+               const Each& each, const Then& then) {
+    constexpr int64_t together = TILE_ROWS / values_of_word;  // matrix tiles fill sums of 16 rows for one
+    Tile<T> sums;
+    for (int64_t i = mine.begin; i < mine.end; i += together) {
+        const int64_t count = least(together, mine.end - i);
+        const auto block = [&](int64_t n) -> const Block& {
+            return blocks[backwards ? mine.begin + mine.end - 1 - i - n : i + n];
+        };
+        for (int64_t n = 0; n < count; ++n) product(block(n), sums + n);
+        for (int64_t n = 0; n < count; ++n) each(row, block(n), sums[n]);
+        for (int64_t n = 0; n < count; ++n) then(row, block(n), sums[n]);
+    }
+}
+
+// Every block of `mine` × every row: sums, then each(row, block, sums). Panels are walked to and fro,
 // so that those read last, which are still in the cache, are read first at the next step. A panel that is large beside the
 // second cache is read in parts, each for all tiles; one that lies beyond that cache is fetched while the part before it is used.
-template <class T, class AnyRow, class Operand, class Begin, class Each>
+template <class T, class AnyRow, class Operand, class Begin, class Each, class Then = Nothing>
 void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows,
-           int64_t row_count, const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each) {
+           int64_t row_count, const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each,
+           const Then& then = {}) {
     if (!row_count || mine.begin >= mine.end) return;
+    const Left left(row_count, panels.depth, [&](int64_t r) { return operand(rows[r]); });
+    if (row_count == 1) {
+        const T* const only[] = {left[0]};
+        const bool zero = operand(rows[0]) == zeros;
+        const auto product = [&](const Block& block, Sums<T>* sums) {
+            begin(block, rows, 1, sums);
+            if (!zero) panels.add(block, only, 1, sums, at);
+        };
+        return sweep_row<T>(blocks, mine, backwards, rows[0], product, each, then);
+    }
     const Tiles tiles(row_count);
     const int64_t of_block = panels.bytes(blocks[mine.begin]);
     const bool far = (mine.end - mine.begin) * of_block > l2_bytes() / 2;
     const int64_t room = l2_bytes() / 4, parts = far ? (of_block + room - 1) / room : 1;
     const auto until = [&](int64_t p) { return panels.words / words_together * p / parts * words_together; };
     const auto part = [&](int64_t p) { return Range{until(p), until(p + 1)}; };
-    const Left left(row_count, panels.depth, [&](int64_t r) { return operand(rows[r]); });
     const Lease<Tile<T>> kept_sums(parts > 1 ? tiles.tiles : 0);
     Tile<T> one_tile;
     for (int64_t i = mine.begin; i < mine.end; ++i) {
@@ -62,7 +95,7 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
             for (int64_t t = 0; t < tiles.tiles; ++t) {
                 const AnyRow* first = rows + tiles.begin(t);
                 const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
-                Tile<T>& sums = parts > 1 ? kept_sums[t] : one_tile;
+                Sums<T>* sums = parts > 1 ? kept_sums[t] : one_tile;
                 if (p == 0) begin(block, first, count, sums);
                 const T* operands[TILE_ROWS];
                 bool all_zero = true;
@@ -74,26 +107,29 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
                                     : p + 1 < parts ? panels.ahead(block, part(p + 1), t, some.end - some.begin)
                                                     : panels.ahead(next, part(0), t, some.end - some.begin);
                 if (!all_zero) panels.add_part(block, some, operands, count, sums, at, ahead);
-                if (p + 1 == parts) each(first, count, block, sums);
+                if (p + 1 < parts) continue;
+                for (int r = 0; r < count; ++r) each(first[r], block, sums[r]);
+                for (int r = 0; r < count; ++r) then(first[r], block, sums[r]);
             }
         }
     }
 }
 
 template <class T>
-inline constexpr auto from_zero = [](const Block&, const auto*, int count, Tile<T>& sums) {
+inline constexpr auto from_zero = [](const Block&, const auto*, int count, Sums<T>* sums) {
     for (int r = 0; r < count; ++r)
         for (auto& column : sums[r]) column = Vec<T>{};
 };
 
-// `each(row, sum, span)` for every row and vector of a tile of plain blocks.
-template <class T, class AnyRow, class Each>
-void every(const AnyRow* rows, int count, const Block& block, const Tile<T>& sums, const Each& each) {
-    for (int r = 0; r < count; ++r)
+// f(row, sum, span) for every vector of a plain block.
+template <class T, class F>
+auto every(const F& f) {
+    return [f](const auto& row, const Block& block, const Sums<T>& sums) {
         for (int c = 0; c < block.columns; ++c) {
             const int64_t first = block.first + c * width<T>;
-            each(rows[r], sums[r][c], Span{first, least(width<T>, block.first + block.units - first)});
+            f(row, sums[c], Span{first, least(width<T>, block.first + block.units - first)});
         }
+    };
 }
 
 // Σ f(span) over `count` values: f gives a vector for every span, of which only the span's lanes count.
@@ -125,7 +161,7 @@ Statistics<T> statistics(const T* values, int64_t count) {
 }
 
 // Normalises a row's recurrent part and goes on as the cell does (Ba 2016).
-template <class T>
+template <Kind K, class T>
 void normalised(const Shared<T>& cell, const Row<T>& row) {
     const Spec& spec = cell.spec;
     const int64_t H = spec.units, G = spec.gates();
@@ -140,18 +176,15 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
             store(kept + g * H + first, v, at.count);
             const Vec<T> part = v * load(cell.g_hh + g * H + first, at.count),
                          u = load(row.x + g * H + first, at.count);
-            if (spec.kind != Kind::gru) sums[g] = u + part;
+            if (K != Kind::gru) sums[g] = u + part;
             else if (g < 2) sums[g + 1] = u + part;
             else sums[0] = u, sums[3] = part;
         }
-        if (spec.kind == Kind::rnn) {
-            rnn(cell, row, sums[0], at);
-        } else {
-            gates_of(cell, row, sums, at);
-            if (spec.kind == Kind::gru) output_of(cell, row, sums, at);
-        }
+        if constexpr (K == Kind::rnn) rnn(cell, row, sums[0], at);
+        else gates_of<K>(cell, row, sums, at);
+        if constexpr (K == Kind::gru) output_of<K>(cell, row, sums, at);
     }
-    if (spec.kind != Kind::lstm) return;
+    if (K != Kind::lstm) return;
     const T* c = row.raw;
     const auto [c_mean, c_scale] = statistics(c, H);
     for (int64_t first = 0; first < H; first += width<T>) {
@@ -162,17 +195,19 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
     }
 }
 
-// A tile of a plain cell whose sums are complete.
-template <class T>
-void complete(const Shared<T>& cell, const Row<T>* rows, int count, const Block& block, Tile<T>& sums) {
-    const Span at{block.first, block.units};
-    if (cell.spec.kind == Kind::rnn) {
-        every<T>(rows, count, block, sums,
-                 [&](const Row<T>& row, Vec<T> sum, Span part) { rnn(cell, row, sum, part); });
-    } else {
-        for (int r = 0; r < count; ++r) gates_of(cell, rows[r], sums[r], at);
-        for (int r = 0; r < count; ++r) output_of(cell, rows[r], sums[r], at);
-    }
+// use(each, then) with what a cell of one stage does to the sums of a row and a block.
+template <class T, class Use>
+void with_cell(const Shared<T>& cell, const Use& use) {
+    by_kind(cell.spec.kind, [&]<Kind K>() {
+        if constexpr (K == Kind::rnn)
+            use(every<T>([&](const Row<T>& row, Vec<T> sum, Span at) { rnn(cell, row, sum, at); }), Nothing{});
+        else
+            use([&](const Row<T>& row, const Block& block,
+                    Sums<T>& sums) { gates_of<K>(cell, row, sums, {block.first, block.units}); },
+                [&](const Row<T>& row, const Block& block, Sums<T>& sums) {
+                    output_of<K>(cell, row, sums, {block.first, block.units});
+                });
+    });
 }
 
 // One step of `count` rows.
@@ -184,40 +219,37 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
     const auto h_before = [](const Row<T>& row) { return row.operand; };
     const bool multiplied = !spec.given && count && !rows[0].u;  // x, here and now
     const Left inputs(multiplied ? count : 0, spec.inputs, [&](int64_t r) { return rows[r].x; });
-    const auto stage = [&](const Stage<T>& stage, const auto& operand, const auto& each) {
-        const auto input = [&](const Block& block, const Row<T>* first, int n, Tile<T>& sums) {
+    const auto stage = [&](const Stage<T>& stage, const auto& operand, const auto& each, const auto& then) {
+        const auto input = [&](const Block& block, const Row<T>* first, int n, Sums<T>* sums) {
             begin(stage, spec, block, first, n, sums);
             const T* of_x[TILE_ROWS];
             for (int r = 0; multiplied && r < n; ++r) of_x[r] = inputs[first - rows + r];
             if (multiplied) stage.from_x.add(block, of_x, n, sums);
         };
         sweep(stage.from_h, stage.blocks, part.of(stage.blocks), backwards, rows, count, operand, zeros, stage.h_at,
-              input, each);
+              input, each, then);
     };
     const Stage<T>& first = weights.stages[0];
     if (spec.layer_norm) {
         sweep(first.from_h, first.blocks, part.of(first.blocks), backwards, rows, count, h_before, zeros, 0,
-              from_zero<T>, [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-                  every<T>(tile, n, block, sums,
-                           [](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); });
-              });
+              from_zero<T>,
+              every<T>([](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); }));
         part.wait();
         const Range mine = part.of(count);
-        for (int64_t r = mine.begin; r < mine.end; ++r) normalised(cell, rows[r]);
-    } else if (weights.stage_count == 2) {
-        stage(first, h_before, [&](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-            for (int r = 0; r < n; ++r) gru_reset(cell, tile[r], sums[r], {block.first, block.units});
+        by_kind(spec.kind, [&]<Kind K>() {
+            for (int64_t r = mine.begin; r < mine.end; ++r) normalised<K>(cell, rows[r]);
         });
+    } else if (weights.stage_count == 2) {
+        const auto reset = [&](const Row<T>& row, const Block& block, const Sums<T>& sums) {
+            gru_reset(cell, row, sums, {block.first, block.units});
+        };
+        stage(first, h_before, reset, Nothing{});
         part.wait();
         const auto reset_h = [](const Row<T>& row) { return static_cast<const T*>(row.reset_h); };
-        stage(weights.stages[1], reset_h, [&](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-            every<T>(tile, n, block, sums,
-                     [&](const Row<T>& row, Vec<T> sum, Span at) { gru_candidate(cell, row, sum, at); });
-        });
+        const auto candidate = [&](const Row<T>& row, Vec<T> sum, Span at) { gru_candidate(cell, row, sum, at); };
+        stage(weights.stages[1], reset_h, every<T>(candidate), Nothing{});
     } else {
-        stage(first, h_before, [&](const Row<T>* tile, int n, const Block& block, Tile<T>& sums) {
-            complete(cell, tile, n, block, sums);
-        });
+        with_cell(cell, [&](const auto& each, const auto& then) { stage(first, h_before, each, then); });
     }
     if (!spec.projected) return;
     part.wait();
@@ -225,9 +257,7 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
     sweep(
         projection.from_h, projection.blocks, part.of(projection.blocks), backwards, rows, count,
         [](const Row<T>& row) { return static_cast<const T*>(row.candidate); }, zeros, 0, from_zero<T>,
-        [](const Row<T>* tile, int n, const Block& block, const Tile<T>& sums) {
-            every<T>(tile, n, block, sums, [](const Row<T>& row, Vec<T> sum, Span at) { finish(row, sum, at); });
-        });
+        every<T>([](const Row<T>& row, Vec<T> sum, Span at) { finish(row, sum, at); }));
 }
 
 // Whole rows that a step needs beside what the caller keeps, for every row of a batch.
@@ -363,10 +393,9 @@ private:
             const Stage<T>& stage = weights_.stages[s];
             sweep(stage.from_x, stage.blocks, part.of(stage.blocks), false, of_x.get(), rows, itself,
                   static_cast<const T*>(nullptr), 0, from_zero<T>,
-                  [&](const T* const* x, int count, const Block& block, const Tile<T>& sums) {
-                      T* to = u + (x - of_x.get()) * weights_.u_width + stage.u_offset + block.offset * width<T>;
-                      for (int r = 0; r < count; ++r, to += weights_.u_width)
-                          for (int c = 0; c < block.columns; ++c) store(to + c * width<T>, sums[r][c]);
+                  [&](const T* const& x, const Block& block, const Sums<T>& sums) {
+                      T* to = u + (&x - of_x.get()) * weights_.u_width + stage.u_offset + block.offset * width<T>;
+                      for (int c = 0; c < block.columns; ++c) store(to + c * width<T>, sums[c]);
                   });
         }
     }
@@ -384,7 +413,7 @@ private:
 template <class T>
 void forward(const PackedWeights<T>& weights, const Forward<T>& call, int threads) {
     const Spec& spec = weights.spec;
-    const Split how = split(spec, call.rows, weights.bytes(), threads, l2_bytes());
+    const Split how = split(spec, call.steps, call.rows, weights.bytes(), threads);
     const ForwardPass<T> pass(weights, call, how);
     in_parallel(how.threads, [&](Team& team, int me) {
         const Products products;
@@ -402,13 +431,14 @@ inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* 
     for (int64_t r = 0; r < count; ++r) {
         const Row<float>& row = rows[r];
         if (weights.precision == Precision::int8) x.set(row.x, spec.inputs), h.set(row.operand, spec.outputs());
-        for (int64_t i = 0; i < stage.blocks.size(); ++i) {
-            const Block& block = stage.blocks[backwards ? stage.blocks.size() - 1 - i : i];
-            Tile<float> sums = {};
-            weights.reduced_x.add(block, row.x, x, sums[0]);
-            weights.reduced_h.add(block, row.operand, h, sums[0] + stage.h_at);
-            complete(cell, &row, 1, block, sums);
-        }
+        const auto product = [&](const Block& block, Sums<float>* sums) {
+            for (Vec<float>& sum : *sums) sum = Vec<float>{};
+            weights.reduced_x.add(block, row.x, x, *sums);
+            weights.reduced_h.add(block, row.operand, h, *sums + stage.h_at);
+        };
+        with_cell(cell, [&](const auto& each, const auto& then) {
+            sweep_row<float>(stage.blocks, {0, stage.blocks.size()}, backwards, row, product, each, then);
+        });
     }
 }
 
@@ -417,11 +447,11 @@ template <class T>
 void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2],
           int threads) {
     const Spec& spec = weights.spec;
-    const int64_t H = spec.units, P = spec.outputs(), W = spec.carried();
+    const int64_t P = spec.outputs(), W = spec.carried();
     const Scratch<T> scratch(spec, rows, false, true);
-    const Lease<T> before(rows * P);  // `final` may overwrite h while it is still needed
+    Brief<T, 512> before(rows * P);  // `final` may overwrite h while it is still needed
     copy(state[0], rows * P, before.get());
-    const Lease<Row<T>> all(rows);
+    Brief<Row<T>, 1> all(rows);
     for (int64_t r = 0; r < rows; ++r) {
         Row<T> row;
         scratch.lend(spec, r, row);
@@ -429,14 +459,11 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         row.h = row.operand = before.get() + r * P;
         row.out = final[0] + r * P;
         if (W) row.c = state[1] + r * W, row.c_next = final[1] + r * W;
-        all[r] = row;
+        all.get()[r] = row;
     }
     if constexpr (sizeof(T) == sizeof(float))
         if (weights.precision != Precision::full) return step_reduced(weights, all.get(), rows);
-    constexpr int64_t worth_a_team = 1'500'000;
-    const int64_t work = 2 * rows * spec.gates() * H * (P + (spec.given ? 0 : spec.inputs));
-    const Split how =
-        rows == 1 || work < worth_a_team ? Split{} : split(spec, rows, weights.bytes(), threads, l2_bytes());
+    const Split how = split(spec, 1, rows, weights.bytes(), threads);
     const bool backwards = weights.turn();
     in_parallel(how.threads, [&](Team& team, int me) {
         const Products products;

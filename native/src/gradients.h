@@ -237,7 +237,7 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
                 const T* before = task.sums.get() + (first + r) * task.padded + block.first;
                 for (int c = 0; c < block.columns && any_; ++c) sums[r][c] = load(before + c * width<T>);
             }
-            multiply_tile(factors, count, static_cast<const T*>(panel.get()), block.columns, stride, words, sums, 0,
+            multiply_tile(factors, count, static_cast<const T*>(panel.get()), block.columns, stride, words, sums[0],
                           {reinterpret_cast<const char*>(panel.get()), 0});
             for (int r = 0; r < count; ++r)
                 for (int c = 0; c < block.columns; ++c)

@@ -98,17 +98,16 @@ void multiply(const float* rows, int64_t apart, const float* panel, int64_t stri
 }
 
 inline void multiply_tile(const float* const* rows, int count, const float* panel, int columns, int64_t stride,
-                          int64_t words, Tile<float>& tile, int at, Ahead ahead) {
+                          int64_t words, Vec<float>* tile, Ahead ahead) {
     const int64_t apart = count > 1 ? rows[1] - rows[0] : 0;  // a single row is read 16 times
-    Vec<float>* sums = &tile[0][at];
     if (count <= 16) {
         constexpr decltype(&multiply<1, 1>) by_columns[] = {multiply<1, 1>, multiply<1, 2>, multiply<1, 3>,
                                                             multiply<1, 4>};
-        return by_columns[columns - 1](rows[0], apart, panel, stride, words, sums, ahead);
+        return by_columns[columns - 1](rows[0], apart, panel, stride, words, tile, ahead);
     }
     for (int c = 0; c < columns; c += 2, ahead.step = 0)
         (columns - c > 1 ? multiply<2, 2> : multiply<2, 1>)(rows[0], apart, panel + c * width<float>, stride, words,
-                                                            sums + c, ahead);
+                                                            tile + c, ahead);
 }
 
 // Whether sums of products of whole numbers, which are exact, come out right for sizes that fill matrix tiles and that do not.
@@ -136,7 +135,7 @@ bool products_are_right() {
                 for (int row = 0; row < count; ++row) rows[row] = left[row];
                 Tile<float> sums = {};
                 for (int pass = 0; pass < 2; ++pass)
-                    multiply_tile(rows, count, panel.get(), columns, stride, words, sums, 0, {nullptr, 0});
+                    multiply_tile(rows, count, panel.get(), columns, stride, words, sums[0], {nullptr, 0});
                 for (int row = 0; row < count; ++row)
                     for (int64_t column = 0; column < stride; ++column) {
                         float wanted = 0;

@@ -56,6 +56,18 @@ private:
     T* data_ = nullptr;
 };
 
+// The same on the stack, where it is no more than `few`.
+template <class T, int64_t few>
+class Brief {
+public:
+    explicit Brief(int64_t count) : lease_(count > few ? count : 0) {}
+    T* get() { return lease_ ? lease_.get() : reinterpret_cast<T*>(here_); }
+
+private:
+    alignas(64) unsigned char here_[few * sizeof(T)];
+    const Lease<T> lease_;
+};
+
 // A list that is filled up to a size that is known beforehand.
 template <class T>
 class List {

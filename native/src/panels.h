@@ -75,14 +75,14 @@ public:
     static int64_t stride(const Block& block) { return block.columns * width<T>; }
 
     // tile[r][at …] += rows[r] · this block, for `count` rows.
-    void add(const Block& block, const T* const* rows, int count, Tile<T>& tile, int at = 0) const {
+    void add(const Block& block, const T* const* rows, int count, Sums<T>* tile, int at = 0) const {
         add_part(block, {0, words}, rows, count, tile, at, nothing_ahead());
     }
     // The same over some words; `rows` start there.
-    void add_part(const Block& block, Range some, const T* const* rows, int count, Tile<T>& tile, int at,
+    void add_part(const Block& block, Range some, const T* const* rows, int count, Sums<T>* tile, int at,
                   Ahead ahead) const {
         multiply_tile(rows, count, this->at(block) + some.begin * stride(block), block.columns, stride(block),
-                      some.end - some.begin, tile, at, ahead);
+                      some.end - some.begin, *tile + at, ahead);
     }
     // What of `next`, from some words on, is to be fetched while `count` words are multiplied for tile `tile`.
     Ahead ahead(const Block& next, Range some, int64_t tile, int64_t count) const {

@@ -7,7 +7,7 @@
 //   values_of_word, words_together   a product takes so many words at once; k is rounded up to as many, with zeros
 //   Left                             the rows of a product's left side, as words
 //   right                            words of its right side
-//   multiply_tile                    tile[r][at + c] += Σ_k rows[r][k] · panel[k][c]
+//   multiply_tile                    tile[r · tile_columns + c] += Σ_k rows[r][k] · panel[k][c]
 //   Products                         what a thread holds while it multiplies
 //   lines_ahead                      how many lines of what comes next are fetched for each word
 #pragma once
@@ -19,7 +19,7 @@ namespace seriatim::SERIATIM_TARGET {
 // sums[c] += Σ_k row[k] · column(k, c): a product of one row, which has too few sums to hide the latency of an addition, so that
 // even and odd k are summed apart.
 template <class T, int C, class Column>
-inline void multiply_one(const T* row, int64_t depth, const Column& column, Vec<T>* sums) {
+ALWAYS_INLINE void multiply_one(const T* row, int64_t depth, const Column& column, Vec<T>* sums) {
     Vec<T> even[C], odd[C];
     for (int c = 0; c < C; ++c) even[c] = sums[c], odd[c] = Vec<T>{};
     int64_t k = 0;

@@ -7,9 +7,12 @@ namespace seriatim::SERIATIM_TARGET {
 
 inline constexpr int tile_columns = 4;  // vectors
 
-// [row][vector]; cells read it, columns in the order of the panel.
+// Of one row, in the order of the panel's columns; cells read them.
 template <class T>
-using Tile = Vec<T>[TILE_ROWS][tile_columns];
+using Sums = Vec<T>[tile_columns];
+
+template <class T>
+using Tile = Sums<T>[TILE_ROWS];
 
 // What will be read after the panel at hand: fetched to the second cache meanwhile, `step` bytes (some lines, or none) for each
 // word.

@@ -32,14 +32,15 @@ struct Split {
     bool by_rows = true;
 };
 
-inline Split split(const Spec& spec, int64_t rows, int64_t bytes_of_weights, int threads, int64_t l2_bytes) {
+inline Split split(const Spec& spec, int64_t steps, int64_t rows, int64_t bytes_of_weights, int threads) {
     const int64_t work =
         2 * rows * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));  // of a step
-    constexpr int64_t worth_a_barrier = 400'000, worth_a_team = 60'000;
-    if (threads <= 1 || work < worth_a_team) return {};
-    if (rows >= TILE_ROWS * threads && bytes_of_weights <= l2_bytes) return {threads, true};
-    if (work >= worth_a_barrier) return {threads, false};
-    return rows >= 2 * threads ? Split{threads, true} : Split{};
+    constexpr int64_t worth_a_team = 1'500'000;                                                    // of all steps
+    if (threads <= 1 || rows * steps <= 1 || steps * work < worth_a_team) return {};
+    if (rows >= 4 * threads && bytes_of_weights <= l2_bytes()) return {threads, true};
+    // A barrier at each step costs more than reading all weights does where there is a row for each.
+    if (work >= (rows < threads ? 150'000 : 600'000)) return {threads, false};
+    return {rows < threads ? 1 : threads, true};
 }
 
 // All rows, longest first; equal ones in the order of the batch.

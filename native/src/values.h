@@ -34,19 +34,19 @@ inline Vec<T> right(int64_t word, int64_t, const Value& value) {
     return value(word);
 }
 
-// tile[r][at + c] += Σ_k rows[r][k] · panel[k][c] for R rows and C vectors; a panel's next k is `stride` elements on.
+// For R rows and C vectors; a panel's next k is `stride` elements on.
 template <class T, int R, int C>
-void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
+void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Vec<T>* tile, Ahead ahead) {
     if (depth < 1) return;
     if constexpr (R == 1) {
         const auto column = [&](int64_t k, int c) { return load(panel + k * stride + c * width<T>); };
-        return multiply_one<T, C>(rows[0], depth, column, tile[0] + at);
+        return multiply_one<T, C>(rows[0], depth, column, tile);
     }
     Vec<T> sums[R][C];
     const T* row[R];
     for (int r = 0; r < R; ++r) {
         row[r] = rows[r];
-        for (int c = 0; c < C; ++c) sums[r][c] = tile[r][at + c];
+        for (int c = 0; c < C; ++c) sums[r][c] = tile[r * tile_columns + c];
     }
     int64_t k = 0;
     do {  // at least once: with a way round the loop, GCC keeps the sums in memory on both sides of it
@@ -69,19 +69,19 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
         panel += stride, ahead.from += ahead.step;
     } while (++k < depth);
     for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c) tile[r][at + c] = sums[r][c];
+        for (int c = 0; c < C; ++c) tile[r * tile_columns + c] = sums[r][c];
 }
 
 // For 1 … TILE_ROWS rows and 1 … tile_columns vectors.
 template <class T>
 inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride,
-                          int64_t depth, Tile<T>& tile, int at, Ahead ahead) {
-    using Product = void (*)(const T* const*, const T*, int64_t, int64_t, Tile<T>&, int, Ahead);
+                          int64_t depth, Vec<T>* tile, Ahead ahead) {
+    using Product = void (*)(const T* const*, const T*, int64_t, int64_t, Vec<T>*, Ahead);
     const Product product = [&]<int... I>(std::integer_sequence<int, I...>) {
         static constexpr Product table[] = {multiply<T, I / tile_columns + 1, I % tile_columns + 1>...};
         return table[(row_count - 1) * tile_columns + columns - 1];
     }(std::make_integer_sequence<int, TILE_ROWS * tile_columns>{});
-    product(rows, panel, stride, depth, tile, at, ahead);
+    product(rows, panel, stride, depth, tile, ahead);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

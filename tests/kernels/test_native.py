@@ -278,6 +278,32 @@ def test_a_stream(variant, engine, monkeypatch):
             stream.step(wrong)
 
 
+def test_a_stream_takes_any_array_of_its_shape():
+    made = problem(spec_of({"kind": "lstm"}, 5, 17), 1, 3)
+    x = made.x[0]
+    wanted = native.Stream(made.spec, made.weights, rows=3).step(x).copy()
+    unaligned = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    for one in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned, read_only, x.tolist()):
+        np.testing.assert_array_equal(native.Stream(made.spec, made.weights, rows=3).step(one), wanted)
+    for wrong in (None, x.astype(">f8"), x[None]):
+        with pytest.raises(UsageError, match="x: got"):
+            native.Stream(made.spec, made.weights, rows=3).step(wrong)
+
+
+def test_a_stream_takes_its_own_h():
+    """What is read may be what is overwritten: h, or c, or a part of it."""
+    made = problem(spec_of({"kind": "lstm"}, 40, 40), 1, 3)
+    stream, state = native.Stream(made.spec, made.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
+    stream.step(made.x[0])
+    state = reference.step(made.spec, made.x[0], state, made.weights)
+    for k in (0, 1, 0):
+        stream.step(stream.state[k])
+        state = reference.step(made.spec, state[k], state, made.weights)
+    assert all(relative_rms(*pair) <= 1e-13 for pair in zip(stream.state, state, strict=True))
+
+
 @pytest.mark.parametrize(("precision", "allowed"), [("bf16", 3e-3), ("int8", 1.5e-2)])
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
 def test_a_stream_with_smaller_weights(kind, precision, allowed):
@@ -346,6 +372,11 @@ def test_what_does_not_fit_is_told():
         native.Stream(made.spec, made.weights, precision="int8")  # float64
     with pytest.raises(UsageError, match="rows: got 0"):
         native.Stream(made.spec, made.weights, rows=0)
+    packed = native.Stream(made.spec, made.weights)._stepper._packed
+    with pytest.raises(ValueError, match="state: got None"):
+        native.engine().Stream(packed, [None])
+    with pytest.raises(ValueError, match="state: got 0 arrays"):
+        native.engine().Stream(packed, [])
 
 
 def test_a_bad_target_fails_loudly(monkeypatch):

@@ -276,9 +276,9 @@ void in_halves(const Target& target, int64_t steps, int64_t rows, int64_t inputs
     }
 }
 
-// By batch, by units, and with fewer rows or units than threads.
+// By units, by a row each, by rows, and alone: see `split`.
 void on_several_threads(const Target& target) {
-    const int64_t shapes[][4] = {{6, 1, 40, 70}, {4, 50, 9, 20}, {3, 2, 3, 2}};
+    const int64_t shapes[][4] = {{10, 1, 90, 130}, {6, 2, 40, 100}, {22, 12, 9, 40}, {3, 2, 3, 2}};
     for (const auto& [steps, rows, inputs, units] : shapes)
         for (const Case& one : cases(steps, rows, inputs, units)) {
             if (!one.spec.bias || one.reverse) continue;  // nothing to do with threads
@@ -296,7 +296,7 @@ void on_several_threads(const Target& target) {
 
 void packed_on_several_threads(const Target& target) {
     for (const Spec& spec : specs(9, 20))
-        if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 4, .rows = 50}, target, 3);
+        if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 6, .rows = 50}, target, 3);
 }
 
 void calls_side_by_side(const Target& target) {
@@ -392,12 +392,12 @@ void tiny_numbers_are_flushed(int threads) {
 // Fewer rows, units and values of k than a matrix tile has, as many, and more; then by batch and by units.
 void on_matrix_tiles(const Target& target, bool everything) {
     const int64_t shapes[][5] = {{2, 1, 1, 1, 1},    {3, 3, 5, 17, 1},   {2, 33, 33, 16, 1},
-                                 {3, 17, 40, 33, 1}, {3, 70, 20, 40, 3}, {4, 5, 40, 90, 2}};
+                                 {3, 17, 40, 33, 1}, {3, 70, 20, 40, 3}, {10, 1, 90, 130, 2}};
     for (const auto& [steps, rows, inputs, units, threads] : shapes)
         if (everything || threads > 1) in_halves(target, steps, rows, inputs, units, threads);
     for (Spec spec : specs(9, 20)) {
         spec.halves = true;
-        if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 4, .rows = 50}, target, 3);
+        if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 6, .rows = 50}, target, 3);
     }
 }
 

@@ -284,24 +284,18 @@ class Stream:
         carried = joined([np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states])
         self.state: State = apart(spec, carried)
         self._h = self.state[0]
-        width = len(spec.gates) * spec.hidden_size if spec.layer_norm else spec.input_size
-        self._read = np.zeros((rows, width), self._dtype)
-        self._plain = self._stepper._native and not spec.layer_norm
         self._advance = self._by_stepper
         if self._stepper._native:
             with told():
-                self._engine = _native.Stream(self._stepper._packed, self._read, carried)
-            self._advance = self._engine.step
+                self._engine = _native.Stream(self._stepper._packed, carried)
+            self._advance = self._normalized if spec.layer_norm else self._engine.step
 
     def step(self, x: Floats) -> Floats:
         """Take one step. Raises ``UsageError`` for another shape or type of x than the weights want."""
-        if x.shape != self._shape or (x.dtype is not self._dtype and x.dtype != self._dtype):
-            raise UsageError(f"x: got {list(x.shape)} of {x.dtype}, wanted {list(self._shape)} of {self._dtype}")
-        if self._plain:
-            self._read[...] = x
-        else:
-            self._prepare(x)
-        self._advance()
+        try:  # no checks before it, which would cost as much as the step
+            self._advance(x)
+        except (ValueError, TypeError):
+            self._advance(self._fit(x))
         return self._h
 
     def reset(self) -> None:
@@ -309,15 +303,19 @@ class Stream:
         for one in self.state:
             one[...] = 0
 
-    def _prepare(self, x: Floats) -> None:
-        weights = self._stepper.weights
-        if self._stepper._native:
-            self._read[...], _ = part(x, weights.w_ih, weights.b_ih, weights.g_ih)
-        else:
-            self._x = x
+    def _fit(self, x: Floats) -> Floats:
+        """x as the engine takes it, or why it never will."""
+        x = np.asarray(x)
+        if x.shape != self._shape or x.dtype != self._dtype:
+            raise UsageError(f"x: got {list(x.shape)} of {x.dtype}, wanted {list(self._shape)} of {self._dtype}")
+        return np.require(x, requirements=["C", "ALIGNED"])
 
-    def _by_stepper(self) -> None:
-        for one, after in zip(self.state, self._stepper.step(self._x, self.state), strict=True):
+    def _normalized(self, x: Floats) -> None:
+        weights = self._stepper.weights
+        self._engine.step(part(self._fit(x), weights.w_ih, weights.b_ih, weights.g_ih)[0])
+
+    def _by_stepper(self, x: Floats) -> None:
+        for one, after in zip(self.state, self._stepper.step(self._fit(x), self.state), strict=True):
             one[...] = after
 
 
