@@ -38,13 +38,14 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
     }
 }
 
-// What a sweep does with the sums of a row and a block: `each`, and once that is done for all that are at hand `then`, which waits
-// for what `each` gave; of many rows, or many blocks of one row, both overlap.
+// What is done with the sums of a row and a block comes in two halves, `each` and `then`. The second, which waits for the first, is
+// done for all rows of a tile together, or for some blocks of a single row: they wait for nothing of each other, and overlap. This is
+// the second half where there is none.
 struct Nothing {
     void operator()(const auto&, const Block&, auto&) const {}
 };
 
-// The blocks of `mine` for a single row: product(block, sums) of some, then `each` and `then`.
+// The blocks of `mine` for a single row, some at a time: product(block, sums), then each(row, block, sums), then `then`.
 template <class T, class Row, class Product, class Each, class Then>
 void sweep_row(const Blocks& blocks, Range mine, bool backwards, const Row& row, const Product& product,
                const Each& each, const Then& then) {
@@ -61,9 +62,9 @@ void sweep_row(const Blocks& blocks, Range mine, bool backwards, const Row& row,
     }
 }
 
-// Every block of `mine` × every row: sums, then each(row, block, sums). Panels are walked to and fro,
-// so that those read last, which are still in the cache, are read first at the next step. A panel that is large beside the
-// second cache is read in parts, each for all tiles; one that lies beyond that cache is fetched while the part before it is used.
+// The same for every block of `mine` × every row. Panels are walked to and fro, so that those read last, which are still in the
+// cache, are read first at the next step. A panel that is large beside the second cache is read in parts, each for all tiles; one
+// that lies beyond that cache is fetched while the part before it is used.
 template <class T, class AnyRow, class Operand, class Begin, class Each, class Then = Nothing>
 void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows,
            int64_t row_count, const Operand& operand, const T* zeros, int at, const Begin& begin, const Each& each,
@@ -71,11 +72,10 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
     if (!row_count || mine.begin >= mine.end) return;
     const Left left(row_count, panels.depth, [&](int64_t r) { return operand(rows[r]); });
     if (row_count == 1) {
-        const T* const only[] = {left[0]};
         const bool zero = operand(rows[0]) == zeros;
         const auto product = [&](const Block& block, Sums<T>* sums) {
             begin(block, rows, 1, sums);
-            if (!zero) panels.add(block, only, 1, sums, at);
+            if (!zero) panels.add_row(block, left[0], sums, at, backwards);
         };
         return sweep_row<T>(blocks, mine, backwards, rows[0], product, each, then);
     }

@@ -98,7 +98,7 @@ public:
                     const auto& halves = *reinterpret_cast<const Halves*>(panel + (k * C + c) * width<float>);
                     return std::bit_cast<Vec<float>>(__builtin_convertvector(halves, Wide) << 16);
                 };
-                multiply_one<float, C>(row, depth_, column, sums);
+                multiply_one<float, C>(row, 1, depth_, column, sums);
             });
         }
         Int products[tile_columns] = {};

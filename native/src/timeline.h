@@ -35,7 +35,7 @@ struct Split {
 inline Split split(const Spec& spec, int64_t steps, int64_t rows, int64_t bytes_of_weights, int threads) {
     const int64_t work =
         2 * rows * spec.gates() * spec.units * (spec.outputs() + (spec.given ? 0 : spec.inputs));  // of a step
-    constexpr int64_t worth_a_team = 1'500'000;                                                    // of all steps
+    constexpr int64_t worth_a_team = 1'000'000;
     if (threads <= 1 || rows * steps <= 1 || steps * work < worth_a_team) return {};
     if (rows >= 4 * threads && bytes_of_weights <= l2_bytes()) return {threads, true};
     // A barrier at each step costs more than reading all weights does where there is a row for each.

@@ -34,13 +34,13 @@ inline Vec<T> right(int64_t word, int64_t, const Value& value) {
     return value(word);
 }
 
-// For R rows and C vectors; a panel's next k is `stride` elements on.
+// For R rows and C vectors; a panel's next k is `stride` elements on, or, of a single row that is read from its end too, back.
 template <class T, int R, int C>
 void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Vec<T>* tile, Ahead ahead) {
     if (depth < 1) return;
     if constexpr (R == 1) {
         const auto column = [&](int64_t k, int c) { return load(panel + k * stride + c * width<T>); };
-        return multiply_one<T, C>(rows[0], depth, column, tile);
+        return multiply_one<T, C>(rows[0], stride < 0 ? -1 : 1, depth, column, tile);
     }
     Vec<T> sums[R][C];
     const T* row[R];

@@ -294,7 +294,7 @@ class Stream:
         """Take one step. Raises ``UsageError`` for another shape or type of x than the weights want."""
         try:  # no checks before it, which would cost as much as the step
             self._advance(x)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, BufferError):
             self._advance(self._fit(x))
         return self._h
 

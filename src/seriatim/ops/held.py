@@ -142,5 +142,4 @@ def _full(weight: Tensor) -> Tensor:
 
 def _traceable(weight: Tensor) -> bool:
     """Whether a change would be seen: the weight has a version, is this process's own, and stands dense."""
-    shared = weight.is_shared()  # type: ignore[no-untyped-call]
-    return not (weight.is_inference() or shared) and weight.is_contiguous()
+    return not (weight.is_inference() or weight.untyped_storage().is_shared()) and weight.is_contiguous()

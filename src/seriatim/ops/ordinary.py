@@ -64,6 +64,6 @@ def holdable(parameters: Parameters, names: tuple[str, ...]) -> tuple[Tensor, ..
     if len(weights) != len(names) or weights[0].dtype not in (torch.float32, torch.float64) or not native.ready():
         return None
     for one in weights:
-        if not is_ordinary(one, weights[0].dtype) or one.is_inference() or one.is_shared():  # type: ignore[no-untyped-call]
+        if not is_ordinary(one, weights[0].dtype) or one.is_inference() or one.untyped_storage().is_shared():
             return None
     return weights
