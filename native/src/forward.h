@@ -62,7 +62,15 @@ void sweep_row(const Blocks& blocks, Range mine, bool backwards, const Row& row,
     }
 }
 
-// The same for every block of `mine` × every row. Panels are walked to and fro, so that those read last, which are still in the
+// Both halves for a tile of rows. Out of line: the loops over tiles are the faster for it.
+template <class AnyRow, class Columns, class Each, class Then>
+[[gnu::noinline]] void conclude(const AnyRow* rows, int count, const Block& block, Columns* sums, const Each& each,
+                                const Then& then) {
+    for (int r = 0; r < count; ++r) each(rows[r], block, sums[r]);
+    for (int r = 0; r < count; ++r) then(rows[r], block, sums[r]);
+}
+
+// The sums of every block of `mine` × every row, and both halves. Panels are walked to and fro, so that those read last, which are still in the
 // cache, are read first at the next step. A panel that is large beside the second cache is read in parts, each for all tiles; one
 // that lies beyond that cache is fetched while the part before it is used.
 template <class T, class AnyRow, class Operand, class Begin, class Each, class Then = Nothing>
@@ -108,8 +116,7 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
                                                     : panels.ahead(next, part(0), t, some.end - some.begin);
                 if (!all_zero) panels.add_part(block, some, operands, count, sums, at, ahead);
                 if (p + 1 < parts) continue;
-                for (int r = 0; r < count; ++r) each(first[r], block, sums[r]);
-                for (int r = 0; r < count; ++r) then(first[r], block, sums[r]);
+                conclude(first, count, block, sums, each, then);
             }
         }
     }
