@@ -317,7 +317,7 @@ private:
         const Left of_n(apart ? count : 0, H, [&](int64_t r) { return gradients(mine[r]) + 3 * H; });
         const auto tail = [&](const Block& block, const BackRow<T>* const* tile, int n, Sums<T>* sums) {
             from_zero<T>(block, tile, n, sums);
-            const T* operands[TILE_ROWS];
+            const T* operands[TILE_ROWS] = {};
             for (int r = 0; apart && r < n; ++r) operands[r] = of_n[tile - mine + r];
             if (apart) weights_.input_of_n.add(block, operands, n, sums);
         };
