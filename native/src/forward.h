@@ -72,9 +72,12 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
             else if (g < 2) sums[g + 1] = u + part;
             else sums[0] = u, sums[3] = part;
         }
-        if constexpr (K == Kind::rnn) rnn(cell, row, sums[0], at);
+        if constexpr (K == Kind::rnn) rnn(cell, row, sums, at);
         else gates_of<K>(cell, row, sums, at);
-        if constexpr (K == Kind::gru) output_of<K>(cell, row, sums, at);
+        if constexpr (K == Kind::gru) {
+            squash_one<squashed_of<K>, T>(&sums, 1);
+            output_of<K>(cell, row, sums, at);
+        }
     }
     if (K != Kind::lstm) return;
     const T* c = row.raw;
@@ -82,8 +85,8 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
     for (int64_t first = 0; first < H; first += width<T>) {
         const Span at{first, least(width<T>, H - first)};
         const Vec<T> normed = (load(c + first, at.count) - c_mean) * c_scale;
-        lstm_output(row, load(row.gates + 3 * H + first, at.count),
-                    normed * load(cell.g_c + first, at.count) + load(cell.b_c + first, at.count), at);
+        const Vec<T> a = normed * load(cell.g_c + first, at.count) + load(cell.b_c + first, at.count);
+        emit(row, load(row.gates + 3 * H + first, at.count) * tanh<T>(a), at);  // (4)
     }
 }
 
@@ -92,13 +95,15 @@ template <class T, class Use>
 void with_cell(const Shared<T>& cell, const Use& use) {
     by_kind(cell.spec.kind, [&]<Kind K>() {
         if constexpr (K == Kind::rnn)
-            use(every<T>([&](const Row<T>& row, Vec<T> sum, Span at) { rnn(cell, row, sum, at); }), Nothing{});
+            use([&](const Row<T>& row, const Block& block,
+                    Sums<T>& sums) { rnn(cell, row, sums, {block.first, block.units}); },
+                Nothing{});
         else
             use([&](const Row<T>& row, const Block& block,
                     Sums<T>& sums) { gates_of<K>(cell, row, sums, {block.first, block.units}); },
-                [&](const Row<T>& row, const Block& block, Sums<T>& sums) {
+                after_tanh<squashed_of<K>>([&](const Row<T>& row, const Block& block, Sums<T>& sums) {
                     output_of<K>(cell, row, sums, {block.first, block.units});
-                });
+                }));
     });
 }
 

@@ -5,7 +5,7 @@
 // feature of ones gives the bias.
 #pragma once
 
-#include "cells.h"
+#include "cells_back.h"
 #include "panels.h"
 #include "threads.h"
 

@@ -21,12 +21,36 @@ struct Part {
     }
 };
 
-// What is done with the sums of a row and a block comes in two halves, `each` and `then`. The second, which waits for the first, is
-// done for all rows of a tile together, or for some blocks of a single row: they wait for nothing of each other, and overlap. This is
-// the second half where there is none.
+// What is done with the sums of a row and a block comes in two halves, `each` and `then`; before the second, one of the sums may
+// become its tanh. The second waits for the first, so each is done for all rows of a tile, or for some blocks of a single row:
+// they wait for nothing of each other, and overlap.
+template <int which, class F>
+struct AfterTanh : F {
+    static constexpr int squashed = which;
+};
+template <int which, class F>
+AfterTanh<which, F> after_tanh(const F& f) {
+    return {f};
+}
+
+// A second half that does nothing.
 struct Nothing {
+    static constexpr int squashed = -1;
     void operator()(const auto&, const Block&, auto&) const {}
 };
+
+// The tanh of one of each row's sums, or of none; three rows at a time, for which there are registers.
+template <int which, class T>
+inline void squash_one(Sums<T>* sums, int64_t count) {
+    if constexpr (which >= 0)
+        for (int64_t n = 0; n < count; n += 3) {
+            Vec<T>& first = sums[n][which];
+            Vec<T>&second = sums[least(n + 1, count - 1)][which], &third = sums[least(n + 2, count - 1)][which];
+            Vec<T> a[] = {first, second, third};
+            squash<T, Gate::tanh, Gate::tanh, Gate::tanh>(a);
+            first = a[0], second = a[1], third = a[2];
+        }
+}
 
 // The blocks of `mine` for a single row, some at a time: product(block, sums), then each(row, block, sums), then `then`.
 template <class T, class Row, class Product, class Each, class Then>
@@ -41,15 +65,17 @@ void sweep_row(const Blocks& blocks, Range mine, bool backwards, const Row& row,
         };
         for (int64_t n = 0; n < count; ++n) product(block(n), sums + n);
         for (int64_t n = 0; n < count; ++n) each(row, block(n), sums[n]);
+        squash_one<Then::squashed, T>(sums, count);
         for (int64_t n = 0; n < count; ++n) then(row, block(n), sums[n]);
     }
 }
 
 // Both halves for a tile of rows. Out of line: the loops over tiles are the faster for it.
-template <class AnyRow, class Columns, class Each, class Then>
-[[gnu::noinline]] void conclude(const AnyRow* rows, int count, const Block& block, Columns* sums, const Each& each,
+template <class T, class AnyRow, class Each, class Then>
+[[gnu::noinline]] void conclude(const AnyRow* rows, int count, const Block& block, Sums<T>* sums, const Each& each,
                                 const Then& then) {
     for (int r = 0; r < count; ++r) each(rows[r], block, sums[r]);
+    squash_one<Then::squashed, T>(sums, count);
     for (int r = 0; r < count; ++r) then(rows[r], block, sums[r]);
 }
 
@@ -99,7 +125,7 @@ void sweep(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backw
                                                     : panels.ahead(next, part(0), t, some.end - some.begin);
                 if (!all_zero) panels.add_part(block, some, operands, count, sums, at, ahead);
                 if (p + 1 < parts) continue;
-                conclude(first, count, block, sums, each, then);
+                conclude<T>(first, count, block, sums, each, then);
             }
         }
     }

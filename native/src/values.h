@@ -34,8 +34,9 @@ inline Vec<T> right(int64_t word, int64_t, const Value& value) {
     return value(word);
 }
 
-// For R rows and C vectors; a panel's next k is `stride` elements on, or, of a single row that is read from its end too, back.
-template <class T, int R, int C>
+// For R rows and C vectors; a panel's next k is `stride` elements on, or, of a single row that is read from its end too, back. The
+// panel is fetched to the first cache a little before it is read, or, where something is to come from `far`, that to the second.
+template <class T, int R, int C, bool far>
 void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Vec<T>* tile, Ahead ahead) {
     if (depth < 1) return;
     if constexpr (R == 1) {
@@ -50,7 +51,10 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
     }
     int64_t k = 0;
     do {  // at least once: with a way round the loop, GCC keeps the sums in memory on both sides of it
-        __builtin_prefetch(ahead.from, 0, 2);
+        if constexpr (far) __builtin_prefetch(ahead.from, 0, 2), ahead.from += ahead.step;
+        else
+            for (int c = 0; c < C; c += most(1, 64 / VECTOR_BYTES))
+                __builtin_prefetch(panel + 2 * stride + c * width<T>, 0, 3);
         if constexpr (R < C) {  // keep in registers whichever is fewer
             T left[R];
             for (int r = 0; r < R; ++r) left[r] = row[r][k];
@@ -66,7 +70,7 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
                 for (int c = 0; c < C; ++c) sums[r][c] += columns[c] * left;
             }
         }
-        panel += stride, ahead.from += ahead.step;
+        panel += stride;
     } while (++k < depth);
     for (int r = 0; r < R; ++r)
         for (int c = 0; c < C; ++c) tile[r * tile_columns + c] = sums[r][c];
@@ -78,8 +82,9 @@ inline void multiply_tile(const T* const* rows, int row_count, const T* panel, i
                           int64_t depth, Vec<T>* tile, Ahead ahead) {
     using Product = void (*)(const T* const*, const T*, int64_t, int64_t, Vec<T>*, Ahead);
     const Product product = [&]<int... I>(std::integer_sequence<int, I...>) {
-        static constexpr Product table[] = {multiply<T, I / tile_columns + 1, I % tile_columns + 1>...};
-        return table[(row_count - 1) * tile_columns + columns - 1];
+        static constexpr Product near[] = {multiply<T, I / tile_columns + 1, I % tile_columns + 1, false>...};
+        static constexpr Product far[] = {multiply<T, I / tile_columns + 1, I % tile_columns + 1, true>...};
+        return (ahead.step ? far : near)[(row_count - 1) * tile_columns + columns - 1];
     }(std::make_integer_sequence<int, TILE_ROWS * tile_columns>{});
     product(rows, panel, stride, depth, tile, ahead);
 }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 namespace seriatim::SERIATIM_TARGET {
@@ -21,7 +22,7 @@ struct Lanes<float> {
     typedef uint8_t Flags __attribute__((vector_size(VECTOR_BYTES / 4), aligned(1), may_alias));
     static constexpr int mantissa = 23, bias = 127;
     static constexpr float highest = 88.0f, tanh_is_one = 9.1f;
-    static constexpr float shift = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number
+    static constexpr float shift = 12582912.0f + bias;  // 1.5 · 2²³: adding it rounds to a whole number
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // ln 2 in two parts, the first short
     // (eʳ - 1 - r) / r² on |r| ≤ ln 2 / 2, lowest power first; fitted for the least relative error in eʳ, 3e-9.
     static constexpr float series[] = {0.49999994f, 0.16666520f, 0.041668393f, 0.0083687808f, 0.0013814501f};
@@ -37,7 +38,7 @@ struct Lanes<double> {
     typedef uint8_t Flags __attribute__((vector_size(VECTOR_BYTES / 8), aligned(1), may_alias));
     static constexpr int mantissa = 52, bias = 1023;
     static constexpr double highest = 708.0, tanh_is_one = 19.1;
-    static constexpr double shift = 6755399441055744.0;
+    static constexpr double shift = 6755399441055744.0 + bias;
     static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
     // Taylor's 1/2!, 1/3!, … 1/14!: the next term is 3e-20.
     static constexpr double series[] = {
@@ -159,27 +160,20 @@ template <class T, int N>
     return sum;
 }
 
-// eˢˣ = 2ⁿ eʳ with n whole and |r| ≤ ln 2 / 2: `power` is 2ⁿ and `less_one` is eʳ - 1. s is -1 or 2, and s x within ±highest.
 template <class T>
-struct Exponential {
-    Vec<T> power, less_one;
-};
-
-template <class T, int S>
-[[gnu::always_inline]] inline Exponential<T> exponential(Vec<T> x) {
-    using L = Lanes<T>;
-    using Int = typename L::Int;
-    const Vec<T> shifted = x * T(S * 1.44269504088896340736) + L::shift;
-    const Vec<T> n = shifted - L::shift;
-    const Vec<T> r = (x * T(S) - n * L::ln2_high) - n * L::ln2_low;
-    constexpr auto zero = std::bit_cast<decltype(Int{}[0] + 0)>(L::shift);  // n = 0 as `shifted` spells it
-    return {std::bit_cast<Vec<T>>((std::bit_cast<Int>(shifted) + (L::bias - zero)) << L::mantissa),
-            r + r * r * polynomial<T>(L::series, r)};
+[[gnu::always_inline]] inline Vec<T> at_most(Vec<T> x, Vec<T> bound) {  // a NaN stays one
+#ifdef AT_MOST_FLOAT
+    if constexpr (sizeof(T) == sizeof(float)) return AT_MOST_FLOAT(x, bound);
+#endif
+    return x > bound ? bound : x;
 }
 
 template <class T>
-[[gnu::always_inline]] inline Vec<T> at_most(Vec<T> x, Vec<T> bound) {  // a NaN stays one
-    return x > bound ? bound : x;
+[[gnu::always_inline]] inline Vec<T> at_least(Vec<T> x, Vec<T> bound) {
+#ifdef AT_LEAST_FLOAT
+    if constexpr (sizeof(T) == sizeof(float)) return AT_LEAST_FLOAT(x, bound);
+#endif
+    return x < bound ? bound : x;
 }
 
 template <class T>
@@ -187,22 +181,80 @@ template <class T>
     return x < T(0) ? -x : x;
 }
 
-// σ(x) = 1 / (1 + e⁻ˣ). 2.4 ULP at most, 0.4 on average, in both types (|x| ≤ 87; 700). NaN stays NaN, here and below.
-// Always inline: a call of it would cost a tenth of the cell.
+// eˢˣ = 2ⁿ eʳ with n whole and |r| ≤ ln 2 / 2: `power` is 2ⁿ and `less_one` is eʳ - 1. s is -1 or 2, and s x within ±highest.
+//
+// Of several vectors at once, one step of all after the other: a processor looks ahead for as many instructions as two such chains
+// have, and chains behind each other would wait.
+template <class T, int N>
+struct Exponentials {
+    Vec<T> power[N], less_one[N];
+
+    [[gnu::always_inline]] Exponentials(const Vec<T> (&x)[N], const int (&s)[N]) {
+        using L = Lanes<T>;
+        using Int = typename L::Int;
+        Vec<T> n[N], r[N], sum[N];
+        for (int k = 0; k < N; ++k)
+            power[k] = x[k] * T(s[k] * 1.44269504088896340736) + L::shift;  // n in its last bits
+        for (int k = 0; k < N; ++k) n[k] = power[k] - L::shift;
+        for (int k = 0; k < N; ++k) r[k] = x[k] * T(s[k]) - n[k] * L::ln2_high;
+        for (int k = 0; k < N; ++k) r[k] -= n[k] * L::ln2_low;
+        for (int k = 0; k < N; ++k) sum[k] = all<T>(std::end(L::series)[-1]);
+        for (int term = std::size(L::series) - 2; term >= 0; --term)
+            for (int k = 0; k < N; ++k) sum[k] = sum[k] * r[k] + L::series[term];
+        for (int k = 0; k < N; ++k) less_one[k] = r[k] + r[k] * r[k] * sum[k];
+        for (int k = 0; k < N; ++k) power[k] = std::bit_cast<Vec<T>>(std::bit_cast<Int>(power[k]) << L::mantissa);
+    }
+};
+
+// The two functions that gates are made of, of several vectors at once and in their place; NaN stays NaN.
+//
+// σ(x) = 1 / (1 + e⁻ˣ): 2.4 ULP at most, 0.4 on average, in both types (|x| ≤ 87; 700).
+// tanh(x) = (e²ˣ - 1) / (e²ˣ + 1), of |x|: by way of e²ˣ - 1 no digits are lost near 0, and near 1 its error hardly counts, so that
+// 1 - tanh² keeps its digits too. 2.5 ULP at most, 0.3 on average, in both types.
+//
+// Always inline: a call would cost a tenth of the cell.
+enum class Gate { sigma, tanh };
+
+template <class T, Gate... gates>
+[[gnu::always_inline]] inline void squash(Vec<T> (&x)[sizeof...(gates)]) {
+    using Int = typename Lanes<T>::Int;
+    constexpr int N = sizeof...(gates);
+    constexpr bool is_tanh[] = {(gates == Gate::tanh)...};
+    constexpr int s[] = {(gates == Gate::tanh ? 2 : -1)...};
+    Int sign[N];
+    for (int k = 0; k < N; ++k) {
+        sign[k] = std::bit_cast<Int>(x[k]) & std::bit_cast<Int>(all<T>(T(-0.0)));
+        const Vec<T> size = std::bit_cast<Vec<T>>(std::bit_cast<Int>(x[k]) ^ sign[k]);
+        x[k] = is_tanh[k] ? at_most<T>(size, all<T>(Lanes<T>::tanh_is_one))
+                          : at_least<T>(at_most<T>(x[k], all<T>(Lanes<T>::highest)), all<T>(-Lanes<T>::highest));
+    }
+    const Exponentials<T, N> e(x, s);
+    for (int k = 0; k < N; ++k) {
+        const Vec<T> one = all<T>(is_tanh[k] ? -1 : 1), sum = (e.power[k] + one) + e.power[k] * e.less_one[k];
+        x[k] = is_tanh[k] ? std::bit_cast<Vec<T>>(std::bit_cast<Int>(quotient<T>(sum, sum + T(2))) | sign[k])
+                          : reciprocal<T>(sum);
+    }
+}
+
 template <class T>
 [[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
-    const Vec<T> highest = all<T>(Lanes<T>::highest);
-    x = at_most<T>(x, highest);
-    x = -at_most<T>(-x, highest);
-    const auto e = exponential<T, -1>(x);
-    return reciprocal<T>((T(1) + e.power) + e.power * e.less_one);
+    Vec<T> one[] = {x};
+    squash<T, Gate::sigma>(one);
+    return one[0];
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
+    Vec<T> one[] = {x};
+    squash<T, Gate::tanh>(one);
+    return one[0];
 }
 
 // e⁻ˣ for x ≥ 0; beyond 88 (708) what e⁻⁸⁸ is, which in float32 is 0. 1.0 ULP at most, 0.3 on average (x ≤ 87; 700).
 template <class T>
 [[gnu::always_inline]] inline Vec<T> falling(Vec<T> x) {
-    const auto e = exponential<T, -1>(at_most<T>(x, all<T>(Lanes<T>::highest)));
-    return e.power + e.power * e.less_one;
+    const Exponentials<T, 1> e({at_most<T>(x, all<T>(Lanes<T>::highest))}, {-1});
+    return e.power[0] + e.power[0] * e.less_one[0];
 }
 
 // log(1 + y) for 0 ≤ y ≤ 1, as 2 artanh of y / (2 + y). 1.9 ULP at most, 0.4 on average; log σ by way of both 2.7 and 0.2.
@@ -210,19 +262,6 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> log_one_plus(Vec<T> y) {
     const Vec<T> twice = quotient<T>(y + y, y + T(2)), square = T(0.25) * twice * twice;
     return twice + twice * square * polynomial<T>(Lanes<T>::artanh, square);
-}
-
-// tanh(x) = (e²ˣ - 1) / (e²ˣ + 1), of |x|: by way of e²ˣ - 1 no digits are lost near 0, and near 1 its error hardly counts, so that
-// 1 - tanh² keeps its digits too. 2.5 ULP at most, 0.3 on average, in both types.
-template <class T>
-[[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
-    using Int = typename Lanes<T>::Int;
-    const Int sign = std::bit_cast<Int>(x) & std::bit_cast<Int>(all<T>(T(-0.0)));
-    Vec<T> magnitude = std::bit_cast<Vec<T>>(std::bit_cast<Int>(x) ^ sign);
-    magnitude = at_most<T>(magnitude, all<T>(Lanes<T>::tanh_is_one));
-    const auto e = exponential<T, 2>(magnitude);
-    const Vec<T> less_one = (e.power - T(1)) + e.power * e.less_one;
-    return std::bit_cast<Vec<T>>(std::bit_cast<Int>(quotient<T>(less_one, less_one + T(2))) | sign);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -195,6 +195,20 @@ def test_every_target(variant, target, monkeypatch):
     check(problem(spec_of(variant, 9, 33), 4, 13, "lengths reverse reset dropout zoneout"))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("target", native.targets())
+@pytest.mark.parametrize("variant", VARIANTS, ids=name)
+def test_what_is_not_a_number_stays_none(variant, target, dtype, monkeypatch):
+    """What the twin makes of a NaN in x the engine makes of it: it is lost nowhere, and comes to no other row."""
+    monkeypatch.setenv("SERIATIM_TARGET", target)
+    made = problem(spec_of(variant, 5, 33), 4, 7).astype(dtype)
+    made.x[2, 1, 3] = np.nan
+    found, wanted = (kernels.forward(made.spec, made.x, made.state, made.weights) for kernels in (native, reference))
+    for mine, theirs in zip((found[0], *found[1]), (wanted[0], *wanted[1]), strict=True):
+        np.testing.assert_array_equal(np.isnan(mine), np.isnan(theirs))
+    assert np.isnan(found[0][2:, 1]).all() and not np.isnan(np.delete(found[0], 1, axis=1)).any()
+
+
 @settings(max_examples=60)
 @given(
     variant=st.sampled_from(VARIANTS), asks=st.sampled_from(WALKS), steps=st.integers(1, 6), rows=st.integers(1, 20),

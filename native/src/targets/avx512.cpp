@@ -1,13 +1,8 @@
 // x86 with AVX-512 (F, BW, DQ, VL): 32 registers of 64 bytes.
-#include <immintrin.h>
+#include "../avx512.h"
 
 #define SERIATIM_TARGET avx512
-#define VECTOR_BYTES 64
 #define TILE_ROWS 6
-
-#define RECIPROCAL_FLOAT(a) _mm512_maskz_rcp14_ps(0xffff, a)
-#define STORE_PAST(to, values) _mm512_stream_si512(reinterpret_cast<__m512i*>(to), std::bit_cast<__m512i>(values))
-#define STORES_PAST_DONE() _mm_sfence()
 #define ADD_BYTES add_bytes
 
 #include "../target.h"
