@@ -11,10 +11,22 @@ namespace seriatim::SERIATIM_TARGET {
 
 inline constexpr double norm_epsilon = 1e-5;
 
+// Where a row's input part is that was made beforehand. The rows of a step stand together, [block][row][column][lane], so that a tile
+// reads in one piece.
+template <class T>
+struct InputPart {
+    T* step = nullptr;
+    int64_t row = 0, rows = 0;
+    explicit operator bool() const { return step; }
+    T* at(int64_t vectors_before, int columns) const {
+        return step + (vectors_before * rows + row * columns) * width<T>;
+    }
+};
+
 // One row at one step, forward. Null where there is nothing.
 template <class T>
 struct Row : Here<T> {
-    const T* u = nullptr;        // the input part of a chunk, made beforehand: [block][column][lane]
+    InputPart<T> u{};
     const T* operand = nullptr;  // h before, as it enters products [P]
     T* out = nullptr;            // h after [P]
     T* next = nullptr;           // the same as it will enter products, where that differs

@@ -12,7 +12,7 @@ void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Ro
     for (int r = 0; r < count; ++r) {
         for (int c = 0; c < tile_columns; ++c) sums[r][c] = Vec<T>{};
         if (rows[r].u) {
-            const T* u = rows[r].u + stage.u_offset + block.offset * width<T>;
+            const T* u = rows[r].u.at(stage.u_offset + block.offset, block.columns);
             for (int c = 0; c < block.columns; ++c) sums[r][c] = load(u + c * width<T>);
         } else if (spec.given) {
             for (int c = 0; c < block.columns; ++c) {
@@ -198,7 +198,7 @@ public:
             !spec_.given && rows < (weights_.bytes() <= l2_bytes() / 4 * 3 ? fused_from_near : fused_from_far);
         const int64_t chunk_steps = ahead ? most(1, chunk_rows / most(rows, 1)) : mine.steps;
         // Split by units, every thread writes and reads its own columns of its own copy.
-        const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_width : 0);
+        const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_vectors * width<T> : 0);
         const Lease<Row<T>> step_rows(rows);
         first_states(mine, part);
         part.wait();
@@ -210,7 +210,7 @@ public:
                 const int64_t alive = mine.alive(step);
                 for (int64_t r = 0; r < alive; ++r) {
                     step_rows[r] = row(mine, r, step);
-                    if (ahead) step_rows[r].u = u.get() + (behind + r) * weights_.u_width;
+                    if (ahead) step_rows[r].u = {u.get() + behind * weights_.u_vectors * width<T>, r, alive};
                 }
                 behind += alive;
                 advance(weights_, step_rows.get(), alive, part, step % 2 == 1, course_.zeros.get());
@@ -278,22 +278,30 @@ private:
 
     // With few rows a step reads its panels for little work, so the input part of several steps is one product.
     void input_part(const Timeline& mine, const Part& part, int64_t begin, int64_t end, T* u) const {
+        struct Input {
+            const T* x;
+            InputPart<T> u;
+        };
         int64_t rows = 0;
         for (int64_t step = begin; step < end; ++step) rows += mine.alive(step);
-        const Lease<const T*> of_x(rows);
-        int64_t at = 0;
-        for (int64_t step = begin; step < end; ++step)
-            for (int64_t r = 0, alive = mine.alive(step); r < alive; ++r)
-                of_x[at++] = call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row);
-        const auto itself = [](const T* x) { return x; };
+        const Lease<Input> inputs(rows);
+        int64_t behind = 0;
+        for (int64_t step = begin; step < end; ++step) {
+            const int64_t alive = mine.alive(step);
+            for (int64_t r = 0; r < alive; ++r)
+                inputs[behind + r] = {call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row),
+                                      {u + behind * weights_.u_vectors * width<T>, r, alive}};
+            behind += alive;
+        }
         for (int s = 0; s < weights_.stage_count; ++s) {
             const Stage<T>& stage = weights_.stages[s];
-            sweep(stage.from_x, stage.blocks, part.of(stage.blocks), false, of_x.get(), rows, itself,
-                  static_cast<const T*>(nullptr), 0, from_zero<T>,
-                  [&](const T* const& x, const Block& block, const Sums<T>& sums) {
-                      T* to = u + (&x - of_x.get()) * weights_.u_width + stage.u_offset + block.offset * width<T>;
-                      for (int c = 0; c < block.columns; ++c) store(to + c * width<T>, sums[c]);
-                  });
+            sweep(
+                stage.from_x, stage.blocks, part.of(stage.blocks), false, inputs.get(), rows,
+                [](const Input& input) { return input.x; }, static_cast<const T*>(nullptr), 0, from_zero<T>,
+                [&](const Input& input, const Block& block, const Sums<T>& sums) {
+                    T* to = input.u.at(stage.u_offset + block.offset, block.columns);
+                    for (int c = 0; c < block.columns; ++c) store(to + c * width<T>, sums[c]);
+                });
         }
     }
 

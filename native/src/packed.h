@@ -22,7 +22,7 @@ struct Stage {
     int h_at = 0;                 // the recurrent part's first column in a tile; the input part's is 0
     int gates[4] = {0, 1, 2, 3};  // whose input part stands in column c; of plain blocks: the first
     bool plain = false;
-    int64_t u_offset = 0;  // where this stage's input part starts in a row of u, in elements
+    int64_t u_offset = 0;  // vectors of a row's input part that are other stages'
 };
 
 template <class T>
@@ -51,8 +51,8 @@ public:
     int stage_count = 1;
     Stage<T> projection;
     ReducedPanels reduced_x, reduced_h;
-    int64_t u_width = 0;  // elements of a row of u
-    Lease<T> bias;        // [4][padded], by column of the tile
+    int64_t u_vectors = 0;  // of a row's input part
+    Lease<T> bias;          // [4][padded], by column of the tile
     Lease<T> w_ch, g_hh, g_c, b_c;
 
 private:
@@ -149,8 +149,8 @@ void PackedWeights<T>::lay_out(Stage<T>& stage, Blocks blocks, bool plain, int h
     stage.from_h = Panels<T>(stage.blocks, spec.outputs());
     if (spec.given) return;
     stage.from_x = Panels<T>(stage.blocks, spec.inputs);
-    stage.u_offset = u_width;
-    u_width += vectors(stage.blocks) * width<T>;
+    stage.u_offset = u_vectors;
+    u_vectors += vectors(stage.blocks);
 }
 
 template <class T>
