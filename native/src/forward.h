@@ -194,8 +194,7 @@ public:
         const Part part{&team, me, split.by_rows};
         const Timeline mine = timeline(course_.order, split, me, call_.walk.reverse);
         const int64_t rows = mine.rows.size();
-        const bool ahead =
-            !spec_.given && rows < (weights_.bytes() <= l2_bytes() / 4 * 3 ? fused_from_near : fused_from_far);
+        const bool ahead = !spec_.given && rows < fused_from();
         const int64_t chunk_steps = ahead ? most(1, chunk_rows / most(rows, 1)) : mine.steps;
         // Split by units, every thread writes and reads its own columns of its own copy.
         const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_vectors * width<T> : 0);
@@ -222,9 +221,14 @@ public:
     }
 
 private:
-    // From so many rows on the input part is multiplied step by step: where the second cache holds the weights, or does not.
-    static constexpr int64_t fused_from_near = 3 * TILE_ROWS, fused_from_far = 96;
     static constexpr int64_t chunk_rows = 192;
+
+    // From so many rows on the input part is multiplied step by step. Where the second cache does not hold the weights, either way
+    // costs traffic beyond it: of the weights of x at each step, or of what was made beforehand.
+    int64_t fused_from() const {
+        constexpr int64_t few = 3 * TILE_ROWS, many = 96;
+        return weights_.bytes() <= l2_bytes() / 4 * 3 ? few : least(many, most(few, spec_.inputs / 4));
+    }
 
     // Gates that are more than the last cache holds, of whole vectors, and not read again by the step itself.
     static bool leaves_caches(const Spec& spec, const Forward<T>& call) {
