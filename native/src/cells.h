@@ -42,7 +42,7 @@ struct Row : Here<T> {
 template <class T>
 struct Shared {
     const Spec& spec;
-    const T* bias;   // [column of a tile][padded]; see forward.h
+    const T* bias;   // [column of a tile][padded]: what sums begin as
     int64_t padded;  // H, rounded up to whole vectors
     const T* w_ch;
     const T* g_hh;
@@ -96,8 +96,7 @@ inline void activation(Phi phi, Vec<T> (&a)[4]) {
 template <class T>
 inline void rnn(const Shared<T>& cell, const Row<T>& row, Vec<T> (&h)[4], Span at) {
     const int count = static_cast<int>((at.count + width<T> - 1) / width<T>);
-    for (int c = 0; c < count; ++c) h[c] += cell.bias_at(0, at.first + c * width<T>);  // (1)
-    activation<T>(cell.spec.phi, h);                                                   // (2)
+    activation<T>(cell.spec.phi, h);  // (2)
     for (int c = 0; c < count; ++c) {
         const int64_t first = c * width<T>;
         const Span here{at.first + first, least(width<T>, at.count - first)};
@@ -114,8 +113,7 @@ inline void lstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, S
     const int64_t H = cell.spec.units;
     const T* peep = peephole ? cell.w_ch + at.first : nullptr;
     const Vec<T> before = load(row.c + at.first, at.count);
-    Vec<T> a[4];
-    for (int gate = 0; gate < 4; ++gate) a[gate] = sums[gate] + cell.bias_at(gate, at.first);  // (1)
+    Vec<T> a[] = {sums[0], sums[1], sums[2], sums[3]};
     if constexpr (peephole) {
         a[0] += load(peep, at.count) * before;
         a[1] += load(peep + H, at.count) * before;
@@ -140,8 +138,8 @@ inline void slstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, 
     const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
     const Vec<T> before = load(row.c + at.first, at.count), n_before = load(row.c + of_n.first, at.count),
                  m_before = load(row.c + of_m.first, at.count);
-    const Vec<T> a_i = sums[0] + cell.bias_at(0, at.first), a_f = sums[1] + cell.bias_at(1, at.first);  // (1)
-    Vec<T> a[] = {sums[2] + cell.bias_at(2, at.first), sums[3] + cell.bias_at(3, at.first)};
+    const Vec<T> a_i = sums[0], a_f = sums[1];
+    Vec<T> a[] = {sums[2], sums[3]};
     squash<T, Gate::tanh, Gate::sigma>(a);
     const Vec<T> g = a[0], o = a[1], e = falling<T>(magnitude<T>(a_f));
     const Vec<T> kept = at_most<T>(a_f, Vec<T>{}) - log_one_plus<T>(e) + m_before;  // (2): log σ(a_f) + m
@@ -161,11 +159,11 @@ inline void slstm_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, 
 template <class T>
 inline void gru_gates(const Shared<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
     const int64_t H = cell.spec.units;
-    Vec<T> a[] = {sums[1] + cell.bias_at(1, at.first), sums[2] + cell.bias_at(2, at.first)};
+    Vec<T> a[] = {sums[1], sums[2]};
     squash<T, Gate::sigma, Gate::sigma>(a);  // (2)
-    const Vec<T> r = a[0], z = a[1], v = sums[3] + cell.bias_at(3, at.first);
+    const Vec<T> r = a[0], z = a[1], v = sums[3];
     if (row.gates) { keep(row, 0, H, r, at), keep(row, 1, H, z, at), keep(row, 3, H, v, at); }
-    sums[1] = sums[0] + cell.bias_at(0, at.first) + r * v;
+    sums[1] = sums[0] + r * v;
     sums[0] = z;
 }
 
@@ -179,8 +177,9 @@ inline void gru_output(const Shared<T>& cell, const Row<T>& row, Vec<T> z, Vec<T
 template <class T>
 inline void gru_reset(const Shared<T>& cell, const Row<T>& row, const Vec<T>* sums, Span at) {
     const int64_t H = cell.spec.units;
-    const Vec<T> r = sigmoid<T>(sums[0] + cell.bias_at(0, at.first)),
-                 z = sigmoid<T>(sums[1] + cell.bias_at(1, at.first));
+    Vec<T> a[] = {sums[0], sums[1]};
+    squash<T, Gate::sigma, Gate::sigma>(a);
+    const Vec<T> r = a[0], z = a[1];
     store(row.gates + at.first, r, at.count), store(row.gates + H + at.first, z, at.count);
     store(row.reset_h + at.first, r * load(row.operand + at.first, at.count), at.count);
 }
@@ -188,7 +187,7 @@ inline void gru_reset(const Shared<T>& cell, const Row<T>& row, const Vec<T>* su
 template <class T>
 inline void gru_candidate(const Shared<T>& cell, const Row<T>& row, Vec<T> a, Span at) {
     const int64_t H = cell.spec.units;
-    const Vec<T> n = tanh<T>(a + cell.bias_at(2, at.first)), z = load(row.gates + H + at.first, at.count);
+    const Vec<T> n = tanh<T>(a), z = load(row.gates + H + at.first, at.count);
     store(row.gates + 2 * H + at.first, n, at.count);
     emit(row, n + z * (load(row.h + at.first, at.count) - n), at);
 }

@@ -6,19 +6,31 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-// The input part of the gates where it is there already: given, or made beforehand; else zeros.
+// What the sums of a block's rows begin with: the biases of its columns (1).
 template <class T>
-void begin(const Stage<T>& stage, const Spec& spec, const Block& block, const Row<T>* rows, int count, Sums<T>* sums) {
+void begin_as_bias(const Stage<T>& stage, const Shared<T>& cell, const Block& block, int count, Sums<T>* sums) {
+    for (int c = 0; c < tile_columns; ++c) {
+        Vec<T> bias{};
+        if (!stage.plain) bias = cell.bias_at(c, block.first);
+        else if (c < block.columns) bias = cell.bias_at(stage.gates[0], block.first + c * width<T>);
+        for (int r = 0; r < count; ++r) sums[r][c] = bias;
+    }
+}
+
+// And the input part where it is there already: given, or made beforehand, then with the bias.
+template <class T>
+void begin(const Stage<T>& stage, const Shared<T>& cell, const Block& block, const Row<T>* rows, int count,
+           Sums<T>* sums) {
+    begin_as_bias(stage, cell, block, count, sums);
     for (int r = 0; r < count; ++r) {
-        for (int c = 0; c < tile_columns; ++c) sums[r][c] = Vec<T>{};
         if (rows[r].u) {
             const T* u = rows[r].u.at(stage.u_offset + block.offset, block.columns);
             for (int c = 0; c < block.columns; ++c) sums[r][c] = load(u + c * width<T>);
-        } else if (spec.given) {
+        } else if (cell.spec.given) {
             for (int c = 0; c < block.columns; ++c) {
                 const int64_t unit = block.first + (stage.plain ? c * width<T> : 0);
                 const int gate = stage.gates[stage.plain ? 0 : c];
-                sums[r][c] = load(rows[r].x + gate * spec.units + unit, block.first + block.units - unit);
+                sums[r][c] += load(rows[r].x + gate * cell.spec.units + unit, block.first + block.units - unit);
             }
         }
     }
@@ -72,6 +84,7 @@ void normalised(const Shared<T>& cell, const Row<T>& row) {
             else if (g < 2) sums[g + 1] = u + part;
             else sums[0] = u, sums[3] = part;
         }
+        for (int c = 0; c < (K == Kind::rnn ? 1 : 4); ++c) sums[c] += cell.bias_at(c, first);  // (1)
         if constexpr (K == Kind::rnn) rnn(cell, row, sums, at);
         else gates_of<K>(cell, row, sums, at);
         if constexpr (K == Kind::gru) {
@@ -118,7 +131,7 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
     const Left inputs(multiplied ? count : 0, spec.inputs, [&](int64_t r) { return rows[r].x; });
     const auto stage = [&](const Stage<T>& stage, const auto& operand, const auto& each, const auto& then) {
         const auto input = [&](const Block& block, const Row<T>* first, int n, Sums<T>* sums) {
-            begin(stage, spec, block, first, n, sums);
+            begin(stage, cell, block, first, n, sums);
             const T* of_x[TILE_ROWS];
             for (int r = 0; multiplied && r < n; ++r) of_x[r] = inputs[first - rows + r];
             if (multiplied) stage.from_x.add(block, of_x, n, sums);
@@ -289,6 +302,7 @@ private:
         int64_t rows = 0;
         for (int64_t step = begin; step < end; ++step) rows += mine.alive(step);
         const Lease<Input> inputs(rows);
+        const Shared<T> cell = weights_.shared();
         int64_t behind = 0;
         for (int64_t step = begin; step < end; ++step) {
             const int64_t alive = mine.alive(step);
@@ -301,7 +315,10 @@ private:
             const Stage<T>& stage = weights_.stages[s];
             sweep(
                 stage.from_x, stage.blocks, part.of(stage.blocks), false, inputs.get(), rows,
-                [](const Input& input) { return input.x; }, static_cast<const T*>(nullptr), 0, from_zero<T>,
+                [](const Input& input) { return input.x; }, static_cast<const T*>(nullptr), 0,
+                [&](const Block& block, const Input*, int n, Sums<T>* sums) {
+                    begin_as_bias(stage, cell, block, n, sums);
+                },
                 [&](const Input& input, const Block& block, const Sums<T>& sums) {
                     T* to = input.u.at(stage.u_offset + block.offset, block.columns);
                     for (int c = 0; c < block.columns; ++c) store(to + c * width<T>, sums[c]);
@@ -341,7 +358,7 @@ inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* 
         const Row<float>& row = rows[r];
         if (weights.precision == Precision::int8) x.set(row.x, spec.inputs), h.set(row.operand, spec.outputs());
         const auto product = [&](const Block& block, Sums<float>* sums) {
-            for (Vec<float>& sum : *sums) sum = Vec<float>{};
+            begin_as_bias(stage, cell, block, 1, sums);
             weights.reduced_x.add(block, row.x, x, *sums);
             weights.reduced_h.add(block, row.operand, h, *sums + stage.h_at);
         };
