@@ -22,7 +22,8 @@ struct Lanes<float> {
     typedef uint8_t Flags __attribute__((vector_size(VECTOR_BYTES / 4), aligned(1), may_alias));
     static constexpr int mantissa = 23, bias = 127;
     static constexpr float highest = 88.0f, tanh_is_one = 9.1f;
-    static constexpr float shift = 12582912.0f + bias;  // 1.5 · 2²³: adding it rounds to a whole number
+    // 1.5 · 2²³: adding it rounds to a whole number, which then stands in the last bits, here with an exponent's bias.
+    static constexpr float shift = 12582912.0f + bias;
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // ln 2 in two parts, the first short
     // (eʳ - 1 - r) / r² on |r| ≤ ln 2 / 2, lowest power first; fitted for the least relative error in eʳ, 3e-9.
     static constexpr float series[] = {0.49999994f, 0.16666520f, 0.041668393f, 0.0083687808f, 0.0013814501f};
