@@ -9,8 +9,6 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-inline constexpr double norm_epsilon = 1e-5;
-
 // Where a row's input part is that was made beforehand. The rows of a step stand together, [block][row][column][lane], so that a tile
 // reads in one piece.
 template <class T>
