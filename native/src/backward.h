@@ -4,6 +4,7 @@
 
 #include "forward.h"
 #include "gradients.h"
+#include "steps.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
@@ -60,7 +61,8 @@ public:
           whole_h_(spec.layer_norm || spec.projected),
           past_h_(past_in_h_ ? call.rows * spec.outputs() : 0),
           past_c_(call.rows * spec.carried()),
-          sums_(columns_of_grad(spec), spec, call, split.threads),
+          sums_(spec, call.grad_weights, call.rows, split.threads),
+          gather_(reinterpret_cast<StepSums<T>*>(call.gather)),
           groups_(new Group[split.threads]) {}
     ~BackwardPass() { delete[] groups_; }
     BackwardPass(const BackwardPass&) = delete;
@@ -121,8 +123,7 @@ private:
         const List<BackRow<T>>* rows = nullptr;
         void make(const BackwardPass& pass, int64_t chunk, int64_t rows) {
             const Spec& spec = pass.spec_;
-            stride = pass.sums_.columns() +
-                     width<T>;  // not a power of two: the rows of one column would share a few cache sets
+            stride = pass.sums_.stride();
             for (auto& buffer : grad_gates) buffer = Lease<T>(chunk * stride);
             if (pass.whole_h_) grad_h = Lease<T>(chunk * spec.outputs());
             if (spec.projected) m = Lease<T>(chunk * spec.units);
@@ -143,10 +144,6 @@ private:
         NormedCell<T> normed;
     };
 
-    static int64_t columns_of_grad(const Spec& spec) {
-        return (spec.kind == Kind::gru && spec.reset_after && !spec.layer_norm ? 4 : spec.gates()) * spec.units;
-    }
-
     BackRow<T> row(const Timeline& mine, int64_t r, int64_t step, const T* later, bool cut, const Group& group,
                    int buffer, int64_t at) const {
         BackRow<T> row{course_.at(mine, r, step)};
@@ -160,7 +157,8 @@ private:
         row.into_c = last ? moved(call_.grad_final[1], b * W) : cut ? nullptr : moved(past_c_.get(), b * W);
         row.past_h = row.fresh ? nullptr : moved(past_h_.get(), b * P);
         row.past_c = row.fresh ? nullptr : moved(past_c_.get(), b * W);
-        row.grad_sums = row.grad_gates = group.grad_gates[buffer].get() + at * group.stride;
+        row.grad_sums = row.grad_gates =
+            gather_ ? gather_->place(b) : group.grad_gates[buffer].get() + at * group.stride;
         if (group.raw) row.grad_gates = group.raw.get() + r * 4 * H;
         row.grad_h = moved(group.grad_h.get(), at * P);
         row.grad_m = moved(group.grad_m.get(), at * H);
@@ -370,6 +368,7 @@ private:
     const bool whole_h_;    // whether a product or a norm needs whole rows of h's gradient
     const Lease<T> past_h_, past_c_;
     mutable WeightSums<T> sums_;
+    const StepSums<T>* const gather_;
     Group* const groups_;
 };
 
@@ -386,6 +385,7 @@ void backward(const Spec& spec, const Backward<T>& call, int threads) {
     };
     if (call.packed) go_back(reinterpret_cast<const BackWeights<T>&>(*call.packed));
     else go_back(BackWeights<T>(spec, call.weights, call.grad_x && !spec.given, how.threads));
+    if (call.gather) reinterpret_cast<StepSums<T>*>(call.gather)->add(call);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

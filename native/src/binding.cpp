@@ -211,24 +211,60 @@ void step_at(const PackedWeights& packed, int64_t rows, Address x, Address h, Ad
     run(packed, rows, at(x), before, after, threads);
 }
 
-void step_back_at(const PackedForBack& back, int64_t rows, Address h, Address c, Address h_n, Address gates,
-                  Address c_n, Address grad_h_n, Address grad_c_n, Address grad_u, Address grad_h, Address grad_c,
-                  int threads) {
-    const Spec& spec = back.spec;
-    if (!spec.given) refuse("back", "weights for an input", "those of a cell with its input part given");
-    const Backward<void> call{.steps = 1,
-                              .rows = rows,
-                              .weights = back.weights,
-                              .packed = static_cast<const PackedBack<void>*>(back.packed.get()),
-                              .state = {at(h), at(c)},
-                              .output = {at(h_n), 0, spec.outputs()},
-                              .gates = at(gates),
-                              .cells = at(c_n),
-                              .grad_final = {at(grad_h_n), at(grad_c_n)},
-                              .grad_x = {at(grad_u), 0, spec.inputs},
-                              .grad_state = {at(grad_h), at(grad_c)}};
-    run(back.target, spec, back.type, call, threads);
-}
+// Single steps back, by address, whose weights' gradients are made together.
+class StepsBack {
+public:
+    StepsBack(const PackedForBack& back, const std::vector<Address>& grad_weights, int threads)
+        : back_(back),
+          threads_(checked_threads(threads)) {
+        const Spec& spec = back.spec;
+        if (spec.projected || spec.peephole || spec.layer_norm)
+            refuse("back", "another cell's weights", "those of one without projection, peepholes and layer norm");
+        const auto wanted = ten<void>("grad_weights", spec, back.type, grad_weights, false);
+        with_kernels(back.target, spec, back.type, [&]<class T>(const Kernels<T>& kernels) {
+            steps_ = std::shared_ptr<StepGradients<T>>(kernels.gather(spec, std::bit_cast<Weights<T>>(wanted), threads),
+                                                       kernels.discard_gathered);
+        });
+    }
+    bool step(int64_t rows, Address x, Address h, Address c, Address h_n, Address gates, Address c_n, Address grad_h_n,
+              Address grad_c_n, Address grad_x, Address grad_h, Address grad_c) const {
+        const Spec& spec = back_.spec;
+        const Backward<void> call{.steps = 1,
+                                  .rows = rows,
+                                  .weights = back_.weights,
+                                  .packed = static_cast<const PackedBack<void>*>(back_.packed.get()),
+                                  .x = {at(x), 0, spec.inputs},
+                                  .state = {at(h), at(c)},
+                                  .output = {at(h_n), 0, spec.outputs()},
+                                  .gates = at(gates),
+                                  .cells = at(c_n),
+                                  .grad_final = {at(grad_h_n), at(grad_c_n)},
+                                  .grad_x = {at(grad_x), 0, spec.inputs},
+                                  .grad_state = {at(grad_h), at(grad_c)},
+                                  .gather = static_cast<StepGradients<void>*>(steps_.get())};
+        bool made = false;
+        with_mine([&]<class T>(const Kernels<T>& kernels, StepGradients<T>& steps) {
+            made = kernels.make_room(steps, rows);
+        });
+        run(back_.target, spec, back_.type, call, threads_);
+        return made;
+    }
+    void finish() const {
+        with_mine([]<class T>(const Kernels<T>& kernels, StepGradients<T>& steps) { kernels.finish(steps); });
+    }
+
+private:
+    template <class Work>
+    void with_mine(const Work& work) const {
+        const nb::gil_scoped_release released;
+        with_kernels(back_.target, back_.spec, back_.type, [&]<class T>(const Kernels<T>& kernels) {
+            work(kernels, *static_cast<StepGradients<T>*>(steps_.get()));
+        });
+    }
+    const PackedForBack& back_;
+    const int threads_;
+    std::shared_ptr<void> steps_;
+};
 
 // A step again and again on the same state.
 class Stream {
@@ -291,6 +327,11 @@ NB_MODULE(_native, module) {
              "threads"_a, "precision"_a = "full");
     nb::class_<PackedForBack>(module, "PackedBack")
         .def(nb::init<const Spec&, const Several<Given>&, int>(), "cell"_a, "weights"_a, "threads"_a);
+    nb::class_<StepsBack>(module, "StepsBack")
+        .def(nb::init<const PackedForBack&, const std::vector<Address>&, int>(), nb::keep_alive<1, 2>(), "back"_a,
+             "grad_weights"_a, "threads"_a)
+        .def("step", &StepsBack::step)
+        .def("finish", &StepsBack::finish);
     nb::class_<Watch>(module, "Watch")
         .def(
             "__init__",
@@ -319,6 +360,5 @@ NB_MODULE(_native, module) {
     module.def("forward_at", forward_at);
     module.def("backward_at", backward_at);
     module.def("step_at", step_at);
-    module.def("step_back_at", step_back_at);
     bind_scan(module);
 }

@@ -102,6 +102,10 @@ struct Forward {
 template <class T>
 struct PackedBack;
 
+// The gradients of weights that many single steps share: each leaves what it has, and some hundred rows make one product.
+template <class T>
+struct StepGradients;
+
 template <class T>
 struct Backward {
     int64_t steps = 0, rows = 0;
@@ -120,6 +124,8 @@ struct Backward {
     Sequence<T> grad_x;             // [T, B, I], written; 0 beyond a row's length
     T* grad_state[2] = {};          // [B, P], [B, W], written
     Weights<T> grad_weights;        // written
+    StepGradients<T>* gather =
+        nullptr;  // of a single step without a walk: who makes them in place of this call; may be null
 };
 
 // Weights in the order in which one target reads them. Made once, used by any number of calls at the same time.
@@ -161,6 +167,12 @@ struct Kernels {
     void (*discard)(Packed<T>*);
     PackedBack<T>* (*pack_back)(const Spec&, const Weights<const T>&, int threads);
     void (*discard_back)(PackedBack<T>*);
+    // Of a cell without a projection, peepholes and layer norm.
+    StepGradients<T>* (*gather)(const Spec&, const Weights<T>& wanted, int threads);
+    // To be called before each step of `rows` rows: whether all steps so far have been made into products, and their x and h may go.
+    bool (*make_room)(StepGradients<T>&, int64_t rows);
+    void (*finish)(StepGradients<T>&);  // writes what was wanted
+    void (*discard_gathered)(StepGradients<T>*);
     void (*forward)(const Packed<T>&, const Forward<T>&, int threads);
     void (*backward)(const Spec&, const Backward<T>&, int threads);
     // One step of `rows` rows: x [B, I], state and final [B, ·] as above; final may be state.

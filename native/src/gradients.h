@@ -21,8 +21,13 @@ public:
         T *peephole, *g_hh, *b_hh, *g_c, *b_c;
     };
 
-    WeightSums(int64_t columns, const Spec& spec, const Backward<T>& call, int threads);
-    int64_t columns() const { return columns_; }
+    // A step may have up to `rows` rows.
+    WeightSums(const Spec& spec, const Weights<T>& wanted, int64_t rows, int threads);
+    // From one row of the gates' gradient to the next: not a power of two, with which a column would share a few cache sets.
+    int64_t stride() const {
+        const bool apart = spec_.kind == Kind::gru && spec_.reset_after && !spec_.layer_norm;
+        return (apart ? 4 : spec_.gates()) * spec_.units + width<T>;
+    }
     Own own(int me) const {
         T* at = own_.get() + me * own_size_;
         const int64_t H = spec_.units, all = spec_.gates() * H;
@@ -84,9 +89,9 @@ private:
 
     static constexpr int max_tasks = 4;
     const Spec& spec_;
-    const Backward<T>& call_;
+    const Weights<T> wanted_;
     const int threads_;
-    const int64_t columns_, own_size_;
+    const int64_t own_size_;
     Lease<T> own_;
     Task tasks_[max_tasks];
     int count_ = 0;                    // of tasks
@@ -96,15 +101,13 @@ private:
 };
 
 template <class T>
-WeightSums<T>::WeightSums(int64_t columns, const Spec& spec, const Backward<T>& call, int threads)
+WeightSums<T>::WeightSums(const Spec& spec, const Weights<T>& wanted, int64_t rows, int threads)
     : spec_(spec),
-      call_(call),
+      wanted_(wanted),
       threads_(threads),
-      columns_(columns),
       own_size_(up_to(5 * spec.units + 2 * spec.gates() * spec.units, 64)),
       own_(threads * own_size_, T(0)) {
     const int64_t H = spec.units, G = spec.gates(), P = spec.outputs();
-    const Weights<T>& wanted = call.grad_weights;
     const bool gru = spec.kind == Kind::gru && !spec.layer_norm, apart = gru && spec.reset_after;
     T* b_hh = spec.layer_norm ? nullptr : wanted.b_hh;
     const Factor x{input, spec.inputs, wanted.w_ih, wanted.b_ih}, h{operand, P, wanted.w_hh, b_hh};
@@ -129,7 +132,7 @@ WeightSums<T>::WeightSums(int64_t columns, const Spec& spec, const Backward<T>& 
         task.sums = Lease<T>(task.features * task.padded);
         features_ += task.features;
     }
-    room_ = up_to(most(chunk_rows, call.rows), 16) + 16;
+    room_ = up_to(most(chunk_rows, rows), 16) + 16;
     laid_out_ = Lease<T>(features_ * room_);
 }
 
@@ -266,7 +269,6 @@ void WeightSums<T>::write(Team& team, int me) const {
                 task.factors[f].bias[row] = any_ ? sums[row - begin] : T(0);
     }
     if (me != 0) return;
-    const Weights<T>& wanted = call_.grad_weights;
     const int64_t H = spec_.units, all = spec_.gates() * H;
     const auto total = [&](T* to, int64_t count, T* Own::* which) {
         if (!to) return;
@@ -274,11 +276,11 @@ void WeightSums<T>::write(Team& team, int me) const {
         for (int m = 0; m < threads_; ++m)
             for (int64_t i = 0; i < count; ++i) to[i] += (own(m).*which)[i];
     };
-    total(wanted.w_ch, 3 * H, &Own::peephole);
-    total(wanted.g_hh, all, &Own::g_hh);
-    if (spec_.layer_norm) total(wanted.b_hh, all, &Own::b_hh);
-    total(wanted.g_c, H, &Own::g_c);
-    total(wanted.b_c, H, &Own::b_c);
+    total(wanted_.w_ch, 3 * H, &Own::peephole);
+    total(wanted_.g_hh, all, &Own::g_hh);
+    if (spec_.layer_norm) total(wanted_.b_hh, all, &Own::b_hh);
+    total(wanted_.g_c, H, &Own::g_c);
+    total(wanted_.b_c, H, &Own::b_c);
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

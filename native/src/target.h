@@ -20,6 +20,12 @@ const Kernels<T>& kernels() {
             return reinterpret_cast<PackedBack<T>*>(new BackWeights<T>(spec, weights, !spec.given, threads));
         },
         [](PackedBack<T>* packed) { delete reinterpret_cast<BackWeights<T>*>(packed); },
+        [](const Spec& spec, const Weights<T>& wanted, int threads) {
+            return reinterpret_cast<StepGradients<T>*>(new StepSums<T>(spec, wanted, threads));
+        },
+        [](StepGradients<T>& steps, int64_t rows) { return reinterpret_cast<StepSums<T>&>(steps).make_room(rows); },
+        [](StepGradients<T>& steps) { reinterpret_cast<StepSums<T>&>(steps).finish(); },
+        [](StepGradients<T>* steps) { delete reinterpret_cast<StepSums<T>*>(steps); },
         [](const Packed<T>& packed, const Forward<T>& call, int threads) {
             forward(reinterpret_cast<const Own&>(packed), call, threads);
         },

@@ -461,3 +461,19 @@ def test_what_can_be_checked_of_addresses_is():
     ):
         with pytest.raises(ValueError, match=message):
             engine.backward_at(cell, True, list_of, *rest, grads, 1)
+    back = engine.PackedBack(cell, made.weights.fused(), 1)
+    steps = engine.StepsBack(back, grads, 1)
+    gates, h_n = np.zeros((2, cell.slots, 4)), np.zeros((2, 4))
+    places = {"rows": 2, "x": x.ctypes.data, "h": h.ctypes.data, "c": 0, "h_n": h_n.ctypes.data,
+              "gates": gates.ctypes.data, "c_n": 0, "grad_h_n": 0, "grad_c_n": 0, "grad_x": 0, "grad_h": 0,
+              "grad_c": 0}  # fmt: skip
+    steps.step(*places.values())
+    for name, value in {"rows": -1, "x": 0, "h": 0, "gates": 0, "c": h.ctypes.data, "grad_h": 3}.items():
+        with pytest.raises(ValueError, match="got"):
+            steps.step(*{**places, name: value}.values())
+    with pytest.raises(ValueError, match="9 arrays, wanted 10"):
+        engine.StepsBack(back, grads[:9], 1)
+    projected = problem(CellSpec("lstm", 3, 4, proj_size=2), 2, 2)
+    back = engine.PackedBack(native.cell(projected.spec), projected.weights.fused(), 1)
+    with pytest.raises(ValueError, match="wanted those of one without projection"):
+        engine.StepsBack(back, grads, 1)

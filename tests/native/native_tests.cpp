@@ -170,6 +170,23 @@ void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const s
     for (int state : {0, 1}) check_close(got.final[state], wanted.final[state], close<T>, what + ": step");
 }
 
+// `close` is of relative RMS.
+template <class T>
+void steps_back_are_a_sequence_back(const Spec& spec, int64_t steps, int64_t rows, const Target& target, int threads,
+                                    double close) {
+    if (spec.projected || spec.peephole || spec.layer_norm) return;
+    Problem p = problem({.spec = spec, .steps = steps, .rows = rows});
+    p.grad_cells.assign(p.grad_cells.size(), 0);
+    const Recurrence<T> recurrence(p);
+    const auto packed = recurrence.pack(target, threads);
+    const auto forwarded = recurrence.forward(target, *packed, threads);
+    const auto wanted = recurrence.backward(target, forwarded, threads);
+    const auto got = recurrence.steps_back(target, forwarded, threads);
+    for (int name = 0; name < names; ++name)
+        check_close(got[name], wanted[name], close,
+                    std::string(target.name) + ", " + p.one.name() + ", step by step: gradient of " + name_of[name]);
+}
+
 bool same_bits(const auto& one, const auto& other) {
     return one.size() == other.size() &&
            (one.empty() || !std::memcmp(one.data(), other.data(), one.size() * sizeof(one[0])));
@@ -240,6 +257,12 @@ void on_one_target(const Target& target) {
             a_step_is_a_sequence_of_one<double>(p, target,
                                                 std::string(target.name) + ", " + p.one.name() + ", float64");
         }
+    // Fewer rows than make one product, more, and more in a single step.
+    for (const Spec& spec : specs(3, 8))
+        for (const auto& [steps, rows] : {std::pair{4, 3}, {5, 100}, {2, 400}}) {
+            steps_back_are_a_sequence_back<float>(spec, steps, rows, target, 1, close_back<float>);
+            steps_back_are_a_sequence_back<double>(spec, steps, rows, target, 1, close_back<double>);
+        }
 }
 
 // Against the same equations with the factors of each product rounded. An h that is off by float32's last digit may now and then
@@ -297,6 +320,12 @@ void on_several_threads(const Target& target) {
 void packed_on_several_threads(const Target& target) {
     for (const Spec& spec : specs(9, 20))
         if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 6, .rows = 50}, target, 3);
+}
+
+void steps_back_on_several_threads(const Target& target) {
+    for (const Spec& spec : specs(90, 130))
+        for (const int64_t rows : {2, 40})
+            if (spec.bias) steps_back_are_a_sequence_back<float>(spec, 3, rows, target, 3, close_back<float>);
 }
 
 void calls_side_by_side(const Target& target) {
@@ -398,6 +427,7 @@ void on_matrix_tiles(const Target& target, bool everything) {
     for (Spec spec : specs(9, 20)) {
         spec.halves = true;
         if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 6, .rows = 50}, target, 3);
+        steps_back_are_a_sequence_back<float>(spec, 3, 50, target, 3, close_back_in_halves);
     }
 }
 
@@ -418,6 +448,7 @@ int run(bool everything, bool tiles_alone) {
             }
             on_several_threads(*one);
             packed_on_several_threads(*one);
+            steps_back_on_several_threads(*one);
             calls_side_by_side(*one);
             named += std::string(" ") + one->name;
         }

@@ -129,6 +129,44 @@ struct Recurrence {
         return gradients;
     }
 
+    // The same step by step, the weights' gradients gathered; of a plain walk, and without gradients of the cells.
+    Arrays<T> steps_back(const Target& target, const Forwarded& forwarded, int threads) const {
+        const Spec& s = p.one.spec;
+        const int64_t B = p.one.rows, P = s.outputs(), W = s.carried();
+        Arrays<T> gradients;
+        const auto counts = sizes(p.one);
+        for (int name = 0; name < names; ++name) gradients[name] = unwritten<T>(counts[name]);
+        const auto& table = kernels<T>(target, s);
+        const auto weights = weights_of<const T>(inputs);
+        const std::unique_ptr<PackedBack<T>, void (*)(PackedBack<T>*)> packed{table.pack_back(s, weights, threads),
+                                                                              table.discard_back};
+        const std::unique_ptr<StepGradients<T>, void (*)(StepGradients<T>*)> gather{
+            table.gather(s, weights_of<T>(gradients), threads), table.discard_gathered};
+        std::vector<T> of_h = grad_final[0], of_c = grad_final[1];
+        for (int64_t step = p.one.steps - 1; step >= 0; --step) {
+            for (int64_t i = 0; i < B * P; ++i) of_h[i] += grad_output[step * B * P + i];
+            const auto at = [&](auto& values, int64_t width) {
+                return values.empty() ? nullptr : values.data() + step * B * width;
+            };
+            Backward<T> call{.steps = 1, .rows = B};
+            call.weights = weights, call.packed = packed.get(), call.gather = gather.get();
+            call.x = {at(inputs[X], s.inputs), 0, s.inputs};
+            call.state[0] = step ? at(forwarded.output, P) - B * P : pointer(inputs[H0]);
+            if (W) call.state[1] = step ? at(forwarded.cells, W) - B * W : pointer(inputs[C0]);
+            call.output = {at(forwarded.output, P), 0, P};
+            call.gates = at(forwarded.gates, s.slots() * s.units);
+            call.cells = at(forwarded.cells, W);
+            call.grad_final[0] = pointer(of_h), call.grad_final[1] = pointer(of_c);
+            call.grad_x = {at(gradients[X], s.inputs), 0, s.inputs};
+            call.grad_state[0] = pointer(gradients[H0]), call.grad_state[1] = pointer(gradients[C0]);
+            table.make_room(*gather, B);
+            table.backward(s, call, threads);
+            of_h = gradients[H0], of_c = gradients[C0];
+        }
+        table.finish(*gather);
+        return gradients;
+    }
+
     // x [B, I] of the first step, from the first state.
     Forwarded step(const Target& target, const Packed<T>& packed, int threads) const {
         const Spec& s = p.one.spec;

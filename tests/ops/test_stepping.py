@@ -157,6 +157,19 @@ def test_weights_changed_before_backward_are_refused(cell, x):
         loss.backward()
 
 
+def test_weights_changed_during_backward_are_refused(cell, x):
+    state = cell(x[1], cell(x[0]))
+    h = state[0] if isinstance(state, tuple) else state
+    h.register_hook(lambda _: change(cell.weight_hh))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        final(cell, x[2:], state).backward()
+
+
+def change(weight):
+    with torch.no_grad():
+        weight.mul_(2)
+
+
 def test_what_does_not_fit_is_refused_on_every_call(cell):
     x = torch.zeros(2, 3, dtype=torch.float64)
     cell(x)
@@ -189,6 +202,13 @@ def test_checkpoints_and_hooks(cell, x, reentrant):
     with torch.autograd.graph.saved_tensors_hooks(lambda one: one.clone(), lambda one: one.clone()):
         found = gradients(cell, x)
     torch.testing.assert_close(found, wanted, **CLOSE)
+    with torch.autograd.graph.saved_tensors_hooks(turned, turned):  # the same values, not where they stood
+        found = gradients(cell, x)
+    torch.testing.assert_close(found, wanted, **CLOSE)
+
+
+def turned(one):
+    return one.detach().t().contiguous().t() if one.dim() == 2 else one
 
 
 def test_copies_and_replicas(cell, x):

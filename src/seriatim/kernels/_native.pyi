@@ -40,6 +40,31 @@ class Watch:
 class PackedBack:
     def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int) -> None: ...
 
+class StepsBack:
+    """Single steps back by address, as ``backward_at``, whose weights' gradients are made together.
+
+    ``step`` says whether the x and h of all steps before are done with.
+    """
+
+    def __init__(self, back: PackedBack, grad_weights: Sequence[int], threads: int) -> None: ...
+    def step(
+        self,
+        rows: int,
+        x: int,
+        h: int,
+        c: int,
+        h_n: int,
+        gates: int,
+        c_n: int,
+        grad_h_n: int,
+        grad_c_n: int,
+        grad_x: int,
+        grad_h: int,
+        grad_c: int,
+        /,
+    ) -> bool: ...
+    def finish(self) -> None: ...
+
 class Stream:
     def __init__(self, packed: Packed, state: Sequence[Array]) -> None: ...
     def step(self, x: Array) -> None: ...
@@ -133,22 +158,6 @@ def backward_at(
     /,
 ) -> None: ...
 def step_at(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, threads: int, /) -> None: ...
-def step_back_at(
-    back: PackedBack,
-    rows: int,
-    h: int,
-    c: int,
-    h_n: int,
-    gates: int,
-    c_n: int,
-    grad_h_n: int,
-    grad_c_n: int,
-    grad_u: int,
-    grad_h: int,
-    grad_c: int,
-    threads: int,
-    /,
-) -> None: ...
 def scan(
     a: Sequence[Array],
     b: Sequence[Array],

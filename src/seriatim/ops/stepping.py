@@ -1,9 +1,9 @@
 """A cell called step by step from Python, where the call costs more than the step: float32 and float64 on the CPU.
 
 Training keeps the weights' gradients for the end. Every step depends on one empty tensor, which stands for the weights;
-on the way back the steps leave the gradients of their gates, and the node of that tensor, which autograd reaches when
-every step is done, makes the weights' gradients of them in a few large products. PyTorch's cells make one product per
-weight and step.
+on the way back the engine gathers the gradients of their gates, and the node of that tensor, which autograd reaches
+when every step is done, hands over the weights' gradients, made of them in a few large products. PyTorch's cells make
+one product per weight and step.
 
 What is out of the ordinary is left to ``recurrence.step``: other cells and dtypes, autocast, compilers, transforms, and
 whatever does not fit and has to be told.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Address = int
 
 _is_trained = attrgetter("requires_grad")
+_saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _transforms = torch._C._functorch.peek_interpreter_stack
 _is_batched: Any = torch._C._functorch.is_legacy_batchedtensor  # by ``is_grads_batched``
@@ -42,33 +43,34 @@ class HeldToTrain(Held):
     def __init__(self, spec: CellSpec, names: tuple[str, ...], weights: tuple[Tensor, ...]) -> None:
         super().__init__(spec, names, weights)
         self.identities = tuple(map(id, weights))
-        self.given = native.cell(spec, True)
-        self.width = len(spec.gates) * spec.hidden_size
-        self.slots = self.cell.slots
+        self._slots = self.memory[0].new_empty(0)
         self.trained = tuple(map(_is_trained, weights))
         self.sums: Sums | None = None
         self.token: Tensor | None = None
         self._back: PackedBack | None = None
         if any(self.trained) and not torch.is_inference_mode_enabled():
-            self.sums = Sums(spec, self.trained)
+            self.sums = Sums(self.trained)
             with torch.enable_grad():
                 self.token = sums_of(self.sums, weights)
 
     @property
     def back(self) -> PackedBack:
-        """The recurrent weights as the way back reads them, from the first such step on."""
+        """The weights as the way back reads them, from the first such step on."""
         if self._back is None:
-            recurrent = [
-                one if name.startswith(("weight_hh", "bias_hh")) else None
-                for name, one in zip(self.names, self.memory, strict=True)
-            ]
-            arrays = [*map(array, recurrent), *(None for _ in range(10 - len(recurrent)))]
-            self._back = native.engine().PackedBack(self.given, arrays, torch.get_num_threads())
+            arrays = [*map(array, self.memory), *(None for _ in self.absent)]
+            self._back = native.engine().PackedBack(self.cell, arrays, torch.get_num_threads())
         return self._back
+
+    def like_slots(self, rows: int) -> Tensor:
+        """An empty tensor of the size of what a step of so many rows keeps; to make one like it is the quickest."""
+        found = self._slots
+        if len(found) != rows:
+            found = self._slots = self.memory[0].new_empty((rows, self.cell.slots, self.spec.hidden_size))
+        return found
 
     def holds(self, parameters: Parameters, h: Any) -> bool:
         """Whether these are still the parameters of the cell, as they were, for a step from ``h``."""
-        return tuple(map(id, parameters.values())) == self.identities and self.unchanged(h)
+        return tuple(map(id, parameters.values())) == self.identities and self.seen.unchanged(self.weights, h)
 
 
 class Stepping:
@@ -122,6 +124,8 @@ class Stepping:
             if not (is_ordinary(h, dtype) and h.shape == wanted and is_ordinary(c, dtype) and c.shape == wanted):
                 return None
         if torch.is_grad_enabled():
+            if _saved_tensors_hooks(True) is not None:  # which may return anything
+                return None
             trained = tuple(map(_is_trained, held.weights))
             if trained != held.trained or (held.token is None and True in trained):
                 held = self._held = HeldToTrain(self._spec, self._names, held.weights)
@@ -160,13 +164,18 @@ class _Step(torch.autograd.Function):
     ) -> Tensor | tuple[Tensor, Tensor]:
         rows, inputs = x.shape
         h_n = torch.empty_like(h)
-        slots = h.new_empty((rows, held.slots, h.shape[1])) if held.keeps_slots else None
-        c_n = None if c is None else torch.empty_like(c)
-        before, after = (0, 0) if c is None or c_n is None else (c.data_ptr(), c_n.data_ptr())
+        slots = c_n = None
+        before = after = of_slots = 0
+        if held.keeps_slots:
+            slots = torch.empty_like(held.like_slots(rows))
+            of_slots = slots.data_ptr()
+        if c is not None:
+            c_n = torch.empty_like(c)
+            before, after = c.data_ptr(), c_n.data_ptr()
         made = h_n.data_ptr()
         native.engine().forward_at(
             held.packed, 1, rows, (), x.data_ptr(), 0, inputs, h.data_ptr(), before, False, made, made, after,
-            _address(slots), after, torch.get_num_threads(),
+            of_slots, after, torch.get_num_threads(),
         )  # fmt: skip
         ctx.held = held
         ctx.set_materialize_grads(False)
@@ -179,40 +188,27 @@ class _Step(torch.autograd.Function):
         held: HeldToTrain = ctx.held
         if grad_h is None and grad_c is None:
             return None, None, None, None, None
-        held.refuse_changes()
         _, _, of_x, of_h, of_c = ctx.needs_input_grad
-        sums = None if held.sums is None else held.sums.of_this_pass(held.token)
+        sums = None if held.sums is None else held.sums.of_this_pass(held)
         if (
             torch.is_grad_enabled()
             or _transforms() is not None
             or _dispatch_modes()
             or _is_batched(grad_h if grad_c is None else grad_c)
         ):
+            held.refuse_changes()
             return _derived(held, sums, (x, h, c), (of_x, of_h, of_c), (grad_h, grad_c))
-        rows = len(h)
-        du = None
-        if sums is None:
-            du = h.new_empty((rows, held.width))
-            place = du.data_ptr()
-        else:
-            place = sums.room(h, rows, held.width)
+        found_x = torch.empty_like(x) if of_x else None
         found_h = torch.empty_like(h) if of_h else None
         found_c = torch.empty_like(c) if of_c else None
         if grad_h is not None:
             grad_h = grad_h.contiguous()
         if grad_c is not None:
             grad_c = grad_c.contiguous()
-        native.engine().step_back_at(
-            held.back, rows, h.data_ptr(), _address(c), h_n.data_ptr(), _address(slots), _address(c_n),
-            _address(grad_h), _address(grad_c), place, _address(found_h), _address(found_c), torch.get_num_threads(),
+        (sums or Pass(held, False)).step(
+            x, h, _address(c), h_n.data_ptr(), _address(slots), _address(c_n), _address(grad_h), _address(grad_c),
+            _address(found_x), _address(found_h), _address(found_c),
         )  # fmt: skip
-        if sums is not None:
-            sums.add(x, h, slots)
-        found_x = None
-        if of_x:
-            du = sums.last(rows) if sums is not None else du
-            assert du is not None
-            found_x = torch.mm(du, held.memory[0], out=torch.empty_like(x))  # out: no autocast
         return None, None, found_x, found_h, found_c
 
 

@@ -3,117 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from seriatim.spec import CellSpec
+from seriatim.kernels import native
 
-CHUNK = 160
-"""Rows that go into one product: their gates' gradients are still in the cache."""
+if TYPE_CHECKING:
+    from seriatim.ops.stepping import HeldToTrain
+
+_this_pass = torch._C._current_graph_task_id
 
 
 class Pass:
-    """What one pass backward has brought so far."""
+    """What one pass backward has brought so far of the weights' gradients, if they are wanted.
 
-    def __init__(self, trained: tuple[bool, ...], apart: int) -> None:
-        self._trained = trained
-        self._apart = apart
-        self._twins = not apart and trained[2:] == (True, True)  # b_ih and b_hh have the same gradient
-        self._rows = 0
-        self._room: Tensor | None = None
-        self._reset: list[Tensor] = []
-        self._x: list[Tensor] = []
-        self._h: list[Tensor] = []
-        self._found: list[Tensor | None] = [None for _ in trained]
+    Raises ``RuntimeError``, as it begins and as it ends, if the weights have been changed since the steps forward.
+    """
 
-    def room(self, like: Tensor, rows: int, width: int) -> int:
-        """The address for the gradient of the gates [B, G·H] of the next step, as the input part sees it."""
-        if self._room is not None and self._rows + rows > len(self._room):
-            self._sum()
-        if self._room is None or rows > len(self._room):
-            self._room = like.new_empty((max(CHUNK, rows), width))
-        return self._room.data_ptr() + self._rows * width * self._room.itemsize
+    def __init__(self, held: HeldToTrain, wanted: bool) -> None:
+        held.refuse_changes()
+        self._held = held
+        self._made = [
+            torch.empty_like(one) if wanted and trained else None
+            for one, trained in zip(held.weights, held.trained, strict=True)
+        ]
+        addresses = [0 if one is None else one.data_ptr() for one in self._made]
+        self._steps = native.engine().StepsBack(held.back, addresses + held.absent, torch.get_num_threads())
+        self._alive: list[tuple[Tensor, Tensor]] = []
+        self._any = False
+        self._graphs: list[Tensor | None] = [None for _ in addresses]
 
-    def add(self, x: Tensor, h: Tensor, slots: Tensor | None) -> None:
-        """What else there is of the step that was written there."""
-        self._x.append(x)
-        self._h.append(h)
-        if self._apart and slots is not None:
-            self._reset.append(slots[:, 0])
-        self._rows += len(x)
-
-    def last(self, rows: int) -> Tensor:
-        """The gradient that was added last."""
-        assert self._room is not None
-        return self._room[self._rows - rows : self._rows]
+    def step(self, x: Tensor, h: Tensor, *addresses: int) -> None:
+        """One step back, of x [B, I] and the state before, h [B, H]; the rest is as for the engine's ``StepsBack``."""
+        if self._steps.step(len(h), x.data_ptr(), h.data_ptr(), *addresses):
+            self._alive.clear()
+        self._alive.append((x, h))
+        self._any = True
 
     def add_graph(self, grads: Sequence[Tensor | None]) -> None:
         """The gradients of one step, which have a graph."""
-        for k, grad in enumerate(grads):
-            if grad is not None:
-                had = self._found[k]
-                self._found[k] = grad if had is None else had + grad
+        self._graphs = list(map(_sum, self._graphs, grads))
 
     def total(self) -> list[Tensor | None]:
         """The gradients of w_ih, w_hh, b_ih and b_hh."""
-        self._sum()
-        if self._twins and self._found[3] is None and self._found[2] is not None:
-            self._found[3] = self._found[2].clone()
-        return self._found
-
-    def _sum(self) -> None:
-        if not self._x:
-            return
-        assert self._room is not None
-        du = dv = self._room[: self._rows]
-        if self._apart:  # the recurrent part of n stands behind r
-            dv = du.clone()
-            dv[:, 2 * self._apart :] *= torch.cat(self._reset)
-        operands = [(du, self._x), (dv, self._h), (du, None), (dv, None)]
-        for k, trained in enumerate(self._trained):
-            if trained and not (k == 3 and self._twins):
-                left, right = operands[k]
-                _accumulate(self._found, k, left, None if right is None else torch.cat(right))
-        self._rows = 0
-        for each in (self._x, self._h, self._reset):
-            each.clear()
+        self._held.refuse_changes()
+        if not self._any:
+            return self._graphs
+        self._steps.finish()
+        return list(map(_sum, self._made, self._graphs))
 
 
 class Sums:
     """The sums for one set of weights; passes backward that run side by side have their own."""
 
-    def __init__(self, spec: CellSpec, trained: tuple[bool, ...]) -> None:
+    def __init__(self, trained: tuple[bool, ...]) -> None:
         self._trained = trained
-        self._apart = spec.hidden_size if spec.kind == "gru" else 0
         self._passes: dict[int, Pass] = {}
 
-    def of_this_pass(self, token: Tensor | None) -> Pass | None:
-        """Those of the pass backward that is under way; None if it does not come to ``token``."""
-        task = torch._C._current_graph_task_id()
+    def of_this_pass(self, held: HeldToTrain) -> Pass | None:
+        """Those of the pass backward that is under way; None if it does not come to the weights' token."""
+        task = _this_pass()
         found = self._passes.get(task)
-        node: Any = None if token is None else token.grad_fn
-        if found is None and node is not None and torch._C._will_engine_execute_node(node):
-            found = self._passes[task] = Pass(self._trained, self._apart)
+        if found is None and held.token is not None:
+            node: Any = held.token.grad_fn
+            if torch._C._will_engine_execute_node(node):
+                found = self._passes[task] = Pass(held, True)
         return found
 
     def take(self) -> list[Tensor | None]:
         """What this pass came to."""
-        found = self._passes.pop(torch._C._current_graph_task_id(), None)
+        found = self._passes.pop(_this_pass(), None)
         return [None for _ in self._trained] if found is None else found.total()
 
 
-def _accumulate(found: list[Tensor | None], k: int, du: Tensor, other: Tensor | None) -> None:
-    """Add duᵀ · other, or the sum of du over its rows. Written into what is there, which no autocast changes."""
-    had = found[k]
-    if other is None:
-        grad = du.sum(0)
-        found[k] = grad if had is None else had.add_(grad)
-    elif had is None:
-        found[k] = torch.mm(du.t(), other, out=du.new_empty((du.shape[1], other.shape[1])))
-    else:
-        had.addmm_(du.t(), other)
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return other if one is None else one if other is None else one + other
 
 
 class _Weights(torch.autograd.Function):
