@@ -5,7 +5,6 @@
 #include "binding.h"
 #include "calls.h"
 #include "draws.h"
-#include "watch.h"
 
 namespace seriatim {
 namespace {
@@ -332,19 +331,6 @@ NB_MODULE(_native, module) {
              "grad_weights"_a, "threads"_a)
         .def("step", &StepsBack::step)
         .def("finish", &StepsBack::finish);
-    nb::class_<Watch>(module, "Watch")
-        .def(
-            "__init__",
-            [](Watch* to, const std::vector<std::pair<Address, int64_t>>& arrays, int threads) {
-                std::vector<Stretch> stretches;
-                for (const auto& [address, bytes] : arrays)
-                    stretches.push_back({static_cast<const char*>(at(address)), bytes});
-                const nb::gil_scoped_release released;
-                new (to) Watch(stretches, checked_threads(threads));
-            },
-            "arrays"_a, "threads"_a)
-        .def("whole", &Watch::whole, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
-        .def("some", &Watch::some);
     nb::class_<Stream>(module, "Stream")
         .def(nb::init<const PackedWeights&, const Several<Written>&>(), nb::keep_alive<1, 2>(), "packed"_a, "state"_a)
         .def("step", &Stream::step, "x"_a);
@@ -361,4 +347,5 @@ NB_MODULE(_native, module) {
     module.def("backward_at", backward_at);
     module.def("step_at", step_at);
     bind_scan(module);
+    bind_seen(module);
 }

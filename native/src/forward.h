@@ -180,7 +180,7 @@ public:
         const Part part{&team, me, split.by_rows};
         const Timeline mine = timeline(course_.order, split, me, call_.walk.reverse);
         const int64_t rows = mine.rows.size();
-        const bool ahead = !spec_.given && rows < fused_from();
+        const bool ahead = !spec_.given && mine.steps > 1 && rows < fused_from();
         const int64_t chunk_steps = ahead ? most(1, chunk_rows / most(rows, 1)) : mine.steps;
         // Split by units, every thread writes and reads its own columns of its own copy.
         const Lease<T> u(ahead ? chunk_steps * rows * weights_.u_vectors * width<T> : 0);

@@ -17,7 +17,7 @@ void Watch::every(int threads, const Each& each) const {
 }
 
 Watch::Watch(const std::vector<Stretch>& arrays, int threads) : target_(target()) {
-    constexpr int64_t region = 1 << 14;
+    constexpr int64_t region = 1 << 12;
     for (const Stretch& array : arrays) {
         starts_.push_back(regions_.size());
         bytes_ += array.bytes;

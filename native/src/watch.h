@@ -1,7 +1,7 @@
 // Whether arrays still hold what they held when the watch began.
 //
 // Weights are packed once and used by many calls, and not every change to an array leaves a trace: so their bytes are compared,
-// by digests of regions of 16 kB each.
+// by digests of regions of 4 kB each.
 #pragma once
 
 #include <atomic>

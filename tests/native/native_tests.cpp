@@ -402,7 +402,7 @@ void a_watch_comes_round() {
         check(!watch.whole(1) && !watch.whole(2), "a watch does not see everything");
         int calls = 1;
         while (watch.some() && calls < 1000) ++calls;
-        check(calls <= (changed == &small[99] ? 1 : (5'000'000 >> 14) + 1), "a watch does not come round");
+        check(calls <= (changed == &small[99] ? 1 : (5'000'000 >> 12) + 1), "a watch does not come round");
         *changed = 0;
     }
 }

@@ -149,6 +149,19 @@ def test_weights_that_change(cell, x):
     torch.testing.assert_close(gradients(cell, x), composed(cell, x), **CLOSE)
 
 
+def test_a_weight_that_is_replaced(cell, x):
+    gradients(cell, x)
+    old, new = cell.weight_hh, torch.nn.Parameter(cell.weight_hh.detach())  # of the same memory and version
+    cell.weight_hh = new
+    final(cell, x).backward()
+    assert old.grad is None
+    torch.testing.assert_close(new.grad, composed(cell, x)[2], **CLOSE)
+    if cell.bias:
+        cell.bias_hh = cell.bias_ih = None
+        with pytest.raises(UsageError, match="b_ih: got None"):
+            cell(x[0])
+
+
 def test_weights_changed_before_backward_are_refused(cell, x):
     loss = final(cell, x)
     with torch.no_grad():

@@ -5,9 +5,9 @@ raises with every change in place, and with the same values: what is done to ``w
 escapes the version. So every call compares every value, by digests taken at the speed of reading them (``Seen``).
 
 That would cost single steps much of their speed. So a step, of a cell or of a layer that is given just one, that goes
-on from the very state that the step before gave compares no more than 16 kB of each weight, others every time. A change
+on from the very state that the step before gave compares no more than 4 kB of each weight, others every time. A change
 that escapes the version is seen by the next sequence at the latest, and by this one after as many steps as the weight
-has 16 kB; ``torch.autograd.graph.increment_version(weight)`` makes it seen at once.
+has 4 kB; ``torch.autograd.graph.increment_version(weight)`` makes it seen at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from seriatim.kernels._native import Cell, Packed
 
 _threads = torch.get_num_threads
-_address_of: Any = Tensor.data_ptr
 _version_of = attrgetter("_version")
 
 
@@ -42,16 +41,12 @@ class Seen:
         self.versions = list(map(_version_of, weights))
         self.memory = tuple([one.detach() for one in weights])
         """Keeps what is at the addresses, and shares its versions, even if a weight is given other memory."""
-        self._addresses = list(map(_address_of, weights))
-        arrays = [(address, one.nbytes) for address, one in zip(self._addresses, weights, strict=True)]
-        self._watch = native.engine().Watch(arrays, _threads())
+        self._seen = native.engine().Seen(weights, _threads())
         self._led_to: Callable[[], Tensor | None] = _nowhere
 
-    def unchanged(self, weights: Sequence[Tensor], h: Tensor | None = None) -> bool:
+    def unchanged(self, weights: tuple[Tensor | None, ...], h: Tensor | None = None) -> bool:
         """Whether ``weights`` are as they were. In a step from ``h``, if these led to it, not all is compared."""
-        if list(map(_version_of, weights)) != self.versions or list(map(_address_of, weights)) != self._addresses:
-            return False
-        same: bool = self._watch.some() if h is not None and self._led_to() is h else self._watch.whole(_threads())
+        same: bool = self._seen.same(weights, h is None or self._led_to() is not h, _threads())
         return same
 
     def led_to(self, h: Tensor) -> None:
@@ -122,9 +117,9 @@ def packed(
     """
     key = (cell, threads, *map(id, weights))
     found = _entries.get(key)
-    present = [one for one in weights if one is not None]
-    if found is not None and found.seen.unchanged(present, h):
+    if found is not None and found.seen.unchanged(tuple(weights), h):
         return found.packed, found.seen
+    present = [one for one in weights if one is not None]
     seen = Seen(present) if all(map(_traceable, present)) else None
     made = pack(cell, [None if one is None else _full(one) for one in weights], threads)
     if seen is not None:

@@ -42,7 +42,6 @@ class HeldToTrain(Held):
 
     def __init__(self, spec: CellSpec, names: tuple[str, ...], weights: tuple[Tensor, ...]) -> None:
         super().__init__(spec, names, weights)
-        self.identities = tuple(map(id, weights))
         self._slots = self.memory[0].new_empty(0)
         self.trained = tuple(map(_is_trained, weights))
         self.sums: Sums | None = None
@@ -70,7 +69,7 @@ class HeldToTrain(Held):
 
     def holds(self, parameters: Parameters, h: Any) -> bool:
         """Whether these are still the parameters of the cell, as they were, for a step from ``h``."""
-        return tuple(map(id, parameters.values())) == self.identities and self.seen.unchanged(self.weights, h)
+        return self.seen.unchanged(tuple(parameters.values()), h)
 
 
 class Stepping:

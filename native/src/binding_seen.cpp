@@ -1,0 +1,72 @@
+// Whether weights are still what was packed. Each call asks, single steps too, and in Python that took a quarter of such a step.
+#include "binding.h"
+#include "calls.h"
+#include "watch.h"
+
+namespace seriatim {
+namespace {
+
+// Tensors as they are now: which they are, of what version, where they stand, and by a watch what values they hold.
+class Seen {
+public:
+    // What stands there must outlive it.
+    Seen(const std::vector<nb::object>& tensors, int threads) {
+        std::vector<Stretch> stretches;
+        for (const nb::object& one : tensors) {
+            seen_.push_back({one.ptr(), number(one.ptr(), version()), address(one.ptr())});
+            stretches.push_back(
+                {static_cast<const char*>(at(seen_.back().address)), nb::cast<int64_t>(one.attr("nbytes"))});
+        }
+        const nb::gil_scoped_release released;
+        watch_ = std::make_unique<Watch>(stretches, checked_threads(threads));
+    }
+
+    // Whether these are they, but for None between them; `all` of their values are compared, or some.
+    bool same(const nb::tuple& tensors, bool all, int threads) const {
+        size_t at = 0;
+        for (nb::handle one : tensors) {
+            if (one.is_none()) continue;
+            if (at == seen_.size() || one.ptr() != seen_[at].tensor) return false;
+            if (number(one.ptr(), version()) != seen_[at].version || address(one.ptr()) != seen_[at].address)
+                return false;
+            ++at;
+        }
+        if (at != seen_.size()) return false;
+        if (!all) return watch_->some();
+        const nb::gil_scoped_release released;
+        return watch_->whole(checked_threads(threads));
+    }
+
+private:
+    struct Tensor {
+        const PyObject* tensor;  // alone to tell it from others
+        Address version, address;
+    };
+    static Address taken(PyObject* given) {
+        const nb::object value = nb::steal(given);
+        if (!value) throw nb::python_error();
+        return PyLong_AsUnsignedLongLong(value.ptr());
+    }
+    static Address number(PyObject* of, PyObject* name) { return taken(PyObject_GetAttr(of, name)); }
+    static Address address(PyObject* of) {
+        static PyObject* const name = PyUnicode_InternFromString("data_ptr");
+        return taken(PyObject_VectorcallMethod(name, &of, 1, nullptr));
+    }
+    static PyObject* version() {
+        static PyObject* const name = PyUnicode_InternFromString("_version");
+        return name;
+    }
+
+    std::vector<Tensor> seen_;
+    std::unique_ptr<Watch> watch_;
+};
+
+}  // namespace
+
+void bind_seen(nb::module_& module) {
+    nb::class_<Seen>(module, "Seen")
+        .def(nb::init<const std::vector<nb::object>&, int>(), "tensors"_a, "threads"_a)
+        .def("same", &Seen::same);
+}
+
+}  // namespace seriatim
