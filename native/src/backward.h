@@ -376,6 +376,7 @@ template <class T>
 void backward(const Spec& spec, const Backward<T>& call, int threads) {
     const int64_t bytes = sizeof(T) / values_of_word * spec.gates() * spec.units * spec.outputs();
     const Split how = split(spec, call.steps, call.rows, bytes, threads);
+    expect_all(call.grad_x, call.steps, call.rows * spec.inputs);
     const auto go_back = [&](const BackWeights<T>& weights) {
         const BackwardPass<T> pass(spec, call, how, weights);
         in_parallel(how.threads, [&](Team& team, int me) {

@@ -313,6 +313,7 @@ template <class T>
 void forward(const PackedWeights<T>& weights, const Forward<T>& call, int threads) {
     const Spec& spec = weights.spec;
     const Split how = split(spec, call.steps, call.rows, weights.bytes(), threads);
+    expect_all(call.output, call.steps, call.rows * spec.outputs());
     const ForwardPass<T> pass(weights, call, how);
     in_parallel(how.threads, [&](Team& team, int me) {
         const Products products;

@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -85,6 +86,16 @@ void* lease_bytes(size_t wanted) {
 void give_back(void* memory, size_t bytes) {
     for (const Block& one : shelf.put({memory, rounded(bytes)}))
         ::operator delete(one.memory, std::align_val_t{page(one.bytes)});
+}
+
+void expect([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__)
+    constexpr size_t fresh = size_t{32} << 20;  // what the C library does not keep for later
+    if (bytes < fresh) return;
+    const auto begin = reinterpret_cast<uintptr_t>(memory), end = begin + bytes;
+    const uintptr_t first = (begin + huge_page - 1) / huge_page * huge_page;
+    madvise(reinterpret_cast<void*>(first), end / huge_page * huge_page - first, MADV_HUGEPAGE);  // may be refused
+#endif
 }
 
 long l2_bytes() {

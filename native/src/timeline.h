@@ -102,6 +102,12 @@ struct Here {
     const T* factors = nullptr;  // recurrent dropout's, on h
 };
 
+// Tells the system that all of it will be written, if it stands in one piece of `of_step` values a step.
+template <class T>
+inline void expect_all(const Sequence<T>& to, int64_t steps, int64_t of_step) {
+    if (to && !to.starts && to.by_step == of_step) expect(to.data, static_cast<size_t>(steps * of_step) * sizeof(T));
+}
+
 // `from`, moved on, if there is anything.
 template <class T>
 inline T* moved(T* from, int64_t count) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "check.h"
+#include "memory.h"
 #include "plain.h"
 #include "recurrence.h"
 #include "scan_tests.h"
@@ -418,6 +419,14 @@ void tiny_numbers_are_flushed(int threads) {
 #endif
 }
 
+void what_is_expected_stays() {
+    const size_t bytes = size_t{40} << 20;
+    std::vector<char> memory(bytes, 7);
+    expect(memory.data() + 5, bytes - 5);
+    expect(memory.data(), 100);
+    check(std::ranges::count(memory, 7) == static_cast<int64_t>(bytes), "memory that was to be written has changed");
+}
+
 // Fewer rows, units and values of k than a matrix tile has, as many, and more; then by batch and by units.
 void on_matrix_tiles(const Target& target, bool everything) {
     const int64_t shapes[][5] = {{2, 1, 1, 1, 1},    {3, 3, 5, 17, 1},   {2, 33, 33, 16, 1},
@@ -436,6 +445,7 @@ int run(bool everything, bool tiles_alone) {
     if (everything) {
         a_target_is_asked_for_by_name();
         a_wrong_gradient_is_noticed();
+        what_is_expected_stays();
     }
     if (!tiles_alone) {
         scans(everything ? 1 : 3);

@@ -350,6 +350,22 @@ def test_what_goes_to_matrix_tiles(name, compiled, monkeypatch):
         assert 0 < (one - other).float().norm() < 1e-2 * other.float().norm()
 
 
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "SLSTM"])
+@torch.no_grad()
+def test_bfloat16_goes_in_pieces(name, monkeypatch):
+    torch.manual_seed(2)
+    module, x = getattr(nn, name)(3, 4, 2, bidirectional=True).bfloat16(), torch.randn(11, 2, 3).bfloat16()
+    whole = module(x)
+    calls, forward = [], native.engine.forward
+    monkeypatch.setattr(native.engine, "forward", lambda *given: calls.append(given) or forward(*given))
+    monkeypatch.setattr(native, "PIECE", 3 * 2 * 4 * 4)  # of three steps, and the last of two
+    found = module(x)
+    torch.testing.assert_close(found, whole)
+    assert len(calls) == 4 * 4  # layers and directions × pieces
+    monkeypatch.setattr(native, "PIECE", 1)
+    torch.testing.assert_close(module(x), whole)
+
+
 def test_copies_and_replicas(layer):
     x = sequences()
     replica = layer._replicate_for_data_parallel()

@@ -35,6 +35,8 @@ from seriatim.spec import CellSpec
 
 FULL = (torch.float32, torch.float64)
 """What the engine computes in."""
+PIECE = 1 << 20
+"""Bytes of output in float32 that an inference of fewer bits makes at a time: the second cache holds them."""
 PLAIN: Walk[Tensor] = Walk()
 
 REDUCED = {("lstm", False), ("rnn", False), ("rnn", True)}
@@ -141,19 +143,48 @@ def _in_full(
     of_c = state[-1].dtype
     with torch.autocast("cpu", enabled=False):
         halves = torch.bfloat16 in (x.dtype, torch.get_autocast_dtype("cpu") if autocast else None)
-        x, state = x.float(), tuple(one.float() for one in state)
-        if torch.is_grad_enabled() or spec.layer_norm or watched(x):  # else they are packed from what they are
-            weights = Weights(*(None if one is None else one.float() for one in engine.every(weights)))  # type: ignore[arg-type]
-        masks = [
-            one if one is None or one.dtype is torch.bool else one.float() for one in (walk.dropout, *walk.zoneout)
-        ]
-        walk = dataclasses.replace(walk, dropout=masks[0], zoneout=tuple(masks[1:]))
-        output, final, slots, cells = _dispatched(spec, x, state, weights, walk, shown, one_step, halves)
+        state = tuple(one.float() for one in state)
+        differentiated = _needs_gradient(x, state, weights)
+        if not (shown or differentiated or spec.layer_norm or watched(x) or _masks(walk)):
+            output, final = _in_pieces(_plan(spec, False, walk.reverse, halves), x, state, weights, wanted)
+            slots = cells = None
+        else:
+            if differentiated or spec.layer_norm or watched(x):  # else they are packed from what they are
+                floats = [None if one is None else one.float() for one in engine.every(weights)]
+                weights = Weights(*floats)  # type: ignore[arg-type]
+            masks = [
+                one if one is None or one.dtype is torch.bool else one.float() for one in (walk.dropout, *walk.zoneout)
+            ]
+            walk = dataclasses.replace(walk, dropout=masks[0], zoneout=tuple(masks[1:]))
+            output, final, slots, cells = _dispatched(spec, x.float(), state, weights, walk, shown, one_step, halves)
         slots, cells = None if slots is None else slots.to(wanted), None if cells is None else cells.to(wanted)
         ended = [one.to(wanted) for one in final]
         if autocast and spec.proj_size and len(final) == 2:  # whose c autocast leaves alone
             ended[1] = final[1].to(of_c)
         return output.to(wanted), tuple(ended), slots, cells
+
+
+def _masks(walk: Walk[Tensor]) -> bool:
+    """Whether the walk has more to it than its direction."""
+    return any(one is not None for one in (walk.lengths, walk.reset, walk.dropout, *walk.zoneout))
+
+
+def _in_pieces(
+    plan: Plan, x: Tensor, state: State, weights: Weights[Tensor], dtype: torch.dtype
+) -> tuple[Tensor, State]:
+    """A plain inference with x and output of fewer bits, some steps at a time, whose float32 then stays in a cache."""
+    threads = torch.get_num_threads()
+    packing, _ = packed(plan.cell, engine.every(weights), threads)
+    steps, rows = x.shape[:2]
+    output = torch.empty((steps, rows, plan.spec.output_size), dtype=dtype)
+    together = max(1, PIECE // (4 * max(1, rows * plan.spec.output_size)))
+    begins = range(0, max(1, steps), together)  # no steps at all are refused where all is
+    for begin in reversed(begins) if plan.reverse else begins:
+        some = slice(begin, begin + together)
+        made, final, _, _ = engine.forward(plan, packing, x[some].float(), state, Walk(reverse=plan.reverse), threads)
+        output[some] = made
+        state = tuple(final)
+    return output, state
 
 
 def _dispatched(
