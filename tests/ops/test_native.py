@@ -21,7 +21,7 @@ from seriatim import nn
 from seriatim.kernels import native as kernels
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops import held, native, operators
+from seriatim.ops import held, native, operators, straight
 from seriatim.ops.lease import POOL, SMALL, Pool
 from seriatim.ops.recurrence import chosen, using
 
@@ -358,7 +358,8 @@ def test_bfloat16_goes_in_pieces(name, monkeypatch):
     whole = module(x)
     calls, forward = [], native.engine.forward
     monkeypatch.setattr(native.engine, "forward", lambda *given: calls.append(given) or forward(*given))
-    monkeypatch.setattr(native, "PIECE", 3 * 2 * 4 * 4)  # of three steps, and the last of two
+    for module_of in (native, straight):
+        monkeypatch.setattr(module_of, "PIECE", 3 * 2 * 4 * 4)  # of three steps, and the last of two
     found = module(x)
     torch.testing.assert_close(found, whole)
     assert len(calls) == 4 * 4  # layers and directions × pieces

@@ -221,3 +221,34 @@ def test_left_to_others(kind, used):
     assert not used
     layer(x)
     assert used
+
+
+@pytest.mark.parametrize("options", STACKS.values(), ids=STACKS)
+@torch.no_grad()
+def test_bfloat16_is_as_by_the_general_way(kind, options, used, monkeypatch):
+    torch.manual_seed(4)
+    layer = kind(3, 4, **options).bfloat16()
+    x = torch.randn(6, 2, 3).bfloat16()
+    state = states(layer)
+    state = tuple(one.bfloat16() for one in state) if isinstance(state, tuple) else state.bfloat16()
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([6, 4]))
+
+    def run():
+        rows = layer(packed, state)
+        found = [*layer(x, state), *layer(x.transpose(0, 1)[0]), layer(x)[0], rows[0].data, rows[1]]
+        return [part for one in found for part in (one if isinstance(one, tuple) else (one,))]
+
+    found = run()
+    assert len(used) == 4
+    with torch.enable_grad():
+        output, _ = layer(x, state)  # training goes the general way
+    assert output.requires_grad and len(used) == 4
+    for weight in layer.parameters():
+        weight.mul_(2)
+    changed = run()
+    monkeypatch.setattr(straight.Straight, "run", lambda *given: None)
+    torch.testing.assert_close(changed, run())
+    for weight in layer.parameters():
+        weight.div_(2)  # exactly
+    torch.testing.assert_close(found, run())
+    assert {one.dtype for one in found} == {torch.bfloat16}

@@ -63,11 +63,13 @@ class Held:
 
     def __init__(self, spec: CellSpec, names: tuple[str, ...], weights: tuple[Tensor, ...]) -> None:
         self.spec = spec
-        self.plan = Plan(spec, False, False)
+        self.dtype = weights[0].dtype
+        self.full = torch.float32 if self.dtype is torch.bfloat16 else self.dtype
+        """What the engine computes in."""
+        self.plan = Plan(spec, False, False, self.dtype is torch.bfloat16)
         self.cell = self.plan.cell
         self.states = len(spec.states)
         self.keeps_slots = spec.kind != "rnn"  # of a plain RNN, h says it all
-        self.dtype = weights[0].dtype
         self.absent = [0] * (10 - len(weights))
         """The addresses of the weights that such a cell does not have."""
         self.wide = self.dtype is torch.float64
@@ -75,7 +77,7 @@ class Held:
         self.weights = weights
         self.seen = Seen(weights)
         self.memory = self.seen.memory
-        self.packed = pack(self.cell, [*self.memory, *(None for _ in range(10 - len(weights)))], _threads())
+        self.packed = pack(self.cell, [*map(_full, self.memory), *(None for _ in range(10 - len(weights)))], _threads())
 
     def unchanged(self, h: Tensor | None = None) -> bool:
         """As ``Seen.unchanged``."""

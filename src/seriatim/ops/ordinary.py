@@ -58,10 +58,12 @@ def is_plain(spec: CellSpec) -> bool:
     return native.fuses(spec) and not variants
 
 
-def holdable(parameters: Parameters, names: tuple[str, ...]) -> tuple[Tensor, ...] | None:
+def holdable(
+    parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
+) -> tuple[Tensor, ...] | None:
     """The parameters of these names if they can be held: in this process's own memory, with versions."""
     weights = tuple([one for one in map(parameters.get, names) if one is not None])
-    if len(weights) != len(names) or weights[0].dtype not in (torch.float32, torch.float64) or not native.ready():
+    if len(weights) != len(names) or weights[0].dtype not in dtypes or not native.ready():
         return None
     for one in weights:
         if not is_ordinary(one, weights[0].dtype) or one.is_inference() or one.untyped_storage().is_shared():

@@ -1,4 +1,4 @@
-"""A stack of layers from first step to last, where the call costs as much as the kernels.
+"""A stack of layers from first step to last, where the call costs as much as the kernels. In bfloat16 inference alone.
 
 Masks, lengths but those of packed rows, other cells and dtypes, autocast, compilers, transforms, and whatever does not
 fit and has to be told, are left to ``recurrence``.
@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.kernels import native
 from seriatim.ops.held import Held
+from seriatim.ops.native import FULL, PIECE
 from seriatim.ops.ordinary import Parameters, holdable, is_on_cpu, is_ordinary, is_plain, nothing_special
 from seriatim.ops.training import apply_layer, strides
 from seriatim.spec import CellSpec
@@ -123,7 +124,7 @@ class Straight:
         """x [T, B, I], or packed [N, I] with its ``sizes``; None where somebody watches what is saved."""
         if not (torch.is_grad_enabled() and self._is_differentiated(held, x, states)):
             return self._run(held, x, sizes, zeros, states)
-        if _saved_tensors_hooks(True) is not None:  # which may return anything
+        if _saved_tensors_hooks(True) is not None or held[0].dtype not in FULL:  # hooks may return anything
             return None
         return self._train(held, x, sizes, zeros, states)
 
@@ -132,9 +133,9 @@ class Straight:
     ) -> tuple[Tensor, tuple[Tensor | None, ...]] | None:
         """Zeros of that shape, and the states of it, if they are given and fit."""
         zeros = self._zeros
-        if zeros is None or zeros.shape != wanted or zeros.dtype is not held[0].dtype:
+        if zeros is None or zeros.shape != wanted or zeros.dtype is not held[0].full:
             with torch.inference_mode(False):
-                zeros = self._zeros = torch.zeros(wanted, dtype=held[0].dtype)
+                zeros = self._zeros = torch.zeros(wanted, dtype=held[0].full)
         if state is None:
             return zeros, (None,) * self._states
         given = (state,) if self._states == 1 else state
@@ -176,13 +177,19 @@ class Straight:
 
     def _run(
         self, held: list[Held], x: Tensor, sizes: Sequence[int], zeros: Tensor, states: tuple[Tensor | None, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        dtype, full = held[0].dtype, held[0].full
+        reduced = dtype is not full
+        if reduced:
+            if x.dim() == 3 and 4 * len(x) * zeros[0].numel() > PIECE:
+                return None  # faster in pieces
+            states = tuple([None if one is None else one.to(full) for one in states])
         forward, threads = native.engine().forward_at, torch.get_num_threads()
         before = [zeros if one is None else one for one in states]
         final = tuple([torch.empty_like(zeros) for _ in before])
         steps, rows = len(sizes) or len(x), zeros.shape[1]
         shape = *x.shape[:-1], self._units
-        apart = rows * self._units * x.itemsize  # bytes from the state of one layer and direction to the next
+        apart = rows * self._units * zeros.itemsize  # bytes from the state of one layer and direction to the next
         h, h_n = before[0].data_ptr(), final[0].data_ptr()
         c, c_n = (before[1].data_ptr(), final[1].data_ptr()) if len(before) == 2 else (0, 0)
         of_c = apart if c else 0
@@ -190,8 +197,9 @@ class Straight:
             direction = at % self._directions
             if not direction:
                 outputs = []
+                x = x.to(full) if reduced else x
                 by_step, by_row = strides(x)
-            output = torch.empty(*shape, dtype=one.dtype)
+            output = torch.empty(*shape, dtype=full)
             forward(
                 one.packed, steps, rows, sizes, x.data_ptr(), by_step, by_row, h, c, direction == 1, output.data_ptr(),
                 h_n, c_n, 0, 0, threads,
@@ -200,7 +208,8 @@ class Straight:
             outputs.append(output)
             if direction == self._directions - 1:
                 x = output if direction == 0 else torch.cat(outputs, dim=-1)
-        return x, final
+                x = x.to(dtype) if reduced else x
+        return x, tuple([one.to(dtype) for one in final]) if reduced else final
 
     def _now(self, parameters: Parameters, h: Tensor | None) -> list[Held] | None:
         """The weights of every layer and direction as they are now; ``h`` is as for ``Seen``."""
@@ -211,7 +220,7 @@ class Straight:
         self._held = None
         found: list[Held] = []
         for at, names in enumerate(self._names):
-            weights = holdable(parameters, names)
+            weights = holdable(parameters, names, (*FULL, torch.bfloat16))
             if weights is None or not all(map(_is_leaf, weights)) or (found and weights[0].dtype is not found[0].dtype):
                 return None
             found.append(Held(self._specs[at // self._directions], names, weights))
