@@ -23,15 +23,15 @@ public:
 
     // Whether these are they, but for None between them; `all` of their values are compared, or some.
     bool same(const nb::tuple& tensors, bool all, int threads) const {
-        size_t at = 0;
+        size_t next = 0;
         for (nb::handle one : tensors) {
             if (one.is_none()) continue;
-            if (at == seen_.size() || one.ptr() != seen_[at].tensor) return false;
-            if (number(one.ptr(), version()) != seen_[at].version || address(one.ptr()) != seen_[at].address)
+            if (next == seen_.size() || one.ptr() != seen_[next].tensor) return false;
+            if (number(one.ptr(), version()) != seen_[next].version || address(one.ptr()) != seen_[next].address)
                 return false;
-            ++at;
+            ++next;
         }
-        if (at != seen_.size()) return false;
+        if (next != seen_.size()) return false;
         if (!all) return watch_->some();
         const nb::gil_scoped_release released;
         return watch_->whole(checked_threads(threads));
