@@ -118,14 +118,13 @@ struct Backward {
     Sequence<const T> output;
     const T* gates = nullptr;
     const T* cells = nullptr;
-    Sequence<const T> grad_output;  // [T, B, P]; may be null, as all that follow
-    const T* grad_final[2] = {};    // [B, P], [B, W]
-    const T* grad_cells = nullptr;  // [T, B, W]
-    Sequence<T> grad_x;             // [T, B, I], written; 0 beyond a row's length
-    T* grad_state[2] = {};          // [B, P], [B, W], written
-    Weights<T> grad_weights;        // written
-    StepGradients<T>* gather =
-        nullptr;  // of a single step without a walk: who makes them in place of this call; may be null
+    Sequence<const T> grad_output;       // [T, B, P]; may be null, as all that follow
+    const T* grad_final[2] = {};         // [B, P], [B, W]
+    const T* grad_cells = nullptr;       // [T, B, W]
+    Sequence<T> grad_x;                  // [T, B, I], written; 0 beyond a row's length
+    T* grad_state[2] = {};               // [B, P], [B, W], written
+    Weights<T> grad_weights;             // written
+    StepGradients<T>* gather = nullptr;  // of a step without a walk: who makes them instead; may be null
 };
 
 // Weights in the order in which one target reads them. Made once, used by any number of calls at the same time.

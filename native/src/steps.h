@@ -15,8 +15,7 @@ public:
           stride_(sums_.stride()) {}
 
     bool make_room(int64_t rows) {
-        const bool full = rows_.size() + rows > room_;
-        if (!full) return false;
+        if (rows_.size() + rows <= room_) return false;
         multiply();
         if (rows > room_) {
             room_ = most(rows, WeightSums<T>::chunk_rows);

@@ -77,7 +77,7 @@ class Held:
         self.weights = weights
         self.seen = Seen(weights)
         self.memory = self.seen.memory
-        self.packed = pack(self.cell, [*map(_full, self.memory), *(None for _ in range(10 - len(weights)))], _threads())
+        self.packed = pack(self.cell, [*map(_full, self.memory), *(None for _ in self.absent)], _threads())
 
     def unchanged(self, h: Tensor | None = None) -> bool:
         """As ``Seen.unchanged``."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from seriatim.kernels import native
+from seriatim.ops.native import FULL
 from seriatim.ops.recurrence import forced
 from seriatim.spec import CellSpec
 
@@ -59,7 +60,7 @@ def is_plain(spec: CellSpec) -> bool:
 
 
 def holdable(
-    parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
+    parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = FULL
 ) -> tuple[Tensor, ...] | None:
     """The parameters of these names if they can be held: in this process's own memory, with versions."""
     weights = tuple([one for one in map(parameters.get, names) if one is not None])
