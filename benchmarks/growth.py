@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from _report import Report, Row, duration, markdown, read, spread
 
-from seriatim.run.bench import Workload, measure, runs_on
+from seriatim.bench.layers import Workload, measure, runs_on
 
 STEPS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)

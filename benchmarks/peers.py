@@ -90,8 +90,8 @@ def speed(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.
 
 def extremes(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.Namespace) -> list[Row]:
     """Ordinary, saturated and denormal inputs, by turns."""
+    from seriatim.bench.layers import THEIRS, Workload, side, using_threads
     from seriatim.nn.registry import LAYERS
-    from seriatim.run.bench import THEIRS, Workload, side, using_threads
 
     rows = []
     work = Workload(cell, *shape, mode=mode)
@@ -143,7 +143,7 @@ def alone(work: Row) -> Row:
 
 
 def timing() -> ModuleType:
-    """``seriatim.run.pairing`` by itself: its package would bring PyTorch into every process."""
+    """``seriatim.bench.pairing`` by itself: its package would bring PyTorch into every process."""
     name = "seriatim_pairing"
     if name not in sys.modules:
         file = Path(seriatim.__file__).parent / "run" / "pairing.py"

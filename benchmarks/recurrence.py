@@ -22,8 +22,7 @@ import torch
 from _report import Report, Row, duration, markdown, means, ratio, read, spread
 from torch import Tensor, nn
 
-from seriatim.nn.registry import CELLS, LAYERS
-from seriatim.run.bench import (
+from seriatim.bench.layers import (
     PRECISIONS,
     Workload,
     changing,
@@ -35,7 +34,8 @@ from seriatim.run.bench import (
     torch_version,
     using_threads,
 )
-from seriatim.run.pairing import Side, race
+from seriatim.bench.pairing import Side, race
+from seriatim.nn.registry import CELLS, LAYERS
 
 SHAPES = ((35, 20, 650, 650), (100, 32, 128, 128), (365, 256, 32, 256), (512, 64, 256, 512), (100, 1, 64, 64))
 """(T, B, I, H)."""

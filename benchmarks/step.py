@@ -20,13 +20,13 @@ import torch
 from _report import Report, Row, duration, markdown, spread
 from torch import nn
 
+from seriatim.bench.pairing import Side, race
 from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
 from seriatim.kernels.native import Stream
 from seriatim.kernels.weights import Weights
 from seriatim.nn.registry import CELLS
 from seriatim.notation import GATES, STATES
-from seriatim.run.pairing import Side, race
 from seriatim.spec import CellSpec
 
 Array = np.ndarray[Any, Any]

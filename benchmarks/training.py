@@ -28,6 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seriatim.bench.layers import using_threads
+from seriatim.bench.pairing import Side, race
 from seriatim.data.buckets import buckets
 from seriatim.data.bundled import bundled
 from seriatim.data.streams import Streams
@@ -38,8 +40,6 @@ from seriatim.models.classifier import RecurrentClassifier, SequenceBatch
 from seriatim.models.contract import Trainable
 from seriatim.models.language import LanguageBatch, RecurrentLanguageModel
 from seriatim.options import fill
-from seriatim.run.bench import using_threads
-from seriatim.run.pairing import Side, race
 from seriatim.tasks.options import ClassifyOptions, LanguageOptions, TrainOptions
 from seriatim.tasks.registry import TASKS
 

@@ -24,12 +24,12 @@ import torch
 from _report import duration, markdown
 from torch import nn
 
+from seriatim.bench.layers import MODES, Workload, side, using_threads
+from seriatim.bench.pairing import Race, Spread, race
 from seriatim.nn import Recurrent
 from seriatim.nn.own import Maker
 from seriatim.nn.registry import LAYERS, arguments
 from seriatim.ops.recurrence import using
-from seriatim.run.bench import MODES, Workload, side, using_threads
-from seriatim.run.pairing import Race, Spread, race
 from seriatim.spec import VARIANTS
 
 MASKED: Mapping[str, Mapping[str, Any]] = {

@@ -20,8 +20,8 @@ import soundfile
 from PIL import Image
 
 from seriatim.cli.app import run as run_command
-from seriatim.learning.storage import read_arrays
 from seriatim.run import load, train
+from seriatim.storage import read_arrays
 
 QUICK = ("--epochs", "1", "--hidden", "4", "--baselines", "none", "--threads", "1")
 LANGUAGE = ("train", "language")

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from seriatim.learning.observer import Silent
-from seriatim.learning.storage import read_arrays
 from seriatim.run import Run, load, train
+from seriatim.storage import read_arrays
 
 COMMON: dict[str, Any] = {"hidden": 8, "epochs": 3, "threads": 1, "checkpoint_every": 4, "dropout": 0.2}
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -18,8 +18,8 @@ import pytest
 
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.observer import Silent
-from seriatim.learning.storage import read_arrays
 from seriatim.run import Run, compare, load, train, verdict
+from seriatim.storage import read_arrays
 
 COMMON: dict[str, Any] = {"hidden": 8, "epochs": 1, "threads": 1}
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from seriatim.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from seriatim import nn as nn
     from seriatim import online as online
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from seriatim.run import load as load
     from seriatim.run import train as train
     from seriatim.run import train_vectors as train_vectors
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DataError",

@@ -22,8 +22,8 @@ from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
 from seriatim.learning.loop import Course, InFolder, InMemory, fit
 from seriatim.learning.observer import Observer, Silent
 from seriatim.learning.options import LearningOptions
-from seriatim.learning.storage import read_arrays
 from seriatim.models.contract import Carry, Trainable
+from seriatim.storage import read_arrays
 
 STEPS = 50
 """Updates per epoch of the toy course; the loop validates no more often."""

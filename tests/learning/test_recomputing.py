@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from seriatim.errors import UsageError
-from seriatim.learning.backpropagation import WholeSequences
-from seriatim.learning.footprint import peak
+from seriatim.learning.bptt import WholeSequences
+from seriatim.learning.peak_memory import peak
 from seriatim.learning.recomputing import Recomputing, backward_in_segments, costs, segment_length
 from seriatim.models.contract import Carry
 from seriatim.nn.layers import GRU, LSTM, RNN

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seriatim.models.classifier import Bag, InputSize, RecurrentClassifier
-from seriatim.models.constant import Constant
+from seriatim.models.naive.constant import Constant
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
 from seriatim.tasks.options import RegressOptions

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from seriatim.errors import RunError, UsageError
-from seriatim.learning.storage import read_arrays_and_note, write_arrays
 from seriatim.online import OnlineClassifier, OnlineRegressor
+from seriatim.storage import read_arrays_and_note, write_arrays
 
 WAYS = {
     "tbptt": {"truncation": (1, 3)},

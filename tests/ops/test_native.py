@@ -21,8 +21,10 @@ from seriatim import nn
 from seriatim.kernels import native as kernels
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops import held, native, operators, straight
-from seriatim.ops.lease import POOL, SMALL, Pool
+from seriatim.ops import eager_layers as straight
+from seriatim.ops import native, operators
+from seriatim.ops import packed_weights as held
+from seriatim.ops.buffer_pool import POOL, SMALL, Pool
 from seriatim.ops.recurrence import chosen, using
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="the engine is not built")

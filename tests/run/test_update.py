@@ -10,8 +10,8 @@ import pytest
 
 from seriatim.errors import DataError, Interrupted, UsageError
 from seriatim.learning.observer import Silent
-from seriatim.learning.storage import read_arrays
 from seriatim.run import load, train
+from seriatim.storage import read_arrays
 
 OPTIONS = {"hidden": 4, "epochs": 1, "batch_size": 16, "threads": 1, "quiet": True}
 WORDS = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue")}

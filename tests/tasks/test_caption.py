@@ -21,8 +21,8 @@ from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
 from seriatim.tasks.caption import Caption
+from seriatim.tasks.common.vectors import Start
 from seriatim.tasks.options import CaptionOptions
-from seriatim.tasks.vectors import Start
 
 TASK = Caption()
 OPTIONS = CaptionOptions(

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 
 from seriatim.tasks import registry
-from seriatim.tasks.keywords import TrainKeywords
+from seriatim.tasks.options.keywords import TrainKeywords
 
 TASKS = tuple(task.options for task in registry.TASKS.values())
 

@@ -22,11 +22,11 @@ from seriatim.learning.observer import Silent
 from seriatim.models.language import NO_TARGET
 from seriatim.notation import UNKNOWN
 from seriatim.options import fill
-from seriatim.tasks import next_units
+from seriatim.tasks.common import next_units
+from seriatim.tasks.common.next_units import log_probabilities, unit_stepper
+from seriatim.tasks.common.passes import StreamPass, document_pass
 from seriatim.tasks.language import Language, Text
-from seriatim.tasks.next_units import log_probabilities, unit_stepper
 from seriatim.tasks.options import LanguageOptions
-from seriatim.tasks.passes import StreamPass, document_pass
 from seriatim.tasks.task import GenerateRequest
 
 TASK = Language()

@@ -18,8 +18,8 @@ from seriatim.learning.observer import Silent
 from seriatim.models.tagger import NO_TAG
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
+from seriatim.tasks.common.sentences import LONGEST_SPELLING
 from seriatim.tasks.options import TagOptions
-from seriatim.tasks.sentences import LONGEST_SPELLING
 from seriatim.tasks.tag import Tag, decode
 
 TASK = Tag()

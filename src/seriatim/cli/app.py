@@ -101,7 +101,7 @@ def _example(command: str) -> str:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from seriatim import __version__
+        from seriatim.version import __version__
 
         typer.echo(f"seriatim {__version__}")
         raise typer.Exit

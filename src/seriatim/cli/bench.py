@@ -12,8 +12,8 @@ from seriatim.cli.output import Json, Table, say, show, write_json
 from seriatim.errors import UsageError
 
 if TYPE_CHECKING:
-    from seriatim.run.bench import Measured
-    from seriatim.run.pairing import Spread
+    from seriatim.bench.layers import Measured
+    from seriatim.bench.pairing import Spread
 
 EXAMPLE = "seriatim bench --cell gru --shape 100,32,128,128 --threads 2"
 
@@ -53,7 +53,7 @@ def bench(
         raise UsageError(f"--threads: got {threads}, wanted at least 1")
     if not seconds > 0:
         raise UsageError(f"--seconds: got {seconds:g}, wanted more than 0")
-    from seriatim.run import bench as timing
+    from seriatim.bench import layers as timing
 
     try:
         works = [

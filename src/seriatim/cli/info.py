@@ -43,8 +43,8 @@ def describe() -> dict[str, object]:
 
     Raises ``UsageError`` where ``SERIATIM_TARGET`` names a target that cannot run here.
     """
-    from seriatim import __version__
     from seriatim.kernels import native  # loads NumPy
+    from seriatim.version import __version__
 
     return {
         "seriatim": __version__,

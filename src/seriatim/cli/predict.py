@@ -74,7 +74,7 @@ def predict(
 def _drawn(rows: Iterable[dict[str, Any]], folder: Path, *, keep: bool) -> Iterator[dict[str, Any]]:
     """Draw each row's alignment, and leave the row without it unless it is to be kept."""
     from seriatim.insight.alignment import draw_alignment
-    from seriatim.learning.storage import write_bytes
+    from seriatim.storage import write_bytes
 
     for row in rows:
         write_bytes(folder / f"{row['row']}.png", draw_alignment(row["alignment"]))

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from seriatim.errors import RunError
-from seriatim.learning.storage import read_arrays_and_note, write_arrays
 from seriatim.models.contract import Carry
+from seriatim.storage import read_arrays_and_note, write_arrays
 
 State = dict[str, torch.Tensor]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seriatim.learning.backpropagation import Truncated, WholeSequences
+from seriatim.learning.bptt import Truncated, WholeSequences
 from seriatim.learning.learner import Learner
 from seriatim.learning.options import LearningOptions, steps_of
-from seriatim.learning.rankone import RankOne
-from seriatim.learning.realtime import RealTime
 from seriatim.learning.recomputing import Recomputing
-from seriatim.learning.unitwise import SparseOneStep
+from seriatim.learning.rtrl import RealTime
+from seriatim.learning.snap1 import SparseOneStep
+from seriatim.learning.uoro import RankOne
 
 LEARNERS: dict[str, Callable[[LearningOptions], Learner]] = {
     "bptt": lambda options: WholeSequences(),

@@ -32,9 +32,9 @@ from seriatim.learning.observer import Observer
 from seriatim.learning.optimization import check_schedule, factor, make_optimizer, warmth
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import found_rate
-from seriatim.learning.storage import write_arrays, write_bytes
 from seriatim.models.contract import Carry, Trainable
 from seriatim.options import FIND
+from seriatim.storage import write_arrays, write_bytes
 
 VALIDATE_AT_LEAST_EVERY = 1000
 """Updates: an epoch longer than this is validated in between …"""

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from seriatim.errors import UsageError
-from seriatim.learning.footprint import peak
 from seriatim.learning.learner import Learner, streaming
+from seriatim.learning.peak_memory import peak
 from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable, tensors
 
 PROBE = (16, 48)

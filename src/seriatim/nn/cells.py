@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from seriatim.nn import checks
 from seriatim.nn.recurrent import described, draw_uniform, gather, weight_names, weight_shapes
+from seriatim.ops.eager_cells import Stepping
 from seriatim.ops.recurrence import step
-from seriatim.ops.stepping import Stepping
 from seriatim.spec import CellSpec
 
 

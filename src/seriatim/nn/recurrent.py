@@ -16,8 +16,8 @@ from seriatim.nn import checks, forms
 from seriatim.nn.dropout import factors, locked
 from seriatim.nn.sequence import SequenceLayer, from_the_end
 from seriatim.nn.zoneout import Zoneout, shares
+from seriatim.ops.eager_layers import Straight
 from seriatim.ops.recurrence import State, Walk, Weights, recurrence, recurrence_every
-from seriatim.ops.straight import Straight
 from seriatim.spec import CellSpec
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from seriatim.ops.draws import drawn
+from seriatim.ops.bernoulli import drawn
 from seriatim.ops.recurrence import State
 
 Zoneout: TypeAlias = float | tuple[float, float]

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from seriatim.errors import RunError, UsageError
-from seriatim.learning.storage import read_arrays_and_note, write_arrays
 from seriatim.online.live import Live
 from seriatim.online.scaling import Moments, RunningScaler
+from seriatim.storage import read_arrays_and_note, write_arrays
 
 if TYPE_CHECKING:
     from seriatim.online.estimators import Online

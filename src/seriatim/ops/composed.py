@@ -16,7 +16,7 @@ from torch.nn.functional import layer_norm, linear, logsigmoid
 from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops.staircase import over_lengths
+from seriatim.ops.variable_length import over_lengths
 from seriatim.spec import CellSpec
 
 State: TypeAlias = tuple[Tensor, ...]

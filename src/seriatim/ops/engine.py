@@ -19,7 +19,7 @@ from seriatim.errors import UsageError
 from seriatim.kernels import native
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import FUSED, Weights
-from seriatim.ops.lease import POOL
+from seriatim.ops.buffer_pool import POOL
 from seriatim.spec import CellSpec
 
 if TYPE_CHECKING:

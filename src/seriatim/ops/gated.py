@@ -15,7 +15,7 @@ from torch import Tensor
 from seriatim.kernels import native
 from seriatim.ops.composed import positive
 from seriatim.ops.engine import array
-from seriatim.ops.scan import plain
+from seriatim.ops.linear_scan import plain
 
 
 def mingru(u: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,12 +25,12 @@ from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
-from seriatim.ops.carried import apart, joined, joined_shares, pieces
-from seriatim.ops.derivative import derivative
+from seriatim.ops.buffer_pool import NUMPY
+from seriatim.ops.double_backward import derivative
 from seriatim.ops.engine import DIFFERENTIABLE, Flat, Plan, State
-from seriatim.ops.held import packed
-from seriatim.ops.lease import NUMPY
 from seriatim.ops.operators import by_operator
+from seriatim.ops.packed_weights import packed
+from seriatim.ops.state_layout import apart, joined, joined_shares, pieces
 from seriatim.spec import CellSpec
 
 FULL = (torch.float32, torch.float64)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seriatim.notation import GATES
 from seriatim.ops import engine
-from seriatim.ops.derivative import derivative
+from seriatim.ops.double_backward import derivative
 from seriatim.ops.engine import ARGUMENTS, DIFFERENTIABLE, Flat, Plan, State
 from seriatim.spec import CellSpec
 

@@ -18,8 +18,11 @@ from torch import Tensor
 from seriatim.errors import UsageError, nearest
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops import composed, diagonal, folded, fused, native
-from seriatim.ops.staircase import Run, State, over_lengths
+from seriatim.ops import composed, native
+from seriatim.ops import linear_cells as diagonal
+from seriatim.ops import projected_gru as folded
+from seriatim.ops import pytorch as fused
+from seriatim.ops.variable_length import Run, State, over_lengths
 from seriatim.spec import CellSpec
 
 __all__ = [

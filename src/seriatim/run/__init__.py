@@ -18,6 +18,6 @@ from __future__ import annotations
 
 from seriatim.run.training import train
 from seriatim.run.verbs import Run, compare, load, verdict
-from seriatim.tasks.vectors import train_vectors
+from seriatim.tasks.common.vectors import train_vectors
 
 __all__ = ["Run", "compare", "load", "train", "train_vectors", "verdict"]

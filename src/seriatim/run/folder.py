@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any
 
-from seriatim import __version__
 from seriatim.errors import DataError, RunError, SeriatimError, UsageError, nearest
-from seriatim.learning.storage import is_part, read_json, write_json
 from seriatim.options import fill
+from seriatim.storage import is_part, read_json, write_json
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
 from seriatim.tasks.task import Prepared, Task
+from seriatim.version import __version__
 
 FORMAT = 1
 """Of the run folder."""

@@ -15,20 +15,20 @@ from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.loop import InFolder, InMemory, Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
-from seriatim.learning.storage import write_arrays, write_json
 from seriatim.models.options import check_cell, defaults_of
 from seriatim.options import fill
 from seriatim.run.folder import begin, open_folder
 from seriatim.run.verbs import Run, computing, score
+from seriatim.storage import write_arrays, write_json
+from seriatim.tasks.common.vectors import Start, find_start, with_vector_width
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
 from seriatim.tasks.task import Model, Prepared, Task, parameter_count
-from seriatim.tasks.vectors import Start, find_start, with_vector_width
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from seriatim.tasks.keywords import TrainKeywords
+    from seriatim.tasks.options.keywords import TrainKeywords
 
 
 def train(task: str, data: object = None, *, observer: Observer | None = None, **options: Unpack[TrainKeywords]) -> Run:

@@ -22,8 +22,8 @@ from seriatim.learning.checkpoint import Checkpoint, Standing, State, read_check
 from seriatim.learning.loop import InFolder, Keeper, Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
-from seriatim.learning.storage import is_part, read_json, write_json
 from seriatim.run.verbs import Run, computing, score
+from seriatim.storage import is_part, read_json, write_json
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import Prepared

@@ -20,9 +20,9 @@ import torch
 from seriatim.decoding.stops import until
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.observer import Observer, Plain
-from seriatim.learning.storage import read_arrays, read_json, write_bytes
 from seriatim.options import fill
 from seriatim.run.folder import FOUND, RESULT, checked, kind_of, options_of, read_config
+from seriatim.storage import read_arrays, read_json, write_bytes
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import GenerateRequest, Model, Prepared, Task
@@ -30,7 +30,7 @@ from seriatim.tasks.task import GenerateRequest, Model, Prepared, Task
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from seriatim.tasks.keywords import WritingKeywords
+    from seriatim.tasks.options.keywords import WritingKeywords
 
 Result = dict[str, Any]
 

@@ -15,14 +15,14 @@ from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.captioner import Captioner
 from seriatim.models.contract import Trainable
-from seriatim.models.retrieval import MostCommon, NearestImage
-from seriatim.tasks.epochs import epochs
-from seriatim.tasks.fitting import closed_form
+from seriatim.models.naive.captions import MostCommon, NearestImage
+from seriatim.tasks.common.epochs import epochs
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.parts import read_parts
+from seriatim.tasks.common.picture_reader import Examples, PictureReader
+from seriatim.tasks.common.writing import check_writing, flat_texts, signatures, text_scores, writer
 from seriatim.tasks.options import ANEW, CAPTION_BASELINES, CaptionOptions
-from seriatim.tasks.parts import read_parts
-from seriatim.tasks.picture_reader import Examples, PictureReader
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
-from seriatim.tasks.writing import check_writing, flat_texts, signatures, text_scores, writer
 
 Array = np.ndarray[Any, Any]
 

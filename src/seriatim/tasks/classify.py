@@ -20,14 +20,14 @@ from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.contract import Trainable
-from seriatim.models.majority import Majority
+from seriatim.models.naive.majority import Majority
 from seriatim.models.recurrent import embedding_width
-from seriatim.tasks import examples
-from seriatim.tasks.epochs import epochs
-from seriatim.tasks.examples import Array, InputReader
-from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.common import examples
+from seriatim.tasks.common.epochs import epochs
+from seriatim.tasks.common.examples import Array, InputReader
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
-from seriatim.tasks.parts import PARTS, read_parts
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
 
 

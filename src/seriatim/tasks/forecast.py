@@ -18,7 +18,6 @@ from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
-from seriatim.models.autoregressive import Autoregressive
 from seriatim.models.contract import Trainable
 from seriatim.models.forecaster import (
     Forecaster,
@@ -28,13 +27,13 @@ from seriatim.models.forecaster import (
     WindowShape,
     build_forecaster,
 )
-from seriatim.models.naive import Drift, Naive, SeasonalNaive
+from seriatim.models.naive.autoregressive import Autoregressive
+from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
+from seriatim.models.naive.statistical import Statistical
 from seriatim.models.options import check_causal, is_streaming
-from seriatim.models.statistical import Statistical
 from seriatim.notation import QUANTILES
-from seriatim.tasks.fitting import closed_form
-from seriatim.tasks.options import FORECAST_BASELINES, ForecastOptions
-from seriatim.tasks.rolling import (
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.rolling import (
     Forecasts,
     Rolling,
     actual_windows,
@@ -43,6 +42,7 @@ from seriatim.tasks.rolling import (
     part_series,
     score_forecasts,
 )
+from seriatim.tasks.options import FORECAST_BASELINES, ForecastOptions
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task
 
 Array = np.ndarray[Any, Any]

@@ -24,15 +24,15 @@ from seriatim.learning.observer import Observer
 from seriatim.learning.options import steps_of
 from seriatim.models.contract import Trainable
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
-from seriatim.models.markov import Markov
+from seriatim.models.naive.markov import Markov
 from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming, layer_width
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
-from seriatim.tasks.fitting import closed_form
-from seriatim.tasks.next_units import log_probabilities, unit_stepper
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.next_units import log_probabilities, unit_stepper
+from seriatim.tasks.common.passes import StreamPass, document_pass
 from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
-from seriatim.tasks.passes import StreamPass, document_pass
 from seriatim.tasks.roll import RollLanguage
 from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
 

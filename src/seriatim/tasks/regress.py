@@ -18,17 +18,17 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.classifier import Bag, RecurrentClassifier
-from seriatim.models.constant import Constant
 from seriatim.models.contract import Trainable
+from seriatim.models.naive.constant import Constant
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
-from seriatim.tasks import examples
-from seriatim.tasks.epochs import epochs
-from seriatim.tasks.examples import Array, InputReader
-from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.common import examples
+from seriatim.tasks.common.epochs import epochs
+from seriatim.tasks.common.examples import Array, InputReader
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
-from seriatim.tasks.parts import PARTS, read_parts
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
 
 

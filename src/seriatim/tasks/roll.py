@@ -20,8 +20,8 @@ from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.roll import NoteChances, NoteFrequencies, NoteTransitions, RollBatch, RollModel
-from seriatim.tasks.epochs import epochs, in_order
-from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.common.epochs import epochs, in_order
+from seriatim.tasks.common.fitting import closed_form
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task
 

@@ -15,14 +15,14 @@ from seriatim.data.tagged import Columns, Tagged, read_tagged
 from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
-from seriatim.models.suffix import MostFrequentTag
+from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.tagger import TagBatch, Tagger
-from seriatim.tasks.entities import are_entities, entity_f1
-from seriatim.tasks.epochs import Epoch, epochs, in_order
-from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.common.entities import are_entities, entity_f1
+from seriatim.tasks.common.epochs import Epoch, epochs, in_order
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.parts import PARTS, read_parts
+from seriatim.tasks.common.sentences import Sentences, TagReader
 from seriatim.tasks.options import TAG_BASELINES, TagOptions
-from seriatim.tasks.parts import PARTS, read_parts
-from seriatim.tasks.sentences import Sentences, TagReader
 from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
 
 Array = np.ndarray[Any, Any]

@@ -12,18 +12,18 @@ from seriatim.errors import UsageError
 from seriatim.learning.loop import Course, Keeper, Outcome, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
-from seriatim.models.nearest import Copy, Nearest
+from seriatim.models.naive.nearest_text import Copy, Nearest
 from seriatim.models.options import CELLS, is_recurrent
 from seriatim.models.seq2seq import RecurrentSeq2Seq
 from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
-from seriatim.tasks.epochs import epochs
-from seriatim.tasks.fitting import closed_form
+from seriatim.tasks.common.epochs import epochs
+from seriatim.tasks.common.fitting import closed_form
+from seriatim.tasks.common.pair_reader import Examples, PairReader
+from seriatim.tasks.common.pair_writer import answer
+from seriatim.tasks.common.parts import read_parts, unknown_notes
+from seriatim.tasks.common.writing import check_writing, flat_texts, signatures, text_scores, writer
 from seriatim.tasks.options import ANEW, TRANSLATE_BASELINES, TranslateOptions
-from seriatim.tasks.pair_reader import Examples, PairReader
-from seriatim.tasks.pair_writer import answer
-from seriatim.tasks.parts import read_parts, unknown_notes
 from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
-from seriatim.tasks.writing import check_writing, flat_texts, signatures, text_scores, writer
 
 RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention", "embedding_start", "output_start")
 

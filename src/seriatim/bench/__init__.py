@@ -1,0 +1,1 @@
+"""Paired timings of recurrent layers on the user's own machine."""

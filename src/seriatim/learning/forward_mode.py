@@ -1,0 +1,125 @@
+"""What the learners forward in time share: the walk over the steps of a batch, row by row.
+
+What a rule remembers of a row stands behind the model's state in the carry, rows first.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import TypeAlias, final
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from seriatim.learning.learner import Learner, streaming
+from seriatim.learning.step_function import Data, OneStep, Weights, steps_of
+from seriatim.learning.traced import Flat, Written
+from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable, plain_steps, tensors
+
+Memory: TypeAlias = tuple[Tensor, ...]
+
+OFTEN = 100
+"""Steps of one kind after which their operations are written down once and for all: that costs about as much."""
+
+
+class Rule(ABC):
+    """How one row goes one step, for one model."""
+
+    @abstractmethod
+    def start(self, rows: int) -> Memory:
+        """What is remembered where streams begin, [B, …] each."""
+
+    @abstractmethod
+    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """Return the loss, the next s, the gradients [N] of θ and of the head, and the next memory, without rows.
+
+        ``s`` has no numbers where a stream begins.
+        """
+
+
+class Onward(Learner):
+    """A gradient at every step, from what is carried along; a batch's gradient is the mean over its steps and rows.
+
+    The operations of a step are kept for the model that was learned last: they follow from the model alone.
+    """
+
+    name: str
+    parts: int
+    """Tensors of memory."""
+
+    def __init__(self) -> None:
+        self._model: tuple[object, ...] = ()
+        self._walks: dict[object, _Walk] = {}
+
+    @abstractmethod
+    def rule(self, model: StreamModel, step: OneStep) -> Rule:
+        """Make the rule for ``model``."""
+
+    @final
+    def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+        network, stretch = streaming(self.name, model, batch)
+        state, memory = carry[: -self.parts], carry[-self.parts :]
+        walk = self._walk(network, stretch, state)
+        step = walk.step
+        memory = memory or walk.rule.start(step.rows)
+        weights, states = step.weights(), step.row_states(state)
+        total, theta, head = states.new_zeros(()), torch.zeros_like(weights.theta), torch.zeros_like(weights.head)
+        with plain_steps(), torch.no_grad():
+            for data in steps_of(stretch):
+                losses, states, to_theta, to_head, *after = walk.go(weights, data, states, memory)
+                total, theta, head, memory = (
+                    total + losses.sum(), theta + to_theta.sum(0), head + to_head.sum(0), tuple(after)
+                )  # fmt: skip
+        count = stretch.steps * step.rows
+        step.leave(theta / count, head / count)
+        return total / count, (*step.carry(states), *memory)
+
+    def _walk(self, model: StreamModel, batch: Stretch, state: Carry) -> _Walk:
+        """The walk for batches like this one."""
+        now = (model, *((id(one), one.shape, one.requires_grad) for one in model.parameters()))
+        if now != self._model:
+            self._model, self._walks = now, {}
+        like = tuple((name, one.shape[1:], one.dtype) for name, one in tensors(batch).items())
+        kind = like, model.training, tuple(one.shape for one in state)
+        if kind not in self._walks:
+            step = OneStep(self.name, model, batch, state)
+            self._walks[kind] = _Walk(step, self.rule(model, step))
+        return self._walks[kind]
+
+
+@final
+class _Walk:
+    """One step of all rows, for one model and one kind of batch."""
+
+    def __init__(self, step: OneStep, rule: Rule) -> None:
+        self.step, self.rule = step, rule
+        self._written: dict[bool, Flat] = {}
+        """The operations of a step that goes on from a state, and of one that begins a stream."""
+        self._seen = {True: 0, False: 0}
+
+    def go(self, weights: Weights, data: Data, states: Tensor, memory: Memory) -> tuple[Tensor, ...]:
+        """As ``Rule.row``, for all rows."""
+        given = (weights.theta, weights.head, *weights.constants.values(), *data.values(), states, *memory)
+        run, begins = self._plain(weights, data), not states.shape[1]
+        self._seen[begins] += 1
+        if self._seen[begins] == OFTEN:
+            with suppress(RuntimeError):
+                self._written[begins] = Written(run, given, 2 + len(weights.constants))
+        return self._written.get(begins, run)(*given)
+
+    def _plain(self, weights: Weights, data: Data) -> Flat:
+        """The step as a function of a row of tensors."""
+        fixed, read = 2 + len(weights.constants), len(data)
+
+        def run(theta: Tensor, head: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+            constants = dict(zip(weights.constants, others, strict=False))
+            rows = dict(zip(data, others[fixed - 2 :], strict=False))
+            every = vmap(
+                self.rule.row, in_dims=(None, *(0 for _ in others[fixed - 3 + read :])), randomness="different"
+            )
+            found: tuple[Tensor, ...] = every(Weights(theta, head, constants), rows, *others[fixed - 2 + read :])
+            return found
+
+        return run

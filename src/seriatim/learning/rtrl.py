@@ -1,0 +1,77 @@
+"""Real-time recurrent learning: the gradient forward in time, with no history kept (Williams & Zipser 1989).
+
+    J_t = ∂s_t/∂s_{t-1} [S, S]      I_t = ∂s_t/∂θ at a given s_{t-1} [S, N]
+    P_t = J_t P_{t-1} + I_t         the influence ds_t/dθ, carried along with the state of each row     (1)
+    dL_t/dθ = ∂L_t/∂θ + ∂L_t/∂s_{t-1} · P_{t-1}                                                       (2)
+
+At fixed weights the sum of (2) over the steps is the gradient of BPTT, however the stream is cut into batches. While
+the weights change, each P is that of the weights on the way.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from seriatim.errors import UsageError
+from seriatim.learning.forward_mode import Memory, Onward, Rule
+from seriatim.learning.snap1 import Diagonal, is_diagonal
+from seriatim.learning.step_function import Data, OneStep, Weights
+from seriatim.models.contract import StreamModel
+
+COPIES = 3
+"""Of the influence, while it goes one step."""
+
+
+@final
+class RealTime(Onward):
+    """RTRL, exact for every cell and stack: B·S·N numbers, and S²·N products per row and step.
+
+    For a single layer with a diagonal recurrence (``seriatim.nn.units``) the same gradient costs O(N). Raises
+    ``UsageError`` where the influence needs more than ``memory`` bytes.
+    """
+
+    name = "rtrl"
+    parts = 2
+
+    def __init__(self, memory: float) -> None:
+        super().__init__()
+        self.memory = memory
+
+    def rule(self, model: StreamModel, step: OneStep) -> Rule:
+        rule: Dense | Diagonal = Diagonal(model, step) if is_diagonal(model, step) else Dense(step)
+        needed = COPIES * step.rows * rule.numbers * step.like.itemsize
+        if needed > self.memory:
+            raise UsageError(
+                f"learner: rtrl needs {needed / 1e9:.3g} GB for the influence of {len(step.like):,} weights on "
+                f"{step.size:,} numbers of state in {step.rows} rows, more than --memory ({self.memory / 1e9:.3g} GB); "
+                "take a smaller --hidden or --batch-size, or snap1 or uoro"
+            )
+        return rule
+
+
+@final
+class Dense(Rule):
+    """P as it is, [B, S, N]."""
+
+    def __init__(self, step: OneStep) -> None:
+        self.step = step
+        self.numbers = step.size * len(step.like)
+        """That are remembered for each row."""
+
+    def start(self, rows: int) -> Memory:
+        theta = self.step.like
+        return theta.new_zeros(rows, self.step.size, len(theta)), theta.new_zeros(rows, 0)
+
+    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        influence, nothing = memory
+        loss, after, pull = self.step.pulled(weights, data, s)
+        zero, one = torch.zeros_like(loss), torch.ones_like(loss)
+        theta, head, of_s = pull((one, torch.zeros_like(after)))
+        immediate, _, jacobian = vmap(lambda unit: pull((zero, unit)))(torch.eye(len(after), dtype=after.dtype))
+        if not len(s):
+            return loss, after, theta, head, immediate, nothing
+        return loss, after, theta + of_s @ influence, head, torch.addmm(immediate, jacobian, influence), nothing

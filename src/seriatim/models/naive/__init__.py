@@ -1,0 +1,1 @@
+"""Models without a network: naive, statistical and count-based ones, fitted in closed form."""

@@ -1,0 +1,220 @@
+"""AR(τ): the next value as a constant plus a weighted sum of the last τ, by least squares.
+
+    (1)  w_t = c + Σ_{j≤τ} φ_j w_{t-j} + ε_t,  ε ~ N(0, σ²)        w = y, or its differences y_t − y_{t-1} (d = 1)
+    (2)  BIC = n log(RSS / n) + (τ + 1) log n                      Schwarz 1978
+    (3)  y_t = c + Σ_{j≤τ+d} a_j y_{t-j} + ε_t                     1 − Σ a_j Bʲ = (1 − Σ φ_j Bʲ)(1 − B)^d
+    (4)  ψ_0 = 1,  ψ_i = Σ_j a_j ψ_{i-j}                           Box & Jenkins 1970: the weights of past shocks
+
+Every series and channel has its own τ and d, those of lowest BIC. All candidates predict the same n values,
+else their BIC would not compare: the values after the first ``max_lags`` + 1. One Gram matrix per d serves every τ,
+because the Cholesky factor of its leading block is the leading block of its Cholesky factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from seriatim.errors import UsageError
+from seriatim.models.naive.statistical import Fitted, Floats, Ints, Statistical, deviation
+
+MOST_LAGS: Final = 48
+ROWS_AT_ONCE: Final = 1 << 14
+JITTER: Final = 1e-10
+"""Added to the Gram matrix of unit-variance values, per row, so that it has a Cholesky factor."""
+MOST_GROWTH: Final = 10.0
+"""How far an equation may swell over as many steps as it was fitted on: what grows, like airline passengers, may."""
+
+
+class Autoregressive(Statistical):
+    """AR(τ) with τ lags and d ∈ {0, 1} differences per series and channel, chosen by BIC.
+
+    ``lags`` fixes τ; else it is at most ``max_lags``, by default two seasons or 24, whichever is more, but
+    never above 48. Either is held to a quarter of the series' length. ``ridge`` ≥ 0 shrinks the lags'
+    weights: it is added, times n, to their diagonal of the Gram matrix of values of unit variance.
+
+    Candidates that explode (a root so far outside the unit circle that they swell more than tenfold over the
+    length of the training part) are passed over. A series of fewer than 4 values is a random walk. A history
+    that does not reach back far enough is continued into the past with its first value.
+    """
+
+    arrays: ClassVar = {"deviation": 1, "constant": 1, "coefficients": 2, "lags": 1, "differences": 1}
+
+    def __init__(
+        self, *, season: int = 1, lags: int | None = None, max_lags: int | None = None, ridge: float = 0.0
+    ) -> None:
+        super().__init__()
+        if season < 1:
+            raise UsageError(f"season: got {season}, wanted at least 1")
+        for name, given in (("lags", lags), ("max_lags", max_lags)):
+            if given is not None and given < 1:
+                raise UsageError(f"{name}: got {given}, wanted at least 1")
+        if not 0 <= ridge < np.inf:
+            raise UsageError(f"ridge: got {ridge}, wanted a number from 0")
+        self.lags = lags
+        self.max_lags = lags or max_lags or min(max(24, 2 * season), MOST_LAGS)
+        self.ridge = ridge
+
+    def _estimate(self, values: Floats) -> Fitted:
+        each = [self._choose(channel) for channel in values.T]
+        coefficients = np.zeros((len(each), self.max_lags + 1))
+        for row, chosen in zip(coefficients, each, strict=True):
+            row[: len(chosen.coefficients)] = chosen.coefficients
+        return {
+            "deviation": np.array([chosen.deviation for chosen in each]),
+            "constant": np.array([chosen.constant for chosen in each]),
+            "coefficients": coefficients,
+            "lags": np.array([float(chosen.lags) for chosen in each]),
+            "differences": np.array([float(chosen.differences) for chosen in each]),
+        }
+
+    def _choose(self, y: Floats) -> _Equation:
+        """The candidate of lowest BIC that does not explode, for one channel [T]."""
+        walk = _Equation(0, 1, 0.0, np.ones(1), float(deviation(np.diff(y)[:, None], lost=0)[0]))
+        if len(y) < 4:
+            return walk
+        most = min(self.max_lags, len(y) // 4)
+        tables = [_Candidates.of(y, d, most, self.ridge) for d in (0, 1)]
+        candidates = sorted((table.bic[lags], d, lags) for d, table in enumerate(tables) for lags in range(most + 1))
+        if self.lags is not None:
+            candidates.sort(key=lambda candidate: candidate[2] != most)  # those with the lags asked for come first
+        for _, d, lags in candidates:
+            solution = tables[d].solution(lags)
+            if grows_less_than(MOST_GROWTH ** (1 / tables[d].rows), solution[1:]):
+                return tables[d].equation(solution)
+        return walk
+
+    def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
+        mean = np.empty((len(origins), horizon, values.shape[1]))
+        for channel in range(values.shape[1]):
+            a = _without_tail(fitted["coefficients"][channel])
+            weights, constants = iterate(fitted["constant"][channel], a, horizon)
+            rows = np.maximum(origins[:, None] - 1 - np.arange(len(a)), 0)
+            mean[:, :, channel] = values[rows, channel] @ weights.T + constants
+        return mean
+
+    def _weights(self, fitted: Fitted, horizon: int) -> Floats:
+        psi = np.ones((horizon, len(fitted["constant"])))
+        for channel, coefficients in enumerate(fitted["coefficients"]):
+            psi[1:, channel] = iterate(0.0, _without_tail(coefficients), horizon)[0][:-1, 0]  # (4)
+        return psi
+
+    def _slope_variance(self, origins: Ints) -> Floats:
+        return np.zeros(len(origins))
+
+    def _reach(self, fitted: Fitted) -> int:
+        return max(len(_without_tail(coefficients)) for coefficients in fitted["coefficients"])
+
+    @property
+    def parameters_count(self) -> int:
+        """τ weights, a constant and σ per series and channel."""
+        self._require_fit()
+        lags = self._series["lags"]
+        return int(lags.sum()) + 2 * lags.size
+
+
+@dataclass(frozen=True)
+class _Equation:
+    """One fitted channel in the form (3)."""
+
+    lags: int  # τ
+    differences: int  # d
+    constant: float  # c
+    coefficients: Floats  # a, [τ + d] and at least one
+    deviation: float  # σ
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Least squares for every τ of one channel and one d, in values w of mean ``centre`` and deviation ``scale``."""
+
+    differences: int
+    rows: int  # n
+    centre: float
+    scale: float
+    factor: Floats  # [τ_max + 2, τ_max + 2], lower Cholesky factor of the Gram matrix of (1, w_{t-1}, …, w_{t-τ}, w_t)
+
+    @classmethod
+    def of(cls, y: Floats, differences: int, most: int, ridge: float) -> _Candidates:
+        w = np.diff(y) if differences else y[1:]  # so that the targets are the same for both
+        centre = float(w.mean())
+        scale = float(deviation((w - centre)[:, None], lost=0)[0])
+        lagged = sliding_window_view((w - centre) / (scale or 1.0), most + 1)[:, ::-1]  # w_t, w_{t-1}, …
+        gram = np.zeros((most + 2, most + 2))
+        for first in range(0, len(lagged), ROWS_AT_ONCE):
+            some = lagged[first : first + ROWS_AT_ONCE]
+            block = np.hstack([np.ones((len(some), 1)), some[:, 1:], some[:, :1]])
+            gram += block.T @ block
+        shrink = np.full(most + 2, JITTER)
+        shrink[1:-1] += ridge
+        factor = np.linalg.cholesky(gram + len(lagged) * np.diag(shrink))
+        return cls(differences, len(lagged), centre, scale, factor)
+
+    @property
+    def residual(self) -> Floats:
+        """RSS of τ = 0 … τ_max, in units of scale²: what the factor's last row holds beyond the first τ + 1 columns."""
+        tail: Floats = np.cumsum(self.factor[-1, :0:-1] ** 2)[::-1]
+        return tail
+
+    @property
+    def bic(self) -> Floats:
+        """(2), for τ = 0 … τ_max."""
+        smallest = np.finfo(np.float64).tiny
+        log_mean_square = np.log(self.residual / self.rows) + 2 * np.log(max(self.scale, smallest))
+        criterion: Floats = self.rows * log_mean_square + np.arange(1, len(self.factor)) * np.log(self.rows)
+        return criterion
+
+    def solution(self, lags: int) -> Floats:
+        """The constant and φ_1 … φ_τ for centred values of unit deviation, [τ + 1]."""
+        leading = self.factor[: lags + 1, : lags + 1]
+        solution: Floats = np.linalg.solve(leading.T, self.factor[-1, : lags + 1])
+        return solution
+
+    def equation(self, solution: Floats) -> _Equation:
+        """The form (3), in the data's own units."""
+        phi = solution[1:]
+        constant = self.scale * float(solution[0]) + self.centre * (1 - float(phi.sum()))
+        polynomial = np.concatenate([[1.0], -phi])
+        if self.differences:
+            polynomial = np.convolve(polynomial, [1.0, -1.0])
+        free = max(1, self.rows - len(solution))
+        sigma = self.scale * float(np.sqrt(self.residual[len(phi)] / free))
+        return _Equation(len(phi), self.differences, constant, -polynomial[1:], sigma)
+
+
+def grows_less_than(rate: float, phi: Floats) -> bool:
+    """Whether w_t = Σ φ_j w_{t-j}, φ [τ], grows by less than ``rate`` a step in the long run.
+
+    So it does when v_t = w_t / rateᵗ, whose coefficients are φ_j / rateʲ, dies away. Schur (1917): reduce the
+    order one by one, and each last coefficient, a partial autocorrelation, must be within (-1, 1).
+    """
+    a = phi / rate ** np.arange(1, len(phi) + 1)
+    for last in range(len(a) - 1, -1, -1):
+        partial = a[last]
+        if not abs(partial) < 1:
+            return False
+        a = (a[:last] + partial * a[:last][::-1]) / (1 - partial * partial)
+    return True
+
+
+def iterate(constant: float, a: Floats, horizon: int) -> tuple[Floats, Floats]:
+    """Run y_t = c + Σ a_j y_{t-j}, a [K], ahead of an unknown past.
+
+    Returns what each forecast makes of y_o, y_{o-1}, … (weights [horizon, K]) and adds to it (constants [horizon]).
+    """
+    reach = len(a)
+    rows = np.zeros((reach + horizon, reach + 1))  # oldest first; each is (weights, constant)
+    rows[:reach, :reach] = np.eye(reach)[::-1]
+    for step in range(reach, reach + horizon):
+        rows[step] = a[::-1] @ rows[step - reach : step]
+        rows[step, reach] += constant
+    return rows[reach:, :reach], rows[reach:, reach]
+
+
+def _without_tail(coefficients: Floats) -> Floats:
+    """The weights up to the last that is not 0; one at least."""
+    used = np.flatnonzero(coefficients)
+    return coefficients[: max(1, used[-1] + 1 if used.size else 0)]

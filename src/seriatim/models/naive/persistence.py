@@ -1,0 +1,117 @@
+"""Forecasts that only repeat the past: last value, last season, last value plus average change.
+
+Equations and their normal-theory intervals: Hyndman & Athanasopoulos (2021), sections 5.2 and 5.5. The
+point forecast follows each origin's own history; σ comes from the training part's one-step residuals.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from seriatim.errors import UsageError
+from seriatim.models.naive.statistical import Fitted, Floats, Ints, Statistical, deviation
+
+
+class Naive(Statistical):
+    """The last value, for ever: ŷ_{o+h} = y_o, σ_h = σ √h."""
+
+    arrays: ClassVar = {"deviation": 1}
+
+    def _estimate(self, values: Floats) -> Fitted:
+        return {"deviation": deviation(np.diff(values, axis=0), lost=0)}
+
+    def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
+        return np.repeat(values[origins - 1][:, None], horizon, axis=1)
+
+    def _weights(self, fitted: Fitted, horizon: int) -> Floats:
+        return np.ones((horizon, len(fitted["deviation"])))
+
+    def _slope_variance(self, origins: Ints) -> Floats:
+        return np.zeros(len(origins))
+
+    def _reach(self, fitted: Fitted) -> int:
+        return 1
+
+    @property
+    def parameters_count(self) -> int:
+        """One σ per series and channel."""
+        self._require_fit()
+        return self._series["deviation"].size
+
+
+class SeasonalNaive(Statistical):
+    """The value one season ago: σ_h = σ √(k + 1) with k whole seasons between it and the forecast.
+
+    From an origin with less than one season behind it the last value is repeated. A training part no
+    longer than one season takes σ from the changes between neighbours.
+    """
+
+    arrays: ClassVar = {"deviation": 1}
+
+    def __init__(self, season: int) -> None:
+        super().__init__()
+        if season < 1:
+            raise UsageError(f"season: got {season}, wanted at least 1")
+        self.season = season
+
+    def _estimate(self, values: Floats) -> Fitted:
+        lag = self.season if len(values) > self.season else 1
+        return {"deviation": deviation(values[lag:] - values[:-lag], lost=0)}
+
+    def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
+        season_ago = origins[:, None] - self.season + np.arange(horizon) % self.season
+        rows = np.where(origins[:, None] >= self.season, season_ago, origins[:, None] - 1)
+        return values[rows]
+
+    def _weights(self, fitted: Fitted, horizon: int) -> Floats:
+        same_phase = np.arange(horizon) % self.season == 0
+        return np.repeat(same_phase[:, None].astype(np.float64), len(fitted["deviation"]), axis=1)
+
+    def _slope_variance(self, origins: Ints) -> Floats:
+        return np.zeros(len(origins))
+
+    def _reach(self, fitted: Fitted) -> int:
+        return self.season
+
+    @property
+    def parameters_count(self) -> int:
+        """One σ per series and channel."""
+        self._require_fit()
+        return self._series["deviation"].size
+
+
+class Drift(Statistical):
+    """The line through the history's first and last value: σ_h = σ √(h (1 + h / (o - 1))).
+
+    A history of one value has no slope.
+    """
+
+    arrays: ClassVar = {"deviation": 1}
+
+    def _estimate(self, values: Floats) -> Fitted:
+        changes = np.diff(values, axis=0)
+        slope = changes.mean(axis=0) if len(changes) else np.zeros(values.shape[1])
+        return {"deviation": deviation(changes - slope, lost=1)}
+
+    def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
+        last = values[origins - 1]
+        slope = (last - values[0]) / np.maximum(origins - 1, 1)[:, None]
+        line: Floats = last[:, None] + np.arange(1, horizon + 1)[:, None] * slope[:, None]
+        return line
+
+    def _weights(self, fitted: Fitted, horizon: int) -> Floats:
+        return np.ones((horizon, len(fitted["deviation"])))
+
+    def _slope_variance(self, origins: Ints) -> Floats:
+        return np.where(origins > 1, 1 / np.maximum(origins - 1, 1), 0.0)
+
+    def _reach(self, fitted: Fitted) -> int:
+        return 2
+
+    @property
+    def parameters_count(self) -> int:
+        """One σ per series and channel; the slope is the history's own."""
+        self._require_fit()
+        return self._series["deviation"].size

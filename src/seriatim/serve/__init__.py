@@ -1,1 +1,0 @@
-"""Live sessions over HTTP and WebSocket, with durable state. Not built yet."""

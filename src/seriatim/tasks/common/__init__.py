@@ -1,0 +1,1 @@
+"""Parts that several tasks share: readers, batches, splits and writers of text."""

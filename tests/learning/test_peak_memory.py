@@ -1,0 +1,41 @@
+"""What a pass holds at its peak, where it can be counted by hand."""
+
+from __future__ import annotations
+
+import torch
+
+from seriatim.learning.peak_memory import peak
+
+SIZE = 10_000
+"""Numbers of float32."""
+
+
+def test_a_chain_holds_one_result_a_link_and_the_gradients_on_their_way():
+    weight, links = torch.randn(SIZE, requires_grad=True), 40
+
+    def run():
+        one = weight
+        for _ in range(links):
+            one = one.tanh()  # keeps its result
+        return one.sum()
+
+    held = peak(run, [weight], []) / (4 * SIZE)
+    assert links <= held <= links + 3
+    assert weight.grad is None
+
+
+def test_a_chain_that_keeps_nothing_holds_the_gradients_on_their_way_alone():
+    weight = torch.randn(SIZE, requires_grad=True)
+
+    def run():
+        one = weight
+        for _ in range(40):
+            one = one * 2.0
+        return one.sum()
+
+    assert 1 <= peak(run, [weight], []) / (4 * SIZE) <= 3
+
+
+def test_what_stands_apart_does_not_count():
+    weight, data = torch.randn(SIZE, requires_grad=True), torch.randn(SIZE)
+    assert peak(lambda: (weight * data).sum(), [weight], [data]) < peak(lambda: (weight * data).sum(), [weight], [])

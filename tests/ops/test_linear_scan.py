@@ -1,0 +1,85 @@
+"""The diagonal recurrence by the engine is that by plain operations, in value, gradient and second gradient."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from seriatim import nn
+from seriatim.kernels import native
+from seriatim.ops.gated import COEFFICIENTS, gated_scan
+from seriatim.ops.linear_scan import plain, scan
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="the engine was not built")
+
+STEPS, ROWS, UNITS = 6, 3, 5
+CASES = list(itertools.product((1, 2), (False, True), (False, True), (STEPS, 1), (ROWS, 1)))
+
+
+def drawn(parts, *shape, scale=1.0):
+    return [(scale * torch.randn(*shape, dtype=torch.float64)).requires_grad_() for _ in range(parts)]
+
+
+@pytest.mark.parametrize(("parts", "reverse", "masked", "over_time", "over_rows"), CASES)
+def test_the_engine_is_the_plain_loop(parts, reverse, masked, over_time, over_rows):
+    torch.manual_seed(0)
+    a = drawn(parts, over_time, over_rows, UNITS, scale=0.5)
+    b, first = drawn(parts, STEPS, ROWS, UNITS), drawn(parts, ROWS, UNITS)
+    lengths = torch.tensor([2, 6, 4]) if masked else None
+    reset = torch.rand(STEPS, ROWS) < 0.3 if masked else None
+    results = []
+    for run in (scan, plain):
+        h, last = run(a, b, first, lengths, reverse, reset)
+        gradients = torch.autograd.grad([*h, *last], [*a, *b, *first], [one.detach().cos() for one in (*h, *last)])
+        results.append([*h, *last, *gradients])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", COEFFICIENTS)
+def test_gated_scans_have_second_derivatives(kind):
+    torch.manual_seed(0)
+    u = torch.randn(3, 2, {"mingru": 2, "minlstm": 3}[kind] * 2, dtype=torch.float64, requires_grad=True)
+    first = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
+
+    def run(u, first):
+        return gated_scan(kind, u, first, torch.tensor([3, 2]), False, None)
+
+    assert torch.autograd.gradcheck(run, (u, first))
+    assert torch.autograd.gradgradcheck(run, (u, first))
+
+
+@pytest.mark.parametrize("value", [-300.0, -90.0, 0.0, 90.0, 300.0])
+def test_gates_that_are_all_but_shut_give_numbers(value):
+    """minLSTM divides by f + i, which is 0 in float32 where both are below -104."""
+    for kind, blocks in (("mingru", 2), ("minlstm", 3)):
+        u = torch.full((2, 1, blocks * 3), value, requires_grad=True)
+        h, _ = gated_scan(kind, u, torch.ones(1, 3), None, False, None)
+        (gradient,) = torch.autograd.grad(h.sum(), u)
+        assert h.isfinite().all()
+        assert gradient.isfinite().all()
+    f_i_g = torch.tensor([[[value, value, 1.0]]])
+    half, _ = gated_scan("minlstm", f_i_g, torch.zeros(1, 1), None, False, None)
+    assert float(half) == pytest.approx(0.75)  # equal gates share alike, however small they are
+
+
+@pytest.mark.parametrize("layer", [nn.MinGRU(3, 4), nn.MinLSTM(3, 4), nn.LRU(3, 4)], ids=lambda one: one.spec.kind)
+def test_it_compiles_without_a_break(layer):
+    x = torch.randn(5, 2, 3)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x)[0], layer(x)[0])
+
+
+def test_wrong_arrays_are_refused_with_their_name():
+    engine = native.engine()
+    b = torch.zeros(3, 2, 4).numpy()
+    state, h = torch.zeros(2, 4).numpy(), torch.zeros(3, 2, 4).numpy()
+    with pytest.raises(ValueError, match=r"a: got \[3, 2, 5\], wanted \[3, 2, 4\]"):
+        engine.scan([torch.zeros(3, 2, 5).numpy()], [b], [state], None, False, None, [h], [state], 1)
+    with pytest.raises(ValueError, match="lengths: got 4, wanted 1 to 3"):
+        engine.scan([b], [b], [state], torch.tensor([4, 1]).numpy(), False, None, [h], [state], 1)
+    with pytest.raises(ValueError, match="kind: got 'gru', wanted mingru, minlstm"):
+        engine.gated_scan("gru", b, state, None, False, None, h, state, 1)

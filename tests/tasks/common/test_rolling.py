@@ -1,0 +1,213 @@
+"""Where forecasts begin, and what their scores are, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from seriatim.data.series import Series
+from seriatim.errors import DataError
+from seriatim.notation import QUANTILES
+from seriatim.tasks.common.rolling import (
+    Forecasts,
+    actual_windows,
+    fitting_lookback,
+    naive_error,
+    part_series,
+    score_forecasts,
+)
+
+
+def series(rows: int, id: str = "a") -> Series:
+    return Series(id, np.arange(rows, dtype=np.float64)[:, None], None, None)
+
+
+def forecasts(
+    median: list[float],
+    actual: list[float],
+    *,
+    half: float = 1.0,
+    observed: list[bool] | None = None,
+    naive: float = 1.0,
+    scale: float = 1.0,
+) -> Forecasts:
+    """One origin, one target; the 10 and 90 % quantiles lie ``half`` beside the median."""
+    middle = np.array(median)
+    bands = np.stack([middle - half, middle, middle + half], -1)
+    seen = [True] * len(actual) if observed is None else observed
+    return Forecasts(
+        bands[None, :, None],
+        np.array(actual)[None, :, None],
+        np.array(seen)[None, :, None],
+        np.array([naive]),
+        np.array([scale]),
+    )
+
+
+def beside(*targets: Forecasts) -> Forecasts:
+    """Several targets of one series."""
+    return Forecasts(
+        np.concatenate([one.quantiles for one in targets], 2),
+        np.concatenate([one.actual for one in targets], 2),
+        np.concatenate([one.observed for one in targets], 2),
+        np.concatenate([one.naive_error for one in targets]),
+        np.concatenate([one.scale for one in targets]),
+    )
+
+
+# Parts of a series
+
+
+def test_the_last_horizon_is_the_test_and_the_one_before_it_the_validation() -> None:
+    parts = part_series(series(100), lookback=20, horizon=6, origins=1, split=())
+    assert list(parts.test) == [94]
+    assert list(parts.valid) == [88]
+    assert parts.train == range(20, 83)  # the last training window ends at row 88
+    assert parts.train_rows == 88
+
+
+def test_origins_roll_the_test_over_the_last_origins() -> None:
+    parts = part_series(series(100), lookback=20, horizon=6, origins=5, split=())
+    assert list(parts.test) == [90, 91, 92, 93, 94]
+    assert list(parts.valid) == [84]
+    assert parts.train_rows == 84
+
+
+def test_a_fixed_split_rolls_over_every_origin_of_its_rows() -> None:
+    parts = part_series(series(100), lookback=20, horizon=6, origins=1, split=(60, 15, 10))
+    assert parts.train == range(20, 55)
+    assert parts.valid == range(60, 70)
+    assert parts.test == range(75, 80)
+    assert parts.train_rows == 60
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(37, False), (38, True)])
+def test_the_shortest_series_that_fits(rows: int, fits: bool) -> None:
+    if fits:
+        assert len(part_series(series(rows), lookback=20, horizon=6, origins=1, split=()).train) == 1
+    else:
+        with pytest.raises(DataError, match=r"series 'a': 37 rows, wanted at least 38 \(lookback 20 \+ horizon 6"):
+            part_series(series(rows), lookback=20, horizon=6, origins=1, split=())
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ((80, 15, 10), "series 'a': 100 rows, but --split wants 105"),
+        ((25, 15, 10), "split: 25 rows of train, wanted at least 26 (lookback 20 + horizon 6)"),
+        ((60, 5, 10), "split: 5 rows of valid, wanted at least the horizon of 6"),
+        ((60, 15, 5), "split: 5 rows of test, wanted at least the horizon of 6"),
+    ],
+)
+def test_a_split_that_does_not_fit(split: tuple[int, ...], said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        part_series(series(100), lookback=20, horizon=6, origins=1, split=split)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("rows", [10, 11, 40, 200, 2000])
+@pytest.mark.parametrize(("horizon", "season"), [(1, 1), (3, 7), (3, 1)])
+def test_the_chosen_lookback_always_fits(rows: int, horizon: int, season: int) -> None:
+    lookback = fitting_lookback(rows, horizon, season, 2 * horizon)
+    parts = part_series(series(rows), lookback, horizon, 1, ())
+    assert len(parts.train) >= 1
+    assert lookback <= max(3 * horizon, 2 * season, 24)
+    if rows == 2000:
+        assert lookback == max(3 * horizon, 2 * season, 24)
+
+
+def test_actual_windows_follow_their_origins() -> None:
+    values = np.arange(20.0).reshape(10, 2)
+    got = actual_windows(values, range(4, 7), 3)
+    assert got.shape == (3, 3, 2)
+    for row, origin in enumerate(range(4, 7)):
+        assert np.array_equal(got[row], values[origin : origin + 3])
+
+
+def test_the_naive_error_is_at_the_lag_of_a_season() -> None:
+    values = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0], [7.0, 5.0]])
+    np.testing.assert_allclose(naive_error(values, 1), [(2 + 1 + 5) / 3, 5 / 3])
+    np.testing.assert_allclose(naive_error(values, 2), [(1 + 4) / 2, 5 / 2])
+    np.testing.assert_allclose(naive_error(values, 4), naive_error(values, 1))  # less than a season
+
+
+# Scores
+
+
+def test_one_series_by_hand() -> None:
+    one = forecasts([10.0, 20.0], [12.0, 19.0], half=1.5, naive=0.5)
+    scores = score_forecasts(iter([one]), scaled_errors=False)
+    quantile_loss = np.mean(
+        [
+            0.1 * (12 - 8.5),
+            0.5 * (12 - 10),
+            0.9 * (12 - 11.5),  # above all three
+            0.1 * (19 - 18.5),
+            0.5 * (20 - 19),
+            0.1 * (21.5 - 19),  # inside the band, below the median
+        ]
+    )
+    wanted = {
+        "mase": (2 + 1) / 2 / 0.5,
+        "smape": 100 * (2 * 2 / 22 + 2 * 1 / 39) / 2,
+        "rmse": math.sqrt((4 + 1) / 2),
+        "mse": (4 + 1) / 2,
+        "mae": (2 + 1) / 2,
+        "quantile_loss": quantile_loss,
+        "coverage": 0.5,
+    }
+    assert list(scores) == list(wanted)
+    assert scores == pytest.approx(wanted)
+
+
+def test_smape_runs_from_0_to_200_and_nothing_over_nothing_is_0() -> None:
+    worst = score_forecasts(iter([forecasts([5.0, -3.0], [-2.0, 4.0])]), scaled_errors=False)
+    best = score_forecasts(iter([forecasts([0.0, 7.0], [0.0, 7.0])]), scaled_errors=False)
+    assert (worst["smape"], best["smape"]) == (200.0, 0.0)
+
+
+def test_mase_is_the_mean_over_series_and_the_rest_over_values() -> None:
+    short = forecasts([0.0], [4.0], naive=1.0)
+    long = forecasts([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], naive=0.5)
+    scores = score_forecasts(iter([short, long]), scaled_errors=False)
+    assert scores["mase"] == pytest.approx((4 / 1 + 1 / 0.5) / 2)
+    assert scores["mae"] == pytest.approx((4 + 1 + 1 + 1) / 4)
+
+
+def test_a_series_that_never_changed_has_no_mase() -> None:
+    flat = forecasts([1.0], [2.0], naive=0.0)
+    assert "mase" not in score_forecasts(iter([flat]), scaled_errors=False)
+    both = score_forecasts(iter([flat, forecasts([0.0], [3.0], naive=2.0)]), scaled_errors=False)
+    assert both["mase"] == pytest.approx(1.5)
+
+
+def test_values_that_were_not_observed_do_not_count() -> None:
+    one = forecasts([0.0, 0.0], [2.0, 1000.0], observed=[True, False], naive=1.0)
+    alone = forecasts([0.0], [2.0], naive=1.0)
+    assert score_forecasts(iter([one]), scaled_errors=False) == score_forecasts(iter([alone]), scaled_errors=False)
+
+
+def test_several_targets_mse_and_mae_are_scaled_and_the_rest_is_not() -> None:
+    small = forecasts([0.0, 0.0], [1.0, 3.0], half=2.0, naive=0.5, scale=1.0)
+    large = forecasts([0.0, 0.0], [100.0, 300.0], half=200.0, naive=50.0, scale=100.0)
+    scores = score_forecasts(iter([beside(small, large)]), scaled_errors=True)
+    assert scores["mse"] == pytest.approx((1 + 9) / 2)  # both targets alike, once scaled
+    assert scores["mae"] == pytest.approx((1 + 3) / 2)
+    assert scores["rmse"] == pytest.approx((math.sqrt(5) + 100 * math.sqrt(5)) / 2)
+    assert scores["mase"] == pytest.approx(2 / 0.5)
+    assert scores["coverage"] == pytest.approx(0.5)
+    unscaled = score_forecasts(iter([beside(small, large)]), scaled_errors=False)
+    assert unscaled["mae"] == pytest.approx((2 + 200) / 2)
+
+
+def test_the_true_quantiles_have_the_least_quantile_loss() -> None:
+    draws = np.random.default_rng(0).normal(size=(20_000, 1, 1))
+    seen, one = np.ones_like(draws, bool), np.ones(1)
+
+    def loss(width: float) -> float:
+        bands = np.broadcast_to([-width, 0.0, width], (*draws.shape, len(QUANTILES)))
+        return score_forecasts(iter([Forecasts(bands, draws, seen, one, one)]), scaled_errors=False)["quantile_loss"]
+
+    assert loss(1.2816) < min(loss(1.0), loss(1.6), loss(0.0))
