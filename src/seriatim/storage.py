@@ -95,5 +95,5 @@ def read_arrays_and_note(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], d
 
 def _array(value: np.ndarray[Any, Any] | TensorLike) -> np.ndarray[Any, Any]:
     array: np.ndarray[Any, Any] = value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()
-    contiguous: np.ndarray[Any, Any] = np.ascontiguousarray(array)
-    return contiguous.reshape(array.shape)  # ascontiguousarray lifts 0-d to 1-d
+    reshaped: np.ndarray[Any, Any] = np.ascontiguousarray(array).reshape(array.shape)  # the first lifts 0-d to 1-d
+    return reshaped
