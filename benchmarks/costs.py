@@ -48,7 +48,7 @@ print(f"seriatim.train on it, 20 s of training and every baseline: peak {peak:.2
 PREPARATION = """
 import time
 from seriatim.data.bundled import bundled
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
 from seriatim.tasks.registry import TASKS
@@ -59,7 +59,7 @@ for one in bundled():
     began = time.monotonic()
     prepared = task.prepare(options, one.path)
     once = time.monotonic() - began
-    outcome = task.fit(task.make(options, prepared.codec), options, prepared, InMemory(), Silent())
+    outcome = task.fit(task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
     print(f"{one.task} ({one.name}): making batches is {outcome.data_seconds / outcome.seconds:.2%} of an epoch of "
           f"{outcome.seconds:.1f} s; reading, splitting and encoding, once: {once:.2f} s")
 """

@@ -34,7 +34,7 @@ from seriatim.data.buckets import buckets
 from seriatim.data.bundled import bundled
 from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
-from seriatim.learning.loop import Course, InMemory, fit
+from seriatim.learning.loop import NullStore, TrainingPlan, fit
 from seriatim.learning.observer import Silent
 from seriatim.models.classifier import RecurrentClassifier, SequenceBatch
 from seriatim.models.contract import Trainable
@@ -129,8 +129,8 @@ def compared(
 
 def own(model: Trainable, options: TrainOptions, batches: Sequence[Any]) -> Side:
     """A pass over the batches by the loop of ``seriatim train``, with nothing to validate on."""
-    course = Course(epoch=lambda number: batches, validate=lambda network: {"valid_nll": 1.0}, monitor="valid_nll")
-    return Side(lambda: fit(model, course, options, InMemory(), Silent()))
+    plan = TrainingPlan(epoch=lambda number: batches, validate=lambda network: {"valid_nll": 1.0}, monitor="valid_nll")
+    return Side(lambda: fit(model, plan, options, NullStore(), Silent()))
 
 
 class PlainLanguageModel(nn.Module):

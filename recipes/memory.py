@@ -28,7 +28,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from seriatim.learning.clipping import clip_norm
 from seriatim.learning.learners import make_learner
 from seriatim.learning.options import LearningOptions
-from seriatim.models.contract import Carry, StreamModel, Stretch
+from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.nn.initialisation import chrono_
 from seriatim.nn.registry import LAYERS
 
@@ -70,7 +70,7 @@ RULES = {
 
 
 @dataclass(frozen=True)
-class Questions(Stretch):
+class Questions(Segment):
     """What is read [K, B, 3] (value, mark, question), what is wanted, and where a question is asked, [K, B]."""
 
     inputs: Tensor

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.learning.learner import Learner
-from seriatim.models.contract import Carry, StreamModel, Stretch
+from seriatim.models.contract import Carry, Segment, StreamModel
 
 Gradients = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Numbers(Stretch):
+class Numbers(Segment):
     """What is read and what is wanted, [K, B, ·]."""
 
     inputs: Tensor

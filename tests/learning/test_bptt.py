@@ -1,4 +1,4 @@
-"""Truncated BPTT against its definition, step by step; and against BPTT where nothing is cut off."""
+"""TruncatedBPTT BPTT against its definition, step by step; and against BPTT where nothing is cut off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seriatim.errors import UsageError
-from seriatim.learning.bptt import Truncated, WholeSequences
+from seriatim.learning.bptt import BPTT, TruncatedBPTT
 from seriatim.models.contract import Carry, Trainable
 from seriatim.nn.layers import GRU, LSTM
 
@@ -56,7 +56,7 @@ def test_every_k1_steps_a_gradient_over_the_last_k2(k1: int, k2: int, network: A
     carry: Carry = ()
     for update, window in enumerate(windows(batch, k1, k2)):
         model.zero_grad()
-        _, carry = Truncated(k1, k2).step(model, window, carry)
+        _, carry = TruncatedBPTT(k1, k2).step(model, window, carry)
         for one, wanted in zip(model.parameters(), by_hand(model, batch, k1, k2, update * k1), strict=True):
             torch.testing.assert_close(one.grad, wanted, rtol=1e-12, atol=1e-12)
 
@@ -70,29 +70,29 @@ def test_with_k2_as_long_as_the_stream_nothing_is_cut_off(
     carry: Carry = ()
     for window in windows(batch, k1, STEPS + k1):
         model.zero_grad()
-        _, carry = Truncated(k1, STEPS + k1).step(model, window, carry)
+        _, carry = TruncatedBPTT(k1, STEPS + k1).step(model, window, carry)
         for name, one in model.named_parameters():
             found[name] += one.grad * (window.steps - window.overlap) / STEPS
-    exact = gradients(WholeSequences(), model, [batch])
+    exact = gradients(BPTT(), model, [batch])
     equal(found, exact)
     with pytest.raises(AssertionError):
-        equal(gradients(Truncated(k1, k1), model, windows(batch, k1, k1)), exact)
+        equal(gradients(TruncatedBPTT(k1, k1), model, windows(batch, k1, k1)), exact)
 
 
 def test_an_overlap_is_run_again_with_the_weights_of_now_from_the_stored_state(network: Any, stream: Any) -> None:
     """Two updates with weights changed between them: (2, 4), whose second window begins where the first did."""
     model, batch = network(layer()), stream(6, ROWS)
     first, second, third = windows(batch, 2, 4)
-    _, carry = Truncated(2, 4).step(model, first, ())
+    _, carry = TruncatedBPTT(2, 4).step(model, first, ())
     assert carry == ()  # the second window begins at the beginning
-    _, carry = Truncated(2, 4).step(model, second, carry)
+    _, carry = TruncatedBPTT(2, 4).step(model, second, carry)
     with torch.no_grad():
         stored = model.advance(batch.cut(0, 2), ())
         torch.testing.assert_close(carry, stored)
         for one in model.parameters():
             one.mul_(0.9)
         wanted, _ = model.loss(batch.cut(4, 6), model.advance(batch.cut(2, 4), stored))
-    loss, _ = Truncated(2, 4).step(model, third, carry)
+    loss, _ = TruncatedBPTT(2, 4).step(model, third, carry)
     torch.testing.assert_close(loss, wanted)
 
 
@@ -102,4 +102,4 @@ def test_what_does_not_add_up_along_a_stream_is_refused(stream: Any) -> None:
             raise AssertionError
 
     with pytest.raises(UsageError, match="learner: tbptt with k1 = 2 and k2 = 4 wants a model of streams"):
-        Truncated(2, 4).step(Alone(), stream(2, 1), ())
+        TruncatedBPTT(2, 4).step(Alone(), stream(2, 1), ())

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.errors import UsageError
-from seriatim.learning.bptt import WholeSequences
-from seriatim.learning.rtrl import RealTime
-from seriatim.learning.snap1 import SparseOneStep
-from seriatim.learning.uoro import RankOne
-from seriatim.models.contract import Carry, Stretch
+from seriatim.learning.bptt import BPTT
+from seriatim.learning.rtrl import RTRL
+from seriatim.learning.snap1 import SnAp1
+from seriatim.learning.uoro import UORO
+from seriatim.models.contract import Carry, Segment
 from seriatim.nn.registry import LAYERS
 from seriatim.nn.units import Unitwise
 from seriatim.notation import DIAGONAL
@@ -96,7 +96,7 @@ DIAGONALS: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
-def pieces(batch: Stretch, size: int) -> list[Any]:
+def pieces(batch: Segment, size: int) -> list[Any]:
     return [batch.cut(start, min(start + size, batch.steps)) for start in range(0, batch.steps, size)]
 
 
@@ -105,9 +105,9 @@ def pieces(batch: Stretch, size: int) -> list[Any]:
 def test_rtrl_is_bptt(name: str, layers: int, network: Any, stream: Any, gradients: Any, equal: Any) -> None:
     """1e-10 of the largest gradient in float64: the same sums in another order."""
     model, batch = network(cell(name, layers)), stream(STEPS, ROWS)
-    exact = gradients(WholeSequences(), model, [batch])
+    exact = gradients(BPTT(), model, [batch])
     for size in (1, 4, STEPS):
-        equal(gradients(RealTime(ROOM), model, pieces(batch, size)), exact)
+        equal(gradients(RTRL(ROOM), model, pieces(batch, size)), exact)
 
 
 def test_what_is_carried_is_the_influence_and_forgetting_it_would_show(
@@ -117,10 +117,10 @@ def test_what_is_carried_is_the_influence_and_forgetting_it_would_show(
 
     class Forgetful:
         def step(self, model: Any, batch: Any, carry: Carry) -> tuple[Tensor, Carry]:
-            loss, (h, c, *influence) = RealTime(ROOM).step(model, batch, carry)
+            loss, (h, c, *influence) = RTRL(ROOM).step(model, batch, carry)
             return loss, (h, c, *(torch.zeros_like(one) for one in influence))
 
-    exact = gradients(WholeSequences(), model, [batch])
+    exact = gradients(BPTT(), model, [batch])
     with pytest.raises(AssertionError):
         equal(gradients(Forgetful(), model, pieces(batch, 4)), exact)
 
@@ -128,7 +128,7 @@ def test_what_is_carried_is_the_influence_and_forgetting_it_would_show(
 def test_the_state_and_the_loss_are_those_of_the_model(network: Any, stream: Any) -> None:
     model, batch = network(cell("lstm", 2)), stream(STEPS, ROWS)
     wanted, state = model.loss(batch, ())
-    for learner in (RealTime(ROOM), SparseOneStep(), RankOne()):
+    for learner in (RTRL(ROOM), SnAp1(), UORO()):
         loss, carry = learner.step(model, batch, ())
         torch.testing.assert_close(loss, wanted.detach())
         for one, other in zip(carry, state, strict=False):
@@ -141,10 +141,10 @@ def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
 ) -> None:
     model, batch = network(DIAGONALS[name]()), stream(STEPS, ROWS)
     assert isinstance(model.layer, Unitwise)
-    exact = gradients(WholeSequences(), model, [batch])
+    exact = gradients(BPTT(), model, [batch])
     for size in (1, 4, STEPS):
-        equal(gradients(RealTime(ROOM), model, pieces(batch, size)), exact)
-    _, carry = RealTime(ROOM).step(model, batch, ())
+        equal(gradients(RTRL(ROOM), model, pieces(batch, size)), exact)
+    _, carry = RTRL(ROOM).step(model, batch, ())
     own = sum(one.numel() for one in model.layer.parameters())
     assert carry[-2].shape == (ROWS, len(model.layer.parts), own)  # one number per weight and part of the state
 
@@ -153,7 +153,7 @@ def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
 def test_snap_is_rtrl_for_one_diagonal_layer(name: str, network: Any, stream: Any, gradients: Any, equal: Any) -> None:
     batch = stream(STEPS, ROWS)
     model = network(DIAGONALS[name]())
-    exact, sparse = (gradients(one, model, pieces(batch, 2)) for one in (RealTime(ROOM), SparseOneStep()))
+    exact, sparse = (gradients(one, model, pieces(batch, 2)) for one in (RTRL(ROOM), SnAp1()))
     before = {key for key in exact if key.startswith("before")}  # reaches all units: only within a step
     equal({k: v for k, v in sparse.items() if k not in before}, {k: v for k, v in exact.items() if k not in before})
     with pytest.raises(AssertionError):
@@ -171,7 +171,7 @@ def test_snap_keeps_of_the_influence_what_stays_in_a_unit(
 
     class ByHand:
         def step(self, model: Any, batch: Any, carry: Carry) -> tuple[Tensor, Carry]:
-            loss, (*state, influence, nothing) = RealTime(ROOM).step(model, batch, carry)
+            loss, (*state, influence, nothing) = RTRL(ROOM).step(model, batch, carry)
             mask = torch.cat([self.mask(key, one) for key, one in model.named_parameters() if "output" not in key], 1)
             return loss, (*state, influence * mask, nothing)
 
@@ -179,16 +179,16 @@ def test_snap_keeps_of_the_influence_what_stays_in_a_unit(
             owner = owners.get(key.removeprefix("layer."), torch.full(one.shape, -1)).flatten()
             return (torch.arange(4).repeat(parts)[:, None] == owner).double()
 
-    found, wanted = (gradients(one, model, pieces(batch, 1)) for one in (SparseOneStep(), ByHand()))
+    found, wanted = (gradients(one, model, pieces(batch, 1)) for one in (SnAp1(), ByHand()))
     equal(found, wanted)
     with pytest.raises(AssertionError):  # an approximation, for these
-        equal(found, gradients(WholeSequences(), model, [batch]))
+        equal(found, gradients(BPTT(), model, [batch]))
 
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_snap_refuses_weights_that_reach_several_units(name: str, network: Any, stream: Any) -> None:
     with pytest.raises(UsageError, match="learner: snap1 wants weights that each reach one unit"):
-        SparseOneStep().step(network(cell(name)), stream(2, 1), ())
+        SnAp1().step(network(cell(name)), stream(2, 1), ())
 
 
 def samples(learner: Any, model: Any, batch: Any, size: int, count: int, rows: int) -> dict[str, Tensor]:
@@ -222,13 +222,13 @@ def test_uoro_is_unbiased_at_fixed_weights(name: str, network: Any, stream: Any,
     Power: a θ̃ that is a fifth too small from step to step must be found by the same samples, and is.
     """
     model, batch = network(cell(name)), stream(5, 1)
-    exact = torch.cat([one.flatten() for one in gradients(WholeSequences(), model, [batch]).values()])
+    exact = torch.cat([one.flatten() for one in gradients(BPTT(), model, [batch]).values()])
     torch.manual_seed(11)
-    assert worst(samples(RankOne(), model, batch, 2, 20, 400), exact) < 7.0
+    assert worst(samples(UORO(), model, batch, 2, 20, 400), exact) < 7.0
 
     class Biased:
         def step(self, model: Any, batch: Any, carry: Carry) -> tuple[Tensor, Carry]:
-            loss, (*state, of_theta) = RankOne().step(model, batch, carry)
+            loss, (*state, of_theta) = UORO().step(model, batch, carry)
             return loss, (*state, 0.8 * of_theta)
 
     assert worst(samples(Biased(), model, batch, 2, 20, 400), exact) > 7.0
@@ -236,4 +236,4 @@ def test_uoro_is_unbiased_at_fixed_weights(name: str, network: Any, stream: Any,
 
 def test_rtrl_tells_what_it_would_need(network: Any, stream: Any) -> None:
     with pytest.raises(UsageError, match=r"rtrl needs .* GB for the influence of 153 weights on 8 numbers .* --memory"):
-        RealTime(1e4).step(network(cell("lstm")), stream(2, 3), ())
+        RTRL(1e4).step(network(cell("lstm")), stream(2, 3), ())

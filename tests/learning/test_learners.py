@@ -15,9 +15,9 @@ from seriatim.errors import Interrupted, UsageError
 from seriatim.learning import options as learning_options
 from seriatim.learning.clipping import clip_norm, clip_value
 from seriatim.learning.learners import LEARNERS, make_learner
-from seriatim.learning.loop import Course, InFolder, InMemory, fit
+from seriatim.learning.loop import FolderStore, NullStore, TrainingPlan, fit
 from seriatim.learning.observer import Silent
-from seriatim.learning.options import LearningOptions, steps_of
+from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.nn.layers import LSTM
 from seriatim.options import fill, size
 
@@ -31,7 +31,7 @@ def test_every_learner_is_an_option() -> None:
 )
 def test_truncation_is_one_number_or_two(given: Any, wanted: tuple[int, int]) -> None:
     """One number also as a whole number: what older run folders hold."""
-    assert steps_of(fill(LearningOptions, {"learner": "tbptt", "truncation": given})) == wanted
+    assert truncation_of(fill(LearningOptions, {"learner": "tbptt", "truncation": given})) == wanted
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_truncation_is_one_number_or_two(given: Any, wanted: tuple[int, int]) ->
 )
 def test_options_that_do_not_fit(given: Any, told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        steps_of(fill(LearningOptions, given))
+        truncation_of(fill(LearningOptions, given))
 
 
 def test_sizes() -> None:
@@ -66,9 +66,9 @@ def test_clipping_by_norm_and_by_value() -> None:
     assert not clip_value(weights, 1.9)
 
 
-def course(stream: Any) -> Course:
+def course(stream: Any) -> TrainingPlan:
     batches = [stream(3, 2, seed=seed) for seed in range(8)]
-    return Course(
+    return TrainingPlan(
         epoch=lambda number: batches,
         validate=lambda model: {"valid_loss": float(model.loss(batches[0], ())[0])},
         monitor="valid_loss",
@@ -92,20 +92,20 @@ def test_resume_is_bit_equal_with_every_learner(name: str, tmp_path: Path, netwo
     options = LearningOptions(epochs=1, learner=name, lr=0.01, truncation=(3,))
     whole = small(network)
     torch.manual_seed(1)
-    fit(whole, course(stream), options, InMemory(), Silent())
+    fit(whole, course(stream), options, NullStore(), Silent())
     cut = small(network)
     torch.manual_seed(1)
     with pytest.raises(Interrupted):
-        fit(cut, course(stream), options, InFolder(tmp_path), Stop())
+        fit(cut, course(stream), options, FolderStore(tmp_path), Stop())
     again = small(network)
-    fit(again, course(stream), options, InFolder(tmp_path), Silent())
+    fit(again, course(stream), options, FolderStore(tmp_path), Silent())
     for key, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
 
 
 def test_clipping_by_value_is_counted(network: Any, stream: Any) -> None:
     rows = [
-        fit(small(network), course(stream), LearningOptions(epochs=1, clip=0.0, clip_value=value), InMemory(), Silent())
+        fit(small(network), course(stream), LearningOptions(epochs=1, clip=0, clip_value=value), NullStore(), Silent())
         .rows[0]
         for value in (1e-9, 1e9, 0.0)
     ]  # fmt: skip

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
-from seriatim.learning.loop import Course, InFolder, InMemory, fit
+from seriatim.learning.loop import FolderStore, NullStore, TrainingPlan, fit
 from seriatim.learning.observer import Observer, Silent
 from seriatim.learning.options import LearningOptions
 from seriatim.models.contract import Carry, Trainable
@@ -51,7 +51,7 @@ class Leaky(Trainable):
         return (self.layer(state).squeeze(-1) - batch.targets).square().mean(), (state,)
 
 
-def course(steps: int = STEPS) -> Course:
+def course(steps: int = STEPS) -> TrainingPlan:
     draw = torch.Generator().manual_seed(5)
     batches = []
     for _ in range(steps):
@@ -61,13 +61,13 @@ def course(steps: int = STEPS) -> Course:
     def validate(model: Trainable) -> dict[str, float]:
         return {"valid_loss": sum(float(model.loss(batch, ())[0]) for batch in batches) / len(batches)}
 
-    return Course(epoch=lambda number: batches, validate=validate, monitor="valid_loss")
+    return TrainingPlan(epoch=lambda number: batches, validate=validate, monitor="valid_loss")
 
 
 def trained(options: LearningOptions, folder: Path | None = None, observer: Observer | None = None) -> Leaky:
     torch.manual_seed(options.seed)
     model = Leaky()
-    keeper = InFolder(folder) if folder else InMemory()
+    keeper = FolderStore(folder) if folder else NullStore()
     fit(model, course(), options, keeper, observer or Silent())
     return model
 
@@ -106,7 +106,7 @@ def test_the_loss_falls(optimizer: str, schedule: str) -> None:
     options = LearningOptions(epochs=6, lr=0.02, optimizer=optimizer, schedule=schedule)
     torch.manual_seed(0)
     model = Leaky()
-    outcome = fit(model, course(), options, InMemory(), Silent())
+    outcome = fit(model, course(), options, NullStore(), Silent())
     assert outcome.epochs == 6
     assert outcome.steps == 6 * STEPS
     assert outcome.rows[-1]["train_loss"] < 0.7 * outcome.rows[0]["train_loss"]
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 def test_it_stops_when_validation_stops_improving() -> None:
     options = LearningOptions(lr=1e-30, patience=2)
     torch.manual_seed(0)
-    outcome = fit(Leaky(), course(), options, InMemory(), Silent())
+    outcome = fit(Leaky(), course(), options, NullStore(), Silent())
     assert outcome.epochs == 3  # the first is the best, two more bring nothing
 
 
@@ -130,7 +130,7 @@ def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
     rows: list[float] = []
     torch.manual_seed(0)
     model = Leaky()
-    outcome = fit(model, course(), LearningOptions(epochs=8, lr=0.3), InFolder(tmp_path), Silent())
+    outcome = fit(model, course(), LearningOptions(epochs=8, lr=0.3), FolderStore(tmp_path), Silent())
     rows = [row["valid_loss"] for row in outcome.rows]
     assert np.argmin(rows) < len(rows) - 1, "this test wants a training that gets worse at the end"
     model.eval()
@@ -146,20 +146,20 @@ def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
 
 def test_short_epochs_share_a_validation() -> None:
     torch.manual_seed(0)
-    outcome = fit(Leaky(), course(20), LearningOptions(epochs=7), InMemory(), Silent())
+    outcome = fit(Leaky(), course(20), LearningOptions(epochs=7), NullStore(), Silent())
     assert [row["epoch"] for row in outcome.rows] == [3.0, 6.0, 7.0]
 
 
 def test_a_time_limit_ends_it() -> None:
     torch.manual_seed(0)
-    outcome = fit(Leaky(), course(), LearningOptions(time_limit=1e-9), InMemory(), Silent())
+    outcome = fit(Leaky(), course(), LearningOptions(time_limit=1e-9), NullStore(), Silent())
     assert outcome.steps == 1
 
 
 def test_clipping_is_counted() -> None:
     torch.manual_seed(0)
-    every = fit(Leaky(), course(), LearningOptions(epochs=1, clip=1e-9), InMemory(), Silent())
-    none = fit(Leaky(), course(), LearningOptions(epochs=1, clip=0.0), InMemory(), Silent())
+    every = fit(Leaky(), course(), LearningOptions(epochs=1, clip=1e-9), NullStore(), Silent())
+    none = fit(Leaky(), course(), LearningOptions(epochs=1, clip=0.0), NullStore(), Silent())
     assert every.rows[0]["clipped"] == 1.0
     assert none.rows[0]["clipped"] == 0.0
     assert none.rows[0]["gradient_norm"] > 0
@@ -167,7 +167,7 @@ def test_clipping_is_counted() -> None:
 
 def test_a_schedule_with_an_end_needs_one() -> None:
     with pytest.raises(UsageError, match="schedule: 'cosine' needs --epochs"):
-        fit(Leaky(), course(), LearningOptions(schedule="cosine"), InMemory(), Silent())
+        fit(Leaky(), course(), LearningOptions(schedule="cosine"), NullStore(), Silent())
 
 
 @pytest.mark.parametrize("learner", ["bptt", "tbptt"])
@@ -249,7 +249,7 @@ class Exploding(Leaky):
 def test_a_loss_that_is_not_finite_stops_and_keeps_good_weights(tmp_path: Path, bad: float) -> None:
     model = Exploding(bad)
     with pytest.raises(TrainingError, match=r"at step 5: training stopped, .* kept; try a lower --lr"):
-        fit(model, course(), LearningOptions(epochs=2), InFolder(tmp_path), Silent())
+        fit(model, course(), LearningOptions(epochs=2), FolderStore(tmp_path), Silent())
     kept = read_arrays(tmp_path / "model.safetensors")
     assert all(np.isfinite(array).all() for array in kept.values())
 

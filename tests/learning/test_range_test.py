@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seriatim.errors import UsageError
-from seriatim.learning.loop import Course, InMemory, fit
+from seriatim.learning.loop import NullStore, TrainingPlan, fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import LAG, Range, range_test
@@ -65,9 +65,9 @@ def test_a_training_that_looks_for_its_rate(model: Any, stream: Any) -> None:
     for lr in (FIND, FIND, None):
         trained = copy.deepcopy(model)
         torch.manual_seed(0)
-        course = Course(lambda number: Epoch([batch] * 3), lambda network: {"valid_nll": 1.0}, "valid_nll")
+        course = TrainingPlan(lambda number: Epoch([batch] * 3), lambda network: {"valid_nll": 1.0}, "valid_nll")
         options = LearningOptions(epochs=2, lr=ended[0][0] if lr is None else lr)
-        outcome = fit(trained, course, options, InMemory(), Silent())
+        outcome = fit(trained, course, options, NullStore(), Silent())
         ended.append((outcome.found_lr, outcome.rows[-1]["train_loss"]))
     assert ended[0] == ended[1] and 1e-5 < ended[0][0] < 1.0
     assert ended[2] == (None, ended[0][1])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seriatim.errors import UsageError
-from seriatim.learning.bptt import WholeSequences
+from seriatim.learning.bptt import BPTT
 from seriatim.learning.peak_memory import peak
 from seriatim.learning.recomputing import Recomputing, backward_in_segments, costs, segment_length
 from seriatim.models.contract import Carry
@@ -29,7 +29,7 @@ def test_the_gradient_is_that_of_bptt(
     kind: Any, length: int, network: Any, stream: Any, gradients: Any, equal: Any
 ) -> None:
     model, batch = network(layer(kind, num_layers=2)), stream(STEPS, ROWS)
-    exact = gradients(WholeSequences(), model, [batch])
+    exact = gradients(BPTT(), model, [batch])
     model.zero_grad()
     loss = backward_in_segments(model, batch, length)
     torch.testing.assert_close(loss.double(), model.loss(batch, ())[0].detach())
@@ -78,7 +78,7 @@ def test_the_gradient_over_a_long_sequence(network: Any, stream: Any, gradients:
     """20,000 steps in 1 MB, where plain BPTT takes about 8; 1e-9 of the largest, as 20,000 sums are reordered."""
     model, batch = network(layer(GRU)), stream(20_000, 1)
     assert segment_length(model, batch, 1e6) < 5_000
-    learners = (Recomputing(1e6), WholeSequences())
+    learners = (Recomputing(1e6), BPTT())
     found, exact = (gradients(learner, model, [batch]) for learner in learners)
     equal(found, exact, 1e-9)
 

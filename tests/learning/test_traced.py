@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from seriatim.learning import forward_mode as onward
-from seriatim.learning.rtrl import RealTime
-from seriatim.learning.snap1 import SparseOneStep
-from seriatim.learning.traced import Written
-from seriatim.learning.uoro import RankOne
+from seriatim.learning.rtrl import RTRL
+from seriatim.learning.snap1 import SnAp1
+from seriatim.learning.traced import TracedFunction
+from seriatim.learning.uoro import UORO
 from seriatim.nn.registry import LAYERS
 
-LEARNERS = {"rtrl": lambda: RealTime(1e9), "snap1": SparseOneStep, "uoro": RankOne}
+LEARNERS = {"rtrl": lambda: RTRL(1e9), "snap1": SnAp1, "uoro": UORO}
 
 
 def run(learner: Any, model: Any, batch: Any) -> tuple[Any, dict[str, Tensor]]:
@@ -34,7 +34,7 @@ def run(learner: Any, model: Any, batch: Any) -> tuple[Any, dict[str, Tensor]]:
 def test_every_rule_and_cell(cell: str, kind: str, network: Any, stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     batch, found = stream(8, 3), []
     for often in (2, 10_000):
-        monkeypatch.setattr(onward, "OFTEN", often)
+        monkeypatch.setattr(onward, "TRACE_AFTER", often)
         torch.manual_seed(3)
         learner = LEARNERS[kind]()
         found.append(run(learner, network(LAYERS[cell](3, 4, dtype=torch.float64), dropout=0.2).train(), batch))
@@ -52,7 +52,7 @@ def test_what_follows_from_the_fixed_alone_is_done_once() -> None:
     def function(weight: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         return torch.linalg.inv(weight) @ x, weight.exp().sum() * torch.ones(3)
 
-    written = Written(function, (weight, x), 1)
+    written = TracedFunction(function, (weight, x), 1)
     for given in ((weight, x), (weight, 2 * x), (weight + 1, x)):
         for one, other in zip(written(*given), function(*given), strict=True):
             torch.testing.assert_close(one, other)
@@ -67,7 +67,7 @@ def test_a_function_that_writes_into_its_tensors() -> None:
         return one * x, other * x
 
     x = torch.rand(3)
-    for one, other in zip(Written(function, (x,), 1)(x), function(x), strict=True):
+    for one, other in zip(TracedFunction(function, (x,), 1)(x), function(x), strict=True):
         assert torch.equal(one, other)
 
 
@@ -77,7 +77,7 @@ def test_draws_are_new_each_time_and_those_of_the_function() -> None:
 
     given = torch.rand(3), torch.rand(3)
     torch.manual_seed(5)
-    written = Written(function, given, 2)
+    written = TracedFunction(function, given, 2)
     first, second = written(*given)
     torch.manual_seed(5)
     wanted = function(*given)
@@ -90,4 +90,4 @@ def test_what_looks_at_numbers_cannot_be_written_down() -> None:
         return (x if x.sum() > 0 else -x,)
 
     with pytest.raises(RuntimeError):
-        Written(function, (torch.ones(2),), 0)
+        TracedFunction(function, (torch.ones(2),), 0)

@@ -16,7 +16,7 @@ from seriatim.data.bundled import find
 from seriatim.data.images import Look, read_pictures
 from seriatim.encoding.punctuation import apart
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
@@ -67,7 +67,7 @@ def made(source: object, **given: Any) -> Made:
 
 def fitted(source: object, **given: Any) -> Made:
     model, prepared, options = made(source, **given)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 

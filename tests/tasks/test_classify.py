@@ -14,7 +14,7 @@ import torch
 
 from seriatim.data.sequences import read_sequences
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.tasks.classify import Classify, probabilities
@@ -49,7 +49,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 
@@ -65,7 +65,7 @@ def test_a_loss_on_its_way_to_zero_does_not_improve_for_ever() -> None:
     prepared = TASK.prepare(options, texts(20))
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    outcome = TASK.fit(model, options, prepared, InMemory(), Silent())
+    outcome = TASK.fit(model, options, prepared, NullStore(), Silent())
     assert outcome.steps < 4000
     assert outcome.rows[-1]["valid_accuracy"] == 1.0
 

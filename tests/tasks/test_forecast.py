@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.tasks.forecast import Forecast
 from seriatim.tasks.options import ForecastOptions
@@ -32,7 +32,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any, ForecastOptions]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 

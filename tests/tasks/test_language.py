@@ -17,7 +17,7 @@ from seriatim.data.documents import BOUNDARIES, join
 from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.models.language import NO_TARGET
 from seriatim.notation import UNKNOWN
@@ -55,7 +55,7 @@ def models(prepared: Any) -> dict[str, Any]:
         torch.manual_seed(0)
         options = dataclasses.replace(OPTIONS, model=name)
         fitted[name] = TASK.make(options, prepared.codec)
-        TASK.fit(fitted[name], options, prepared, InMemory(), Silent())
+        TASK.fit(fitted[name], options, prepared, NullStore(), Silent())
     return fitted
 
 
@@ -137,7 +137,7 @@ def test_bits_per_character_count_characters_not_units() -> None:
     options = dataclasses.replace(OPTIONS, unit="bpe", vocab_size=280, model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     units, characters = len(prepared.test.tokens), prepared.test.characters
     assert units < characters
@@ -148,7 +148,7 @@ def test_words_lose_white_space_so_they_have_no_bits_per_character() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     assert TASK.score(model, options, prepared.codec, prepared.test).keys() == {"perplexity", "nll"}
 
 
@@ -232,7 +232,7 @@ def test_any_network_can_be_tied_and_start_anew(prepared: Any, model: str) -> No
     torch.manual_seed(0)
     network: Any = TASK.make(options, prepared.codec)
     assert network.output is None
-    outcome = TASK.fit(network, options, prepared, InMemory(), Silent())
+    outcome = TASK.fit(network, options, prepared, NullStore(), Silent())
     uniform = math.log(len(prepared.codec))
     assert outcome.rows[-1]["valid_nll"] < 0.8 * uniform
 
@@ -279,7 +279,7 @@ def test_unknown_is_never_written() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", vocab_size=5, model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     assert (prepared.train.tokens == UNKNOWN).any()
     assert "<unk>" not in written(model, options, prepared.codec, length=200, seed=0)
 
@@ -288,7 +288,7 @@ def test_a_prompt_of_words_goes_on_in_the_same_line() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", model="markov")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     got = written(model, options, prepared.codec, prompt="the cat", length=8, temperature=0.0)
     assert got.split()[0] in ("sees", "likes", "hears")
     assert got.startswith(" ")
@@ -300,7 +300,7 @@ def test_characters_of_several_bytes_come_out_whole(unit: str) -> None:
     options = dataclasses.replace(OPTIONS, unit=unit, model="markov", vocab_size=257 if unit == "bpe" else None)
     prepared = TASK.prepare(options, [text])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     pieces = list(TASK.generate(model, options, prepared.codec, GenerateRequest(length=60, seed=0, temperature=0.0)))
     assert set("".join(pieces)) <= set(text)
     assert all("\N{REPLACEMENT CHARACTER}" not in piece for piece in pieces)
@@ -403,7 +403,7 @@ def test_every_learner_trains_a_language_model(learner: str) -> None:
     prepared = TASK.prepare(options, [corpus(40)])
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    outcome = TASK.fit(model, options, prepared, InMemory(), Silent())
+    outcome = TASK.fit(model, options, prepared, NullStore(), Silent())
     assert math.isfinite(outcome.rows[-1]["valid_nll"])
 
 

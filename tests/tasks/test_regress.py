@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import QUANTILES
 from seriatim.tasks.options import RegressOptions
@@ -47,7 +47,7 @@ def fitted(source: object, options: RegressOptions = OPTIONS, **given: Any) -> t
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.run import load, train
 from seriatim.tasks.language import Language
@@ -35,7 +35,7 @@ def fitted(**given: Any) -> tuple[Any, Any]:
     prepared = TASK.prepare(options, scales())
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.models.tagger import NO_TAG
 from seriatim.notation import UNKNOWN
@@ -68,7 +68,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import InMemory
+from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.run import train
 from seriatim.tasks.options import TranslateOptions
@@ -37,7 +37,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any, TranslateOptions]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, InMemory(), Silent())
+    TASK.fit(model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 
@@ -55,7 +55,7 @@ def test_it_learns_what_can_be_learned(learned: Any) -> None:
     for baseline in ("nearest", "copy"):
         beside = TASK.beside(options, baseline)
         other = TASK.make(beside, prepared.codec)
-        TASK.fit(other, beside, prepared, InMemory(), Silent())
+        TASK.fit(other, beside, prepared, NullStore(), Silent())
         assert TASK.score(other, beside, prepared.codec, prepared.test)["chrf"] < scores["chrf"]
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from seriatim.learning.learner import Learner, streaming
-from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable
+from seriatim.models.contract import Carry, Segment, StreamModel, Trainable
 
 
 @final
-class WholeSequences(Learner):
+class BPTT(Learner):
     """BPTT: the exact gradient over whole sequences, each starting from a state of zeros (Werbos 1990)."""
 
     def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
@@ -22,8 +22,8 @@ class WholeSequences(Learner):
 
 
 @final
-class Truncated(Learner):
-    """Truncated BPTT(k1, k2): every k1 steps a gradient, taken back through the last k2 (Williams & Peng 1990).
+class TruncatedBPTT(Learner):
+    """TruncatedBPTT BPTT(k1, k2): every k1 steps a gradient, taken back through the last k2 (Williams & Peng 1990).
 
     Batches must come in order, one stream per batch row, with k1 new steps each (fewer at the end of an epoch); an
     empty carry starts the streams anew. The state goes on from batch to batch, the gradient does not:
@@ -48,7 +48,7 @@ class Truncated(Learner):
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), tuple(part.detach() for part in state)
 
-    def _overlapping(self, model: StreamModel, batch: Stretch, carry: Carry) -> tuple[Tensor, Carry]:
+    def _overlapping(self, model: StreamModel, batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the loss, and the state where the overlap of the next batch begins."""
         begins = batch.steps - min(batch.steps, self.k2 - self.k1)
         state, stored = carry, carry
@@ -64,7 +64,7 @@ class Truncated(Learner):
         other, _ = model.loss(second, stored)
         return (one * first.units + other * second.units) / batch.units, stored
 
-    def _thinned(self, model: StreamModel, batch: Stretch, carry: Carry) -> tuple[Tensor, Carry]:
+    def _thinned(self, model: StreamModel, batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the loss of the last k2 steps, and the state after them."""
         begins = max(batch.steps - self.k2, 0)
         with torch.no_grad():
@@ -72,6 +72,6 @@ class Truncated(Learner):
         return model.loss(batch.cut(begins, batch.steps), state)
 
 
-def _led(model: StreamModel, batch: Stretch, start: int, stop: int, carry: Carry) -> Carry:
+def _led(model: StreamModel, batch: Segment, start: int, stop: int, carry: Carry) -> Carry:
     """The state after the steps from ``start`` to ``stop``."""
     return model.advance(batch.cut(start, stop), carry) if stop > start else carry

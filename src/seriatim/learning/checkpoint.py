@@ -23,7 +23,7 @@ State = dict[str, torch.Tensor]
 
 
 @dataclass
-class Standing:
+class Progress:
     """Where a training stands: everything that changes from update to update and is not a tensor."""
 
     step: int = 0
@@ -54,7 +54,7 @@ class Standing:
 class Checkpoint:
     """A training, stopped between two updates."""
 
-    standing: Standing
+    standing: Progress
     weights: State
     best: State
     optimizer: dict[str, Any]
@@ -87,7 +87,7 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
     """
     arrays, note = read_arrays_and_note(path)
     try:
-        standing = Standing(**json.loads(note["standing"]))
+        standing = Progress(**json.loads(note["standing"]))
         generator = torch.from_numpy(arrays.pop("generator"))
         parts: dict[str, State] = {"weights": {}, "best": {}, "carry": {}, "optimizer": {}}
         for name, array in arrays.items():

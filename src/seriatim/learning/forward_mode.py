@@ -14,21 +14,21 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.learning.learner import Learner, streaming
-from seriatim.learning.step_function import Data, OneStep, Weights, steps_of
-from seriatim.learning.traced import Flat, Written
-from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable, plain_steps, tensors
+from seriatim.learning.step_function import Data, StepFunction, Weights, iterate_steps
+from seriatim.learning.traced import Flat, TracedFunction
+from seriatim.models.contract import Carry, Segment, StreamModel, Trainable, plain_steps, tensors
 
-Memory: TypeAlias = tuple[Tensor, ...]
+Influence: TypeAlias = tuple[Tensor, ...]
 
-OFTEN = 100
+TRACE_AFTER = 100
 """Steps of one kind after which their operations are written down once and for all: that costs about as much."""
 
 
-class Rule(ABC):
+class InfluenceRule(ABC):
     """How one row goes one step, for one model."""
 
     @abstractmethod
-    def start(self, rows: int) -> Memory:
+    def start(self, rows: int) -> Influence:
         """What is remembered where streams begin, [B, …] each."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Rule(ABC):
         """
 
 
-class Onward(Learner):
+class ForwardModeLearner(Learner):
     """A gradient at every step, from what is carried along; a batch's gradient is the mean over its steps and rows.
 
     The operations of a step are kept for the model that was learned last: they follow from the model alone.
@@ -54,29 +54,29 @@ class Onward(Learner):
         self._walks: dict[object, _Walk] = {}
 
     @abstractmethod
-    def rule(self, model: StreamModel, step: OneStep) -> Rule:
+    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
         """Make the rule for ``model``."""
 
     @final
     def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        network, stretch = streaming(self.name, model, batch)
+        network, segment = streaming(self.name, model, batch)
         state, memory = carry[: -self.parts], carry[-self.parts :]
-        walk = self._walk(network, stretch, state)
+        walk = self._walk(network, segment, state)
         step = walk.step
         memory = memory or walk.rule.start(step.rows)
         weights, states = step.weights(), step.row_states(state)
         total, theta, head = states.new_zeros(()), torch.zeros_like(weights.theta), torch.zeros_like(weights.head)
         with plain_steps(), torch.no_grad():
-            for data in steps_of(stretch):
+            for data in iterate_steps(segment):
                 losses, states, to_theta, to_head, *after = walk.go(weights, data, states, memory)
                 total, theta, head, memory = (
                     total + losses.sum(), theta + to_theta.sum(0), head + to_head.sum(0), tuple(after)
                 )  # fmt: skip
-        count = stretch.steps * step.rows
+        count = segment.steps * step.rows
         step.leave(theta / count, head / count)
         return total / count, (*step.carry(states), *memory)
 
-    def _walk(self, model: StreamModel, batch: Stretch, state: Carry) -> _Walk:
+    def _walk(self, model: StreamModel, batch: Segment, state: Carry) -> _Walk:
         """The walk for batches like this one."""
         now = (model, *((id(one), one.shape, one.requires_grad) for one in model.parameters()))
         if now != self._model:
@@ -84,7 +84,7 @@ class Onward(Learner):
         like = tuple((name, one.shape[1:], one.dtype) for name, one in tensors(batch).items())
         kind = like, model.training, tuple(one.shape for one in state)
         if kind not in self._walks:
-            step = OneStep(self.name, model, batch, state)
+            step = StepFunction(self.name, model, batch, state)
             self._walks[kind] = _Walk(step, self.rule(model, step))
         return self._walks[kind]
 
@@ -93,20 +93,20 @@ class Onward(Learner):
 class _Walk:
     """One step of all rows, for one model and one kind of batch."""
 
-    def __init__(self, step: OneStep, rule: Rule) -> None:
+    def __init__(self, step: StepFunction, rule: InfluenceRule) -> None:
         self.step, self.rule = step, rule
         self._written: dict[bool, Flat] = {}
         """The operations of a step that goes on from a state, and of one that begins a stream."""
         self._seen = {True: 0, False: 0}
 
-    def go(self, weights: Weights, data: Data, states: Tensor, memory: Memory) -> tuple[Tensor, ...]:
-        """As ``Rule.row``, for all rows."""
+    def go(self, weights: Weights, data: Data, states: Tensor, memory: Influence) -> tuple[Tensor, ...]:
+        """As ``InfluenceRule.row``, for all rows."""
         given = (weights.theta, weights.head, *weights.constants.values(), *data.values(), states, *memory)
         run, begins = self._plain(weights, data), not states.shape[1]
         self._seen[begins] += 1
-        if self._seen[begins] == OFTEN:
+        if self._seen[begins] == TRACE_AFTER:
             with suppress(RuntimeError):
-                self._written[begins] = Written(run, given, 2 + len(weights.constants))
+                self._written[begins] = TracedFunction(run, given, 2 + len(weights.constants))
         return self._written.get(begins, run)(*given)
 
     def _plain(self, weights: Weights, data: Data) -> Flat:

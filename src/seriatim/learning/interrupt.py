@@ -17,7 +17,7 @@ class Interrupt:
 
 
 @contextmanager
-def held_back() -> Iterator[Interrupt]:
+def deferred_interrupt() -> Iterator[Interrupt]:
     """Note the first Ctrl-C instead of raising; a second one raises at once. Only the main thread can."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from seriatim.errors import UsageError
-from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable
+from seriatim.models.contract import Carry, Segment, StreamModel, Trainable
 
 
 class Learner(ABC):
@@ -24,9 +24,9 @@ class Learner(ABC):
         """Leave the gradient of the mean loss of ``batch`` in ``.grad``; return the loss and what to carry on."""
 
 
-def streaming(learner: str, model: Trainable, batch: object) -> tuple[StreamModel, Stretch]:
+def streaming(learner: str, model: Trainable, batch: object) -> tuple[StreamModel, Segment]:
     """The model and the batch of a learner that cuts streams. Raises ``UsageError`` for others."""
-    if not isinstance(model, StreamModel) or not isinstance(batch, Stretch):
+    if not isinstance(model, StreamModel) or not isinstance(batch, Segment):
         raise UsageError(f"learner: {learner} wants a model of streams, whose loss adds up step by step; "
                          f"{type(model).__name__} is none")  # fmt: skip
     return model, batch

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seriatim.learning.bptt import Truncated, WholeSequences
+from seriatim.learning.bptt import BPTT, TruncatedBPTT
 from seriatim.learning.learner import Learner
-from seriatim.learning.options import LearningOptions, steps_of
+from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.learning.recomputing import Recomputing
-from seriatim.learning.rtrl import RealTime
-from seriatim.learning.snap1 import SparseOneStep
-from seriatim.learning.uoro import RankOne
+from seriatim.learning.rtrl import RTRL
+from seriatim.learning.snap1 import SnAp1
+from seriatim.learning.uoro import UORO
 
 LEARNERS: dict[str, Callable[[LearningOptions], Learner]] = {
-    "bptt": lambda options: WholeSequences(),
-    "tbptt": lambda options: Truncated(*steps_of(options)),
+    "bptt": lambda options: BPTT(),
+    "tbptt": lambda options: TruncatedBPTT(*truncation_of(options)),
     "recompute": lambda options: Recomputing(options.memory),
-    "rtrl": lambda options: RealTime(options.memory),
-    "snap1": lambda options: SparseOneStep(),
-    "uoro": lambda options: RankOne(),
+    "rtrl": lambda options: RTRL(options.memory),
+    "snap1": lambda options: SnAp1(),
+    "uoro": lambda options: UORO(),
 }
 
 

@@ -24,14 +24,14 @@ from typing import Protocol, final
 import torch
 
 from seriatim.errors import Interrupted, RunError, TrainingError
-from seriatim.learning.checkpoint import Checkpoint, Standing, State, read_checkpoint, write_checkpoint
+from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
 from seriatim.learning.clipping import clip_norm, clip_value
-from seriatim.learning.interrupt import held_back
+from seriatim.learning.interrupt import deferred_interrupt
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
-from seriatim.learning.optimization import check_schedule, factor, make_optimizer, warmth
+from seriatim.learning.optimization import check_schedule, make_optimizer, schedule_factor, warmup_factor
 from seriatim.learning.options import LearningOptions
-from seriatim.learning.range_test import found_rate
+from seriatim.learning.range_test import find_learning_rate
 from seriatim.models.contract import Carry, Trainable
 from seriatim.options import FIND
 from seriatim.storage import write_arrays, write_bytes
@@ -57,7 +57,7 @@ class Batch(Protocol):
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingPlan:
     """What one model is trained on, and how its progress is judged."""
 
     epoch: Callable[[int], Sequence[Batch]]
@@ -83,7 +83,7 @@ class Outcome:
     """The learning rate that ``--lr find`` found."""
 
 
-class Keeper(ABC):
+class CheckpointStore(ABC):
     """Keeps what a training must not lose."""
 
     @abstractmethod
@@ -104,7 +104,7 @@ class Keeper(ABC):
 
 
 @final
-class InMemory(Keeper):
+class NullStore(CheckpointStore):
     """Keeps nothing: for baselines, which are quick to train again."""
 
     def best(self, weights: State) -> None:
@@ -121,7 +121,7 @@ class InMemory(Keeper):
 
 
 @final
-class InFolder(Keeper):
+class FolderStore(CheckpointStore):
     """Keeps everything in a run folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -148,7 +148,9 @@ class InFolder(Keeper):
         return checkpoint
 
 
-def fit(model: Trainable, course: Course, options: LearningOptions, keeper: Keeper, observer: Observer) -> Outcome:
+def fit(
+    model: Trainable, course: TrainingPlan, options: LearningOptions, keeper: CheckpointStore, observer: Observer
+) -> Outcome:
     """Train ``model`` until it is enough, and leave the best weights in it.
 
     Raises ``TrainingError`` when the loss is no longer finite, and ``Interrupted`` after Ctrl-C; in both cases the
@@ -157,7 +159,7 @@ def fit(model: Trainable, course: Course, options: LearningOptions, keeper: Keep
     check_schedule(options)
     if options.lr != FIND:
         return _Training(model, course, options, keeper, observer).run()
-    found = found_rate(model, course.epoch(0), options)
+    found = find_learning_rate(model, course.epoch(0), options)
     options = dataclasses.replace(options, lr=found)
     observer.note(f"learning rate {found:g}, where the loss falls fastest in a range test")
     outcome = _Training(model, course, options, keeper, observer).run()
@@ -169,14 +171,19 @@ class _Training:
     """One call of ``fit``: the loop's moving parts in one place."""
 
     def __init__(
-        self, model: Trainable, course: Course, options: LearningOptions, keeper: Keeper, observer: Observer
+        self,
+        model: Trainable,
+        course: TrainingPlan,
+        options: LearningOptions,
+        keeper: CheckpointStore,
+        observer: Observer,
     ) -> None:
         self.model, self.course, self.options, self.keeper, self.observer = model, course, options, keeper, observer
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
         self.learner = make_learner(options)
         self.limit = options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
-        self.standing = Standing()
+        self.standing = Progress()
         self.best: State = {}
         self.carry: Carry = ()
         self.clock = _Clock()
@@ -188,7 +195,7 @@ class _Training:
         total = len(first) * self.options.epochs if self.options.epochs else None
         self.observer.begin(total, self.limit)
         try:
-            with held_back() as interrupt:
+            with deferred_interrupt() as interrupt:
                 while not self.standing.finished:
                     self._epoch(lambda: interrupt.pressed)
         finally:
@@ -248,8 +255,8 @@ class _Training:
             self._give_up(value)
         cut = clip_value(self.parameters, self.options.clip_value)
         done = (standing.epoch + standing.position / per_epoch) / self.options.epochs if self.options.epochs else 0.0
-        rate = self.options.rate * factor(self.options.schedule, done, standing.falls)
-        rate *= warmth(self.options.warmup, standing.step)
+        rate = self.options.rate * schedule_factor(self.options.schedule, done, standing.falls)
+        rate *= warmup_factor(self.options.warmup, standing.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()

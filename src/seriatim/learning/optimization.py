@@ -28,7 +28,7 @@ def check_schedule(options: LearningOptions) -> None:
         raise UsageError(f"schedule: '{options.schedule}' needs --epochs, which says where it ends")
 
 
-def warmth(warmup: int, step: int) -> float:
+def warmup_factor(warmup: int, step: int) -> float:
     """Tell by how much more the rate is multiplied at update ``step`` (from 0): it rises over ``warmup`` updates.
 
     Adam's first steps are as long as its later ones, though its averages know next to nothing yet (Goyal 2017 for the
@@ -37,7 +37,7 @@ def warmth(warmup: int, step: int) -> float:
     return min(1.0, (step + 1) / warmup) if warmup else 1.0
 
 
-def factor(schedule: str, done: float, stale: int) -> float:
+def schedule_factor(schedule: str, done: float, stale: int) -> float:
     """Tell by how much the starting learning rate is multiplied.
 
     ``done`` is the share of the training that lies behind (0 to 1); ``stale`` counts all validations so far that

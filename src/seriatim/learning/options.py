@@ -70,7 +70,7 @@ class LearningOptions:
         return self.lr
 
 
-def steps_of(options: LearningOptions) -> tuple[int, int]:
+def truncation_of(options: LearningOptions) -> tuple[int, int]:
     """Return k1 and k2 of ``truncation``. Raises ``UsageError`` for more than two numbers, or none."""
     if not 1 <= len(options.truncation) <= 2:
         given = ",".join(map(str, options.truncation))

@@ -98,7 +98,7 @@ def range_test(
     return Range(tuple(rates), tuple(losses), len(rates) < updates)
 
 
-def found_rate(model: Trainable, epoch: Sequence[object], options: LearningOptions) -> float:
+def find_learning_rate(model: Trainable, epoch: Sequence[object], options: LearningOptions) -> float:
     """The rate to start with: that of the steepest fall, to two figures. Draws nothing that training would draw."""
     batches = (epoch[update % len(epoch)] for update in itertools.count())
     return float(f"{range_test(model, batches, options).steepest:.1e}")

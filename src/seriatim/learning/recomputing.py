@@ -21,7 +21,7 @@ from torch import Tensor
 from seriatim.errors import UsageError
 from seriatim.learning.learner import Learner, streaming
 from seriatim.learning.peak_memory import peak
-from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable, tensors
+from seriatim.models.contract import Carry, Segment, StreamModel, Trainable, tensors
 
 PROBE = (16, 48)
 """Steps of the two stretches whose difference tells what a step needs."""
@@ -38,7 +38,7 @@ RESIDENT = 1.5
 class Recomputing(Learner):
     """BPTT over whole sequences, each starting from zeros, in about ``memory`` bytes beside data and weights.
 
-    The gradient is that of ``WholeSequences``; draws (dropout) repeat themselves, but one mask per sequence is one per
+    The gradient is that of ``BPTT``; draws (dropout) repeat themselves, but one mask per sequence is one per
     segment here. Raises ``UsageError`` when the sequences need more, and tells the least that would do.
     """
 
@@ -48,16 +48,16 @@ class Recomputing(Learner):
         """Of segments, by the shapes of what was measured; they change no gradient."""
 
     def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        network, stretch = streaming("recompute", model, batch)
+        network, segment = streaming("recompute", model, batch)
         known = self._lengths.setdefault(network, {})
-        shapes = tuple(one.shape for one in tensors(stretch).values())
+        shapes = tuple(one.shape for one in tensors(segment).values())
         kind = shapes, network.training, torch.is_autocast_enabled("cpu")
         if kind not in known:
-            known[kind] = segment_length(network, stretch, self.memory)
-        return backward_in_segments(network, stretch, known[kind]), ()
+            known[kind] = segment_length(network, segment, self.memory)
+        return backward_in_segments(network, segment, known[kind]), ()
 
 
-def backward_in_segments(model: StreamModel, batch: Stretch, length: int) -> Tensor:
+def backward_in_segments(model: StreamModel, batch: Segment, length: int) -> Tensor:
     """Leave the gradient of the mean loss of ``batch`` in ``.grad``, taken through ``length`` steps at a time.
 
     What is stored lies in one place made beforehand: between the passing tensors of the segments it would keep the
@@ -97,7 +97,7 @@ def backward_in_segments(model: StreamModel, batch: Stretch, length: int) -> Ten
     return total
 
 
-def segment_length(model: StreamModel, batch: Stretch, memory: float) -> int:
+def segment_length(model: StreamModel, batch: Segment, memory: float) -> int:
     """How many steps a segment of ``batch`` may have, so that segments and stored states together fit in ``memory``.
 
     Raises ``UsageError`` when nothing fits.
@@ -119,7 +119,7 @@ def segment_length(model: StreamModel, batch: Stretch, memory: float) -> int:
     return math.ceil(batch.steps / math.ceil(batch.steps / longest))  # all about as long as one another
 
 
-def costs(model: StreamModel, batch: Stretch) -> tuple[float, float, float]:
+def costs(model: StreamModel, batch: Segment) -> tuple[float, float, float]:
     """Bytes at the peak that do not depend on the length, bytes per step, and bytes per stored state.
 
     Measured on the first steps: the peaks of two lengths. The weights' gradients count among the first, twice: those

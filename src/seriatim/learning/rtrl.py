@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.errors import UsageError
-from seriatim.learning.forward_mode import Memory, Onward, Rule
-from seriatim.learning.snap1 import Diagonal, is_diagonal
-from seriatim.learning.step_function import Data, OneStep, Weights
+from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
+from seriatim.learning.snap1 import DiagonalInfluence, is_diagonal
+from seriatim.learning.step_function import Data, StepFunction, Weights
 from seriatim.models.contract import StreamModel
 
 COPIES = 3
@@ -27,7 +27,7 @@ COPIES = 3
 
 
 @final
-class RealTime(Onward):
+class RTRL(ForwardModeLearner):
     """RTRL, exact for every cell and stack: B·S·N numbers, and S²·N products per row and step.
 
     For a single layer with a diagonal recurrence (``seriatim.nn.units``) the same gradient costs O(N). Raises
@@ -41,8 +41,10 @@ class RealTime(Onward):
         super().__init__()
         self.memory = memory
 
-    def rule(self, model: StreamModel, step: OneStep) -> Rule:
-        rule: Dense | Diagonal = Diagonal(model, step) if is_diagonal(model, step) else Dense(step)
+    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+        rule: DenseInfluence | DiagonalInfluence = (
+            DiagonalInfluence(model, step) if is_diagonal(model, step) else DenseInfluence(step)
+        )
         needed = COPIES * step.rows * rule.numbers * step.like.itemsize
         if needed > self.memory:
             raise UsageError(
@@ -54,15 +56,15 @@ class RealTime(Onward):
 
 
 @final
-class Dense(Rule):
+class DenseInfluence(InfluenceRule):
     """P as it is, [B, S, N]."""
 
-    def __init__(self, step: OneStep) -> None:
+    def __init__(self, step: StepFunction) -> None:
         self.step = step
         self.numbers = step.size * len(step.like)
         """That are remembered for each row."""
 
-    def start(self, rows: int) -> Memory:
+    def start(self, rows: int) -> Influence:
         theta = self.step.like
         return theta.new_zeros(rows, self.step.size, len(theta)), theta.new_zeros(rows, 0)
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.errors import UsageError
-from seriatim.learning.forward_mode import Memory, Onward, Rule
-from seriatim.learning.step_function import Data, OneStep, Pull, Weights, vjp
+from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
+from seriatim.learning.step_function import Data, Pull, StepFunction, Weights, vjp
 from seriatim.models.contract import StreamModel, Unitwise
 
 
@@ -30,7 +30,7 @@ class Units:
     Raises ``UsageError`` for a model without such a module or with several.
     """
 
-    def __init__(self, learner: str, model: StreamModel, step: OneStep) -> None:
+    def __init__(self, learner: str, model: StreamModel, step: StepFunction) -> None:
         found = [(name, module) for name, module in model.named_modules() if isinstance(module, Unitwise)]
         if len(found) != 1:
             raise UsageError(f"learner: {learner} wants a model with one stack of recurrent layers, got {len(found)}")
@@ -72,14 +72,14 @@ class Units:
         return (of_s[self.read].view(self.parts, -1)[:, self.owner] * kept).sum(0)
 
 
-def is_diagonal(model: StreamModel, step: OneStep) -> bool:
+def is_diagonal(model: StreamModel, step: StepFunction) -> bool:
     """Tell whether all of the state is that of one layer with a diagonal recurrence."""
     found = [module for module in model.modules() if isinstance(module, Unitwise)]
     return len(found) == 1 and found[0].diagonal and step.shapes[0][0] == 1 and len({*step.shapes}) == 1
 
 
 @final
-class SparseOneStep(Onward):
+class SnAp1(ForwardModeLearner):
     """SnAp-1: RTRL that keeps what a weight does to its own unit (Menick 2020). R·N numbers per row.
 
     Weights that belong to no unit of a layer (an embedding; for a layer those of the layers below) learn from what
@@ -89,19 +89,19 @@ class SparseOneStep(Onward):
     name = "snap1"
     parts = 1
 
-    def rule(self, model: StreamModel, step: OneStep) -> Rule:
-        return Own(model, step)
+    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+        return UnitInfluence(model, step)
 
 
 @final
-class Own(Rule):
+class UnitInfluence(InfluenceRule):
     """p [B, R, N'] of the weights that belong to units."""
 
-    def __init__(self, model: StreamModel, step: OneStep) -> None:
+    def __init__(self, model: StreamModel, step: StepFunction) -> None:
         self.step, self.units = step, Units("snap1", model, step)
         self.diagonal = is_diagonal(model, step)
 
-    def start(self, rows: int) -> Memory:
+    def start(self, rows: int) -> Influence:
         return (self.step.like.new_zeros(rows, self.units.parts, len(self.units.own)),)
 
     def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
@@ -126,15 +126,15 @@ class Own(Rule):
 
 
 @final
-class Diagonal(Rule):
+class DiagonalInfluence(InfluenceRule):
     """Exact RTRL of one diagonal layer: p [B, R, N'] of its own weights, and [B, R·U, N''] of those before it."""
 
-    def __init__(self, model: StreamModel, step: OneStep) -> None:
+    def __init__(self, model: StreamModel, step: StepFunction) -> None:
         self.step, self.units = step, Units("rtrl", model, step)
         self.numbers = self.units.parts * len(self.units.own) + len(self.units.read) * len(self.units.rest)
         """That are remembered for each row."""
 
-    def start(self, rows: int) -> Memory:
+    def start(self, rows: int) -> Influence:
         theta, units = self.step.like, self.units
         return (
             theta.new_zeros(rows, units.parts, len(units.own)),

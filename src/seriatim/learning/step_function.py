@@ -14,7 +14,7 @@ from torch import Tensor, func, nn
 from torch.func import functional_call
 
 from seriatim.errors import UsageError
-from seriatim.models.contract import Carry, StreamModel, Stretch, plain_steps, tensors, with_tensors
+from seriatim.models.contract import Carry, Segment, StreamModel, plain_steps, tensors, with_tensors
 
 Function: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Data: TypeAlias = dict[str, Tensor]
@@ -33,13 +33,13 @@ class Weights(NamedTuple):
 
 
 @final
-class OneStep:
+class StepFunction:
     """The step function of ``model`` for batches like ``batch`` that go on from ``carry``.
 
     Raises ``UsageError`` for a carry that is not of floating-point numbers, or that grows.
     """
 
-    def __init__(self, learner: str, model: StreamModel, batch: Stretch, carry: Carry) -> None:
+    def __init__(self, learner: str, model: StreamModel, batch: Segment, carry: Carry) -> None:
         self.called = _Called(model)
         self.batch = batch.cut(0, 1)
         self.rows = next(iter(tensors(batch).values())).shape[1]
@@ -126,11 +126,11 @@ class _Called(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Stretch, carry: Carry) -> tuple[Tensor, Carry]:
+    def forward(self, batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
         return self.model.loss(batch, carry)
 
 
-def steps_of(batch: Stretch) -> Iterator[Data]:
+def iterate_steps(batch: Segment) -> Iterator[Data]:
     """The data of each step, [B, …] each."""
     named = tensors(batch)
     for t in range(batch.steps):

@@ -14,7 +14,7 @@ Flat: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
 
 @final
-class Written:
+class TracedFunction:
     """``function`` of tensors like ``given``, of which the first ``fixed`` seldom change.
 
     What follows from these alone is done once for as long as they are the same tensors. Raises ``RuntimeError`` for a

@@ -16,8 +16,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from seriatim.learning.forward_mode import Memory, Onward, Rule
-from seriatim.learning.step_function import Data, OneStep, Weights, vjp
+from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
+from seriatim.learning.step_function import Data, StepFunction, Weights, vjp
 from seriatim.models.contract import StreamModel
 
 SMALL = 1e-7
@@ -25,24 +25,24 @@ SMALL = 1e-7
 
 
 @final
-class RankOne(Onward):
+class UORO(ForwardModeLearner):
     """UORO; each row of a batch has vectors and signs of its own."""
 
     name = "uoro"
     parts = 2
 
-    def rule(self, model: StreamModel, step: OneStep) -> Rule:
-        return Pair(step)
+    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+        return RankOneInfluence(step)
 
 
 @final
-class Pair(Rule):
+class RankOneInfluence(InfluenceRule):
     """s̃ [B, S] and θ̃ [B, N]."""
 
-    def __init__(self, step: OneStep) -> None:
+    def __init__(self, step: StepFunction) -> None:
         self.step = step
 
-    def start(self, rows: int) -> Memory:
+    def start(self, rows: int) -> Influence:
         theta = self.step.like
         return theta.new_zeros(rows, self.step.size), theta.new_zeros(rows, len(theta))
 

@@ -13,9 +13,9 @@ from seriatim.nn.units import Unitwise as Unitwise
 from seriatim.nn.units import plain_steps as plain_steps
 
 Carry = tuple[Tensor, ...]
-"""What a model hands from one stretch of a stream to the next; empty where a stream begins."""
+"""What a model hands from one segment of a stream to the next; empty where a stream begins."""
 
-S = TypeVar("S", bound="Stretch")
+S = TypeVar("S", bound="Segment")
 
 
 class Trainable(nn.Module, ABC):
@@ -27,9 +27,9 @@ class Trainable(nn.Module, ABC):
 
 
 class StreamModel(Trainable):
-    """A network whose losses add up along a stream, so that a learner may cut a ``Stretch`` where it likes.
+    """A network whose losses add up along a stream, so that a learner may cut a ``Segment`` where it likes.
 
-    The loss of a stretch is the mean over its units of what each part of it gives, going on from the part before. Of
+    The loss of a segment is the mean over its units of what each part of it gives, going on from the part before. Of
     the carry every tensor has the rows of the batch on axis 1, and rows do not touch each other.
     """
 
@@ -39,7 +39,7 @@ class StreamModel(Trainable):
 
 
 @dataclass(frozen=True)
-class Stretch(ABC):
+class Segment(ABC):
     """K steps of B streams: time stands on the first axis of every tensor in it, the rows on the second."""
 
     overlap: int = dataclasses.field(default=0, kw_only=True)
@@ -60,12 +60,12 @@ class Stretch(ABC):
         return with_tensors(self, {name: one[start:stop] for name, one in tensors(self).items()})
 
 
-def tensors(stretch: Stretch) -> dict[str, Tensor]:
-    """The tensors of a stretch by the names of their fields."""
-    fields = ((field.name, getattr(stretch, field.name)) for field in dataclasses.fields(stretch))
+def tensors(segment: Segment) -> dict[str, Tensor]:
+    """The tensors of a segment by the names of their fields."""
+    fields = ((field.name, getattr(segment, field.name)) for field in dataclasses.fields(segment))
     return {name: value for name, value in fields if isinstance(value, Tensor)}
 
 
-def with_tensors(stretch: S, values: dict[str, Tensor]) -> S:
-    """The same stretch of other tensors, all of its steps with their loss."""
-    return dataclasses.replace(stretch, overlap=0, **values)
+def with_tensors(segment: S, values: dict[str, Tensor]) -> S:
+    """The same segment of other tensors, all of its steps with their loss."""
+    return dataclasses.replace(segment, overlap=0, **values)

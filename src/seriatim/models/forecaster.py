@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, StreamModel, Stretch, Trainable
+from seriatim.models.contract import Carry, Segment, StreamModel, Trainable
 from seriatim.models.options import ModelOptions, is_streaming
 from seriatim.notation import QUANTILES
 
@@ -45,7 +45,7 @@ class WindowBatch:
 
 
 @dataclass(frozen=True)
-class StepBatch(Stretch):
+class StepBatch(Segment):
     """B scaled windows as T - 1 steps, each with the one after it."""
 
     inputs: Tensor

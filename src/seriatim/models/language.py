@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, StreamModel, Stretch
+from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.models.resets import in_pieces
@@ -22,7 +22,7 @@ NO_TARGET = -1
 
 
 @dataclass(frozen=True)
-class LanguageBatch(Stretch):
+class LanguageBatch(Segment):
     """A stretch of B streams: what is read and what comes next."""
 
     inputs: Tensor

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.options import LearningOptions, steps_of
+from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.models.options import CELLS, ModelOptions
 from seriatim.online import storage
 from seriatim.online.conventions import Classifier, Regressor
@@ -113,7 +113,7 @@ class Online:
             "seed": self.seed,
         }  # fmt: skip
         learning = fill(LearningOptions, asked)
-        steps_of(learning)
+        truncation_of(learning)
         return network, learning
 
     @property

@@ -19,7 +19,7 @@ from seriatim.errors import TrainingError
 from seriatim.learning.clipping import clip_norm
 from seriatim.learning.learners import make_learner
 from seriatim.learning.optimization import make_optimizer
-from seriatim.learning.options import LearningOptions, steps_of
+from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.online.growth import answer_more, widen
@@ -34,7 +34,7 @@ class Live:
 
     def __init__(self, model: ModelOptions, learning: LearningOptions, outputs: int, *, classes: bool) -> None:
         self.learning = learning
-        self.k1, self.k2 = steps_of(learning)
+        self.k1, self.k2 = truncation_of(learning)
         self.draws = torch.Generator().manual_seed(learning.seed).get_state()
         """The random generator's state: of this stream's own, whatever else draws in the process."""
         with self._drawing():

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, StreamModel, Stretch
+from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions
 
 
 @dataclass(frozen=True)
-class Steps(Stretch):
+class Steps(Segment):
     """K steps of a stream, each with its target."""
 
     inputs: Tensor

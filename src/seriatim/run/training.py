@@ -12,7 +12,7 @@ import torch
 
 from seriatim.data.bundled import bundled
 from seriatim.errors import DataError, UsageError, nearest
-from seriatim.learning.loop import InFolder, InMemory, Outcome
+from seriatim.learning.loop import FolderStore, NullStore, Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.models.options import check_cell, defaults_of
@@ -94,7 +94,7 @@ def _fit(
     model = kind.make(options, prepared.codec)
     if start:
         start.put(model)
-    outcome = kind.fit(model, options, prepared, InFolder(folder), observer)
+    outcome = kind.fit(model, options, prepared, FolderStore(folder), observer)
     if not isinstance(model, torch.nn.Module):
         write_arrays(folder / "model.safetensors", model.state_dict())
     return model, outcome
@@ -117,7 +117,7 @@ def _fit_baselines(
         beside = kind.beside(options, name)
         torch.manual_seed(options.seed)
         model = kind.make(beside, prepared.codec)
-        kind.fit(model, beside, prepared, InMemory(), observer)
+        kind.fit(model, beside, prepared, NullStore(), observer)
         write_arrays(folder / "baselines" / f"{name}.safetensors", model.state_dict())
         scores[name] = score(kind, model, beside, prepared.codec, prepared.test)
     return scores

@@ -18,8 +18,8 @@ from typing import Any, final
 import torch
 
 from seriatim.errors import DataError, Interrupted, UsageError
-from seriatim.learning.checkpoint import Checkpoint, Standing, State, read_checkpoint
-from seriatim.learning.loop import InFolder, Keeper, Outcome
+from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_checkpoint
+from seriatim.learning.loop import CheckpointStore, FolderStore, Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.run.verbs import Run, computing, score
@@ -34,11 +34,11 @@ FILES = ("checkpoint/state.safetensors", "metrics.jsonl", "config.json", "result
 
 
 @final
-class Warm(Keeper):
+class Warm(CheckpointStore):
     """Keeps everything in a folder, and begins with the weights and the averages of an earlier training."""
 
     def __init__(self, folder: Path, weights: State, earlier: Path) -> None:
-        self._folder, self._weights, self._earlier = InFolder(folder), weights, earlier
+        self._folder, self._weights, self._earlier = FolderStore(folder), weights, earlier
 
     def best(self, weights: State) -> None:
         self._folder.best(weights)
@@ -53,7 +53,7 @@ class Warm(Keeper):
         averages = optimizer.state_dict()
         if self._earlier.exists():
             averages = read_checkpoint(self._earlier, averages["param_groups"]).optimizer
-        return Checkpoint(Standing(), self._weights, {}, averages, (), torch.get_rng_state())
+        return Checkpoint(Progress(), self._weights, {}, averages, (), torch.get_rng_state())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from seriatim.data.files import content_hash
 from seriatim.data.images import Look, Pictures, read_pictures
 from seriatim.errors import UsageError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.captioner import Captioner
 from seriatim.models.contract import Trainable
@@ -93,7 +93,7 @@ class Caption(Task[CaptionOptions, Examples, PictureReader]):
         model: Model,
         options: CaptionOptions,
         data: Prepared[Examples, PictureReader],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, (MostCommon, NearestImage)):
@@ -105,7 +105,7 @@ class Caption(Task[CaptionOptions, Examples, PictureReader]):
             return timer.outcome()
         assert isinstance(model, Trainable)
         together = max(1, round(options.batch_size / data.train.captions_each))
-        course = Course(
+        course = TrainingPlan(
             epoch=epochs(data.train, options, batch_size=together, batch_tokens=options.batch_tokens),
             validate=lambda network: writer(network, data.codec, options).validate(data.valid),
             monitor="valid_nll",

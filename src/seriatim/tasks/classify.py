@@ -16,7 +16,7 @@ from seriatim.data.sound import Listener
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.contract import Trainable
@@ -133,7 +133,7 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
         model: Model,
         options: ClassifyOptions,
         data: Prepared[Examples, Reader],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, Majority):
@@ -141,7 +141,7 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
                 model.fit(data.train.labels)
             return timer.outcome()
         assert isinstance(model, Trainable)
-        course = Course(
+        course = TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: _validation(network, data.valid),
             monitor="valid_nll",

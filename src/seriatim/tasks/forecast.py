@@ -16,7 +16,7 @@ from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.forecaster import (
@@ -205,7 +205,7 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         model: Model,
         options: ForecastOptions,
         data: Prepared[Rolling, Scaling],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         targets = len(data.codec.targets)
@@ -220,7 +220,7 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         valid = _windows(data.valid, lookback, options.horizon)
         monitor = MONITORS[options.strategy]
         steps = model.steps if isinstance(model, RecursiveForecaster) else None
-        course = Course(
+        course = TrainingPlan(
             epoch=lambda number: _Epoch(train, options.batch_size, options.seed, number, steps),
             validate=lambda network: {monitor: _validation(network, valid)},
             monitor=monitor,

@@ -19,9 +19,9 @@ from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Batch, Course, Keeper, Outcome, fit
+from seriatim.learning.loop import Batch, CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
-from seriatim.learning.options import steps_of
+from seriatim.learning.options import truncation_of
 from seriatim.models.contract import Trainable
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.naive.markov import Markov
@@ -83,7 +83,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             raise UsageError(f"order: got {options.order}, wanted at most 8")
         if options.order is not None and options.model in ("unigram", "cbow", "window"):
             raise UsageError(f"order: for markov, not {options.model} (cbow and window take --context)")
-        steps_of(options)
+        truncation_of(options)
         if options.learner in FORWARD and not is_recurrent(options.model):
             raise UsageError(f"learner: {options.learner} is for {', '.join(CELLS)}, not {options.model}")
         if options.tie and not is_streaming(options.model):
@@ -153,7 +153,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         model: Model,
         options: LanguageOptions,
         data: Prepared[Text, Vocabulary],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, Markov):
@@ -164,7 +164,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
                 model.load_state_dict(fitted.state_dict())
             return timer.outcome()
         assert isinstance(model, Trainable)
-        course = Course(
+        course = TrainingPlan(
             epoch=_passes(options, data.train),
             validate=lambda network: _validation(network, data.valid),
             monitor="valid_nll",
@@ -257,7 +257,7 @@ def _passes(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Ba
     tokens, rows = text.tokens, min(options.batch_size, len(text.tokens))
     if options.learner in WHOLE_DOCUMENTS:
         return lambda number: document_pass(tokens, text.starts, rows, options.seed, number)
-    k1, k2 = steps_of(options)
+    k1, k2 = truncation_of(options)
     steps = min(k1, len(tokens) // rows)
     streams = Streams(tokens, rows, steps, overlap=max(k2 - k1, 0), starts=text.starts)
     return lambda number: StreamPass(streams, options.restart, options.seed, number)

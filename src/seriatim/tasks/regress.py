@@ -15,7 +15,7 @@ from seriatim.data.sequences import Sequences
 from seriatim.data.sound import Listener
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.contract import Trainable
@@ -144,7 +144,7 @@ class Regress(Task[RegressOptions, Examples, Reader]):
         model: Model,
         options: RegressOptions,
         data: Prepared[Examples, Reader],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, Constant):
@@ -152,7 +152,7 @@ class Regress(Task[RegressOptions, Examples, Reader]):
                 model.fit(data.train.targets)
             return timer.outcome()
         assert isinstance(model, Trainable)
-        course = Course(
+        course = TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: _validation(network, data.codec, data.valid),
             monitor="valid_rmse",

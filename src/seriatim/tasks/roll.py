@@ -16,7 +16,7 @@ from seriatim.data.files import content_hash
 from seriatim.data.rolls import Roll, read_rolls
 from seriatim.data.splits import deal
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.roll import NoteChances, NoteFrequencies, NoteTransitions, RollBatch, RollModel
@@ -132,7 +132,7 @@ class RollLanguage(Task[LanguageOptions, Pieces, Notes]):
         model: Model,
         options: LanguageOptions,
         data: Prepared[Pieces, Notes],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, NoteChances):
@@ -140,7 +140,7 @@ class RollLanguage(Task[LanguageOptions, Pieces, Notes]):
                 model.fit(data.train.rolls)
             return timer.outcome()
         assert isinstance(model, Trainable)
-        course = Course(
+        course = TrainingPlan(
             epoch=epochs(data.train, options),
             validate=lambda network: {"valid_nll": _per_step(network, data.valid)},
             monitor="valid_nll",

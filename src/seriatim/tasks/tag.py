@@ -12,7 +12,7 @@ import torch
 from seriatim.data.files import content_hash
 from seriatim.data.splits import Indices
 from seriatim.data.tagged import Columns, Tagged, read_tagged
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.naive.frequent_tag import MostFrequentTag
@@ -85,7 +85,7 @@ class Tag(Task[TagOptions, Sentences, TagReader]):
         model: Model,
         options: TagOptions,
         data: Prepared[Sentences, TagReader],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, MostFrequentTag):
@@ -93,7 +93,7 @@ class Tag(Task[TagOptions, Sentences, TagReader]):
                 model.fit(zip(data.train.texts, data.train.tags, strict=True))
             return timer.outcome()
         assert isinstance(model, Trainable)
-        course = Course(
+        course = TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: _validation(network, data.valid),
             monitor="valid_error",

@@ -17,7 +17,7 @@ import numpy as np
 
 from seriatim.data.files import Stream
 from seriatim.errors import UsageError
-from seriatim.learning.loop import Keeper, Outcome
+from seriatim.learning.loop import CheckpointStore, Outcome
 from seriatim.learning.observer import Observer
 from seriatim.tasks.options import TrainOptions
 
@@ -157,7 +157,12 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
 
     @abstractmethod
     def fit(
-        self, model: Model, options: OptionsT, data: Prepared[SplitT, CodecT], keeper: Keeper, observer: Observer
+        self,
+        model: Model,
+        options: OptionsT,
+        data: Prepared[SplitT, CodecT],
+        keeper: CheckpointStore,
+        observer: Observer,
     ) -> Outcome:
         """Fit ``model`` on the training part, choosing by the validation part."""
 

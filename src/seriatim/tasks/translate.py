@@ -9,7 +9,7 @@ from typing import Any, final
 from seriatim.data.files import content_hash
 from seriatim.data.pairs import Pairs, read_pairs, read_sources
 from seriatim.errors import UsageError
-from seriatim.learning.loop import Course, Keeper, Outcome, fit
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.naive.nearest_text import Copy, Nearest
@@ -123,7 +123,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
         model: Model,
         options: TranslateOptions,
         data: Prepared[Examples, PairReader],
-        keeper: Keeper,
+        keeper: CheckpointStore,
         observer: Observer,
     ) -> Outcome:
         if isinstance(model, (Nearest, Copy)):
@@ -132,7 +132,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
                     model.fit(data.train.pairs.sources, [text for text, *_ in data.train.references])
             return timer.outcome()
         assert isinstance(model, Trainable)
-        course = Course(
+        course = TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda network: writer(network, data.codec, options).validate(data.valid),
             monitor="valid_nll",
