@@ -27,7 +27,7 @@ from torch import nn
 from seriatim.bench.layers import MODES, Workload, side, using_threads
 from seriatim.bench.pairing import Race, Spread, race
 from seriatim.nn import Recurrent
-from seriatim.nn.own import Maker
+from seriatim.nn.custom_cell import Maker
 from seriatim.nn.registry import LAYERS, arguments
 from seriatim.ops.recurrence import using
 from seriatim.spec import VARIANTS

@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.nn import Cell, Recurrent, Stacked, cell
-from seriatim.nn.own import Maker
+from seriatim.nn.custom_cell import Maker
 from seriatim.nn.recurrent import FIELDS, weight_shapes
 from seriatim.nn.registry import CELLS, LAYERS, arguments
 from seriatim.spec import VARIANTS as SPECS

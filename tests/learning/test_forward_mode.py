@@ -17,7 +17,7 @@ from seriatim.learning.snap1 import SnAp1
 from seriatim.learning.uoro import UORO
 from seriatim.models.contract import Carry, Segment
 from seriatim.nn.registry import LAYERS
-from seriatim.nn.units import Unitwise
+from seriatim.nn.weight_owners import Unitwise
 from seriatim.notation import DIAGONAL
 
 ROOM = 1e9

@@ -39,7 +39,7 @@ def in_place(monkeypatch):
     def refuse(packed):
         raise AssertionError("the rows were padded")
 
-    monkeypatch.setattr("seriatim.nn.forms.unpacked", refuse)
+    monkeypatch.setattr("seriatim.nn.batch_layout.unpacked", refuse)
 
 
 def rows(lengths):

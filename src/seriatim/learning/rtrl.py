@@ -30,7 +30,7 @@ COPIES = 3
 class RTRL(ForwardModeLearner):
     """RTRL, exact for every cell and stack: B·S·N numbers, and S²·N products per row and step.
 
-    For a single layer with a diagonal recurrence (``seriatim.nn.units``) the same gradient costs O(N). Raises
+    For a single layer with a diagonal recurrence (``seriatim.nn.weight_owners``) the same gradient costs O(N). Raises
     ``UsageError`` where the influence needs more than ``memory`` bytes.
     """
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from seriatim.nn.units import Unitwise as Unitwise
-from seriatim.nn.units import plain_steps as plain_steps
+from seriatim.nn.weight_owners import Unitwise as Unitwise
+from seriatim.nn.weight_owners import plain_steps as plain_steps
 
 Carry = tuple[Tensor, ...]
 """What a model hands from one segment of a stream to the next; empty where a stream begins."""

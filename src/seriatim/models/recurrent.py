@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seriatim.models.body import Body
 from seriatim.models.contract import Carry
 from seriatim.models.options import OWN, ModelOptions
-from seriatim.nn.custom import Recurrent
+from seriatim.nn.custom_layer import Recurrent
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.initialisation import RECURRENT, chrono_, forget_bias_
 from seriatim.nn.recurrent import RecurrentLayer

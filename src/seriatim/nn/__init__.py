@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from seriatim.nn.accelerate import accelerate
-from seriatim.nn.beyond import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
-from seriatim.nn.custom import Recurrent
+from seriatim.nn.custom_cell import Cell, cell
+from seriatim.nn.custom_layer import Recurrent
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.layers import GRU, LSTM, RNN
-from seriatim.nn.own import Cell, cell
+from seriatim.nn.modern_layers import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.nn.registry import register
 from seriatim.nn.stacking import Stacked
 from seriatim.nn.stream import Stream

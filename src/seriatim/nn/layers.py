@@ -44,7 +44,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seriatim.nn.forms import Either, Every, Flags, Lengths
+from seriatim.nn.batch_layout import Either, Every, Flags, Lengths
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.nn.zoneout import Zoneout
 from seriatim.spec import CellSpec

@@ -12,7 +12,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.errors import UsageError
-from seriatim.nn import checks, forms
+from seriatim.nn import batch_layout, checks
 from seriatim.nn.dropout import factors, locked
 from seriatim.nn.sequence import SequenceLayer, from_the_end
 from seriatim.nn.zoneout import Zoneout, shares
@@ -111,7 +111,7 @@ class RecurrentLayer(SequenceLayer):
         given: Tensor | PackedSequence,
         hx: object,
         lengths: Tensor | Sequence[int] | None,
-        reset: forms.Flags | None,
+        reset: batch_layout.Flags | None,
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
@@ -176,7 +176,7 @@ class RecurrentLayer(SequenceLayer):
 
     @property
     def diagonal(self) -> bool:
-        """Whether no unit sees another's state (``seriatim.nn.units``)."""
+        """Whether no unit sees another's state (``seriatim.nn.weight_owners``)."""
         return self.spec.diagonal
 
     @property

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from seriatim.errors import UsageError
-from seriatim.nn.beyond import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
+from seriatim.nn.custom_cell import Maker
 from seriatim.nn.layers import GRU, LSTM, RNN
-from seriatim.nn.own import Maker
+from seriatim.nn.modern_layers import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.spec import REGISTERED
 
 LAYERS: dict[str, Any] = {

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seriatim.nn import checks, forms
-from seriatim.nn.forms import Either, Every, Flags, Lengths
+from seriatim.nn import batch_layout, checks
+from seriatim.nn.batch_layout import Either, Every, Flags, Lengths
 from seriatim.ops.recurrence import State
 
 
@@ -64,7 +64,7 @@ class SequenceLayer(nn.Module, ABC):
         return_states: str | None,
     ) -> tuple[Either, State, Every]:
         """``scan`` by ``stack``, in the dtype and on the device of ``weight``, any of the layer's."""
-        form = forms.read(given, lengths, self.input_size, self.batch_first)
+        form = batch_layout.read(given, lengths, self.input_size, self.batch_first)
         checks.same_kind("input", form.x, weight)
         checks.choice("return_states", return_states, ["all"])
         checks.flag("reverse", reverse)
@@ -73,7 +73,7 @@ class SequenceLayer(nn.Module, ABC):
         output, state, every = self.stack(form.x, state, form.lengths, starts, reverse, return_states == "all")
         return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
 
-    def _first_state(self, form: forms.Form, hx: object, weight: Tensor) -> State:
+    def _first_state(self, form: batch_layout.Form, hx: object, weight: Tensor) -> State:
         rows, layers = form.x.shape[1], self.num_layers * (2 if self.bidirectional else 1)
         shapes = {name: (layers, rows, size) for name, size in self.state_sizes.items()}
         state = checks.states(hx, tuple(shapes))

@@ -12,8 +12,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from seriatim.nn.batch_layout import Either, Every, Flags, Lengths
 from seriatim.nn.cells import RecurrentCell
-from seriatim.nn.forms import Either, Every, Flags, Lengths
 from seriatim.nn.layers import OneState
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.spec import CellSpec

@@ -10,10 +10,10 @@ from torch.nn.functional import dropout
 
 from seriatim.errors import UsageError
 from seriatim.nn import checks
+from seriatim.nn.custom_cell import Cell, Maker
 from seriatim.nn.dropout import locked
-from seriatim.nn.own import Cell, Maker
+from seriatim.nn.segment_runner import Runner
 from seriatim.nn.sequence import AnyLayer, from_the_end
-from seriatim.nn.stretch import Runner
 from seriatim.ops.recurrence import State
 
 

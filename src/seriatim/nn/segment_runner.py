@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast, final
 import torch
 from torch import Tensor
 
-from seriatim.nn.own import Cell
+from seriatim.nn.custom_cell import Cell
 from seriatim.ops.recurrence import State
 
 STEPS = 8

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from seriatim.errors import UsageError
-from seriatim.nn import Cell, GRUCell, Recurrent, Stream, cell, stretch
+from seriatim.nn import Cell, GRUCell, Recurrent, Stream, cell, segment_runner
 
 X = torch.zeros(7, 4, 3)
 
@@ -151,7 +151,7 @@ def test_refusals(make, said):
 @pytest.fixture
 def two_at_a_time(monkeypatch):
     """Short stretches, so that there is little to compile."""
-    monkeypatch.setattr(stretch, "STEPS", 2)
+    monkeypatch.setattr(segment_runner, "STEPS", 2)
 
 
 MASKED = {"lengths": [5, 2, 4], "reset": torch.rand(5, 3) < 0.3, "reverse": True}
