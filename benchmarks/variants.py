@@ -28,7 +28,7 @@ from seriatim.bench.layers import MODES, Workload, side, using_threads
 from seriatim.bench.pairing import Race, Spread, race
 from seriatim.nn import Recurrent
 from seriatim.nn.custom_cell import Maker
-from seriatim.nn.registry import LAYERS, arguments
+from seriatim.nn.registry import LAYERS, layer_arguments
 from seriatim.ops.recurrence import using
 from seriatim.spec import VARIANTS
 
@@ -51,7 +51,7 @@ def variants_of(cell: str, hidden: int) -> dict[str, dict[str, Any]]:
     for name, settings in VARIANTS.items():
         if settings["kind"] == cell and len(settings) > 1:
             halved = {"proj_size": hidden // 2} if "proj_size" in settings else {}
-            found[name.removeprefix(f"{cell} ")] = arguments({**settings, **halved})
+            found[name.removeprefix(f"{cell} ")] = layer_arguments({**settings, **halved})
     return found | {name: dict(options) for name, options in MASKED.items()}
 
 

@@ -18,7 +18,7 @@ from seriatim.kernels.weights import Weights
 from seriatim.nn import Cell, Recurrent, Stacked, cell
 from seriatim.nn.custom_cell import Maker
 from seriatim.nn.recurrent import FIELDS, weight_shapes
-from seriatim.nn.registry import CELLS, LAYERS, arguments
+from seriatim.nn.registry import CELLS, LAYERS, layer_arguments
 from seriatim.spec import VARIANTS as SPECS
 from seriatim.spec import CellSpec
 
@@ -34,10 +34,10 @@ class Variant:
         return "-".join([self.kind, *(f"{name}={value}" for name, value in self.options.items())])
 
     def layer(self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64, **more: Any) -> Any:
-        return LAYERS[self.kind](input_size, hidden_size, dtype=dtype, **arguments(self.options), **more)
+        return LAYERS[self.kind](input_size, hidden_size, dtype=dtype, **layer_arguments(self.options), **more)
 
     def cell(self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64) -> Any:
-        return CELLS[self.kind](input_size, hidden_size, dtype=dtype, **arguments(self.options))
+        return CELLS[self.kind](input_size, hidden_size, dtype=dtype, **layer_arguments(self.options))
 
     def spec(self, input_size: int, hidden_size: int) -> CellSpec:
         return CellSpec(self.kind, input_size, hidden_size, **{"bias": self.kind != "lru", **self.options})

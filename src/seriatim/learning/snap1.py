@@ -36,11 +36,11 @@ class Units:
             raise UsageError(f"learner: {learner} wants a model with one stack of recurrent layers, got {len(found)}")
         ((prefix, module),) = found
         owners = {f"model.{prefix}.{name}": owner for name, owner in module.owners().items()}
-        self.parts, self.layers = len(module.parts), step.shapes[0][0]
+        self.parts, self.layers = len(module.recurrent_states), step.shapes[0][0]
         """R, and L."""
         self.count = step.size // len(step.shapes)
         """U, over all layers."""
-        self.read = torch.arange(step.size).view(-1, self.count)[list(module.parts)].flatten()
+        self.read = torch.arange(step.size).view(-1, self.count)[list(module.recurrent_states)].flatten()
         """[R·U]: places in s of what the next step reads."""
         every = torch.cat([owners.get(name, torch.full(one.shape, -1)).flatten() for name, one in step.inner.items()])
         self.own = torch.nonzero(every >= 0).squeeze(1)

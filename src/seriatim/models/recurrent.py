@@ -15,7 +15,7 @@ from seriatim.nn.custom_layer import Recurrent
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.initialisation import RECURRENT, chrono_, forget_bias_
 from seriatim.nn.recurrent import RecurrentLayer
-from seriatim.nn.registry import LAYERS, Registered
+from seriatim.nn.registry import LAYERS, RegisteredCell
 from seriatim.nn.sequence import SequenceLayer
 from seriatim.nn.stacking import Stacked
 from seriatim.spec import REGISTERED
@@ -57,7 +57,7 @@ class Stack(Body):
             carry = self.forget(carry, ~reset[0])
             reset = None if len(reset) == 1 or not reset[1:].any() else reset
         state = carry[0] if len(carry) == 1 else carry or None
-        outputs, parts, _ = self.layers.scan(inputs, state, lengths, reset, False, None)
+        outputs, parts, _ = self.layers.run(inputs, state, lengths, reset, False, None)
         return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # bf16 computes, it does not keep
 
     def forget(self, carry: Carry, kept: Tensor) -> Carry:
@@ -79,7 +79,7 @@ def _layer(options: ModelOptions, input_size: int, layers: int, between: float, 
     """The layers of a registry, ours or the user's, under the same name."""
     shape = (input_size, options.hidden, layers)
     own = REGISTERED.get(options.model)
-    if isinstance(own, Registered):
+    if isinstance(own, RegisteredCell):
         return Recurrent(
             own.maker, *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=locked_dropout,
             compile=own.compile,

@@ -75,7 +75,7 @@ class Recurrent(AnyLayer):
         for cell in self._cells():
             cell.reset_parameters()
 
-    def stack(
+    def run_layers(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         alive = None if lengths is None else (torch.arange(len(x))[:, None] < lengths).to(x.device).unsqueeze(2)

@@ -81,7 +81,7 @@ class OneState(RecurrentLayer):
         return_states: str | None = None,
     ) -> tuple[Either, Tensor] | tuple[Either, Tensor, Every]:
         """Run over whole sequences."""
-        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        output, final, every = self.run(input, hx, lengths, reset, reverse, return_states)
         h_n: Any = final if len(final) > 1 else final[0]  # a projected GRU has (h, c)
         return (output, h_n) if return_states is None else (output, h_n, every)
 
@@ -231,5 +231,5 @@ class LSTM(RecurrentLayer):
         return_states: str | None = None,
     ) -> tuple[Either, Pair] | tuple[Either, Pair, Every]:
         """Run over whole sequences."""
-        output, (h_n, c_n), every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        output, (h_n, c_n), every = self.run(input, hx, lengths, reset, reverse, return_states)
         return (output, (h_n, c_n)) if return_states is None else (output, (h_n, c_n), every)

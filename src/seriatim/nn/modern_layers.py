@@ -70,7 +70,7 @@ class ManyStates(Layer):
         return_states: str | None = None,
     ) -> tuple[Either, tuple[Tensor, ...]] | tuple[Either, tuple[Tensor, ...], Every]:
         """Run over whole sequences."""
-        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        output, final, every = self.run(input, hx, lengths, reset, reverse, return_states)
         return (output, final) if return_states is None else (output, final, every)
 
 

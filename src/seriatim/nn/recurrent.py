@@ -106,7 +106,7 @@ class RecurrentLayer(SequenceLayer):
     def state_sizes(self) -> dict[str, int]:
         return {name: self.spec.state_size(name) for name in self.spec.states}
 
-    def scan(
+    def run(
         self,
         given: Tensor | PackedSequence,
         hx: object,
@@ -120,14 +120,14 @@ class RecurrentLayer(SequenceLayer):
             if ordinary is not None:
                 return *ordinary, {}
         weight = gather(self, self._names[0]).w_ih  # a replica of DataParallel's has attributes, and no parameters
-        return self.in_form(weight, given, hx, lengths, reset, reverse, return_states)
+        return self.run_in_layout(weight, given, hx, lengths, reset, reverse, return_states)
 
     def _drops_nothing(self) -> bool:
         """Whether this is a call without any mask."""
         drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout or self.weight_drop)
         return not (drops or any(self._zoneout_rates))
 
-    def stack(
+    def run_layers(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         befores = zip(*(one.unbind(0) for one in state), strict=True)
@@ -180,7 +180,7 @@ class RecurrentLayer(SequenceLayer):
         return self.spec.diagonal
 
     @property
-    def parts(self) -> tuple[int, ...]:
+    def recurrent_states(self) -> tuple[int, ...]:
         """The parts of the state that the next step reads: of an LRU its complex number, not h."""
         return (1, 2) if self.spec.kind == "lru" else tuple(range(len(self.spec.states)))
 

@@ -22,14 +22,14 @@ CELLS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+def layer_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a layer or a cell of this kind is called with, beside its sizes, of the words of a ``CellSpec``."""
     theirs = {"activation": "nonlinearity"}
     return {theirs.get(name, name): value for name, value in settings.items() if name != "kind"}
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredCell:
     """A user's cell as a model of any task."""
 
     maker: Maker
@@ -48,4 +48,4 @@ def register(name: str, maker: Maker, *, compile: bool = False) -> None:
         raise UsageError(f"name: '{name}' is a cell of seriatim's own, wanted another name")
     if not callable(maker):
         raise UsageError(f"maker: got {type(maker).__name__}, wanted a Cell class or a function that makes cells")
-    REGISTERED[name] = Registered(maker, compile)
+    REGISTERED[name] = RegisteredCell(maker, compile)

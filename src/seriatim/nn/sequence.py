@@ -30,7 +30,7 @@ class SequenceLayer(nn.Module, ABC):
         """The width of each state, by its name, in the order in which a call takes and returns them."""
 
     @abstractmethod
-    def stack(
+    def run_layers(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
     ) -> tuple[Tensor, State, Every]:
         """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states, and if asked every one [L·D, T, B, ·].
@@ -39,7 +39,7 @@ class SequenceLayer(nn.Module, ABC):
         """
 
     @abstractmethod
-    def scan(
+    def run(
         self,
         given: Either,
         hx: object,
@@ -53,7 +53,7 @@ class SequenceLayer(nn.Module, ABC):
         The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
         """
 
-    def in_form(
+    def run_in_layout(
         self,
         weight: Tensor,
         given: Either,
@@ -63,14 +63,14 @@ class SequenceLayer(nn.Module, ABC):
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Either, State, Every]:
-        """``scan`` by ``stack``, in the dtype and on the device of ``weight``, any of the layer's."""
+        """``run`` by ``run_layers``, in the dtype and on the device of ``weight``, any of the layer's."""
         form = batch_layout.read(given, lengths, self.input_size, self.batch_first)
         checks.same_kind("input", form.x, weight)
         checks.choice("return_states", return_states, ["all"])
         checks.flag("reverse", reverse)
         starts = None if reset is None else _within(form.reset(reset).to(form.x.device), form.lengths)
         state = self._first_state(form, hx, weight)
-        output, state, every = self.stack(form.x, state, form.lengths, starts, reverse, return_states == "all")
+        output, state, every = self.run_layers(form.x, state, form.lengths, starts, reverse, return_states == "all")
         return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
 
     def _first_state(self, form: batch_layout.Form, hx: object, weight: Tensor) -> State:
@@ -99,11 +99,11 @@ class AnyLayer(SequenceLayer):
         return_states: str | None = None,
     ) -> tuple[Either, Any] | tuple[Either, Any, Every]:
         """Run over whole sequences."""
-        output, final, every = self.scan(input, hx, lengths, reset, reverse, return_states)
+        output, final, every = self.run(input, hx, lengths, reset, reverse, return_states)
         told = final if len(final) > 1 else final[0]
         return (output, told) if return_states is None else (output, told, every)
 
-    def scan(
+    def run(
         self,
         given: Either,
         hx: object,
@@ -112,7 +112,7 @@ class AnyLayer(SequenceLayer):
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Either, State, Every]:
-        return self.in_form(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
+        return self.run_in_layout(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
 
 
 def from_the_end(starts: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ class Stacked(AnyLayer):
         for one in (*self.layers, *self.connections):
             one.reset_parameters()
 
-    def stack(
+    def run_layers(
         self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         directions = 2 if self.bidirectional else 1
@@ -130,7 +130,7 @@ class Stacked(AnyLayer):
             first = tuple(one[number * directions : (number + 1) * directions] for one in state)
             hx = first if len(first) > 1 else first[0]
             read = self._dropped(x) if number else x
-            output, final, inside = layer.scan(read, hx, lengths, starts, reverse, "all" if every else None)
+            output, final, inside = layer.run(read, hx, lengths, starts, reverse, "all" if every else None)
             assert isinstance(output, Tensor)
             x = self.connections[number - 1](x, output) if number else output
             finals.append(final)

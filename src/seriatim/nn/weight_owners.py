@@ -23,7 +23,7 @@ class Unitwise(Protocol):
     """A recurrent layer, or a stack of them, with state parts [L, B, H]."""
 
     @property
-    def parts(self) -> tuple[int, ...]:
+    def recurrent_states(self) -> tuple[int, ...]:
         """Which parts of the state the next step reads; the others (an LRU's h) only go out."""
 
     @property
