@@ -315,7 +315,7 @@ NB_MODULE(_native, module) {
         return names;
     });
     module.def("target", [] { return std::string(target().name); });
-    module.def("has_halves", [] { return target().halves != nullptr; });
+    module.def("has_bf16", [] { return target().halves != nullptr; });
     module.def("amx", amx_state);
     nb::class_<Spec>(module, "Cell")
         .def(nb::new_(&cell), "kind"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a,
@@ -347,5 +347,5 @@ NB_MODULE(_native, module) {
     module.def("backward_at", backward_at);
     module.def("step_at", step_at);
     bind_scan(module);
-    bind_seen(module);
+    bind_fingerprint(module);
 }

@@ -6,6 +6,6 @@
 namespace seriatim {
 
 void bind_scan(nanobind::module_& module);  // scan, scan_backward
-void bind_seen(nanobind::module_& module);  // Seen
+void bind_fingerprint(nanobind::module_& module);  // Fingerprint
 
 }  // namespace seriatim

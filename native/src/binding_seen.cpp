@@ -7,10 +7,10 @@ namespace seriatim {
 namespace {
 
 // Tensors as they are now: which they are, of what version, where they stand, and by a watch what values they hold.
-class Seen {
+class Fingerprint {
 public:
     // What stands there must outlive it.
-    Seen(const std::vector<nb::object>& tensors, int threads) {
+    Fingerprint(const std::vector<nb::object>& tensors, int threads) {
         std::vector<Stretch> stretches;
         for (const nb::object& one : tensors) {
             seen_.push_back({one.ptr(), number(one.ptr(), version()), address(one.ptr())});
@@ -63,10 +63,10 @@ private:
 
 }  // namespace
 
-void bind_seen(nb::module_& module) {
-    nb::class_<Seen>(module, "Seen")
+void bind_fingerprint(nb::module_& module) {
+    nb::class_<Fingerprint>(module, "Fingerprint")
         .def(nb::init<const std::vector<nb::object>&, int>(), "tensors"_a, "threads"_a)
-        .def("same", &Seen::same);
+        .def("same", &Fingerprint::same);
 }
 
 }  // namespace seriatim

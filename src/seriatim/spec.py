@@ -85,7 +85,7 @@ class CellSpec:
             raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
         if self.peephole and self.kind != "lstm":
             raise UsageError(f"peephole: for lstm, not {self.kind}")
-        if self.proj_size and self.diagonal:
+        if self.proj_size and self.is_diagonal:
             raise UsageError(f"proj_size: not for {self.kind}, of which h enters no product; put a Linear after it")
         if self.proj_size and not self.reset_after:
             raise UsageError("proj_size: not with reset_after=False, whose r is wider than the h that it lets through")
@@ -104,7 +104,7 @@ class CellSpec:
         return GATES[self.kind]
 
     @property
-    def diagonal(self) -> bool:
+    def is_diagonal(self) -> bool:
         """Whether h is no part of any product: the steps of a whole sequence are one scan."""
         return self.kind in DIAGONAL
 

@@ -72,7 +72,7 @@ class Problem:
             self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(cast(one) for one in self.walk.zoneout)
         )
         state = tuple(cast(one) for one in self.state)
-        return Problem(self.spec, cast(self.x), state, Weights(*map(cast, self.weights.every())), walk)
+        return Problem(self.spec, cast(self.x), state, Weights(*map(cast, self.weights.as_list())), walk)
 
 
 def problem(spec, steps, rows, asks="", seed=0):
@@ -146,7 +146,7 @@ def sensitivity(made, dtype, wanted):
     for _ in range(4 if made.spec.layer_norm else 0):
         moved = everything(reference, dataclasses.replace(
             made, x=rounded(made.x), state=tuple(map(rounded, made.state)),
-            weights=Weights(*map(rounded, made.weights.every())),
+            weights=Weights(*map(rounded, made.weights.as_list())),
         ))  # fmt: skip
         most = {key: max(value, 10 * relative_rms(moved[key], wanted[key])) for key, value in most.items()}
     return most

@@ -194,7 +194,7 @@ class Problem:
         return (
             tensor(self.x, requires_grad=requires_grad),
             tuple(tensor(one, requires_grad=requires_grad) for one in self.state),
-            Weights(*(tensor(one, requires_grad=requires_grad) for one in self.weights.every())),
+            Weights(*(tensor(one, requires_grad=requires_grad) for one in self.weights.as_list())),
         )
 
     def tensor_walk(self) -> Walk[Tensor]:
@@ -209,7 +209,7 @@ class Problem:
         walk = dataclasses.replace(
             self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(map(cast, self.walk.zoneout))
         )
-        weights = Weights(*map(cast, self.weights.every()))
+        weights = Weights(*map(cast, self.weights.as_list()))
         return Problem(self.spec, cast(self.x), tuple(map(cast, self.state)), weights, walk)
 
 

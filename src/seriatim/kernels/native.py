@@ -81,10 +81,10 @@ def target() -> str:
         return _native.target()
 
 
-def has_halves() -> bool:
+def has_bf16() -> bool:
     """Whether the target in use multiplies numbers of bfloat16. Raises ``UsageError`` for a bad ``SERIATIM_TARGET``."""
     with told():
-        return _native is not None and _native.has_halves()
+        return _native is not None and _native.has_bf16()
 
 
 def amx() -> str:
@@ -96,7 +96,7 @@ def amx() -> str:
 def cell(spec: CellSpec, given: bool = False, halves: bool = False) -> _native.Cell:
     """The engine's description of ``spec``; ``given`` when it gets the input part of the gates in place of x.
 
-    With ``halves``, which is for float32 where ``has_halves``, the factors of every product are rounded to bfloat16.
+    With ``halves``, which is for float32 where ``has_bf16``, the factors of every product are rounded to bfloat16.
     """
     if spec.clip:
         raise UsageError(f"clip: got {spec.clip:g}, wanted 0 for the engine")

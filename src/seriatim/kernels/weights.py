@@ -47,17 +47,17 @@ class Weights(Generic[Array]):
 
     def fused(self) -> list[Array | None]:
         """Those fields that the cells have which the engine fuses, in order, absent ones as None."""
-        return self.every()[:FUSED]
+        return self.as_list()[:FUSED]
 
-    def every(self) -> list[Array | None]:
+    def as_list(self) -> list[Array | None]:
         """All fields in order, absent ones as None."""
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
     def present(self) -> list[Array]:
         """The arrays that are there, in order; the first five are as PyTorch's own functions take them."""
-        return [one for one in self.every() if one is not None]
+        return [one for one in self.as_list() if one is not None]
 
     def like(self, arrays: Iterable[Array]) -> Weights[Array]:
         """``arrays``, as many as ``present`` gives, in the places where this has its own."""
         remaining = iter(arrays)
-        return Weights(*(None if one is None else next(remaining) for one in self.every()))  # type: ignore[arg-type]
+        return Weights(*(None if one is None else next(remaining) for one in self.as_list()))  # type: ignore[arg-type]

@@ -62,9 +62,9 @@ class RecurrentLayer(SequenceLayer):
         self.recurrent_dropout = checks.probability("recurrent_dropout", recurrent_dropout)
         self.weight_drop = checks.probability("weight_drop", weight_drop)
         self.zoneout = zoneout
-        if self.recurrent_dropout and spec.diagonal:
+        if self.recurrent_dropout and spec.is_diagonal:
             raise UsageError(f"recurrent_dropout: not for {spec.kind}, of which h enters no product")
-        if self.weight_drop and spec.diagonal:
+        if self.weight_drop and spec.is_diagonal:
             raise UsageError(f"weight_drop: not for {spec.kind}, of which h enters no product")
         if any(zoneout if isinstance(zoneout, tuple) else (zoneout,)) and len(spec.states) > 2:
             raise UsageError(f"zoneout: not for {spec.kind}, whose states mean nothing one by one")
@@ -177,7 +177,7 @@ class RecurrentLayer(SequenceLayer):
     @property
     def diagonal(self) -> bool:
         """Whether no unit sees another's state (``seriatim.nn.weight_owners``)."""
-        return self.spec.diagonal
+        return self.spec.is_diagonal
 
     @property
     def recurrent_states(self) -> tuple[int, ...]:
@@ -214,10 +214,10 @@ def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights of one layer in one direction: PyTorch's in its order, then the variants'."""
     rows, width = len(spec.gates) * spec.hidden_size, spec.output_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, spec.input_size)}
-    if not spec.diagonal:
+    if not spec.is_diagonal:
         shapes |= {"weight_hh": (rows, width)}
     if spec.bias:
-        shapes |= {"bias_ih": (rows,)} if spec.diagonal else {"bias_ih": (rows,), "bias_hh": (rows,)}
+        shapes |= {"bias_ih": (rows,)} if spec.is_diagonal else {"bias_ih": (rows,), "bias_hh": (rows,)}
     if spec.proj_size:
         shapes |= {"weight_hr": (spec.proj_size, spec.hidden_size)}
     if spec.peephole:

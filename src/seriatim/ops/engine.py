@@ -54,11 +54,11 @@ class Plan:
 
     @property
     def cell(self) -> Cell:
-        return native.cell(self.spec, self.given, self.halves and native.has_halves())
+        return native.cell(self.spec, self.given, self.halves and native.has_bf16())
 
 
 def every(weights: Weights[Tensor]) -> list[Tensor | None]:
-    """As ``Weights.every``, in a tenth of its time: a step has no more to spare."""
+    """As ``Weights.as_list``, in a tenth of its time: a step has no more to spare."""
     w = weights
     return [w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr, w.w_ch, w.g_ih, w.g_hh, w.g_c, w.b_c]
 

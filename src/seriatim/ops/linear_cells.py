@@ -32,7 +32,7 @@ def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor]) -> bool:
     zoneout of complex numbers, whose two parts it would keep apart."""
     special = torch._C._functorch.peek_interpreter_stack() is not None
     mixes = bool(walk.zoneout) and len(spec.states) > 1
-    return spec.diagonal and not (special or mixes) and forward_ad._current_level < 0
+    return spec.is_diagonal and not (special or mixes) and forward_ad._current_level < 0
 
 
 def run(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]) -> tuple[Tensor, State]:

@@ -41,7 +41,7 @@ class Seen:
         self.versions = list(map(_version_of, weights))
         self.memory = tuple([one.detach() for one in weights])
         """Keeps what is at the addresses, and shares its versions, even if a weight is given other memory."""
-        self._seen = native.engine().Seen(weights, _threads())
+        self._seen = native.engine().Fingerprint(weights, _threads())
         self._led_to: Callable[[], Tensor | None] = _nowhere
 
     def unchanged(self, weights: tuple[Tensor | None, ...], h: Tensor | None = None) -> bool:

@@ -50,7 +50,7 @@ def to_cells(layer: Layer, *, inference: bool = False) -> list[Cell]:
     cells = []
     for part in parts:
         for weights in part.weights:
-            named = {name: one for name, one in zip(FIELDS, weights.every(), strict=True) if one is not None}
+            named = {name: one for name, one in zip(FIELDS, weights.as_list(), strict=True) if one is not None}
             options = {"bias": part.spec.bias, "layer_norm": part.spec.layer_norm, **ARGUMENTS[part.kind](part.spec)}
             dtype = torch.from_numpy(weights.w_ih).dtype
             cell = CELLS[part.kind](part.spec.input_size, part.spec.hidden_size, dtype=dtype, **options)

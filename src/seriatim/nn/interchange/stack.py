@@ -58,7 +58,7 @@ def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
         f"{field}_l{number}{direction}": one
         for number, part in enumerate(parts)
         for direction, weights in zip(("", "_reverse"), part.weights, strict=False)
-        for field, one in zip(FIELDS, weights.every(), strict=True)
+        for field, one in zip(FIELDS, weights.as_list(), strict=True)
         if one is not None
     }
     dtypes = sorted({str(one.dtype) for one in named.values()})
@@ -155,4 +155,4 @@ def arrays(weights: Weights[torch.Tensor]) -> Weights[Array]:
             raise UsageError(f"layer: got {str(one.dtype).removeprefix('torch.')}, wanted float32 or float64")
         found.append(one.detach().cpu().numpy().copy())
     remaining = iter(found)
-    return Weights(*[None if one is None else next(remaining) for one in weights.every()])
+    return Weights(*[None if one is None else next(remaining) for one in weights.as_list()])
