@@ -47,13 +47,13 @@ print(f"seriatim.train on it, 20 s of training and every baseline: peak {peak:.2
 
 PREPARATION = """
 import time
-from seriatim.data.bundled import bundled
+from seriatim.data.bundled import bundled_sets
 from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
 from seriatim.tasks.registry import TASKS
 
-for one in bundled():
+for one in bundled_sets():
     task = TASKS[one.task]
     options = fill(task.options, {**one.options, "epochs": 1})
     began = time.monotonic()

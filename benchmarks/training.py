@@ -31,7 +31,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from seriatim.bench.layers import using_threads
 from seriatim.bench.pairing import Side, race
 from seriatim.data.buckets import buckets
-from seriatim.data.bundled import bundled
+from seriatim.data.bundled import bundled_sets
 from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.learning.loop import NullStore, TrainingPlan, fit
@@ -80,7 +80,7 @@ def language(asked: argparse.Namespace, precision: str, threads: int) -> list[Ro
 
 def classify(asked: argparse.Namespace, precision: str, threads: int) -> list[Row]:
     """The classifier."""
-    (one,) = (one for one in bundled() if one.name == "sms_spam")
+    (one,) = (one for one in bundled_sets() if one.name == "sms_spam")
     made: Any = fill(ClassifyOptions, dict(one.options))
     options: ClassifyOptions = replace(
         made, model="gru", hidden=asked.hidden or 128, embedding=128, epochs=1, precision=precision, batch_size=32

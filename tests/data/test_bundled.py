@@ -4,43 +4,45 @@ from __future__ import annotations
 
 import pytest
 
-from seriatim.data.bundled import bundled, find
+from seriatim.data.bundled import bundled_set, bundled_sets
 from seriatim.data.documents import read_documents
-from seriatim.data.images import Look, read_pictures
+from seriatim.data.images import PictureFormat, read_pictures
 from seriatim.data.rolls import read_rolls
 from seriatim.data.sequences import read_sequences
 from seriatim.data.series import read_series
-from seriatim.data.tagged import Columns, read_tagged
+from seriatim.data.tagged import TagColumns, read_tagged
 from seriatim.errors import UsageError
 
 
 def test_every_set_names_its_source_and_licence() -> None:
-    licences = (find("sunspots").path.parent / "LICENSES.md").read_text()
-    assert {one.task for one in bundled()} >= {"language", "classify", "forecast", "tag", "caption"}
-    for one in bundled():
+    licences = (bundled_set("sunspots").path.parent / "LICENSES.md").read_text()
+    assert {one.task for one in bundled_sets()} >= {"language", "classify", "forecast", "tag", "caption"}
+    for one in bundled_sets():
         assert one.path.is_file() and one.licence and one.source and one.description
         assert one.file in licences
 
 
 def test_shakespeare() -> None:
-    (text,) = read_documents(find("shakespeare").path)
+    (text,) = read_documents(bundled_set("shakespeare").path)
     assert text.startswith("First Citizen:\n") and len(text) == 1_115_394 and len(set(text)) == 65
 
 
 def test_sms_spam() -> None:
-    found = read_sequences(find("sms_spam").path, text="text", label="label")
+    found = read_sequences(bundled_set("sms_spam").path, text="text", label="label")
     assert len(found) == 5574 and found.labels is not None and found.labels.count("spam") == 747
     assert found.without_duplicates()[1] == 403
 
 
 def test_sunspots() -> None:
-    (one,), notes = read_series(find("sunspots").path, target=["activity"], time="year")
+    (one,), notes = read_series(bundled_set("sunspots").path, target=["activity"], time="year")
     assert len(one) == 309 and notes == [] and one.times is not None
     assert (one.times[0], one.times[-1], one.values[-1, 0]) == (1700, 2008, 2.9)
 
 
 def test_scenes() -> None:
-    found = read_pictures(find("scenes").path, Look(32), image="image", text="caption", group="combination")
+    found = read_pictures(
+        bundled_set("scenes").path, PictureFormat(32), image="image", text="caption", group="combination"
+    )
     assert len(found) == 2000 and all(len(some) == 2 for some in found.captions)
     colours = {"red": (220, 50, 47), "green": (60, 160, 60), "blue": (50, 90, 220)}
     for pixels, captions in zip(found.inputs[:100], found.captions, strict=False):
@@ -50,24 +52,24 @@ def test_scenes() -> None:
 
 
 def test_ewt_third() -> None:
-    found = read_tagged(find("ewt_third").path)
+    found = read_tagged(bundled_set("ewt_third").path)
     assert len(found) == 4276 and sum(map(len, found.words)) == 69_030
     assert len({tag for tags in found.tags for tag in tags}) == 17
-    assert "NNP" in read_tagged(find("ewt_third").path, Columns("xpos")).tags[0]
+    assert "NNP" in read_tagged(bundled_set("ewt_third").path, TagColumns("xpos")).tags[0]
 
 
 def test_adding() -> None:
-    found = read_sequences(find("adding").path, target="")
+    found = read_sequences(bundled_set("adding").path, target="")
     assert len(found) == 2000 and found.targets is not None
     for values, target in zip(found.arrays, found.targets, strict=True):
         assert values[:, 1].sum() == 2 and target[0] == pytest.approx(float(values[:, 0] @ values[:, 1]))
 
 
 def test_jsb_chorales() -> None:
-    parts = read_rolls(find("jsb_chorales").path).parts()
+    parts = read_rolls(bundled_set("jsb_chorales").path).parts()
     assert parts is not None and [len(part) for part in parts.values()] == [229, 76, 77]
 
 
 def test_no_such_set() -> None:
     with pytest.raises(UsageError, match="did you mean 'sunspots'"):
-        find("sunspot")
+        bundled_set("sunspot")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.data.calendar import DAY, Calendar, Constant, Months, Workdays, find, future, tell
+from seriatim.data.calendar import DAY, Calendar, Constant, Months, Workdays, find_calendar, format_stamp, future_stamps
 
 
 def dates(*texts: str) -> np.ndarray:  # type: ignore[type-arg]
@@ -31,43 +31,43 @@ CALENDARS = [
 
 @pytest.mark.parametrize(("stamps", "step", "then"), CALENDARS)
 def test_dates(stamps: np.ndarray, step: str, then: list[str]) -> None:  # type: ignore[type-arg]
-    calendar = find(stamps)
+    calendar = find_calendar(stamps)
     assert str(calendar) == step
-    np.testing.assert_array_equal(future(stamps, 2), dates(*then))
+    np.testing.assert_array_equal(future_stamps(stamps, 2), dates(*then))
     assert calendar is not None
-    places = calendar.places(stamps)
-    assert places is not None
-    np.testing.assert_array_equal(calendar.stamps(stamps[0], places), stamps)
+    positions = calendar.positions(stamps)
+    assert positions is not None
+    np.testing.assert_array_equal(calendar.stamps(stamps[0], positions), stamps)
 
 
 def test_working_days() -> None:
     days = np.arange("2020-01-01", "2020-02-01", dtype="datetime64[D]")
     stamps = days[np.is_busday(days) & (days != np.datetime64("2020-01-20"))].astype("datetime64[us]")
-    assert find(stamps) == Workdays()
-    assert future(stamps, 2).tolist() == dates("2020-02-03", "2020-02-04").tolist()
-    places = Workdays().places(stamps)
-    assert places is not None and places[-1] == len(stamps)  # one holiday
-    assert find(days.astype("datetime64[us]")) == Constant(DAY, True)
+    assert find_calendar(stamps) == Workdays()
+    assert future_stamps(stamps, 2).tolist() == dates("2020-02-03", "2020-02-04").tolist()
+    positions = Workdays().positions(stamps)
+    assert positions is not None and positions[-1] == len(stamps)  # one holiday
+    assert find_calendar(days.astype("datetime64[us]")) == Constant(DAY, True)
 
 
 def test_numbers() -> None:
-    assert future(np.array([1700, 1701, 1703]), 2).tolist() == [1704, 1705]
-    assert find(np.array([10, 20, 40])) == Constant(10, False)
+    assert future_stamps(np.array([1700, 1701, 1703]), 2).tolist() == [1704, 1705]
+    assert find_calendar(np.array([10, 20, 40])) == Constant(10, False)
     tenths = np.arange(1, 1000) * 0.1
-    calendar = find(tenths)
-    assert calendar is not None and calendar.places(tenths) is not None
-    np.testing.assert_allclose(future(tenths, 2), [100.0, 100.1])
+    calendar = find_calendar(tenths)
+    assert calendar is not None and calendar.positions(tenths) is not None
+    np.testing.assert_allclose(future_stamps(tenths, 2), [100.0, 100.1])
 
 
 def test_irregular() -> None:
-    assert find(np.array([1, 2, 4, 7, 8]) * 2 + np.array([0, 0, 0, 1, 1])) is None
-    assert find(np.array([0.0, 1.0, 2.5])) is None
-    assert find(dates("2020-01-01", "2020-01-15", "2020-01-31", "2020-02-15")) is None
-    assert find(np.array([5])) is None
-    assert future(np.array([1, 3, 9, 12]), 2).tolist() == [15, 18]
-    assert future(np.array([5]), 2).tolist() == [6, 7]
-    assert future(dates("2020-01-01"), 1).tolist() == dates("2020-01-02").tolist()
-    assert future(dates("2020-01-01", "2020-01-02", "2020-01-03T05"), 1).dtype == "datetime64[us]"
+    assert find_calendar(np.array([1, 2, 4, 7, 8]) * 2 + np.array([0, 0, 0, 1, 1])) is None
+    assert find_calendar(np.array([0.0, 1.0, 2.5])) is None
+    assert find_calendar(dates("2020-01-01", "2020-01-15", "2020-01-31", "2020-02-15")) is None
+    assert find_calendar(np.array([5])) is None
+    assert future_stamps(np.array([1, 3, 9, 12]), 2).tolist() == [15, 18]
+    assert future_stamps(np.array([5]), 2).tolist() == [6, 7]
+    assert future_stamps(dates("2020-01-01"), 1).tolist() == dates("2020-01-02").tolist()
+    assert future_stamps(dates("2020-01-01", "2020-01-02", "2020-01-03T05"), 1).dtype == "datetime64[us]"
 
 
 GRIDS = [Constant(3_600_000_000, True), Constant(7 * DAY, True), Months(1, False), Months(3, True), Months(12, False)]
@@ -79,14 +79,18 @@ GRIDS = [Constant(3_600_000_000, True), Constant(7 * DAY, True), Months(1, False
 )
 def test_a_calendar_is_found_again_and_goes_on(calendar: Calendar, steps: list[int]) -> None:
     first = np.datetime64("2019-01-31" if calendar == Months(3, True) else "2019-01-01", "us")
-    places = np.cumsum([0, *[1] * (len(steps) + 1), *steps])  # gaps, but 1 is the commonest step
-    whole = calendar.stamps(first, np.arange(places[-1] + 1))
-    stamps = whole[places]
-    assert str(find(stamps)) == str(calendar)
-    np.testing.assert_array_equal(future(stamps, 3), calendar.stamps(first, places[-1] + np.arange(1, 4)))
+    positions = np.cumsum([0, *[1] * (len(steps) + 1), *steps])  # gaps, but 1 is the commonest step
+    whole = calendar.stamps(first, np.arange(positions[-1] + 1))
+    stamps = whole[positions]
+    assert str(find_calendar(stamps)) == str(calendar)
+    np.testing.assert_array_equal(future_stamps(stamps, 3), calendar.stamps(first, positions[-1] + np.arange(1, 4)))
 
 
 def test_tell() -> None:
     stamps = dates("2020-01-31", "2020-01-31T05:00", "2020-01-31T05:00:00.5")
-    assert [tell(stamp) for stamp in stamps] == ["2020-01-31", "2020-01-31T05:00:00", "2020-01-31T05:00:00.500000"]
-    assert tell(np.int64(17)) == "17" and tell(np.float64(0.5)) == "0.5"
+    assert [format_stamp(stamp) for stamp in stamps] == [
+        "2020-01-31",
+        "2020-01-31T05:00:00",
+        "2020-01-31T05:00:00.500000",
+    ]
+    assert format_stamp(np.int64(17)) == "17" and format_stamp(np.float64(0.5)) == "0.5"

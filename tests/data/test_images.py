@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from seriatim.data import images
-from seriatim.data.images import Look, Pictures, read_pictures
+from seriatim.data.images import PictureFormat, Pictures, read_pictures
 from seriatim.errors import DataError, UsageError
 
-LOOK = Look(side=8)
+LOOK = PictureFormat(side=8)
 VECTORS = dataclasses.replace(LOOK, features=True)
 
 
@@ -39,7 +39,7 @@ def table(folder: Path, *rows: str, header: str = "image,caption") -> Path:
     return file
 
 
-def read(source: object, look: Look = LOOK, **given: Any) -> Pictures:
+def read(source: object, look: PictureFormat = LOOK, **given: Any) -> Pictures:
     return read_pictures(source, look, **{"image": "image", "text": "caption", **given})
 
 

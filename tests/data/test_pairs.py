@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_table(folder: Path, name: str) -> None:
     pairs = read_pairs(folder / name, group="who")
     assert (pairs.sources, pairs.targets, pairs.groups) == (SOURCES, TARGETS, ["x", "y", "y"])
-    assert pairs.places[1].startswith(str(folder / name))
+    assert pairs.locations[1].startswith(str(folder / name))
 
 
 def test_columns_by_name_and_by_number(folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_columns_by_name_and_by_number(folder: Path) -> None:
 def test_parallel_files(folder: Path, target: str, form: Any) -> None:
     pairs = read_pairs(form([str(folder / "a.de"), str(folder / target)]))
     assert (pairs.sources, pairs.targets) == (SOURCES, TARGETS)
-    assert pairs.places[2] == f"{folder / 'a.de'} line 3"
+    assert pairs.locations[2] == f"{folder / 'a.de'} line 3"
 
 
 @pytest.mark.parametrize("form", [list, lambda rows: [list(row) for row in rows], lambda rows: np.array(list(rows))])
@@ -70,7 +70,7 @@ def test_sources_alone(folder: Path) -> None:
 def test_the_first_of_repeated_sources_stays() -> None:
     pairs = Pairs(["a", "b", "a"], ["1", "2", "3"], None, ["x", "y", "z"])
     kept, dropped = pairs.without_duplicates()
-    assert (kept.sources, kept.targets, kept.places, dropped) == (["a", "b"], ["1", "2"], ["x", "y"], 1)
+    assert (kept.sources, kept.targets, kept.locations, dropped) == (["a", "b"], ["1", "2"], ["x", "y"], 1)
 
 
 @pytest.mark.parametrize(

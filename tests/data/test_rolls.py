@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from seriatim.data.files import Stream
+from seriatim.data.files import InputStream
 from seriatim.data.rolls import read_rolls
 from seriatim.errors import DataError, SeriatimError, UsageError
 
@@ -73,10 +73,10 @@ def test_a_file_that_is_open_already() -> None:
     file = io.BytesIO()
     np.save(file, np.eye(3))
     file.seek(0)
-    (roll,) = read_rolls(Stream(file, "npy")).pieces
+    (roll,) = read_rolls(InputStream(file, "npy")).pieces
     np.testing.assert_array_equal(roll, np.eye(3))
     with pytest.raises(DataError, match=r"^standard input: not a \.npy file of numbers that can be read$"):
-        read_rolls(Stream(io.BytesIO(b"junk"), "npy"))
+        read_rolls(InputStream(io.BytesIO(b"junk"), "npy"))
 
 
 def test_damaged_files(tmp_path: Path) -> None:

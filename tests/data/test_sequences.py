@@ -30,11 +30,11 @@ def test_texts(tmp_path: Path) -> None:
     found = read_sequences(file, text="text", label="label", group="by")
     assert found.inputs == ['hi "there', "안녕", 'hi "there'] and found.labels == ["1", "0", "1"]
     assert found.groups == ["me", "you", "me"] and found.channels is None and len(found) == 3
-    assert found.places[1] == f"{file} line 3"
+    assert found.locations[1] == f"{file} line 3"
     fewer, dropped = found.without_duplicates()
-    assert dropped == 1 and fewer.inputs == found.inputs[:2] and fewer.places == found.places[:2]
+    assert dropped == 1 and fewer.inputs == found.inputs[:2] and fewer.locations == found.locations[:2]
     some = found.take(np.array([2, 0]))
-    assert some.places == [found.places[2], found.places[0]] and some.labels == ["1", "1"]
+    assert some.locations == [found.locations[2], found.locations[0]] and some.labels == ["1", "1"]
 
 
 def test_steps_in_order_of_rows_or_of_time() -> None:
@@ -44,14 +44,14 @@ def test_steps_in_order_of_rows_or_of_time() -> None:
     assert timed.inputs[0].tolist() == [[1, 2], [3, 4]]  # type: ignore[union-attr]
     assert timed.inputs[0].dtype == np.float32 and timed.channels == 2  # type: ignore[union-attr]
     assert timed.labels == ["up", "down"] and timed.groups == ["x", "x"]
-    assert timed.places == ["list of dicts id '7' (row 1)", "list of dicts id '5' (row 2)"]
+    assert timed.locations == ["list of dicts id '7' (row 1)", "list of dicts id '5' (row 2)"]
 
 
 def test_without_an_id_each_row_is_a_sequence_of_one_step() -> None:
     found = read_sequences(STEPS, channels=["a", "b"], label="y", group="g")
     assert [one.tolist() for one in found.arrays] == [[[3, 4]], [[5, 6]], [[1, 2]]]
     assert found.labels == ["up", "down", "up"] and found.names is None
-    assert found.places[1] == "list of dicts row 2"
+    assert found.locations[1] == "list of dicts row 2"
 
 
 def test_targets_of_sequences_and_of_steps() -> None:
@@ -70,7 +70,7 @@ def test_archive(tmp_path: Path) -> None:
     file = tmp_path / "x.ts"
     file.write_text("@classLabel true a b\n@data\n1,2:3,4:a\n5:6:b\n5:6:a\n")
     found = read_sequences(file)
-    assert found.channels == 2 and found.labels == ["a", "b", "a"] and found.places[1] == f"{file} case 2"
+    assert found.channels == 2 and found.labels == ["a", "b", "a"] and found.locations[1] == f"{file} case 2"
     assert found.without_duplicates()[1] == 1
     file.write_text("@classLabel true a b\n@data\n1,2:3,?:a\n")
     with pytest.raises(DataError, match=r"case 1: step 2, channel 2: nan is not finite"):
@@ -99,7 +99,7 @@ def test_arrays_in_memory(inputs: Any, shapes: list[tuple[int, int]]) -> None:
 @pytest.mark.parametrize("labels", [[1, 0], [1.0, 0.0], np.array([1, 0]), ["1", "0"], polars.Series([1, 0])])
 def test_texts_and_labels_in_memory(labels: Any) -> None:
     found = read_sequences((["a b", "c"], labels))
-    assert found.inputs == ["a b", "c"] and found.labels == ["1", "0"] and found.places[1] == "data item 2"
+    assert found.inputs == ["a b", "c"] and found.labels == ["1", "0"] and found.locations[1] == "data item 2"
     assert read_sequences(["a b"], text="text", label="label", need_label=False).inputs == ["a b"]
     assert read_sequences(np.array(["a b"]), need_label=False).inputs == ["a b"]
 

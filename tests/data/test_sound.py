@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from seriatim.data.sequences import Sequences, read_sequences
-from seriatim.data.sound import Listener, read_sound, resampled
+from seriatim.data.sound import SoundReader, read_sound, resampled
 from seriatim.errors import DataError, UsageError
 
 
@@ -31,10 +31,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, *names: str, listener: Listener | None = None) -> Sequences:
+def read(folder: Path, *names: str, reader: SoundReader | None = None) -> Sequences:
     table = folder / "table.csv"
     table.write_text("file,label\n" + "".join(f"{name},x\n" for name in names))
-    return read_sequences(table, sound="file", label="label", listener=listener)
+    return read_sequences(table, sound="file", label="label", reader=reader)
 
 
 def test_paths_are_relative_to_the_table_or_absolute(folder: Path) -> None:
@@ -58,7 +58,7 @@ def test_resampling_keeps_a_tone(folder: Path) -> None:
     slow = resampled(tone(300, 44100).astype(np.float32), 44100, 8000)
     assert slow.dtype == np.float32 and len(slow) == 1600
     np.testing.assert_allclose(slow[200:-200], tone(300, 8000)[200:-200], atol=2e-3)
-    found = read(folder, "low.wav", "fast.wav", listener=Listener(rate=8000))
+    found = read(folder, "low.wav", "fast.wav", reader=SoundReader(rate=8000))
     np.testing.assert_allclose(found.arrays[0][3:-3, 5:15], found.arrays[1][3:-3, 5:15], atol=0.3)
 
 
@@ -94,12 +94,12 @@ def test_a_recording_of_unknown_length_is_read_to_its_end(folder: Path) -> None:
 
 
 def test_a_model_wants_the_rate_that_it_was_trained_on(folder: Path) -> None:
-    listener = Listener()
-    read(folder, "low.wav", listener=listener)
+    reader = SoundReader()
+    read(folder, "low.wav", reader=reader)
     with pytest.raises(DataError, match=r"fast.wav has 16000 samples per second, but the model reads 8000; train with"):
-        read(folder, "fast.wav", listener=Listener(features=listener.features))
+        read(folder, "fast.wav", reader=SoundReader(features=reader.features))
 
 
 def test_frames_that_do_not_fit_the_rate() -> None:
     with pytest.raises(UsageError, match=r"frame, hop, mels: frames of 0.1 ms every 10.0 ms .* do not fit 8000"):
-        Listener(0.1, rate=8000)
+        SoundReader(0.1, rate=8000)

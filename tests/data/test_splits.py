@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seriatim.data.splits import cut, hold_out, stratified
+from seriatim.data.splits import hold_out, split_in_order, stratified
 
 
 @given(st.integers(0, 10_000))
 def test_cut(n: int) -> None:
-    parts = cut(n)
+    parts = split_in_order(n)
     assert [index for part in parts for index in range(n)[part]] == list(range(n))
     assert abs((parts[0].stop - parts[0].start) - 0.8 * n) < 1 and abs((parts[2].stop - parts[2].start) - 0.1 * n) <= 1
 

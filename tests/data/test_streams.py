@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seriatim.data.streams import Streams, warmed
+from seriatim.data.streams import Streams, scoring_batches
 from seriatim.errors import DataError
 
 COUNTS = {"count": st.integers(1, 60), "rows": st.integers(1, 7), "steps": st.integers(1, 9)}
@@ -43,7 +43,7 @@ def test_rows_are_contiguous_and_inputs_are_one_behind(count: int, rows: int, st
 @given(**COUNTS, warmup=st.integers(0, 20))
 def test_every_token_weighs_one_once(count: int, rows: int, steps: int, warmup: int) -> None:
     tokens = tokens_of(count)
-    batches = list(warmed(tokens, rows, steps, warmup))
+    batches = list(scoring_batches(tokens, rows, steps, warmup))
     inputs, targets, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
     assert weights.dtype == np.float32 and weights.sum() == count
     assert sorted(targets[weights == 1].tolist()) == tokens.tolist()
@@ -57,6 +57,6 @@ def test_every_token_weighs_one_once(count: int, rows: int, steps: int, warmup: 
 
 
 def test_one_row_is_the_text() -> None:
-    batches = list(warmed(tokens_of(10), 1, 4, 100))
+    batches = list(scoring_batches(tokens_of(10), 1, 4, 100))
     assert [weights.sum() for _, _, weights in batches] == [4, 4, 2]
-    assert list(warmed(tokens_of(0), 3, 4, 5)) == []
+    assert list(scoring_batches(tokens_of(0), 3, 4, 5)) == []

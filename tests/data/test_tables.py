@@ -56,7 +56,9 @@ def test_every_source_gives_the_same(tmp_path: Path) -> None:
         assert found.numbers(["n", "close"]).tolist() == [[1.0, 1.5], [2.0, 2.0]], name
         assert found.labels("n") == ["1", "2"], name
         assert found.text("word") == ["a", "é b"], name
-        assert found.moments("day").astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-03"], name
+        assert found.timestamps("day").astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-03"], (
+            name
+        )
         assert found.codes("word")[1] == ["a", "é b"] and not found.has("other")
         lines = isinstance(source, Path) and source.suffix != ".parquet"
         first = 1 if name in ("t.jsonl",) or not lines else 2
@@ -118,7 +120,7 @@ def test_codes_are_in_order_of_appearance() -> None:
     ],
 )
 def test_moments(cells: list[str], wanted: list[object]) -> None:
-    found = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).moments("a")
+    found = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).timestamps("a")
     expected: NDArray[np.generic] = np.array(wanted)
     if expected.dtype.kind == "U":
         expected = expected.astype("datetime64[us]")
@@ -129,7 +131,7 @@ def test_moments(cells: list[str], wanted: list[object]) -> None:
 def test_time_zones_of_frames_become_utc() -> None:
     stamps = pandas.to_datetime(["2020-01-01"]).tz_localize("Asia/Seoul")
     for frame in (pandas.DataFrame({"a": stamps}), polars.DataFrame({"a": list(stamps)})):
-        assert open_table(frame, columns=["a"]).moments("a").astype(str).tolist() == ["2019-12-31T15:00:00.000000"]
+        assert open_table(frame, columns=["a"]).timestamps("a").astype(str).tolist() == ["2019-12-31T15:00:00.000000"]
 
 
 @pytest.mark.parametrize(
@@ -163,11 +165,11 @@ def test_faults_of_cells(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     cases = {
         "line 7, column 'a': 'abc' is not a number": lambda: found.numbers(["d", "a"]),
         "line 2, column 'b': 'x\n\ny' is not a number": lambda: found.numbers(["b"]),
-        "line 7, column 'c': 'x' is not a date or a number": lambda: found.moments("c"),
+        "line 7, column 'c': 'x' is not a date or a number": lambda: found.timestamps("c"),
         "line 6, column 'd': no text": lambda: found.text("d"),
         "line 6, column 'd': no label": lambda: found.labels("d"),
         "line 6, column 'd': no value": lambda: found.codes("d"),
-        "line 6, column 'd': no time stamp": lambda: found.moments("d"),
+        "line 6, column 'd': no time stamp": lambda: found.timestamps("d"),
     }
     for message, ask in cases.items():
         with pytest.raises(DataError) as caught:
@@ -186,8 +188,8 @@ def test_infinities_are_refused() -> None:
 def test_stamps_of_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "BLOCK", 8)
     with pytest.raises(DataError, match=r"line 3, column 'a': dates and plain numbers"):
-        table(b"a\n2020-01-01\n123456789012\n").moments("a")
-    assert table(b"a\n1\n2\n3\n4.5\n").moments("a").tolist() == [1, 2, 3, 4.5]
+        table(b"a\n2020-01-01\n123456789012\n").timestamps("a")
+    assert table(b"a\n1\n2\n3\n4.5\n").timestamps("a").tolist() == [1, 2, 3, 4.5]
 
 
 def test_json_lines() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from seriatim.data.files import Stream
-from seriatim.data.tagged import Columns, read_tagged
+from seriatim.data.files import InputStream
+from seriatim.data.tagged import TagColumns, read_tagged
 from seriatim.errors import DataError, SeriatimError, UsageError
 
 WORDS = [["Vámonos", "al", "mar"], ["Sí", "#"]]
@@ -67,21 +67,21 @@ def test_lists_in_memory(source: Any) -> None:
 def test_each_word_knows_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.conllu").write_text(CONLLU)
     first, second = read_tagged(tmp_path / "a.conllu").sentences
-    assert [first.place(word) for word in range(3)] == [f"{tmp_path}/a.conllu line {line}" for line in (3, 5, 7)]
-    assert second.place(0).endswith("line 11")
-    assert read_tagged([(["a"], ["b"])]).sentences[0].place(0) == "data item 1"
+    assert [first.location(word) for word in range(3)] == [f"{tmp_path}/a.conllu line {line}" for line in (3, 5, 7)]
+    assert second.location(0).endswith("line 11")
+    assert read_tagged([(["a"], ["b"])]).sentences[0].location(0) == "data item 1"
 
 
 def test_other_columns(tmp_path: Path) -> None:
     (tmp_path / "a.conllu").write_text(CONLLU)
     (tmp_path / "a.txt").write_text("Rome NNP B-NP B-LOC\nfell VBD B-VP O\n")
     (tmp_path / "a.jsonl").write_text('{"tokens": ["Rome"], "ner": ["B-LOC"]}\n')
-    assert read_tagged(tmp_path / "a.conllu", Columns("xpos", "lemma")).sentences[1].tags == ["xINTJ", "xSYM"]
-    assert read_tagged(tmp_path / "a.conllu", Columns("feats")).tags == [["_"] * 3, ["_"] * 2]
+    assert read_tagged(tmp_path / "a.conllu", TagColumns("xpos", "lemma")).sentences[1].tags == ["xINTJ", "xSYM"]
+    assert read_tagged(tmp_path / "a.conllu", TagColumns("feats")).tags == [["_"] * 3, ["_"] * 2]
     assert read_tagged(tmp_path / "a.txt").tags == [["B-LOC", "O"]]
-    assert read_tagged(tmp_path / "a.txt", Columns("2")).tags == [["NNP", "VBD"]]
-    assert read_tagged(tmp_path / "a.jsonl", Columns("ner", "tokens")).tags == [["B-LOC"]]
-    assert read_tagged(tmp_path / "a.conllu", Columns("4"), need_tags=False).words == WORDS
+    assert read_tagged(tmp_path / "a.txt", TagColumns("2")).tags == [["NNP", "VBD"]]
+    assert read_tagged(tmp_path / "a.jsonl", TagColumns("ner", "tokens")).tags == [["B-LOC"]]
+    assert read_tagged(tmp_path / "a.conllu", TagColumns("4"), need_tags=False).words == WORDS
 
 
 def test_words_with_spaces_stand_between_tabs(tmp_path: Path) -> None:
@@ -109,33 +109,33 @@ def test_duplicates_are_sentences_of_the_same_words() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "columns", "said"),
     [
-        ("a.conllu", CONLLU.replace("\tADP\txADP", "\t_\t_"), Columns(), "line 5: word 'al' has no tag"),
-        ("a.conllu", CONLLU.replace("al\tal\t", "al\t"), Columns(), "line 5: 9 columns, wanted 10 parted by tabs"),
-        ("a.conllu", "# nothing\n\n# at all\n", Columns(), "a.conllu: no sentences"),
-        ("a.conllu", CONLLU, Columns("upso"), "column: no column 'upso' in CoNLL-U (did you mean 'upos'?)"),
-        ("a.conllu", "", Columns(), "a.conllu: is empty"),
-        ("a.conllu", " \n\n", Columns(), "a.conllu: holds nothing but white space"),
-        ("a.tsv", "dog\tNOUN\nbarks\n", Columns(), "line 2: one column ('barks'), wanted a word and its tag"),
-        ("a.tsv", "dog\tNOUN\nbarks\tVERB\tx\n", Columns(), "line 2: 3 columns, wanted 2 as in the first line"),
-        ("a.tsv", "dog\tNOUN\n\tVERB\n", Columns(), "line 2: an empty word"),
-        ("a.tsv", "dog\tNOUN\nbarks\t\n", Columns(), "line 2: word 'barks' has no tag"),
-        ("a.txt", "dog NOUN\n", Columns("3"), "no column '3' in "),
-        ("a.txt", "dog NOUN\n", Columns("upos"), "wanted a number from 1 to 2"),
-        ("a.txt", "-DOCSTART- O\n\n", Columns(), "a.txt: no sentences"),
-        ("a.jsonl", '{"words": ["a"], "tags": ["X", "Y"]}', Columns(), "line 1: 1 word, but 2 tags"),
-        ("a.jsonl", '\n{"words": ["a"]}', Columns(), "line 2: no 'tags' (known: words)"),
-        ("a.jsonl", '{"word": ["a"], "tags": []}', Columns(), "line 1: no 'words' (did you mean 'word'?)"),
-        ("a.jsonl", '{"words": [], "tags": []}', Columns(), "line 1: no words"),
-        ("a.jsonl", '{"words": ["a", " "], "tags": ["X", "Y"]}', Columns(), "line 1: one of the words is empty"),
-        ("a.jsonl", '{"words": "a b", "tags": ["X"]}', Columns(), "line 1: the words are not a list of strings"),
-        ("a.jsonl", '{"words": ["a"], "tags": [1]}', Columns(), "line 1: the tags are not a list of strings"),
-        ("a.jsonl", "{broken", Columns(), "line 1: not JSON: "),
-        ("a.jsonl", "[1]", Columns(), "line 1: wanted an object {…}, got [1]"),
-        ("a.csv", "word,tag\n", Columns(), "cannot tell how sentences stand in it by its extension"),
-        ("a.conllu.gz", "not packed", Columns(), "not a gzip file that can be read"),
+        ("a.conllu", CONLLU.replace("\tADP\txADP", "\t_\t_"), TagColumns(), "line 5: word 'al' has no tag"),
+        ("a.conllu", CONLLU.replace("al\tal\t", "al\t"), TagColumns(), "line 5: 9 columns, wanted 10 parted by tabs"),
+        ("a.conllu", "# nothing\n\n# at all\n", TagColumns(), "a.conllu: no sentences"),
+        ("a.conllu", CONLLU, TagColumns("upso"), "column: no column 'upso' in CoNLL-U (did you mean 'upos'?)"),
+        ("a.conllu", "", TagColumns(), "a.conllu: is empty"),
+        ("a.conllu", " \n\n", TagColumns(), "a.conllu: holds nothing but white space"),
+        ("a.tsv", "dog\tNOUN\nbarks\n", TagColumns(), "line 2: one column ('barks'), wanted a word and its tag"),
+        ("a.tsv", "dog\tNOUN\nbarks\tVERB\tx\n", TagColumns(), "line 2: 3 columns, wanted 2 as in the first line"),
+        ("a.tsv", "dog\tNOUN\n\tVERB\n", TagColumns(), "line 2: an empty word"),
+        ("a.tsv", "dog\tNOUN\nbarks\t\n", TagColumns(), "line 2: word 'barks' has no tag"),
+        ("a.txt", "dog NOUN\n", TagColumns("3"), "no column '3' in "),
+        ("a.txt", "dog NOUN\n", TagColumns("upos"), "wanted a number from 1 to 2"),
+        ("a.txt", "-DOCSTART- O\n\n", TagColumns(), "a.txt: no sentences"),
+        ("a.jsonl", '{"words": ["a"], "tags": ["X", "Y"]}', TagColumns(), "line 1: 1 word, but 2 tags"),
+        ("a.jsonl", '\n{"words": ["a"]}', TagColumns(), "line 2: no 'tags' (known: words)"),
+        ("a.jsonl", '{"word": ["a"], "tags": []}', TagColumns(), "line 1: no 'words' (did you mean 'word'?)"),
+        ("a.jsonl", '{"words": [], "tags": []}', TagColumns(), "line 1: no words"),
+        ("a.jsonl", '{"words": ["a", " "], "tags": ["X", "Y"]}', TagColumns(), "line 1: one of the words is empty"),
+        ("a.jsonl", '{"words": "a b", "tags": ["X"]}', TagColumns(), "line 1: the words are not a list of strings"),
+        ("a.jsonl", '{"words": ["a"], "tags": [1]}', TagColumns(), "line 1: the tags are not a list of strings"),
+        ("a.jsonl", "{broken", TagColumns(), "line 1: not JSON: "),
+        ("a.jsonl", "[1]", TagColumns(), "line 1: wanted an object {…}, got [1]"),
+        ("a.csv", "word,tag\n", TagColumns(), "cannot tell how sentences stand in it by its extension"),
+        ("a.conllu.gz", "not packed", TagColumns(), "not a gzip file that can be read"),
     ],
 )
-def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, columns: Columns, said: str) -> None:
+def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, columns: TagColumns, said: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(SeriatimError) as refused:
         read_tagged(tmp_path / name, columns)
@@ -154,7 +154,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, colu
         ([([1], ["X"])], DataError, "data item 1: the words are not a list of strings"),
         (7, UsageError, "data: got int, wanted the path of a .conllu"),
         ("/nowhere.conllu", DataError, "/nowhere.conllu: no such file"),
-        (Stream(io.BytesIO(b"a,b"), "csv"), UsageError, "format: got csv, wanted one of conllu, conll, tsv, txt"),
+        (InputStream(io.BytesIO(b"a,b"), "csv"), UsageError, "format: got csv, wanted one of conllu, conll, tsv, txt"),
     ],
 )
 def test_data_that_cannot_be_used(source: object, kind: type[SeriatimError], said: str) -> None:

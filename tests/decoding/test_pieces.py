@@ -34,7 +34,7 @@ def test_no_more_than_the_reach_is_decoded_again() -> None:
         most = max(most, len(units))
         return decode(units)
 
-    assert "".join(pieces(watched, TEXT.encode(), before=list(b"x" * 99), reach=8)) == TEXT
+    assert "".join(pieces(watched, TEXT.encode(), context=list(b"x" * 99), reach=8)) == TEXT
     assert most <= 8 + 4
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.decoding.sampling import draw, greedy, penalised, probabilities, sample
+from seriatim.decoding.sampling import draw, greedy, penalize_repetition, probabilities, sample
 from seriatim.errors import DataError, UsageError
 
 logits = st.lists(st.floats(-30, 30) | st.just(-np.inf), min_size=1, max_size=12).filter(
@@ -186,12 +186,14 @@ def test_a_penalty_is_a_power_of_the_chance_of_what_was_there(values: list[float
     seen = data.draw(st.sets(st.integers(0, len(values) - 1)))
     chances = probabilities(values)
     expected = np.array([chance**penalty if unit in seen else chance for unit, chance in enumerate(chances)])
-    np.testing.assert_allclose(np.exp(penalised(values, seen, penalty)), expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(np.exp(penalize_repetition(values, seen, penalty)), expected, rtol=1e-6, atol=1e-12)
 
 
 def test_a_shift_of_all_logits_changes_nothing() -> None:
     values = np.array([2.0, -1.0, 0.5])
-    np.testing.assert_allclose(penalised(values + 7.0, {1}, 1.7), penalised(values, {1}, 1.7), rtol=1e-12)
+    np.testing.assert_allclose(
+        penalize_repetition(values + 7.0, {1}, 1.7), penalize_repetition(values, {1}, 1.7), rtol=1e-12
+    )
 
 
 def even(token: int, state: None) -> tuple[np.ndarray, None]:
@@ -204,8 +206,8 @@ def test_a_heavy_penalty_takes_each_unit_once_the_likeliest_first() -> None:
 
     assert units() == [0, 0, 0, 0]
     assert units(repetition_penalty=50.0) == [0, 1, 2, 3]
-    assert units(repetition_penalty=50.0, before=[0, 2])[:2] == [1, 3]
-    assert units(repetition_penalty=0.02, before=[3]) == [3, 3, 3, 3], "below 1 it calls for what was there"
+    assert units(repetition_penalty=50.0, context=[0, 2])[:2] == [1, 3]
+    assert units(repetition_penalty=0.02, context=[3]) == [3, 3, 3, 3], "below 1 it calls for what was there"
 
 
 def test_a_penalty_of_1_draws_the_same_units() -> None:

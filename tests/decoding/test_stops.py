@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.decoding.stops import until
+from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import UsageError
 
 texts = st.text("abc", max_size=12)
@@ -28,7 +28,7 @@ def plainly(text: str, stop: list[str]) -> str:
 def test_however_the_text_is_cut(text: str, stop: list[str], cuts: list[int]) -> None:
     ends = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[start:end] for start, end in itertools.pairwise(ends)]
-    assert "".join(until(pieces, stop)) == plainly(text, stop)
+    assert "".join(cut_at_stop(pieces, stop)) == plainly(text, stop)
 
 
 def test_nothing_is_asked_for_after_the_stop() -> None:
@@ -36,16 +36,16 @@ def test_nothing_is_asked_for_after_the_stop() -> None:
         yield from ("one\n", "two", "\n\n")
         raise AssertionError("asked for more")
 
-    assert list(until(pieces(), ["\n\n"])) == ["one", "\ntwo"]
+    assert list(cut_at_stop(pieces(), ["\n\n"])) == ["one", "\ntwo"]
 
 
 def test_pieces_come_as_soon_as_they_are_clear() -> None:
-    assert list(until("abxab", [])) == list("abxab")
-    assert list(until("abxab", ["abc"])) == ["abx", "ab"]
-    assert list(until("abxz", ["q"])) == list("abxz")
+    assert list(cut_at_stop("abxab", [])) == list("abxab")
+    assert list(cut_at_stop("abxab", ["abc"])) == ["abx", "ab"]
+    assert list(cut_at_stop("abxz", ["q"])) == list("abxz")
 
 
 @pytest.mark.parametrize("stop", [[""], ["a", ""], "abc"])
 def test_what_is_no_list_of_texts_is_refused_at_once(stop: list[str]) -> None:
     with pytest.raises(UsageError, match="stop: got "):
-        until([], stop)
+        cut_at_stop([], stop)

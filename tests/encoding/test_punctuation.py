@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seriatim.encoding.punctuation import apart, together
+from seriatim.encoding.punctuation import rejoin_punctuation, separate_punctuation
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,10 @@ from seriatim.encoding.punctuation import apart, together
     ],
 )
 def test_marks_stand_apart_and_come_back(text: str, words: str) -> None:
-    assert apart(text) == words
-    assert together(words) == " ".join(text.split())
-    assert apart(together(words)) == words
+    assert separate_punctuation(text) == words
+    assert rejoin_punctuation(words) == " ".join(text.split())
+    assert separate_punctuation(rejoin_punctuation(words)) == words
 
 
 def test_a_quotation_mark_stays_apart() -> None:
-    assert together(apart('he says "yes".')) == 'he says " yes ".'
+    assert rejoin_punctuation(separate_punctuation('he says "yes".')) == 'he says " yes ".'

@@ -15,8 +15,8 @@ TEXTS = ["Yes, (it) is.", "Don't stop; 3.5 is well-known!", "Ja — «so» ist e
 def test_a_text_comes_back(unit: str, lowercase: bool) -> None:
     script = Script.fit(TEXTS, unit, None, lowercase=lowercase)
     for text in TEXTS:
-        assert script.decode(script.encode(text).tolist()) == script.folded(text)
-    assert (script.folded("Yes") == "yes") == lowercase
+        assert script.decode(script.encode(text).tolist()) == script.fold_case(text)
+    assert (script.fold_case("Yes") == "yes") == lowercase
     assert (script.encode("YES") == script.encode("yes")).all() or not lowercase
 
 
@@ -28,12 +28,12 @@ def test_words_stand_apart_from_punctuation() -> None:
 
 def test_the_boundary_stands_behind_what_is_to_be_written() -> None:
     script = Script.fit(TEXTS, "char", None, lowercase=False)
-    aimed = script.aim("it is")
+    aimed = script.encode_target("it is")
     assert aimed[-1] == len(script) and aimed.dtype == np.int32
     assert script.decode(aimed[:-1].tolist()) == "it is"
-    assert script.aim("").tolist() == [len(script)]
+    assert script.encode_target("").tolist() == [len(script)]
 
 
 def test_a_space_can_be_seen() -> None:
     script = Script.fit(["a b"], "char", None, lowercase=False)
-    assert script.shown(script.encode("a b").tolist()) == ["a", "␣", "b"]
+    assert script.visible_units(script.encode("a b").tolist()) == ["a", "␣", "b"]

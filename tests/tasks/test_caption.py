@@ -12,9 +12,9 @@ import polars
 import pytest
 import torch
 
-from seriatim.data.bundled import find
-from seriatim.data.images import Look, read_pictures
-from seriatim.encoding.punctuation import apart
+from seriatim.data.bundled import bundled_set
+from seriatim.data.images import PictureFormat, read_pictures
+from seriatim.encoding.punctuation import separate_punctuation
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import NullStore
 from seriatim.learning.observer import Silent
@@ -115,9 +115,9 @@ def test_a_picture_is_on_one_side_with_all_its_captions(tmp_path: Path) -> None:
 
 def test_a_group_stays_on_one_side() -> None:
     options = CaptionOptions(image="image", text="caption", group="combination", image_size=8)
-    prepared = TASK.prepare(options, find("scenes").path)
-    look = Look(8)
-    whole = read_pictures(find("scenes").path, look, image="image", text="caption", group="combination")
+    prepared = TASK.prepare(options, bundled_set("scenes").path)
+    look = PictureFormat(8)
+    whole = read_pictures(bundled_set("scenes").path, look, image="image", text="caption", group="combination")
     groups = dict(zip((one.tobytes() for one in whole.inputs), whole.groups or [], strict=True))
     parts = [{groups[one.tobytes()] for one in part.inputs} for part in (prepared.train, prepared.valid, prepared.test)]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
@@ -202,7 +202,9 @@ def test_word_vectors_start_the_words_and_not_the_boundary() -> None:
     model, prepared, _ = made(pictures())
     words = TASK.words(prepared)
     assert words is not None
-    assert [words.tokens[unit] for unit in words.sentences[0]] == apart(prepared.train.references[0][0]).split()
+    assert [words.tokens[unit] for unit in words.sentences[0]] == separate_punctuation(
+        prepared.train.references[0][0]
+    ).split()
     boundary = model.embeddings.weight[-1].detach().clone()
     Start(np.ones((len(words.tokens), 24), np.float32), frozen=False, note="").put(model)
     assert (model.embeddings.weight[:-1] == 1).all()
@@ -239,7 +241,7 @@ def test_a_run_from_a_bundled_set_to_new_pictures(tmp_path: Path) -> None:
     run = train("caption", "scenes", out=str(tmp_path / "run"), image_size=8, **options)
     assert set(run.result["baselines"]) == {"most_common", "nearest_image"}
     assert any(note.startswith("bleu: nrefs:2") for note in run.notes)
-    polars.read_parquet(find("scenes").path, n_rows=40).write_parquet(tmp_path / "new.parquet")
+    polars.read_parquet(bundled_set("scenes").path, n_rows=40).write_parquet(tmp_path / "new.parquet")
     again = load(tmp_path / "run").evaluate(tmp_path / "new.parquet")
     assert again["data"]["test"] == 20
     assert again["baselines"]["nearest_image"]["exact_match"] > 0.6, "most of them are known"

@@ -116,8 +116,10 @@ def test_without_a_warm_up_folding_would_show(
 ) -> None:
     tokens = prepared.train.tokens
     exact = log_probabilities(models["lstm"], tokens)
-    warmed = next_units.warmed
-    monkeypatch.setattr(next_units, "warmed", lambda tokens, rows, steps, warmup: warmed(tokens, rows, steps, 0))
+    warmed = next_units.scoring_batches
+    monkeypatch.setattr(
+        next_units, "scoring_batches", lambda tokens, rows, steps, warmup: warmed(tokens, rows, steps, 0)
+    )
     assert not np.allclose(log_probabilities(models["lstm"], tokens), exact, rtol=1e-3, atol=1e-3)
 
 
@@ -340,13 +342,13 @@ def test_new_text_is_scored_as_a_whole(prepared: Any) -> None:
 
 def test_documents_start_at_files_blank_lines_or_lines() -> None:
     texts = ["one\ntwo\n\nthree", "four\n"]
-    pieces = {boundary: list(join(texts, boundary).pieces()) for boundary in BOUNDARIES}
+    pieces = {boundary: list(join(texts, boundary).split_texts()) for boundary in BOUNDARIES}
     assert pieces == {
         "file": ["one\ntwo\n\nthree\n", "four\n"],
         "paragraph": ["one\ntwo\n\n", "three\nfour\n"],
         "line": ["one\n", "two\n", "\n", "three\n", "four\n"],
     }
-    assert list(join(texts, "file").part(5, 18).pieces()) == ["wo\n\nthree\n", "fou"]
+    assert list(join(texts, "file").part(5, 18).split_texts()) == ["wo\n\nthree\n", "fou"]
 
 
 def test_scores_forget_at_a_start_and_count_every_unit(models: dict[str, Any], prepared: Any) -> None:

@@ -128,7 +128,7 @@ def test_words_and_punctuation() -> None:
     _, prepared, _ = fitted(pairs, unit="word", lowercase=True, model="nearest")
     codec = prepared.codec
     assert codec.script.vocabulary.tokens[1:5] == ["a", "dog", ",", "number"]
-    units = codec.script.aim("A dog, number 7!")
+    units = codec.script.encode_target("A dog, number 7!")
     assert units[-1] == len(codec.script)
     assert codec.script.decode(units[:-1].tolist()) in ("a dog, number 7!", "a dog, number <unk>!")
     assert prepared.train.references[0][0].islower()

@@ -15,7 +15,7 @@ from seriatim.cli.signature import flag
 from seriatim.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from seriatim.data.bundled import Bundled
+    from seriatim.data.bundled import BundledSet
 
 EXAMPLE = "seriatim data shakespeare"
 FIRST_LINES = 5
@@ -26,9 +26,9 @@ def data(
     json: Json = False,
 ) -> None:
     """List the bundled data sets, or show one with the command that trains on it."""
-    from seriatim.data.bundled import bundled
+    from seriatim.data.bundled import bundled_sets
 
-    sets = {one.name: one for one in bundled()}
+    sets = {one.name: one for one in bundled_sets()}
     if name is None:
         if json:
             write_json({"sets": [_described(one) for one in sets.values()]})
@@ -43,7 +43,7 @@ def data(
         _look(sets[name])
 
 
-def command_for(one: Bundled) -> str:
+def command_for(one: BundledSet) -> str:
     """The command that trains on a bundled set, with its options written out."""
     words = ["seriatim", "train", one.task, one.name]
     for option, value in one.options.items():
@@ -55,7 +55,7 @@ def command_for(one: Bundled) -> str:
     return shlex.join(words)
 
 
-def _described(one: Bundled) -> dict[str, object]:
+def _described(one: BundledSet) -> dict[str, object]:
     return {
         "name": one.name,
         "task": one.task,
@@ -69,12 +69,12 @@ def _described(one: Bundled) -> dict[str, object]:
     }
 
 
-def _list(sets: list[Bundled]) -> None:
+def _list(sets: list[BundledSet]) -> None:
     rows = [(one.name, one.task, _size(one), one.licence, f"seriatim train {one.task} {one.name}") for one in sets]
     show(Table(("name", "task", "size", "licence", "command"), rows, numeric=frozenset({"size"})))
 
 
-def _look(one: Bundled) -> None:
+def _look(one: BundledSet) -> None:
     say(f"{one.name}: {one.description}")
     say(f"source: {one.source}")
     say(f"licence: {one.licence}")
@@ -86,7 +86,7 @@ def _look(one: Bundled) -> None:
     say(f"train on it: {command_for(one)}")
 
 
-def _first_lines(one: Bundled) -> list[str]:
+def _first_lines(one: BundledSet) -> list[str]:
     if one.path.suffix == ".parquet":
         import polars
 
@@ -104,6 +104,6 @@ def _first_lines(one: Bundled) -> list[str]:
         return [line.rstrip("\n") for line in islice(file, FIRST_LINES)]
 
 
-def _size(one: Bundled) -> str:
+def _size(one: BundledSet) -> str:
     size = Path(one.path).stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

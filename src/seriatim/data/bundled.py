@@ -12,7 +12,7 @@ from seriatim.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
-class Bundled:
+class BundledSet:
     """A set, and the options that train on it."""
 
     name: str
@@ -30,7 +30,7 @@ class Bundled:
 
 
 _SETS: Final = (
-    Bundled(
+    BundledSet(
         name="shakespeare",
         task="language",
         file="shakespeare.txt",
@@ -39,7 +39,7 @@ _SETS: Final = (
         description="1.1 MB of plays by William Shakespeare, 65 different characters",
         options=MappingProxyType({}),
     ),
-    Bundled(
+    BundledSet(
         name="sms_spam",
         task="classify",
         file="sms_spam.tsv",
@@ -48,7 +48,7 @@ _SETS: Final = (
         description="5,574 text messages, spam or ham (Almeida & Hidalgo 2011); 403 are repeated",
         options=MappingProxyType({"text": "text", "label": "label", "drop_duplicates": True}),
     ),
-    Bundled(
+    BundledSet(
         name="sunspots",
         task="forecast",
         file="sunspots.csv",
@@ -57,7 +57,7 @@ _SETS: Final = (
         description="yearly sunspot activity, 1700 to 2008; a cycle takes about 11 years",
         options=MappingProxyType({"target": ("activity",), "time": "year", "season": 11, "horizon": 11}),
     ),
-    Bundled(
+    BundledSet(
         name="scenes",
         task="caption",
         file="scenes.parquet",
@@ -80,7 +80,7 @@ _SETS: Final = (
             }
         ),
     ),
-    Bundled(
+    BundledSet(
         name="dates",
         task="translate",
         file="dates.tsv",
@@ -89,7 +89,7 @@ _SETS: Final = (
         description="7,000 days as people write them, and the same in ISO 8601",
         options=MappingProxyType({"unit": "char", "hidden": 128, "batch_size": 64, "lr": 3e-3}),
     ),
-    Bundled(
+    BundledSet(
         name="adding",
         task="regress",
         file="adding.ts",
@@ -98,7 +98,7 @@ _SETS: Final = (
         description="2,000 sequences of 20 numbers, two of them marked: their sum (Hochreiter & Schmidhuber 1997)",
         options=MappingProxyType({}),
     ),
-    Bundled(
+    BundledSet(
         name="jsb_chorales",
         task="language",
         file="jsb_chorales.mat",
@@ -107,7 +107,7 @@ _SETS: Final = (
         description="382 chorales by Johann Sebastian Bach as piano rolls: which of 88 keys sound at each step",
         options=MappingProxyType({"unit": "roll", "hidden": 128, "dropout": 0.3, "batch_size": 8, "lr": 5e-3}),
     ),
-    Bundled(
+    BundledSet(
         name="ewt_third",
         task="tag",
         file="ewt_third.conllu.gz",
@@ -119,12 +119,12 @@ _SETS: Final = (
 )
 
 
-def bundled() -> tuple[Bundled, ...]:
+def bundled_sets() -> tuple[BundledSet, ...]:
     """Every bundled set."""
     return _SETS
 
 
-def find(name: str) -> Bundled:
+def bundled_set(name: str) -> BundledSet:
     """The set called ``name``. Raises ``UsageError`` when there is none, with the nearest."""
     for one in _SETS:
         if one.name == name:

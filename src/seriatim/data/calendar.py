@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Stamps = NDArray[Any]
-Places = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 DAY: Final = 86_400_000_000
 """Microseconds."""
@@ -25,12 +25,12 @@ class Calendar(ABC):
     """A regular grid of stamps."""
 
     @abstractmethod
-    def places(self, stamps: Stamps) -> Places | None:
+    def positions(self, stamps: Stamps) -> Positions | None:
         """Where sorted ``stamps`` stand on the grid, the first at 0; ``None`` when one stands beside it."""
 
     @abstractmethod
-    def stamps(self, first: Any, places: Places) -> Stamps:
-        """The stamps at ``places``, of which ``first`` is at 0."""
+    def stamps(self, first: Any, positions: Positions) -> Stamps:
+        """The stamps at ``positions``, of which ``first`` is at 0."""
 
     @abstractmethod
     def __str__(self) -> str:
@@ -45,19 +45,19 @@ class Constant(Calendar):
     step: int | float
     dates: bool
 
-    def places(self, stamps: Stamps) -> Places | None:
+    def positions(self, stamps: Stamps) -> Positions | None:
         numbers = _plain(stamps)
         if isinstance(self.step, int):
             since = numbers - numbers[0]
-            return None if (since % self.step).any() else cast("Places", since // self.step)
-        places = np.rint((numbers - numbers[0]) / self.step)
-        off = np.abs(numbers - numbers[0] - places * self.step) > 1e-3 * self.step
-        return None if off.any() else places.astype(np.int64)
+            return None if (since % self.step).any() else cast("Positions", since // self.step)
+        positions = np.rint((numbers - numbers[0]) / self.step)
+        off = np.abs(numbers - numbers[0] - positions * self.step) > 1e-3 * self.step
+        return None if off.any() else positions.astype(np.int64)
 
-    def stamps(self, first: Any, places: Places) -> Stamps:
+    def stamps(self, first: Any, positions: Positions) -> Stamps:
         if self.dates:
-            return cast("Stamps", first + (places * self.step).astype("timedelta64[us]"))
-        return np.asarray(first + places * self.step)
+            return cast("Stamps", first + (positions * self.step).astype("timedelta64[us]"))
+        return np.asarray(first + positions * self.step)
 
     def __str__(self) -> str:
         if not self.dates:
@@ -76,19 +76,19 @@ class Months(Calendar):
     step: int
     ends: bool
 
-    def places(self, stamps: Stamps) -> Places | None:
+    def positions(self, stamps: Stamps) -> Positions | None:
         shifted = _shift(stamps, self.ends)
         months = shifted.astype("datetime64[M]")
         within = shifted - months.astype("datetime64[us]")
         since = (months - months[0]).astype(np.int64)
         if (within != within[0]).any() or (since % self.step).any():
             return None
-        return cast("Places", since // self.step)
+        return cast("Positions", since // self.step)
 
-    def stamps(self, first: Any, places: Places) -> Stamps:
+    def stamps(self, first: Any, positions: Positions) -> Stamps:
         start = _shift(np.asarray([first], dtype="datetime64[us]"), self.ends)[0]
         month = start.astype("datetime64[M]")
-        months = (month + (places * self.step).astype("timedelta64[M]")).astype("datetime64[us]")
+        months = (month + (positions * self.step).astype("timedelta64[M]")).astype("datetime64[us]")
         days = (months.astype("datetime64[M]") + 1).astype("datetime64[us]") - months - np.timedelta64(DAY, "us")
         # The 31st of a shorter month is its last day.
         within = start - month.astype("datetime64[us]")
@@ -108,38 +108,38 @@ class Months(Calendar):
 class Workdays(Calendar):
     """Monday to Friday, at the same hour."""
 
-    def places(self, stamps: Stamps) -> Places | None:
+    def positions(self, stamps: Stamps) -> Positions | None:
         days = stamps.astype("datetime64[D]")
         within = stamps - days.astype("datetime64[us]")
         if (within != within[0]).any() or not np.is_busday(days).all():
             return None
         return np.busday_count(days[0], days).astype(np.int64)
 
-    def stamps(self, first: Any, places: Places) -> Stamps:
+    def stamps(self, first: Any, positions: Positions) -> Stamps:
         day = first.astype("datetime64[D]")
         hour = first - day.astype("datetime64[us]")
-        return cast("Stamps", np.busday_offset(day, places).astype("datetime64[us]") + hour)
+        return cast("Stamps", np.busday_offset(day, positions).astype("datetime64[us]") + hour)
 
     def __str__(self) -> str:
         return "1 working day"
 
 
-def find(stamps: Stamps) -> Calendar | None:
+def find_calendar(stamps: Stamps) -> Calendar | None:
     """The calendar of sorted, different ``stamps`` ``[N]``; ``None`` when they are irregular or fewer than two.
 
     The step is the commonest one; every other must be a whole number of it.
     """
     if len(stamps) < 2:
         return None
-    return next((calendar for calendar in _candidates(stamps) if calendar.places(stamps) is not None), None)
+    return next((calendar for calendar in _candidates(stamps) if calendar.positions(stamps) is not None), None)
 
 
-def future(stamps: Stamps, horizon: int) -> Stamps:
+def future_stamps(stamps: Stamps, horizon: int) -> Stamps:
     """The ``horizon`` stamps after the last one.
 
     Irregular stamps go on by their median difference, a single one by one day or by 1.
     """
-    calendar = find(stamps)
+    calendar = find_calendar(stamps)
     if calendar is None:
         dates = stamps.dtype.kind == "M"
         numbers = _plain(stamps)
@@ -148,9 +148,9 @@ def future(stamps: Stamps, horizon: int) -> Stamps:
         return Constant(max(round(step), 1) if whole else step, dates).stamps(stamps[-1], np.arange(1, horizon + 1))
     if isinstance(calendar, Constant):
         return calendar.stamps(stamps[-1], np.arange(1, horizon + 1))
-    places = calendar.places(stamps)
-    assert places is not None  # find made sure
-    return calendar.stamps(stamps[0], places[-1] + np.arange(1, horizon + 1))
+    positions = calendar.positions(stamps)
+    assert positions is not None  # find made sure
+    return calendar.stamps(stamps[0], positions[-1] + np.arange(1, horizon + 1))
 
 
 def _candidates(stamps: Stamps) -> list[Calendar]:
@@ -198,7 +198,7 @@ def _several(count: int, name: str) -> str:
     return f"{count} {name}{'s' if count > 1 else ''}"
 
 
-def tell(stamp: Any) -> str:
+def format_stamp(stamp: Any) -> str:
     """A stamp for people and for files: ``2020-01-31``, ``2020-01-31T05:00:00``, ``17``, ``0.5``."""
     if not isinstance(stamp, np.datetime64):
         return f"{stamp:d}" if isinstance(stamp, (int, np.integer)) else repr(float(stamp))

@@ -92,7 +92,7 @@ class Delimited(Rows):
                 raise DataError(f"{name}: lines end with carriage returns alone, wanted line feeds")
             raise DataError(f"{name}: {'holds a header but no rows' if self.names else 'is blank'}")
 
-    def pieces(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
+    def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
         import polars
 
         places = sorted({self.names.index(column) for column in columns})

@@ -54,7 +54,7 @@ class Documents:
         """Cut out the characters from ``start`` to ``stop``."""
         return Documents(self.text[start:stop], (0, *(one - start for one in self.starts if start < one < stop)))
 
-    def pieces(self) -> Iterator[str]:
+    def split_texts(self) -> Iterator[str]:
         """Give each document."""
         for start, stop in zip(self.starts, (*self.starts[1:], len(self.text)), strict=True):
             yield self.text[start:stop]

@@ -35,7 +35,7 @@ def check_file(path: str | Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Stream:
+class InputStream:
     """A binary file that is open already, such as standard input, and what it holds."""
 
     file: BinaryIO

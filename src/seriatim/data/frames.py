@@ -44,7 +44,7 @@ class Frame(Rows):
         if twice:
             raise DataError(f"{name}: two columns are named '{twice[0]}'")
 
-    def pieces(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
+    def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
         import polars
 
         yield polars.DataFrame([self._column(column).alias(column) for column in dict.fromkeys(columns)])

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.calendar import Calendar, find, tell
+from seriatim.data.calendar import Calendar, find_calendar, format_stamp
 from seriatim.errors import DataError
 
 Values = NDArray[np.float64]
@@ -75,19 +75,19 @@ def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings) -> Calen
     """The calendar of a series' sorted ``stamps``; gaps and irregular steps go to ``findings``."""
     if stamps is None or len(stamps) < 2:
         return None
-    calendar = find(stamps)
+    calendar = find_calendar(stamps)
     if calendar is None:
         steps = np.diff(stamps)
         at = int((steps != steps[0]).argmax())
-        findings.irregular.add(1, f"from {tell(stamps[at])} to {tell(stamps[at + 1])}", name)
+        findings.irregular.add(1, f"from {format_stamp(stamps[at])} to {format_stamp(stamps[at + 1])}", name)
         return None
-    places = calendar.places(stamps)
-    assert places is not None  # find made sure
-    lacking = int(places[-1]) + 1 - len(places)
+    positions = calendar.positions(stamps)
+    assert positions is not None  # find made sure
+    lacking = int(positions[-1]) + 1 - len(positions)
     if lacking:
-        at = int((places[1:] - places[:-1] > 1).argmax())
-        first = calendar.stamps(stamps[0], places[at : at + 1] + 1)[0]
-        findings.gaps.add(lacking, f"{tell(first)} where the step is {calendar}", name)
+        at = int((positions[1:] - positions[:-1] > 1).argmax())
+        first = calendar.stamps(stamps[0], positions[at : at + 1] + 1)[0]
+        findings.gaps.add(lacking, f"{format_stamp(first)} where the step is {calendar}", name)
     return calendar
 
 
@@ -103,9 +103,9 @@ def filled(
     rows = len(values)
     at = np.arange(rows, dtype=np.float64) if stamps is None else stamps.astype(np.float64)
     if calendar is not None and stamps is not None:
-        places = calendar.places(stamps)
-        assert places is not None  # find made sure
-        length = int(places[-1]) + 1
+        positions = calendar.positions(stamps)
+        assert positions is not None  # find made sure
+        length = int(positions[-1]) + 1
         if length > MOST_GROWTH * rows:
             raise DataError(
                 f"series '{name}': filling its gaps would turn {rows} rows into {length}; the step is {calendar}"
@@ -113,7 +113,7 @@ def filled(
         at = np.arange(length, dtype=np.float64)
         if length > rows:
             wide = np.full((length, values.shape[1]), np.nan)
-            wide[places] = values
+            wide[positions] = values
             values, stamps = wide, calendar.stamps(stamps[0], np.arange(length))
     observed = np.isfinite(values)
     if not observed.all():

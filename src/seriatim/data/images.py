@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection, key
-from seriatim.data.files import Stream, check_file, first_line, load_npy
+from seriatim.data.files import InputStream, check_file, first_line, load_npy
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, MissingExtra, UsageError
 
@@ -27,7 +27,7 @@ MOST_BYTES: Final = 8 << 30
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureFormat:
     """How pictures are read: as pixels of ``side`` × ``side``, in colour or in grey, or as feature vectors."""
 
     side: int = 64
@@ -75,7 +75,7 @@ class Pictures(Collection):
 
 def read_pictures(
     source: object,
-    look: Look,
+    look: PictureFormat,
     *,
     image: str | None = None,
     features: str | None = None,
@@ -114,7 +114,7 @@ def read_pictures(
         raise UsageError("text: name the column of the captions")
     needed = [column, *([text] if need_text and text else []), *([group] if group else [])]
     table = open_table(source, header=header, columns=needed)
-    folder = Path(source).parent if isinstance(source, (str, Path)) and not isinstance(source, Stream) else Path()
+    folder = Path(source).parent if isinstance(source, (str, Path)) and not isinstance(source, InputStream) else Path()
     found = _from_cells(table.values(column, "image"), lambda row: _place(table, row, column), folder, look)
     captions = _captions(table, text, found) if need_text and text else found.captions
     groups = _groups(table, group, found) if group else None
@@ -125,7 +125,7 @@ def _place(table: Table, row: int, column: str) -> str:
     return f"{table.name}: {table.line(row)}, column '{column}'"
 
 
-def _from_cells(cells: Sequence[Any], place: Callable[[int], str], folder: Path, look: Look) -> Pictures:
+def _from_cells(cells: Sequence[Any], place: Callable[[int], str], folder: Path, look: PictureFormat) -> Pictures:
     """Read each different cell once."""
     numbers: dict[Hashable, int] = {}
     rows = [numbers.setdefault(_key(cell), len(numbers)) for cell in cells]
@@ -166,7 +166,7 @@ class _BadPictureError(Exception):
 class _Shelf:
     """Where pictures are put one by one: pixels in one block, whose size is known before the first is read."""
 
-    def __init__(self, count: int, look: Look) -> None:
+    def __init__(self, count: int, look: PictureFormat) -> None:
         self.inputs: list[Picture] = []
         self._features = look.features
         self._bytes = 0
@@ -224,7 +224,7 @@ def _opened(cell: Any, folder: Path) -> Any:
         raise _BadPictureError(str(error)) from None
 
 
-def _pixels(opened: Any, look: Look) -> Picture:
+def _pixels(opened: Any, look: PictureFormat) -> Picture:
     """A file → uint8 ``[side, side, C]``."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
@@ -243,7 +243,7 @@ def _pixels(opened: Any, look: Look) -> Picture:
         raise _BadPictureError(f"{_named(opened)}broken image: {first_line(error)}") from None
 
 
-def _as_pixels(image: Any, look: Look) -> Picture:
+def _as_pixels(image: Any, look: PictureFormat) -> Picture:
     """A Pillow image → uint8 ``[side, side, C]``."""
     from PIL import Image
 
@@ -255,7 +255,7 @@ def _as_pixels(image: Any, look: Look) -> Picture:
     return np.asarray(image).reshape(look.side, look.side, -1)
 
 
-def _vector(opened: Any, look: Look) -> Picture:
+def _vector(opened: Any, look: PictureFormat) -> Picture:
     """A ``.npy`` file, or numbers → float32 ``[R, C]``."""
     name = _named(opened)
     try:
@@ -289,12 +289,12 @@ def _in_memory(source: object) -> tuple[Any, Any] | None:
     return None
 
 
-def _from_memory(arrays: Any, captions: Any, look: Look, need_text: bool) -> Pictures:
-    places = [f"data item {number}" for number in range(1, len(arrays) + 1)]
-    if not places:
+def _from_memory(arrays: Any, captions: Any, look: PictureFormat, need_text: bool) -> Pictures:
+    locations = [f"data item {number}" for number in range(1, len(arrays) + 1)]
+    if not locations:
         raise DataError("data: no pictures")
     shelf = _Shelf(len(arrays), look)
-    for one, place in zip(arrays, places, strict=True):
+    for one, place in zip(arrays, locations, strict=True):
         try:
             shelf.add(_vector(np.asarray(one), look) if look.features else _from_array(np.asarray(one), look))
         except _BadPictureError as bad:
@@ -304,13 +304,13 @@ def _from_memory(arrays: Any, captions: Any, look: Look, need_text: bool) -> Pic
         if len(captions) != len(arrays):
             raise DataError(f"data: {len(captions)} captions for {len(arrays)} pictures")
         said = [[one] if isinstance(one, str) else list(one) for one in captions]
-    for some, place in zip(said, places, strict=True):
+    for some, place in zip(said, locations, strict=True):
         if need_text and (not some or not all(isinstance(one, str) and one.strip() for one in some)):
             raise DataError(f"{place}: empty caption" if some else f"{place}: no caption")
-    return Pictures(shelf.inputs, said, None, places, list(range(len(arrays))))
+    return Pictures(shelf.inputs, said, None, locations, list(range(len(arrays))))
 
 
-def _from_array(pixels: Picture, look: Look) -> Picture:
+def _from_array(pixels: Picture, look: PictureFormat) -> Picture:
     from PIL import Image
 
     if pixels.dtype != np.uint8:

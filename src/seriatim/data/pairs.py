@@ -30,7 +30,7 @@ class Pairs(Collection):
     targets: list[str]
     """Empty where they are to be written."""
     groups: list[str] | None
-    places: list[str]
+    locations: list[str]
     """Where each stands, for messages: ``train.de line 3``."""
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class Pairs(Collection):
             [self.sources[index] for index in indices],
             [self.targets[index] for index in indices],
             None if self.groups is None else [self.groups[index] for index in indices],
-            [self.places[index] for index in indices],
+            [self.locations[index] for index in indices],
         )
 
 
@@ -79,13 +79,13 @@ def read_pairs(
     by_number = not header or _without_names(data)
     wanted = [source or ("1" if by_number else SOURCE), target or ("2" if by_number else TARGET)]
     table = open_table(data, header=header, columns=[*wanted, *([group] if group else [])])
-    places = [table.place(row) for row in range(len(table))]
+    locations = [table.location(row) for row in range(len(table))]
     sources, targets = (table.text(column) for column in wanted)
     for texts, column in zip((sources, targets), wanted, strict=True):
         for row, text in enumerate(texts):
             if not text.strip():
                 raise table.fault(row, column, "empty text")
-    return Pairs(sources, targets, table.labels(group) if group else None, places)
+    return Pairs(sources, targets, table.labels(group) if group else None, locations)
 
 
 def read_sources(data: object, *, source: str | None = None, header: bool = True) -> Pairs:
@@ -104,7 +104,7 @@ def read_sources(data: object, *, source: str | None = None, header: bool = True
     for row, text in enumerate(texts):
         if not text.strip():
             raise table.fault(row, column, "empty text")
-    return Pairs(texts, [], None, [table.place(row) for row in range(len(table))])
+    return Pairs(texts, [], None, [table.location(row) for row in range(len(table))])
 
 
 def parallel_files(data: object) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.files import Stream, check_file, first_line, load_npy
+from seriatim.data.files import InputStream, check_file, first_line, load_npy
 from seriatim.errors import DataError, UsageError
 
 Roll = NDArray[np.uint8]
@@ -58,7 +58,7 @@ def read_rolls(source: object, *, notes: int | None = None) -> Rolls:
         pieces = [piece for part in cells.values() for piece in part]
         first = len(cells["train"])
         return Rolls(_checked(pieces, notes), (first, first + len(cells["valid"])))
-    items = [source] if isinstance(source, (str, Path, Stream)) else source
+    items = [source] if isinstance(source, (str, Path, InputStream)) else source
     if not isinstance(items, (list, tuple)):
         raise UsageError(
             f"data: got {type(source).__name__}, wanted a .mat or .npy file, or a list of arrays [T, notes]"
@@ -91,13 +91,13 @@ def _cell(path: Path, content: Mapping[str, Any], name: str) -> list[tuple[str, 
 
 
 def _item(item: object, number: int) -> tuple[str, Any]:
-    if not isinstance(item, (str, Path, Stream)):
+    if not isinstance(item, (str, Path, InputStream)):
         return f"data piece {number}", item
-    place = item.name if isinstance(item, Stream) else str(item)
-    if not isinstance(item, Stream) and Path(item).suffix.lower() != ".npy":
+    place = item.name if isinstance(item, InputStream) else str(item)
+    if not isinstance(item, InputStream) and Path(item).suffix.lower() != ".npy":
         raise UsageError(f"{item}: a piano roll is a .mat or a .npy file")
     try:
-        return place, load_npy(io.BytesIO(item.read()) if isinstance(item, Stream) else check_file(item))
+        return place, load_npy(io.BytesIO(item.read()) if isinstance(item, InputStream) else check_file(item))
     except ValueError as error:
         raise DataError(f"{place}: {error}") from None
 

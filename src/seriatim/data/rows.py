@@ -25,7 +25,7 @@ class Rows(ABC):
     rows: int
 
     @abstractmethod
-    def pieces(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
+    def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
         """The rows in order, as frames of ``columns``.
 
         With ``numbers`` a text file's cells come as Float64 with ``MISSING`` as null, wherever all cells of a frame

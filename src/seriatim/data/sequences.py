@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.archive import read_ts
-from seriatim.data.cells import CellError, to_strings
+from seriatim.data.cell_values import CellError, to_strings
 from seriatim.data.collection import Collection, key
 from seriatim.data.frames import from_array, from_values
-from seriatim.data.sound import SUFFIXES, Listener
+from seriatim.data.sound import SUFFIXES, SoundReader
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, UsageError
 
@@ -36,7 +36,7 @@ class Sequences(Collection):
     labels: list[str] | None
     """One label each; ``None`` where there are none to predict from."""
     groups: list[str] | None
-    places: list[str]
+    locations: list[str]
     """Where each stands, for messages: ``sms.tsv line 3``."""
     targets: list[Targets] | None = None
     """One number each ``[1]``, or one per step ``[T]``, NaN where a step has none."""
@@ -86,7 +86,7 @@ def read_sequences(
     *,
     text: str | None = None,
     sound: str | None = None,
-    listener: Listener | None = None,
+    reader: SoundReader | None = None,
     label: str | None = None,
     target: str | None = None,
     every_step: bool = False,
@@ -101,7 +101,7 @@ def read_sequences(
 
     - a ``.ts`` file of the UEA archive, which needs no options;
     - a table (see ``open_table``) with a ``text`` column, a sequence per row;
-    - a table with a ``sound`` column of paths, read by ``listener``, a sequence per row; without ``need_label`` also
+    - a table with a ``sound`` column of paths, read by ``reader``, a sequence per row; without ``need_label`` also
       the path of a single recording;
     - a table with numeric ``channels`` and a column ``id``, a step per row: rows in order, or sorted by ``time``;
       without ``id`` each row is a sequence of one step;
@@ -119,7 +119,7 @@ def read_sequences(
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".ts":
         found = _from_archive(source, numeric)
     elif isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES and sound and not need_label:
-        frames, hash = (listener or Listener()).one(Path(source))
+        frames, hash = (reader or SoundReader()).read(Path(source))
         return Sequences([frames], None, None, [str(source)], hashes=[hash])
     elif (memory := _in_memory(source, bool(text or sound or channels))) is not None:
         found = _from_memory(*memory, numeric)
@@ -146,7 +146,7 @@ def read_sequences(
         if text:
             rows = _texts(table, text, group)
         elif sound:
-            rows = _recordings(table, sound, listener or Listener(), group)
+            rows = _recordings(table, sound, reader or SoundReader(), group)
         else:
             rows = _steps(table, channels, id, time, group)
         if not answer or not table.has(answer):
@@ -182,15 +182,15 @@ def _texts(table: Table, text: str, group: str | None) -> _Rows:
         if not one.strip():
             raise table.fault(row, text, "empty text")
     groups = table.labels(group) if group else None
-    places = [table.place(row) for row in range(len(texts))]
-    return _Rows(Sequences(texts, None, groups, places), np.arange(len(texts)), np.ones(len(texts), dtype=np.int64))
+    locations = [table.location(row) for row in range(len(texts))]
+    return _Rows(Sequences(texts, None, groups, locations), np.arange(len(texts)), np.ones(len(texts), dtype=np.int64))
 
 
-def _recordings(table: Table, sound: str, listener: Listener, group: str | None) -> _Rows:
-    frames, hashes = listener.column(table, sound)
+def _recordings(table: Table, sound: str, reader: SoundReader, group: str | None) -> _Rows:
+    frames, hashes = reader.read_column(table, sound)
     groups = table.labels(group) if group else None
-    places = [table.place(row) for row in range(len(frames))]
-    sequences = Sequences(frames, None, groups, places, hashes=hashes)
+    locations = [table.location(row) for row in range(len(frames))]
+    sequences = Sequences(frames, None, groups, locations, hashes=hashes)
     return _Rows(sequences, np.arange(len(frames)), np.ones(len(frames), dtype=np.int64))
 
 
@@ -202,16 +202,16 @@ def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | No
             row, place = divmod(int(wrong.argmax()), len(channels))
             raise table.fault(row, channels[place], f"{fault}, {int(wrong.sum())} in all")
     codes, names = table.codes(id) if id else (np.arange(len(table)), None)
-    order = np.argsort(codes, kind="stable") if time is None else np.lexsort((table.moments(time), codes))
+    order = np.argsort(codes, kind="stable") if time is None else np.lexsort((table.timestamps(time), codes))
     counts = np.bincount(codes)
     ends = np.cumsum(counts)
     inputs = np.split(values[order].astype(np.float32), ends[:-1])
     first = np.unique(codes, return_index=True)[1]
-    places = [
-        f"{table.name} {id} '{name}' ({table.line(row)})" if id else table.place(row)
+    locations = [
+        f"{table.name} {id} '{name}' ({table.line(row)})" if id else table.location(row)
         for name, row in zip(names or first, first, strict=True)
     ]
-    rows = _Rows(Sequences(inputs, None, None, places, None, names), order, counts)
+    rows = _Rows(Sequences(inputs, None, None, locations, None, names), order, counts)
     return replace(
         rows, sequences=replace(rows.sequences, groups=_constant(rows, table, group, "group") if group else None)
     )
@@ -257,11 +257,13 @@ def _targets(found: _Rows, table: Table, column: str, every_step: bool) -> list[
 
 def _from_archive(path: str | Path, numeric: bool) -> Sequences:
     cases, labels = read_ts(path, numeric=numeric)
-    places = [f"{path} case {number}" for number in range(1, len(cases) + 1)]
-    checked = _checked(cases, places)
+    locations = [f"{path} case {number}" for number in range(1, len(cases) + 1)]
+    checked = _checked(cases, locations)
     if numeric:
-        return Sequences(checked, None, None, places, list(np.array(labels, np.float64)[:, None]) if labels else None)
-    return Sequences(checked, labels or None, None, places)
+        return Sequences(
+            checked, None, None, locations, list(np.array(labels, np.float64)[:, None]) if labels else None
+        )
+    return Sequences(checked, labels or None, None, locations)
 
 
 def _in_memory(source: object, table: bool) -> tuple[Any, Any] | None:
@@ -287,15 +289,15 @@ def _from_memory(inputs: Any, answers: Any, numeric: bool) -> Sequences:
         raise UsageError(f"data: X is {type(inputs).__name__}, wanted a list of texts or of arrays, or one array")
     if not len(inputs):
         raise DataError("data: no sequences")
-    places = [f"data item {number}" for number in range(1, len(inputs) + 1)]
+    locations = [f"data item {number}" for number in range(1, len(inputs) + 1)]
     labels = None if answers is None or numeric else _as_labels(answers, len(inputs))
     targets = None if answers is None or not numeric else _as_targets(answers, len(inputs))
     if all(isinstance(one, str) for one in inputs):
-        for one, place in zip(inputs, places, strict=True):
+        for one, place in zip(inputs, locations, strict=True):
             if not one.strip():
                 raise DataError(f"{place}: empty text")
-        return Sequences([str(one) for one in inputs], labels, None, places, targets)
-    return Sequences(_checked(inputs, places), labels, None, places, targets)
+        return Sequences([str(one) for one in inputs], labels, None, locations, targets)
+    return Sequences(_checked(inputs, locations), labels, None, locations, targets)
 
 
 def _as_labels(labels: Any, count: int) -> list[str]:
@@ -324,10 +326,10 @@ def _as_targets(targets: Any, count: int) -> list[Targets]:
     return list(values[:, None])
 
 
-def _checked(inputs: Sequence[Any], places: Sequence[str]) -> list[Steps]:
+def _checked(inputs: Sequence[Any], locations: Sequence[str]) -> list[Steps]:
     """Finite float32 ``[T, C]``, of one C, of at least one step."""
     checked: list[Steps] = []
-    for one, place in zip(inputs, places, strict=True):
+    for one, place in zip(inputs, locations, strict=True):
         try:
             values = np.asarray(one, dtype=np.float64)
         except (TypeError, ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.calendar import tell
+from seriatim.data.calendar import format_stamp
 from seriatim.data.gaps import Findings, filled, inspect
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, UsageError
@@ -94,7 +94,7 @@ def _from_table(
     if gone.any():
         row, place = divmod(int(gone.argmax()), len(columns))
         raise table.fault(row, columns[place], _missing(gone))
-    times = table.moments(time) if time else None
+    times = table.timestamps(time) if time else None
     if id is None:
         yield _in_order(Series("1", values, None, times), None, table, time, findings)
         return
@@ -125,7 +125,7 @@ def _in_order(one: Series, rows: Rows | None, table: Table, time: str | None, fi
     if twice.any():
         at = int(twice.argmax())
         first, second = (at, at + 1) if rows is None else (int(rows[at]), int(rows[at + 1]))
-        stamp = f"{tell(times[at])} stands twice in series '{one.id}', before in {table.line(first)}"
+        stamp = f"{format_stamp(times[at])} stands twice in series '{one.id}', before in {table.line(first)}"
         hint = "; if the table holds several series, name the column that tells them apart as id"
         raise table.fault(second, time or "", stamp + (hint if len(table) == len(one) else ""))
     return one

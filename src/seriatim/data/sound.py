@@ -20,7 +20,7 @@ UNKNOWN_LENGTH: Final = 0x7FFF_0000
 
 
 @final
-class Listener:
+class SoundReader:
     """Reads WAV, FLAC and whatever else libsndfile reads, mixed down to one channel, as log-mel frames ``[T, mels]``.
 
     The first recording decides the rate, unless ``rate`` or ``features`` does; with ``resample`` those at another
@@ -44,7 +44,7 @@ class Listener:
         if rate is not None and features is None:
             self._decide(rate)
 
-    def column(self, table: Table, column: str) -> tuple[list[Frames], list[str]]:
+    def read_column(self, table: Table, column: str) -> tuple[list[Frames], list[str]]:
         """Read the recording that each row names, by a path that is absolute or relative to the table's folder.
 
         Returns their frames, and a hash of what stands in each.
@@ -54,15 +54,15 @@ class Listener:
         found, hashes = [], []
         for row, name in enumerate(table.text(column)):
             try:
-                frames, hash = self.one(here / name)
+                frames, hash = self.read(here / name)
             except DataError as error:
                 raise table.fault(row, column, str(error)) from None
             found.append(frames)
             hashes.append(hash)
         return found, hashes
 
-    def one(self, path: Path) -> tuple[Frames, str]:
-        """Read one recording: its frames, and a hash of what stands in it. Raises ``DataError`` as ``column`` does."""
+    def read(self, path: Path) -> tuple[Frames, str]:
+        """Read one recording: its frames, and a hash of its content. Raises ``DataError`` as ``read_column`` does."""
         samples, rate = read_sound(path)
         return self._hear(path, samples, rate), content_hash(samples, rate)
 
@@ -74,7 +74,7 @@ class Listener:
         wanted = self.features.rate
         if rate != wanted and not self._resample:
             raise DataError(f"{path} has {rate} samples per second, but {self._like} {wanted}; {self._cure}")
-        return self.features.whole(resampled(samples, rate, wanted))
+        return self.features.transform(resampled(samples, rate, wanted))
 
     def _decide(self, rate: int) -> None:
         try:

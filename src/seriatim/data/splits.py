@@ -13,7 +13,7 @@ SHARES = (0.8, 0.1, 0.1)
 """Training, validation, test."""
 
 
-def cut(n: int) -> tuple[slice, slice, slice]:
+def split_in_order(n: int) -> tuple[slice, slice, slice]:
     """The first 80 %, the next 10 % and the last 10 % of ``n`` things in order."""
     first, second = n * 8 // 10, n * 9 // 10
     return slice(0, first), slice(first, second), slice(second, n)
@@ -39,13 +39,15 @@ def hold_out(
     return first, second
 
 
-def deal(given: Container[str], labels: Sequence[str], groups: Sequence[str] | None, seed: int) -> dict[str, Indices]:
+def split_indices(
+    given: Container[str], labels: Sequence[str], groups: Sequence[str] | None, seed: int
+) -> dict[str, Indices]:
     """Indices of ``train`` and of those of ``valid`` and ``test`` that are not ``given``, stratified by label."""
     missing = [part for part in ("valid", "test") if part not in given]
     if not missing:
         return {"train": np.arange(len(labels))}
-    cut = (stratified if len(missing) == 2 else hold_out)(labels, groups, seed)
-    return dict(zip(("train", *missing), cut, strict=True))
+    parts = (stratified if len(missing) == 2 else hold_out)(labels, groups, seed)
+    return dict(zip(("train", *missing), parts, strict=True))
 
 
 def _deal(labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: Sequence[float]) -> list[Indices]:

@@ -19,7 +19,7 @@ Positions = NDArray[np.int64]
 Marks = NDArray[np.bool_]
 
 
-def marked(starts: Positions, length: int) -> Marks:
+def marks_at(starts: Positions, length: int) -> Marks:
     """True at the positions ``starts``, [length]."""
     marks = np.zeros(length, dtype=np.bool_)
     marks[starts] = True
@@ -64,7 +64,7 @@ class Streams:
         inputs = np.concatenate([np.array([UNKNOWN], dtype=tokens.dtype), tokens[: whole - 1]])
         self._starts: Marks | None = None
         if starts is not None and len(starts) > 1:
-            marks = marked(starts, len(tokens))[:whole]
+            marks = marks_at(starts, len(tokens))[:whole]
             inputs[marks] = UNKNOWN
             self._starts = marks.reshape(batch_size, length)
         self._inputs = inputs.reshape(batch_size, length)
@@ -96,7 +96,7 @@ class Streams:
         return self.batches()
 
 
-def warmed(tokens: Tokens, rows: int, steps: int, warmup: int) -> Iterator[tuple[Batch, Batch, Weights]]:
+def scoring_batches(tokens: Tokens, rows: int, steps: int, warmup: int) -> Iterator[tuple[Batch, Batch, Weights]]:
     """Inputs, targets and weights ``[K, rows]`` that score every token exactly once, in ``rows`` parallel parts.
 
     Each part but the first is led up to by the ``warmup`` tokens before it, which weigh 0 and bring the state to

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data import frames
-from seriatim.data.cells import CellError, to_floats, to_moments, to_strings
+from seriatim.data.cell_values import CellError, to_floats, to_strings, to_timestamps
 from seriatim.data.delimited import CSV, TSV, Delimited
-from seriatim.data.files import Stream, check_file
+from seriatim.data.files import InputStream, check_file
 from seriatim.data.rows import Rows
 from seriatim.errors import DataError, UsageError
 
@@ -64,8 +64,8 @@ class Table:
         """
         values: list[Any] = []
         self._check([column])
-        for piece in self._rows.pieces([column], numbers=False):
-            values.extend(piece[column].to_list())
+        for chunk in self._rows.chunks([column], numbers=False):
+            values.extend(chunk[column].to_list())
         for row, value in enumerate(values):
             if value is None:
                 raise self.fault(row, column, f"no {what}")
@@ -79,7 +79,7 @@ class Table:
         codes = np.empty(self.rows, dtype=np.int64)
         known: dict[str, int] = {}
         row = 0
-        for strings in self._pieces_of_strings(column, what):
+        for strings in self._string_chunks(column, what):
             different = strings.unique(maintain_order=True)
             for name in different:
                 known.setdefault(name, len(known))
@@ -96,39 +96,39 @@ class Table:
         values = np.empty((self.rows, len(columns)), dtype=np.float64)
         row = 0
         self._check(columns)
-        for piece in self._rows.pieces(columns, numbers=True):
+        for chunk in self._rows.chunks(columns, numbers=True):
             for place, column in enumerate(columns):
                 try:
-                    values[row : row + piece.height, place] = to_floats(piece[column])
+                    values[row : row + chunk.height, place] = to_floats(chunk[column])
                 except CellError as bad:
                     raise self.fault(row + bad.row, column, bad.fault) from None
-            row += piece.height
+            row += chunk.height
         return values
 
-    def moments(self, column: str) -> NDArray[Any]:
+    def timestamps(self, column: str) -> NDArray[Any]:
         """The column as time stamps ``[N]``: ``datetime64[us]``, or ``int64`` or ``float64`` for plain numbers.
 
         Dates are ISO 8601, or with ``/`` or ``.`` in them, or YYYY-MM, or YYYYMMDD.
         """
-        moments: NDArray[Any] | None = None
+        timestamps: NDArray[Any] | None = None
         row = 0
         self._check([column])
-        for piece in self._rows.pieces([column], numbers=False):
+        for chunk in self._rows.chunks([column], numbers=False):
             try:
-                part = to_moments(piece[column])
-                moments = _room_for(part, self.rows, moments)
+                part = to_timestamps(chunk[column])
+                timestamps = _room_for(part, self.rows, timestamps)
             except CellError as bad:
                 raise self.fault(row + bad.row, column, bad.fault) from None
-            moments[row : row + piece.height] = part
-            row += piece.height
-        assert moments is not None  # a table has rows
-        return moments
+            timestamps[row : row + chunk.height] = part
+            row += chunk.height
+        assert timestamps is not None  # a table has rows
+        return timestamps
 
     def line(self, row: int) -> str:
         """How a person finds row ``row`` (from 0): ``line 17`` in a text file, ``row 17`` elsewhere."""
         return self._rows.line(int(row))
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """File and line of row ``row`` (from 0), for messages: ``sms.tsv line 3``."""
         return f"{self.name} {self.line(row)}"
 
@@ -140,30 +140,30 @@ class Table:
         for column in columns:
             self._rows.check_column(column)
 
-    def _pieces_of_strings(self, column: str, what: str) -> Iterator[polars.Series]:
+    def _string_chunks(self, column: str, what: str) -> Iterator[polars.Series]:
         row = 0
         self._check([column])
-        for piece in self._rows.pieces([column], numbers=False):
+        for chunk in self._rows.chunks([column], numbers=False):
             try:
-                yield to_strings(piece[column], what)
+                yield to_strings(chunk[column], what)
             except CellError as bad:
                 raise self.fault(row + bad.row, column, bad.fault) from None
-            row += piece.height
+            row += chunk.height
 
     def _strings(self, column: str, what: str) -> list[str]:
         strings: list[str] = []
-        for piece in self._pieces_of_strings(column, what):
-            strings.extend(piece.to_list())
+        for chunk in self._string_chunks(column, what):
+            strings.extend(chunk.to_list())
         return strings
 
 
-def _room_for(part: NDArray[Any], rows: int, moments: NDArray[Any] | None) -> NDArray[Any]:
-    """An array for ``rows`` stamps of the kind of ``part``: a new one, or ``moments``, as floats if need be."""
-    if moments is None:
+def _room_for(part: NDArray[Any], rows: int, timestamps: NDArray[Any] | None) -> NDArray[Any]:
+    """An array for ``rows`` stamps of the kind of ``part``: a new one, or ``timestamps``, as floats if need be."""
+    if timestamps is None:
         return np.empty(rows, dtype=part.dtype)
-    if "M" in (part.dtype.kind, moments.dtype.kind) and part.dtype != moments.dtype:
+    if "M" in (part.dtype.kind, timestamps.dtype.kind) and part.dtype != timestamps.dtype:
         raise CellError(0, "dates and plain numbers are mixed")
-    return moments.astype(np.float64) if part.dtype.kind == "f" and moments.dtype.kind != "f" else moments
+    return timestamps.astype(np.float64) if part.dtype.kind == "f" and timestamps.dtype.kind != "f" else timestamps
 
 
 def open_table(
@@ -185,7 +185,7 @@ def open_table(
     file that is missing, empty, not UTF-8, ragged or damaged.
     """
     wanted = list(dict.fromkeys([*columns, *optional]))
-    if isinstance(source, Stream):
+    if isinstance(source, InputStream):
         format = format or source.format
     rows = _from_file(source, format, header, wanted) or _from_memory(source)
     for column in columns:

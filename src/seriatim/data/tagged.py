@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection
-from seriatim.data.files import Stream, read_text
+from seriatim.data.files import InputStream, read_text
 from seriatim.errors import DataError, UsageError, nearest
 
 CONLLU: Final = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -31,7 +31,7 @@ class Sentence:
     numbers: list[int]
     """The line of each word, or the number of the item."""
 
-    def place(self, word: int) -> str:
+    def location(self, word: int) -> str:
         """Where word ``word`` (from 0) stands, for messages: ``dev.conllu line 17``."""
         return f"{self.where} {self.numbers[word]}"
 
@@ -71,7 +71,7 @@ class Tagged(Collection):
 
 
 @dataclass(frozen=True)
-class Columns:
+class TagColumns:
     """Where the words and the tags stand in a file."""
 
     tags: str | None = None
@@ -80,7 +80,7 @@ class Columns:
     """CoNLL-U: a name (``None``: form). Columns: a number from 1 (the first). JSON lines: a name (words)."""
 
 
-def read_tagged(source: object, columns: Columns = Columns(), *, need_tags: bool = True) -> Tagged:
+def read_tagged(source: object, columns: TagColumns = TagColumns(), *, need_tags: bool = True) -> Tagged:
     """Sentences from whatever holds them; a file's kind is told by its extension, ``.gz`` behind it or not.
 
     - ``.conllu``: ten columns parted by tabs; multiword tokens (3-4) and empty nodes (5.1) are skipped;
@@ -95,7 +95,7 @@ def read_tagged(source: object, columns: Columns = Columns(), *, need_tags: bool
     Raises ``UsageError`` for an extension or a column that there is not, ``DataError`` with file and line for a line
     that lacks a column, words without tags, counts that differ, a file that is empty or has no sentences.
     """
-    if isinstance(source, (str, Path, Stream)):
+    if isinstance(source, (str, Path, InputStream)):
         file, extension = _open(source, columns, need_tags)
         prose = extension == ".txt" and not need_tags and _is_prose(file.text)
         name, found = file.name, (_prose if prose else _READERS[extension])(file)
@@ -115,7 +115,7 @@ class _File:
 
     name: str
     text: str
-    columns: Columns
+    columns: TagColumns
     need_tags: bool
 
     def blocks(self) -> Iterator[list[tuple[int, str]]]:
@@ -223,19 +223,19 @@ _READERS: Final[dict[str, Callable[[_File], Iterator[Sentence]]]] = {
 """Extension → reader."""
 
 
-def _open(source: str | Path | Stream, columns: Columns, need_tags: bool) -> tuple[_File, str]:
+def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool) -> tuple[_File, str]:
     """The file with its text, and its extension."""
-    if isinstance(source, Stream):
+    if isinstance(source, InputStream):
         name, extension = source.name, f".{source.format}"
     else:
         name = str(source)
         extension = Path(name.lower().removesuffix(".gz")).suffix
     if extension not in _READERS:
         known = ", ".join(_READERS)
-        if isinstance(source, Stream):
+        if isinstance(source, InputStream):
             raise UsageError(f"format: got {source.format}, wanted one of {known.replace('.', '')}")
         raise UsageError(f"{name}: cannot tell how sentences stand in it by its extension; wanted one of {known}")
-    text = source.text() if isinstance(source, Stream) else read_text(source)
+    text = source.text() if isinstance(source, InputStream) else read_text(source)
     return _File(name, text, columns, need_tags), extension
 
 
@@ -249,7 +249,7 @@ class _Fault(Exception):
     """What is wrong with an item, without its place."""
 
 
-def _from_memory(source: Sequence[object], columns: Columns, need_tags: bool) -> Iterator[Sentence]:
+def _from_memory(source: Sequence[object], columns: TagColumns, need_tags: bool) -> Iterator[Sentence]:
     for number, item in enumerate(source, 1):
         try:
             if isinstance(item, Mapping):
@@ -269,7 +269,7 @@ def _is_pair(item: object) -> bool:
     return isinstance(item, (list, tuple)) and len(item) == 2 and all(isinstance(part, (list, tuple)) for part in item)
 
 
-def _from_mapping(item: Mapping[str, Any], where: str, number: int, columns: Columns, need_tags: bool) -> Sentence:
+def _from_mapping(item: Mapping[str, Any], where: str, number: int, columns: TagColumns, need_tags: bool) -> Sentence:
     words, tags = columns.words or "words", columns.tags or "tags"
     for name in (words, tags) if need_tags else (words,):
         if name not in item:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def pieces(
-    decode: Callable[[list[int]], str], units: Iterable[int], before: Sequence[int] = (), reach: int | None = None
+    decode: Callable[[list[int]], str], units: Iterable[int], context: Sequence[int] = (), reach: int | None = None
 ) -> Iterator[str]:
     """Give what each unit adds to the text of those ``before``; a character of several units comes with the last.
 
     The last ``reach`` units tell how the next one joins on (None: all of them do).
     """
-    held = list(before)
+    held = list(context)
     shown = None
     for unit in units:
         if shown is None:

@@ -36,7 +36,7 @@ def sample(
     top_k: int = 0,
     top_p: float = 1.0,
     repetition_penalty: float = 1.0,
-    before: Collection[int] = (),
+    context: Collection[int] = (),
     generator: np.random.Generator,
     stop: Collection[int] = (),
 ) -> Iterator[int]:
@@ -44,7 +44,7 @@ def sample(
 
     ``state`` is the state before ``first``, which itself is not yielded. A unit in ``stop`` ends the
     sequence and is not yielded either. ``repetition_penalty`` counts for the units drawn and those of ``before``,
-    see ``penalised``; see ``probabilities`` for the rest. The same generator state gives the same units.
+    see ``penalize_repetition``; see ``probabilities`` for the rest. The same generator state gives the same units.
     Raises ``UsageError`` at once for a value out of range.
     """
     _check(temperature, top_k, top_p)
@@ -54,11 +54,11 @@ def sample(
         raise UsageError(f"length: got {length}, wanted at least 0")
 
     def units(token: int, state: State) -> Iterator[int]:
-        seen = set(before)
+        seen = set(context)
         for _ in range(length):
             log_probabilities, state = step(token, state)
             if repetition_penalty != 1.0:
-                log_probabilities = penalised(log_probabilities, seen, repetition_penalty)
+                log_probabilities = penalize_repetition(log_probabilities, seen, repetition_penalty)
             chances = probabilities(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
             token = draw(chances, generator)
             if token in stop:
@@ -109,7 +109,7 @@ def probabilities(
     return chances
 
 
-def penalised(log_probabilities: npt.ArrayLike, seen: Collection[int], penalty: float) -> Floats:
+def penalize_repetition(log_probabilities: npt.ArrayLike, seen: Collection[int], penalty: float) -> Floats:
     """Make units in ``seen`` less likely: their chance to the power of ``penalty``, not normalised again (Keskar 2019).
 
     CTRL divides a logit by the penalty, which favours a unit whose logit is negative; taken on log-probabilities, which

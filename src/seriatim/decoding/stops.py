@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from seriatim.errors import UsageError
 
 
-def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
+def cut_at_stop(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
     """Give ``pieces`` until their text ends with one of ``stop``, which is not shown; nothing is asked for after it.
 
     What could be the beginning of a stop string is held back until it is clear, so that the text that comes out does

@@ -13,11 +13,11 @@ _BEFORE_CLOSING = re.compile(r" ([,.;:!?%)\]}»”…])")
 _AFTER_OPENING = re.compile(r"([(\[{«“¿¡]) ")
 
 
-def apart(text: str) -> str:
+def separate_punctuation(text: str) -> str:
     """Put spaces around punctuation: ``Yes, (it) is.`` → ``Yes , ( it ) is .``."""
     return " ".join(_MARK.sub(lambda mark: f" {mark[0]} ", text).split())
 
 
-def together(text: str) -> str:
-    """Take back the spaces that ``apart`` put before closing marks and after opening ones."""
+def rejoin_punctuation(text: str) -> str:
+    """Take back the spaces that ``separate_punctuation`` put before closing marks and after opening ones."""
     return _AFTER_OPENING.sub(r"\1", _BEFORE_CLOSING.sub(r"\1", text))

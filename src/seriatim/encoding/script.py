@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seriatim.encoding.punctuation import apart, together
+from seriatim.encoding.punctuation import rejoin_punctuation, separate_punctuation
 from seriatim.encoding.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +30,7 @@ class Script:
     def __len__(self) -> int:
         return len(self.vocabulary)
 
-    def folded(self, text: str) -> str:
+    def fold_case(self, text: str) -> str:
         """Return the text in the case that is written."""
         return text.lower() if self.lowercase else text
 
@@ -38,16 +38,16 @@ class Script:
         """Text → units ``[T]`` int32."""
         return self.vocabulary.encode(_plain(text, self.vocabulary.unit, self.lowercase))
 
-    def aim(self, text: str) -> Array:
+    def encode_target(self, text: str) -> Array:
         """Encode a text that is to be written: behind it stands the boundary, the id behind the vocabulary."""
         return np.append(self.encode(text), np.int32(len(self)))
 
     def decode(self, units: Sequence[int]) -> str:
         """Units → text."""
         text = self.vocabulary.decode(units)
-        return together(text) if self.vocabulary.unit == "word" else text
+        return rejoin_punctuation(text) if self.vocabulary.unit == "word" else text
 
-    def shown(self, units: Iterable[int]) -> list[str]:
+    def visible_units(self, units: Iterable[int]) -> list[str]:
         """Each unit by itself, so that it can be seen: a space is ␣."""
         return [self.vocabulary.decode([unit]).strip() or "␣" for unit in units]
 
@@ -55,4 +55,4 @@ class Script:
 def _plain(text: str, unit: str, lowercase: bool) -> str:
     """Return the text as a vocabulary of ``unit`` reads it."""
     text = text.lower() if lowercase else text
-    return apart(text) if unit == "word" else text
+    return separate_punctuation(text) if unit == "word" else text

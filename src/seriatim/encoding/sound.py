@@ -46,7 +46,7 @@ class LogMel:
         self._window = np.hanning(self.window_samples + 1)[:-1]  # periodic
         self._bins, self._weights, self._starts = _triangles(self.rate, self._size, self.mels)
 
-    def whole(self, samples: Samples) -> Frames:
+    def transform(self, samples: Samples) -> Frames:
         """Frames ``[T, M]`` of a whole recording ``[N]``; one shorter than a frame is filled up with silence."""
         stream = self.stream()
         parts = [stream.push(samples[start : start + AT_A_TIME]) for start in range(0, len(samples), AT_A_TIME)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seriatim.data.bundled import bundled
+from seriatim.data.bundled import bundled_sets
 from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.loop import FolderStore, NullStore, Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
@@ -127,7 +127,7 @@ def _bundled(kind: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[s
     """Put the file of a bundled set in place of its name, with the options that read it; a user's file goes before."""
     if not isinstance(data, (str, Path)) or os.path.exists(data) or "\n" in str(data):  # a list may be texts
         return data, {}
-    sets = {one.name: one for one in bundled()}
+    sets = {one.name: one for one in bundled_sets()}
     found = sets.get(str(data))
     if found is None:
         raise DataError(f"{data}: no such file, nor a bundled set of that name{nearest(str(data), sets)}")

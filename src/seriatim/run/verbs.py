@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 import torch
 
-from seriatim.decoding.stops import until
+from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
@@ -219,7 +219,7 @@ class Run:
             stop=stops,
             seed=seed,
         )
-        return until(self.kind.generate(self.network, self._options, self.codec, request), stops)
+        return cut_at_stop(self.kind.generate(self.network, self._options, self.codec, request), stops)
 
     def _restore(self, options: TrainOptions, file: Path) -> Model:
         arrays = read_arrays(file)

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from seriatim.data.files import content_hash
-from seriatim.data.images import Look, Pictures, read_pictures
+from seriatim.data.images import PictureFormat, Pictures, read_pictures
 from seriatim.errors import UsageError
 from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
@@ -138,7 +138,7 @@ class Caption(Task[CaptionOptions, Examples, PictureReader]):
 def _read(options: CaptionOptions, source: object, *, need_text: bool = True) -> Pictures:
     return read_pictures(
         source,
-        Look(options.image_size, options.grey, bool(options.features)),
+        PictureFormat(options.image_size, options.grey, bool(options.features)),
         image=options.image,
         features=options.features,
         text=options.text,

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from seriatim.data.files import content_hash
 from seriatim.data.sequences import Sequences
-from seriatim.data.sound import Listener
+from seriatim.data.sound import SoundReader
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
@@ -188,13 +188,13 @@ def probabilities(model: Model, inputs: list[Array]) -> Array:
     return chances
 
 
-def _read(options: ClassifyOptions, source: object, listening: Listener, need_label: bool = True) -> Sequences:
+def _read(options: ClassifyOptions, source: object, listening: SoundReader, need_label: bool = True) -> Sequences:
     return examples.read(options, source, listening, need_label=need_label, label=options.label)
 
 
 def _encode(reader: Reader, sequences: Sequences, part: str) -> Examples:
     known = set(reader.labels.names)
-    for place, label in zip(sequences.places, _labels(sequences), strict=True):
+    for place, label in zip(sequences.locations, _labels(sequences), strict=True):
         if label not in known:
             raise DataError(f"{place}: label '{label}' is in the {part} part but not in the training part")
     return Examples(reader.inputs.encode(sequences), reader.labels.encode(_labels(sequences)))

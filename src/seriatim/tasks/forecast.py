@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from seriatim.data.calendar import future, tell
+from seriatim.data.calendar import format_stamp, future_stamps
 from seriatim.data.files import content_hash
 from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
@@ -276,7 +276,7 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         for one, quantiles in zip(series, _quantiles(model, options, codec, split), strict=True):
             row: Row = {"id": one.id, "step": list(range(1, options.horizon + 1))}
             if one.times is not None:
-                row["time"] = [tell(stamp) for stamp in future(one.times, options.horizon)]
+                row["time"] = [format_stamp(stamp) for stamp in future_stamps(one.times, options.horizon)]
             for column, target in enumerate(codec.targets):
                 row[target] = {
                     str(level): quantiles[0, :, column, place].tolist() for place, level in enumerate(QUANTILES)

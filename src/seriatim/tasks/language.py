@@ -13,7 +13,7 @@ import numpy as np
 
 from seriatim.data.documents import Documents, join, read_documents
 from seriatim.data.files import content_hash
-from seriatim.data.splits import cut
+from seriatim.data.splits import split_in_order
 from seriatim.data.streams import Streams
 from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
@@ -246,7 +246,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             top_k=request.top_k,
             top_p=request.top_p,
             repetition_penalty=request.repetition_penalty,
-            before=prompt.tolist(),
+            context=prompt.tolist(),
             generator=np.random.default_rng(request.seed),
         )
         return pieces(codec.decode, units, prompt.tolist(), reach=8)
@@ -273,7 +273,7 @@ def _split(
     if test.text or valid.text:
         ends = [round(length * 0.9)]
     else:
-        train, middle, _ = cut(length)
+        train, middle, _ = split_in_order(length)
         ends = [train.stop, middle.stop]
     if not by_character:
         ends = [_after_space(whole.text, end) for end in ends]
@@ -290,7 +290,7 @@ def _after_space(text: str, position: int) -> int:
 
 
 def _encode(codec: Vocabulary, documents: Documents) -> Text:
-    pieces = [units for units in map(codec.encode, documents.pieces()) if len(units)]
+    pieces = [units for units in map(codec.encode, documents.split_texts()) if len(units)]
     starts = np.cumsum([0, *map(len, pieces[:-1])], dtype=np.int64) if pieces else np.zeros(0, np.int64)
     return Text(np.concatenate([np.zeros(0, np.int32), *pieces]), len(documents.text), starts)
 

@@ -12,7 +12,7 @@ import torch
 
 from seriatim.data.files import content_hash
 from seriatim.data.sequences import Sequences
-from seriatim.data.sound import Listener
+from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
@@ -200,7 +200,7 @@ def scores(predicted: Array, targets: Array) -> Scores:
     }
 
 
-def _read(options: RegressOptions, source: object, listening: Listener, need_label: bool = True) -> Sequences:
+def _read(options: RegressOptions, source: object, listening: SoundReader, need_label: bool = True) -> Sequences:
     return examples.read(
         options,
         source,

@@ -14,7 +14,7 @@ import torch
 from seriatim.data.buckets import pad
 from seriatim.data.files import content_hash
 from seriatim.data.rolls import Roll, read_rolls
-from seriatim.data.splits import deal
+from seriatim.data.splits import split_indices
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
@@ -97,7 +97,7 @@ class RollLanguage(Task[LanguageOptions, Pieces, Notes]):
         pieces = whole.pieces
         cut = whole.parts() or {
             name: [pieces[index] for index in some]
-            for name, some in deal(given, [""] * len(pieces), None, options.seed).items()
+            for name, some in split_indices(given, [""] * len(pieces), None, options.seed).items()
         }
         parts = {**cut, **given}
         split = {name: Pieces(pieces) for name, pieces in parts.items()}

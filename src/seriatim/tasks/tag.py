@@ -11,7 +11,7 @@ import torch
 
 from seriatim.data.files import content_hash
 from seriatim.data.splits import Indices
-from seriatim.data.tagged import Columns, Tagged, read_tagged
+from seriatim.data.tagged import TagColumns, Tagged, read_tagged
 from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
@@ -151,7 +151,7 @@ def _evaluation(sentences: Sentences) -> Epoch[TagBatch]:
 
 
 def _read(options: TagOptions, source: object, *, need_tags: bool = True) -> Tagged:
-    return read_tagged(source, Columns(options.column, options.words), need_tags=need_tags)
+    return read_tagged(source, TagColumns(options.column, options.words), need_tags=need_tags)
 
 
 def _known(whole: Tagged, cut: dict[str, Indices]) -> dict[str, Indices]:

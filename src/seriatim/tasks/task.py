@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Generic, Protocol, TypeVar, final
 
 import numpy as np
 
-from seriatim.data.files import Stream
+from seriatim.data.files import InputStream
 from seriatim.errors import UsageError
 from seriatim.learning.loop import CheckpointStore, Outcome
 from seriatim.learning.observer import Observer
@@ -136,7 +136,7 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
     @final
     def piped(self, file: BinaryIO, format: str | None) -> object:
         """Turn a binary file that is open already into a source to predict for; ``format`` says what it holds."""
-        stream = Stream(file, format or self.piped_format)
+        stream = InputStream(file, format or self.piped_format)
         return self.from_lines(stream.text()) if stream.format == "txt" else stream
 
     def from_lines(self, text: str) -> object:

@@ -142,7 +142,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
 
     def score(self, model: Model, options: TranslateOptions, codec: PairReader, split: Examples) -> Scores:
         if isinstance(model, (Nearest, Copy)):
-            sources = [codec.script.folded(text) for text in split.pairs.sources]
+            sources = [codec.script.fold_case(text) for text in split.pairs.sources]
             return text_scores([text for text, _ in model.write(sources)], split.references)
         return writer(model, codec, options).score(split)
 
@@ -152,7 +152,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
         if isinstance(model, (Nearest, Copy)):
             if options.alignment:
                 raise UsageError(f"alignment: {options.model} has none")
-            found = model.write([codec.script.folded(text) for text in texts])
+            found = model.write([codec.script.fold_case(text) for text in texts])
             said: Iterator[Row] = ({"prediction": text, "score": score} for text, score in found)
         else:
             said = writer(model, codec, options).rows(codec.read(texts))
@@ -167,7 +167,7 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
     ) -> Iterator[str]:
         """Answer ``request.prompt``, piece by piece, each unit drawn as the request says."""
         if isinstance(model, (Nearest, Copy)):
-            return (text for text, _ in model.write([codec.script.folded(request.prompt)]))
+            return (text for text, _ in model.write([codec.script.fold_case(request.prompt)]))
         if not request.prompt.strip():
             raise UsageError("prompt: empty, wanted the text to answer")
         return answer(writer(model, codec, options), codec, request)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seriatim.data.buckets import pad, token_buckets
 from seriatim.data.sequences import Sequences, read_sequences
-from seriatim.data.sound import Listener
+from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.sound import LogMel
 from seriatim.encoding.vocabulary import Vocabulary
@@ -98,15 +98,15 @@ def check_sequences(options: SequenceOptions) -> None:
         raise UsageError("sample_rate: for --sound, the column of paths of recordings")
 
 
-def listener(options: SequenceOptions, features: LogMel | None = None) -> Listener:
+def listener(options: SequenceOptions, features: LogMel | None = None) -> SoundReader:
     """Make what reads recordings, by the options or as ``features`` were made."""
-    return Listener(options.frame, options.hop, options.mels, rate=options.sample_rate, features=features)
+    return SoundReader(options.frame, options.hop, options.mels, rate=options.sample_rate, features=features)
 
 
 def read(
     options: SequenceOptions,
     source: object,
-    listening: Listener,
+    listening: SoundReader,
     *,
     need_label: bool,
     label: str | None = None,
@@ -118,7 +118,7 @@ def read(
         source,
         text=options.text,
         sound=options.sound,
-        listener=listening,
+        reader=listening,
         label=label,
         target=target,
         every_step=every_step,

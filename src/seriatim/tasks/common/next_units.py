@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seriatim.data.streams import marked, warmed
+from seriatim.data.streams import marks_at, scoring_batches
 from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.naive.markov import Markov
@@ -36,10 +36,10 @@ def log_probabilities(model: Model, tokens: Array, starts: Array | None = None) 
     rows = max(1, min(EVALUATION_ROWS, len(tokens) // WARM_UP))
     carry: Carry = ()
     parts: list[Array] = []
-    marks: Array = np.zeros(0) if starts is None or len(starts) < 2 else marked(starts, len(tokens))
-    resets = (torch.from_numpy(reset > 0) for _, reset, _ in warmed(marks, rows, EVALUATION_STEPS, WARM_UP))
+    marks: Array = np.zeros(0) if starts is None or len(starts) < 2 else marks_at(starts, len(tokens))
+    resets = (torch.from_numpy(reset > 0) for _, reset, _ in scoring_batches(marks, rows, EVALUATION_STEPS, WARM_UP))
     with torch.no_grad():
-        for inputs, targets, weights in warmed(tokens, rows, EVALUATION_STEPS, WARM_UP):
+        for inputs, targets, weights in scoring_batches(tokens, rows, EVALUATION_STEPS, WARM_UP):
             reset = next(resets, None)
             given = torch.from_numpy(inputs)
             given = given if reset is None else given.masked_fill(reset, UNKNOWN)

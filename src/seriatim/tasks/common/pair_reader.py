@@ -35,7 +35,7 @@ class PairReader:
             Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
             for texts in (train.sources, train.targets)
         )
-        longest = max(len(target.aim(text)) for text in train.targets)
+        longest = max(len(target.encode_target(text)) for text in train.targets)
         return cls(source, target, longest, options.reverse)
 
     def read(self, texts: Sequence[str]) -> list[Array]:
@@ -52,14 +52,16 @@ class PairReader:
         """Return the source's units and the weights of each, in the order of the text."""
         order = slice(None, None, -1 if self.reverse else 1)
         return {
-            "source": self.source.shown(given[order].tolist()),
+            "source": self.source.visible_units(given[order].tolist()),
             "weights": [[round(float(weight), 5) for weight in row[: len(given)][order]] for row in weights],
         }
 
     def examples(self, pairs: Pairs) -> Examples:
         """Encode pairs with their targets."""
-        targets = [self.script.aim(text) for text in pairs.targets]
-        return Examples(pairs, self.read(pairs.sources), targets, [[self.script.folded(one)] for one in pairs.targets])
+        targets = [self.script.encode_target(text) for text in pairs.targets]
+        return Examples(
+            pairs, self.read(pairs.sources), targets, [[self.script.fold_case(one)] for one in pairs.targets]
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ import numpy as np
 
 from seriatim.data.collection import Collection
 from seriatim.data.files import content_hash
-from seriatim.data.splits import Indices, deal
+from seriatim.data.splits import Indices, split_indices
 from seriatim.errors import DataError
 from seriatim.notation import UNKNOWN
 
@@ -70,7 +70,7 @@ def read_parts(
         whole, dropped = whole.without_duplicates()
         notes.append(f"{dropped} duplicates dropped before splitting")
     hash = content_hash(*(part.content for part in (whole, *fixed.values())))
-    cut = deal(fixed, labels(whole) if labels else [""] * len(whole), whole.groups, options.seed)
+    cut = split_indices(fixed, labels(whole) if labels else [""] * len(whole), whole.groups, options.seed)
     parts = fixed | {name: whole.take(some) for name, some in mend(whole, cut).items()}
     for name in PARTS:
         if not len(parts[name]):

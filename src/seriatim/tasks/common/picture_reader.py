@@ -39,7 +39,7 @@ class PictureReader:
         """Learn the vocabulary and the scale from the training part."""
         texts = [_spaced(text) for some in train.captions for text in some]
         script = Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
-        longest = max(len(script.aim(text)) for text in texts)
+        longest = max(len(script.encode_target(text)) for text in texts)
         side = options.image_size if train.inputs[0].ndim == 3 else 0
         return cls(script, _fit_scaler(train.inputs), side, longest)
 
@@ -70,8 +70,10 @@ class PictureReader:
     def examples(self, pictures: Pictures) -> Examples:
         """Encode pictures with their captions, in the case that is written."""
         self.check(pictures)
-        said = [[self.script.folded(_spaced(text)) for text in some] for some in pictures.captions]
-        return Examples(self, pictures.inputs, said, [[self.script.aim(text) for text in some] for some in said])
+        said = [[self.script.fold_case(_spaced(text)) for text in some] for some in pictures.captions]
+        return Examples(
+            self, pictures.inputs, said, [[self.script.encode_target(text) for text in some] for some in said]
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

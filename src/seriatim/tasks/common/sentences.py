@@ -97,7 +97,7 @@ class TagReader:
             except ValueError as unknown:
                 index, name = unknown.args
                 raise DataError(
-                    f"{sentence.place(index)}: tag '{name}' is in the {part} part but not in the training part"
+                    f"{sentence.location(index)}: tag '{name}' is in the {part} part but not in the training part"
                 ) from None
         return self.sentences(tagged.words, tags)
 

@@ -165,7 +165,7 @@ class Writer:
             transformer = self.options.model == "transformer"
             why = "has many in each layer" if transformer else "was trained with --attention none"
             raise UsageError(f"alignment: this {self.options.model} {why}, so there is none to show")
-        return {"target": self.reader.script.shown(found.units)} | self.reader.looked(given, found.alignment)
+        return {"target": self.reader.script.visible_units(found.units)} | self.reader.looked(given, found.alignment)
 
 
 def writer(model: object, reader: Reader, options: WritingOptions) -> Writer:

@@ -81,7 +81,7 @@ def to_strings(cells: polars.Series, what: str) -> polars.Series:
     return strings
 
 
-def to_moments(cells: polars.Series) -> NDArray[Any]:
+def to_timestamps(cells: polars.Series) -> NDArray[Any]:
     """Cells → ``datetime64[us]``, ``int64`` or ``float64`` ``[N]``.
 
     Plain numbers stay numbers, years among them, save that whole numbers that are all dates of the form YYYYMMDD
