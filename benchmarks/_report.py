@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seriatim.bench.pairing import geometric_mean
+from seriatim.bench.paired_timing import geometric_mean
 
 Row = dict[str, Any]
 

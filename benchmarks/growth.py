@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from _report import Report, Row, duration, markdown, read, spread
 
-from seriatim.bench.layers import Workload, measure, runs_on
+from seriatim.bench.layer_timing import Workload, implementation_name, measure
 
 STEPS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -46,8 +46,14 @@ def measured(asked: argparse.Namespace) -> Iterator[Row]:
         for axis, sizes in (("T", asked.steps), ("B", asked.rows)):
             for size in sizes:
                 work = Workload(cell, size if axis == "T" else T, size if axis == "B" else B, H, H)
-                found = measure(work, threads=asked.threads, seconds=asked.seconds, at_least=5)
-                row = {"cell": cell, "axis": axis, "size": size, "threads": asked.threads, "runs_on": runs_on(work)}
+                found = measure(work, threads=asked.threads, seconds=asked.seconds, min_rounds=5)
+                row = {
+                    "cell": cell,
+                    "axis": axis,
+                    "size": size,
+                    "threads": asked.threads,
+                    "runs_on": implementation_name(work),
+                }
                 yield row | {"seriatim": found.seriatim.to_json(), "torch": found.torch.to_json()}
 
 

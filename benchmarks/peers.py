@@ -90,16 +90,16 @@ def speed(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.
 
 def extremes(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.Namespace) -> list[Row]:
     """Ordinary, saturated and denormal inputs, by turns."""
-    from seriatim.bench.layers import THEIRS, Workload, side, using_threads
+    from seriatim.bench.layer_timing import TORCH_LAYERS, Workload, side, using_threads
     from seriatim.nn.registry import LAYERS
 
     rows = []
     work = Workload(cell, *shape, mode=mode)
-    for peer, layers in (("seriatim", LAYERS), ("torch.nn", THEIRS)):
+    for peer, layers in (("seriatim", LAYERS), ("torch.nn", TORCH_LAYERS)):
         scales = {"ordinary": 1.0, "saturated": 1e3, "denormal": 1e-40}
         with using_threads(threads):
             sides = {name: side(layers[cell](*shape[2:], bias=False), work, scale) for name, scale in scales.items()}
-            found = timing().race(sides, seconds=asked.seconds * asked.passes, at_least=5)
+            found = timing().race(sides, seconds=asked.seconds * asked.passes, min_rounds=5)
         row: Row = {"group": "extremes", "peer": peer, "cell": cell, "shape": shape, "mode": mode, "threads": threads}
         row["seconds"] = found.seconds("ordinary").to_json()
         rows.append(row | {name: found.ratio("ordinary", name).to_json() for name in ("saturated", "denormal")})
@@ -143,7 +143,7 @@ def alone(work: Row) -> Row:
 
 
 def timing() -> ModuleType:
-    """``seriatim.bench.pairing`` by itself: its package would bring PyTorch into every process."""
+    """``seriatim.bench.paired_timing`` by itself: its package would bring PyTorch into every process."""
     name = "seriatim_pairing"
     if name not in sys.modules:
         file = Path(seriatim.__file__).parent / "run" / "pairing.py"

@@ -22,19 +22,19 @@ import torch
 from _report import Report, Row, duration, markdown, means, ratio, read, spread
 from torch import Tensor, nn
 
-from seriatim.bench.layers import (
+from seriatim.bench.layer_timing import (
     PRECISIONS,
     Workload,
-    changing,
+    change_weights,
+    implementation_name,
     matmul_peak,
     measure,
-    padded,
-    runs_on,
     side,
     torch_version,
     using_threads,
+    without_lengths,
 )
-from seriatim.bench.pairing import Side, race
+from seriatim.bench.paired_timing import Side, race
 from seriatim.nn.registry import CELLS, LAYERS
 
 SHAPES = ((35, 20, 650, 650), (100, 32, 128, 128), (365, 256, 32, 256), (512, 64, 256, 512), (100, 1, 64, 64))
@@ -73,8 +73,8 @@ def packed(asked: argparse.Namespace) -> Iterator[Row]:
         with using_threads(threads):
             torch.manual_seed(0)
             layers = {name: own_layer(work) for name in ("packed", "padded")}
-            sides = {"packed": side(layers["packed"], work), "padded": side(layers["padded"], padded(work))}
-            found = race(sides, seconds=asked.seconds, at_least=asked.rounds)
+            sides = {"packed": side(layers["packed"], work), "padded": side(layers["padded"], without_lengths(work))}
+            found = race(sides, seconds=asked.seconds, min_rounds=asked.rounds)
         row = {"group": "packed or padded", **described(work, threads), "share_of_matmul": None}
         row |= {"seriatim": found.seconds("packed").to_json(), "torch": found.seconds("padded").to_json()}
         yield row | {"ratio": found.ratio("packed", "padded").to_json()}
@@ -91,7 +91,7 @@ def cells(asked: argparse.Namespace) -> Iterator[Row]:
             ours.load_state_dict(theirs.state_dict())
             sides = {"seriatim": loop(ours, work), "torch": loop(theirs, work)}
             peak = matmul_peak(precision.arithmetic)
-            found = race(sides, seconds=asked.seconds, at_least=asked.rounds)
+            found = race(sides, seconds=asked.seconds, min_rounds=asked.rounds)
         times = {name: found.seconds(name).to_json() for name in sides}
         share = work.operations() / times["seriatim"]["median"] / peak
         row = {"group": "cells", **described(work, threads), "share_of_matmul": share, **times}
@@ -103,7 +103,7 @@ GROUPS = {"layers": layers, "packed": packed, "cells": cells}
 
 def figures(group: str, work: Workload, threads: int, asked: argparse.Namespace) -> Row:
     """One workload of a layer against torch's."""
-    measured = measure(work, threads=threads, seconds=asked.seconds, at_least=asked.rounds)
+    measured = measure(work, threads=threads, seconds=asked.seconds, min_rounds=asked.rounds)
     return {"group": group, **measured.to_json(), **described(work, threads)}
 
 
@@ -111,7 +111,7 @@ def described(work: Workload, threads: int) -> Row:
     """What a row is about."""
     return {
         "cell": work.cell, "shape": list(work.shape), "mode": work.mode, "dtype": work.dtype, "threads": threads,
-        "runs_on": runs_on(work), "torch_version": torch_version(),
+        "runs_on": implementation_name(work), "torch_version": torch_version(),
     }  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def loop(cell: nn.Module, work: Workload) -> Side:
         output.backward(gradient.to(output.dtype))
 
     def prepare() -> None:
-        changing(weights)
+        change_weights(weights)
         x.grad = None
 
     if work.mode == "infer":

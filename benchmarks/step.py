@@ -20,7 +20,7 @@ import torch
 from _report import Report, Row, duration, markdown, spread
 from torch import nn
 
-from seriatim.bench.pairing import Side, race
+from seriatim.bench.paired_timing import Side, race
 from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
 from seriatim.kernels.native import Stream
@@ -66,7 +66,7 @@ def compared(cell: str, size: int, seconds: float, rounds: int) -> list[Row]:
     timed["onnxruntime"] = Side(onnx_keeping(cell, size, weights, x))
     timed["onnxruntime, bound"] = Side(bound(cell, size, weights, x))
     timed |= {name: Side(torch_keeping(layer, size, cell)) for name, layer in torch_cells(cell, size, theirs).items()}
-    found = race(timed, seconds=seconds, at_least=rounds)
+    found = race(timed, seconds=seconds, min_rounds=rounds)
     rows = []
     for name in timed:
         row: Row = {"cell": cell, "size": size, "side": name, "target": native.target()}

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seriatim.bench.layers import using_threads
-from seriatim.bench.pairing import Side, race
+from seriatim.bench.layer_timing import using_threads
+from seriatim.bench.paired_timing import Side, race
 from seriatim.data.buckets import buckets
 from seriatim.data.bundled import bundled_sets
 from seriatim.data.streams import Streams
@@ -115,7 +115,7 @@ def compared(
     threads: int,
 ) -> list[Row]:  # fmt: skip
     """Run the sides by turns; a row for each."""
-    found = race(sides, seconds=asked.seconds, at_least=asked.rounds)
+    found = race(sides, seconds=asked.seconds, min_rounds=asked.rounds)
     units = sum(batch.units for batch in batches)
     rows = []
     for name in sides:

@@ -24,8 +24,8 @@ import torch
 from _report import duration, markdown
 from torch import nn
 
-from seriatim.bench.layers import MODES, Workload, side, using_threads
-from seriatim.bench.pairing import Race, Spread, race
+from seriatim.bench.layer_timing import MODES, Workload, side, using_threads
+from seriatim.bench.paired_timing import Race, Spread, race
 from seriatim.nn import Recurrent
 from seriatim.nn.custom_cell import Maker
 from seriatim.nn.registry import LAYERS, layer_arguments

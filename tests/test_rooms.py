@@ -1,11 +1,15 @@
-"""Imports go down only: the table of rooms, and who may import whom."""
+"""Imports between rooms follow the table, and no two files import each other, directly or through other files.
+
+An import inside a function counts. So does one under ``if TYPE_CHECKING``: a file that needs the types of another file
+cannot be understood or changed without it, although Python would not notice the circle.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -31,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "insight": {"models", "nn"},
     "bench": {"nn", "ops", "kernels"},
 }
-"""Folders, in the order of the design; each may also import itself."""
+"""Folders, in the order of the design. Each may also import itself."""
 
 FILES: dict[str, set[str]] = {
     "errors": set(),
@@ -43,7 +47,7 @@ FILES: dict[str, set[str]] = {
     "__init__": {"errors", "nn", "online", "run", "version"},
     "__main__": {"cli"},
 }
-"""Files that stand in no folder. ``seriatim`` is the package itself: its version."""
+"""Files outside all folders. ``seriatim`` is the package itself."""
 
 TABLE = {room: allowed | EVERYWHERE | {room} for room, allowed in MAY_IMPORT.items()} | FILES
 TABLE["run"] = {*MAY_IMPORT, *EVERYWHERE, "run"}
@@ -51,28 +55,43 @@ TABLE["cli"] = {*MAY_IMPORT, *EVERYWHERE, "run", "cli"}
 
 WITHOUT_TORCH = ("kernels", "encoding", "decoding", "data", "cli", *EVERYWHERE)
 
+KNOWN_CIRCLES: set[tuple[str, ...]] = {
+    ("online/estimators.py", "online/storage.py"),
+    ("ops/eager_cells.py", "ops/step_gradients.py"),
+    ("run/update.py", "run/verbs.py"),
+}
+"""Circles that are still to be opened. Nothing may be added here."""
+
 
 def room_of(file: Path) -> str:
-    """The room that ``file`` (relative to the package) stands in."""
+    """The room of ``file`` (relative to the package)."""
     return file.parts[0] if len(file.parts) > 1 else file.stem
 
 
-def imported(file: Path, source: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything that the file imports, wherever in it, relative imports made absolute."""
+def imports_of(file: Path, source: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """Line, module and imported names of each import statement in the file, with relative imports made absolute."""
     package = ("seriatim", *file.parts[:-1])
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from ((node.lineno, alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            base = ".".join((*above, *([node.module] if node.module else [])))
-            # "from seriatim import nn" imports a room, "from seriatim.nn import LSTM" a name in it.
-            names = (f"{base}.{alias.name}" for alias in node.names) if base == "seriatim" else (base,)
-            yield from ((node.lineno, name) for name in names)
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*parents, *([node.module] if node.module else [])))
+            yield node.lineno, base, tuple(alias.name for alias in node.names)
 
 
-def broken(file: Path, source: str) -> list[str]:
-    """Every import of the file that the table forbids, a line each."""
+def imported(file: Path, source: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of each import in the file."""
+    for line, base, names in imports_of(file, source):
+        # "from seriatim import nn" imports a room, "from seriatim.nn import LSTM" a name in it.
+        if base == "seriatim" and names:
+            yield from ((line, f"{base}.{name}") for name in names)
+        else:
+            yield line, base
+
+
+def forbidden_imports(file: Path, source: str) -> list[str]:
+    """One line for each import of the file that the table forbids."""
     room = room_of(file)
     wrong = []
     for line, name in imported(file, source):
@@ -86,21 +105,54 @@ def broken(file: Path, source: str) -> list[str]:
     return wrong
 
 
-FILES_THERE = sorted(file.relative_to(ROOT) for file in ROOT.rglob("*.py"))
+def module_name(file: Path) -> str:
+    """The dotted name of ``file`` (relative to the package)."""
+    parts = ("seriatim", *file.with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def test_the_rooms_are_those_of_the_table():
+def circles(sources: Mapping[Path, str]) -> set[tuple[str, ...]]:
+    """Each group of files that import one another, directly or through others of the group, sorted by name."""
+    files = {module_name(file): file for file in sources}
+    graph: dict[Path, set[Path]] = {file: set() for file in sources}
+    for file, source in sources.items():
+        for _, base, names in imports_of(file, source):
+            modules = [f"{base}.{name}" if f"{base}.{name}" in files else base for name in names] or [base]
+            graph[file] |= {files[module] for module in modules if module in files} - {file}
+    reachable = {file: _reachable(graph, file) for file in graph}
+    groups = {
+        tuple(sorted(str(other) for other in reached if file in reachable[other]))
+        for file, reached in reachable.items()
+    }
+    return {group for group in groups if group}
+
+
+def _reachable(graph: Mapping[Path, set[Path]], start: Path) -> set[Path]:
+    """The files that ``start`` imports, directly or through others."""
+    reached: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+SOURCES = {file.relative_to(ROOT): file.read_text(encoding="utf-8") for file in sorted(ROOT.rglob("*.py"))}
+
+
+def test_table_names_every_room():
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert folders == {*MAY_IMPORT, "run", "cli"}
-    assert {file.stem for file in FILES_THERE if len(file.parts) == 1} == set(FILES)
+    assert {file.stem for file in SOURCES if len(file.parts) == 1} == set(FILES)
 
 
 @pytest.mark.parametrize("room", sorted(TABLE))
 def test_imports_go_down(room):
     wrong = []
-    for file in FILES_THERE:
+    for file, source in SOURCES.items():
         if room_of(file) == room:
-            wrong += broken(file, (ROOT / file).read_text(encoding="utf-8"))
+            wrong += forbidden_imports(file, source)
     assert wrong == []
 
 
@@ -125,12 +177,40 @@ def test_imports_go_down(room):
         ("cli/train.py", "from seriatim import run", False),
     ],
 )
-def test_the_check_can_fail(file, source, caught):
-    assert bool(broken(Path(file), source)) is caught
+def test_import_check_can_fail(file, source, caught):
+    assert bool(forbidden_imports(Path(file), source)) is caught
+
+
+def test_no_files_import_each_other():
+    assert circles(SOURCES) == KNOWN_CIRCLES
+
+
+@pytest.mark.parametrize(
+    ("second", "found"),
+    [
+        ("from seriatim.models.first import A", True),
+        ("from seriatim.models import first", True),
+        ("from . import first", True),
+        ("def f():\n    from seriatim.models.first import A", True),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from seriatim.models.first import A", True),
+        ("import seriatim.models.first", True),
+        ("from seriatim.models.third import A", True),
+        ("from seriatim.models.fourth import A", False),
+    ],
+)
+def test_circle_check_can_fail(second, found):
+    sources = {
+        Path("models/first.py"): "from seriatim.models.second import B",
+        Path("models/second.py"): second,
+        Path("models/third.py"): "import torch\nfrom seriatim.models.first import A",
+        Path("models/fourth.py"): "import torch",
+    }
+    files = ["models/first.py", "models/second.py", *(["models/third.py"] if "third" in second else [])]
+    assert circles(sources) == ({tuple(files)} if found else set())
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
-def test_a_room_says_its_job_and_imports_nothing_heavy(room):
+def test_room_has_docstring_and_imports_nothing_heavy(room):
     tree = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     if room != "nn":
@@ -147,5 +227,5 @@ for room in ("seriatim.encoding", "seriatim.decoding", "seriatim.kernels"):
         importlib.import_module(module.name)
 sys.exit("torch was loaded" if "torch" in sys.modules else 0)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert said.returncode == 0, said.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0, process.stderr

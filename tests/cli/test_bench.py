@@ -12,7 +12,7 @@ TINY = ("--shape", "3,2,4,5", "--seconds", "0.001", "--threads", "1")
 
 @pytest.fixture(autouse=True)
 def small_probe(monkeypatch):
-    monkeypatch.setattr("seriatim.bench.layers.PROBE", 32)
+    monkeypatch.setattr("seriatim.bench.layer_timing.PROBE", 32)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])

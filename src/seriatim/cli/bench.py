@@ -12,8 +12,8 @@ from seriatim.cli.output import Json, Table, say, show, write_json
 from seriatim.errors import UsageError
 
 if TYPE_CHECKING:
-    from seriatim.bench.layers import Measured
-    from seriatim.bench.pairing import Spread
+    from seriatim.bench.layer_timing import Measurement
+    from seriatim.bench.paired_timing import Spread
 
 EXAMPLE = "seriatim bench --cell gru --shape 100,32,128,128 --threads 2"
 
@@ -53,7 +53,7 @@ def bench(
         raise UsageError(f"--threads: got {threads}, wanted at least 1")
     if not seconds > 0:
         raise UsageError(f"--seconds: got {seconds:g}, wanted more than 0")
-    from seriatim.bench import layers as timing
+    from seriatim.bench import layer_timing as timing
 
     try:
         works = [
@@ -68,7 +68,7 @@ def bench(
     for work in works:
         sys.stderr.write(f"measuring {cell} {','.join(map(str, work.shape))} {work.mode}\n")
         measured.append(timing.measure(work, threads=count, seconds=seconds))
-    facts = {"runs_on": timing.runs_on(works[0]), "threads": count, "torch": timing.torch_version()}
+    facts = {"runs_on": timing.implementation_name(works[0]), "threads": count, "torch": timing.torch_version()}
     if json:
         write_json({**facts, "results": [one.to_json() for one in measured]})
         return
@@ -86,7 +86,7 @@ def _sizes(text: str) -> tuple[int, int, int, int]:
     return steps, batch, inputs, hidden
 
 
-def _tell(measured: list[Measured]) -> None:
+def _tell(measured: list[Measurement]) -> None:
     columns = ("shape", "mode", "seriatim ms", "torch ms", "ratio", "share")
     rows = [
         (

@@ -1,4 +1,4 @@
-"""Workloads against ``torch.nn``: what is compared is the same on both sides, and what it costs is counted right."""
+"""Layer timing: both layers do the same work, and its operations are counted correctly."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from seriatim.bench import layers as bench
-from seriatim.bench.layers import Workload, contestants, default_threads, side, using_threads
+from seriatim.bench import layer_timing as bench
+from seriatim.bench.layer_timing import Workload, default_threads, layer_sides, side, using_threads
 from seriatim.errors import UsageError
 
 
-class Watched(nn.Module):
-    """A layer that remembers what it was given, and its weights at that time."""
+class RecordingLayer(nn.Module):
+    """A layer that records its inputs and its weights at each call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,15 +22,15 @@ class Watched(nn.Module):
         self.weights: list[float] = []
         self.gradients: list[bool] = []
 
-    def forward(self, given: torch.Tensor | PackedSequence):
-        self.seen.append(given)
+    def forward(self, inputs: torch.Tensor | PackedSequence):
+        self.seen.append(inputs)
         self.weights.append(float(self.inner.weight_hh_l0.detach().abs().sum()))
         self.gradients.append(torch.is_grad_enabled())
-        return self.inner(given)
+        return self.inner(inputs)
 
 
-def test_a_training_step_leaves_every_gradient_and_changes_the_weights():
-    layer = Watched()
+def test_training_step_computes_all_gradients_and_changes_weights():
+    layer = RecordingLayer()
     step = side(layer, Workload("gru", 5, 2, 3, 4))
     for _ in range(3):
         assert step.prepare is not None
@@ -42,15 +42,15 @@ def test_a_training_step_leaves_every_gradient_and_changes_the_weights():
     assert len(set(layer.weights[-3:])) == 3
 
 
-def test_inference_needs_no_graph_and_is_not_prepared():
-    layer = Watched()
+def test_inference_records_no_graph():
+    layer = RecordingLayer()
     step = side(layer, Workload("gru", 5, 2, 3, 4, mode="infer"))
     step.run()
     assert step.prepare is None and layer.gradients == [False]
 
 
-def test_lengths_are_packed_and_lie_between_a_quarter_and_all():
-    layer = Watched()
+def test_lengths_are_packed_and_between_a_quarter_and_all_steps():
+    layer = RecordingLayer()
     work = Workload("gru", 40, 50, 3, 4, lengths=True)
     step = side(layer, work)
     step.prepare()
@@ -63,51 +63,51 @@ def test_lengths_are_packed_and_lie_between_a_quarter_and_all():
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_both_sides_compute_the_same(cell, monkeypatch):
-    made: list[nn.Module] = []
+def test_both_layers_compute_the_same(cell, monkeypatch):
+    layers: list[nn.Module] = []
 
-    def keep(layer: nn.Module, work: Workload):
-        made.append(layer)
+    def record(layer: nn.Module, work: Workload):
+        layers.append(layer)
         return bench.Side(lambda: None)
 
-    monkeypatch.setattr(bench, "side", keep)
-    contestants(Workload(cell, 6, 2, 3, 4))
+    monkeypatch.setattr(bench, "side", record)
+    layer_sides(Workload(cell, 6, 2, 3, 4))
     x = torch.randn(6, 2, 3)
-    ours, theirs = (layer(x)[0] for layer in made)
+    own_output, torch_output = (layer(x)[0] for layer in layers)
     # float32: rounding of a few sums of less than 10 terms.
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(own_output, torch_output, rtol=1e-5, atol=1e-6)
 
 
-def test_operations():
+def test_operation_count():
     # 4 gates × 5 units × (3 + 5) products of two operations, 7 steps of 2 rows; three times that with backward.
     assert Workload("lstm", 7, 2, 3, 5, mode="infer").operations() == 2 * 4 * 5 * 8 * 14
     assert Workload("lstm", 7, 2, 3, 5).operations() == 3 * 2 * 4 * 5 * 8 * 14
 
 
-def test_threads_are_given_back():
-    before = default_threads()
-    with pytest.raises(RuntimeError), using_threads(before + 1):
-        assert default_threads() == before + 1
+def test_using_threads_restores_thread_count():
+    previous = default_threads()
+    with pytest.raises(RuntimeError), using_threads(previous + 1):
+        assert default_threads() == previous + 1
         raise RuntimeError
-    assert default_threads() == before
+    assert default_threads() == previous
 
 
-def test_what_does_not_exist_is_refused():
+def test_unknown_dtype_is_refused():
     with pytest.raises(UsageError, match=r"dtype: 'bf61' is not one of .* \(did you mean 'bf16'\?\)"):
         Workload("lstm", 1, 1, 1, 1, dtype="bf61")
 
 
 @pytest.mark.parametrize("mode", ["train", "infer"])
 @pytest.mark.parametrize("dtype", bench.PRECISIONS)
-def test_autocast_is_on_where_it_is_asked_for_alone(dtype, mode, monkeypatch):
-    found: list[bool] = []
+def test_autocast_is_active_only_if_requested(dtype, mode, monkeypatch):
+    active: list[bool] = []
     call = nn.GRU.forward
 
-    def watched(layer, given):
-        found.append(torch.is_autocast_enabled("cpu"))
-        return call(layer, given)
+    def recording_forward(layer, inputs):
+        active.append(torch.is_autocast_enabled("cpu"))
+        return call(layer, inputs)
 
-    monkeypatch.setattr(nn.GRU, "forward", watched)
+    monkeypatch.setattr(nn.GRU, "forward", recording_forward)
     work = Workload("gru", 3, 2, 3, 4, mode=mode, dtype=dtype)
     side(nn.GRU(3, 4).to(bench.PRECISIONS[dtype].dtype), work).run()
-    assert set(found) == {dtype == "autocast"}
+    assert set(active) == {dtype == "autocast"}

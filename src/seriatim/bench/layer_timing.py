@@ -1,7 +1,7 @@
-"""The layers against those of ``torch.nn``, which they stand in for: the same weights, the same input, by turns.
+"""Timing of one recurrent layer against its counterpart in ``torch.nn``, with equal weights and input, by turns.
 
-A training step is forward and backward with the gradients of the input and of every weight. Before each one the weights
-change in place, as an optimiser changes them, so that nothing is reused that a training loop could not reuse. The
+A training step is a forward and a backward pass with the gradients of the input and of all weights. Before each step
+the weights change in place, as under an optimiser, so that nothing is reused that a training loop could not reuse. The
 change itself is not timed.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from seriatim.bench.pairing import Race, Side, Spread, race
+from seriatim.bench.paired_timing import Race, Side, Spread, race
 from seriatim.errors import UsageError, nearest
 from seriatim.kernels import native
 from seriatim.kernels.walk import Walk
@@ -26,26 +26,26 @@ from seriatim.notation import GATES
 from seriatim.ops.recurrence import chosen
 from seriatim.spec import CellSpec
 
-THEIRS: dict[str, Callable[[int, int], nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+TORCH_LAYERS: dict[str, Callable[[int, int], nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 MODES = ("train", "infer")
 PROBE = 1024
-"""Rows and columns of the matrices whose product shows what the machine can do."""
+"""Rows and columns of the matrices whose product shows the machine's speed."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What the weights and the input are kept in, and whether PyTorch chooses the arithmetic."""
+    """The type of the weights and the input, and whether PyTorch's autocast chooses the arithmetic."""
 
     dtype: torch.dtype
     autocast: bool = False
 
     @property
     def arithmetic(self) -> torch.dtype:
-        """What the products are made in."""
+        """The type of the factors of the matrix products."""
         return torch.bfloat16 if self.autocast else self.dtype
 
     def context(self) -> AbstractContextManager[object]:
-        """Autocast where it is asked for: switched off, it would still cost a short call a tenth of its time."""
+        """Autocast, or nothing at all: autocast that is switched off still costs a short call a tenth of its time."""
         return torch.autocast("cpu", torch.bfloat16) if self.autocast else nullcontext()
 
 
@@ -81,7 +81,7 @@ class Workload:
     """Whether the rows are of different lengths, uniform in [T/4, T], and packed."""
 
     def __post_init__(self) -> None:
-        for name, known in (("cell", tuple(THEIRS)), ("mode", MODES), ("dtype", tuple(PRECISIONS))):
+        for name, known in (("cell", tuple(TORCH_LAYERS)), ("mode", MODES), ("dtype", tuple(PRECISIONS))):
             value = getattr(self, name)
             if value not in known:
                 raise UsageError(f"{name}: '{value}' is not one of {', '.join(known)}{_guess(value, known)}")
@@ -94,20 +94,20 @@ class Workload:
         return self.steps, self.batch, self.inputs, self.hidden
 
     def row_lengths(self) -> Tensor:
-        """Steps of each row, [B]; always the same."""
+        """Steps of each row, [B]. Every call returns the same lengths."""
         if not self.lengths:
             return torch.full((self.batch,), self.steps)
         draw = torch.Generator().manual_seed(1)
         return torch.randint(max(1, self.steps // 4), self.steps + 1, (self.batch,), generator=draw)
 
     def operations(self) -> float:
-        """Multiplications and additions of the matrix products that cannot be avoided; backward has twice as many."""
-        once = 2 * len(GATES[self.cell]) * self.hidden * (self.inputs + self.hidden) * int(self.row_lengths().sum())
-        return float(once * (3 if self.mode == "train" else 1))
+        """Multiplications and additions of the unavoidable matrix products. Backward needs twice as many as forward."""
+        forward = 2 * len(GATES[self.cell]) * self.hidden * (self.inputs + self.hidden) * int(self.row_lengths().sum())
+        return float(forward * (3 if self.mode == "train" else 1))
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """A workload's figures."""
 
     work: Workload
@@ -119,11 +119,11 @@ class Measured:
     ratio: Spread
     """How many times as fast as ``torch.nn``."""
     peak: float
-    """Operations per second that a large matrix product reached just before and after."""
+    """Operations per second of a large matrix product, measured just before and after."""
 
     @property
     def share(self) -> float:
-        """What fraction of ``peak`` ours reached."""
+        """The fraction of ``peak`` that Seriatim's layer reached."""
         return self.work.operations() / self.seriatim.median / self.peak
 
     def to_json(self) -> dict[str, Any]:
@@ -135,48 +135,48 @@ class Measured:
         }  # fmt: skip
 
 
-def measure(work: Workload, *, threads: int, seconds: float = 2.0, at_least: int = 5) -> Measured:
-    """Time one workload on both sides, with ``threads`` threads."""
+def measure(work: Workload, *, threads: int, seconds: float = 2.0, min_rounds: int = 5) -> Measurement:
+    """Time one workload with both layers, with ``threads`` threads."""
     with using_threads(threads):
         arithmetic = PRECISIONS[work.dtype].arithmetic
         peak = matmul_peak(arithmetic)
-        found: Race = race(contestants(work), seconds=seconds, at_least=at_least)
+        result: Race = race(layer_sides(work), seconds=seconds, min_rounds=min_rounds)
         peak = max(peak, matmul_peak(arithmetic))
-    return Measured(
-        work, threads, found.seconds("seriatim"), found.seconds("torch"), found.ratio("seriatim", "torch"), peak
+    return Measurement(
+        work, threads, result.seconds("seriatim"), result.seconds("torch"), result.ratio("seriatim", "torch"), peak
     )
 
 
-def contestants(work: Workload) -> dict[str, Side]:
-    """Make the layers of both sides, with equal weights, and what a call of each does."""
+def layer_sides(work: Workload) -> dict[str, Side]:
+    """Return a ``Side`` for Seriatim's layer and one for PyTorch's, with equal weights."""
     torch.manual_seed(0)
     dtype = PRECISIONS[work.dtype].dtype
-    theirs = THEIRS[work.cell](work.inputs, work.hidden).to(dtype)
-    ours = LAYERS[work.cell](work.inputs, work.hidden).to(dtype)
-    ours.load_state_dict(theirs.state_dict())
-    return {"seriatim": side(ours, work), "torch": side(theirs, work)}
+    torch_layer = TORCH_LAYERS[work.cell](work.inputs, work.hidden).to(dtype)
+    own_layer = LAYERS[work.cell](work.inputs, work.hidden).to(dtype)
+    own_layer.load_state_dict(torch_layer.state_dict())
+    return {"seriatim": side(own_layer, work), "torch": side(torch_layer, work)}
 
 
 def side(layer: nn.Module, work: Workload, scale: float = 1.0) -> Side:
-    """What one call of ``layer`` on ``work`` is; the input is drawn from a normal distribution of width ``scale``."""
+    """Return one call of ``layer`` on ``work``. The input is normally distributed with deviation ``scale``."""
     torch.manual_seed(1)
     precision = PRECISIONS[work.dtype]
     x = (scale * torch.randn(work.steps, work.batch, work.inputs)).to(precision.dtype)
-    given: Tensor | PackedSequence = x
+    inputs: Tensor | PackedSequence = x
     if work.lengths:
-        given = pack_padded_sequence(x, work.row_lengths(), enforce_sorted=False)
+        inputs = pack_padded_sequence(x, work.row_lengths(), enforce_sorted=False)
     if work.mode == "infer":
-        return _inference(layer.eval(), given, precision)
-    return _training(layer.train(), given, precision)
+        return _inference(layer.eval(), inputs, precision)
+    return _training(layer.train(), inputs, precision)
 
 
-def values(given: Tensor | PackedSequence) -> Tensor:
-    """The numbers of a padded or packed batch."""
-    return given.data if isinstance(given, PackedSequence) else given
+def batch_values(inputs: Tensor | PackedSequence) -> Tensor:
+    """The values of a padded or packed batch."""
+    return inputs.data if isinstance(inputs, PackedSequence) else inputs
 
 
-def changing(weights: list[nn.Parameter]) -> None:
-    """Forget the gradients, and change the weights in place as an optimiser would, by next to nothing."""
+def change_weights(weights: list[nn.Parameter]) -> None:
+    """Delete the gradients and change the weights in place, as an optimiser would, by a negligible amount."""
     with torch.no_grad():
         for weight in weights:
             weight.grad = None
@@ -184,9 +184,9 @@ def changing(weights: list[nn.Parameter]) -> None:
 
 
 def matmul_peak(dtype: torch.dtype, repeats: int = 5) -> float:
-    """Operations per second that ``torch.mm`` of two large matrices reaches, the best of a few.
+    """Measure the operations per second of ``torch.mm`` on two large matrices, and return the best of ``repeats``.
 
-    It stands for the peak of the multiply-add units, which it comes near to and does not reach.
+    The value is somewhat lower than the true peak of the processor's multiply-add units.
     """
     left, right = (torch.ones(PROBE, PROBE, dtype=dtype) for _ in range(2))
     best = float("inf")
@@ -197,8 +197,8 @@ def matmul_peak(dtype: torch.dtype, repeats: int = 5) -> float:
     return 2 * PROBE**3 / best
 
 
-def runs_on(work: Workload) -> str:
-    """Tell what runs the recurrence of ``work`` on our side, and the instruction set where it is the native engine."""
+def implementation_name(work: Workload) -> str:
+    """Name the implementation that runs ``work`` in Seriatim, with the instruction set if it is the native engine."""
     spec = CellSpec(work.cell, work.inputs, work.hidden)
     walk = Walk(lengths=work.row_lengths()) if work.lengths else Walk()
     name = chosen(spec, torch.empty(work.shape[:3], dtype=PRECISIONS[work.dtype].dtype), walk).name
@@ -211,50 +211,50 @@ def torch_version() -> str:
 
 
 def default_threads() -> int:
-    """How many threads PyTorch uses when nobody says."""
+    """Return the number of threads that PyTorch uses by default."""
     return torch.get_num_threads()
 
 
 @contextmanager
 def using_threads(count: int) -> Iterator[None]:
-    """Let PyTorch, and so the recurrence, use ``count`` threads inside a ``with`` block."""
-    before = torch.get_num_threads()
+    """Let PyTorch and the engine use ``count`` threads inside a ``with`` block."""
+    previous = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
 
-def padded(work: Workload) -> Workload:
-    """The same workload with every row as long as the longest can be."""
+def without_lengths(work: Workload) -> Workload:
+    """Return the same workload with all rows of full length."""
     return replace(work, lengths=False)
 
 
-def _training(layer: nn.Module, given: Tensor | PackedSequence, precision: Precision) -> Side:
-    x = values(given).requires_grad_()
-    if isinstance(given, PackedSequence):
-        given = given._replace(data=x)
+def _training(layer: nn.Module, inputs: Tensor | PackedSequence, precision: Precision) -> Side:
+    x = batch_values(inputs).requires_grad_()
+    if isinstance(inputs, PackedSequence):
+        inputs = inputs._replace(data=x)
     weights = list(layer.parameters())
     with precision.context():
-        gradient = torch.randn_like(values(layer(given)[0]).detach())
+        gradient = torch.randn_like(batch_values(layer(inputs)[0]).detach())
 
     def prepare() -> None:
-        changing(weights)
+        change_weights(weights)
         x.grad = None
 
     def run() -> None:
         with precision.context():
-            output = values(layer(given)[0])
+            output = batch_values(layer(inputs)[0])
         output.backward(gradient)  # type: ignore[no-untyped-call]
 
     return Side(run, prepare)
 
 
-def _inference(layer: nn.Module, given: Tensor | PackedSequence, precision: Precision) -> Side:
+def _inference(layer: nn.Module, inputs: Tensor | PackedSequence, precision: Precision) -> Side:
     def run() -> None:
         with torch.no_grad(), precision.context():
-            layer(given)
+            layer(inputs)
 
     return Side(run)
 
