@@ -215,7 +215,7 @@ def test_a_gradient_through_every_c_reaches_the_weights(variant):
 
 def test_no_rows_give_no_rows_along_any_walk(variant, stack):
     spec = variant.spec(3, 5)
-    masks = {"recurrent_dropout": 0.0 if spec.diagonal else 0.5, "zoneout": 0.0 if len(spec.states) > 2 else 0.5}
+    masks = {"recurrent_dropout": 0.0 if spec.is_diagonal else 0.5, "zoneout": 0.0 if len(spec.states) > 2 else 0.5}
     layer = variant.layer(3, 5, **masks, **stack)
     x, reset = torch.zeros(4, 0, 3, dtype=torch.float64), torch.zeros(4, 0, dtype=torch.bool)
     for reverse in (False, True):
