@@ -146,7 +146,11 @@ def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
         equal(gradients(RTRL(ROOM), model, pieces(batch, size)), exact)
     _, carry = RTRL(ROOM).step(model, batch, ())
     own = sum(one.numel() for one in model.layer.parameters())
-    assert carry[-2].shape == (ROWS, len(model.layer.recurrent_states), own)  # one number per weight and part of the state
+    assert carry[-2].shape == (
+        ROWS,
+        len(model.layer.recurrent_states),
+        own,
+    )  # one number per weight and part of the state
 
 
 @pytest.mark.parametrize("name", DIAGONALS)

@@ -302,7 +302,12 @@ def products(request, monkeypatch):
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
 @pytest.mark.parametrize("autocast", [False, True])
 def test_bfloat16_is_no_worse_than_pytorchs(name, autocast):
-    """The RMS of what is off float64, in the output and in all gradients of weights; and PyTorch's dtypes."""
+    """Compare the RMS error against float64, of the output and of all gradients, with PyTorch's; and compare dtypes.
+
+    Where the processor has no bfloat16 arithmetic, PyTorch's LSTM refuses to run under autocast. Our layer runs there:
+    its relative RMS error is then below 2⁻⁷, the distance between neighbouring bfloat16 numbers, and its output is
+    bfloat16 with float32 gradients, as PyTorch's LSTM gives elsewhere.
+    """
     torch.manual_seed(1)
     exact = getattr(torch.nn, name)(16, 24).double()
     shape = (2, 16) if "Cell" in name else (9, 2, 16)
@@ -319,14 +324,23 @@ def test_bfloat16_is_no_worse_than_pytorchs(name, autocast):
         return [output, *torch.autograd.grad((output * weighing).sum(), list(module.parameters()))]
 
     wanted = run(exact, x)
-    for room in (torch.nn, nn):
-        module = getattr(room, name)(16, 24)
+    for package in (torch.nn, nn):
+        module = getattr(package, name)(16, 24)
         module.load_state_dict(exact.state_dict())
         module, given = (module, x.float()) if autocast else (module.bfloat16(), x.bfloat16())
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            found = run(module, given)
+        try:
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                found = run(module, given)
+        except RuntimeError as error:
+            assert package is torch.nn and name == "LSTM" and autocast and "could not create a primitive" in str(error)
+            continue
         errors.append([distance(found[:1], wanted[:1]), distance(found[1:], wanted[1:])])
-        dtypes.append([one.dtype for one in found])
+        dtypes.append([value.dtype for value in found])
+    if len(errors) == 1:
+        norms = [distance(part, [torch.zeros(())] * len(part)) for part in (wanted[:1], wanted[1:])]
+        assert errors[0][0] < 2**-7 * norms[0] and errors[0][1] < 2**-7 * norms[1]
+        assert dtypes[0] == [torch.bfloat16, *[torch.float32] * (len(wanted) - 1)]
+        return
     assert errors[1][0] <= errors[0][0] and errors[1][1] <= errors[0][1]
     assert dtypes[0] == dtypes[1]
 
