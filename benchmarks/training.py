@@ -127,7 +127,7 @@ def compared(
     return rows
 
 
-def own(model: Trainable, options: TrainOptions, batches: Sequence[Any]) -> Side:
+def own(model: Trainable[Any], options: TrainOptions, batches: Sequence[Any]) -> Side:
     """A pass over the batches by the loop of ``seriatim train``, with nothing to validate on."""
     plan = TrainingPlan(epoch=lambda number: batches, validate=lambda network: {"valid_nll": 1.0}, monitor="valid_nll")
     return Side(lambda: fit(model, plan, options, NullStore(), Silent()))

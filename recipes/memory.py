@@ -83,7 +83,7 @@ class Questions(Segment):
         return self.asked[self.overlap :].numel()
 
 
-class Memory(StreamModel):
+class Memory(StreamModel[Questions]):
     """One recurrent layer, and the logit of "it was +1"."""
 
     def __init__(self, cell: str) -> None:
@@ -98,12 +98,10 @@ class Memory(StreamModel):
         states, after = self.layer(batch.inputs, (carry if len(carry) > 1 else carry[0]) if carry else None)
         return self.output(states).squeeze(-1), after if isinstance(after, tuple) else (after,)
 
-    def advance(self, batch: object, carry: Carry) -> Carry:
-        assert isinstance(batch, Questions)
+    def advance(self, batch: Questions, carry: Carry) -> Carry:
         return self.answers(batch, carry)[1]
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        assert isinstance(batch, Questions)
+    def loss(self, batch: Questions, carry: Carry) -> tuple[Tensor, Carry]:
         logits, after = self.answers(batch, carry)
         return (binary_cross_entropy_with_logits(logits, batch.targets, reduction="none") * batch.asked).mean(), after
 

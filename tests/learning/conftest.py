@@ -28,7 +28,7 @@ class Numbers(Segment):
         return self.targets[self.overlap :, :, 0].numel()
 
 
-class Network(StreamModel):
+class Network(StreamModel[Numbers]):
     """Affine, tanh → a recurrent layer → affine; the loss is the mean square error."""
 
     def __init__(
@@ -46,12 +46,10 @@ class Network(StreamModel):
         states, after = self.layer(self.dropout(self.before(batch.inputs)), state)
         return states, after if isinstance(after, tuple) else (after,)
 
-    def advance(self, batch: object, carry: Carry) -> Carry:
-        assert isinstance(batch, Numbers)
+    def advance(self, batch: Numbers, carry: Carry) -> Carry:
         return self.states(batch, carry)[1]
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        assert isinstance(batch, Numbers)
+    def loss(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
         states, after = self.states(batch, carry)
         return (self.output(states) - batch.targets).square().mean(), after
 

@@ -97,7 +97,7 @@ def test_an_overlap_is_run_again_with_the_weights_of_now_from_the_stored_state(n
 
 
 def test_what_does_not_add_up_along_a_stream_is_refused(stream: Any) -> None:
-    class Alone(Trainable):
+    class Alone(Trainable[Any]):
         def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
             raise AssertionError
 

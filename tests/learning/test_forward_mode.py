@@ -15,9 +15,8 @@ from seriatim.learning.bptt import BPTT
 from seriatim.learning.rtrl import RTRL
 from seriatim.learning.snap1 import SnAp1
 from seriatim.learning.uoro import UORO
-from seriatim.models.contract import Carry, Segment
+from seriatim.models.contract import Carry, Segment, Unitwise
 from seriatim.nn.registry import LAYERS
-from seriatim.nn.weight_owners import Unitwise
 from seriatim.notation import DIAGONAL
 
 ROOM = 1e9

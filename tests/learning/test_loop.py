@@ -36,7 +36,7 @@ class Numbers:
     units: int = 8
 
 
-class Leaky(Trainable):
+class Leaky(Trainable[Numbers]):
     """A leaky integrator with dropout: small, but it carries state and draws random numbers."""
 
     def __init__(self) -> None:
@@ -44,21 +44,20 @@ class Leaky(Trainable):
         self.leak = nn.Parameter(torch.tensor(0.1))
         self.layer = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Dropout(0.3), nn.Linear(5, 1))
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        assert isinstance(batch, Numbers)
+    def loss(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
         state = carry[0] if carry else torch.zeros(8, 3)
         state = torch.sigmoid(self.leak) * state + batch.inputs
         return (self.layer(state).squeeze(-1) - batch.targets).square().mean(), (state,)
 
 
-def course(steps: int = STEPS) -> TrainingPlan:
+def course(steps: int = STEPS) -> TrainingPlan[Numbers]:
     draw = torch.Generator().manual_seed(5)
     batches = []
     for _ in range(steps):
         inputs = torch.randn(8, 3, generator=draw)
         batches.append(Numbers(inputs, inputs.sum(1)))
 
-    def validate(model: Trainable) -> dict[str, float]:
+    def validate(model: Trainable[Numbers]) -> dict[str, float]:
         return {"valid_loss": sum(float(model.loss(batch, ())[0]) for batch in batches) / len(batches)}
 
     return TrainingPlan(epoch=lambda number: batches, validate=validate, monitor="valid_loss")
@@ -239,7 +238,7 @@ class Exploding(Leaky):
         super().__init__()
         self.bad, self.calls = bad, 0
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
         loss, carry = super().loss(batch, carry)
         self.calls += self.training
         return (loss * self.bad if self.training and self.calls > 4 else loss), carry

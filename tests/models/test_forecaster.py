@@ -106,15 +106,17 @@ def test_values_that_were_not_there_do_not_count(strategy: str) -> None:
     future[-1, :, shape.channels] = 0.0  # the last step of the first target was filled in
     other = future.clone()
     other[-1, :, 0] += 100.0
-    loss, changed = (network.loss(WindowBatch(history, one), ())[0] for one in (future, other))
+    loss, changed = (network.loss(network.batch(WindowBatch(history, one)), ())[0] for one in (future, other))
     torch.testing.assert_close(changed, loss)
     other[-1, :, shape.channels] = 1.0
-    assert not torch.allclose(network.loss(WindowBatch(history, other), ())[0], loss), "it counts when it was there"
+    assert not torch.allclose(network.loss(network.batch(WindowBatch(history, other)), ())[0], loss), (
+        "it counts when it was there"
+    )
 
 
 def test_the_direct_loss_is_the_quantile_loss_by_hand() -> None:
     network, history, future = make("direct"), values(), values(steps=HORIZON, seed=2)
-    loss, _ = network.loss(WindowBatch(history, future), ())
+    loss, _ = network.loss(network.batch(WindowBatch(history, future)), ())
     assert isinstance(network, DirectForecaster)
     forecast, mean, deviation = (part.detach() for part in network(history))
     total = 0.0
@@ -134,7 +136,7 @@ def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) ->
     assert isinstance(network, RecursiveForecaster)
     history, future = values(), values(steps=HORIZON, seed=2)
     with torch.no_grad():
-        joint = network.log_density(network.steps(WindowBatch(history, future)))[0].sum((0, 2))
+        joint = network.log_density(network.batch(WindowBatch(history, future)))[0].sum((0, 2))
         mean, deviation = history.mean(0), history.std(0, correction=0)
         inputs, carry, total = (torch.cat([history, future]) - mean) / deviation, (), torch.zeros(B)
         for step in range(LOOKBACK + HORIZON - 1):
@@ -146,8 +148,8 @@ def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) ->
 def test_the_recursive_loss_is_the_mean_negative_log_density() -> None:
     network, history, future = make("recursive"), values(), values(steps=HORIZON, seed=2)
     assert isinstance(network, RecursiveForecaster)
-    density, _ = network.log_density(network.steps(WindowBatch(history, future)))
-    loss, _ = network.loss(WindowBatch(history, future), ())
+    density, _ = network.log_density(network.batch(WindowBatch(history, future)))
+    loss, _ = network.loss(network.batch(WindowBatch(history, future)), ())
     torch.testing.assert_close(loss, -density.mean())
 
 
@@ -155,14 +157,14 @@ def test_the_recursive_loss_is_the_mean_negative_log_density() -> None:
 def test_recomputing_gives_the_gradient_of_the_recursive_loss(cell: str) -> None:
     network = make("recursive", cell=cell)
     assert isinstance(network, RecursiveForecaster)
-    windows = WindowBatch(values(), values(steps=HORIZON, seed=2))
+    batch = network.batch(WindowBatch(values(), values(steps=HORIZON, seed=2)))
     found = []
     for length in (None, 3):
         network.zero_grad()
         if length is None:
-            network.loss(windows, ())[0].backward()
+            network.loss(batch, ())[0].backward()
         else:
-            backward_in_segments(network, network.steps(windows), length)
+            backward_in_segments(network, batch, length)
         found.append([one.grad for one in network.parameters()])
     for exact, pieced in zip(*found, strict=True):
         torch.testing.assert_close(pieced, exact, rtol=1e-4, atol=1e-6)
@@ -186,7 +188,7 @@ def test_sampled_quantiles_are_those_of_the_first_steps_gaussian() -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_flat_window_gives_a_finite_forecast_and_gradient(strategy: str) -> None:
     network, history = make(strategy), torch.full((LOOKBACK, B, 3), 2.0)
-    loss, _ = network.loss(WindowBatch(history, history[:HORIZON]), ())
+    loss, _ = network.loss(network.batch(WindowBatch(history, history[:HORIZON])), ())
     loss.backward()
     assert all(one.grad is None or one.grad.isfinite().all() for one in network.parameters())
     assert quantiles(network, history).isfinite().all()

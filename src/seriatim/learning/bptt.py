@@ -1,21 +1,25 @@
-"""Gradients backward in time, over whole sequences or over the last steps of a stream."""
+"""Backpropagation through time (BPTT), over whole sequences or over the last steps of a stream."""
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from seriatim.learning.learner import Learner, streaming
-from seriatim.models.contract import Carry, Segment, StreamModel, Trainable
+from seriatim.learning.learner import Learner, SegmentSize, require_stream
+from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable
 
 
 @final
 class BPTT(Learner):
-    """BPTT: the exact gradient over whole sequences, each starting from a state of zeros (Werbos 1990)."""
+    """The exact gradient over whole sequences, each of which starts from a state of zeros (Werbos 1990)."""
 
-    def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    @property
+    def segment(self) -> None:
+        return None
+
+    def step(self, model: Trainable[BatchT], batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
         loss, _ = model.loss(batch, ())
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), ()
@@ -23,55 +27,59 @@ class BPTT(Learner):
 
 @final
 class TruncatedBPTT(Learner):
-    """TruncatedBPTT BPTT(k1, k2): every k1 steps a gradient, taken back through the last k2 (Williams & Peng 1990).
+    """Truncated BPTT(k1, k2): an update every k1 steps, by a gradient through the last k2 (Williams & Peng 1990).
 
-    Batches must come in order, one stream per batch row, with k1 new steps each (fewer at the end of an epoch); an
-    empty carry starts the streams anew. The state goes on from batch to batch, the gradient does not:
+    Batches must come in order, with one stream per row and k1 new steps each (fewer at the end of an epoch). An empty
+    carry starts the streams. The state is carried from batch to batch, the gradient is not:
 
-        k1 = k2    each step is run once, with its gradient
-        k1 < k2    a batch leads up to its new steps by an ``overlap`` of k2 - k1 old ones (as far as there are any),
-                   which are run again with the weights of now, from the state that was stored where they begin
-        k1 > k2    the first k1 - k2 new steps only bring the state on
+        k1 = k2    each step is computed once, with its gradient
+        k1 < k2    a batch begins with an ``overlap`` of up to k2 - k1 old steps, which are computed again with the
+                   current weights, from the state that was stored at the first of them
+        k1 > k2    the first k1 - k2 new steps only advance the state
 
-    The losses that are differentiated are those of the last min(k1, k2) steps.
+    The loss is that of the last min(k1, k2) steps.
     """
 
     def __init__(self, k1: int, k2: int) -> None:
         self.k1, self.k2 = k1, k2
 
-    def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    @property
+    def segment(self) -> SegmentSize:
+        return SegmentSize(self.k1, overlap=max(self.k2 - self.k1, 0))
+
+    def step(self, model: Trainable[BatchT], batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
         if self.k1 == self.k2:
             loss, state = model.loss(batch, carry)
         else:
-            rule = self._overlapping if self.k1 < self.k2 else self._thinned
-            loss, state = rule(*streaming(f"tbptt with k1 = {self.k1} and k2 = {self.k2}", model, batch), carry)
+            rule = self._with_overlap if self.k1 < self.k2 else self._last_steps
+            name = f"tbptt with k1 = {self.k1} and k2 = {self.k2}"
+            loss, state = rule(*require_stream(name, model, batch), carry)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), tuple(part.detach() for part in state)
 
-    def _overlapping(self, model: StreamModel, batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the loss, and the state where the overlap of the next batch begins."""
-        begins = batch.steps - min(batch.steps, self.k2 - self.k1)
-        state, stored = carry, carry
-        if begins < batch.overlap:  # stored on the way through the old steps
-            stored = _led(model, batch, 0, begins, carry)
-            state = _led(model, batch, begins, batch.overlap, stored)
-            return model.loss(batch.cut(batch.overlap, batch.steps), state)[0], stored
-        state = _led(model, batch, 0, batch.overlap, carry)
-        if begins == batch.overlap:
+    def _with_overlap(self, model: StreamModel[Any], batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the loss of the new steps, and the state at the first step of the next batch's overlap."""
+        next_start = batch.steps - min(batch.steps, self.k2 - self.k1)
+        if next_start < batch.overlap:  # the next overlap begins within this one
+            next_state = _advance(model, batch, 0, next_start, carry)
+            state = _advance(model, batch, next_start, batch.overlap, next_state)
+            return model.loss(batch.cut(batch.overlap, batch.steps), state)[0], next_state
+        state = _advance(model, batch, 0, batch.overlap, carry)
+        if next_start == batch.overlap:
             return model.loss(batch.cut(batch.overlap, batch.steps), state)[0], state
-        first, second = batch.cut(batch.overlap, begins), batch.cut(begins, batch.steps)
-        one, stored = model.loss(first, state)
-        other, _ = model.loss(second, stored)
-        return (one * first.units + other * second.units) / batch.units, stored
+        first, second = batch.cut(batch.overlap, next_start), batch.cut(next_start, batch.steps)
+        first_loss, next_state = model.loss(first, state)
+        second_loss, _ = model.loss(second, next_state)
+        return (first_loss * first.units + second_loss * second.units) / batch.units, next_state
 
-    def _thinned(self, model: StreamModel, batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
+    def _last_steps(self, model: StreamModel[Any], batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the loss of the last k2 steps, and the state after them."""
-        begins = max(batch.steps - self.k2, 0)
+        start = max(batch.steps - self.k2, 0)
         with torch.no_grad():
-            state = _led(model, batch, 0, begins, carry)
-        return model.loss(batch.cut(begins, batch.steps), state)
+            state = _advance(model, batch, 0, start, carry)
+        return model.loss(batch.cut(start, batch.steps), state)
 
 
-def _led(model: StreamModel, batch: Segment, start: int, stop: int, carry: Carry) -> Carry:
-    """The state after the steps from ``start`` to ``stop``."""
+def _advance(model: StreamModel[Any], batch: Segment, start: int, stop: int, carry: Carry) -> Carry:
+    """Return the state after the steps from ``start`` to ``stop``."""
     return model.advance(batch.cut(start, stop), carry) if stop > start else carry

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from seriatim.learning.learner import Learner, streaming
+from seriatim.learning.learner import Learner, SegmentSize, require_stream
 from seriatim.learning.step_function import Data, StepFunction, Weights, iterate_steps
 from seriatim.learning.traced import Flat, TracedFunction
-from seriatim.models.contract import Carry, Segment, StreamModel, Trainable, plain_steps, tensors
+from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable, tensors
 
 Influence: TypeAlias = tuple[Tensor, ...]
 
@@ -49,24 +49,29 @@ class ForwardModeLearner(Learner):
     parts: int
     """Tensors of memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, k1: int = 1) -> None:
+        self.k1 = k1
         self._model: tuple[object, ...] = ()
         self._walks: dict[object, _Walk] = {}
 
+    @property
+    def segment(self) -> SegmentSize:
+        return SegmentSize(self.k1)
+
     @abstractmethod
-    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+    def rule(self, model: StreamModel[Any], step: StepFunction) -> InfluenceRule:
         """Make the rule for ``model``."""
 
     @final
-    def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        network, segment = streaming(self.name, model, batch)
+    def step(self, model: Trainable[BatchT], batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
+        network, segment = require_stream(self.name, model, batch)
         state, memory = carry[: -self.parts], carry[-self.parts :]
         walk = self._walk(network, segment, state)
         step = walk.step
         memory = memory or walk.rule.start(step.rows)
         weights, states = step.weights(), step.row_states(state)
         total, theta, head = states.new_zeros(()), torch.zeros_like(weights.theta), torch.zeros_like(weights.head)
-        with plain_steps(), torch.no_grad():
+        with network.plain_steps(), torch.no_grad():
             for data in iterate_steps(segment):
                 losses, states, to_theta, to_head, *after = walk.go(weights, data, states, memory)
                 total, theta, head, memory = (
@@ -76,7 +81,7 @@ class ForwardModeLearner(Learner):
         step.leave(theta / count, head / count)
         return total / count, (*step.carry(states), *memory)
 
-    def _walk(self, model: StreamModel, batch: Segment, state: Carry) -> _Walk:
+    def _walk(self, model: StreamModel[Any], batch: Segment, state: Carry) -> _Walk:
         """The walk for batches like this one."""
         now = (model, *((id(one), one.shape, one.requires_grad) for one in model.parameters()))
         if now != self._model:

@@ -1,4 +1,4 @@
-"""The learners by the name of the option ``learner``."""
+"""The table of learners, by the names of the option ``learner``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LEARNERS: dict[str, Callable[[LearningOptions], Learner]] = {
     "bptt": lambda options: BPTT(),
     "tbptt": lambda options: TruncatedBPTT(*truncation_of(options)),
     "recompute": lambda options: Recomputing(options.memory),
-    "rtrl": lambda options: RTRL(options.memory),
-    "snap1": lambda options: SnAp1(),
-    "uoro": lambda options: UORO(),
+    "rtrl": lambda options: RTRL(options.memory, k1=truncation_of(options)[0]),
+    "snap1": lambda options: SnAp1(k1=truncation_of(options)[0]),
+    "uoro": lambda options: UORO(k1=truncation_of(options)[0]),
 }
 
 
 def make_learner(options: LearningOptions) -> Learner:
-    """Make the learner that ``options`` name."""
+    """Make the learner that ``options.learner`` names."""
     return LEARNERS[options.learner](options)

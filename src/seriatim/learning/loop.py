@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, final
+from typing import Generic, final
 
 import torch
 
@@ -32,7 +32,7 @@ from seriatim.learning.observer import Observer
 from seriatim.learning.optimization import check_schedule, make_optimizer, schedule_factor, warmup_factor
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import find_learning_rate
-from seriatim.models.contract import Carry, Trainable
+from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
 from seriatim.storage import write_arrays, write_bytes
 
@@ -48,21 +48,13 @@ DEFAULT_TIME_LIMIT = 600.0
 """Seconds, when neither --epochs nor --time-limit is given."""
 
 
-class Batch(Protocol):
-    """What a model's loss is computed on."""
-
-    @property
-    def units(self) -> int:
-        """Predicted tokens, or steps read: what the speed is counted in."""
-
-
 @dataclass(frozen=True)
-class TrainingPlan:
+class TrainingPlan(Generic[BatchT]):
     """What one model is trained on, and how its progress is judged."""
 
-    epoch: Callable[[int], Sequence[Batch]]
+    epoch: Callable[[int], Sequence[BatchT]]
     """The batches of epoch n, in order, each made when it is asked for."""
-    validate: Callable[[Trainable], dict[str, float]]
+    validate: Callable[[Trainable[BatchT]], dict[str, float]]
     """Scores on the validation part, called ``valid_…``."""
     monitor: str
     """The score that decides which weights are best; lower is better."""
@@ -149,7 +141,11 @@ class FolderStore(CheckpointStore):
 
 
 def fit(
-    model: Trainable, course: TrainingPlan, options: LearningOptions, keeper: CheckpointStore, observer: Observer
+    model: Trainable[BatchT],
+    course: TrainingPlan[BatchT],
+    options: LearningOptions,
+    keeper: CheckpointStore,
+    observer: Observer,
 ) -> Outcome:
     """Train ``model`` until it is enough, and leave the best weights in it.
 
@@ -167,13 +163,13 @@ def fit(
 
 
 @final
-class _Training:
+class _Training(Generic[BatchT]):
     """One call of ``fit``: the loop's moving parts in one place."""
 
     def __init__(
         self,
-        model: Trainable,
-        course: TrainingPlan,
+        model: Trainable[BatchT],
+        course: TrainingPlan[BatchT],
         options: LearningOptions,
         keeper: CheckpointStore,
         observer: Observer,
@@ -241,7 +237,7 @@ class _Training:
         self.standing.position = 0
         self.carry = ()
 
-    def _update(self, batch: Batch, per_epoch: int) -> None:
+    def _update(self, batch: BatchT, per_epoch: int) -> None:
         """Compute the gradient of one batch and apply it."""
         standing = self.standing
         began = time.perf_counter()

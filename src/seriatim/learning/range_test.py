@@ -17,7 +17,7 @@ from seriatim.learning.clipping import clip_norm, clip_value
 from seriatim.learning.learners import make_learner
 from seriatim.learning.optimization import make_optimizer
 from seriatim.learning.options import LearningOptions
-from seriatim.models.contract import Carry, Trainable
+from seriatim.models.contract import BatchT, Carry, Trainable
 
 DIVERGED = 3.0
 """Times the first loss: a rise by so much ends the test."""
@@ -50,8 +50,8 @@ class Range:
 
 
 def range_test(
-    model: Trainable,
-    batches: Iterable[object],
+    model: Trainable[BatchT],
+    batches: Iterable[BatchT],
     options: LearningOptions,
     *,
     low: float = 1e-6,
@@ -98,7 +98,7 @@ def range_test(
     return Range(tuple(rates), tuple(losses), len(rates) < updates)
 
 
-def find_learning_rate(model: Trainable, epoch: Sequence[object], options: LearningOptions) -> float:
+def find_learning_rate(model: Trainable[BatchT], epoch: Sequence[BatchT], options: LearningOptions) -> float:
     """The rate to start with: that of the steepest fall, to two figures. Draws nothing that training would draw."""
     batches = (epoch[update % len(epoch)] for update in itertools.count())
     return float(f"{range_test(model, batches, options).steepest:.1e}")

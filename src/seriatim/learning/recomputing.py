@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import final
+from typing import Any, final
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from seriatim.errors import UsageError
-from seriatim.learning.learner import Learner, streaming
+from seriatim.learning.learner import Learner, require_stream
 from seriatim.learning.peak_memory import peak
-from seriatim.models.contract import Carry, Segment, StreamModel, Trainable, tensors
+from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable, tensors
 
 PROBE = (16, 48)
 """Steps of the two stretches whose difference tells what a step needs."""
@@ -44,11 +44,15 @@ class Recomputing(Learner):
 
     def __init__(self, memory: float) -> None:
         self.memory = memory
-        self._lengths: WeakKeyDictionary[StreamModel, dict[object, int]] = WeakKeyDictionary()
+        self._lengths: WeakKeyDictionary[StreamModel[Any], dict[object, int]] = WeakKeyDictionary()
         """Of segments, by the shapes of what was measured; they change no gradient."""
 
-    def step(self, model: Trainable, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        network, segment = streaming("recompute", model, batch)
+    @property
+    def segment(self) -> None:
+        return None
+
+    def step(self, model: Trainable[BatchT], batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
+        network, segment = require_stream("recompute", model, batch)
         known = self._lengths.setdefault(network, {})
         shapes = tuple(one.shape for one in tensors(segment).values())
         kind = shapes, network.training, torch.is_autocast_enabled("cpu")
@@ -57,7 +61,7 @@ class Recomputing(Learner):
         return backward_in_segments(network, segment, known[kind]), ()
 
 
-def backward_in_segments(model: StreamModel, batch: Segment, length: int) -> Tensor:
+def backward_in_segments(model: StreamModel[Any], batch: Segment, length: int) -> Tensor:
     """Leave the gradient of the mean loss of ``batch`` in ``.grad``, taken through ``length`` steps at a time.
 
     What is stored lies in one place made beforehand: between the passing tensors of the segments it would keep the
@@ -97,7 +101,7 @@ def backward_in_segments(model: StreamModel, batch: Segment, length: int) -> Ten
     return total
 
 
-def segment_length(model: StreamModel, batch: Segment, memory: float) -> int:
+def segment_length(model: StreamModel[Any], batch: Segment, memory: float) -> int:
     """How many steps a segment of ``batch`` may have, so that segments and stored states together fit in ``memory``.
 
     Raises ``UsageError`` when nothing fits.
@@ -119,7 +123,7 @@ def segment_length(model: StreamModel, batch: Segment, memory: float) -> int:
     return math.ceil(batch.steps / math.ceil(batch.steps / longest))  # all about as long as one another
 
 
-def costs(model: StreamModel, batch: Segment) -> tuple[float, float, float]:
+def costs(model: StreamModel[Any], batch: Segment) -> tuple[float, float, float]:
     """Bytes at the peak that do not depend on the length, bytes per step, and bytes per stored state.
 
     Measured on the first steps: the peaks of two lengths. The weights' gradients count among the first, twice: those

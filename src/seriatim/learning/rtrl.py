@@ -10,7 +10,7 @@ the weights change, each P is that of the weights on the way.
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -30,18 +30,18 @@ COPIES = 3
 class RTRL(ForwardModeLearner):
     """RTRL, exact for every cell and stack: B·S·N numbers, and S²·N products per row and step.
 
-    For a single layer with a diagonal recurrence (``seriatim.nn.weight_owners``) the same gradient costs O(N). Raises
+    For a single layer with a diagonal recurrence (``models.contract.Unitwise``) the same gradient costs O(N). Raises
     ``UsageError`` where the influence needs more than ``memory`` bytes.
     """
 
     name = "rtrl"
     parts = 2
 
-    def __init__(self, memory: float) -> None:
-        super().__init__()
+    def __init__(self, memory: float, *, k1: int = 1) -> None:
+        super().__init__(k1=k1)
         self.memory = memory
 
-    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+    def rule(self, model: StreamModel[Any], step: StepFunction) -> InfluenceRule:
         rule: DenseInfluence | DiagonalInfluence = (
             DiagonalInfluence(model, step) if is_diagonal(model, step) else DenseInfluence(step)
         )

@@ -11,7 +11,7 @@ As a weight reaches only its own unit in one step, the last term is one gradient
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class Units:
     Raises ``UsageError`` for a model without such a module or with several.
     """
 
-    def __init__(self, learner: str, model: StreamModel, step: StepFunction) -> None:
+    def __init__(self, learner: str, model: StreamModel[Any], step: StepFunction) -> None:
         found = [(name, module) for name, module in model.named_modules() if isinstance(module, Unitwise)]
         if len(found) != 1:
             raise UsageError(f"learner: {learner} wants a model with one stack of recurrent layers, got {len(found)}")
@@ -72,7 +72,7 @@ class Units:
         return (of_s[self.read].view(self.parts, -1)[:, self.owner] * kept).sum(0)
 
 
-def is_diagonal(model: StreamModel, step: StepFunction) -> bool:
+def is_diagonal(model: StreamModel[Any], step: StepFunction) -> bool:
     """Tell whether all of the state is that of one layer with a diagonal recurrence."""
     found = [module for module in model.modules() if isinstance(module, Unitwise)]
     return len(found) == 1 and found[0].diagonal and step.shapes[0][0] == 1 and len({*step.shapes}) == 1
@@ -89,7 +89,7 @@ class SnAp1(ForwardModeLearner):
     name = "snap1"
     parts = 1
 
-    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+    def rule(self, model: StreamModel[Any], step: StepFunction) -> InfluenceRule:
         return UnitInfluence(model, step)
 
 
@@ -97,7 +97,7 @@ class SnAp1(ForwardModeLearner):
 class UnitInfluence(InfluenceRule):
     """p [B, R, N'] of the weights that belong to units."""
 
-    def __init__(self, model: StreamModel, step: StepFunction) -> None:
+    def __init__(self, model: StreamModel[Any], step: StepFunction) -> None:
         self.step, self.units = step, Units("snap1", model, step)
         self.diagonal = is_diagonal(model, step)
 
@@ -129,7 +129,7 @@ class UnitInfluence(InfluenceRule):
 class DiagonalInfluence(InfluenceRule):
     """Exact RTRL of one diagonal layer: p [B, R, N'] of its own weights, and [B, R·U, N''] of those before it."""
 
-    def __init__(self, model: StreamModel, step: StepFunction) -> None:
+    def __init__(self, model: StreamModel[Any], step: StepFunction) -> None:
         self.step, self.units = step, Units("rtrl", model, step)
         self.numbers = self.units.parts * len(self.units.own) + len(self.units.read) * len(self.units.rest)
         """That are remembered for each row."""

@@ -14,7 +14,7 @@ from torch import Tensor, func, nn
 from torch.func import functional_call
 
 from seriatim.errors import UsageError
-from seriatim.models.contract import Carry, Segment, StreamModel, plain_steps, tensors, with_tensors
+from seriatim.models.contract import Carry, Segment, StreamModel, tensors, with_tensors
 
 Function: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Data: TypeAlias = dict[str, Tensor]
@@ -39,13 +39,13 @@ class StepFunction:
     Raises ``UsageError`` for a carry that is not of floating-point numbers, or that grows.
     """
 
-    def __init__(self, learner: str, model: StreamModel, batch: Segment, carry: Carry) -> None:
+    def __init__(self, learner: str, model: StreamModel[Any], batch: Segment, carry: Carry) -> None:
         self.called = _Called(model)
         self.batch = batch.cut(0, 1)
         self.rows = next(iter(tensors(batch).values())).shape[1]
         trained = {name: one for name, one in self.called.named_parameters() if one.requires_grad}
         self.constants = {name: one for name, one in self.called.named_parameters() if not one.requires_grad}
-        with plain_steps(), torch.enable_grad():
+        with model.plain_steps(), torch.enable_grad():
             after = model.advance(self.batch, carry)
             again = model.advance(self.batch, after)
             if any(not one.is_floating_point() for one in after):
@@ -122,7 +122,7 @@ def vjp(function: Callable[..., Any], *given: Tensor) -> tuple[Any, Any]:
 class _Called(nn.Module):
     """The loss of a model as its forward, for ``functional_call``."""
 
-    def __init__(self, model: StreamModel) -> None:
+    def __init__(self, model: StreamModel[Any]) -> None:
         super().__init__()
         self.model = model
 

@@ -11,7 +11,7 @@ variance small. S + N numbers per row.
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class UORO(ForwardModeLearner):
     name = "uoro"
     parts = 2
 
-    def rule(self, model: StreamModel, step: StepFunction) -> InfluenceRule:
+    def rule(self, model: StreamModel[Any], step: StepFunction) -> InfluenceRule:
         return RankOneInfluence(step)
 
 

@@ -130,7 +130,7 @@ class Features(Encoder):
 
 
 @final
-class Captioner(EncoderDecoder):
+class Captioner(EncoderDecoder[CaptionBatch]):
     """Encoder → regions and their mean → recurrent decoder.
 
     The context, tanh of an affine map of the mean region, starts the decoder; with ``peeky`` the decoder sees it at
@@ -169,9 +169,8 @@ class Captioner(EncoderDecoder):
         regions = self.dropout(torch.relu(self.region(self.encoder(views.inputs))))
         return Memory(self.context(_mean(regions, views.lengths)), regions, views.lengths)
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: CaptionBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per unit of the captions, their ends among them, in nats."""
-        assert isinstance(batch, CaptionBatch)
         return self.decoder.loss(batch.targets, self.encode(batch.views).take(batch.owners)), ()
 
     def begin(self, sources: Views) -> DecoderState:

@@ -40,7 +40,7 @@ class InputSize:
     channels: int = 0
 
 
-class SequenceClassifier(Trainable):
+class SequenceClassifier(Trainable[SequenceBatch]):
     """A network that gives one vector of class logits per sequence."""
 
     reader: nn.Module
@@ -56,9 +56,8 @@ class SequenceClassifier(Trainable):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Map padded sequences ``[T, B]`` or ``[T, B, C]`` and their lengths to logits ``[B, K]``."""
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: SequenceBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per sequence in nats."""
-        assert isinstance(batch, SequenceBatch)
         logits = self(batch.inputs, batch.lengths)
         return functional.cross_entropy(logits.float(), batch.labels), ()
 

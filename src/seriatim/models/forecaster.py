@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, Segment, StreamModel, Trainable
+from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable
 from seriatim.models.options import ModelOptions, is_streaming
 from seriatim.notation import QUANTILES
 
@@ -83,12 +83,16 @@ class WindowShape:
         return self.channels * (2 if self.masked else 1)
 
 
-class Forecaster(Trainable):
+class Forecaster(Trainable[BatchT]):
     """A network that maps a window of history to quantiles of the horizon."""
 
     def __init__(self, shape: WindowShape) -> None:
         super().__init__()
         self.shape = shape
+
+    @abstractmethod
+    def batch(self, windows: WindowBatch) -> BatchT:
+        """Return ``windows`` in the form that ``loss`` takes."""
 
     @abstractmethod
     def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
@@ -114,7 +118,7 @@ class Forecaster(Trainable):
 
 
 @final
-class DirectForecaster(Forecaster):
+class DirectForecaster(Forecaster[WindowBatch]):
     """Quantiles of the whole horizon from the last state, trained by the quantile loss (Wen 2017).
 
     The head adds to the seasonal naive forecast (to the last value when the season is one, or longer than the
@@ -140,15 +144,17 @@ class DirectForecaster(Forecaster):
         step = self.output(states[-1]).unflatten(-1, (shape.horizon, shape.targets, len(QUANTILES)))
         return self._anchor(inputs).unsqueeze(-1) + step, mean, deviation
 
+    def batch(self, windows: WindowBatch) -> WindowBatch:
+        return windows
+
     def _anchor(self, inputs: Tensor) -> Tensor:
         """Return the seasonal naive forecast ``[B, horizon, targets]``."""
         season = self.shape.season if self.shape.season <= inputs.shape[0] else 1
         steps = torch.arange(self.shape.horizon) % season - season
         return inputs[steps, :, : self.shape.targets].transpose(0, 1)
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: WindowBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean quantile loss over horizon, targets and levels, in units of the window's deviation."""
-        assert isinstance(batch, WindowBatch)
         forecast, mean, deviation = self(batch.history)
         targets = self.shape.targets
         actual = ((batch.future[..., :targets] - mean[:, :targets]) / deviation[:, :targets]).transpose(0, 1)
@@ -165,7 +171,7 @@ class DirectForecaster(Forecaster):
 
 
 @final
-class RecursiveForecaster(Forecaster, StreamModel):
+class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
     """The next step given the past as a Gaussian, fed back to itself: a latent autoregressive model (Salinas 2020).
 
     All channels, covariates too, are forecast, since their future is not known. Quantiles come from sampled paths.
@@ -187,10 +193,10 @@ class RecursiveForecaster(Forecaster, StreamModel):
         change, spread = self.output(states).chunk(2, -1)
         return inputs[..., : self.shape.channels] + change, functional.softplus(spread) + 1e-3, carry
 
-    def steps(self, batch: WindowBatch) -> StepBatch:
-        """The windows of ``batch``, each scaled by its history, as steps."""
-        window = torch.cat([batch.history, batch.future])
-        inputs = self._inputs(window, *self._scale(batch.history))
+    def batch(self, windows: WindowBatch) -> StepBatch:
+        """Return ``windows``, each scaled by its history, as steps."""
+        window = torch.cat([windows.history, windows.future])
+        inputs = self._inputs(window, *self._scale(windows.history))
         return StepBatch(inputs[:-1], inputs[1:, :, : self.shape.channels], self._weight(window)[1:])
 
     def log_density(self, batch: StepBatch, carry: Carry = ()) -> tuple[Tensor, Carry]:
@@ -200,17 +206,14 @@ class RecursiveForecaster(Forecaster, StreamModel):
         error = (batch.targets - centre) / spread
         return -0.5 * error.square() - torch.log(spread) - 0.5 * math.log(2 * math.pi), carry
 
-    def advance(self, batch: object, carry: Carry) -> Carry:
-        assert isinstance(batch, StepBatch)
+    def advance(self, batch: StepBatch, carry: Carry) -> Carry:
         after: Carry = self.stack(batch.inputs, carry)[1]
         return after
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: StepBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log density per step and channel, every past value given (teacher forcing)."""
-        given = self.steps(batch) if isinstance(batch, WindowBatch) else batch
-        assert isinstance(given, StepBatch)
-        density, carry = self.log_density(given, carry)
-        return -(density * given.weight).sum() / given.weight.sum().clamp(min=1.0), carry
+        density, carry = self.log_density(batch, carry)
+        return -(density * batch.weight).sum() / batch.weight.sum().clamp(min=1.0), carry
 
     def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
         shape, paths = self.shape, self.PATHS
@@ -238,9 +241,9 @@ class RecursiveForecaster(Forecaster, StreamModel):
         return scaled.transpose(0, 1) * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
 
 
-def build_forecaster(options: ModelOptions, shape: WindowShape, strategy: str) -> Forecaster:
+def build_forecaster(options: ModelOptions, shape: WindowShape, strategy: str) -> Forecaster[Any]:
     """Build the forecaster of a strategy, ``direct`` or ``recursive``."""
-    makers: dict[str, Callable[[ModelOptions, WindowShape], Forecaster]] = {
+    makers: dict[str, Callable[[ModelOptions, WindowShape], Forecaster[Any]]] = {
         "direct": DirectForecaster,
         "recursive": RecursiveForecaster,
     }

@@ -37,7 +37,7 @@ class LanguageBatch(Segment):
         return int((self.targets[self.overlap :] != NO_TARGET).sum())
 
 
-class NeuralLanguageModel(StreamModel):
+class NeuralLanguageModel(StreamModel[LanguageBatch]):
     """A network that gives logits of the next unit at every step."""
 
     @abstractmethod
@@ -69,15 +69,13 @@ class NeuralLanguageModel(StreamModel):
             return linear_nll(states.flatten(0, 1), *self.head(), targets.flatten()).view(targets.shape), carry
 
     @final
-    def advance(self, batch: object, carry: Carry) -> Carry:
+    def advance(self, batch: LanguageBatch, carry: Carry) -> Carry:
         """Return the state after the batch."""
-        assert isinstance(batch, LanguageBatch)
         return self.states(batch.inputs, carry, batch.reset)[1]
 
     @final
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: LanguageBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per unit in nats, and the state."""
-        assert isinstance(batch, LanguageBatch)
         states, carry = self.states(batch.inputs, carry, batch.reset)
         return linear_cross_entropy(states.flatten(0, 1), *self.head(), batch.targets.flatten()), carry
 

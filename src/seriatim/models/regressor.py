@@ -34,7 +34,7 @@ class RegressionBatch:
 
 
 @final
-class Regressor(Trainable):
+class Regressor(Trainable[RegressionBatch]):
     """A network of ``OUTPUTS`` numbers per sequence, read as a mean and as quantiles that never cross.
 
     Each is trained by the loss that it minimises: the mean by half the squared error, the quantiles by the quantile
@@ -60,9 +60,8 @@ class Regressor(Trainable):
         rising = functional.pad(gaps.cumsum(-1), (1, 0))
         return torch.cat([mean, middle + rising - rising.mean(-1, keepdim=True)], -1)
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: RegressionBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return half the mean squared error plus the mean quantile loss, per sequence."""
-        assert isinstance(batch, RegressionBatch)
         error = batch.targets[:, None] - self(batch.inputs, batch.lengths)
         miss = error[:, 1:]
         pinball = torch.maximum(self.levels * miss, (self.levels - 1) * miss)

@@ -34,7 +34,7 @@ class RollBatch:
 
 
 @final
-class RollModel(Trainable):
+class RollModel(Trainable[RollBatch]):
     """Notes → body → affine → a logit per note of the next step. The first step is predicted from silence."""
 
     def __init__(self, options: ModelOptions, notes: int) -> None:
@@ -55,9 +55,8 @@ class RollModel(Trainable):
         beyond = torch.arange(len(entropy))[:, None] >= batch.lengths
         return entropy.sum(-1).masked_fill(beyond, 0.0)
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: RollBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log-probability per step in nats. Pieces are whole: nothing is carried on."""
-        assert isinstance(batch, RollBatch)
         return self.losses(batch).sum() / batch.lengths.sum(), ()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.models.bodies import build_body
-from seriatim.models.contract import Carry, Trainable
+from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.models.decoder import NO_TARGET, DecoderState, Memory, RecurrentDecoder
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import dropout, embedding_width, start_embedding
@@ -54,7 +54,7 @@ class RowState(Protocol):
         """Return the state of ``rows`` [N] int64, which may repeat."""
 
 
-class EncoderDecoder(Trainable):
+class EncoderDecoder(Trainable[BatchT]):
     """A network that writes one unit after another about something it was shown first.
 
     ``begin`` and ``step`` are all that decoding needs: ``decoding.beam`` and ``decoding.sampling`` run any of them.
@@ -76,7 +76,7 @@ class EncoderDecoder(Trainable):
 
 
 @final
-class RecurrentSeq2Seq(EncoderDecoder):
+class RecurrentSeq2Seq(EncoderDecoder[PairBatch]):
     """Embedding → recurrent encoder → context → recurrent decoder, with attention over the encoder's states if asked.
 
     The context is the encoder's last output, that of both directions where it reads in two. ``embedding_start``:
@@ -128,9 +128,8 @@ class RecurrentSeq2Seq(EncoderDecoder):
         context = POOLINGS["last"](states, sources.lengths, self.encoder.directions)
         return Memory(context, states, sources.lengths)
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: PairBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per unit of the targets, their ends among them, in nats."""
-        assert isinstance(batch, PairBatch)
         return self.decoder.loss(batch.targets, self.encode(batch.sources), self.teacher_forcing), ()
 
     def begin(self, sources: Sources) -> DecoderState:

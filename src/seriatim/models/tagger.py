@@ -115,7 +115,7 @@ SPELLINGS: dict[str, type[RecurrentSpelling] | type[ConvolutionalSpelling]] = {
 
 
 @final
-class Tagger(Trainable):
+class Tagger(Trainable[TagBatch]):
     """Words and their spelling → body → affine → a softmax per word, or one CRF per sentence.
 
     A word that stood once in the training part is read as unknown with probability ``word_dropout`` while training, so
@@ -145,9 +145,8 @@ class Tagger(Trainable):
         emissions: Tensor = self.output(states)
         return emissions
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: TagBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log-likelihood per word in nats."""
-        assert isinstance(batch, TagBatch)
         return self.nll(self(batch.words, batch.spellings, batch.lengths).float(), batch), ()
 
     def nll(self, emissions: Tensor, batch: TagBatch) -> Tensor:

@@ -40,7 +40,7 @@ class TransformerState:
 
 
 @final
-class TransformerSeq2Seq(EncoderDecoder):
+class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
     """Embedding → encoder layers; embedding → decoder layers that attend over them → affine → softmax.
 
     ``options.layers`` of each. Norms stand before each part and behind the last layer. ``tie``: the target's embedding
@@ -67,9 +67,8 @@ class TransformerSeq2Seq(EncoderDecoder):
         self.output = None if tie else nn.Linear(size, target_size + 1)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(target_size + 1)) if tie else None
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: PairBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per unit of the targets, their ends among them, in nats."""
-        assert isinstance(batch, PairBatch)
         targets = batch.targets
         start = torch.full_like(targets[:1], self.boundary)
         inputs = torch.cat([start, targets[:-1].clamp(min=0)])

@@ -176,7 +176,7 @@ class RecurrentLayer(SequenceLayer):
 
     @property
     def diagonal(self) -> bool:
-        """Whether no unit sees another's state (``seriatim.nn.weight_owners``)."""
+        """Whether no unit sees another's state (``seriatim.models.contract.Unitwise``)."""
         return self.spec.is_diagonal
 
     @property

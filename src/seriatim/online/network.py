@@ -58,7 +58,7 @@ class Head(nn.Module):
 
 
 @final
-class OnlineNetwork(StreamModel):
+class OnlineNetwork(StreamModel[Steps]):
     """Classes by cross entropy, or a number by its squared error."""
 
     def __init__(self, options: ModelOptions, outputs: int, *, classes: bool) -> None:
@@ -73,13 +73,11 @@ class OnlineNetwork(StreamModel):
         states, carry = self.body(self.reader(inputs), carry)
         return self.head(states), carry
 
-    def advance(self, batch: object, carry: Carry) -> Carry:
-        assert isinstance(batch, Steps)
+    def advance(self, batch: Steps, carry: Carry) -> Carry:
         after: Carry = self.body(self.reader(batch.inputs), carry)[1]
         return after
 
-    def loss(self, batch: object, carry: Carry) -> tuple[Tensor, Carry]:
-        assert isinstance(batch, Steps)
+    def loss(self, batch: Steps, carry: Carry) -> tuple[Tensor, Carry]:
         outputs, carry = self(batch.inputs, carry)
         if self.classes:
             return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten()), carry

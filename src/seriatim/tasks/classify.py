@@ -205,7 +205,7 @@ def _labels(sequences: Sequences) -> list[str]:
     return sequences.labels
 
 
-def _validation(network: Trainable, split: Examples) -> Scores:
+def _validation(network: Trainable[Any], split: Examples) -> Scores:
     chances = probabilities(network, split.inputs)
     nll = functional.nll_loss(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(split.labels))
     return {"valid_nll": float(nll), "valid_accuracy": float(np.mean(chances.argmax(1) == split.labels))}

@@ -18,11 +18,9 @@ from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
-from seriatim.models.contract import Trainable
+from seriatim.models.contract import Batch
 from seriatim.models.forecaster import (
     Forecaster,
-    RecursiveForecaster,
-    StepBatch,
     WindowBatch,
     WindowShape,
     build_forecaster,
@@ -198,7 +196,11 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
             masked=options.missing == "mask",
             normalize=options.normalize == "window",
         )
-        return makers.get(options.model, lambda: build_forecaster(options, shape, options.strategy))()
+
+        def network() -> Model:
+            return build_forecaster(options, shape, options.strategy)
+
+        return makers.get(options.model, network)()
 
     def fit(
         self,
@@ -214,15 +216,14 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
             with closed_form() as timer:
                 model.fit([one.values[:end, :targets] for one, end in zip(data.train.series, ends, strict=True)])
             return timer.outcome()
-        assert isinstance(model, Trainable)
+        assert isinstance(model, Forecaster)
         lookback = data.codec.lookback
         train = _windows(data.train, lookback, options.horizon)
         valid = _windows(data.valid, lookback, options.horizon)
         monitor = MONITORS[options.strategy]
-        steps = model.steps if isinstance(model, RecursiveForecaster) else None
         course = TrainingPlan(
-            epoch=lambda number: _Epoch(train, options.batch_size, options.seed, number, steps),
-            validate=lambda network: {monitor: _validation(network, valid)},
+            epoch=lambda number: _Epoch(train, options.batch_size, options.seed, number, model),
+            validate=lambda network: {monitor: _validation(model, valid)},
             monitor=monitor,
         )
         return fit(model, course, options, keeper, observer)
@@ -307,21 +308,19 @@ class Forecast(Task[ForecastOptions, Rolling, Scaling]):
         return Rolling(series, scaled, origins, ends, [places.get(one.id) for one in series])
 
 
-class _Epoch(Sequence["WindowBatch | StepBatch"]):
-    """The batches of one pass over all training windows, in an order of their own each time; cut into ``steps``."""
+class _Epoch(Sequence[Batch]):
+    """The batches of one pass over all training windows, in a new random order each time."""
 
-    def __init__(
-        self, windows: Windows, size: int, seed: int, number: int, steps: Callable[[WindowBatch], StepBatch] | None
-    ) -> None:
-        self._windows, self._size, self._steps = windows, size, steps
+    def __init__(self, windows: Windows, size: int, seed: int, number: int, model: Forecaster[Any]) -> None:
+        self._windows, self._size, self._model = windows, size, model
         self._order = np.random.default_rng((seed, number)).permutation(len(windows))
 
     def __len__(self) -> int:
         return -(-len(self._windows) // self._size)
 
     def __getitem__(self, position: Any) -> Any:
-        batch = _batch(self._windows, self._order[position * self._size : (position + 1) * self._size])
-        return self._steps(batch) if self._steps else batch
+        windows = _batch(self._windows, self._order[position * self._size : (position + 1) * self._size])
+        return self._model.batch(windows)
 
 
 def _windows(split: Rolling, lookback: int, horizon: int) -> Windows:
@@ -357,11 +356,11 @@ def _hash(series: list[Series]) -> str:
     return content_hash(*((one.id, one.values) for one in series))
 
 
-def _validation(network: Trainable, windows: Windows) -> float:
+def _validation(network: Forecaster[Any], windows: Windows) -> float:
     total = 0.0
     for start in range(0, len(windows), EVALUATION_BATCH):
         indices = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
-        total += float(network.loss(_batch(windows, indices), ())[0]) * len(indices)
+        total += float(network.loss(network.batch(_batch(windows, indices)), ())[0]) * len(indices)
     return total / len(windows)
 
 
@@ -381,7 +380,7 @@ def _quantiles(model: Model, options: ForecastOptions, codec: Scaling, split: Ro
         yield scaled[starts[index] : starts[index + 1]].astype(np.float64) * scale + mean
 
 
-def _network_quantiles(model: Forecaster, options: ForecastOptions, codec: Scaling, split: Rolling) -> Array:
+def _network_quantiles(model: Forecaster[Any], options: ForecastOptions, codec: Scaling, split: Rolling) -> Array:
     """Return the scaled quantiles of all windows of all series, in order."""
     model.eval()
     windows = _windows(split, codec.lookback, 0)

@@ -19,10 +19,11 @@ from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import Batch, CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.learners import make_learner
+from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.learning.options import truncation_of
-from seriatim.models.contract import Trainable
+from seriatim.models.contract import Batch, Trainable
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.naive.markov import Markov
 from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming, layer_width
@@ -39,8 +40,6 @@ from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Sc
 Array = np.ndarray[Any, Any]
 
 PARTS = ("valid", "test")
-WHOLE_DOCUMENTS = ("bptt", "recompute")
-"""Learners that take documents from beginning to end."""
 FORWARD = ("rtrl", "snap1", "uoro")
 """Learners that carry what the weights do to the state."""
 NO_LOSS_UNITS = ("char", "bpe")
@@ -255,11 +254,11 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
 def _passes(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Batch]]:
     """Tell the batches of a pass, by its number."""
     tokens, rows = text.tokens, min(options.batch_size, len(text.tokens))
-    if options.learner in WHOLE_DOCUMENTS:
+    segment = make_learner(options).segment
+    if segment is None:
         return lambda number: document_pass(tokens, text.starts, rows, options.seed, number)
-    k1, k2 = truncation_of(options)
-    steps = min(k1, len(tokens) // rows)
-    streams = Streams(tokens, rows, steps, overlap=max(k2 - k1, 0), starts=text.starts)
+    steps = min(segment.new, len(tokens) // rows)
+    streams = Streams(tokens, rows, steps, overlap=segment.overlap, starts=text.starts)
     return lambda number: StreamPass(streams, options.restart, options.seed, number)
 
 
@@ -307,7 +306,7 @@ def _perplexity(nll: float) -> float:
     return math.exp(min(nll, 700.0))
 
 
-def _validation(network: Trainable, text: Text) -> Scores:
+def _validation(network: Trainable[Any], text: Text) -> Scores:
     assert isinstance(network, NeuralLanguageModel)
     nll = -float(log_probabilities(network, text.tokens, text.starts).mean())
     return {"valid_nll": nll, "valid_perplexity": _perplexity(nll)}

@@ -247,7 +247,7 @@ def _cap_notes(options: RegressOptions, test: Sequences) -> Iterator[str]:
         yield f"test: {above} of {len(targets)} targets are above the cap and count as {options.target_cap:g}"
 
 
-def _validation(network: Trainable, codec: Reader, split: Examples) -> Scores:
+def _validation(network: Trainable[Any], codec: Reader, split: Examples) -> Scores:
     found = scores(predictions(network, codec, split.inputs), split.targets)
     scale = float(codec.target.scale[0])
     return {"valid_rmse": found["rmse"] / scale, "valid_quantile_loss": found["quantile_loss"] / scale}

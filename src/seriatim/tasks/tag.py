@@ -163,7 +163,7 @@ def _known(whole: Tagged, cut: dict[str, Indices]) -> dict[str, Indices]:
     return kept | {"train": np.sort(np.concatenate([cut["train"], *moved]))}
 
 
-def _validation(network: Trainable, sentences: Sentences) -> Scores:
+def _validation(network: Trainable[Any], sentences: Sentences) -> Scores:
     assert isinstance(network, Tagger)
     nll, wrong, words = 0.0, 0, int(sentences.lengths.sum())
     batches = _evaluation(sentences)

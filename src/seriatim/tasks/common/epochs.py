@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from seriatim.data.buckets import token_buckets
-from seriatim.learning.loop import Batch
 from seriatim.learning.options import LearningOptions
+from seriatim.models.contract import Batch
 
 Array = np.ndarray[Any, Any]
 BatchT = TypeVar("BatchT", bound=Batch)

@@ -60,7 +60,7 @@ class Examples(Batched[Any], Protocol):
 class Stepper:
     """A network as the step function that ``decoding.beam`` runs: NumPy outside, tensors inside."""
 
-    def __init__(self, network: EncoderDecoder) -> None:
+    def __init__(self, network: EncoderDecoder[Any]) -> None:
         self._network = network.eval()
 
     @torch.no_grad()
@@ -87,7 +87,7 @@ class Stepper:
 class Writer:
     """A network that writes a text for each thing that it is shown."""
 
-    network: EncoderDecoder
+    network: EncoderDecoder[Any]
     reader: Reader
     options: WritingOptions
 
