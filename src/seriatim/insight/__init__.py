@@ -1,1 +1,1 @@
-"""Why a model does or does not learn: pure functions on a model and a batch, and the report. Not built yet."""
+"""Measures of what a recurrent model remembers: pure functions on a step function, a model and a batch."""

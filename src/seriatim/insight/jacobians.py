@@ -1,0 +1,82 @@
+"""The Jacobian of one step, and of many.
+
+    J_t = ∂s_t / ∂s_{t-1}                      [N, N]                      (1)
+    ∂s_t / ∂s_{t-k} = J_t J_{t-1} … J_{t-k+1}                              (2)
+
+How gradients vanish and explode is in the singular values of (2) (Bengio 1994; Pascanu 2013): they are the factors by
+which a small change of the state k steps ago, or a gradient on its way back, is stretched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from seriatim.insight.step import Step
+
+
+def step_jacobian(step: Step, x: Tensor, state: Tensor) -> Tensor:
+    """Return J [B, N, N] of one step at x [B, I] and the state [B, N]; J[b, i, j] = ∂s'_i/∂s_j of row b.
+
+    Each row is repeated N times, so that one backward pass gives all rows of J. Any differentiable step will do.
+
+    >>> step_jacobian(lambda x, s: torch.stack([s[:, 1], 2 * s[:, 0]], 1), torch.zeros(1, 1), torch.ones(1, 2)).tolist()
+    [[[0.0, 1.0], [2.0, 0.0]]]
+    """
+    rows, size = state.shape
+    repeated = state.detach().repeat_interleave(size, 0).requires_grad_()
+    with torch.enable_grad():
+        after = step(x.detach().repeat_interleave(size, 0), repeated)
+    if not after.requires_grad:
+        return state.new_zeros(rows, size, size)
+    cotangent = torch.eye(size, dtype=after.dtype, device=after.device).repeat(rows, 1)
+    (gradient,) = torch.autograd.grad(after, repeated, cotangent, allow_unused=True)
+    return state.new_zeros(rows, size, size) if gradient is None else gradient.view(rows, size, size)
+
+
+def jacobians_backwards(step: Step, inputs: Tensor, states: Tensor) -> Iterator[Tensor]:
+    """Yield J_T, …, J_1, [B, N, N] each, for inputs [T, B, I] and the states [T + 1, B, N] of ``trajectory``."""
+    for t in reversed(range(len(inputs))):
+        yield step_jacobian(step, inputs[t], states[t])
+
+
+def products(step: Step, inputs: Tensor, states: Tensor) -> Iterator[Tensor]:
+    """Yield ∂s_T/∂s_{T-k} [B, N, N] for k = 1 … T, by equation (2)."""
+    product: Tensor | None = None
+    for jacobian in jacobians_backwards(step, inputs, states):
+        product = jacobian if product is None else product @ jacobian
+        yield product
+
+
+def singular_values(matrices: Tensor) -> Tensor:
+    """Return the singular values [..., N] of matrices [..., N, N], the largest first.
+
+    >>> singular_values(torch.diag(torch.tensor([1.0, -3.0]))).tolist()
+    [3.0, 1.0]
+    """
+    values: Tensor = torch.linalg.svdvals(matrices)
+    return values
+
+
+def gain_by_lag(
+    step: Step, inputs: Tensor, states: Tensor, ranges: tuple[slice, ...] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the largest and the median singular value of ∂s_T/∂s_{T-k} for each range of states (a layer).
+
+    Both are [layers, T + 1, B], for k = 0 … T; at k = 0 they are 1. A block on the diagonal of (2) is one layer's own
+    recurrence: it does not contain the ways through other layers.
+    """
+    ranges = ranges or (slice(0, states.shape[2]),)
+    rows = states.shape[1]
+    blocks = [torch.eye(part.stop - part.start, dtype=states.dtype).expand(rows, -1, -1) for part in ranges]
+    largest = [[states.new_ones(rows)] for _ in ranges]
+    middle = [[states.new_ones(rows)] for _ in ranges]
+    for jacobian in jacobians_backwards(step, inputs, states):
+        for index, part in enumerate(ranges):
+            blocks[index] = blocks[index] @ jacobian[:, part, part]
+            values = singular_values(blocks[index])
+            largest[index].append(values[:, 0])
+            middle[index].append(values.median(1).values)
+    return torch.stack([torch.stack(one) for one in largest]), torch.stack([torch.stack(one) for one in middle])
