@@ -1,32 +1,23 @@
-"""What docs/own_cell.md tells runs, and its two cells are their papers' equations."""
+"""The code of docs/own_cell.md runs, and its two cells are the equations of their papers."""
 
 from __future__ import annotations
-
-import os
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import seriatim
+from documents import ROOT, running
 from seriatim.nn import Recurrent
-from seriatim.spec import REGISTERED
 
-PAGE = Path(__file__).parents[2] / "docs" / "own_cell.md"
+PAGE = ROOT / "docs" / "own_cell.md"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """What the page's code leaves behind, run in an empty folder."""
-    found, before = {}, Path.cwd()
-    os.chdir(tmp_path_factory.mktemp("page"))
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S):
-        exec(compile(block, str(PAGE), "exec"), found)
-    yield found
-    os.chdir(before)
-    REGISTERED.clear()
+    """Names that the page's code defines, run in an empty folder."""
+    with running(PAGE, tmp_path_factory.mktemp("page")) as names:
+        yield names
 
 
 def sigmoid(a):
