@@ -30,6 +30,11 @@ def test_curve_that_stays_high_is_censored() -> None:
     assert str(found) == "at least 2"
 
 
+def test_horizon_of_spaced_lags_is_exact_too() -> None:
+    lags = torch.tensor([0, 1, 2, 5, 11, 30, 80])
+    assert horizon(0.9 ** lags.double(), lags=lags).lag == pytest.approx(math.log(0.01) / math.log(0.9), rel=1e-12)
+
+
 def test_curve_of_zeros_has_no_horizon() -> None:
     assert horizon(torch.zeros(5)).lag == 0
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import seriatim.nn as snn
-from seriatim.insight.jacobians import gain_by_lag, products, singular_values, step_jacobian
+from seriatim.insight.jacobians import gain_by_lag, jacobians_backwards, products, singular_values, step_jacobian
 from seriatim.insight.step import FlatStep, flat_step, trajectory
 
 LAYERS = {
@@ -83,10 +83,14 @@ def test_gain_of_a_rotation_stays_one_and_of_a_scaling_falls() -> None:
     matrix = torch.block_diag(rotation, 0.5 * torch.eye(2, dtype=torch.float64))
     inputs = torch.zeros(6, 1, 1, dtype=torch.float64)
     states = torch.zeros(7, 1, 4, dtype=torch.float64)
-    largest, median = gain_by_lag(lambda x, s: s @ matrix.T, inputs, states, (slice(0, 2), slice(2, 4)))
-    torch.testing.assert_close(largest[0, :, 0], torch.ones(7, dtype=torch.float64))
-    torch.testing.assert_close(largest[1, :, 0], 0.5 ** torch.arange(7, dtype=torch.float64))
-    torch.testing.assert_close(median, largest)
+    jacobians = list(jacobians_backwards(lambda x, s: s @ matrix.T, inputs, states))
+    lags, turned, _ = gain_by_lag(one[:, :2, :2] for one in jacobians)
+    assert lags.tolist() == list(range(7))
+    torch.testing.assert_close(turned[:, 0], torch.ones(7, dtype=torch.float64))
+    lags, shrunk, median = gain_by_lag((one[:, 2:, 2:] for one in jacobians), {1, 4})
+    assert lags.tolist() == [0, 1, 4]
+    torch.testing.assert_close(shrunk[:, 0], 0.5 ** lags.double())
+    torch.testing.assert_close(median, shrunk)
 
 
 def test_singular_values_are_sorted() -> None:

@@ -9,7 +9,7 @@ import torch
 
 import seriatim.nn as snn
 from seriatim.insight.horizon import horizon
-from seriatim.insight.jacobians import gain_by_lag
+from seriatim.insight.jacobians import gain_by_lag, jacobians_backwards
 from seriatim.insight.step import flat_step, trajectory
 from seriatim.insight.time_constants import HORIZON_FACTOR, lru_retention, retention, time_constants
 
@@ -42,9 +42,10 @@ def test_time_constant_agrees_with_the_jacobian(bias: int) -> None:
     """∂c_T/∂c_{T-k} = f^k, so the horizon of the Jacobians is τ ln 100 exactly."""
     step = flat_step(constant_gate(bias))
     inputs = torch.zeros(60, 1, 2, dtype=torch.float64)
-    largest, _ = gain_by_lag(step, inputs, trajectory(step, inputs, step.zeros(1, inputs)), (slice(3, 6),))
+    jacobians = jacobians_backwards(step, inputs, trajectory(step, inputs, step.zeros(1, inputs)))
+    _, largest, _ = gain_by_lag(one[:, 3:, 3:] for one in jacobians)
     tau = -1 / math.log(1 / (1 + math.exp(-bias)))
-    assert horizon(largest[0, :, 0]).lag == pytest.approx(tau * math.log(100), rel=1e-9)
+    assert horizon(largest[:, 0]).lag == pytest.approx(tau * math.log(100), rel=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["gru", "mingru", "minlstm"])
@@ -59,17 +60,17 @@ def test_retention_is_the_derivative_by_the_old_state(kind: str) -> None:
     inputs = torch.randn(5, 1, 2, dtype=torch.float64)
     shares = retention(kind, layer(inputs, return_states="all")[2])
     step = flat_step(layer)
-    largest, _ = gain_by_lag(step, inputs, trajectory(step, inputs, step.zeros(1, inputs)))
-    assert float(largest[0, -1, 0]) == pytest.approx(float(shares.prod(1).max()), rel=1e-10)
+    _, largest, _ = gain_by_lag(jacobians_backwards(step, inputs, trajectory(step, inputs, step.zeros(1, inputs))))
+    assert float(largest[-1, 0]) == pytest.approx(float(shares.prod(1).max()), rel=1e-10)
 
 
 def test_lru_retention_is_its_modulus() -> None:
     layer = snn.LRU(2, 3).double()
     inputs = torch.zeros(4, 1, 2, dtype=torch.float64)
     step = flat_step(layer)
-    largest, _ = gain_by_lag(step, inputs, trajectory(step, inputs, step.zeros(1, inputs)))
+    _, largest, _ = gain_by_lag(jacobians_backwards(step, inputs, trajectory(step, inputs, step.zeros(1, inputs))))
     modulus = lru_retention(layer.decay_l0.detach())
-    assert float(largest[0, -1, 0]) == pytest.approx(float(modulus.max() ** 4), rel=1e-9)
+    assert float(largest[-1, 0]) == pytest.approx(float(modulus.max() ** 4), rel=1e-9)
 
 
 def test_extreme_gates() -> None:

@@ -29,40 +29,44 @@ class Horizon:
 
 @dataclass(frozen=True)
 class LagCurve:
-    """A curve over lags 0 … K: median and band (the central 80 %) over the rows of a batch, each [K + 1]."""
+    """A curve over K lags: median and band (the central 80 %) over the rows of a batch, each [K]."""
 
+    lags: Tensor
     median: Tensor
     low: Tensor
     high: Tensor
 
     def horizon(self, share: float = SHARE) -> Horizon:
         """The horizon of the median."""
-        return horizon(self.median, share)
+        return horizon(self.median, share, self.lags)
 
 
-def horizon(curve: Tensor, share: float = SHARE) -> Horizon:
-    """Return the last lag at which ``curve`` [K + 1] (lags 0 … K, not negative) is at ``share`` of its maximum.
+def horizon(curve: Tensor, share: float = SHARE, lags: Tensor | None = None) -> Horizon:
+    """Return the last lag at which ``curve`` [K], of values that are not negative, is at ``share`` of its maximum.
 
-    Between two lags the curve is interpolated geometrically. A curve of zeros has the horizon 0.
+    ``lags`` [K] rise; None is 0, 1, 2, … Between two lags the curve is interpolated geometrically. A curve of zeros has
+    the horizon 0.
 
     >>> horizon(0.5 ** torch.arange(20.0))
     Horizon(lag=6.64..., is_censored=False)
     """
     values = curve.double()
+    places = torch.arange(len(values)) if lags is None else lags
     largest = float(values.max()) if len(values) else 0.0
     if not largest > 0 or not math.isfinite(largest):
-        return Horizon(float(len(values) - 1) if largest > 0 else 0.0, largest > 0)
+        return Horizon(float(places[-1]) if largest > 0 else 0.0, largest > 0)
     threshold = share * largest
     last = int(torch.nonzero(values >= threshold)[-1])
     if last == len(values) - 1:
-        return Horizon(float(last), True)
+        return Horizon(float(places[last]), True)
     above, below = float(values[last]), max(float(values[last + 1]), 1e-300)
-    return Horizon(last + math.log(above / threshold) / math.log(above / below), False)
+    share_of_gap = math.log(above / threshold) / math.log(above / below)
+    return Horizon(float(places[last]) + share_of_gap * float(places[last + 1] - places[last]), False)
 
 
-def curve_of(values: Tensor) -> LagCurve:
-    """Summarise values [K + 1, B] over rows; values that are not finite (a row was shorter) are left out."""
+def curve_of(values: Tensor, lags: Tensor | None = None) -> LagCurve:
+    """Summarise values [K, B] over rows; values that are not finite (a row was shorter) are left out."""
     levels = torch.tensor([0.5, 0.1, 0.9], dtype=torch.float64)
     masked = torch.where(values.isfinite(), values.double(), torch.nan)
     median, low, high = torch.nanquantile(masked, levels, dim=1)
-    return LagCurve(median, low, high)
+    return LagCurve(torch.arange(len(values)) if lags is None else lags, median, low, high)

@@ -9,7 +9,7 @@ which a small change of the state k steps ago, or a gradient on its way back, is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -60,23 +60,21 @@ def singular_values(matrices: Tensor) -> Tensor:
     return values
 
 
-def gain_by_lag(
-    step: Step, inputs: Tensor, states: Tensor, ranges: tuple[slice, ...] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return the largest and the median singular value of ∂s_T/∂s_{T-k} for each range of states (a layer).
+def gain_by_lag(jacobians: Iterable[Tensor], lags: Container[int] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return lags [K] and the largest and the median singular value of ∂s_T/∂s_{T-k} at each, [K, B] both.
 
-    Both are [layers, T + 1, B], for k = 0 … T; at k = 0 they are 1. A block on the diagonal of (2) is one layer's own
-    recurrence: it does not contain the ways through other layers.
+    ``jacobians`` come in the order of ``jacobians_backwards``. ``lags`` are those at which singular values are wanted
+    (None: all); lag 0, with the value 1, is always the first.
     """
-    ranges = ranges or (slice(0, states.shape[2]),)
-    rows = states.shape[1]
-    blocks = [torch.eye(part.stop - part.start, dtype=states.dtype).expand(rows, -1, -1) for part in ranges]
-    largest = [[states.new_ones(rows)] for _ in ranges]
-    middle = [[states.new_ones(rows)] for _ in ranges]
-    for jacobian in jacobians_backwards(step, inputs, states):
-        for index, part in enumerate(ranges):
-            blocks[index] = blocks[index] @ jacobian[:, part, part]
-            values = singular_values(blocks[index])
-            largest[index].append(values[:, 0])
-            middle[index].append(values.median(1).values)
-    return torch.stack([torch.stack(one) for one in largest]), torch.stack([torch.stack(one) for one in middle])
+    product: Tensor | None = None
+    places, largest, middle = [0], [], []
+    for lag, jacobian in enumerate(jacobians, 1):
+        product = jacobian if product is None else product @ jacobian
+        if lags is None or lag in lags:
+            values = singular_values(product)
+            places.append(lag)
+            largest.append(values[:, 0])
+            middle.append(values.median(1).values)
+    assert product is not None
+    ones = product.new_ones(len(product))
+    return torch.tensor(places), torch.stack([ones, *largest]), torch.stack([ones, *middle])

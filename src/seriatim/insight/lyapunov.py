@@ -9,6 +9,7 @@ For all N exponents, Σ λ_i is the mean of ln |det J_t|.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -47,20 +48,35 @@ def lyapunov_spectrum(
     >>> lyapunov_spectrum(halves, torch.zeros(9, 1, 1).double(), torch.ones(1, 2).double()).exponents
     tensor([[-0.6931, -0.6931]], dtype=torch.float64)
     """
-    rows, size = state.shape
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(rows, size, count or size, generator=generator, dtype=torch.float64).to(state.dtype)
-    directions: Tensor = torch.linalg.qr(start).Q
+
+    def jacobians() -> Iterator[Tensor]:
+        here = state
+        for x in inputs:
+            yield step_jacobian(step, x, here)
+            with torch.no_grad():
+                here = step(x, here)
+
+    return spectrum_of(jacobians(), count, warmup=warmup, seed=seed)
+
+
+def spectrum_of(jacobians: Iterable[Tensor], count: int | None = None, *, warmup: int = 0, seed: int = 0) -> Spectrum:
+    """The same from Jacobians [B, N, N], in the order of time.
+
+    Transposed Jacobians in reversed order have the same exponents: this is how gradients on their way back grow.
+    """
+    directions: Tensor | None = None
     logs, determinants = [], []
-    with torch.no_grad():
-        for t, x in enumerate(inputs):
-            jacobian = step_jacobian(step, x, state)
-            directions, triangle = torch.linalg.qr(jacobian @ directions)
-            state = step(x, state)
-            if t >= warmup:
-                logs.append(triangle.diagonal(dim1=1, dim2=2).abs().log())
-                determinants.append(torch.linalg.slogdet(jacobian).logabsdet)
-    steps = torch.arange(1, len(logs) + 1, dtype=state.dtype)[:, None, None]
+    for t, jacobian in enumerate(jacobians):
+        if directions is None:
+            rows, size = jacobian.shape[:2]
+            generator = torch.Generator().manual_seed(seed)
+            start = torch.randn(rows, size, count or size, generator=generator, dtype=torch.float64)
+            directions = torch.linalg.qr(start.to(jacobian.dtype)).Q
+        directions, triangle = torch.linalg.qr(jacobian @ directions)
+        if t >= warmup:
+            logs.append(triangle.diagonal(dim1=1, dim2=2).abs().log())
+            determinants.append(torch.linalg.slogdet(jacobian).logabsdet)
+    steps = torch.arange(1, len(logs) + 1, dtype=logs[0].dtype)[:, None, None]
     history = torch.stack(logs).cumsum(0) / steps
     exponents = history[-1].sort(dim=1, descending=True).values
     return Spectrum(exponents, history, torch.stack(determinants).mean(0))

@@ -55,7 +55,7 @@ def flat_step(layer: nn.Module) -> FlatStep:
     x = next(layer.parameters()).new_zeros(1, 1, int(getattr(layer, "input_size")))  # noqa: B009
     with torch.no_grad():
         zeros = [torch.zeros_like(part) for part in _parts(layer(x)[1])]
-    carried = tuple(getattr(layer, "parts", range(len(zeros))))
+    carried = tuple(getattr(layer, "recurrent_states", range(len(zeros))))
     widths = [zeros[index].shape[2] for index in carried]
     count, width = zeros[0].shape[0], sum(widths)
     batch_first = bool(getattr(layer, "batch_first", False))
