@@ -1,7 +1,7 @@
-"""The forms in which a layer takes its input and state, and the one form in which it works.
+"""Layouts of a batch: the forms in which a layer takes its input and state, and the one form in which it works.
 
-Inside, everything is ``x [T, B, I]``, states ``[L·D, B, ·]``, ``lengths [B]`` or None and ``reset [T, B]`` or None.
-A form turns what the caller gives into that, and output and state back into what the caller would get from PyTorch.
+Inside, a layer works on ``x [T, B, I]``, states ``[L·D, B, ·]``, ``lengths [B]`` or None and ``reset [T, B]`` or None.
+A layout converts the caller's tensors into these, and output and states into what PyTorch's layers would return.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from seriatim.nn import checks
 from seriatim.nn.packing import Places, repacked, unpacked
 from seriatim.ops.recurrence import State
 
-Flags: TypeAlias = Tensor | Sequence[object]
+ResetMarks: TypeAlias = Tensor | Sequence[object]
 Lengths: TypeAlias = Tensor | Sequence[int]
-Either: TypeAlias = Tensor | PackedSequence
-Every: TypeAlias = dict[str, Tensor]
+TensorOrPacked: TypeAlias = Tensor | PackedSequence
+AllStates: TypeAlias = dict[str, Tensor]
+"""States and gates at each step, by their names."""
 
 
-class Form(ABC):
-    """One way to hand over a batch."""
+class BatchLayout(ABC):
+    """One form of a batch. *Inner* tensors are those that a layer works on, *outer* tensors are the caller's."""
 
     x: Tensor
     """[T, B, I]"""
@@ -34,130 +35,130 @@ class Form(ABC):
     """[B], int64 on the CPU."""
 
     @abstractmethod
-    def state_in(self, state: State) -> State:
-        """The caller's state → [L·D, B, ·], rows in the order of ``x``."""
+    def inner_state(self, state: State) -> State:
+        """The caller's state as [L·D, B, ·], with rows in the order of ``x``."""
 
     @abstractmethod
-    def state_out(self, state: State) -> State:
-        """And back."""
+    def outer_state(self, state: State) -> State:
+        """The inverse of ``inner_state``."""
 
     @abstractmethod
-    def output(self, output: Tensor) -> Tensor | PackedSequence:
-        """[T, B, D·P] → the caller's form."""
+    def outer_output(self, output: Tensor) -> Tensor | PackedSequence:
+        """The output [T, B, D·P] in the caller's form."""
 
     @abstractmethod
-    def reset(self, given: Flags) -> Tensor:
-        """The caller's reset → [T, B]. Raises ``UsageError`` for what does not fit."""
+    def inner_reset(self, reset: ResetMarks) -> Tensor:
+        """The caller's reset marks as [T, B]. Raises ``UsageError`` if they do not fit."""
 
     @abstractmethod
-    def every(self, one: Tensor) -> Tensor:
-        """What happened at every step, [L·D, T, B, ·] → with the caller's axes, padded."""
+    def outer_all_states(self, values: Tensor) -> Tensor:
+        """Values of each step [L·D, T, B, ·] with the caller's axes, padded."""
 
 
 @dataclass
-class Batched(Form):
+class Batched(BatchLayout):
     """[T, B, I], or [B, T, I] with ``batch_first``."""
 
     x: Tensor
     lengths: Tensor | None
     batch_first: bool
 
-    def state_in(self, state: State) -> State:
+    def inner_state(self, state: State) -> State:
         return state
 
-    def state_out(self, state: State) -> State:
+    def outer_state(self, state: State) -> State:
         return state
 
-    def output(self, output: Tensor) -> Tensor:
+    def outer_output(self, output: Tensor) -> Tensor:
         return output.transpose(0, 1) if self.batch_first else output
 
-    def reset(self, given: Flags) -> Tensor:
+    def inner_reset(self, reset: ResetMarks) -> Tensor:
         steps, rows = self.x.shape[:2]
         if self.batch_first:
-            return checks.mask("reset", given, (rows, steps), "[B, T]").transpose(0, 1)
-        return checks.mask("reset", given, (steps, rows), "[T, B]")
+            return checks.mask("reset", reset, (rows, steps), "[B, T]").transpose(0, 1)
+        return checks.mask("reset", reset, (steps, rows), "[T, B]")
 
-    def every(self, one: Tensor) -> Tensor:
-        return one.transpose(1, 2) if self.batch_first else one
+    def outer_all_states(self, values: Tensor) -> Tensor:
+        return values.transpose(1, 2) if self.batch_first else values
 
 
 @dataclass
-class Unbatched(Form):
-    """One sequence [T, I], states [L·D, ·]."""
+class Unbatched(BatchLayout):
+    """One sequence [T, I], with states [L·D, ·]."""
 
     x: Tensor
     lengths: Tensor | None = None
 
-    def state_in(self, state: State) -> State:
-        for one in state:
-            checks.dimensions("hx", one, {2: "[layers, size], since the input has no batch axis"})
-        return tuple(one.unsqueeze(1) for one in state)
+    def inner_state(self, state: State) -> State:
+        for part in state:
+            checks.dimensions("hx", part, {2: "[layers, size], since the input has no batch axis"})
+        return tuple(part.unsqueeze(1) for part in state)
 
-    def state_out(self, state: State) -> State:
-        return tuple(one.squeeze(1) for one in state)
+    def outer_state(self, state: State) -> State:
+        return tuple(part.squeeze(1) for part in state)
 
-    def output(self, output: Tensor) -> Tensor:
+    def outer_output(self, output: Tensor) -> Tensor:
         return output.squeeze(1)
 
-    def reset(self, given: Flags) -> Tensor:
-        return checks.mask("reset", given, (len(self.x),), "[T]").unsqueeze(1)
+    def inner_reset(self, reset: ResetMarks) -> Tensor:
+        return checks.mask("reset", reset, (len(self.x),), "[T]").unsqueeze(1)
 
-    def every(self, one: Tensor) -> Tensor:
-        return one.squeeze(2)
+    def outer_all_states(self, values: Tensor) -> Tensor:
+        return values.squeeze(2)
 
 
 @dataclass
-class Packed(Form):
-    """A ``PackedSequence``: rows sorted by falling length, states in the caller's order."""
+class Packed(BatchLayout):
+    """A ``PackedSequence``: rows in order of falling length inside, states in the caller's order outside."""
 
     packed: PackedSequence
     x: Tensor
     lengths: Tensor | None
     places: Places
 
-    def state_in(self, state: State) -> State:
-        for one in state:
-            checks.rows(one, self.x.shape[1])
+    def inner_state(self, state: State) -> State:
+        for part in state:
+            checks.rows(part, self.x.shape[1])
         return _reorder(state, self.packed.sorted_indices)
 
-    def state_out(self, state: State) -> State:
+    def outer_state(self, state: State) -> State:
         return _reorder(state, self.packed.unsorted_indices)
 
-    def reset(self, given: Flags) -> Tensor:
-        found = checks.mask("reset", given, tuple(self.x.shape[:2]), "[T, B]")
-        return _reorder((found,), self.packed.sorted_indices)[0]
+    def inner_reset(self, reset: ResetMarks) -> Tensor:
+        marks = checks.mask("reset", reset, tuple(self.x.shape[:2]), "[T, B]")
+        return _reorder((marks,), self.packed.sorted_indices)[0]
 
-    def every(self, one: Tensor) -> Tensor:
+    def outer_all_states(self, values: Tensor) -> Tensor:
         indices = self.packed.unsorted_indices
-        return one if indices is None else one.index_select(2, indices)
+        return values if indices is None else values.index_select(2, indices)
 
-    def output(self, output: Tensor) -> PackedSequence:
-        given = self.packed
+    def outer_output(self, output: Tensor) -> PackedSequence:
+        packed = self.packed
         data = repacked(output, self.places)
-        return PackedSequence(data, given.batch_sizes, given.sorted_indices, given.unsorted_indices)
+        return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
 
 
-def read(
-    given: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None, input_size: int, batch_first: bool
-) -> Form:
-    """Recognise the caller's form. Raises ``UsageError`` for an input or lengths that fit none."""
-    if isinstance(given, PackedSequence):
+def recognise(
+    input: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None, input_size: int, batch_first: bool
+) -> BatchLayout:
+    """Return the layout of ``input``. Raises ``UsageError`` for an input or lengths that fit no layout."""
+    if isinstance(input, PackedSequence):
         if lengths is not None:
             raise UsageError("lengths: got them beside a PackedSequence, which has its own; wanted one of the two")
-        checks.dimensions("input", given.data, {2: "packed data [sum of lengths, input_size]"})
-        checks.width(given.data, input_size)
-        padded, found, places = unpacked(given)
-        return Packed(given, padded, found, places)
+        checks.dimensions("input", input.data, {2: "packed data [sum of lengths, input_size]"})
+        checks.width(input.data, input_size)
+        padded, its_lengths, places = unpacked(input)
+        return Packed(input, padded, its_lengths, places)
 
-    if not isinstance(given, Tensor):
-        raise UsageError(f"input: got {type(given).__name__}, wanted a tensor or a PackedSequence")
+    if not isinstance(input, Tensor):
+        raise UsageError(f"input: got {type(input).__name__}, wanted a tensor or a PackedSequence")
     batched = "[B, T, I]" if batch_first else "[T, B, I]"
-    checks.dimensions("input", given, {2: "[T, I]", 3: batched})
-    checks.width(given, input_size)
-    x = given.unsqueeze(1) if given.dim() == 2 else given.transpose(0, 1) if batch_first else given
+    checks.dimensions("input", input, {2: "[T, I]", 3: batched})
+    checks.width(input, input_size)
+    x = input.unsqueeze(1) if input.dim() == 2 else input.transpose(0, 1) if batch_first else input
     if len(x) == 0:
-        raise UsageError(f"input: got {list(given.shape)}, wanted at least one step")
-    if given.dim() == 2:
+        raise UsageError(f"input: got {list(input.shape)}, wanted at least one step")
+    if input.dim() == 2:
         if lengths is not None:
             raise UsageError("lengths: got them beside one sequence [T, I], wanted a batch")
         return Unbatched(x)
@@ -165,4 +166,4 @@ def read(
 
 
 def _reorder(state: State, indices: Tensor | None) -> State:
-    return state if indices is None else tuple(one.index_select(1, indices.to(one.device)) for one in state)
+    return state if indices is None else tuple(part.index_select(1, indices.to(part.device)) for part in state)

@@ -3,27 +3,35 @@
     h = cell(x)          x [B, I] → h [B, H]; or one row, x [I] → h [H]
     h = cell(x, h)       LSTMCell has (h, c) in place of h
 
-The equations and the variants are those of the layers (``layers.py``): ``peephole``, ``reset_after``, ``proj_size``,
-``layer_norm`` and ``clip``, which PyTorch's cells lack. What is drawn for a whole sequence is the layers' alone.
-Arguments that do not fit raise ``UsageError``.
+Equations and variants are the same as in the layers (``layers.py``): ``peephole``, ``reset_after``, ``proj_size``,
+``layer_norm`` and ``clip``, which PyTorch's cells do not have. Only layers have random masks, which are drawn for a
+whole sequence. Arguments that do not fit raise ``UsageError``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from seriatim.nn import checks
+from seriatim.nn.constructors import NormOptions, constructor
 from seriatim.nn.recurrent import described, draw_uniform, gather, weight_names, weight_shapes
 from seriatim.ops.eager_cells import Stepping
 from seriatim.ops.recurrence import step
 from seriatim.spec import CellSpec
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Device: TypeAlias = torch.device | str | None
+Pair: TypeAlias = tuple[Tensor, Tensor]
+StateT = TypeVar("StateT")
+
 
 class RecurrentCell(nn.Module):
-    """What the cells share. Parameters have PyTorch's names, shapes and order: ``weight_ih``, ``weight_hh``, …"""
+    """Base class of the cells. Parameters have PyTorch's names, shapes and order: ``weight_ih``, ``weight_hh``, …"""
 
     def __init__(self, spec: CellSpec, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
         super().__init__()
@@ -49,109 +57,117 @@ class RecurrentCell(nn.Module):
 
     def advance(self, x: Tensor, hx: object) -> tuple[Tensor, ...]:
         """One step: x [B, I] or [I] and the state in the caller's form → the next state as a tuple."""
-        ordinary = self._stepping.step(self._parameters, x, hx)
-        if ordinary is not None:
-            return ordinary
+        next_state = self._stepping.step(self._parameters, x, hx)
+        if next_state is not None:
+            return next_state
         checks.dimensions("input", x, {1: "[I]", 2: "[B, I]"})
         checks.width(x, self.input_size)
         weights = gather(self, self._names)
-        checks.same_kind("input", x, weights.w_ih)
+        checks.same_dtype_and_device("input", x, weights.w_ih)
         leading = x.shape[:-1]
         state = checks.states(hx, self._states)
         if state is None:
             state = tuple([x.new_zeros(*leading, size) for size in self._sizes])
         else:
-            for one, name, size in zip(state, self._states, self._sizes, strict=True):
-                checks.state(one, name, (*leading, size), weights.w_ih)
+            for part, name, size in zip(state, self._states, self._sizes, strict=True):
+                checks.state(part, name, (*leading, size), weights.w_ih)
         if x.dim() == 2:
             return step(self.spec, x, state, weights)
-        alone = step(self.spec, x.unsqueeze(0), tuple(one.unsqueeze(0) for one in state), weights)
-        return tuple(one.squeeze(0) for one in alone)
+        batch = step(self.spec, x.unsqueeze(0), tuple(part.unsqueeze(0) for part in state), weights)
+        return tuple(part.squeeze(0) for part in batch)
 
     def extra_repr(self) -> str:
         return described(self)
 
 
-class RNNCell(RecurrentCell):
-    """One step of ``RNN``; ``nonlinearity`` is tanh, relu or sigmoid."""
+class CallableCell(RecurrentCell, Generic[StateT]):
+    """A cell whose calls take and return the state as ``StateT``: one tensor for one state, a tuple for several."""
 
+    def forward(self, input: Tensor, hx: StateT | None = None) -> StateT:
+        """x [B, I] and the state, [B, ·] each, or zeros → the next state. For one row x is [I] and states are [·]."""
+        state: Any = self.advance(input, hx)
+        return state if len(state) > 1 else state[0]  # type: ignore[no-any-return]
+
+
+class RNNCell(CallableCell[Tensor]):
+    """One step of ``RNN``: x [B, I], h [B, H] → h [B, H]. ``nonlinearity`` is tanh, relu or sigmoid.
+
+    Raises ``UsageError`` for arguments that do not fit.
+
+    >>> cell = RNNCell(8, 16)
+    >>> h = cell(torch.randn(3, 8))
+    >>> cell(torch.randn(3, 8), h).shape
+    torch.Size([3, 16])
+    """
+
+    kind = "rnn"
+
+    @constructor(RecurrentCell, NormOptions)
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str = "tanh",
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
-        layer_norm: bool = False,
-        clip: float = 0.0,
+        **options: Unpack[NormOptions],
     ) -> None:
-        spec = CellSpec(
-            "rnn", input_size, hidden_size, activation=nonlinearity, bias=bias, proj_size=proj_size,
-            layer_norm=layer_norm, clip=clip,
-        )  # fmt: skip
-        super().__init__(spec, device, dtype)
         self.nonlinearity = nonlinearity
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """x [B, I], h [B, H] → h [B, H]."""
-        (h,) = self.advance(input, hx)
-        return h
 
+class GRUCell(CallableCell[Tensor]):
+    """One step of ``GRU``: x [B, I], h [B, H] → h [B, H]; with ``proj_size`` the state is (h [B, P], c [B, H]).
 
-class GRUCell(RecurrentCell):
-    """One step of ``GRU``, of (h, c) in place of h where it is projected."""
+    Raises ``UsageError`` for arguments that do not fit.
 
+    >>> cell = GRUCell(8, 16)
+    >>> cell(torch.randn(3, 8), torch.zeros(3, 16)).shape
+    torch.Size([3, 16])
+    """
+
+    kind = "gru"
+
+    @constructor(RecurrentCell, NormOptions)
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
         reset_after: bool = True,
-        layer_norm: bool = False,
-        clip: float = 0.0,
-    ) -> None:
-        spec = CellSpec(
-            "gru", input_size, hidden_size, bias=bias, proj_size=proj_size, reset_after=reset_after,
-            layer_norm=layer_norm, clip=clip,
-        )  # fmt: skip
-        super().__init__(spec, device, dtype)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """x [B, I], h [B, H] → h [B, H]."""
-        after: Any = self.advance(input, hx)
-        return after[0] if len(after) == 1 else after  # type: ignore[no-any-return]
+        **options: Unpack[NormOptions],
+    ) -> None: ...
 
 
-class LSTMCell(RecurrentCell):
-    """One step of ``LSTM``."""
+class LSTMCell(CallableCell[Pair]):
+    """One step of ``LSTM``: x [B, I], (h [B, H], c [B, H]) → the next (h, c); with ``proj_size`` h is [B, P].
 
+    Raises ``UsageError`` for arguments that do not fit.
+
+    >>> cell = LSTMCell(8, 16)
+    >>> h, c = cell(torch.randn(3, 8))
+    >>> h.shape, c.shape
+    (torch.Size([3, 16]), torch.Size([3, 16]))
+    """
+
+    kind = "lstm"
+
+    @constructor(RecurrentCell, NormOptions)
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
         peephole: bool = False,
-        layer_norm: bool = False,
-        clip: float = 0.0,
-    ) -> None:
-        spec = CellSpec(
-            "lstm", input_size, hidden_size, bias=bias, proj_size=proj_size, peephole=peephole,
-            layer_norm=layer_norm, clip=clip,
-        )  # fmt: skip
-        super().__init__(spec, device, dtype)
-
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """x [B, I], (h [B, H], c [B, H]) → (h, c)."""
-        h, c = self.advance(input, hx)
-        return h, c
+        **options: Unpack[NormOptions],
+    ) -> None: ...

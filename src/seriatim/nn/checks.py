@@ -60,7 +60,7 @@ def width(given: Tensor, input_size: int) -> None:
         raise UsageError(f"input: got {_shape(given)}, wanted input_size {input_size} in the last axis")
 
 
-def same_kind(name: str, given: Tensor, weight: Tensor) -> None:
+def same_dtype_and_device(name: str, given: Tensor, weight: Tensor) -> None:
     """An argument and the weights share device and dtype; under ``torch.autocast`` the dtype is PyTorch's business."""
     if given.device != weight.device:
         raise UsageError(f"{name}: got a tensor on {given.device}, wanted {weight.device}, where the weights are")
@@ -92,7 +92,7 @@ def rows(given: Tensor, wanted: int) -> None:
 
 def state(given: Tensor, name: str, wanted: tuple[int, ...], weight: Tensor) -> None:
     """A state of exactly this shape, of the weights' kind."""
-    same_kind("hx", given, weight)
+    same_dtype_and_device("hx", given, weight)
     if tuple(given.shape) != wanted:
         raise UsageError(f"hx: {name} has shape {_shape(given)}, wanted {list(wanted)}")
 

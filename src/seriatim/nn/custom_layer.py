@@ -13,7 +13,7 @@ from seriatim.nn import checks
 from seriatim.nn.custom_cell import Cell, Maker
 from seriatim.nn.dropout import locked
 from seriatim.nn.segment_runner import Runner
-from seriatim.nn.sequence import AnyLayer, from_the_end
+from seriatim.nn.sequence import AnyLayer, reversed_reset
 from seriatim.ops.recurrence import State
 
 
@@ -113,7 +113,7 @@ def _walked(
     """
     kept = None
     if starts is not None:
-        kept = ~(from_the_end(starts) if reverse else starts).unsqueeze(2)
+        kept = ~(reversed_reset(starts) if reverse else starts).unsqueeze(2)
     if alive is not None:
         x = torch.where(alive, x, 0.0)
     if reverse:

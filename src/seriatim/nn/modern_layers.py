@@ -1,35 +1,35 @@
-"""Layers and cells beyond the classics: minGRU, minLSTM, LRU and sLSTM. Call forms are those of ``layers.py``.
+"""Layers and cells of later papers: minGRU, minLSTM, LRU and sLSTM. ``layers.py`` lists the forms of a call.
 
-The gates of the first three do not see h: the products of all steps are one, and what is left is a scan, one pass over
-memory. A step at a time gives the same numbers to rounding. ``recurrent_dropout``, ``weight_drop`` and ``proj_size``
-are not theirs, for the same reason, and ``zoneout`` is not for a cell of several states, which mean nothing one by one.
+The gates of the first three do not depend on h, so the gates of all steps are one product and the states are one scan.
+Single steps give the same numbers up to rounding. These three therefore refuse ``recurrent_dropout``, ``weight_drop``
+and ``proj_size``, which change products with h. LRU and sLSTM refuse ``zoneout``: their states have no meaning alone.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
-from seriatim.nn.batch_layout import Either, Every, Flags, Lengths
-from seriatim.nn.cells import RecurrentCell
-from seriatim.nn.layers import OneState
+from seriatim.nn.cells import CallableCell, RecurrentCell
+from seriatim.nn.constructors import MaskOptions, NoOptions, constructor
 from seriatim.nn.recurrent import RecurrentLayer
-from seriatim.spec import CellSpec
+from seriatim.nn.sequence import CallableLayer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+States: TypeAlias = tuple[Tensor, ...]
 
 
-class Kind:
-    """Which cell a class is of."""
+class ModernLayer(RecurrentLayer):
+    """The constructor of the layers in this file. ``bias=None`` is the cell's own choice: only the LRU has no bias."""
 
     kind: ClassVar[str]
-    biased: ClassVar[bool] = True
-    """Whether it has biases unless ``bias`` says otherwise."""
+    has_bias: ClassVar[bool] = True
 
-
-class Layer(RecurrentLayer, Kind):
-    """The arguments of every layer here. A ``bias`` of None is the cell's own: only the LRU has none."""
-
+    @constructor(RecurrentLayer, MaskOptions)
     def __init__(
         self,
         input_size: int,
@@ -43,80 +43,81 @@ class Layer(RecurrentLayer, Kind):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
-        locked_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_drop: float = 0.0,
-    ) -> None:
-        bias = self.biased if bias is None else bias
-        super().__init__(
-            CellSpec(self.kind, input_size, hidden_size, bias=bias, proj_size=proj_size), num_layers=num_layers,
-            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, locked_dropout=locked_dropout,
-            recurrent_dropout=recurrent_dropout, zoneout=zoneout, weight_drop=weight_drop, device=device, dtype=dtype,
-        )  # fmt: skip
+        **options: Unpack[MaskOptions],
+    ) -> None: ...
 
 
-class ManyStates(Layer):
-    """A layer whose cell carries several states: (h_n, …) in the order of ``spec.states``."""
+class MinGRU(ModernLayer, CallableLayer[Tensor]):
+    """The GRU that a scan can train (Feng 2024).
 
-    def forward(
-        self,
-        input: Either,
-        hx: tuple[Tensor, ...] | None = None,
-        *,
-        lengths: Lengths | None = None,
-        reset: Flags | None = None,
-        reverse: bool = False,
-        return_states: str | None = None,
-    ) -> tuple[Either, tuple[Tensor, ...]] | tuple[Either, tuple[Tensor, ...], Every]:
-        """Run over whole sequences."""
-        output, final, every = self.run(input, hx, lengths, reset, reverse, return_states)
-        return (output, final) if return_states is None else (output, final, every)
+    z = σ(x_t W_izᵀ + b_iz), n = g(x_t W_inᵀ + b_in);  h_t = (1 - z) ⊙ h_{t-1} + z ⊙ n
 
+    g(a) is a + 1/2 for a ≥ 0 and σ(a) otherwise. z is the share of the new value, while a GRU's z is the share of the
+    old one. x [T, B, I] → output [T, B, D·H] and h_n [L·D, B, H]. Raises ``UsageError`` for arguments that do not fit.
 
-class MinGRU(Layer, OneState):
-    """The GRU that a scan can train (Feng 2024): z = σ(x_t W_izᵀ + b_iz), n = g(x_t W_inᵀ + b_in);
-
-    h_t = (1 - z) ⊙ h_{t-1} + z ⊙ n,  g(a) = a + 1/2 for a ≥ 0, σ(a) otherwise. z is "how much new", unlike GRU's.
+    >>> output, h_n = MinGRU(8, 16)(torch.randn(5, 3, 8))
+    >>> output.shape, h_n.shape
+    (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
     """
 
     kind = "mingru"
 
 
-class MinLSTM(Layer, OneState):
-    """The LSTM that a scan can train (Feng 2024): f, i = σ(·), g = g(·);
+class MinLSTM(ModernLayer, CallableLayer[Tensor]):
+    """The LSTM that a scan can train (Feng 2024). There is no c.
 
-    h_t = f/(f+i) ⊙ h_{t-1} + i/(f+i) ⊙ g. There is no c.
+    f, i = σ(·), n = g(·) of x_t, with the g of ``MinGRU``;  h_t = f/(f+i) ⊙ h_{t-1} + i/(f+i) ⊙ n
+
+    x [T, B, I] → output [T, B, D·H] and h_n [L·D, B, H]. Raises ``UsageError`` for arguments that do not fit.
+
+    >>> output, h_n = MinLSTM(8, 16)(torch.randn(5, 3, 8))
+    >>> output.shape, h_n.shape
+    (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
     """
 
     kind = "minlstm"
 
 
-class LRU(ManyStates):
+class LRU(ModernLayer, CallableLayer[States]):
     """The linear recurrent unit (Orvieto 2023): s_t = λ ⊙ s_{t-1} + γ ⊙ B x_t, h_t = Re(C s_t) + D x_t.
 
-    s is complex, carried as its real and its imaginary part: the state is (h, re, im). λ starts evenly in the unit
-    circle; ``recurrent.ring_`` narrows it for long memory. The paper has no biases.
+    s is complex and carried as its real and its imaginary part: the state is (h, re, im), [L·D, B, H] each. λ is drawn
+    evenly from inside the unit circle; ``recurrent.ring_`` draws it nearer to 1 for long memory. The paper has no
+    biases. x [T, B, I] → output [T, B, D·H] and the state. Raises ``UsageError`` for arguments that do not fit.
+
+    >>> output, (h_n, re, im) = LRU(8, 16)(torch.randn(5, 3, 8))
+    >>> output.shape, re.shape
+    (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
     """
 
     kind = "lru"
-    biased = False
+    has_bias = False
 
 
-class SLSTM(ManyStates):
-    """The LSTM with an exponential input gate, normaliser and stabiliser (Beck 2024): the state is (h, c, n, m).
+class SLSTM(ModernLayer, CallableLayer[States]):
+    """The LSTM with an exponential input gate, normaliser n and stabiliser m (Beck 2024), with one head.
 
     c_t = f c_{t-1} + i tanh(·), n_t = f n_{t-1} + i, h_t = σ(·) c_t / n_t, with i = exp(·) and f = σ(·), both divided
-    by e^m to stay in range; h_t is that times W_hrᵀ [H, P] with ``proj_size`` P. Its recurrent weights are full
-    matrices: one head.
+    by e^m to stay in range
+
+    With ``proj_size`` P, h_t is multiplied by W_hrᵀ [H, P]. x [T, B, I] → output [T, B, D·H] and (h_n, c_n, n_n, m_n),
+    [L·D, B, H] each. Raises ``UsageError`` for arguments that do not fit.
+
+    >>> output, (h_n, c_n, n_n, m_n) = SLSTM(8, 16)(torch.randn(5, 3, 8))
+    >>> output.shape, m_n.shape
+    (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
     """
 
     kind = "slstm"
 
 
-class KindCell(RecurrentCell, Kind):
-    """The arguments of every cell here, as ``Layer`` has them."""
+class ModernCell(RecurrentCell):
+    """The constructor of the cells in this file, with ``bias=None`` as in ``ModernLayer``."""
 
+    kind: ClassVar[str]
+    has_bias: ClassVar[bool] = True
+
+    @constructor(RecurrentCell, NoOptions)
     def __init__(
         self,
         input_size: int,
@@ -126,48 +127,51 @@ class KindCell(RecurrentCell, Kind):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,
-    ) -> None:
-        bias = self.biased if bias is None else bias
-        super().__init__(CellSpec(self.kind, input_size, hidden_size, bias=bias, proj_size=proj_size), device, dtype)
+    ) -> None: ...
 
 
-class OneStateCell(KindCell):
-    """A cell that carries h alone."""
+class MinGRUCell(ModernCell, CallableCell[Tensor]):
+    """One step of ``MinGRU``: x [B, I], h [B, H] → h [B, H]. Raises ``UsageError`` for arguments that do not fit.
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """x [B, I], h [B, H] → h [B, H]."""
-        (h,) = self.advance(input, hx)
-        return h
-
-
-class ManyStatesCell(KindCell):
-    """A cell that carries several states."""
-
-    def forward(self, input: Tensor, hx: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
-        """x [B, I], (h, …), [B, H] each → (h, …)."""
-        return self.advance(input, hx)
-
-
-class MinGRUCell(OneStateCell):
-    """One step of ``MinGRU``."""
+    >>> MinGRUCell(8, 16)(torch.randn(3, 8)).shape
+    torch.Size([3, 16])
+    """
 
     kind = "mingru"
 
 
-class MinLSTMCell(OneStateCell):
-    """One step of ``MinLSTM``."""
+class MinLSTMCell(ModernCell, CallableCell[Tensor]):
+    """One step of ``MinLSTM``: x [B, I], h [B, H] → h [B, H]. Raises ``UsageError`` for arguments that do not fit.
+
+    >>> MinLSTMCell(8, 16)(torch.randn(3, 8)).shape
+    torch.Size([3, 16])
+    """
 
     kind = "minlstm"
 
 
-class LRUCell(ManyStatesCell):
-    """One step of ``LRU``."""
+class LRUCell(ModernCell, CallableCell[States]):
+    """One step of ``LRU``: x [B, I] and (h, re, im), [B, H] each → the next (h, re, im).
+
+    Raises ``UsageError`` for arguments that do not fit.
+
+    >>> h, re, im = LRUCell(8, 16)(torch.randn(3, 8))
+    >>> h.shape, re.shape
+    (torch.Size([3, 16]), torch.Size([3, 16]))
+    """
 
     kind = "lru"
-    biased = False
+    has_bias = False
 
 
-class SLSTMCell(ManyStatesCell):
-    """One step of ``SLSTM``."""
+class SLSTMCell(ModernCell, CallableCell[States]):
+    """One step of ``SLSTM``: x [B, I] and (h, c, n, m), [B, H] each → the next (h, c, n, m).
+
+    Raises ``UsageError`` for arguments that do not fit.
+
+    >>> h, c, n, m = SLSTMCell(8, 16)(torch.randn(3, 8))
+    >>> h.shape, m.shape
+    (torch.Size([3, 16]), torch.Size([3, 16]))
+    """
 
     kind = "slstm"

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seriatim.errors import UsageError
 from seriatim.nn import batch_layout, checks
 from seriatim.nn.dropout import factors, locked
-from seriatim.nn.sequence import SequenceLayer, from_the_end
+from seriatim.nn.sequence import SequenceLayer, reversed_reset
 from seriatim.nn.zoneout import Zoneout, shares
 from seriatim.ops.eager_layers import Straight
 from seriatim.ops.recurrence import State, Walk, Weights, recurrence, recurrence_every
@@ -111,7 +111,7 @@ class RecurrentLayer(SequenceLayer):
         given: Tensor | PackedSequence,
         hx: object,
         lengths: Tensor | Sequence[int] | None,
-        reset: batch_layout.Flags | None,
+        reset: batch_layout.ResetMarks | None,
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
@@ -165,7 +165,7 @@ class RecurrentLayer(SequenceLayer):
     ) -> Walk[Tensor]:
         """How one layer walks in one direction, with masks of its own."""
         if starts is not None and reverse:
-            starts = from_the_end(starts)
+            starts = reversed_reset(starts)
         return Walk(
             lengths,
             reverse,
@@ -280,7 +280,7 @@ FIELDS = (
 )  # fmt: skip
 """What a parameter is called, by the fields of ``Weights`` in order."""
 
-USUAL = {
+DEFAULTS = {
     "nonlinearity": "tanh", "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
     "bidirectional": False, "peephole": False, "reset_after": True, "layer_norm": False, "clip": 0.0,
     "locked_dropout": 0.0, "recurrent_dropout": 0.0, "zoneout": 0.0, "weight_drop": 0.0,
@@ -288,7 +288,7 @@ USUAL = {
 
 
 def described(module: nn.Module) -> str:
-    """Sizes of a layer or a cell, and what about it is not ``USUAL``."""
-    options = {name: getattr(module, name, usual) for name, usual in USUAL.items()}
-    said = [f"{name}={value}" for name, value in options.items() if value != USUAL[name]]
+    """Sizes of a layer or a cell, and what about it is not ``DEFAULTS``."""
+    options = {name: getattr(module, name, usual) for name, usual in DEFAULTS.items()}
+    said = [f"{name}={value}" for name, value in options.items() if value != DEFAULTS[name]]
     return ", ".join([str(module.input_size), str(module.hidden_size), *said])

@@ -1,17 +1,20 @@
-"""What every layer over whole sequences is, whatever it is made of: call forms outside, time-major states inside."""
+"""Base classes of all layers over whole sequences: call forms outside, time-major tensors inside."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.nn import batch_layout, checks
-from seriatim.nn.batch_layout import Either, Every, Flags, Lengths
+from seriatim.nn.batch_layout import AllStates, Lengths, ResetMarks, TensorOrPacked
 from seriatim.ops.recurrence import State
+
+StateT = TypeVar("StateT")
 
 
 class SequenceLayer(nn.Module, ABC):
@@ -19,7 +22,7 @@ class SequenceLayer(nn.Module, ABC):
 
     input_size: int
     output_size: int
-    """Of all directions together."""
+    """The width of the output, of all directions together."""
     num_layers: int
     batch_first: bool
     bidirectional: bool
@@ -27,101 +30,126 @@ class SequenceLayer(nn.Module, ABC):
     @property
     @abstractmethod
     def state_sizes(self) -> Mapping[str, int]:
-        """The width of each state, by its name, in the order in which a call takes and returns them."""
+        """The width of each state by its name, in the order in which a call takes and returns them."""
 
     @abstractmethod
     def run_layers(
-        self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
-    ) -> tuple[Tensor, State, Every]:
-        """x [T, B, I], states [L·D, B, ·] → output [T, B, D·P], states, and if asked every one [L·D, T, B, ·].
+        self, x: Tensor, state: State, lengths: Tensor | None, reset: Tensor | None, reverse: bool, all_states: bool
+    ) -> tuple[Tensor, State, AllStates]:
+        """Run the layers on x [T, B, I] from states [L·D, B, ·].
 
-        ``lengths`` [B] are on the CPU; ``starts`` [T, B] marks the steps before which a row's state is set to zero.
+        Returns the output [T, B, D·P], the final states and, with ``all_states``, the states at each step
+        [L·D, T, B, ·]. ``lengths`` [B] are on the CPU. ``reset`` [T, B] marks the steps before which a row's state is
+        set to zero.
         """
 
     @abstractmethod
     def run(
         self,
-        given: Either,
+        input: TensorOrPacked,
         hx: object,
         lengths: Lengths | None,
-        reset: Flags | None,
+        reset: ResetMarks | None,
         reverse: bool,
         return_states: str | None,
-    ) -> tuple[Either, State, Every]:
-        """Run the stack: any form of input and state → output in the same form, final state as a tuple, every state.
+    ) -> tuple[TensorOrPacked, State, AllStates]:
+        """Run the layers on an input in any layout.
 
-        The last is empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
+        Returns the output in the same layout, the final states as a tuple, and the states at each step; the last is
+        empty unless ``return_states`` is "all". Raises ``UsageError`` for an argument that does not fit.
         """
 
     def run_in_layout(
         self,
         weight: Tensor,
-        given: Either,
+        input: TensorOrPacked,
         hx: object,
         lengths: Lengths | None,
-        reset: Flags | None,
+        reset: ResetMarks | None,
         reverse: bool,
         return_states: str | None,
-    ) -> tuple[Either, State, Every]:
-        """``run`` by ``run_layers``, in the dtype and on the device of ``weight``, any of the layer's."""
-        form = batch_layout.read(given, lengths, self.input_size, self.batch_first)
-        checks.same_kind("input", form.x, weight)
+    ) -> tuple[TensorOrPacked, State, AllStates]:
+        """Implement ``run`` by ``run_layers``. ``weight`` is any weight of the layer: it gives dtype and device."""
+        layout = batch_layout.recognise(input, lengths, self.input_size, self.batch_first)
+        checks.same_dtype_and_device("input", layout.x, weight)
         checks.choice("return_states", return_states, ["all"])
         checks.flag("reverse", reverse)
-        starts = None if reset is None else _within(form.reset(reset).to(form.x.device), form.lengths)
-        state = self._first_state(form, hx, weight)
-        output, state, every = self.run_layers(form.x, state, form.lengths, starts, reverse, return_states == "all")
-        return form.output(output), form.state_out(state), {name: form.every(one) for name, one in every.items()}
+        marks = None
+        if reset is not None:
+            marks = _without_padding(layout.inner_reset(reset).to(layout.x.device), layout.lengths)
+        state = self._first_state(layout, hx, weight)
+        output, state, states = self.run_layers(layout.x, state, layout.lengths, marks, reverse, return_states == "all")
+        states = {name: layout.outer_all_states(values) for name, values in states.items()}
+        return layout.outer_output(output), layout.outer_state(state), states
 
-    def _first_state(self, form: batch_layout.Form, hx: object, weight: Tensor) -> State:
-        rows, layers = form.x.shape[1], self.num_layers * (2 if self.bidirectional else 1)
+    def _first_state(self, layout: batch_layout.BatchLayout, hx: object, weight: Tensor) -> State:
+        rows, layers = layout.x.shape[1], self.num_layers * (2 if self.bidirectional else 1)
         shapes = {name: (layers, rows, size) for name, size in self.state_sizes.items()}
         state = checks.states(hx, tuple(shapes))
         if state is None:
-            return tuple(form.x.new_zeros(shape) for shape in shapes.values())
-        state = form.state_in(state)
-        for one, (name, shape) in zip(state, shapes.items(), strict=True):
-            checks.state(one, name, shape, weight)
+            return tuple(layout.x.new_zeros(shape) for shape in shapes.values())
+        state = layout.inner_state(state)
+        for part, (name, shape) in zip(state, shapes.items(), strict=True):
+            checks.state(part, name, shape, weight)
         return state
 
 
-class AnyLayer(SequenceLayer):
-    """A layer of cells that may carry any states: a call takes and returns one tensor for one state, or a tuple."""
+class CallableLayer(SequenceLayer, Generic[StateT]):
+    """A layer whose calls take and return the state as ``StateT``: one tensor for one state, a tuple for several."""
 
+    @overload
+    def forward(
+        self, input: Tensor, hx: StateT | None = None, *, lengths: Lengths | None = None,
+        reset: ResetMarks | None = None, reverse: bool = False, return_states: None = None,
+    ) -> tuple[Tensor, StateT]: ...  # fmt: skip
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: StateT | None = None, *, lengths: None = None,
+        reset: ResetMarks | None = None, reverse: bool = False, return_states: None = None,
+    ) -> tuple[PackedSequence, StateT]: ...  # fmt: skip
+    @overload
+    def forward(
+        self, input: TensorOrPacked, hx: StateT | None = None, *, lengths: Lengths | None = None,
+        reset: ResetMarks | None = None, reverse: bool = False, return_states: str,
+    ) -> tuple[TensorOrPacked, StateT, AllStates]: ...  # fmt: skip
     def forward(
         self,
-        input: Either,
-        hx: Any = None,
+        input: TensorOrPacked,
+        hx: StateT | None = None,
         *,
         lengths: Lengths | None = None,
-        reset: Flags | None = None,
+        reset: ResetMarks | None = None,
         reverse: bool = False,
         return_states: str | None = None,
-    ) -> tuple[Either, Any] | tuple[Either, Any, Every]:
-        """Run over whole sequences."""
-        output, final, every = self.run(input, hx, lengths, reset, reverse, return_states)
-        told = final if len(final) > 1 else final[0]
-        return (output, told) if return_states is None else (output, told, every)
+    ) -> tuple[TensorOrPacked, StateT] | tuple[TensorOrPacked, StateT, AllStates]:
+        """Run over whole sequences; ``seriatim.nn.layers`` lists the forms of a call."""
+        output, final, states = self.run(input, hx, lengths, reset, reverse, return_states)
+        h_n: Any = final if len(final) > 1 else final[0]
+        return (output, h_n) if return_states is None else (output, h_n, states)
+
+
+class AnyLayer(CallableLayer[Any]):
+    """A layer of cells with any states, which has no path of its own past ``run_in_layout``."""
 
     def run(
         self,
-        given: Either,
+        input: TensorOrPacked,
         hx: object,
         lengths: Lengths | None,
-        reset: Flags | None,
+        reset: ResetMarks | None,
         reverse: bool,
         return_states: str | None,
-    ) -> tuple[Either, State, Every]:
-        return self.run_in_layout(next(self.parameters()), given, hx, lengths, reset, reverse, return_states)
+    ) -> tuple[TensorOrPacked, State, AllStates]:
+        return self.run_in_layout(next(self.parameters()), input, hx, lengths, reset, reverse, return_states)
 
 
-def from_the_end(starts: Tensor) -> Tensor:
-    """The marks [T, B] for a direction that reads from the end: it enters a sequence where the one after it starts."""
-    return torch.cat([starts[1:], torch.zeros_like(starts[:1])])
+def reversed_reset(reset: Tensor) -> Tensor:
+    """Reset marks [T, B] for a direction that reads from the end: it enters a sequence where the next one starts."""
+    return torch.cat([reset[1:], torch.zeros_like(reset[:1])])
 
 
-def _within(starts: Tensor, lengths: Tensor | None) -> Tensor:
-    """The marks [T, B] that stand within their rows: what stands beyond an end means nothing."""
+def _without_padding(reset: Tensor, lengths: Tensor | None) -> Tensor:
+    """Remove the reset marks [T, B] beyond the end of a row, which have no meaning."""
     if lengths is None:
-        return starts
-    return starts & (torch.arange(len(starts))[:, None] < lengths).to(starts.device)
+        return reset
+    return reset & (torch.arange(len(reset))[:, None] < lengths).to(reset.device)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seriatim.errors import UsageError
 from seriatim.nn.layers import GRU, LSTM, RNN
-from seriatim.nn.recurrent import FIELDS, USUAL, gather, weight_names
+from seriatim.nn.recurrent import DEFAULTS, FIELDS, gather, weight_names
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import CellSpec
 
@@ -95,8 +95,8 @@ def refuse(module: Any, where: str, able: Sequence[str] = (), inference: bool = 
     With ``inference`` what acts in training alone is left out without a word.
     """
     for name in VARIANTS:
-        value = getattr(module, name, USUAL[name])
-        if name in able or value == USUAL[name] or value == (0.0, 0.0) or (inference and name in TRAINING):
+        value = getattr(module, name, DEFAULTS[name])
+        if name in able or value == DEFAULTS[name] or value == (0.0, 0.0) or (inference and name in TRAINING):
             continue
         hint = "; inference=True leaves it out, as it acts in training alone" if name in TRAINING else ""
         raise UsageError(f"layer: {name}={value} has no place in {where}{hint}")
