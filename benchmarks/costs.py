@@ -48,7 +48,7 @@ print(f"seriatim.train on it, 20 s of training and every baseline: peak {peak:.2
 PREPARATION = """
 import time
 from seriatim.data.bundled import bundled_sets
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
 from seriatim.tasks.registry import TASKS

@@ -34,7 +34,8 @@ from seriatim.data.buckets import buckets
 from seriatim.data.bundled import bundled_sets
 from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
-from seriatim.learning.loop import NullStore, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import NullStore
+from seriatim.learning.loop import TrainingPlan, fit
 from seriatim.learning.observer import Silent
 from seriatim.models.classifier import RecurrentClassifier, SequenceBatch
 from seriatim.models.contract import Trainable

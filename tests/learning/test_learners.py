@@ -13,9 +13,10 @@ from torch import nn
 
 from seriatim.errors import Interrupted, UsageError
 from seriatim.learning import options as learning_options
+from seriatim.learning.checkpoint_store import FolderStore, NullStore
 from seriatim.learning.clipping import clip_norm, clip_value
 from seriatim.learning.learners import LEARNERS, make_learner
-from seriatim.learning.loop import FolderStore, NullStore, TrainingPlan, fit
+from seriatim.learning.loop import TrainingPlan, fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.nn.layers import LSTM

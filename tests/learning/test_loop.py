@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
-from seriatim.learning.loop import FolderStore, NullStore, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import FolderStore, NullStore
+from seriatim.learning.loop import TrainingPlan, fit
 from seriatim.learning.observer import Observer, Silent
 from seriatim.learning.options import LearningOptions
 from seriatim.models.contract import Carry, Trainable

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from seriatim.errors import UsageError
-from seriatim.learning.loop import NullStore, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import NullStore
+from seriatim.learning.loop import TrainingPlan, fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import LAG, Range, range_test

@@ -16,7 +16,7 @@ from seriatim.data.bundled import bundled_set
 from seriatim.data.images import PictureFormat, read_pictures
 from seriatim.encoding.punctuation import separate_punctuation
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train

@@ -14,7 +14,7 @@ import torch
 
 from seriatim.data.sequences import read_sequences
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.tasks.classify import Classify, probabilities

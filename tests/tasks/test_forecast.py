@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.tasks.forecast import Forecast
 from seriatim.tasks.options import ForecastOptions

@@ -17,7 +17,7 @@ from seriatim.data.documents import BOUNDARIES, join
 from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.models.language import NO_TARGET
 from seriatim.notation import UNKNOWN

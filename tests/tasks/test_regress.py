@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import QUANTILES
 from seriatim.tasks.options import RegressOptions

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from seriatim.errors import DataError
-from seriatim.learning.loop import NullStore
+from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.models.tagger import NO_TAG
 from seriatim.notation import UNKNOWN

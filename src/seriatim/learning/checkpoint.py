@@ -1,12 +1,11 @@
-"""The whole state of a training, in one file that is written whole or not at all.
+"""The whole state of a training in one file, which is written completely or not at all.
 
-Weights, best weights, the optimizer's moments, the carried state, the random generator, and where in the data the
-training stands: what a later process needs to go on as if it had never stopped, bit for bit.
+It holds the weights, the best weights, the optimizer's moments, the carry, the state of the random generator, and the
+progress of the training. A later process continues from it bit for bit.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,40 +20,59 @@ from seriatim.storage import read_arrays_and_note, write_arrays
 
 State = dict[str, torch.Tensor]
 
+MIN_GAIN = 1e-3
+"""A score that is lower than ``last_gain`` by less than this share of it is no clear improvement."""
+MIN_SCORE = 0.05
+"""In nats or deviations. The share is of at least this much, or a loss on its way to zero would improve for ever."""
+
+NAMES_IN_FILE = {"last_gain": "milestone", "since_gain": "stale", "lr_drops": "falls"}
+"""The fields of ``Progress`` that have another name in the file."""
+FIELDS_BY_NAME = {name: field for field, name in NAMES_IN_FILE.items()}
+
 
 @dataclass
 class Progress:
-    """Where a training stands: everything that changes from update to update and is not a tensor."""
+    """The counters and scores of a training: everything that changes with each update and is not a tensor."""
 
     step: int = 0
+    """Updates so far."""
     epoch: int = 0
+    """Finished epochs."""
     position: int = 0
-    """Updates already done in this epoch."""
+    """Updates so far in this epoch."""
     elapsed: float = 0.0
-    """Seconds of training, over all processes that took part."""
+    """Seconds of training, in all processes that took part."""
     best: float | None = None
     """Validation score of the best weights so far."""
-    milestone: float | None = None
-    """The last score that was an improvement worth the name."""
-    stale: int = 0
-    """Validations in a row without improvement."""
-    falls: int = 0
-    """All validations without improvement."""
+    last_gain: float | None = None
+    """The last validation score that was a clear improvement."""
+    since_gain: int = 0
+    """Validations since ``last_gain``."""
+    lr_drops: int = 0
+    """Validations without a clear improvement, in all. The schedule ``plateau`` halves the learning rate at each."""
     finished: bool = False
     loss_sum: float = 0.0
     norm_sum: float = 0.0
     clipped: int = 0
     updates: int = 0
-    """Updates since the last validation: what the three sums above run over."""
+    """Updates since the last validation. The three sums above cover these."""
     rows: list[dict[str, float]] = field(default_factory=list)
-    """One row per validation so far."""
+    """One row of scores for each validation."""
+
+    def record_score(self, score: float) -> None:
+        """Count a validation with ``score``, as a clear improvement or as none."""
+        if self.last_gain is None or self.last_gain - score > MIN_GAIN * max(abs(self.last_gain), MIN_SCORE):
+            self.last_gain, self.since_gain = score, 0
+        else:
+            self.since_gain += 1
+            self.lr_drops += 1
 
 
 @dataclass
 class Checkpoint:
-    """A training, stopped between two updates."""
+    """A training between two updates."""
 
-    standing: Progress
+    progress: Progress
     weights: State
     best: State
     optimizer: dict[str, Any]
@@ -66,8 +84,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` to ``path``."""
     moments = {
         f"optimizer.{index}.{name}": value
-        for index, entry in checkpoint.optimizer["state"].items()
-        for name, value in entry.items()
+        for index, averages in checkpoint.optimizer["state"].items()
+        for name, value in averages.items()
         if isinstance(value, torch.Tensor)
     }
     arrays = {
@@ -77,17 +95,19 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         **moments,
         "generator": checkpoint.generator,
     }
-    write_arrays(path, arrays, {"standing": json.dumps(dataclasses.asdict(checkpoint.standing))})
+    progress = {NAMES_IN_FILE.get(name, name): value for name, value in vars(checkpoint.progress).items()}
+    write_arrays(path, arrays, {"standing": json.dumps(progress)})
 
 
 def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
-    """Read the checkpoint at ``path``; ``groups`` are the parameter groups of the optimizer that goes on.
+    """Read the checkpoint at ``path``; ``groups`` are the parameter groups of the optimizer that will continue.
 
-    Raises ``RunError`` when the file is damaged.
+    Raises ``RunError`` if the file is damaged.
     """
     arrays, note = read_arrays_and_note(path)
     try:
-        standing = Progress(**json.loads(note["standing"]))
+        stored: dict[str, Any] = dict(json.loads(note["standing"]))
+        progress = Progress(**{FIELDS_BY_NAME.get(name, name): value for name, value in stored.items()})
         generator = torch.from_numpy(arrays.pop("generator"))
         parts: dict[str, State] = {"weights": {}, "best": {}, "carry": {}, "optimizer": {}}
         for name, array in arrays.items():
@@ -101,5 +121,5 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
         state.setdefault(int(index), {})[key] = value
     carry = tuple(parts["carry"][str(index)] for index in range(len(parts["carry"])))
     return Checkpoint(
-        standing, parts["weights"], parts["best"], {"state": state, "param_groups": groups}, carry, generator
+        progress, parts["weights"], parts["best"], {"state": state, "param_groups": groups}, carry, generator
     )

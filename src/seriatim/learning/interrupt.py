@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of an update, so that nothing is torn in the middle."""
+"""Ctrl-C that waits for the end of an update, so that no update is cut in the middle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Interrupt:
-    """Tells whether Ctrl-C was pressed."""
+    """A flag that says whether Ctrl-C was pressed."""
 
     def __init__(self) -> None:
         self.pressed = False
@@ -18,19 +18,22 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Note the first Ctrl-C instead of raising; a second one raises at once. Only the main thread can."""
+    """Set a flag at the first Ctrl-C instead of raising; a second one raises at once.
+
+    Outside the main thread, where Python delivers no signals, Ctrl-C is left alone.
+    """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.getsignal(signal.SIGINT)
+    old_handler = signal.getsignal(signal.SIGINT)
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def set_flag(number: int, frame: FrameType | None) -> None:
         interrupt.pressed = True
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, old_handler)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, set_flag)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, old_handler)

@@ -1,32 +1,30 @@
 """The training loop: one path for every model, learner and task.
 
-while not enough:
+while not finished:
     take the next batch                   in order, by its position in the epoch
-    learner.step                          leaves the gradient
+    learner.step                          writes the gradient
     clip, set the learning rate, update
     validate after each epoch             keep the weights if they are the best so far
-    write a checkpoint now and then       a kill at any instant loses at most what came after it
+    write a checkpoint now and then       a kill at any instant loses at most the updates after it
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, final
 
 import torch
 
 from seriatim.errors import Interrupted, RunError, TrainingError
-from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_checkpoint, write_checkpoint
+from seriatim.learning.checkpoint import Checkpoint, Progress, State
+from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.clipping import clip_norm, clip_value
-from seriatim.learning.interrupt import deferred_interrupt
+from seriatim.learning.clock import Clock
+from seriatim.learning.interrupt import Interrupt, deferred_interrupt
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
 from seriatim.learning.optimization import check_schedule, make_optimizer, schedule_factor, warmup_factor
@@ -34,36 +32,32 @@ from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import find_learning_rate
 from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
-from seriatim.storage import write_arrays, write_bytes
 
-VALIDATE_AT_LEAST_EVERY = 1000
-"""Updates: an epoch longer than this is validated in between …"""
-VALIDATE_AT_MOST_EVERY = 50
-"""… and epochs shorter than this share a validation, so that a step or two of luck decides nothing."""
-LEAST_GAIN = 1e-3
-"""Of the best score: a validation that gains less counts as no improvement, though its weights are kept."""
-LEAST_SCORE = 0.05
-"""Nats or deviations: a best score nearer to zero counts as this, or a loss on its way there would gain for ever."""
+MAX_UPDATES_BETWEEN_VALIDATIONS = 1000
+"""A longer epoch is validated in its middle too."""
+MIN_UPDATES_BETWEEN_VALIDATIONS = 50
+"""Shorter epochs share a validation, so that the luck of a few updates decides nothing."""
 DEFAULT_TIME_LIMIT = 600.0
-"""Seconds, when neither --epochs nor --time-limit is given."""
+"""Seconds, if neither --epochs nor --time-limit is given."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan(Generic[BatchT]):
-    """What one model is trained on, and how its progress is judged."""
+    """The data that a model is trained on, and the scores that judge its progress."""
 
     epoch: Callable[[int], Sequence[BatchT]]
-    """The batches of epoch n, in order, each made when it is asked for."""
+    """Return the batches of epoch n, in order; each is made when it is asked for."""
     validate: Callable[[Trainable[BatchT]], dict[str, float]]
-    """Scores on the validation part, called ``valid_…``."""
+    """Return the scores on the validation part, named ``valid_…``."""
     monitor: str
-    """The score that decides which weights are best; lower is better."""
+    """The score that decides which weights are best. Lower is better."""
     rate: str = "steps_per_second"
+    """The name of the training speed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to. The model holds the best weights."""
+    """The result of a training. The model holds the best weights."""
 
     epochs: int
     steps: int
@@ -75,240 +69,183 @@ class Outcome:
     """The learning rate that ``--lr find`` found."""
 
 
-class CheckpointStore(ABC):
-    """Keeps what a training must not lose."""
-
-    @abstractmethod
-    def best(self, weights: State) -> None:
-        """Keep the best weights so far."""
-
-    @abstractmethod
-    def rows(self, rows: Sequence[dict[str, float]]) -> None:
-        """Keep the rows of all validations so far."""
-
-    @abstractmethod
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keep the whole state."""
-
-    @abstractmethod
-    def last(self, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
-        """Return the last checkpoint, if there is one to go on from."""
-
-
-@final
-class NullStore(CheckpointStore):
-    """Keeps nothing: for baselines, which are quick to train again."""
-
-    def best(self, weights: State) -> None:
-        pass
-
-    def rows(self, rows: Sequence[dict[str, float]]) -> None:
-        pass
-
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        pass
-
-    def last(self, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
-        return None
-
-
-@final
-class FolderStore(CheckpointStore):
-    """Keeps everything in a run folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._checkpoint = folder / "checkpoint" / "state.safetensors"
-
-    def best(self, weights: State) -> None:
-        write_arrays(self._folder / "model.safetensors", weights)
-
-    def rows(self, rows: Sequence[dict[str, float]]) -> None:
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        write_bytes(self._folder / "metrics.jsonl", lines.encode())
-
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        write_checkpoint(self._checkpoint, checkpoint)
-
-    def last(self, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
-        if not self._checkpoint.exists():
-            return None
-        checkpoint = read_checkpoint(self._checkpoint, optimizer.state_dict()["param_groups"])
-        if checkpoint.best:
-            self.best(checkpoint.best)
-        self.rows(checkpoint.standing.rows)
-        return checkpoint
-
-
 def fit(
     model: Trainable[BatchT],
-    course: TrainingPlan[BatchT],
+    plan: TrainingPlan[BatchT],
     options: LearningOptions,
-    keeper: CheckpointStore,
+    store: CheckpointStore,
     observer: Observer,
 ) -> Outcome:
-    """Train ``model`` until it is enough, and leave the best weights in it.
+    """Train ``model`` until validation stops improving or a limit is reached, and leave the best weights in it.
 
-    Raises ``TrainingError`` when the loss is no longer finite, and ``Interrupted`` after Ctrl-C; in both cases the
-    best weights and a checkpoint are kept first.
+    Raises ``TrainingError`` if the loss or gradient is not finite, and ``Interrupted`` after Ctrl-C. In both cases the
+    best weights are saved first; after Ctrl-C a checkpoint too.
     """
     check_schedule(options)
     if options.lr != FIND:
-        return _Training(model, course, options, keeper, observer).run()
-    found = find_learning_rate(model, course.epoch(0), options)
+        return _Training(model, plan, options, store, observer).run()
+    found = find_learning_rate(model, plan.epoch(0), options)
     options = dataclasses.replace(options, lr=found)
     observer.note(f"learning rate {found:g}, where the loss falls fastest in a range test")
-    outcome = _Training(model, course, options, keeper, observer).run()
+    outcome = _Training(model, plan, options, store, observer).run()
     return dataclasses.replace(outcome, found_lr=found)
 
 
 @final
 class _Training(Generic[BatchT]):
-    """One call of ``fit``: the loop's moving parts in one place."""
+    """One call of ``fit``, with its moving parts in one place."""
 
     def __init__(
         self,
         model: Trainable[BatchT],
-        course: TrainingPlan[BatchT],
+        plan: TrainingPlan[BatchT],
         options: LearningOptions,
-        keeper: CheckpointStore,
+        store: CheckpointStore,
         observer: Observer,
     ) -> None:
-        self.model, self.course, self.options, self.keeper, self.observer = model, course, options, keeper, observer
+        self.model, self.plan, self.options, self.store, self.observer = model, plan, options, store, observer
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
         self.learner = make_learner(options)
-        self.limit = options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
-        self.standing = Progress()
-        self.best: State = {}
+        self.time_limit = options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
+        self.progress = Progress()
+        self.best_weights: State = {}
         self.carry: Carry = ()
-        self.clock = _Clock()
+        self.clock = Clock()
 
     def run(self) -> Outcome:
         self._restore()
-        self.clock.start(self.standing.elapsed)
-        first = self.course.epoch(self.standing.epoch)
-        total = len(first) * self.options.epochs if self.options.epochs else None
-        self.observer.begin(total, self.limit)
+        self.clock.start(self.progress.elapsed)
+        self.observer.begin(self._total_updates(), self.time_limit)
         try:
             with deferred_interrupt() as interrupt:
-                while not self.standing.finished:
-                    self._epoch(lambda: interrupt.pressed)
+                while not self.progress.finished:
+                    self._train_epoch(interrupt)
         finally:
             self.observer.end()
-        if self.best:
-            self.model.load_state_dict(self.best)
-        standing = self.standing
-        rows = tuple(standing.rows)
-        return Outcome(standing.epoch, standing.step, standing.elapsed, rows, self.clock.prepared)
+        if self.best_weights:
+            self.model.load_state_dict(self.best_weights)
+        progress = self.progress
+        return Outcome(progress.epoch, progress.step, progress.elapsed, tuple(progress.rows), self.clock.data_seconds)
 
-    def _epoch(self, interrupted: Callable[[], bool]) -> None:
-        """Walk over the rest of the current epoch."""
-        standing = self.standing
-        with self.clock.preparing():
-            batches = self.course.epoch(standing.epoch)
-        while standing.position < len(batches) and not standing.finished:
-            with self.clock.preparing():
-                batch = batches[standing.position]
+    def _train_epoch(self, interrupt: Interrupt) -> None:
+        """Train on the batches of the current epoch that are left."""
+        progress = self.progress
+        with self.clock.making_data():
+            batches = self.plan.epoch(progress.epoch)
+        epoch_ends = progress.position == len(batches)
+        if epoch_ends:  # a checkpoint of an older version may be at the end of an epoch
+            self._begin_next_epoch()
+        while not (epoch_ends or progress.finished):
+            with self.clock.making_data():
+                batch = batches[progress.position]
             self._update(batch, len(batches))
-            standing.position += 1
-            ended = standing.position == len(batches)
-            out_of_time = self.clock.seconds() >= self.limit
-            last = ended and self._last_epoch()
-            if (
-                last
-                or out_of_time
-                or standing.updates >= (VALIDATE_AT_MOST_EVERY if ended else VALIDATE_AT_LEAST_EVERY)
-            ):
-                self._validate(standing.epoch + standing.position / len(batches))
-                standing.finished = last or out_of_time or self._enough()
-                self._checkpoint_unless(ended and not standing.finished)
-            elif standing.step % self.options.checkpoint_every == 0:
-                self._checkpoint_unless(False)
-            if interrupted() and not standing.finished:
-                self._stop(ended)
-        if standing.position == len(batches):
-            self._next_epoch()
-            if not standing.updates:  # it has just been validated; shorter epochs leave it to --checkpoint-every
-                self._checkpoint_unless(False)
+            progress.position += 1
+            epoch_ends = progress.position == len(batches)
 
-    def _next_epoch(self) -> None:
-        self.standing.epoch += 1
-        self.standing.position = 0
-        self.carry = ()
+            is_last = (epoch_ends and self._is_last_epoch()) or self.clock.seconds() >= self.time_limit
+            validates = is_last or self._validation_is_due(epoch_ends)
+            if validates:
+                self._validate(progress.epoch + progress.position / len(batches))
+                progress.finished = is_last or self._has_stopped_improving()
+            if epoch_ends:
+                self._begin_next_epoch()
+            if validates or progress.step % self.options.checkpoint_every == 0:
+                self._save_checkpoint()
+            if interrupt.pressed and not progress.finished:
+                self._stop_after_interrupt()
 
-    def _update(self, batch: BatchT, per_epoch: int) -> None:
+    def _update(self, batch: BatchT, batches_per_epoch: int) -> None:
         """Compute the gradient of one batch and apply it."""
-        standing = self.standing
-        began = time.perf_counter()
+        progress = self.progress
+        start = time.perf_counter()
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16"):
+        with self._precision():
             loss, self.carry = self.learner.step(self.model, batch, self.carry)
         value = float(loss)
         norm = clip_norm(self.parameters, self.options.clip) if math.isfinite(value) else math.nan
         if not (math.isfinite(value) and math.isfinite(norm)):
             self._give_up(value)
-        cut = clip_value(self.parameters, self.options.clip_value)
-        done = (standing.epoch + standing.position / per_epoch) / self.options.epochs if self.options.epochs else 0.0
-        rate = self.options.rate * schedule_factor(self.options.schedule, done, standing.falls)
-        rate *= warmup_factor(self.options.warmup, standing.step)
+        value_was_clipped = clip_value(self.parameters, self.options.clip_value)
+        norm_was_clipped = 0 < self.options.clip <= norm
+        learning_rate = self._learning_rate(progress.epoch + progress.position / batches_per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate
         self.optimizer.step()
-        standing.step += 1
-        standing.updates += 1
-        standing.loss_sum += value
-        standing.norm_sum += norm
-        standing.clipped += cut or 0 < self.options.clip <= norm
-        self.clock.count(batch.units, time.perf_counter() - began)
-        self.observer.step(standing.step, standing.epoch + 1, value, self.clock.rate())
+
+        progress.step += 1
+        progress.updates += 1
+        progress.loss_sum += value
+        progress.norm_sum += norm
+        progress.clipped += value_was_clipped or norm_was_clipped
+        self.clock.count(batch.units, time.perf_counter() - start)
+        self.observer.step(progress.step, progress.epoch + 1, value, self.clock.rate())
+
+    def _learning_rate(self, epoch: float) -> float:
+        """Return the learning rate after ``epoch`` epochs."""
+        options, progress = self.options, self.progress
+        share_done = epoch / options.epochs if options.epochs else 0.0
+        factor = schedule_factor(options.schedule, share_done, progress.lr_drops)
+        return options.rate * factor * warmup_factor(options.warmup, progress.step)
 
     def _validate(self, epoch: float) -> None:
-        """Judge the weights, note the row, and keep the weights if they are the best so far."""
-        standing = self.standing
+        """Score the weights after ``epoch`` epochs, and keep them if they are the best so far."""
+        progress = self.progress
         self.model.eval()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16"):
-            scores = self.course.validate(self.model)
+        with torch.no_grad(), self._precision():
+            scores = self.plan.validate(self.model)
         row = {
-            "step": standing.step,
+            "step": progress.step,
             "epoch": epoch,
-            "train_loss": standing.loss_sum / standing.updates,
+            "train_loss": progress.loss_sum / progress.updates,
             **scores,
-            "gradient_norm": standing.norm_sum / standing.updates,
-            "clipped": standing.clipped / standing.updates,
-            self.course.rate: round(self.clock.rate(), 1),
+            "gradient_norm": progress.norm_sum / progress.updates,
+            "clipped": progress.clipped / progress.updates,
+            self.plan.rate: round(self.clock.rate(), 1),
         }
-        standing.rows.append(row)
-        standing.loss_sum = standing.norm_sum = 0.0
-        standing.clipped = standing.updates = 0
-        self.clock.forget_rate()
-        score = scores[self.course.monitor]
+        progress.rows.append(row)
+        progress.loss_sum = progress.norm_sum = 0.0
+        progress.clipped = progress.updates = 0
+        self.clock.reset_rate()
+
+        score = scores[self.plan.monitor]
         if not math.isfinite(score):
             self._give_up(score)
-        if standing.milestone is None or standing.milestone - score > LEAST_GAIN * max(
-            abs(standing.milestone), LEAST_SCORE
-        ):
-            standing.milestone, standing.stale = score, 0
-        else:
-            standing.stale += 1
-            standing.falls += 1
-        if standing.best is None or score < standing.best:
-            standing.best = score
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-            self.keeper.best(self.best)
-        self.keeper.rows(standing.rows)
+        progress.record_score(score)
+        if progress.best is None or score < progress.best:
+            progress.best = score
+            self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.store.save_best(self.best_weights)
+        self.store.save_rows(progress.rows)
         self.observer.validated(row)
 
-    def _last_epoch(self) -> bool:
-        return self.options.epochs is not None and self.standing.epoch + 1 >= self.options.epochs
+    def _begin_next_epoch(self) -> None:
+        self.progress.epoch += 1
+        self.progress.position = 0
+        self.carry = ()
 
-    def _enough(self) -> bool:
-        """Tell whether validation has stopped improving; a fixed number of epochs does not ask."""
-        return self.options.epochs is None and self.standing.stale >= self.options.patience
+    def _total_updates(self) -> int | None:
+        """Return the number of updates in all epochs, if the number of epochs is fixed."""
+        return len(self.plan.epoch(self.progress.epoch)) * self.options.epochs if self.options.epochs else None
+
+    def _is_last_epoch(self) -> bool:
+        return self.options.epochs is not None and self.progress.epoch + 1 >= self.options.epochs
+
+    def _validation_is_due(self, epoch_ends: bool) -> bool:
+        least = MIN_UPDATES_BETWEEN_VALIDATIONS if epoch_ends else MAX_UPDATES_BETWEEN_VALIDATIONS
+        return self.progress.updates >= least
+
+    def _has_stopped_improving(self) -> bool:
+        """Whether validation has not improved for ``patience`` times. A fixed number of epochs does not stop early."""
+        return self.options.epochs is None and self.progress.since_gain >= self.options.patience
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16")
 
     def _restore(self) -> None:
-        checkpoint = self.keeper.last(self.optimizer)
+        """Continue from the last checkpoint, if there is one."""
+        checkpoint = self.store.load_checkpoint(self.optimizer)
         if checkpoint is None:
             return
         try:
@@ -316,75 +253,36 @@ class _Training(Generic[BatchT]):
             self.optimizer.load_state_dict(checkpoint.optimizer)
         except (RuntimeError, ValueError) as error:
             raise RunError(f"checkpoint: does not fit this model ({str(error).splitlines()[0]})") from None
-        self.standing, self.best, self.carry = checkpoint.standing, checkpoint.best, checkpoint.carry
+        self.progress, self.best_weights, self.carry = checkpoint.progress, checkpoint.best, checkpoint.carry
         torch.set_rng_state(checkpoint.generator)
 
-    def _checkpoint_unless(self, later: bool) -> None:
-        """Write a checkpoint, unless the end of the epoch is about to write a better one."""
-        if later:
-            return
-        self.standing.elapsed = self.clock.seconds()
-        self.keeper.checkpoint(
-            Checkpoint(
-                self.standing,
-                self.model.state_dict(),
-                self.best,
-                self.optimizer.state_dict(),
-                self.carry,
-                torch.get_rng_state(),
-            )
+    def _save_checkpoint(self) -> None:
+        self.progress.elapsed = self.clock.seconds()
+        checkpoint = Checkpoint(
+            progress=self.progress,
+            weights=self.model.state_dict(),
+            best=self.best_weights,
+            optimizer=self.optimizer.state_dict(),
+            carry=self.carry,
+            generator=torch.get_rng_state(),
         )
+        self.store.save_checkpoint(checkpoint)
 
-    def _stop(self, ended: bool) -> None:
-        """End cleanly after Ctrl-C."""
-        if ended:
-            self._next_epoch()
-        if not self.best:
-            self.keeper.best(self.model.state_dict())
-        self._checkpoint_unless(False)
+    def _stop_after_interrupt(self) -> None:
+        """Save everything and raise ``Interrupted``."""
+        if not self.best_weights:
+            self.store.save_best(self.model.state_dict())
+        self._save_checkpoint()
         raise Interrupted(
-            f"interrupted at step {self.standing.step}; the best weights are saved, --resume goes on from here"
+            f"interrupted at step {self.progress.step}; the best weights are saved, --resume goes on from here"
         )
 
     def _give_up(self, value: float) -> None:
-        """Stop on a loss or gradient that is not finite, before it reaches the weights."""
-        if not self.best:
-            self.keeper.best(self.model.state_dict())
-        kept = "the best weights so far are kept" if self.best else "the weights before this step are kept"
-        what = f"the loss is {value}" if not math.isfinite(value) else "the gradient is not finite"
+        """Stop because of a loss, score or gradient that is not finite, before it reaches the weights."""
+        if not self.best_weights:
+            self.store.save_best(self.model.state_dict())
+        kept = "the best weights so far are kept" if self.best_weights else "the weights before this step are kept"
+        cause = f"the loss is {value}" if not math.isfinite(value) else "the gradient is not finite"
         advice = f"try a lower --lr (now {self.options.rate:g}), a --clip below {self.options.clip or 1.0:g}"
         more = " or --precision fp32" if self.options.precision == "bf16" else " or another --seed"
-        raise TrainingError(f"{what} at step {self.standing.step + 1}: training stopped, {kept}; {advice}{more}")
-
-
-@final
-class _Clock:
-    """Seconds of training and units per second."""
-
-    def __init__(self) -> None:
-        self._began = 0.0
-        self._units, self._seconds = 0, 0.0
-        self.prepared = 0.0
-
-    def start(self, elapsed: float) -> None:
-        self._began = time.monotonic() - elapsed
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    @contextmanager
-    def preparing(self) -> Iterator[None]:
-        """Count the time of a ``with`` block as spent on making batches."""
-        began = time.perf_counter()
-        yield
-        self.prepared += time.perf_counter() - began
-
-    def count(self, units: int, seconds: float) -> None:
-        self._units += units
-        self._seconds += seconds
-
-    def rate(self) -> float:
-        return self._units / self._seconds if self._seconds else 0.0
-
-    def forget_rate(self) -> None:
-        self._units, self._seconds = 0, 0.0
+        raise TrainingError(f"{cause} at step {self.progress.step + 1}: training stopped, {kept}; {advice}{more}")

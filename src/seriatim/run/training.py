@@ -12,7 +12,8 @@ import torch
 
 from seriatim.data.bundled import bundled_sets
 from seriatim.errors import DataError, UsageError, nearest
-from seriatim.learning.loop import FolderStore, NullStore, Outcome
+from seriatim.learning.checkpoint_store import FolderStore, NullStore
+from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.models.options import check_cell, defaults_of

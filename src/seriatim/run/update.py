@@ -19,7 +19,8 @@ import torch
 
 from seriatim.errors import DataError, Interrupted, UsageError
 from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_checkpoint
-from seriatim.learning.loop import CheckpointStore, FolderStore, Outcome
+from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
+from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.run.verbs import Run, computing, score
@@ -40,16 +41,16 @@ class Warm(CheckpointStore):
     def __init__(self, folder: Path, weights: State, earlier: Path) -> None:
         self._folder, self._weights, self._earlier = FolderStore(folder), weights, earlier
 
-    def best(self, weights: State) -> None:
-        self._folder.best(weights)
+    def save_best(self, weights: State) -> None:
+        self._folder.save_best(weights)
 
-    def rows(self, rows: Sequence[dict[str, float]]) -> None:
-        self._folder.rows(rows)
+    def save_rows(self, rows: Sequence[dict[str, float]]) -> None:
+        self._folder.save_rows(rows)
 
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        self._folder.checkpoint(checkpoint)
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._folder.save_checkpoint(checkpoint)
 
-    def last(self, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
+    def load_checkpoint(self, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
         averages = optimizer.state_dict()
         if self._earlier.exists():
             averages = read_checkpoint(self._earlier, averages["param_groups"]).optimizer

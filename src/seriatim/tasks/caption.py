@@ -11,7 +11,8 @@ import numpy as np
 from seriatim.data.files import content_hash
 from seriatim.data.images import PictureFormat, Pictures, read_pictures
 from seriatim.errors import UsageError
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.captioner import Captioner
 from seriatim.models.contract import Trainable

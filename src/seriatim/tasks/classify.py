@@ -16,7 +16,8 @@ from seriatim.data.sound import SoundReader
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.contract import Trainable

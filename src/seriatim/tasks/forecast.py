@@ -16,7 +16,8 @@ from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Batch
 from seriatim.models.forecaster import (

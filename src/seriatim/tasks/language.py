@@ -19,8 +19,9 @@ from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
+from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.learners import make_learner
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.learning.options import truncation_of
 from seriatim.models.contract import Batch, Trainable

@@ -15,7 +15,8 @@ from seriatim.data.sequences import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.contract import Trainable

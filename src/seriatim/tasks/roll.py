@@ -16,7 +16,8 @@ from seriatim.data.files import content_hash
 from seriatim.data.rolls import Roll, read_rolls
 from seriatim.data.splits import split_indices
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.roll import NoteChances, NoteFrequencies, NoteTransitions, RollBatch, RollModel

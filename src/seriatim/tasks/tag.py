@@ -12,7 +12,8 @@ import torch
 from seriatim.data.files import content_hash
 from seriatim.data.splits import Indices
 from seriatim.data.tagged import TagColumns, Tagged, read_tagged
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.naive.frequent_tag import MostFrequentTag

@@ -17,7 +17,8 @@ import numpy as np
 
 from seriatim.data.files import InputStream
 from seriatim.errors import UsageError
-from seriatim.learning.loop import CheckpointStore, Outcome
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer
 from seriatim.tasks.options import TrainOptions
 

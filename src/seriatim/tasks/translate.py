@@ -9,7 +9,8 @@ from typing import Any, final
 from seriatim.data.files import content_hash
 from seriatim.data.pairs import Pairs, read_pairs, read_sources
 from seriatim.errors import UsageError
-from seriatim.learning.loop import CheckpointStore, Outcome, TrainingPlan, fit
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome, TrainingPlan, fit
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.models.naive.nearest_text import Copy, Nearest
