@@ -1,4 +1,4 @@
-"""The ``.ts`` format."""
+"""Tests of the ``.ts`` reader."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def write(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def test_many_channels_and_lengths(tmp_path: Path) -> None:
+def test_channels_and_lengths_are_read(tmp_path: Path) -> None:
     cases, labels = read_ts(write(tmp_path, HEAD + "@dimensions 2\n@DATA\n1,2,3:4,?,6:a\n\n% more\n7:NaN:b-c\n"))
     assert [case.shape for case in cases] == [(3, 2), (1, 2)] and labels == ["a", "b-c"]
     np.testing.assert_array_equal(cases[0], [[1, 4], [2, np.nan], [3, 6]])
 
 
-def test_one_channel_and_labels_of_any_kind(tmp_path: Path) -> None:
+def test_one_channel_with_text_labels(tmp_path: Path) -> None:
     cases, labels = read_ts(write(tmp_path, "@univariate true\n@classLabel true up, up down\n@data\n1, 2e3:up, up\n"))
     assert cases[0].tolist() == [[1.0], [2000.0]] and labels == ["up, up"]
 
 
-def test_no_labels(tmp_path: Path) -> None:
+def test_file_without_labels(tmp_path: Path) -> None:
     cases, labels = read_ts(write(tmp_path, "@classLabel false\n@data\n1,2:3,4\n"))
     assert cases[0].tolist() == [[1, 3], [2, 4]] and labels == []
 

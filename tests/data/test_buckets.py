@@ -1,4 +1,4 @@
-"""Batches by length."""
+"""Tests of batches by length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ LENGTHS = st.lists(st.integers(1, 50), max_size=60)
 
 
 @given(LENGTHS, st.integers(1, 8), st.sampled_from([None, 0, 1]), st.integers(1, 4))
-def test_every_index_once_and_lengths_fall(lengths: list[int], batch_size: int, seed: int | None, pool: int) -> None:
+def test_batches_contain_each_index_once_with_decreasing_lengths(
+    lengths: list[int], batch_size: int, seed: int | None, pool: int
+) -> None:
     batches = buckets(lengths, batch_size, seed, pool)
     assert sorted(index for batch in batches for index in batch.tolist()) == list(range(len(lengths)))
     for batch in batches:
@@ -24,7 +26,7 @@ def test_every_index_once_and_lengths_fall(lengths: list[int], batch_size: int, 
     ]
 
 
-def test_seeds_shuffle_and_evaluation_does_not() -> None:
+def test_only_seeded_batches_are_shuffled() -> None:
     lengths = np.random.default_rng(0).integers(1, 50, 200)
     first, second, still = (buckets(lengths, 10, seed, 5) for seed in (0, 1, None))
     assert [batch.tolist() for batch in first] != [batch.tolist() for batch in second]
@@ -32,10 +34,10 @@ def test_seeds_shuffle_and_evaluation_does_not() -> None:
     assert (np.diff(lengths[np.concatenate(first)]) > 0).any()
 
 
-def test_little_is_padded() -> None:
+def test_padding_is_small() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 1000)
     steps = sum(int(lengths[batch].max()) * len(batch) for batch in buckets(lengths, 10, 0))
-    assert steps < 1.1 * lengths.sum()  # unsorted batches of 10 would take about 1.8 times
+    assert steps < 1.1 * lengths.sum()  # unsorted batches of 10 need about 1.8 times as many
 
 
 @pytest.mark.parametrize("shape", [(), (2,)])
@@ -46,7 +48,7 @@ def test_pad(shape: tuple[int, ...]) -> None:
     assert (padded[:, 0] == 1).all() and (padded[:1, 1] == 1).all() and (padded[1:, 1] == -1).all()
 
 
-def test_batches_by_tokens_hold_every_index_once_and_stay_within_their_size() -> None:
+def test_token_batches_contain_each_index_once_within_limit() -> None:
     lengths = np.random.default_rng(0).integers(1, 60, 500)
     for seed in (None, 3):
         batches = token_buckets(lengths, 16, 200, seed)
@@ -57,6 +59,6 @@ def test_batches_by_tokens_hold_every_index_once_and_stay_within_their_size() ->
         assert max(map(len, batches)) == 16, "short sequences fill a batch"
 
 
-def test_a_sequence_longer_than_a_batch_stands_alone() -> None:
+def test_sequence_longer_than_limit_is_a_batch() -> None:
     batches = token_buckets([5, 300, 4], 8, 100, None)
     assert [batch.tolist() for batch in batches] == [[1], [0, 2]]

@@ -1,4 +1,4 @@
-"""The data sets that come with the package read as they say."""
+"""The bundled data sets match their descriptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seriatim.data.tagged import TagColumns, read_tagged
 from seriatim.errors import UsageError
 
 
-def test_every_set_names_its_source_and_licence() -> None:
+def test_sets_name_source_and_licence() -> None:
     licences = (bundled_set("sunspots").path.parent / "LICENSES.md").read_text()
     assert {one.task for one in bundled_sets()} >= {"language", "classify", "forecast", "tag", "caption"}
     for one in bundled_sets():
@@ -28,9 +28,9 @@ def test_shakespeare() -> None:
 
 
 def test_sms_spam() -> None:
-    found = read_sequences(bundled_set("sms_spam").path, text="text", label="label")
-    assert len(found) == 5574 and found.labels is not None and found.labels.count("spam") == 747
-    assert found.without_duplicates()[1] == 403
+    result = read_sequences(bundled_set("sms_spam").path, text="text", label="label")
+    assert len(result) == 5574 and result.labels is not None and result.labels.count("spam") == 747
+    assert result.without_duplicates()[1] == 403
 
 
 def test_sunspots() -> None:
@@ -40,28 +40,28 @@ def test_sunspots() -> None:
 
 
 def test_scenes() -> None:
-    found = read_pictures(
+    result = read_pictures(
         bundled_set("scenes").path, PictureFormat(32), image="image", text="caption", group="combination"
     )
-    assert len(found) == 2000 and all(len(some) == 2 for some in found.captions)
+    assert len(result) == 2000 and all(len(some) == 2 for some in result.captions)
     colours = {"red": (220, 50, 47), "green": (60, 160, 60), "blue": (50, 90, 220)}
-    for pixels, captions in zip(found.inputs[:100], found.captions, strict=False):
+    for pixels, captions in zip(result.inputs[:100], result.captions, strict=False):
         for name, colour in colours.items():
             painted = bool((pixels == colour).all(-1).any())
             assert all((name in caption.split()) == painted for caption in captions)
 
 
 def test_ewt_third() -> None:
-    found = read_tagged(bundled_set("ewt_third").path)
-    assert len(found) == 4276 and sum(map(len, found.words)) == 69_030
-    assert len({tag for tags in found.tags for tag in tags}) == 17
+    result = read_tagged(bundled_set("ewt_third").path)
+    assert len(result) == 4276 and sum(map(len, result.words)) == 69_030
+    assert len({tag for tags in result.tags for tag in tags}) == 17
     assert "NNP" in read_tagged(bundled_set("ewt_third").path, TagColumns("xpos")).tags[0]
 
 
 def test_adding() -> None:
-    found = read_sequences(bundled_set("adding").path, target="")
-    assert len(found) == 2000 and found.targets is not None
-    for values, target in zip(found.arrays, found.targets, strict=True):
+    result = read_sequences(bundled_set("adding").path, target="")
+    assert len(result) == 2000 and result.targets is not None
+    for values, target in zip(result.arrays, result.targets, strict=True):
         assert values[:, 1].sum() == 2 and target[0] == pytest.approx(float(values[:, 0] @ values[:, 1]))
 
 
@@ -70,6 +70,6 @@ def test_jsb_chorales() -> None:
     assert parts is not None and [len(part) for part in parts.values()] == [229, 76, 77]
 
 
-def test_no_such_set() -> None:
+def test_unknown_set_is_refused() -> None:
     with pytest.raises(UsageError, match="did you mean 'sunspots'"):
         bundled_set("sunspot")

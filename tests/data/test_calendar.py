@@ -1,4 +1,4 @@
-"""The regular step of time stamps."""
+"""Tests of calendars, the regular steps of time stamps."""
 
 from __future__ import annotations
 
@@ -77,16 +77,16 @@ GRIDS = [Constant(3_600_000_000, True), Constant(7 * DAY, True), Months(1, False
     st.sampled_from(GRIDS),
     st.lists(st.integers(1, 3), min_size=5, max_size=30),
 )
-def test_a_calendar_is_found_again_and_goes_on(calendar: Calendar, steps: list[int]) -> None:
+def test_calendar_is_recovered_and_continued(calendar: Calendar, steps: list[int]) -> None:
     first = np.datetime64("2019-01-31" if calendar == Months(3, True) else "2019-01-01", "us")
-    positions = np.cumsum([0, *[1] * (len(steps) + 1), *steps])  # gaps, but 1 is the commonest step
+    positions = np.cumsum([0, *[1] * (len(steps) + 1), *steps])  # gaps, but 1 is the most common step
     whole = calendar.stamps(first, np.arange(positions[-1] + 1))
     stamps = whole[positions]
     assert str(find_calendar(stamps)) == str(calendar)
     np.testing.assert_array_equal(future_stamps(stamps, 3), calendar.stamps(first, positions[-1] + np.arange(1, 4)))
 
 
-def test_tell() -> None:
+def test_format_stamp() -> None:
     stamps = dates("2020-01-31", "2020-01-31T05:00", "2020-01-31T05:00:00.5")
     assert [format_stamp(stamp) for stamp in stamps] == [
         "2020-01-31",

@@ -1,11 +1,11 @@
-"""What all collections share: duplicates within one, and across a cut."""
+"""Tests of all collections: duplicates within one, and across a split."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from seriatim.data.collection import Collection, key
+from seriatim.data.collection import Collection, duplicate_key
 from seriatim.data.images import Pictures
 from seriatim.data.pairs import Pairs
 from seriatim.data.sequences import Sequences
@@ -45,6 +45,8 @@ def test_duplicates(make: object) -> None:
     assert make(["bb", "bb", "dddd"]).count_known(some) == 2
 
 
-def test_arrays_of_other_shapes_are_not_alike() -> None:
+def test_arrays_of_different_shapes_are_no_duplicates() -> None:
     flat = np.arange(6, dtype=np.float32)
-    assert key(flat.reshape(2, 3)) != key(flat.reshape(3, 2)) and key(flat) == key(flat.copy())
+    assert duplicate_key(flat.reshape(2, 3)) != duplicate_key(flat.reshape(3, 2)) and duplicate_key(
+        flat
+    ) == duplicate_key(flat.copy())

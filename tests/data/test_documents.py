@@ -27,10 +27,10 @@ def test_files(file: Path) -> None:
 
 def test_texts() -> None:
     texts = ["one\r\n", "two 둘"]
-    wanted = ["one\n", "two 둘"]
-    assert read_documents(texts) == read_documents(tuple(texts)) == read_documents(np.array(texts)) == wanted
-    assert read_documents(polars.Series(texts)) == read_documents(pandas.Series(texts)) == wanted
-    assert read_documents(polars.DataFrame({"t": texts})) == read_documents(pandas.DataFrame({"t": texts})) == wanted
+    expected = ["one\n", "two 둘"]
+    assert read_documents(texts) == read_documents(tuple(texts)) == read_documents(np.array(texts)) == expected
+    assert read_documents(polars.Series(texts)) == read_documents(pandas.Series(texts)) == expected
+    assert read_documents(polars.DataFrame({"t": texts})) == read_documents(pandas.DataFrame({"t": texts})) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_texts() -> None:
         (polars.Series([None, "a"]), UsageError, "item 1 is NoneType"),
     ],
 )
-def test_what_is_refused(source: object, error: type[SeriatimError], message: str) -> None:
+def test_bad_input_is_refused(source: object, error: type[SeriatimError], message: str) -> None:
     with pytest.raises(error, match=message):
         read_documents(source)
 
 
-def test_a_missing_file_among_others(file: Path) -> None:
+def test_missing_file_among_existing_files_is_refused(file: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_documents([str(file), "gone"])

@@ -58,7 +58,7 @@ DIFFERENT = [
 def test_different_contents_have_different_hashes() -> None:
     hashes = [content_hash(one) for one in DIFFERENT]
     twins = {content_hash(["a", "b"]), content_hash(np.array(["a", "b"], dtype=object))}
-    assert len(twins) == 1  # an array of objects is the list of them
+    assert len(twins) == 1  # an array of objects equals the list of its items
     assert len(set(hashes)) == len(hashes) - 1
     assert all(len(one) == len("sha256:") + 64 for one in hashes)
 
@@ -72,6 +72,6 @@ def test_equal_contents_have_equal_hashes() -> None:
     assert content_hash("a", "bc") != content_hash("ab", "c")
 
 
-def test_what_cannot_be_hashed_is_refused() -> None:
+def test_unhashable_object_is_refused() -> None:
     with pytest.raises(TypeError, match="object"):
         content_hash(object())

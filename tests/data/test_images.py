@@ -1,4 +1,4 @@
-"""Pictures and captions from files, tables and arrays, and what is wrong with those that cannot be read."""
+"""Tests of pictures and captions from files, tables and arrays, and of the errors for bad ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from seriatim.data import images
 from seriatim.data.images import PictureFormat, Pictures, read_pictures
 from seriatim.errors import DataError, UsageError
 
-LOOK = PictureFormat(side=8)
-VECTORS = dataclasses.replace(LOOK, features=True)
+PIXELS = PictureFormat(side=8)
+VECTORS = dataclasses.replace(PIXELS, features=True)
 
 
 def halves(width: int = 16, height: int = 16, left: Any = (255, 0, 0), right: Any = (0, 0, 255)) -> Image.Image:
@@ -27,9 +27,9 @@ def halves(width: int = 16, height: int = 16, left: Any = (255, 0, 0), right: An
     return image
 
 
-def encoded(image: Image.Image, format: str = "PNG", **given: Any) -> bytes:
+def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
-    image.save(file, format, **given)
+    image.save(file, format, **options)
     return file.getvalue()
 
 
@@ -39,12 +39,12 @@ def table(folder: Path, *rows: str, header: str = "image,caption") -> Path:
     return file
 
 
-def read(source: object, look: PictureFormat = LOOK, **given: Any) -> Pictures:
-    return read_pictures(source, look, **{"image": "image", "text": "caption", **given})
+def read(source: object, picture_format: PictureFormat = PIXELS, **options: Any) -> Pictures:
+    return read_pictures(source, picture_format, **{"image": "image", "text": "caption", **options})
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A folder of pictures and vectors, good and bad."""
     (tmp_path / "in").mkdir()
     (tmp_path / "a.png").write_bytes(encoded(halves()))
@@ -64,58 +64,58 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_rows_with_the_same_image_are_captions_of_one_picture(shelf: Path) -> None:
-    found = read(table(shelf, "a.png,two halves", "in/b.jpg,green", "a.png,red and blue"))
-    assert found.captions == [["two halves", "red and blue"], ["green"]]
-    assert found.rows == [0, 1, 0]
-    assert found.names == ["a.png", "in/b.jpg"]
-    assert all(one.shape == (8, 8, 3) and one.dtype == np.uint8 for one in found.inputs)
-    np.testing.assert_array_equal(found.inputs[0][:, :3], np.broadcast_to([255, 0, 0], (8, 3, 3)))
-    np.testing.assert_array_equal(found.inputs[0][:, 5:], np.broadcast_to([0, 0, 255], (8, 3, 3)))
+def test_rows_with_same_image_are_captions_of_one_picture(folder: Path) -> None:
+    result = read(table(folder, "a.png,two halves", "in/b.jpg,green", "a.png,red and blue"))
+    assert result.captions == [["two halves", "red and blue"], ["green"]]
+    assert result.rows == [0, 1, 0]
+    assert result.names == ["a.png", "in/b.jpg"]
+    assert all(one.shape == (8, 8, 3) and one.dtype == np.uint8 for one in result.inputs)
+    np.testing.assert_array_equal(result.inputs[0][:, :3], np.broadcast_to([255, 0, 0], (8, 3, 3)))
+    np.testing.assert_array_equal(result.inputs[0][:, 5:], np.broadcast_to([0, 0, 255], (8, 3, 3)))
 
 
-def test_a_path_counts_from_the_table_or_from_the_root(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(shelf / "in")
-    found = read(table(shelf, "a.png,x", f"{shelf / 'a.png'},y"))
-    np.testing.assert_array_equal(*found.inputs)
+def test_paths_are_relative_to_table_or_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder / "in")
+    result = read(table(folder, "a.png,x", f"{folder / 'a.png'},y"))
+    np.testing.assert_array_equal(*result.inputs)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (64, 8), (8, 64), (3, 5), (301, 99)])
-def test_every_shape_is_brought_to_one_and_nothing_is_cut_off(shape: tuple[int, int], shelf: Path) -> None:
-    (shelf / "c.png").write_bytes(encoded(halves(*shape)))
-    (pixels,) = read(table(shelf, "c.png,x")).inputs
+def test_pictures_are_resized_without_cropping(shape: tuple[int, int], folder: Path) -> None:
+    (folder / "c.png").write_bytes(encoded(halves(*shape)))
+    (pixels,) = read(table(folder, "c.png,x")).inputs
     assert pixels.shape == (8, 8, 3)
     assert pixels[:, 0, 0].min() > 200 > 50 > pixels[:, 0, 2].max()
     assert pixels[:, 7, 2].min() > 200 > 50 > pixels[:, 7, 0].max()
 
 
-def test_a_picture_of_the_right_size_is_taken_as_it_is(shelf: Path) -> None:
+def test_picture_of_right_size_is_unchanged(folder: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    (shelf / "c.png").write_bytes(encoded(Image.fromarray(pixels)))
-    np.testing.assert_array_equal(read(table(shelf, "c.png,x")).inputs[0], pixels)
+    (folder / "c.png").write_bytes(encoded(Image.fromarray(pixels)))
+    np.testing.assert_array_equal(read(table(folder, "c.png,x")).inputs[0], pixels)
 
 
-def test_bytes_in_a_table_and_in_memory_are_what_the_file_is(shelf: Path) -> None:
-    known = read(table(shelf, "a.png,x")).inputs[0]
-    raw = (shelf / "a.png").read_bytes()
+def test_bytes_and_arrays_equal_the_file(folder: Path) -> None:
+    known = read(table(folder, "a.png,x")).inputs[0]
+    raw = (folder / "a.png").read_bytes()
     cells: dict[str, Any] = {
         "bytes": raw, "hugging": {"bytes": raw, "path": "elsewhere.png"}, "path": {"bytes": None, "path": "a.png"}
     }  # fmt: skip
     for cell in cells.values():
-        polars.DataFrame({"image": [cell, cell], "caption": ["x", "y"]}).write_parquet(shelf / "t.parquet")
-        found = read(shelf / "t.parquet")
-        np.testing.assert_array_equal(found.inputs[0], known)
-        assert found.captions == [["x", "y"]]
-    assert found.names == ["a.png"]
+        polars.DataFrame({"image": [cell, cell], "caption": ["x", "y"]}).write_parquet(folder / "t.parquet")
+        result = read(folder / "t.parquet")
+        np.testing.assert_array_equal(result.inputs[0], known)
+        assert result.captions == [["x", "y"]]
+    assert result.names == ["a.png"]
     arrays = [np.asarray(halves()), np.asarray(halves(9, 40))]
-    found = read((arrays, ["x", ["y", "z"]]))
-    np.testing.assert_array_equal(found.inputs[0], known)
-    assert found.captions == [["x"], ["y", "z"]]
+    result = read((arrays, ["x", ["y", "z"]]))
+    np.testing.assert_array_equal(result.inputs[0], known)
+    assert result.captions == [["x"], ["y", "z"]]
     assert [one.shape for one in read(np.stack([known, known]), need_text=False).inputs] == [(8, 8, 3)] * 2
 
 
 @pytest.mark.parametrize(
-    ("image", "wanted"),
+    ("image", "expected"),
     [
         (Image.new("RGBA", (9, 9), (255, 0, 0, 0)), (255, 255, 255)),
         (Image.new("LA", (9, 9), (0, 0)), (255, 255, 255)),
@@ -126,70 +126,70 @@ def test_bytes_in_a_table_and_in_memory_are_what_the_file_is(shelf: Path) -> Non
     ],
     ids=["transparent", "grey transparent", "grey", "black and white", "16 bits", "palette"],
 )
-def test_every_kind_of_pixel(image: Image.Image, wanted: tuple[int, int, int], shelf: Path) -> None:
-    (shelf / "c.png").write_bytes(encoded(image))
-    np.testing.assert_array_equal(read(table(shelf, "c.png,x")).inputs[0], np.broadcast_to(wanted, (8, 8, 3)))
+def test_pixel_formats(image: Image.Image, expected: tuple[int, int, int], folder: Path) -> None:
+    (folder / "c.png").write_bytes(encoded(image))
+    np.testing.assert_array_equal(read(table(folder, "c.png,x")).inputs[0], np.broadcast_to(expected, (8, 8, 3)))
 
 
-def test_a_photograph_is_turned_the_way_its_camera_was_held(shelf: Path) -> None:
+def test_exif_orientation_is_applied(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
-    (shelf / "c.jpg").write_bytes(encoded(halves(), "JPEG", exif=exif, quality=95))
-    (pixels,) = read(table(shelf, "c.jpg,x")).inputs
+    (folder / "c.jpg").write_bytes(encoded(halves(), "JPEG", exif=exif, quality=95))
+    (pixels,) = read(table(folder, "c.jpg,x")).inputs
     assert pixels[:, 0, 2].min() > 200  # blue is on the left
 
 
-def test_grey(shelf: Path) -> None:
-    (pixels,) = read(table(shelf, "a.png,x"), dataclasses.replace(LOOK, grey=True)).inputs
+def test_grey(folder: Path) -> None:
+    (pixels,) = read(table(folder, "a.png,x"), dataclasses.replace(PIXELS, grey=True)).inputs
     assert pixels.shape == (8, 8, 1)
     assert set(pixels[:, (0, 7)].reshape(-1)) == {76, 29}
 
 
-def test_feature_vectors(shelf: Path) -> None:
-    found = read(table(shelf, "one.npy,x", "two.npy,y"), VECTORS, image=None, features="image")
-    np.testing.assert_array_equal(found.inputs[0], np.ones((1, 3), np.float32))
-    np.testing.assert_array_equal(found.inputs[1], np.full((2, 3), 2, np.float32))
+def test_feature_vectors(folder: Path) -> None:
+    result = read(table(folder, "one.npy,x", "two.npy,y"), VECTORS, image=None, features="image")
+    np.testing.assert_array_equal(result.inputs[0], np.ones((1, 3), np.float32))
+    np.testing.assert_array_equal(result.inputs[1], np.full((2, 3), 2, np.float32))
     polars.DataFrame({"image": [[1.0, 1, 1], [2.0, 2.0, 2.5]], "caption": ["x", "y"]}).write_parquet(
-        shelf / "t.parquet"
+        folder / "t.parquet"
     )
-    listed = read(shelf / "t.parquet", VECTORS, image=None, features="image")
+    listed = read(folder / "t.parquet", VECTORS, image=None, features="image")
     np.testing.assert_array_equal(listed.inputs[1], np.array([[2, 2, 2.5]], np.float32))
     memory = read((np.ones((2, 3)), ["x", "y"]), VECTORS)
-    np.testing.assert_array_equal(memory.inputs[1], found.inputs[0])
+    np.testing.assert_array_equal(memory.inputs[1], result.inputs[0])
 
 
-def test_a_picture_alone_can_be_read_to_write_about(shelf: Path) -> None:
-    found = read(shelf / "a.png", need_text=False)
-    np.testing.assert_array_equal(found.inputs[0], read(table(shelf, "a.png,x")).inputs[0])
-    assert read(shelf / "two.npy", VECTORS, need_text=False).inputs[0].shape == (2, 3)
+def test_single_picture_is_read_for_prediction(folder: Path) -> None:
+    result = read(folder / "a.png", need_text=False)
+    np.testing.assert_array_equal(result.inputs[0], read(table(folder, "a.png,x")).inputs[0])
+    assert read(folder / "two.npy", VECTORS, need_text=False).inputs[0].shape == (2, 3)
 
 
-def test_groups_and_duplicates(shelf: Path) -> None:
-    (shelf / "same.png").write_bytes((shelf / "a.png").read_bytes())
-    file = table(shelf, "a.png,x,1", "same.png,y,2", "in/b.jpg,z,1", header="image,caption,who")
-    found = read(file, group="who")
-    assert found.groups == ["1", "2", "1"]
-    fewer, dropped = found.without_duplicates()
+def test_groups_and_duplicates(folder: Path) -> None:
+    (folder / "same.png").write_bytes((folder / "a.png").read_bytes())
+    file = table(folder, "a.png,x,1", "same.png,y,2", "in/b.jpg,z,1", header="image,caption,who")
+    result = read(file, group="who")
+    assert result.groups == ["1", "2", "1"]
+    fewer, dropped = result.without_duplicates()
     assert (dropped, fewer.names, fewer.groups, fewer.captions) == (
         1,
         ["a.png", "in/b.jpg"],
         ["1", "1"],
         [["x"], ["z"]],
     )
-    bad = table(shelf, "a.png,x,1", "a.png,y,2", header="image,caption,who")
+    bad = table(folder, "a.png,x,1", "a.png,y,2", header="image,caption,who")
     with pytest.raises(DataError, match="line 3, column 'who': '2', but '1' before for the same image"):
         read(bad, group="who")
 
 
-def test_memory_is_bounded_before_anything_is_read(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MOST_BYTES", 8 * 8 * 3 * 2)
-    assert len(read(table(shelf, "a.png,x", "in/b.jpg,y"))) == 2
+def test_memory_limit_is_checked_before_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 8 * 8 * 3 * 2)
+    assert len(read(table(folder, "a.png,x", "in/b.jpg,y"))) == 2
     with pytest.raises(DataError, match=r"take 0.0 GB of memory, wanted at most 0.0 GB; try --image-size or --grey"):
-        read(table(shelf, "a.png,x", "in/b.jpg,y", "nothere.png,z"))
+        read(table(folder, "a.png,x", "in/b.jpg,y", "nothere.png,z"))
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "message"),
     [
         ("nothere.png", "nothere.png: no such file"),
         ("in", "in: is a directory, wanted a file"),
@@ -200,15 +200,15 @@ def test_memory_is_bounded_before_anything_is_read(shelf: Path, monkeypatch: pyt
         ("table.csv", "table.csv: not an image"),
     ],
 )
-def test_pictures_that_cannot_be_read(cell: str, said: str, shelf: Path) -> None:
-    file = table(shelf, "a.png,x", f"{cell},y")
+def test_bad_pictures_are_refused(cell: str, message: str, folder: Path) -> None:
+    file = table(folder, "a.png,x", f"{cell},y")
     with pytest.raises(DataError) as refused:
         read(file)
-    assert str(refused.value).startswith(f"{file}: line 3, column 'image': {shelf}/{said}")
+    assert str(refused.value).startswith(f"{file}: line 3, column 'image': {folder}/{message}")
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "message"),
     [
         ("nothere.npy", "no such file"),
         ("a.png", "not a .npy file of numbers that can be read"),
@@ -223,36 +223,36 @@ def test_pictures_that_cannot_be_read(cell: str, said: str, shelf: Path) -> None
         ("huge.npy", "1e+300 is not a finite number"),
     ],
 )
-def test_features_that_cannot_be_read(cell: str, said: str, shelf: Path) -> None:
-    file = table(shelf, "one.npy,x", f"{cell},y")
+def test_bad_features_are_refused(cell: str, message: str, folder: Path) -> None:
+    file = table(folder, "one.npy,x", f"{cell},y")
     with pytest.raises(DataError) as refused:
         read(file, VECTORS, image=None, features="image")
     assert str(refused.value).startswith(f"{file}: line 3, column 'image': ")
-    assert said in str(refused.value)
-    assert "pickle" not in str(refused.value), "how to load what must not be loaded"
+    assert message in str(refused.value)
+    assert "pickle" not in str(refused.value), "the message must not suggest an unsafe way to load"
 
 
-def test_cells_that_hold_no_picture(shelf: Path) -> None:
-    for content, said in {
+def test_cells_without_picture_are_refused(folder: Path) -> None:
+    for content, message in {
         "image,caption\na.png,x\n,y\n": "line 3, column 'image': no image",
         "image,caption\na.png,x\na.png, \n": "line 3, column 'caption': empty caption",
         "image,caption\na.png,x\na.png,\n": "line 3, column 'caption': no text",
     }.items():
-        (shelf / "table.csv").write_text(content)
-        with pytest.raises(DataError, match=said):
-            read(shelf / "table.csv")
+        (folder / "table.csv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            read(folder / "table.csv")
     with pytest.raises(DataError, match="row 1, column 'image': '7' is not a path or a file's bytes"):
         read([{"image": 7, "caption": "x"}])
 
 
-def test_a_bomb_is_refused(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bomb_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match=r"a.png: broken image: Image size \(256 pixels\) exceeds limit"):
-        read(table(shelf, "a.png,x"))
+        read(table(folder, "a.png,x"))
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ((np.zeros((2, 8, 8, 3), np.uint8), ["x"]), "data: 1 captions for 2 pictures"),
         ((np.zeros((1, 8, 8, 3)), ["x"]), "data item 1: pixels of float64, wanted uint8"),
@@ -263,13 +263,13 @@ def test_a_bomb_is_refused(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (([], []), "data: no pictures"),
     ],
 )
-def test_arrays_that_cannot_be_used(source: object, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_bad_arrays_are_refused(source: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read(source)
 
 
-def test_options_that_do_not_fit(shelf: Path) -> None:
-    file = table(shelf, "a.png,x")
+def test_unfit_options_are_refused(folder: Path) -> None:
+    file = table(folder, "a.png,x")
     with pytest.raises(UsageError, match="image: name the column of the images, or --features"):
         read(file, image=None)
     with pytest.raises(UsageError, match="text: name the column of the captions"):

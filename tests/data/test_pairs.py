@@ -1,4 +1,4 @@
-"""Pairs from a table, from parallel files and from memory, and every way in which they are not pairs."""
+"""Tests of pairs from tables, parallel files and memory, and of the errors for bad data."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ def test_memory(form: Any) -> None:
     assert read_pairs([{"source": "a", "target": "b"}]).targets == ["b"]
 
 
-def test_sources_alone(folder: Path) -> None:
+def test_sources_without_targets(folder: Path) -> None:
     for source in (folder / "a.tsv", folder / "a.de", str(folder / "a.de"), SOURCES):
         assert read_sources(source).sources == SOURCES
     assert read_sources(folder / "a.tsv", source="who").sources == ["x", "y", "y"]
 
 
-def test_the_first_of_repeated_sources_stays() -> None:
+def test_first_duplicate_source_is_kept() -> None:
     pairs = Pairs(["a", "b", "a"], ["1", "2", "3"], None, ["x", "y", "z"])
     kept, dropped = pairs.without_duplicates()
     assert (kept.sources, kept.targets, kept.locations, dropped) == (["a", "b"], ["1", "2"], ["x", "y"], 1)
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"x": "a\nb\n", "y": "c\n"}, "y: 1 lines, wanted 2 as in x: line N of one belongs to line N of the other"),
         ({"x": "a\nb\n", "y": "c\n \n"}, "y: line 2 is empty"),
@@ -84,19 +84,19 @@ def test_the_first_of_repeated_sources_stays() -> None:
         ({"x.gz": "a\n", "y": "a\n"}, "x.gz: not a gzip file that can be read: Not a gzipped file (b'a\\n')"),
     ],
 )
-def test_parallel_files_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], said: str
+def test_bad_parallel_files_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
         Path(name).write_text(text)
     with pytest.raises(DataError) as refused:
         read_pairs([next(iter(files)), "y"])
-    assert str(refused.value) == said
+    assert str(refused.value) == message
 
 
 @pytest.mark.parametrize(
-    ("text", "given", "said"),
+    ("text", "options", "message"),
     [
         ("source\ttarget\na\t\n", {}, "t.tsv: line 2, column 'target': no text"),
         ("source\ttarget\na\t \n", {}, "t.tsv: line 2, column 'target': empty text"),
@@ -105,18 +105,18 @@ def test_parallel_files_that_cannot_be_used(
         ("source\ttarget\na\n", {}, "t.tsv: line 2"),
     ],
 )
-def test_tables_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, given: dict[str, Any], said: str
+def test_bad_tables_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, options: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("t.tsv").write_text(text)
     with pytest.raises((DataError, UsageError)) as refused:
-        read_pairs("t.tsv", **given)
-    assert str(refused.value).startswith(said)
+        read_pairs("t.tsv", **options)
+    assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         (["a", "b", "c"], "data: 3 files, wanted a table or two files, the source's and the target's"),
         ([("a", "b"), ("c",)], "list of rows: row 2"),
@@ -125,7 +125,7 @@ def test_tables_that_cannot_be_used(
         (7, "data: got int"),
     ],
 )
-def test_memory_that_cannot_be_used(source: object, said: str) -> None:
+def test_bad_lists_are_refused(source: object, message: str) -> None:
     with pytest.raises((DataError, UsageError)) as refused:
         read_pairs(source)
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)

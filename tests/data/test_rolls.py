@@ -26,30 +26,30 @@ def cell(items: list[Any]) -> np.ndarray[Any, Any]:
     return made
 
 
-def test_a_file_with_its_parts(tmp_path: Path) -> None:
-    wanted = pieces(6)
-    parts = {"traindata": wanted[:3], "validdata": wanted[3:5], "testdata": wanted[5:]}
+def test_mat_file_defines_parts(tmp_path: Path) -> None:
+    expected = pieces(6)
+    parts = {"traindata": expected[:3], "validdata": expected[3:5], "testdata": expected[5:]}
     scipy.io.savemat(tmp_path / "x.mat", {name: cell(part) for name, part in parts.items()})
-    found = read_rolls(tmp_path / "x.mat")
-    cut = found.parts()
-    assert cut is not None and [len(part) for part in cut.values()] == [3, 2, 1] and found.notes == 5
-    for one, other in zip(found.pieces, wanted, strict=True):
+    result = read_rolls(tmp_path / "x.mat")
+    cut = result.parts()
+    assert cut is not None and [len(part) for part in cut.values()] == [3, 2, 1] and result.notes == 5
+    for one, other in zip(result.pieces, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_arrays_in_files_and_in_memory(tmp_path: Path) -> None:
-    wanted = pieces(2)
-    for number, piece in enumerate(wanted):
+    expected = pieces(2)
+    for number, piece in enumerate(expected):
         np.save(tmp_path / f"{number}.npy", piece.astype(float))
-    for source in (wanted, [tmp_path / "0.npy", str(tmp_path / "1.npy")]):
-        found = read_rolls(source)
-        assert found.parts() is None
-        assert all(np.array_equal(one, other) for one, other in zip(found.pieces, wanted, strict=True))
+    for source in (expected, [tmp_path / "0.npy", str(tmp_path / "1.npy")]):
+        result = read_rolls(source)
+        assert result.parts() is None
+        assert all(np.array_equal(one, other) for one, other in zip(result.pieces, expected, strict=True))
     assert len(read_rolls(tmp_path / "0.npy").pieces) == 1
 
 
 @pytest.mark.parametrize(
-    ("source", "error", "said"),
+    ("source", "error", "message"),
     [
         ([], DataError, "no pieces"),
         (5, UsageError, "got int, wanted a .mat or .npy file"),
@@ -64,12 +64,12 @@ def test_arrays_in_files_and_in_memory(tmp_path: Path) -> None:
         ([[["a"]]], DataError, "piece 1: not an array of numbers"),
     ],
 )
-def test_what_is_refused(source: object, error: type[SeriatimError], said: str) -> None:
-    with pytest.raises(error, match=said):
+def test_bad_input_is_refused(source: object, error: type[SeriatimError], message: str) -> None:
+    with pytest.raises(error, match=message):
         read_rolls(source)
 
 
-def test_a_file_that_is_open_already() -> None:
+def test_open_file_is_read() -> None:
     file = io.BytesIO()
     np.save(file, np.eye(3))
     file.seek(0)
@@ -85,7 +85,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     np.save(tmp_path / "pickled.npy", cell(pieces(2)), allow_pickle=True)
     scipy.io.savemat(tmp_path / "other.mat", {"x": np.eye(2), "traindata": cell(pieces(1))})
     scipy.io.savemat(tmp_path / "flat.mat", {name: np.eye(2) for name in ("traindata", "validdata", "testdata")})
-    for name, said in {
+    for name, message in {
         "junk.mat": "not a MATLAB file that can be read",
         "junk.npy": "not a .npy file of numbers that can be read",
         "pickled.npy": "not a .npy file of numbers that can be read",
@@ -94,4 +94,4 @@ def test_damaged_files(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(DataError) as refused:
             read_rolls(tmp_path / name)
-        assert said in str(refused.value)
+        assert message in str(refused.value)

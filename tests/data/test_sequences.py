@@ -27,17 +27,17 @@ def changed(row: int, **cells: object) -> list[dict[str, object]]:
 def test_texts(tmp_path: Path) -> None:
     file = tmp_path / "sms.tsv"
     file.write_text('label\ttext\tby\n1\thi "there\tme\n0\t안녕\tyou\n1\thi "there\tme\n')
-    found = read_sequences(file, text="text", label="label", group="by")
-    assert found.inputs == ['hi "there', "안녕", 'hi "there'] and found.labels == ["1", "0", "1"]
-    assert found.groups == ["me", "you", "me"] and found.channels is None and len(found) == 3
-    assert found.locations[1] == f"{file} line 3"
-    fewer, dropped = found.without_duplicates()
-    assert dropped == 1 and fewer.inputs == found.inputs[:2] and fewer.locations == found.locations[:2]
-    some = found.take(np.array([2, 0]))
-    assert some.locations == [found.locations[2], found.locations[0]] and some.labels == ["1", "1"]
+    result = read_sequences(file, text="text", label="label", group="by")
+    assert result.inputs == ['hi "there', "안녕", 'hi "there'] and result.labels == ["1", "0", "1"]
+    assert result.groups == ["me", "you", "me"] and result.channels is None and len(result) == 3
+    assert result.locations[1] == f"{file} line 3"
+    fewer, dropped = result.without_duplicates()
+    assert dropped == 1 and fewer.inputs == result.inputs[:2] and fewer.locations == result.locations[:2]
+    some = result.take(np.array([2, 0]))
+    assert some.locations == [result.locations[2], result.locations[0]] and some.labels == ["1", "1"]
 
 
-def test_steps_in_order_of_rows_or_of_time() -> None:
+def test_steps_are_in_order_of_rows_or_time() -> None:
     plain = read_sequences(STEPS, **NUMERIC)
     assert [one.tolist() for one in plain.inputs if not isinstance(one, str)] == [[[3, 4], [1, 2]], [[5, 6]]]
     timed = read_sequences(STEPS, **NUMERIC, time="t", group="g")
@@ -47,19 +47,19 @@ def test_steps_in_order_of_rows_or_of_time() -> None:
     assert timed.locations == ["list of dicts id '7' (row 1)", "list of dicts id '5' (row 2)"]
 
 
-def test_without_an_id_each_row_is_a_sequence_of_one_step() -> None:
-    found = read_sequences(STEPS, channels=["a", "b"], label="y", group="g")
-    assert [one.tolist() for one in found.arrays] == [[[3, 4]], [[5, 6]], [[1, 2]]]
-    assert found.labels == ["up", "down", "up"] and found.names is None
-    assert found.locations[1] == "list of dicts row 2"
+def test_row_without_id_is_sequence_of_one_step() -> None:
+    result = read_sequences(STEPS, channels=["a", "b"], label="y", group="g")
+    assert [one.tolist() for one in result.arrays] == [[[3, 4]], [[5, 6]], [[1, 2]]]
+    assert result.labels == ["up", "down", "up"] and result.names is None
+    assert result.locations[1] == "list of dicts row 2"
 
 
 def test_targets_of_sequences_and_of_steps() -> None:
     rows = [one | {"n": 7.5 if one["id"] == 7 else 2} for one in STEPS]
-    found = read_sequences(rows, channels=["a"], id="id", target="n")
-    assert found.targets is not None and [one.tolist() for one in found.targets] == [[7.5], [2.0]]
-    assert found.labels is None and found.names == ["7", "5"]
-    assert found.take([1]).targets == [2.0] and found.take([1]).names == ["5"]
+    result = read_sequences(rows, channels=["a"], id="id", target="n")
+    assert result.targets is not None and [one.tolist() for one in result.targets] == [[7.5], [2.0]]
+    assert result.labels is None and result.names == ["7", "5"]
+    assert result.take([1]).targets == [2.0] and result.take([1]).names == ["5"]
     timed = read_sequences(STEPS, channels=["b"], id="id", time="t", target="a", every_step=True)
     assert timed.targets is not None and [one.tolist() for one in timed.targets] == [[1, 3], [5]]
     some = read_sequences(changed(0, a=None), channels=["b"], id="id", target="a", every_step=True)
@@ -69,9 +69,9 @@ def test_targets_of_sequences_and_of_steps() -> None:
 def test_archive(tmp_path: Path) -> None:
     file = tmp_path / "x.ts"
     file.write_text("@classLabel true a b\n@data\n1,2:3,4:a\n5:6:b\n5:6:a\n")
-    found = read_sequences(file)
-    assert found.channels == 2 and found.labels == ["a", "b", "a"] and found.locations[1] == f"{file} case 2"
-    assert found.without_duplicates()[1] == 1
+    result = read_sequences(file)
+    assert result.channels == 2 and result.labels == ["a", "b", "a"] and result.locations[1] == f"{file} case 2"
+    assert result.without_duplicates()[1] == 1
     file.write_text("@classLabel true a b\n@data\n1,2:3,?:a\n")
     with pytest.raises(DataError, match=r"case 1: step 2, channel 2: nan is not finite"):
         read_sequences(file)
@@ -88,8 +88,8 @@ def test_archive(tmp_path: Path) -> None:
     ],
 )
 def test_arrays_in_memory(inputs: Any, shapes: list[tuple[int, int]]) -> None:
-    found = read_sequences((inputs, [1, 0]))
-    assert [one.shape for one in found.inputs if not isinstance(one, str)] == shapes and found.labels == ["1", "0"]
+    result = read_sequences((inputs, [1, 0]))
+    assert [one.shape for one in result.inputs if not isinstance(one, str)] == shapes and result.labels == ["1", "0"]
     bare = read_sequences(inputs, need_label=False)
     assert bare.labels is None and [one.shape for one in bare.inputs if not isinstance(one, str)] == shapes
     with pytest.raises(DataError, match="no labels"):
@@ -98,8 +98,8 @@ def test_arrays_in_memory(inputs: Any, shapes: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("labels", [[1, 0], [1.0, 0.0], np.array([1, 0]), ["1", "0"], polars.Series([1, 0])])
 def test_texts_and_labels_in_memory(labels: Any) -> None:
-    found = read_sequences((["a b", "c"], labels))
-    assert found.inputs == ["a b", "c"] and found.labels == ["1", "0"] and found.locations[1] == "data item 2"
+    result = read_sequences((["a b", "c"], labels))
+    assert result.inputs == ["a b", "c"] and result.labels == ["1", "0"] and result.locations[1] == "data item 2"
     assert read_sequences(["a b"], text="text", label="label", need_label=False).inputs == ["a b"]
     assert read_sequences(np.array(["a b"]), need_label=False).inputs == ["a b"]
 
@@ -147,11 +147,13 @@ def test_labels_may_be_missing_when_predicting() -> None:
         ((["a"], [1]), {"group": "g"}, UsageError, "group: only for tables"),
     ],
 )
-def test_what_is_refused(source: object, options: dict[str, Any], error: type[SeriatimError], message: str) -> None:
+def test_bad_input_is_refused(
+    source: object, options: dict[str, Any], error: type[SeriatimError], message: str
+) -> None:
     with pytest.raises(error, match=message):
         read_sequences(source, **options)
 
 
-def test_frozen() -> None:
+def test_sequences_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Sequences(["a"], None, None, ["x"]).labels = []  # type: ignore[misc]

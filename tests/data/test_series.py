@@ -1,4 +1,4 @@
-"""Series in time: order, gaps, missing values, and where they are told."""
+"""Tests of time series: order, gaps, missing values, and the locations in messages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_one_series(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("time", [None, "t"])
-def test_many_series_mixed(time: str | None) -> None:
+def test_interleaved_series_are_grouped(time: str | None) -> None:
     rows = [{"id": name, "t": t, "a": a} for name, t, a in [("y", 1, 1.0), ("x", 5, 2.0), ("y", 2, 3.0), ("x", 4, 4.0)]]
     series, notes = read_series(rows, target=["a"], id="id", time=time)
     assert [one.id for one in series] == ["y", "x"]
@@ -46,13 +46,13 @@ def test_many_series_mixed(time: str | None) -> None:
         assert series[1].values.tolist() == [[2], [4]] and notes == []
 
 
-def test_order_does_not_matter(tmp_path: Path) -> None:
+def test_unsorted_rows_are_sorted(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     rows = [f"{name},{t},{t * 10 + len(name)}" for name in ("a", "bb", "ccc") for t in range(5)]
-    wanted, _ = read_series(write(tmp_path, "id,t,v\n" + "\n".join(rows)), target=["v"], id="id", time="t")
+    expected, _ = read_series(write(tmp_path, "id,t,v\n" + "\n".join(rows)), target=["v"], id="id", time="t")
     random.shuffle(rows)
     got, notes = read_series(write(tmp_path, "id,t,v\n" + "\n".join(rows)), target=["v"], id="id", time="t")
-    assert {one.id: one.values.tolist() for one in got} == {one.id: one.values.tolist() for one in wanted}
+    assert {one.id: one.values.tolist() for one in got} == {one.id: one.values.tolist() for one in expected}
     assert len(notes) == 1
 
 
@@ -72,7 +72,7 @@ def test_numbers_in_memory(source: Any) -> None:
     assert one.id == "1" and one.values.tolist() == [[1.0], [2.5]] and one.times is None and notes == []
 
 
-def test_more_numbers_in_memory() -> None:
+def test_arrays_and_lists_in_memory() -> None:
     (wide,), _ = read_series(np.arange(6).reshape(3, 2))
     assert wide.values.shape == (3, 2)
     for several in ([np.arange(3), np.arange(2)], [[0, 1, 2], [0, 1]]):
@@ -85,17 +85,17 @@ def test_more_numbers_in_memory() -> None:
 GAPS = "t,a,b\n2020-01-01,1,NA\n2020-01-02,2,5\n2020-01-04,NA,6\n2020-01-05,6,8\n2020-01-06,7,NA\n"
 
 
-def test_gaps_are_told_and_rows_stand() -> None:
+def test_gaps_are_noted_and_rows_unchanged() -> None:
     rows = {"t": ["2020-01-01", "2020-01-02", "2020-01-04", "2020-01-05"], "a": [1, 2, 3, 4]}
     (one,), notes = read_series(polars.DataFrame(rows), target=["a"], time="t")
     assert len(one) == 4
     assert notes == [
-        "1 time stamp is missing, the first 2020-01-03 where the step is 1 day; the rows are used as they stand"
+        "1 time stamp is missing, the first 2020-01-03 where the step is 1 day; the rows are used unchanged"
     ]
 
 
 @pytest.mark.parametrize("missing", ["interpolate", "mask"])
-def test_filling_in(tmp_path: Path, missing: str) -> None:
+def test_gaps_are_filled(tmp_path: Path, missing: str) -> None:
     (one,), notes = read_series(write(tmp_path, GAPS), target=["a", "b"], time="t", missing=missing)
     np.testing.assert_allclose(one.values, [[1, 5], [2, 5], [2 + 4 / 3, 5.5], [2 + 8 / 3, 6], [6, 8], [7, 8]])
     assert one.times is not None and one.times.astype("datetime64[D]").astype(str)[2] == "2020-01-03"
@@ -108,7 +108,7 @@ def test_filling_in(tmp_path: Path, missing: str) -> None:
         assert one.observed is None
 
 
-def test_filling_in_over_irregular_stamps_and_without_any() -> None:
+def test_gaps_are_filled_with_irregular_or_no_stamps() -> None:
     rows = [{"t": 0.0, "a": 0.0}, {"t": 1.0, "a": None}, {"t": 4.5, "a": 9.0}]
     (one,), notes = read_series(rows, target=["a"], time="t", missing="interpolate")
     np.testing.assert_allclose(one.values[:, 0], [0, 2, 9])
@@ -118,10 +118,10 @@ def test_filling_in_over_irregular_stamps_and_without_any() -> None:
     assert bare.observed.tolist() == [[True], [False], [True]]
 
 
-def test_what_was_given_is_not_changed() -> None:
-    given = np.array([0.0, NAN, 2.0])
-    read_series(given, missing="interpolate")
-    assert np.isnan(given[1])
+def test_input_array_is_not_modified() -> None:
+    values = np.array([0.0, NAN, 2.0])
+    read_series(values, missing="interpolate")
+    assert np.isnan(values[1])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_was_given_is_not_changed() -> None:
         ("a\n1\ninf\n", {"target": ["a"], "missing": "mask"}, DataError, "line 3, column 'a': 'inf' is not finite"),
         ("a,b\nNA,1\n", {"target": ["a"], "missing": "mask"}, DataError, "channel 1 holds no value"),
         ("t,a\n1,1\n3,1\n1,2\n", {"target": ["a"], "time": "t"}, DataError,
-         "line 4, column 't': 1 stands twice in series '1', before in line 2; if the table holds several series"),
+         "line 4, column 't': 1 occurs twice in series '1', before in line 2; if the table holds several series"),
         ("t,a\n0,1\n1,1\n2,2\n999,1\n", {"target": ["a"], "time": "t", "missing": "mask"}, DataError,
          "would turn 4 rows into 1000"),
     ],
@@ -149,9 +149,9 @@ def test_faults_of_tables(
         read_series(write(tmp_path, text), **options)
 
 
-def test_a_stamp_twice_is_a_fault_within_a_series_only(tmp_path: Path) -> None:
+def test_repeated_stamp_is_refused_within_a_series_only(tmp_path: Path) -> None:
     file = write(tmp_path, "id,t,a\nx,2,1\ny,2,1\nx,1,1\ny,2,5\n")
-    with pytest.raises(DataError, match=r"line 5, column 't': 2 stands twice in series 'y', before in line 3$"):
+    with pytest.raises(DataError, match=r"line 5, column 't': 2 occurs twice in series 'y', before in line 3$"):
         read_series(file, target=["a"], time="t", id="id")
 
 
@@ -170,7 +170,7 @@ def test_faults_of_arrays(source: object, message: str) -> None:
         read_series(source)
 
 
-def test_no_copy_of_one_series_in_order() -> None:
+def test_sorted_series_is_not_copied() -> None:
     (one,), _ = read_series(np.arange(5.0), missing="mask")
     (two,), _ = read_series(one.values)
     assert np.shares_memory(one.values, two.values)

@@ -1,4 +1,4 @@
-"""Recordings named in a table: mixed down, of one rate, and every fault told with its row."""
+"""Tests of recordings in a table: mixing, sample rates, and the row in error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from seriatim.data.sequences import Sequences, read_sequences
-from seriatim.data.sound import SoundReader, read_sound, resampled
+from seriatim.data.sound import SoundReader, read_sound, resample
 from seriatim.errors import DataError, UsageError
 
 
@@ -38,12 +38,12 @@ def read(folder: Path, *names: str, reader: SoundReader | None = None) -> Sequen
 
 
 def test_paths_are_relative_to_the_table_or_absolute(folder: Path) -> None:
-    found = read(folder, "low.wav", "high.flac", str(folder / "low.wav"))
-    assert found.channels == 40 and [len(one) for one in found.inputs] == [18] * 3
-    np.testing.assert_array_equal(found.arrays[0], found.arrays[2])
-    assert found.hashes is not None and found.hashes[0] == found.hashes[2] != found.hashes[1]
-    assert found.content[0] == found.hashes, "the data's hash does not hang on the last bit of a logarithm"
-    assert found.take([1]).hashes == found.hashes[1:2]
+    result = read(folder, "low.wav", "high.flac", str(folder / "low.wav"))
+    assert result.channels == 40 and [len(one) for one in result.inputs] == [18] * 3
+    np.testing.assert_array_equal(result.arrays[0], result.arrays[2])
+    assert result.hashes is not None and result.hashes[0] == result.hashes[2] != result.hashes[1]
+    assert result.content[0] == result.hashes, "the hash must not depend on the last bit of a logarithm"
+    assert result.take([1]).hashes == result.hashes[1:2]
 
 
 def test_channels_are_mixed(folder: Path) -> None:
@@ -55,22 +55,22 @@ def test_channels_are_mixed(folder: Path) -> None:
 
 
 def test_resampling_keeps_a_tone(folder: Path) -> None:
-    slow = resampled(tone(300, 44100).astype(np.float32), 44100, 8000)
+    slow = resample(tone(300, 44100).astype(np.float32), 44100, 8000)
     assert slow.dtype == np.float32 and len(slow) == 1600
     np.testing.assert_allclose(slow[200:-200], tone(300, 8000)[200:-200], atol=2e-3)
-    found = read(folder, "low.wav", "fast.wav", reader=SoundReader(rate=8000))
-    np.testing.assert_allclose(found.arrays[0][3:-3, 5:15], found.arrays[1][3:-3, 5:15], atol=0.3)
+    result = read(folder, "low.wav", "fast.wav", reader=SoundReader(rate=8000))
+    np.testing.assert_allclose(result.arrays[0][3:-3, 5:15], result.arrays[1][3:-3, 5:15], atol=0.3)
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("low.wav", "gone.wav"), "line 3, column 'file': {0}/gone.wav: no such file"),
         (("junk.wav",), "line 2, column 'file': {0}/junk.wav: not a sound file that can be read (Format not"),
         (("empty.wav",), "{0}/empty.wav: is empty"),
         (("none.wav",), "{0}/none.wav: holds no samples"),
         (("nan.wav",), "{0}/nan.wav: sample 2 is not finite"),
-        (("cut.wav",), "{0}/cut.wav: truncated: 2,000 bytes, but its header tells of 3,244"),
+        (("cut.wav",), "{0}/cut.wav: truncated: 2,000 bytes, but its header says 3,244"),
         (("",), "line 2, column 'file': no text"),
         (
             ("low.wav", "fast.wav"),
@@ -79,27 +79,27 @@ def test_resampling_keeps_a_tone(folder: Path) -> None:
         ),
     ],
 )
-def test_a_recording_that_cannot_be_used(folder: Path, names: tuple[str, ...], said: str) -> None:
+def test_bad_recordings_are_refused(folder: Path, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(DataError) as refused:
         read(folder, *names)
-    assert said.format(folder) in str(refused.value)
+    assert message.format(folder) in str(refused.value)
 
 
-def test_a_recording_of_unknown_length_is_read_to_its_end(folder: Path) -> None:
-    """As one that was written into a pipe."""
+def test_recording_of_unknown_length_is_read_to_end(folder: Path) -> None:
+    """A file that was written to a pipe has no length in its header."""
     whole = (folder / "low.wav").read_bytes()
     for told in (0xFFFFFFFF, 0x7FFFFFFF, len(whole) - 7):
         (folder / "piped.wav").write_bytes(whole[:4] + told.to_bytes(4, "little") + whole[8:])
         assert len(read_sound(folder / "piped.wav")[0]) == 1600
 
 
-def test_a_model_wants_the_rate_that_it_was_trained_on(folder: Path) -> None:
+def test_recording_at_other_rate_than_training_is_refused(folder: Path) -> None:
     reader = SoundReader()
     read(folder, "low.wav", reader=reader)
     with pytest.raises(DataError, match=r"fast.wav has 16000 samples per second, but the model reads 8000; train with"):
         read(folder, "fast.wav", reader=SoundReader(features=reader.features))
 
 
-def test_frames_that_do_not_fit_the_rate() -> None:
+def test_frames_shorter_than_a_sample_are_refused() -> None:
     with pytest.raises(UsageError, match=r"frame, hop, mels: frames of 0.1 ms every 10.0 ms .* do not fit 8000"):
         SoundReader(0.1, rate=8000)

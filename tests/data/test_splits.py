@@ -1,4 +1,4 @@
-"""Splits: everything once, in its share, the same for the same seed."""
+"""Tests of splits: each index once, correct shares, deterministic for a seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seriatim.data.splits import hold_out, split_in_order, stratified
 
 
 @given(st.integers(0, 10_000))
-def test_cut(n: int) -> None:
+def test_split_in_order(n: int) -> None:
     parts = split_in_order(n)
     assert [index for part in parts for index in range(n)[part]] == list(range(n))
     assert abs((parts[0].stop - parts[0].start) - 0.8 * n) < 1 and abs((parts[2].stop - parts[2].start) - 0.1 * n) <= 1
@@ -21,20 +21,20 @@ LABELS = st.lists(st.sampled_from("aaaaab" + "c"), max_size=80)
 
 @settings(max_examples=60, deadline=None)
 @given(LABELS, st.integers(0, 3))
-def test_every_index_once_and_every_label_everywhere(labels: list[str], seed: int) -> None:
+def test_split_has_each_index_once_and_each_label_in_each_part(labels: list[str], seed: int) -> None:
     parts = stratified(labels, None, seed)
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
     for part, again in zip(parts, stratified(labels, None, seed), strict=True):
         assert part.tolist() == sorted(part.tolist()) == again.tolist()
     for label in set(labels):
         members = labels.count(label)
-        found = [sum(labels[index] == label for index in part) for part in parts]
-        assert (min(found) > 0) == (members >= 3)
+        result = [sum(labels[index] == label for index in part) for part in parts]
+        assert (min(result) > 0) == (members >= 3)
         if members >= 3:
-            assert abs(found[1] - members / 10) <= 1 and abs(found[2] - members / 10) <= 1
+            assert abs(result[1] - members / 10) <= 1 and abs(result[2] - members / 10) <= 1
 
 
-def test_seed_matters() -> None:
+def test_seed_changes_split() -> None:
     labels = ["a"] * 50 + ["b"] * 50
     assert stratified(labels, None, 0)[2].tolist() != stratified(labels, None, 1)[2].tolist()
 
@@ -50,7 +50,7 @@ def test_groups_stay_together(members: list[tuple[str, int]], seed: int) -> None
     assert [part.tolist() for part in stratified(labels, groups, seed)] == [part.tolist() for part in parts]
 
 
-def test_groups_of_one_label_stand_everywhere_and_in_their_share() -> None:
+def test_groups_of_one_label_are_split_by_share() -> None:
     labels = ["a", "a", "b", "b", "c", "c"] * 50
     groups = [str(index // 2) for index in range(300)]
     parts = stratified(labels, groups, 0)

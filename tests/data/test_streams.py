@@ -1,4 +1,4 @@
-"""Streams: order is kept, and scoring sees every token once."""
+"""Tests of streams: order is kept, and scoring reads each token once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tokens_of(count: int) -> np.ndarray:  # type: ignore[type-arg]
 
 @settings(deadline=None)
 @given(**COUNTS)
-def test_rows_are_contiguous_and_inputs_are_one_behind(count: int, rows: int, steps: int) -> None:
+def test_rows_are_contiguous_and_inputs_lag_by_one(count: int, rows: int, steps: int) -> None:
     tokens = tokens_of(count)
     if count < rows:
         with pytest.raises(DataError, match=f"too short for {rows} streams"):
@@ -41,7 +41,7 @@ def test_rows_are_contiguous_and_inputs_are_one_behind(count: int, rows: int, st
 
 @settings(deadline=None)
 @given(**COUNTS, warmup=st.integers(0, 20))
-def test_every_token_weighs_one_once(count: int, rows: int, steps: int, warmup: int) -> None:
+def test_each_token_has_weight_one_once(count: int, rows: int, steps: int, warmup: int) -> None:
     tokens = tokens_of(count)
     batches = list(scoring_batches(tokens, rows, steps, warmup))
     inputs, targets, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
@@ -50,13 +50,13 @@ def test_every_token_weighs_one_once(count: int, rows: int, steps: int, warmup: 
     seen = targets > 0
     np.testing.assert_array_equal(inputs[seen], targets[seen] - 1)
     assert (weights[~seen] == 0).all() and (inputs[~seen] == 0).all()
-    for row in range(targets.shape[1]):  # each row is one run of the text, led up to by its warm-up
+    for row in range(targets.shape[1]):  # each row is a contiguous part of the text after its warm-up
         part, led = targets[:, row][seen[:, row]], int((weights[:, row][seen[:, row]] == 0).sum())
         assert (np.diff(part) == 1).all()
         assert led == min(warmup, part[led] - 1)
 
 
-def test_one_row_is_the_text() -> None:
+def test_one_row_covers_the_text() -> None:
     batches = list(scoring_batches(tokens_of(10), 1, 4, 100))
     assert [weights.sum() for _, _, weights in batches] == [4, 4, 2]
     assert list(scoring_batches(tokens_of(0), 3, 4, 5)) == []

@@ -1,4 +1,4 @@
-"""Tables from every source, and every fault by its line."""
+"""Tests of tables from all sources, and of the line in error messages."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ def sources(tmp_path: Path) -> dict[str, object]:
     }
 
 
-def test_every_source_gives_the_same(tmp_path: Path) -> None:
+def test_all_sources_give_equal_tables(tmp_path: Path) -> None:
     for name, source in sources(tmp_path).items():
-        found = open_table(source, columns=["day", "close", "n", "word"], optional=["other"])
-        assert len(found) == found.rows == 2, name
-        assert found.numbers(["n", "close"]).tolist() == [[1.0, 1.5], [2.0, 2.0]], name
-        assert found.labels("n") == ["1", "2"], name
-        assert found.text("word") == ["a", "é b"], name
-        assert found.timestamps("day").astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-03"], (
+        result = open_table(source, columns=["day", "close", "n", "word"], optional=["other"])
+        assert len(result) == result.rows == 2, name
+        assert result.numbers(["n", "close"]).tolist() == [[1.0, 1.5], [2.0, 2.0]], name
+        assert result.labels("n") == ["1", "2"], name
+        assert result.text("word") == ["a", "é b"], name
+        assert result.timestamps("day").astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-03"], (
             name
         )
-        assert found.codes("word")[1] == ["a", "é b"] and not found.has("other")
+        assert result.codes("word")[1] == ["a", "é b"] and not result.has("other")
         lines = isinstance(source, Path) and source.suffix != ".parquet"
         first = 1 if name in ("t.jsonl",) or not lines else 2
-        assert found.line(0) == f"{'line' if lines else 'row'} {first}", name
+        assert result.line(0) == f"{'line' if lines else 'row'} {first}", name
 
 
 def test_columns_by_number() -> None:
@@ -80,10 +80,10 @@ def test_csv_quotes_and_tsv_does_not() -> None:
 
 
 def test_byte_order_mark_line_ends_and_blank_lines() -> None:
-    found = table(b"\xef\xbb\xbf\r\na,b\r\n\r\n1,2\r\n\n3,4")
-    assert found.names == ["a", "b"]
-    assert found.numbers(["a", "b"]).tolist() == [[1, 2], [3, 4]]
-    assert [found.line(row) for row in (0, 1)] == ["line 4", "line 6"]
+    result = table(b"\xef\xbb\xbf\r\na,b\r\n\r\n1,2\r\n\n3,4")
+    assert result.names == ["a", "b"]
+    assert result.numbers(["a", "b"]).tolist() == [[1, 2], [3, 4]]
+    assert [result.line(row) for row in (0, 1)] == ["line 4", "line 6"]
 
 
 def test_missing_numbers() -> None:
@@ -95,7 +95,7 @@ def test_missing_numbers() -> None:
     np.testing.assert_array_equal(open_table([{"a": None}], columns=["a"]).numbers(["a"]), [[NAN]])
 
 
-def test_labels_of_floats_that_are_whole_stay_whole() -> None:
+def test_labels_of_integral_floats_have_no_point() -> None:
     assert open_table(pandas.DataFrame({"a": [1.0, 2.0]}), columns=["a"]).labels("a") == ["1", "2"]
     assert open_table(pandas.DataFrame({"a": [1.5, 2.0]}), columns=["a"]).labels("a") == ["1.5", "2.0"]
     assert table(b"a\n1.0\n2\n").labels("a") == ["1.0", "2"]
@@ -107,7 +107,7 @@ def test_codes_are_in_order_of_appearance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cells", "wanted"),
+    ("cells", "expected"),
     [
         (["2020-01-31", "2020/02/01", "2020.3.5"], ["2020-01-31", "2020-02-01", "2020-03-05"]),
         (["2020-01", "2020/02"], ["2020-01-01", "2020-02-01"]),
@@ -119,13 +119,13 @@ def test_codes_are_in_order_of_appearance() -> None:
         (["0.5", "1"], [0.5, 1.0]),
     ],
 )
-def test_moments(cells: list[str], wanted: list[object]) -> None:
-    found = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).timestamps("a")
-    expected: NDArray[np.generic] = np.array(wanted)
+def test_timestamps(cells: list[str], expected: list[object]) -> None:
+    result = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).timestamps("a")
+    expected: NDArray[np.generic] = np.array(expected)
     if expected.dtype.kind == "U":
         expected = expected.astype("datetime64[us]")
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected)
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_time_zones_of_frames_become_utc() -> None:
@@ -140,7 +140,7 @@ def test_time_zones_of_frames_become_utc() -> None:
         (b"", "is empty"),
         (b"\n\n", "is blank"),
         (b"a,b\n", "holds a header but no rows"),
-        (b"a,b\r1,2\r", "lines end with carriage returns alone, wanted line feeds"),
+        (b"a,b\r1,2\r", "lines end with carriage returns only, wanted line feeds"),
         (b"a,b\n\n", "holds a header but no rows"),
         (b"a,b\n1,2\n3\n", "line 3: 1 cells, wanted 2"),
         (b"a,b\n1,2\n\n3,4,5\n6\n", "line 4: 3 cells, wanted 2"),
@@ -161,15 +161,15 @@ def test_damaged_csv(raw: bytes, message: str) -> None:
 @pytest.mark.parametrize("size", [4, 7, 16, 1 << 20])
 def test_faults_of_cells(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(delimited, "BLOCK", size)
-    found = table(b'a,b,c,d\n1,"x\n\ny",2020-01-01,3\n\n2,z,2020-01-02,\nabc,inf,x,2020\n')
+    result = table(b'a,b,c,d\n1,"x\n\ny",2020-01-01,3\n\n2,z,2020-01-02,\nabc,inf,x,2020\n')
     cases = {
-        "line 7, column 'a': 'abc' is not a number": lambda: found.numbers(["d", "a"]),
-        "line 2, column 'b': 'x\n\ny' is not a number": lambda: found.numbers(["b"]),
-        "line 7, column 'c': 'x' is not a date or a number": lambda: found.timestamps("c"),
-        "line 6, column 'd': no text": lambda: found.text("d"),
-        "line 6, column 'd': no label": lambda: found.labels("d"),
-        "line 6, column 'd': no value": lambda: found.codes("d"),
-        "line 6, column 'd': no time stamp": lambda: found.timestamps("d"),
+        "line 7, column 'a': 'abc' is not a number": lambda: result.numbers(["d", "a"]),
+        "line 2, column 'b': 'x\n\ny' is not a number": lambda: result.numbers(["b"]),
+        "line 7, column 'c': 'x' is not a date or a number": lambda: result.timestamps("c"),
+        "line 6, column 'd': no text": lambda: result.text("d"),
+        "line 6, column 'd': no label": lambda: result.labels("d"),
+        "line 6, column 'd': no value": lambda: result.codes("d"),
+        "line 6, column 'd': no time stamp": lambda: result.timestamps("d"),
     }
     for message, ask in cases.items():
         with pytest.raises(DataError) as caught:
@@ -185,7 +185,7 @@ def test_infinities_are_refused() -> None:
         open_table(np.array([[1.0], [np.inf]]), columns=["1"]).numbers(["1"])
 
 
-def test_stamps_of_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mixed_dates_and_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "BLOCK", 8)
     with pytest.raises(DataError, match=r"line 3, column 'a': dates and plain numbers"):
         table(b"a\n2020-01-01\n123456789012\n").timestamps("a")
@@ -193,12 +193,12 @@ def test_stamps_of_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_json_lines() -> None:
-    found = table(b'{"a": 1}\n\n{"a": "x", "b": true}\n', "jsonl", "a", "b")
-    assert found.labels("a") == ["1", "x"]
+    result = table(b'{"a": 1}\n\n{"a": "x", "b": true}\n', "jsonl", "a", "b")
+    assert result.labels("a") == ["1", "x"]
     with pytest.raises(DataError, match=r"line 3, column 'a': 'x' is not a number"):
-        found.numbers(["a"])
+        result.numbers(["a"])
     with pytest.raises(DataError, match=r"line 1, column 'b': no label"):
-        found.labels("b")
+        result.labels("b")
     for raw, message in ((b'{"a": 1}\n{"a":', "line 2: not JSON"), (b"[1]\n", "line 1: wanted an object")):
         with pytest.raises(DataError, match=message):
             table(raw, "jsonl", "a")
@@ -225,7 +225,7 @@ def test_wrong_names() -> None:
         table(b"date,close\n1,2\n").text("x")
 
 
-def test_an_extension_that_is_no_table(tmp_path) -> None:
+def test_unknown_extension_is_refused(tmp_path) -> None:
     (tmp_path / "data.xls").write_bytes(b"x")
     with pytest.raises(UsageError, match="wanted one of"):
         open_table(tmp_path / "data.xls", columns=[])
@@ -234,7 +234,7 @@ def test_an_extension_that_is_no_table(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("source", [5, None, np.zeros(3), ["a"], {"a": 1}])
-def test_sources_that_are_no_tables(source: object) -> None:
+def test_unknown_sources_are_refused(source: object) -> None:
     with pytest.raises(UsageError, match="wanted"):
         open_table(source, columns=[])
 
@@ -252,13 +252,13 @@ def test_bad_streams() -> None:
         open_table([[1, 2], [3]], columns=["1"])
 
 
-def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+def test_file_changed_while_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n2\n")
-    found = open_table(file, columns=["a"])
+    result = open_table(file, columns=["a"])
     file.write_text("a\n1\n")
     with pytest.raises(DataError, match="changed while it was read"):
-        found.numbers(["a"])
+        result.numbers(["a"])
 
 
 CELLS = st.text(st.sampled_from('ab," \n\t한'), max_size=4)
@@ -266,27 +266,27 @@ CELLS = st.text(st.sampled_from('ab," \n\t한'), max_size=4)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(CELLS, st.integers(-9, 9)), min_size=1, max_size=12), st.integers(1, 40))
-def test_what_is_written_is_read_whatever_the_block(rows: list[tuple[str, int]], block: int) -> None:
+def test_csv_round_trip_for_any_block_size(rows: list[tuple[str, int]], block: int) -> None:
     quoted = ['"' + cell.replace('"', '""') + '"' for cell, _ in rows]
     raw = "n,t\n" + "".join(f"{number},{cell}\n" for cell, (_, number) in zip(quoted, rows, strict=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "BLOCK", block)
-        found = table(raw.encode())
-        assert found.numbers(["n"])[:, 0].tolist() == [number for _, number in rows]
+        result = table(raw.encode())
+        assert result.numbers(["n"])[:, 0].tolist() == [number for _, number in rows]
         before = 2
         for row, (cell, _) in enumerate(rows):
-            assert found.line(row) == f"line {before}"
+            assert result.line(row) == f"line {before}"
             before += 1 + cell.count("\n")
         if all(cell for cell, _ in rows):
-            assert found.text("t") == [cell for cell, _ in rows]
+            assert result.text("t") == [cell for cell, _ in rows]
 
 
-def test_a_blank_line_in_a_table_of_one_column_is_not_dropped_in_silence(tmp_path):
+def test_blank_line_in_one_column_table_is_refused(tmp_path):
     file = tmp_path / "one.csv"
     file.write_text("value\n1\n2\n\n4\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"one.csv: line 4: is blank; write NA for a missing value"):
         open_table(file, columns=["value"])
-    file.write_text("value\n1\n2\nNA\n4\n\n\n", encoding="utf-8")  # blank lines at the end are none
+    file.write_text("value\n1\n2\nNA\n4\n\n\n", encoding="utf-8")  # blank lines at the end are ignored
     assert np.isnan(open_table(file, columns=["value"]).numbers(["value"])).tolist() == [
         [False],
         [False],

@@ -1,4 +1,4 @@
-"""Sentences and tags from every kind of file, and the line of every fault."""
+"""Tests of sentences and tags from all formats, and of the line in error messages."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ JSON = "\n".join(json.dumps({"words": words, "tags": tags}) for words, tags in z
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_every_kind_of_file_gives_the_same(tmp_path: Path, name: str, content: str, packed: bool) -> None:
+def test_all_formats_give_equal_sentences(tmp_path: Path, name: str, content: str, packed: bool) -> None:
     file = tmp_path / (name + ".gz" if packed else name)
     file.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
-    found = read_tagged(file)
-    assert (found.words, found.tags) == (WORDS, TAGS)
+    result = read_tagged(file)
+    assert (result.words, result.tags) == (WORDS, TAGS)
     untagged = read_tagged(str(file), need_tags=False)
     assert untagged.words == WORDS
     assert all(sentence.tags is None for sentence in untagged.sentences)
@@ -59,12 +59,12 @@ def test_every_kind_of_file_gives_the_same(tmp_path: Path, name: str, content: s
     "source", [list(zip(WORDS, TAGS, strict=True)), [json.loads(line) for line in JSON.split("\n")]]
 )
 def test_lists_in_memory(source: Any) -> None:
-    found = read_tagged(source)
-    assert (found.words, found.tags) == (WORDS, TAGS)
+    result = read_tagged(source)
+    assert (result.words, result.tags) == (WORDS, TAGS)
     assert read_tagged(source, need_tags=False).words == WORDS
 
 
-def test_each_word_knows_its_line(tmp_path: Path) -> None:
+def test_words_have_line_numbers(tmp_path: Path) -> None:
     (tmp_path / "a.conllu").write_text(CONLLU)
     first, second = read_tagged(tmp_path / "a.conllu").sentences
     assert [first.location(word) for word in range(3)] == [f"{tmp_path}/a.conllu line {line}" for line in (3, 5, 7)]
@@ -84,12 +84,12 @@ def test_other_columns(tmp_path: Path) -> None:
     assert read_tagged(tmp_path / "a.conllu", TagColumns("4"), need_tags=False).words == WORDS
 
 
-def test_words_with_spaces_stand_between_tabs(tmp_path: Path) -> None:
+def test_words_with_spaces_between_tabs(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("1 000\tNUM\n")
     assert read_tagged(tmp_path / "a.tsv").words == [["1 000"]]
 
 
-def test_plain_text_to_predict_for(tmp_path: Path) -> None:
+def test_prose_is_read_for_prediction(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("the dog barks\n\nit is loud today\n")
     (tmp_path / "one.txt").write_text("the dog barks")
     (tmp_path / "words.txt").write_text("the\ndog\n\nbarks\n")
@@ -100,17 +100,22 @@ def test_plain_text_to_predict_for(tmp_path: Path) -> None:
     assert read_tagged(tmp_path / "words.txt", need_tags=False).words == [["the", "dog"], ["barks"]]
 
 
-def test_duplicates_are_sentences_of_the_same_words() -> None:
+def test_sentences_with_same_words_are_duplicates() -> None:
     tagged = read_tagged([(["a", "b"], ["X", "Y"]), (["a b"], ["X"]), (["a", "b"], ["Y", "Y"])])
     kept, dropped = tagged.without_duplicates()
     assert (kept.words, kept.tags, dropped) == ([["a", "b"], ["a b"]], [["X", "Y"], ["X"]], 1)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "columns", "said"),
+    ("name", "content", "columns", "message"),
     [
         ("a.conllu", CONLLU.replace("\tADP\txADP", "\t_\t_"), TagColumns(), "line 5: word 'al' has no tag"),
-        ("a.conllu", CONLLU.replace("al\tal\t", "al\t"), TagColumns(), "line 5: 9 columns, wanted 10 parted by tabs"),
+        (
+            "a.conllu",
+            CONLLU.replace("al\tal\t", "al\t"),
+            TagColumns(),
+            "line 5: 9 columns, wanted 10 separated by tabs",
+        ),
         ("a.conllu", "# nothing\n\n# at all\n", TagColumns(), "a.conllu: no sentences"),
         ("a.conllu", CONLLU, TagColumns("upso"), "column: no column 'upso' in CoNLL-U (did you mean 'upos'?)"),
         ("a.conllu", "", TagColumns(), "a.conllu: is empty"),
@@ -131,20 +136,20 @@ def test_duplicates_are_sentences_of_the_same_words() -> None:
         ("a.jsonl", '{"words": ["a"], "tags": [1]}', TagColumns(), "line 1: the tags are not a list of strings"),
         ("a.jsonl", "{broken", TagColumns(), "line 1: not JSON: "),
         ("a.jsonl", "[1]", TagColumns(), "line 1: wanted an object {…}, got [1]"),
-        ("a.csv", "word,tag\n", TagColumns(), "cannot tell how sentences stand in it by its extension"),
+        ("a.csv", "word,tag\n", TagColumns(), "unknown extension for tagged sentences"),
         ("a.conllu.gz", "not packed", TagColumns(), "not a gzip file that can be read"),
     ],
 )
-def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, columns: TagColumns, said: str) -> None:
+def test_bad_files_are_refused(tmp_path: Path, name: str, content: str, columns: TagColumns, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(SeriatimError) as refused:
         read_tagged(tmp_path / name, columns)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert str(refused.value).startswith(("column: no column", str(tmp_path)))
 
 
 @pytest.mark.parametrize(
-    ("source", "kind", "said"),
+    ("source", "kind", "message"),
     [
         ([], DataError, "data: no sentences"),
         ([(["a"], ["X"]), (["a"], ["X", "Y"])], DataError, "data item 2: 1 word, but 2 tags"),
@@ -157,13 +162,13 @@ def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: str, colu
         (InputStream(io.BytesIO(b"a,b"), "csv"), UsageError, "format: got csv, wanted one of conllu, conll, tsv, txt"),
     ],
 )
-def test_data_that_cannot_be_used(source: object, kind: type[SeriatimError], said: str) -> None:
+def test_bad_data_are_refused(source: object, kind: type[SeriatimError], message: str) -> None:
     with pytest.raises(kind) as refused:
         read_tagged(source)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_half_a_gzip_file(tmp_path: Path) -> None:
+def test_truncated_gzip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.conllu.gz").write_bytes(gzip.compress(CONLLU.encode())[:-9])
     with pytest.raises(DataError, match="not a gzip file that can be read"):
         read_tagged(tmp_path / "a.conllu.gz")

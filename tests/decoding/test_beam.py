@@ -1,4 +1,4 @@
-"""Beam search against trying everything, and against a loop that takes the likeliest."""
+"""Tests of beam search against exhaustive search and against a greedy loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST = 4
 
 
 class Table:
-    """A second-order model with a table per source; its state is the source and the unit before the last."""
+    """A second-order model with one table per source; its state is the source and the previous unit."""
 
     def __init__(self, sources: int, seed: int = 0) -> None:
         logits = np.random.default_rng(seed).normal(scale=1.5, size=(sources, END + 1, END + 1, END + 1))
@@ -40,40 +40,40 @@ class Table:
 
 
 def everything(model: Table, source: int, alpha: float) -> list[tuple[float, tuple[int, ...]]]:
-    """Every sequence that ends, by score."""
-    found = []
+    """Return all sequences that end, sorted by score."""
+    result = []
     for length in range(LONGEST + 1):
         for units in itertools.product(range(END), repeat=length):
-            found.append((model.joint(source, units) / ((6 + length) / 6) ** alpha, units))
-    return sorted(found, reverse=True)
+            result.append((model.joint(source, units) / ((6 + length) / 6) ** alpha, units))
+    return sorted(result, reverse=True)
 
 
-def searched(model: Table, **given: Any) -> list[list[Hypothesis]]:
-    return search(model, model.start(), len(model.chances), END, max_length=LONGEST, **given)
+def searched(model: Table, **options: Any) -> list[list[Hypothesis]]:
+    return search(model, model.start(), len(model.chances), END, max_length=LONGEST, **options)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
-def test_a_beam_that_is_large_enough_finds_what_trying_everything_finds(alpha: float) -> None:
+def test_large_beam_equals_exhaustive_search(alpha: float) -> None:
     model = Table(4)
     many = sum(END**length for length in range(LONGEST + 1))
-    for source, found in enumerate(searched(model, beam_size=many, n_best=9, length_penalty=alpha)):
+    for source, result in enumerate(searched(model, beam_size=many, n_best=9, length_penalty=alpha)):
         truth = everything(model, source, alpha)[:9]
-        assert [one.units for one in found] == [units for _, units in truth]
-        np.testing.assert_allclose([one.score for one in found], [score for score, _ in truth], rtol=1e-12)
-        np.testing.assert_allclose([one.log_probability for one in found], [model.joint(source, u) for _, u in truth])
+        assert [one.units for one in result] == [units for _, units in truth]
+        np.testing.assert_allclose([one.score for one in result], [score for score, _ in truth], rtol=1e-12)
+        np.testing.assert_allclose([one.log_probability for one in result], [model.joint(source, u) for _, u in truth])
 
 
-def test_a_small_beam_is_not_everything() -> None:
-    """The test above can fail: a beam of two misses some of the best."""
+def test_small_beam_differs_from_exhaustive_search() -> None:
+    """The test above can fail: a beam of size 2 misses some of the best sequences."""
     models = [Table(4, seed) for seed in range(8)]
     best = [everything(model, source, 0.0)[0][1] for model in models for source in range(4)]
-    found = [one[0].units for model in models for one in searched(model, beam_size=2)]
-    assert found != best
+    result = [one[0].units for model in models for one in searched(model, beam_size=2)]
+    assert result != best
 
 
-def test_a_beam_of_one_takes_the_likeliest_each_time() -> None:
+def test_beam_of_one_is_greedy() -> None:
     model = Table(20, seed=1)
-    for source, (found,) in enumerate(searched(model)):
+    for source, (result,) in enumerate(searched(model)):
         units: list[int] = []
         before = last = END
         while len(units) < LONGEST:
@@ -81,52 +81,52 @@ def test_a_beam_of_one_takes_the_likeliest_each_time() -> None:
             if last == END:
                 break
             units.append(last)
-        assert found.units == tuple(units)
-        assert found.log_probability == pytest.approx(model.joint(source, found.units, end=last == END))
+        assert result.units == tuple(units)
+        assert result.log_probability == pytest.approx(model.joint(source, result.units, end=last == END))
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_sources_do_not_touch_each_other(beam_size: int) -> None:
+def test_sources_are_independent(beam_size: int) -> None:
     model = Table(6, seed=2)
     together = searched(model, beam_size=beam_size, n_best=beam_size)
-    for source, found in enumerate(together):
+    for source, result in enumerate(together):
         alone = Table(6, seed=2)
         alone.chances = alone.chances[source : source + 1]
         again = searched(alone, beam_size=beam_size, n_best=beam_size)[0]
-        assert [(one.units, one.score) for one in again] == [(one.units, one.score) for one in found]
+        assert [(one.units, one.score) for one in again] == [(one.units, one.score) for one in result]
 
 
-def test_the_alignment_is_of_the_units_that_were_written() -> None:
+def test_alignment_belongs_to_written_units() -> None:
     model = Table(5, seed=3)
-    for source, found in enumerate(searched(model, beam_size=3, n_best=3)):
-        for one in found:
+    for source, result in enumerate(searched(model, beam_size=3, n_best=3)):
+        for one in result:
             assert one.alignment is not None
             before = [END, *one.units[:-1]] if one.units else []
             np.testing.assert_array_equal(one.alignment[:, 0], np.full(len(one.units), source + 0.5))
             np.testing.assert_array_equal(one.alignment[:, 1], before)
 
 
-def test_what_is_forbidden_is_never_written() -> None:
-    for found in searched(Table(8), beam_size=4, n_best=4, forbidden=(0,)):
-        assert all(0 not in one.units for one in found)
+def test_forbidden_units_are_never_written() -> None:
+    for result in searched(Table(8), beam_size=4, n_best=4, forbidden=(0,)):
+        assert all(0 not in one.units for one in result)
 
 
-def test_a_model_that_never_ends_is_cut() -> None:
+def test_model_that_never_ends_is_cut_at_max_length() -> None:
     model = Table(2)
     model.chances[..., END] = -np.inf
-    for (found,) in searched(model):
-        assert len(found.units) == LONGEST
+    for (result,) in searched(model):
+        assert len(result.units) == LONGEST
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         ({"beam_size": 0}, "beam_size: got 0, wanted at least 1"),
         ({"n_best": 2}, "n_best: got 2, wanted at most the beam's size (1)"),
         ({"length_penalty": -1.0}, "length_penalty: got -1.0, wanted a number from 0"),
     ],
 )
-def test_values_out_of_range(given: dict[str, Any], said: str) -> None:
+def test_values_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as refused:
-        searched(Table(1), **given)
-    assert str(refused.value) == said
+        searched(Table(1), **options)
+    assert str(refused.value) == message

@@ -1,4 +1,4 @@
-"""Text piece by piece is the text as a whole."""
+"""Tests of incremental text: the pieces join to the whole text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def decode(units: list[int]) -> str:
 
 
 @pytest.mark.parametrize("reach", [None, 8])
-def test_a_character_of_several_units_comes_with_the_last(reach: int | None) -> None:
-    found = list(pieces(decode, TEXT.encode(), reach=reach))
-    assert found == list(TEXT)
+def test_character_of_several_units_comes_with_last_unit(reach: int | None) -> None:
+    result = list(pieces(decode, TEXT.encode(), reach=reach))
+    assert result == list(TEXT)
 
 
 @pytest.mark.parametrize("reach", [None, 2])
-def test_what_stands_before_is_not_given_again(reach: int | None) -> None:
+def test_context_is_not_yielded(reach: int | None) -> None:
     words = ["<unk>", "to", "be", "or"]
-    found = pieces(lambda units: " ".join(words[unit] for unit in units), [3, 1], [1, 2, 1, 2], reach)
-    assert list(found) == [" or", " to"]
+    result = pieces(lambda units: " ".join(words[unit] for unit in units), [3, 1], [1, 2, 1, 2], reach)
+    assert list(result) == [" or", " to"]
 
 
-def test_no_more_than_the_reach_is_decoded_again() -> None:
+def test_decoded_context_is_limited_by_reach() -> None:
     most = 0
 
     def watched(units: list[int]) -> str:
@@ -38,7 +38,7 @@ def test_no_more_than_the_reach_is_decoded_again() -> None:
     assert most <= 8 + 4
 
 
-def test_each_piece_comes_before_the_next_unit_is_asked_for() -> None:
+def test_pieces_are_yielded_before_next_unit_is_read() -> None:
     asked: list[int] = []
 
     def units() -> object:

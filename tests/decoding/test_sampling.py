@@ -1,4 +1,4 @@
-"""Laws of drawing units from a step function."""
+"""Tests of sampling units from a step function."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drawn(seed: int, length: int = 40, **options: float) -> list[int]:
     return list(sample(table, 0, 0, length, generator=np.random.default_rng(seed), **options))
 
 
-def test_the_same_seed_gives_the_same_units() -> None:
+def test_same_seed_gives_same_units() -> None:
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
 
@@ -51,7 +51,7 @@ def test_greedy_is_temperature_zero_and_top_k_one() -> None:
     assert drawn(3) != expected
 
 
-def test_units_come_as_they_are_asked_for() -> None:
+def test_units_are_drawn_on_demand() -> None:
     seen = []
 
     def step(token: int, state: None) -> tuple[np.ndarray, None]:
@@ -64,7 +64,7 @@ def test_units_come_as_they_are_asked_for() -> None:
     assert seen == [1]
 
 
-def test_a_stop_unit_ends_the_sequence_and_is_left_out() -> None:
+def test_stop_unit_ends_sequence_and_is_not_yielded() -> None:
     whole = drawn(1)
     stop = whole[5]
     until = list(sample(table, 0, 0, 40, generator=np.random.default_rng(1), stop={stop}))
@@ -103,14 +103,14 @@ def test_top_p_keeps_the_fewest_that_reach_p(values: list[float], p: float) -> N
     assert every[kept].min() >= every[~kept].max(initial=0.0)
 
 
-def test_top_p_worked_by_hand() -> None:
+def test_top_p_against_hand_calculation() -> None:
     chances = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_p=0.6)
     np.testing.assert_allclose(chances, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
-    both = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_k=3, top_p=0.6)  # 0.4 + 0.3 of the 0.9 that k leaves
+    both = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_k=3, top_p=0.6)  # 0.4 + 0.3, out of 0.9 after top_k
     np.testing.assert_allclose(both, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
 
 
-def test_equals_are_kept_in_order() -> None:
+def test_ties_keep_their_order() -> None:
     np.testing.assert_array_equal(probabilities(np.zeros(4), top_k=2), [0.5, 0.5, 0, 0])
     np.testing.assert_array_equal(probabilities(np.zeros(4), temperature=0.0), [1, 0, 0, 0])
 
@@ -128,13 +128,13 @@ def test_frequencies_are_the_probabilities() -> None:
     chances = np.array([0.5, 0.3, 0.15, 0.05, 0.0])
     generator = np.random.default_rng(0)
     counts = np.bincount([draw(chances, generator) for _ in range(20_000)], minlength=5)
-    # Five standard deviations of a binomial share; a unit without a chance never comes.
+    # Five standard deviations of a binomial share; a unit with probability 0 is never drawn.
     assert (np.abs(counts / 20_000 - chances) <= 5 * np.sqrt(chances * (1 - chances) / 20_000)).all()
     assert not (np.abs(counts / 20_000 - chances[::-1]) <= 5 * np.sqrt(chances * (1 - chances) / 20_000)).all()
 
 
 class Fixed(np.random.Generator):
-    """A generator whose uniform number is known."""
+    """A generator that always returns the same number."""
 
     def __init__(self, number: float) -> None:
         super().__init__(np.random.PCG64(0))
@@ -145,7 +145,7 @@ class Fixed(np.random.Generator):
 
 
 @pytest.mark.parametrize("chances", [[0.0, 0.3, 0.6999, 0.0], [0.0, 0.1, 0.2, 0.0], [0.0, 1.0, 1.0, 0.0]])
-def test_the_ends_of_the_unit_interval_draw_units_with_a_chance(chances: list[float]) -> None:
+def test_interval_ends_draw_units_with_positive_probability(chances: list[float]) -> None:
     assert draw(np.array(chances), Fixed(0.0)) == 1
     assert draw(np.array(chances), Fixed(np.nextafter(1.0, 0.0))) == 2
 
@@ -173,7 +173,7 @@ def test_a_negative_length_is_refused() -> None:
 
 
 @pytest.mark.parametrize("values", [[0.0, float("nan")], [-np.inf, -np.inf], [np.inf, 0.0], [], [[0.0]]])
-def test_what_are_no_log_probabilities(values: list[float]) -> None:
+def test_invalid_log_probabilities_are_refused(values: list[float]) -> None:
     with pytest.raises(DataError, match="log_probabilities"):
         probabilities(values)
 
@@ -182,14 +182,14 @@ def test_what_are_no_log_probabilities(values: list[float]) -> None:
 
 
 @given(logits, st.floats(0.1, 5), st.data())
-def test_a_penalty_is_a_power_of_the_chance_of_what_was_there(values: list[float], penalty: float, data: Any) -> None:
+def test_penalty_is_power_of_probability(values: list[float], penalty: float, data: Any) -> None:
     seen = data.draw(st.sets(st.integers(0, len(values) - 1)))
     chances = probabilities(values)
     expected = np.array([chance**penalty if unit in seen else chance for unit, chance in enumerate(chances)])
     np.testing.assert_allclose(np.exp(penalize_repetition(values, seen, penalty)), expected, rtol=1e-6, atol=1e-12)
 
 
-def test_a_shift_of_all_logits_changes_nothing() -> None:
+def test_penalty_is_invariant_to_logit_shift() -> None:
     values = np.array([2.0, -1.0, 0.5])
     np.testing.assert_allclose(
         penalize_repetition(values + 7.0, {1}, 1.7), penalize_repetition(values, {1}, 1.7), rtol=1e-12
@@ -200,22 +200,22 @@ def even(token: int, state: None) -> tuple[np.ndarray, None]:
     return np.log([0.4, 0.3, 0.2, 0.1]), None
 
 
-def test_a_heavy_penalty_takes_each_unit_once_the_likeliest_first() -> None:
+def test_large_penalty_draws_each_unit_once_in_order() -> None:
     def units(**options: Any) -> list[int]:
         return list(sample(even, None, 0, 4, temperature=0.0, generator=np.random.default_rng(0), **options))
 
     assert units() == [0, 0, 0, 0]
     assert units(repetition_penalty=50.0) == [0, 1, 2, 3]
     assert units(repetition_penalty=50.0, context=[0, 2])[:2] == [1, 3]
-    assert units(repetition_penalty=0.02, context=[3]) == [3, 3, 3, 3], "below 1 it calls for what was there"
+    assert units(repetition_penalty=0.02, context=[3]) == [3, 3, 3, 3], "a penalty below 1 favours repetition"
 
 
-def test_a_penalty_of_1_draws_the_same_units() -> None:
+def test_penalty_of_1_changes_nothing() -> None:
     assert drawn(1, repetition_penalty=1.0) == drawn(1)
     assert drawn(1, repetition_penalty=1.5) != drawn(1)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_penalty_out_of_range_is_refused(value: float) -> None:
+def test_penalty_out_of_range_is_refused(value: float) -> None:
     with pytest.raises(UsageError, match=f"repetition_penalty: got {value}"):
         sample(table, 0, 0, 5, generator=np.random.default_rng(0), repetition_penalty=value)

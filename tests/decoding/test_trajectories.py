@@ -1,4 +1,4 @@
-"""A forecaster's one-step Gaussian unrolled: sampled paths, quantiles, likelihood."""
+"""Tests of sampled paths, quantiles and likelihood of a Gaussian one-step forecaster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shrinking(values: np.ndarray, state: int) -> Step:
 
 
 def certain(values: np.ndarray, state: int) -> Step:
-    """Add the number of the step, without any doubt."""
+    """Add the step number with scale 0."""
     return (values + state, np.zeros(values.shape)), state + 1
 
 
@@ -30,13 +30,13 @@ def test_values_and_state_are_fed_back() -> None:
     assert (paths == paths[:, :1]).all()
 
 
-def test_samples_may_start_apart() -> None:
+def test_samples_may_have_different_starts() -> None:
     first = np.array([[0.0], [100.0]])
     paths = trajectories(shrinking, 0, first, 1, 2, np.random.default_rng(0))
     np.testing.assert_allclose(paths[0, :, 0], [1, 51], atol=3)
 
 
-def test_paths_follow_their_seed() -> None:
+def test_paths_depend_on_seed() -> None:
     one, again, other = (trajectories(shrinking, 0, [0.0], 5, 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
@@ -63,7 +63,7 @@ def test_joint_log_probability_is_the_chain_of_densities() -> None:
     np.testing.assert_allclose(joint_log_probability(shrinking, 0, first, values), expected, rtol=1e-9)
 
 
-def test_what_a_model_draws_is_likelier_than_what_it_does_not() -> None:
+def test_own_samples_are_likelier() -> None:
     paths = trajectories(shrinking, 0, [0.0], 20, 5, np.random.default_rng(0))
     own = joint_log_probability(shrinking, 0, np.zeros((5, 1)), paths)
     foreign = joint_log_probability(shrinking, 0, np.zeros((5, 1)), paths[::-1])
@@ -78,13 +78,13 @@ def test_quantiles_of_known_samples() -> None:
     np.testing.assert_allclose(quantiles(paths, (0.0, 1.0))[:, 0], [[0, 10], [0, 20]])
 
 
-def test_crossing_quantiles_are_put_in_order() -> None:
+def test_crossing_quantiles_are_sorted() -> None:
     crossing = np.array([[3.0, 2.0, 4.0], [1.0, 2.0, 3.0]])
     np.testing.assert_array_equal(sorted_quantiles(crossing), [[2, 3, 4], [1, 2, 3]])
     np.testing.assert_array_equal(crossing[0], [3, 2, 4])
 
 
-def test_what_is_refused() -> None:
+def test_bad_input_is_refused() -> None:
     generator = np.random.default_rng(0)
     with pytest.raises(UsageError, match="horizon, samples: got 0 and 2"):
         trajectories(shrinking, 0, [0.0], 0, 2, generator)
@@ -110,6 +110,6 @@ def test_what_is_refused() -> None:
         (np.zeros((2, 1)), -np.ones((2, 1)), r"scale: the step gave -1\.0"),
     ],
 )
-def test_a_step_that_gives_nonsense(mean: np.ndarray, scale: np.ndarray, message: str) -> None:
+def test_invalid_step_output_is_refused(mean: np.ndarray, scale: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         trajectories(lambda values, state: ((mean, scale), state), 0, [0.0], 1, 2, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The Viterbi path against every path there is."""
+"""Tests of the Viterbi path against all paths."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ Chain = tuple[Floats, Floats, Floats, Floats]
 
 
 def chain(seed: int) -> Chain:
-    """Emissions with junk behind the ends, transitions, start and end."""
+    """Return emissions with random values after the ends, transitions, start and end."""
     draw = np.random.default_rng(seed)
     return tuple(draw.normal(size=shape) for shape in ((5, len(LENGTHS), K), (K, K), (K,), (K,)))  # type: ignore[return-value]
 
 
-def score(path: Path, row: int, given: Chain) -> float:
-    emissions, transitions, start, end = given
+def score(path: Path, row: int, problem: Chain) -> float:
+    emissions, transitions, start, end = problem
     moves = sum(transitions[a, b] for a, b in itertools.pairwise(path))
     return float(start[path[0]] + sum(emissions[t, row, tag] for t, tag in enumerate(path)) + moves + end[path[-1]])
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_no_path_scores_higher(seed: int) -> None:
-    given = chain(seed)
-    paths, scores = viterbi(given[0], LENGTHS, *given[1:])
+    problem = chain(seed)
+    paths, scores = viterbi(problem[0], LENGTHS, *problem[1:])
     for row, length in enumerate(LENGTHS):
-        every = {path: score(np.array(path), row, given) for path in itertools.product(range(K), repeat=length)}
+        every = {path: score(np.array(path), row, problem) for path in itertools.product(range(K), repeat=length)}
         assert tuple(paths[row]) == max(every, key=lambda path: every[path])
         assert scores[row] == pytest.approx(max(every.values()))
 
 
-def test_the_transitions_count() -> None:
-    given = chain(0)
-    paths, _ = viterbi(given[0], LENGTHS, *given[1:])
-    turned, _ = viterbi(given[0], LENGTHS, given[1].T, *given[2:])
+def test_transitions_change_path() -> None:
+    problem = chain(0)
+    paths, _ = viterbi(problem[0], LENGTHS, *problem[1:])
+    turned, _ = viterbi(problem[0], LENGTHS, problem[1].T, *problem[2:])
     assert any(not np.array_equal(a, b) for a, b in zip(paths, turned, strict=True))
-    flat, _ = viterbi(given[0], LENGTHS, np.zeros((K, K)), np.zeros(K), np.zeros(K))
+    flat, _ = viterbi(problem[0], LENGTHS, np.zeros((K, K)), np.zeros(K), np.zeros(K))
     for row, path in enumerate(flat):
-        np.testing.assert_array_equal(path, given[0][: LENGTHS[row], row].argmax(1))
+        np.testing.assert_array_equal(path, problem[0][: LENGTHS[row], row].argmax(1))
 
 
-def test_rows_do_not_touch_each_other_and_nothing_behind_an_end_is_read() -> None:
+def test_rows_are_independent_and_padding_is_not_read() -> None:
     emissions, *rest = chain(1)
     paths, scores = viterbi(emissions, LENGTHS, *rest)
     spoilt = emissions.copy()
@@ -61,7 +61,7 @@ def test_rows_do_not_touch_each_other_and_nothing_behind_an_end_is_read() -> Non
     np.testing.assert_array_equal(same, scores)
 
 
-def test_a_forbidden_transition_is_never_taken() -> None:
+def test_forbidden_transition_is_never_taken() -> None:
     emissions, transitions, start, end = chain(2)
     transitions[0, 1] = -np.inf
     for path in viterbi(emissions, LENGTHS, transitions, start, end)[0]:
@@ -69,7 +69,7 @@ def test_a_forbidden_transition_is_never_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "given", "said"),
+    ("place", "array", "message"),
     [
         (1, np.array([1, 2]), r"lengths: got shape \(2,\), wanted \(5,\)"),
         (1, np.array([4, 0, 3, 5, 2]), "lengths: got 0 to 5, wanted 1 to 5"),
@@ -78,9 +78,9 @@ def test_a_forbidden_transition_is_never_taken() -> None:
         (4, np.zeros(1), r"end: got shape \(1,\), wanted \(3,\)"),
     ],
 )
-def test_shapes_that_do_not_fit(place: int, given: Floats, said: str) -> None:
+def test_unfit_shapes_are_refused(place: int, array: Floats, message: str) -> None:
     emissions, *rest = chain(0)
     arguments = [emissions, LENGTHS, *rest]
-    arguments[place] = given
-    with pytest.raises(UsageError, match=said):
+    arguments[place] = array
+    with pytest.raises(UsageError, match=message):
         viterbi(*arguments)

@@ -1,4 +1,4 @@
-"""Class labels."""
+"""Tests of class labels."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from seriatim.encoding.labels import Labels
 
 
-def test_whole_numbers_are_in_order_of_number() -> None:
+def test_integer_labels_are_sorted_by_number() -> None:
     assert Labels.fit(["10", "9", "-1", "9"]).names == ["-1", "9", "10"]
 
 
-def test_others_are_in_order_of_alphabet() -> None:
+def test_text_labels_are_sorted_alphabetically() -> None:
     assert Labels.fit(["b", "10", "9", "a"]).names == ["10", "9", "a", "b"]
 
 
-def test_there_and_back() -> None:
+def test_labels_round_trip() -> None:
     labels = Labels.fit(["spam", "ham"])
     indices = labels.encode(["spam", "ham", "spam"])
     assert indices.dtype == np.int64 and indices.tolist() == [1, 0, 1]
     assert labels.decode(indices) == ["spam", "ham", "spam"] and len(labels) == 2
 
 
-def test_an_unknown_label_is_told_with_its_place() -> None:
+def test_unknown_label_error_has_position() -> None:
     with pytest.raises(ValueError) as caught:
         Labels(["a", "b"]).encode(["a", "b", "x", "y"])
     assert caught.value.args == (2, "x")

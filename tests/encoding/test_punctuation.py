@@ -1,4 +1,4 @@
-"""Punctuation apart, and back."""
+"""Tests of separating and rejoining punctuation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from seriatim.encoding.punctuation import rejoin_punctuation, separate_punctuati
         ("  wide   spaces ", "wide spaces"),
     ],
 )
-def test_marks_stand_apart_and_come_back(text: str, words: str) -> None:
+def test_punctuation_round_trip(text: str, words: str) -> None:
     assert separate_punctuation(text) == words
     assert rejoin_punctuation(words) == " ".join(text.split())
     assert separate_punctuation(rejoin_punctuation(words)) == words
 
 
-def test_a_quotation_mark_stays_apart() -> None:
+def test_quotation_mark_stays_separate() -> None:
     assert rejoin_punctuation(separate_punctuation('he says "yes".')) == 'he says " yes ".'

@@ -1,4 +1,4 @@
-"""The standardizer."""
+"""Tests of the standardizer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seriatim.encoding import scaler
 from seriatim.encoding.scaler import Standardizer
 
 
-def test_mean_0_and_deviation_1_and_back() -> None:
+def test_standardized_values_have_mean_0_and_deviation_1() -> None:
     values = np.random.default_rng(0).normal([5.0, -300.0], [2.0, 0.01], (1000, 2))
     fitted = Standardizer.fit(values)
     scaled = fitted.transform(values)
@@ -20,7 +20,7 @@ def test_mean_0_and_deviation_1_and_back() -> None:
     np.testing.assert_allclose(fitted.inverse(scaled), values, rtol=1e-12)
 
 
-def test_parts_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(size=(50, 3))
     whole = Standardizer.fit(values)
     monkeypatch.setattr(scaler, "ROWS_AT_A_TIME", 7)
@@ -34,7 +34,7 @@ def test_missing_values_are_ignored() -> None:
     assert fitted.mean.tolist() == [2.0, 0.0] and fitted.scale.tolist() == [1.0, 1.0]
 
 
-def test_a_constant_channel_keeps_its_scale() -> None:
+def test_constant_channel_has_scale_1() -> None:
     values = np.full((10, 1), 0.1) * 3
     fitted = Standardizer.fit(values)
     assert fitted.scale.tolist() == [1.0]

@@ -1,4 +1,4 @@
-"""Log-mel frames: a stream is the whole recording, bit for bit, and a tone lands in its band."""
+"""Tests of log-mel frames: a stream equals the whole recording bit for bit, and a tone is in its band."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from seriatim.encoding.sound import FLOOR, LogMel
 
 NOISE = np.random.default_rng(0).normal(scale=0.1, size=5000).astype(np.float32)
 KINDS = [LogMel(8000), LogMel(16000, 25, 10, 80), LogMel(8000, 10, 15, 5), LogMel(44100, 5.2, 1.7, 128)]
-"""One with a hop longer than its frame, one with bands narrower than a bin of its spectrum."""
+"""The third has a hop longer than its frame, the fourth has bands narrower than a spectrum bin."""
 
 
 @pytest.mark.parametrize("kind", range(len(KINDS)))
 @settings(max_examples=20, deadline=None)
 @given(cuts=some.lists(some.integers(0, len(NOISE)), max_size=8))
-def test_a_stream_in_any_pieces_gives_the_frames_of_the_whole(kind: int, cuts: list[int]) -> None:
+def test_stream_frames_equal_whole_recording(kind: int, cuts: list[int]) -> None:
     features = KINDS[kind]
     stream = features.stream()
     parts = [stream.push(piece) for piece in np.split(NOISE, sorted(cuts))]
@@ -34,7 +34,7 @@ def test_one_sample_at_a_time() -> None:
     np.testing.assert_array_equal(np.concatenate(parts), features.transform(NOISE[:1000]))
 
 
-def test_a_frame_is_its_own_samples_alone() -> None:
+def test_frame_depends_only_on_own_samples() -> None:
     features, changed = LogMel(8000), NOISE.copy()
     changed[400] += 1
     same = (features.transform(NOISE) == features.transform(changed)).all(1)
@@ -44,7 +44,7 @@ def test_a_frame_is_its_own_samples_alone() -> None:
 
 
 @pytest.mark.parametrize("frequency", [200.0, 1000.0, 3000.0])
-def test_a_tone_is_loudest_in_the_band_around_it(frequency: float) -> None:
+def test_tone_is_loudest_in_its_band(frequency: float) -> None:
     features = LogMel(8000)
     tone = np.sin(2 * np.pi * frequency * np.arange(8000) / 8000).astype(np.float32)
     middles = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 4000 / 700), 42)[1:-1] / 2595) - 1)
@@ -53,14 +53,14 @@ def test_a_tone_is_loudest_in_the_band_around_it(frequency: float) -> None:
     np.testing.assert_allclose(louder[:, features.transform(tone)[0] > 0], np.log(4), atol=1e-4)
 
 
-def test_what_is_shorter_than_a_frame_gives_one_frame() -> None:
+def test_short_recording_gives_one_frame() -> None:
     features = LogMel(8000)
     assert features.transform(NOISE[:7]).shape == (1, 40)
     np.testing.assert_array_equal(features.transform(NOISE[:7]), features.transform(np.pad(NOISE[:7], (0, 193))))
     assert (features.transform(np.zeros(200, np.float32)) == np.float32(np.log(FLOOR))).all(), "silence is finite"
 
 
-def test_it_comes_back_from_json() -> None:
+def test_settings_json_round_trip() -> None:
     features = LogMel(16000, 20, 8, 24)
     again = LogMel.from_json(features.to_json())
     np.testing.assert_array_equal(again.transform(NOISE), features.transform(NOISE))

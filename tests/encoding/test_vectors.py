@@ -1,4 +1,4 @@
-"""Word vectors as text: both formats, packed or not; every fault by its line."""
+"""Tests of word vectors as text: both formats, gzip, and the line in error messages."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ def test_both_formats_are_read(tmp_path: Path, content: str, packed: bool) -> No
     raw = content.encode()
     file = put(tmp_path, gzip.compress(raw) if packed else raw)
     assert vectors_width(file) == 3
-    found = read_vectors(file, WORDS)
-    assert {word: vector.tolist() for word, vector in found.items()} == {
-        "the": pytest.approx([0.5, -1.0, 2e-3]),  # the first of two
+    result = read_vectors(file, WORDS)
+    assert {word: vector.tolist() for word, vector in result.items()} == {
+        "the": pytest.approx([0.5, -1.0, 2e-3]),  # the first of two lines
         "à": [1.0, 2.0, 3.0],
         ". .": [4.0, 5.0, 6.0],  # a word with a space, as GloVe has some
     }
-    assert all(vector.dtype == np.float32 for vector in found.values())
+    assert all(vector.dtype == np.float32 for vector in result.values())
 
 
-def test_only_what_is_wanted_is_kept(tmp_path: Path) -> None:
+def test_only_requested_words_are_read(tmp_path: Path) -> None:
     assert read_vectors(put(tmp_path, GLOVE), {"à"}).keys() == {"à"}
     assert read_vectors(put(tmp_path, GLOVE), ()) == {}
 
 
-def test_what_was_written_reads_as_the_same_numbers(tmp_path: Path) -> None:
+def test_vectors_text_round_trip_is_exact(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     vectors = {f"w{index}": draw.normal(size=7).astype(np.float32) * 10.0 ** (index - 9) for index in range(20)}
     file = put(tmp_path, format_vectors(vectors))
     assert file.read_text().startswith("20 7\n")
-    found = read_vectors(file, vectors.keys())
-    assert all(np.array_equal(found[word], vector) for word, vector in vectors.items())
+    result = read_vectors(file, vectors.keys())
+    assert all(np.array_equal(result[word], vector) for word, vector in vectors.items())
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "is empty"),
         ("\n", r"line 1: got '', wanted a word and its numbers"),
@@ -70,28 +70,28 @@ def test_what_was_written_reads_as_the_same_numbers(tmp_path: Path) -> None:
         (gzip.compress(GLOVE.encode())[:-12], "not a gzip file that can be read"),
     ],
 )
-def test_a_fault_is_told_by_its_line(tmp_path: Path, content: str | bytes, said: str) -> None:
+def test_errors_name_the_line(tmp_path: Path, content: str | bytes, message: str) -> None:
     file = put(tmp_path, content)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         vectors_width(file)
         read_vectors(file, WORDS)
     assert str(caught.value).startswith(str(file))
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.txt: No such file"):
         vectors_width(tmp_path / "nowhere.txt")
     with pytest.raises(DataError, match="Is a directory"):
         read_vectors(tmp_path, WORDS)
 
 
-def test_what_cannot_be_written() -> None:
+def test_bad_vectors_are_not_formatted() -> None:
     one = np.zeros(2, np.float32)
-    for vectors, said in (
+    for vectors, message in (
         ({}, "wanted one"),
         ({"a": one, "b": np.zeros(3, np.float32)}, r"widths \[2, 3\]"),
         ({"a b": one}, "'a b' is not a word"),
         ({"": one}, "'' is not a word"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             format_vectors(vectors)

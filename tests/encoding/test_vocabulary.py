@@ -1,4 +1,4 @@
-"""Vocabularies: laws over every unit, then what each is alone in."""
+"""Tests of vocabularies: laws for all units, then properties of each unit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fitted(unit: str) -> Vocabulary:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_text_comes_back(unit: str) -> None:
+def test_text_round_trip(unit: str) -> None:
     vocabulary = fitted(unit)
     for text in TEXTS:
         ids = vocabulary.encode(text)
@@ -32,7 +32,7 @@ def test_text_comes_back(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_json_comes_back_and_fitting_is_deterministic(unit: str) -> None:
+def test_json_round_trip_and_deterministic_fit(unit: str) -> None:
     vocabulary = fitted(unit)
     stored = json.dumps(vocabulary.to_json())
     again = Vocabulary.from_json(json.loads(stored))
@@ -58,14 +58,14 @@ def test_ids_out_of_range_are_refused(unit: str) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.text())
-def test_characters_come_back(text: str) -> None:
+def test_characters_round_trip(text: str) -> None:
     vocabulary = Vocabulary.fit([text], "char")
     assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_byte_pairs_know_every_text(text: str) -> None:
+def test_byte_pairs_round_trip_any_text(text: str) -> None:
     vocabulary = BPE
     assert vocabulary.decode(vocabulary.encode(text)) == text
 
@@ -73,14 +73,14 @@ def test_byte_pairs_know_every_text(text: str) -> None:
 BPE = Vocabulary.fit(TEXTS, "bpe", 300)
 
 
-def test_characters_beyond_the_vocabulary() -> None:
+def test_characters_beyond_vocabulary_are_unknown() -> None:
     vocabulary = Vocabulary.fit(["aab"], "char")
     assert vocabulary.tokens == ["<unk>", "a", "b"]
     assert vocabulary.encode("ab\x00cz🙂").tolist() == [1, 2, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("unit", ["char", "word"])
-def test_the_commonest_stay_and_ties_go_to_the_first(unit: str) -> None:
+def test_most_common_tokens_are_kept_and_ties_go_to_first(unit: str) -> None:
     vocabulary = Vocabulary.fit(["d c c b a b"] if unit == "word" else ["dccbab"], unit, 4)
     assert vocabulary.tokens == ["<unk>", "c", "b", "d"]
 
@@ -99,7 +99,7 @@ def test_words_without_line_ends() -> None:
     assert Vocabulary.from_json(vocabulary.to_json()).encode("a\nb").tolist() == [1, 2]
 
 
-def test_byte_pairs_of_a_long_text_are_those_of_its_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_text_has_byte_pairs_of_its_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "the cat  sat\n\n on the mat\nthe 고양이 ran\n" * 20
     whole = BPE.encode(text).tolist()
     monkeypatch.setattr(units.BytePairs, "PIECE", 16)
@@ -107,7 +107,7 @@ def test_byte_pairs_of_a_long_text_are_those_of_its_pieces(monkeypatch: pytest.M
     assert BPE.encode(text).tolist() == whole
 
 
-def test_byte_pairs_need_room_for_the_bytes() -> None:
+def test_byte_pairs_need_size_257() -> None:
     with pytest.raises(UsageError, match="vocab_size: got 100, wanted at least 257"):
         Vocabulary.fit(TEXTS, "bpe", 100)
 

@@ -1,3 +1,3 @@
-"""Files, frames and arrays → ordered batches: readers that name the line of every fault, splits that respect order,
-windows that are views, streams for truncated back-propagation, buckets by length, and the bundled sets.
+"""Turns files, frames and arrays into ordered batches: readers that report the line of each error, splits that keep
+order, windows that are views, streams for truncated backpropagation, buckets by length, and the bundled data sets.
 """

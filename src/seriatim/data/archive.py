@@ -1,4 +1,4 @@
-"""The ``.ts`` files of the UEA & UCR archives of time-series classification (Bagnall et al. 2018) and regression."""
+"""Reads the ``.ts`` files of the UEA & UCR archives of time-series classification (Bagnall 2018) and regression."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ REFUSED: Final = {
     False: {"@timestamps": TIMED, "@targetlabel": "a numeric target is not a class, wanted @classLabel"},
     True: {"@timestamps": TIMED, "@classlabel": "a class is not a number, wanted @targetLabel"},
 }
-"""Tags that must not be true, by whether numbers are wanted."""
+"""Tags that must not be true. The key says whether the reader expects numeric targets."""
 
 
 def read_ts(path: str | Path, *, numeric: bool = False) -> tuple[list[Case], list[str]]:
-    """Cases ``[T, C]`` and their labels; no labels when the file says ``@classLabel false``.
+    """Return the cases ``[T, C]`` and their labels; the labels are empty if the file says ``@classLabel false``.
 
-    With ``numeric`` the labels are numbers, in words of their own: the file says ``@targetLabel true``.
-    ``?`` and NaN are missing values, NaN in the arrays. Raises ``DataError`` with the line of a fault.
+    With ``numeric`` each label is a number, as text; the file must say ``@targetLabel true``.
+    ``?`` and NaN are missing values and become NaN. Raises ``DataError`` with the line of an error.
     """
     reader = _Reader(str(path), numeric)
     for number, line in enumerate(read_text(path).split("\n"), 1):
         line = line.strip()
         if line and not line.startswith(("#", "%")):
-            reader.take(line, number)
+            reader.read_line(line, number)
     return reader.finish()
 
 
 @final
 class _Reader:
-    """What is known of the file so far."""
+    """State of the reader: the tags and cases read so far."""
 
     def __init__(self, name: str, numeric: bool) -> None:
         self.name = name
         self.numeric = numeric
         self.in_data = False
-        self.labelled = False
+        self.has_labels = False
         self.classes = ""
         self.dimensions: int | None = None
         self.cases: list[Case] = []
         self.labels: list[str] = []
 
-    def take(self, line: str, number: int) -> None:
+    def read_line(self, line: str, number: int) -> None:
         if self.in_data:
-            self._case(line, number)
+            self._read_case(line, number)
         elif line.startswith("@"):
-            self._tag(line, number)
+            self._read_tag(line, number)
         else:
             raise self._fault(number, f"wanted a tag such as @data, got '{line[:40]}'")
 
@@ -64,7 +64,7 @@ class _Reader:
             raise DataError(f"{self.name}: no cases after @data")
         return self.cases, self.labels
 
-    def _tag(self, line: str, number: int) -> None:
+    def _read_tag(self, line: str, number: int) -> None:
         tag, _, rest = line.partition(" ")
         tag, rest = tag.lower(), " ".join(rest.split())
         first, _, others = rest.partition(" ")
@@ -73,7 +73,7 @@ class _Reader:
         elif tag in REFUSED[self.numeric] and first.lower() == "true":
             raise self._fault(number, REFUSED[self.numeric][tag])
         elif tag in ("@classlabel", "@targetlabel"):
-            self.labelled |= first.lower() == "true"
+            self.has_labels |= first.lower() == "true"
             self.classes = self.classes or others
         elif tag in ("@dimensions", "@dimension"):
             if not first.isdigit() or int(first) == 0:
@@ -82,9 +82,9 @@ class _Reader:
         elif tag == "@univariate" and first.lower() == "true":
             self.dimensions = 1
 
-    def _case(self, line: str, number: int) -> None:
+    def _read_case(self, line: str, number: int) -> None:
         parts = line.split(":")
-        if self.labelled:
+        if self.has_labels:
             label = parts.pop().strip()
             if not label:
                 raise self._fault(number, "no label")
@@ -96,21 +96,21 @@ class _Reader:
         self.dimensions = self.dimensions or len(parts)
         if len(parts) != self.dimensions:
             raise self._fault(number, f"{len(parts)} dimensions, wanted {self.dimensions}")
-        channels = [self._channel(part, place, number) for place, part in enumerate(parts, 1)]
+        channels = [self._read_channel(part, dimension, number) for dimension, part in enumerate(parts, 1)]
         lengths = [len(channel) for channel in channels]
-        for place, length in enumerate(lengths, 1):
+        for dimension, length in enumerate(lengths, 1):
             if length != lengths[0]:
-                raise self._fault(number, f"dimension {place} has {length} steps, dimension 1 has {lengths[0]}")
+                raise self._fault(number, f"dimension {dimension} has {length} steps, dimension 1 has {lengths[0]}")
         self.cases.append(np.stack(channels, axis=1))
 
-    def _channel(self, part: str, place: int, number: int) -> Case:
+    def _read_channel(self, part: str, dimension: int, number: int) -> Case:
         cells = ["nan" if cell.strip() == "?" else cell for cell in part.split(",")]
         try:
             return np.array(cells, dtype=np.float64)
         except ValueError:
             wrong = next(cell.strip() for cell in cells if not _is_number(cell))
             fault = f"'{wrong}' is not a number" if wrong else "an empty value"
-            raise self._fault(number, f"dimension {place}: {fault}") from None
+            raise self._fault(number, f"dimension {dimension}: {fault}") from None
 
     def _fault(self, number: int, fault: str) -> DataError:
         return DataError(f"{self.name}: line {number}: {fault}")

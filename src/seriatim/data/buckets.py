@@ -1,4 +1,4 @@
-"""Batches of sequences of about one length, so that little is padded."""
+"""Groups sequences of similar length into batches, so that little padding is needed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def buckets(lengths: ArrayLike, batch_size: int, seed: int | None, pool: int = 50) -> list[Indices]:
-    """Every index once, in batches within which lengths fall.
+    """Batches that contain each index once; within a batch, lengths decrease.
 
-    With a ``seed``: indices are shuffled, pools of ``pool`` batches are sorted by length and cut, and the batches are
-    shuffled. ``None``, for evaluation: all are sorted by length, and batches stay in that order.
+    With a ``seed``, indices are shuffled, pools of ``pool`` batches are sorted by length and cut into batches, and the
+    batches are shuffled. With ``None`` (for evaluation) all indices are sorted by length and batches keep that order.
     """
     return token_buckets(lengths, batch_size, sys.maxsize, seed, pool)
 
@@ -25,42 +25,42 @@ def buckets(lengths: ArrayLike, batch_size: int, seed: int | None, pool: int = 5
 def token_buckets(
     lengths: ArrayLike, batch_size: int, batch_tokens: int, seed: int | None, pool: int = 50
 ) -> list[Indices]:
-    """As ``buckets``, and no batch is larger than ``batch_tokens`` once it is padded, unless it is a single sequence.
+    """Like ``buckets``, but a padded batch has at most ``batch_tokens`` steps, unless it is a single sequence.
 
-    So a batch of long sequences takes no more memory than one of short sequences, of which there are ``batch_size``.
+    A batch of long sequences then needs no more memory than a batch of ``batch_size`` short ones.
     """
-    wanted = np.asarray(lengths, dtype=np.int64)
+    sizes = np.asarray(lengths, dtype=np.int64)
     if seed is None:
-        return _cut(np.argsort(-wanted, kind="stable"), wanted, batch_size, batch_tokens)
+        return _cut(np.argsort(-sizes, kind="stable"), sizes, batch_size, batch_tokens)
     random = np.random.default_rng(seed)
-    order = random.permutation(len(wanted))
+    order = random.permutation(len(sizes))
     batches: list[Indices] = []
     for start in range(0, len(order), pool * batch_size):
-        some = order[start : start + pool * batch_size]
-        batches += _cut(some[np.argsort(-wanted[some], kind="stable")], wanted, batch_size, batch_tokens)
-    return [batches[place] for place in random.permutation(len(batches))]
+        indices = order[start : start + pool * batch_size]
+        batches += _cut(indices[np.argsort(-sizes[indices], kind="stable")], sizes, batch_size, batch_tokens)
+    return [batches[index] for index in random.permutation(len(batches))]
 
 
 def pad(sequences: Sequence[NDArray[Scalar]], fill: Any) -> tuple[NDArray[Scalar], Indices]:
-    """Sequences ``[T]`` or ``[T, C]`` → one array ``[T, B]`` or ``[T, B, C]``, and lengths ``[B]``.
+    """Pad sequences ``[T]`` or ``[T, C]`` to one array ``[T, B]`` or ``[T, B, C]``; also return their lengths ``[B]``.
 
-    T is the longest; ``fill`` stands after an end.
+    T is the greatest length; ``fill`` follows the end of each shorter sequence.
     """
-    lengths = np.array([len(one) for one in sequences], dtype=np.int64)
+    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     first = sequences[0]
     padded = np.full((int(lengths.max()), len(sequences), *first.shape[1:]), fill, dtype=first.dtype)
-    for place, one in enumerate(sequences):
-        padded[: len(one), place] = one
+    for column, sequence in enumerate(sequences):
+        padded[: len(sequence), column] = sequence
     return padded, lengths
 
 
 def _cut(order: Indices, lengths: Indices, batch_size: int, batch_tokens: int) -> list[Indices]:
-    """Cut indices whose lengths fall: the first of a batch tells how long all of it are once padded."""
+    """Cut indices with decreasing lengths into batches; the first index of a batch decides its padded length."""
     batches = []
     start = 0
     while start < len(order):
-        fitting = int(batch_tokens // max(lengths[order[start]], 1))
-        stop = start + max(1, min(batch_size, fitting))
+        limit = int(batch_tokens // max(lengths[order[start]], 1))
+        stop = start + max(1, min(batch_size, limit))
         batches.append(order[start:stop])
         start = stop
     return batches

@@ -1,4 +1,4 @@
-"""The data sets that come with the package. ``sets/LICENSES.md`` says where they are from and what was changed."""
+"""The data sets that come with the package. ``sets/LICENSES.md`` lists their sources and all changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seriatim.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class BundledSet:
-    """A set, and the options that train on it."""
+    """A data set and the options to train on it."""
 
     name: str
     task: str
@@ -25,7 +25,7 @@ class BundledSet:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Path of the file."""
         return Path(__file__).parent / "sets" / self.file
 
 
@@ -120,13 +120,13 @@ _SETS: Final = (
 
 
 def bundled_sets() -> tuple[BundledSet, ...]:
-    """Every bundled set."""
+    """All bundled sets."""
     return _SETS
 
 
 def bundled_set(name: str) -> BundledSet:
-    """The set called ``name``. Raises ``UsageError`` when there is none, with the nearest."""
-    for one in _SETS:
-        if one.name == name:
-            return one
-    raise UsageError(f"no data set '{name}'{nearest(name, [one.name for one in _SETS])}")
+    """Return the set called ``name``. Raises ``UsageError`` with the nearest name if there is none."""
+    for data_set in _SETS:
+        if data_set.name == name:
+            return data_set
+    raise UsageError(f"no data set '{name}'{nearest(name, [data_set.name for data_set in _SETS])}")

@@ -1,6 +1,6 @@
-"""The regular step of time stamps: how long it is, what is missing from it, and how it goes on.
+"""Finds the regular step of time stamps and continues it.
 
-A stamp is ``datetime64[us]``, ``int64`` or ``float64``. A calendar puts stamps on whole numbers, their places, and
+A stamp is ``datetime64[us]``, ``int64`` or ``float64``. A calendar maps stamps to whole numbers, their positions, and
 back.
 """
 
@@ -26,15 +26,15 @@ class Calendar(ABC):
 
     @abstractmethod
     def positions(self, stamps: Stamps) -> Positions | None:
-        """Where sorted ``stamps`` stand on the grid, the first at 0; ``None`` when one stands beside it."""
+        """Return the positions of sorted ``stamps`` on the grid, the first at 0; ``None`` if one is off the grid."""
 
     @abstractmethod
     def stamps(self, first: Any, positions: Positions) -> Stamps:
-        """The stamps at ``positions``, of which ``first`` is at 0."""
+        """Return the stamps at ``positions``; ``first`` is at 0."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """The step, for people: ``1 hour``."""
+        """Return the step for messages: ``1 hour``."""
 
 
 @final
@@ -64,14 +64,14 @@ class Constant(Calendar):
             return f"{self.step:g}"
         for name, length in UNITS:
             if self.step % length == 0:
-                return _several(int(self.step // length), name)
+                return _plural(int(self.step // length), name)
         return f"{self.step / 1e6:g} seconds"
 
 
 @final
 @dataclass(frozen=True)
 class Months(Calendar):
-    """So many months: on the same day and at the same hour, or, with ``ends``, on each month's last day."""
+    """A step of whole months, on the same day and at the same time; with ``ends``, on the last day of the month."""
 
     step: int
     ends: bool
@@ -99,14 +99,14 @@ class Months(Calendar):
     def __str__(self) -> str:
         years, months = divmod(self.step, 12)
         if not months:
-            return _several(years, "year")
-        return _several(self.step // 3, "quarter") if self.step % 3 == 0 else _several(self.step, "month")
+            return _plural(years, "year")
+        return _plural(self.step // 3, "quarter") if self.step % 3 == 0 else _plural(self.step, "month")
 
 
 @final
 @dataclass(frozen=True)
 class Workdays(Calendar):
-    """Monday to Friday, at the same hour."""
+    """Monday to Friday, at the same time of day."""
 
     def positions(self, stamps: Stamps) -> Positions | None:
         days = stamps.astype("datetime64[D]")
@@ -125,9 +125,9 @@ class Workdays(Calendar):
 
 
 def find_calendar(stamps: Stamps) -> Calendar | None:
-    """The calendar of sorted, different ``stamps`` ``[N]``; ``None`` when they are irregular or fewer than two.
+    """Find the calendar of sorted, distinct ``stamps`` ``[N]``; ``None`` if they are irregular or fewer than two.
 
-    The step is the commonest one; every other must be a whole number of it.
+    The step is the most common difference; all others must be multiples of it.
     """
     if len(stamps) < 2:
         return None
@@ -135,9 +135,9 @@ def find_calendar(stamps: Stamps) -> Calendar | None:
 
 
 def future_stamps(stamps: Stamps, horizon: int) -> Stamps:
-    """The ``horizon`` stamps after the last one.
+    """Return the ``horizon`` stamps after the last one.
 
-    Irregular stamps go on by their median difference, a single one by one day or by 1.
+    Irregular stamps continue by their median difference, a single stamp by one day or by 1.
     """
     calendar = find_calendar(stamps)
     if calendar is None:
@@ -149,12 +149,12 @@ def future_stamps(stamps: Stamps, horizon: int) -> Stamps:
     if isinstance(calendar, Constant):
         return calendar.stamps(stamps[-1], np.arange(1, horizon + 1))
     positions = calendar.positions(stamps)
-    assert positions is not None  # find made sure
+    assert positions is not None  # find_calendar checked this
     return calendar.stamps(stamps[0], positions[-1] + np.arange(1, horizon + 1))
 
 
 def _candidates(stamps: Stamps) -> list[Calendar]:
-    """What the calendar may be, the likeliest first."""
+    """Return possible calendars, the likeliest first."""
     numbers = _plain(stamps)
     steps = numbers[1:] - numbers[:-1]
     if (steps == steps[0]).all():
@@ -164,8 +164,8 @@ def _candidates(stamps: Stamps) -> list[Calendar]:
         near = np.round(steps / steps.min(), 6) == rounded[counts.argmax()]
         common = steps[near].mean().item()
     else:
-        different, counts = np.unique(steps, return_counts=True)
-        common = different[counts.argmax()].item()
+        distinct, counts = np.unique(steps, return_counts=True)
+        common = distinct[counts.argmax()].item()
     dates = stamps.dtype.kind == "M"
     constant = Constant(common, dates)
     if dates and steps.min() >= 28 * DAY:
@@ -176,17 +176,17 @@ def _candidates(stamps: Stamps) -> list[Calendar]:
 
 
 def _by_month(stamps: Stamps) -> list[Calendar]:
-    found: list[Calendar] = []
+    calendars: list[Calendar] = []
     for ends in (False, True):
         months = _shift(stamps, ends).astype("datetime64[M]").astype(np.int64)
-        different, counts = np.unique(np.diff(months), return_counts=True)
-        if different[0] > 0:
-            found.append(Months(int(different[counts.argmax()]), ends))
-    return found
+        distinct, counts = np.unique(np.diff(months), return_counts=True)
+        if distinct[0] > 0:
+            calendars.append(Months(int(distinct[counts.argmax()]), ends))
+    return calendars
 
 
 def _shift(stamps: Stamps, ends: bool) -> Stamps:
-    """A day later, so that a month's last day becomes a first."""
+    """Move stamps by a day if ``ends``, so that the last day of a month becomes the first of the next."""
     return stamps + np.timedelta64(DAY, "us") if ends else stamps
 
 
@@ -194,12 +194,12 @@ def _plain(stamps: Stamps) -> NDArray[Any]:
     return stamps.view(np.int64) if stamps.dtype.kind == "M" else stamps
 
 
-def _several(count: int, name: str) -> str:
+def _plural(count: int, name: str) -> str:
     return f"{count} {name}{'s' if count > 1 else ''}"
 
 
 def format_stamp(stamp: Any) -> str:
-    """A stamp for people and for files: ``2020-01-31``, ``2020-01-31T05:00:00``, ``17``, ``0.5``."""
+    """Format a stamp: ``2020-01-31``, ``2020-01-31T05:00:00``, ``17``, ``0.5``."""
     if not isinstance(stamp, np.datetime64):
         return f"{stamp:d}" if isinstance(stamp, (int, np.integer)) else repr(float(stamp))
     text = str(stamp.astype("datetime64[us]")).removesuffix(".000000")

@@ -1,4 +1,4 @@
-"""What a reader of files gives: things of one kind in the order of their file, which can be split and compared."""
+"""Base class of what the readers return: examples in the order of their file, which can be split and compared."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ if TYPE_CHECKING:
 
 
 class Collection(ABC):
-    """Texts, pairs of texts, pictures or tagged sentences, with what is to be said of each where it is known."""
+    """Texts, pairs of texts, pictures or tagged sentences, with their labels, targets or captions if known."""
 
     plural: ClassVar[str]
-    """What they are."""
+    """Plural noun for the examples, for messages."""
     compared: ClassVar[str]
-    """What is alike in duplicates."""
+    """Plural noun for the part that is equal in duplicates, for messages."""
     groups: list[str] | None
-    """Those of one group stay on one side of a split."""
+    """Group of each example; a split keeps a group on one side."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Count them."""
+        """Number of examples."""
 
     @property
     @abstractmethod
     def keys(self) -> Sequence[Hashable]:
-        """A value for each that only duplicates share."""
+        """One value per example; equal values mark duplicates."""
 
     @property
     @abstractmethod
     def content(self) -> object:
-        """What to hash."""
+        """Content to hash."""
 
     @abstractmethod
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
-        """Those at ``indices``, in that order."""
+        """Select the examples at ``indices``, in that order."""
 
     @final
     def without_duplicates(self) -> tuple[Self, int]:
-        """The first of all that are alike, and how many were dropped."""
+        """Keep the first of each set of duplicates; also return the number of dropped examples."""
         first: dict[Hashable, int] = {}
-        for index, one in enumerate(self.keys):
-            first.setdefault(one, index)
+        for index, key in enumerate(self.keys):
+            first.setdefault(key, index)
         return self.take(list(first.values())), len(self) - len(first)
 
     @final
     def count_known(self, known: Collection) -> int:
-        """How many of these stand in ``known`` too: duplicates across a cut."""
-        there = set(known.keys)
-        return sum(one in there for one in self.keys)
+        """Number of examples that are also in ``known``: duplicates across a split."""
+        known_keys = set(known.keys)
+        return sum(key in known_keys for key in self.keys)
 
 
-def key(one: str | NDArray[np.generic]) -> Hashable:
-    """A value that two texts, or two arrays, share when they are equal."""
-    return one if isinstance(one, str) else (one.shape, one.tobytes())
+def duplicate_key(example: str | NDArray[np.generic]) -> Hashable:
+    """Return a hashable value; two texts or two arrays have the same one if they are equal."""
+    return example if isinstance(example, str) else (example.shape, example.tobytes())

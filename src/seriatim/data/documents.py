@@ -1,4 +1,4 @@
-"""Texts for a language model."""
+"""Reads and joins the texts for a language model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ WANTED = "wanted the path of a text file, a list of paths, or texts in a list, a
 
 
 def read_documents(source: object) -> list[str]:
-    """Texts from whatever holds them.
+    """Read texts from files or from memory.
 
-    A string or ``Path`` is one UTF-8 file. A list of ``Path``, or of strings that name existing files, is files;
-    another list of strings is the texts themselves, as are a NumPy array of strings, a Polars or pandas series, and a
-    frame of one column.
+    A string or ``Path`` is the path of one UTF-8 file. A list of ``Path``, or of strings that name existing files, is a
+    list of files. Any other list of strings holds the texts themselves, and so do a NumPy array of strings, a Polars or
+    pandas series, and a frame with one column.
 
-    Raises ``DataError`` for a file that cannot be read, no texts or an empty one, ``UsageError`` for anything else.
+    Raises ``DataError`` for a file that cannot be read, an empty list or an empty text,
+    ``UsageError`` for any other source.
     """
     if isinstance(source, (str, Path)):
         if isinstance(source, str) and ("\n" in source or len(source) > 4096):
@@ -44,30 +45,32 @@ def read_documents(source: object) -> list[str]:
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts one after another, and where each starts."""
+    """Concatenated texts and the start of each document."""
 
     text: str
     starts: tuple[int, ...] = (0,)
-    """In characters, rising from 0."""
+    """Ascending character offsets; the first is 0."""
 
     def part(self, start: int, stop: int) -> Documents:
-        """Cut out the characters from ``start`` to ``stop``."""
-        return Documents(self.text[start:stop], (0, *(one - start for one in self.starts if start < one < stop)))
+        """Return the characters from ``start`` to ``stop`` as documents."""
+        return Documents(
+            self.text[start:stop], (0, *(offset - start for offset in self.starts if start < offset < stop))
+        )
 
     def split_texts(self) -> Iterator[str]:
-        """Give each document."""
+        """Yield each document."""
         for start, stop in zip(self.starts, (*self.starts[1:], len(self.text)), strict=True):
             yield self.text[start:stop]
 
 
 def join(texts: Sequence[str], boundary: str = "file") -> Documents:
-    """Put texts one after another, each ended by a line end if there are several.
+    """Concatenate texts; each ends with a line end if there are several.
 
-    A document is a text (``file``), what stands between blank lines (``paragraph``), or a ``line``.
+    A document is a whole text (``file``), the text between blank lines (``paragraph``), or a ``line``.
     """
     ended = [text.removesuffix("\n") + "\n" for text in texts] if len(texts) > 1 else list(texts)
     whole = "".join(ended)
-    starts = {0} | {one for one in BOUNDARIES[boundary](ended) if one < len(whole)}
+    starts = {0} | {offset for offset in BOUNDARIES[boundary](ended) if offset < len(whole)}
     return Documents(whole, tuple(sorted(starts)))
 
 
@@ -83,7 +86,7 @@ BOUNDARIES: dict[str, Callable[[Sequence[str]], Iterator[int]]] = {
     "paragraph": lambda texts: (match.end() for match in re.finditer(r"\n[^\S\n]*\n\s*", "".join(texts))),
     "line": lambda texts: (match.end() for match in re.finditer(r"\n", "".join(texts))),
 }
-"""Where documents start, in characters of all texts together."""
+"""Functions that yield where documents start, as offsets into the concatenated texts."""
 
 
 def _texts(source: object) -> list[object]:
@@ -95,7 +98,7 @@ def _texts(source: object) -> list[object]:
     elif hasattr(source, "columns") and hasattr(source, "shape"):  # a frame
         names = list(source.columns)
         if len(names) != 1:
-            raise UsageError(f"data: a frame of {len(names)} columns, wanted the one of the texts")
+            raise UsageError(f"data: a frame with {len(names)} columns, wanted one column of texts")
         items = list(source[names[0]])  # type: ignore[index]
     elif hasattr(source, "to_list"):  # a series
         items = source.to_list()
@@ -108,5 +111,5 @@ def _texts(source: object) -> list[object]:
 
 
 def _look_like_files(texts: list[str], files: list[bool]) -> bool:
-    """Some are files, or all have the shape of a file's name: then a missing one is a mistake, not a text."""
+    """Whether some texts are files or all look like file names. A missing file is then an error, not a text."""
     return any(files) or all(re.fullmatch(r"\S+\.(txt|text|md)", text) for text in texts)

@@ -1,4 +1,4 @@
-"""Text files read whole, with faults told by byte and line; and the hash of what was read."""
+"""Reads whole text files, reports errors with byte and line, and hashes data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def check_file(path: str | Path) -> Path:
-    """Make sure that ``path`` is a file that holds something. Raises ``DataError`` otherwise."""
+    """Return ``path`` if it is a file that is not empty. Raises ``DataError`` otherwise."""
     file = Path(path)
     try:
         if file.is_dir():
@@ -36,7 +36,7 @@ def check_file(path: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class InputStream:
-    """A binary file that is open already, such as standard input, and what it holds."""
+    """An open binary file, such as standard input, and its format."""
 
     file: BinaryIO
     format: str
@@ -44,11 +44,11 @@ class InputStream:
     name: str = "standard input"
 
     def read(self) -> bytes:
-        """Read the rest of it."""
+        """Read the remaining bytes."""
         return self.file.read()
 
     def text(self) -> str:
-        """Read the rest of it as UTF-8 text. Raises ``DataError`` with the first wrong byte, or when it is empty."""
+        """Read the remaining bytes as UTF-8 text. Raises ``DataError`` for an invalid byte or an empty text."""
         text = decode(self.read().removeprefix(BOM), self.name).replace("\r\n", "\n")
         if not text.strip():
             raise DataError(f"{self.name}: is empty")
@@ -56,7 +56,7 @@ class InputStream:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file, without byte-order mark, with ``\\n`` for every line end; ``.gz`` files are unpacked.
+    """Read a UTF-8 text file: without byte-order mark, with ``\\n`` for every line end; ``.gz`` files are unpacked.
 
     Raises ``DataError`` for a file that is missing, a directory, empty, not readable, not UTF-8, or not gzip.
     """
@@ -74,19 +74,19 @@ def read_text(path: str | Path) -> str:
 
 
 def load_npy(file: Any) -> NDArray[Any]:
-    """The array of a ``.npy`` file, by its path or as it is open. Raises ``ValueError`` with what is wrong with it."""
+    """Load a ``.npy`` file from a path or an open file. Raises ``ValueError`` with the reason if that fails."""
     try:
         array: NDArray[Any] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         why = first_line(error)
-        # NumPy takes what it does not know for a pickle, and says how to load that unsafely.
-        told = "" if "pickle" in why else f": {why}"
-        raise ValueError(f"not a .npy file of numbers that can be read{told}") from None
+        # NumPy takes an unknown format for a pickle and suggests an unsafe way to load it: do not repeat that.
+        reason = "" if "pickle" in why else f": {why}"
+        raise ValueError(f"not a .npy file of numbers that can be read{reason}") from None
     return array
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, or its name where it says nothing."""
+    """First line of an error's message, or its class if it has no message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -104,10 +104,10 @@ def decode(raw: bytes, name: str, *, offset: int = 0, line: int = 1) -> str:
 
 
 def content_hash(*contents: object) -> str:
-    """``sha256:`` and the hash, in hexadecimal, of what data hold, whatever file or frame they came from.
+    """Return ``sha256:`` and the hexadecimal hash of the content of data, whatever file or frame holds it.
 
-    Takes strings, bytes, numbers, ``None``, NumPy arrays, Polars or pandas frames and series, and lists, tuples and
-    mappings of these. Every piece is told apart by kind and length, so that ``("ab", "c")`` is not ``("a", "bc")``.
+    Accepts strings, bytes, numbers, ``None``, NumPy arrays, Polars or pandas frames and series, and lists, tuples and
+    mappings that contain them. Type and length are hashed too, so ``("ab", "c")`` and ``("a", "bc")`` differ.
     Raises ``TypeError`` for anything else.
     """
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Tables that are in memory already, or come whole: frames, arrays, lists, Parquet, JSON lines."""
+"""Tables in memory and tables that are read whole: frames, arrays, lists, Parquet, JSON lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @final
 class Frame(Rows):
-    """Columns of one length, each a Polars series made when it is asked for."""
+    """Columns of equal length; each becomes a Polars series on demand."""
 
     def __init__(
         self,
@@ -28,21 +28,21 @@ class Frame(Rows):
         column: Callable[[str], polars.Series],
         lines: Sequence[int] | None = None,
     ) -> None:
-        """``lines``: each row's line in a text file; without it rows are counted from 1.
+        """``lines``: the line of each row in a text file; without it, messages use row numbers from 1.
 
-        Raises ``DataError`` when there are no rows or two columns have one name.
+        Raises ``DataError`` if there are no rows or two columns have the same name.
         """
         self.name, self.names, self.rows = name, list(names), rows
         self._column, self._lines = column, lines
         if not rows:
             raise DataError(f"{name}: no rows")
-        twice = (
-            [one for place, one in enumerate(self.names) if one in self.names[:place]]
+        repeated = (
+            [column for index, column in enumerate(self.names) if column in self.names[:index]]
             if len(set(names)) < len(names)
             else []
         )
-        if twice:
-            raise DataError(f"{name}: two columns are named '{twice[0]}'")
+        if repeated:
+            raise DataError(f"{name}: two columns are named '{repeated[0]}'")
 
     def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
         import polars
@@ -54,7 +54,7 @@ class Frame(Rows):
 
 
 def parquet(open_file: Callable[[], BinaryIO], name: str) -> Frame:
-    """A Parquet file; only the columns asked for are read. Raises ``DataError`` for a file that is not Parquet."""
+    """Open a Parquet file; only requested columns are read. Raises ``DataError`` for a file that is not Parquet."""
     import polars
 
     try:
@@ -65,19 +65,19 @@ def parquet(open_file: Callable[[], BinaryIO], name: str) -> Frame:
     except (polars.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
 
-    def column(wanted: str) -> polars.Series:
+    def read_column(column: str) -> polars.Series:
         try:
             with open_file() as stream:
-                return polars.read_parquet(stream, columns=[wanted])[wanted]
+                return polars.read_parquet(stream, columns=[column])[column]
         except (polars.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{name}: column '{wanted}' cannot be read: {str(error).splitlines()[0]}") from None
+            raise DataError(f"{name}: column '{column}' cannot be read: {str(error).splitlines()[0]}") from None
 
-    return Frame(name, names, rows, column)
+    return Frame(name, names, rows, read_column)
 
 
-def json_lines(open_file: Callable[[], BinaryIO], name: str, wanted: Sequence[str]) -> Frame:
-    """A JSON object per line; only the ``wanted`` names are kept. Raises ``DataError`` with the line of a fault."""
-    cells: dict[str, list[object]] = {column: [] for column in wanted}
+def json_lines(open_file: Callable[[], BinaryIO], name: str, columns: Sequence[str]) -> Frame:
+    """Read one JSON object per line, but only ``columns``. Raises ``DataError`` with the line of an error."""
+    cells: dict[str, list[object]] = {column: [] for column in columns}
     names: dict[str, None] = {}
     lines: list[int] = []
     offset = 0
@@ -101,7 +101,7 @@ def json_lines(open_file: Callable[[], BinaryIO], name: str, wanted: Sequence[st
 
 
 def records(source: Sequence[Mapping[str, object]]) -> Frame:
-    """A list of dicts, one per row; a name that a row lacks is a missing value."""
+    """Wrap a list of dicts, one per row; a name that is not in a row is a missing value there."""
     names = list(dict.fromkeys(str(key) for row in source for key in row))
     return Frame(
         "list of dicts", names, len(source), lambda column: from_values([row.get(column) for row in source], column)
@@ -109,7 +109,7 @@ def records(source: Sequence[Mapping[str, object]]) -> Frame:
 
 
 def matrix(source: Sequence[Sequence[object]]) -> Frame:
-    """A list of rows; columns by number from 1. Raises ``DataError`` for ragged rows."""
+    """Wrap a list of rows; columns are numbered from 1. Raises ``DataError`` for ragged rows."""
     width = len(source[0])
     for number, row in enumerate(source, 1):
         if len(row) != width:
@@ -121,27 +121,27 @@ def matrix(source: Sequence[Sequence[object]]) -> Frame:
 
 
 def array(source: np.ndarray[Any, Any]) -> Frame:
-    """An array ``[N, columns]``; columns by number from 1."""
+    """Wrap an array ``[N, columns]``; columns are numbered from 1."""
     names = [str(number) for number in range(1, source.shape[1] + 1)]
     return Frame("array", names, len(source), lambda column: from_array(source[:, int(column) - 1], column))
 
 
 def polars_frame(source: polars.DataFrame) -> Frame:
-    """A Polars frame."""
+    """Wrap a Polars frame."""
     return Frame("frame", source.columns, source.height, source.get_column)
 
 
 def pandas_frame(source: Any) -> Frame:
-    """A pandas frame; an index with a name is a column too."""
+    """Wrap a pandas frame; a named index is a column too."""
     if any(name is not None for name in source.index.names):
         source = source.reset_index()
-    places = {str(name): place for place, name in enumerate(source.columns)}
+    positions = {str(name): position for position, name in enumerate(source.columns)}
     names = [str(name) for name in source.columns]
-    return Frame("frame", names, len(source), lambda column: _from_pandas(source.iloc[:, places[column]], column))
+    return Frame("frame", names, len(source), lambda column: _from_pandas(source.iloc[:, positions[column]], column))
 
 
 def _from_pandas(column: Any, name: str) -> polars.Series:
-    """Without PyArrow, which a user of pandas need not have."""
+    """Convert a pandas column without PyArrow, which a user of pandas may not have."""
     kind = getattr(column.dtype, "kind", "O")
     if kind == "M":
         return from_array(column.to_numpy(dtype="datetime64[us]"), name)
@@ -150,11 +150,11 @@ def _from_pandas(column: Any, name: str) -> polars.Series:
     if kind in "iuf":
         return from_array(column.to_numpy(dtype=f"{kind if kind != 'u' else 'i'}8"), name)
     missing = column.isna().to_numpy()
-    return from_values([None if gone else value for value, gone in zip(column, missing, strict=True)], name)
+    return from_values([None if is_missing else value for value, is_missing in zip(column, missing, strict=True)], name)
 
 
 def from_array(values: np.ndarray[Any, Any], name: str) -> polars.Series:
-    """One column of an array."""
+    """Convert one column of an array."""
     import polars
 
     if values.dtype == object:
@@ -163,7 +163,7 @@ def from_array(values: np.ndarray[Any, Any], name: str) -> polars.Series:
 
 
 def from_values(values: Sequence[object], name: str) -> polars.Series:
-    """One column of Python values; of different kinds, they become strings, and no value is lost."""
+    """Convert one column of Python values; values of different types become strings, and none is lost."""
     import polars
 
     try:

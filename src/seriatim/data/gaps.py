@@ -1,4 +1,4 @@
-"""What is missing from a series in time: telling it, and filling it in."""
+"""Finds and fills gaps in a time series."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from seriatim.errors import DataError
 
 Values = NDArray[np.float64]
 
-MOST_GROWTH = 10
-"""Filling gaps may make a series at most this many times longer: one wrong stamp must not fill the memory."""
+MAX_GROWTH = 10
+"""Filling gaps may make a series at most this many times longer, so that one wrong stamp cannot exhaust memory."""
 
 
 @final
 @dataclass
 class Finding:
-    """One kind of fault of stamps: in how many series, how often, and the first example."""
+    """Counts one kind of problem: the number of series and of occurrences, and the first example."""
 
     series: int = 0
     times: int = 0
@@ -28,7 +28,7 @@ class Finding:
     name: str = ""
 
     def add(self, times: int, example: str, name: str) -> None:
-        """Another series, ``name``, has it so many ``times``."""
+        """Count a series ``name`` in which the problem occurs ``times`` times."""
         if not self.series:
             self.example, self.name = example, name
         self.series += 1
@@ -38,7 +38,7 @@ class Finding:
 @final
 @dataclass
 class Findings:
-    """What was found in all series, told in a line per kind."""
+    """Collects the problems of all series and reports each kind in one line."""
 
     unsorted: Finding = field(default_factory=Finding)
     gaps: Finding = field(default_factory=Finding)
@@ -47,22 +47,22 @@ class Findings:
     inserted: int = 0
 
     def notes(self, missing: str, total: int) -> list[str]:
-        """Lines for the user; ``total`` series were read."""
+        """Return lines for the user; ``total`` is the number of series."""
 
-        def told(finding: Finding, fault: str) -> str:
+        def describe(finding: Finding, problem: str) -> str:
             where = f" in {finding.series} of {total} series" if total > 1 else ""
-            whose = f" in series '{finding.name}'" if total > 1 else ""
-            return f"{fault}{where}, the first {finding.example}{whose}"
+            series = f" in series '{finding.name}'" if total > 1 else ""
+            return f"{problem}{where}, the first {finding.example}{series}"
 
         notes = []
         if self.unsorted.series:
-            notes.append(f"{told(self.unsorted, 'rows were not in order of time')}; they were sorted")
+            notes.append(f"{describe(self.unsorted, 'rows were not in order of time')}; they were sorted")
         if self.gaps.series:
             stamps = "time stamp is" if self.gaps.times == 1 else "time stamps are"
-            left = "; the rows are used as they stand" if missing == "error" else ""
-            notes.append(f"{told(self.gaps, f'{self.gaps.times} {stamps} missing')}{left}")
+            left = "; the rows are used unchanged" if missing == "error" else ""
+            notes.append(f"{describe(self.gaps, f'{self.gaps.times} {stamps} missing')}{left}")
         if self.irregular.series:
-            notes.append(told(self.irregular, "time stamps are irregular"))
+            notes.append(describe(self.irregular, "time stamps are irregular"))
         if self.filled.series:
             how = "interpolated, and masked" if missing == "mask" else "interpolated"
             values = "value was" if self.filled.times == 1 else "values were"
@@ -72,7 +72,7 @@ class Findings:
 
 
 def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings) -> Calendar | None:
-    """The calendar of a series' sorted ``stamps``; gaps and irregular steps go to ``findings``."""
+    """Return the calendar of a series' sorted ``stamps``; add gaps and irregular steps to ``findings``."""
     if stamps is None or len(stamps) < 2:
         return None
     calendar = find_calendar(stamps)
@@ -82,31 +82,31 @@ def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings) -> Calen
         findings.irregular.add(1, f"from {format_stamp(stamps[at])} to {format_stamp(stamps[at + 1])}", name)
         return None
     positions = calendar.positions(stamps)
-    assert positions is not None  # find made sure
-    lacking = int(positions[-1]) + 1 - len(positions)
-    if lacking:
+    assert positions is not None  # find_calendar checked this
+    missing = int(positions[-1]) + 1 - len(positions)
+    if missing:
         at = int((positions[1:] - positions[:-1] > 1).argmax())
         first = calendar.stamps(stamps[0], positions[at : at + 1] + 1)[0]
-        findings.gaps.add(lacking, f"{format_stamp(first)} where the step is {calendar}", name)
+        findings.gaps.add(missing, f"{format_stamp(first)} where the step is {calendar}", name)
     return calendar
 
 
-def filled(
+def fill(
     name: str, values: Values, stamps: NDArray[Any] | None, calendar: Calendar | None, findings: Findings
 ) -> tuple[Values, NDArray[np.bool_], NDArray[Any] | None]:
-    """Values ``[T', C]`` without NaN, what of them was observed, and their stamps.
+    """Return values ``[T', C]`` without NaN, a mask of observed values, and the stamps.
 
-    A row is inserted for each stamp that ``calendar`` has and ``stamps`` lack. Inside, values lie on straight lines
-    over time; at the ends they are the nearest. Raises ``DataError`` for a channel without any value, or gaps so long
-    that the series would grow tenfold.
+    A row is inserted for each stamp of ``calendar`` that ``stamps`` lacks. Gaps inside are interpolated linearly over
+    time; at the ends the nearest value is used. Raises ``DataError`` for a channel without any value, or if the
+    series would become more than ten times longer.
     """
     rows = len(values)
     at = np.arange(rows, dtype=np.float64) if stamps is None else stamps.astype(np.float64)
     if calendar is not None and stamps is not None:
         positions = calendar.positions(stamps)
-        assert positions is not None  # find made sure
+        assert positions is not None  # find_calendar checked this
         length = int(positions[-1]) + 1
-        if length > MOST_GROWTH * rows:
+        if length > MAX_GROWTH * rows:
             raise DataError(
                 f"series '{name}': filling its gaps would turn {rows} rows into {length}; the step is {calendar}"
             )

@@ -1,4 +1,4 @@
-"""Pairs of texts: one is read, the other is to be written."""
+"""Reads pairs of texts: the source that the model reads and the target that it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seriatim.data.tables import FORMATS, open_table
 from seriatim.errors import DataError, UsageError
 
 SOURCE, TARGET = "source", "target"
-"""Columns, when nobody says."""
+"""Default column names."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Pairs(Collection):
 
     sources: list[str]
     targets: list[str]
-    """Empty where they are to be written."""
+    """Empty if the model is to write them."""
     groups: list[str] | None
     locations: list[str]
-    """Where each stands, for messages: ``train.de line 3``."""
+    """Location of each pair, for messages: ``train.de line 3``."""
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -61,14 +61,14 @@ def read_pairs(
     group: str | None = None,
     header: bool = True,
 ) -> Pairs:
-    """Pairs from whatever holds them.
+    """Read pairs. ``data`` is one of these:
 
-    - two parallel files, line by line: ``[SOURCE_FILE, TARGET_FILE]``, or their names in one string with a comma
-      between; ``.gz`` files are unpacked;
-    - a table (see ``open_table``) with the columns ``source`` and ``target``, called so when nobody says;
-    - in memory, a list of pairs or an array of two columns.
+    - two parallel files, line by line: ``[SOURCE_FILE, TARGET_FILE]``, or one string with a comma between the two
+      names; ``.gz`` files are unpacked;
+    - a table (see ``open_table``) with the columns ``source`` and ``target`` (also their default names);
+    - in memory, a list of pairs or an array with two columns.
 
-    Raises ``UsageError`` for a column that does not exist, ``DataError`` for an empty text, with its place, and for
+    Raises ``UsageError`` for a column that does not exist, ``DataError`` for an empty text (with its location) and for
     parallel files of different lengths.
     """
     files = parallel_files(data)
@@ -76,12 +76,12 @@ def read_pairs(
         if group:
             raise UsageError("group: only for tables")
         return _parallel(*files)
-    by_number = not header or _without_names(data)
-    wanted = [source or ("1" if by_number else SOURCE), target or ("2" if by_number else TARGET)]
-    table = open_table(data, header=header, columns=[*wanted, *([group] if group else [])])
+    by_number = not header or _has_numbered_columns(data)
+    names = [source or ("1" if by_number else SOURCE), target or ("2" if by_number else TARGET)]
+    table = open_table(data, header=header, columns=[*names, *([group] if group else [])])
     locations = [table.location(row) for row in range(len(table))]
-    sources, targets = (table.text(column) for column in wanted)
-    for texts, column in zip((sources, targets), wanted, strict=True):
+    sources, targets = (table.text(column) for column in names)
+    for texts, column in zip((sources, targets), names, strict=True):
         for row, text in enumerate(texts):
             if not text.strip():
                 raise table.fault(row, column, "empty text")
@@ -89,16 +89,16 @@ def read_pairs(
 
 
 def read_sources(data: object, *, source: str | None = None, header: bool = True) -> Pairs:
-    """Sources alone, to write targets for: a table with its column, a file of one per line, or a list of texts."""
+    """Read sources only: from a table, from a file with one source per line, or from a list of texts."""
     if isinstance(data, (str, Path)) and Path(data).suffix.lower() not in FORMATS:
         lines = _lines(data)
         return Pairs(lines, [], None, [f"{data} line {number + 1}" for number in range(len(lines))])
-    if isinstance(data, (list, tuple)) and data and all(isinstance(one, str) for one in data):
+    if isinstance(data, (list, tuple)) and data and all(isinstance(item, str) for item in data):
         for number, text in enumerate(data):
             if not text.strip():
                 raise DataError(f"data item {number + 1}: empty text")
         return Pairs(list(data), [], None, [f"data item {number + 1}" for number in range(len(data))])
-    column = source or ("1" if not header or _without_names(data) else SOURCE)
+    column = source or ("1" if not header or _has_numbered_columns(data) else SOURCE)
     table = open_table(data, header=header, columns=[column])
     texts = table.text(column)
     for row, text in enumerate(texts):
@@ -108,10 +108,10 @@ def read_sources(data: object, *, source: str | None = None, header: bool = True
 
 
 def parallel_files(data: object) -> tuple[str, str] | None:
-    """The two files that ``data`` names; None when it is something else."""
+    """Return the two files that ``data`` names, or None if it does not name files."""
     if isinstance(data, (str, Path)) and "," in str(data) and not Path(data).exists():
         data = str(data).split(",")
-    if isinstance(data, (list, tuple)) and data and all(isinstance(one, (str, Path)) for one in data):
+    if isinstance(data, (list, tuple)) and data and all(isinstance(item, (str, Path)) for item in data):
         if len(data) != 2:
             raise UsageError(f"data: {len(data)} files, wanted a table or two files, the source's and the target's")
         return str(data[0]), str(data[1])
@@ -129,7 +129,7 @@ def _parallel(source_file: str, target_file: str) -> Pairs:
 
 
 def _lines(file: str | Path) -> list[str]:
-    """The lines of a text file. Raises ``DataError`` for an empty one."""
+    """Return the lines of a text file. Raises ``DataError`` for an empty line."""
     lines = read_text(file).removesuffix("\n").split("\n")
     for number, line in enumerate(lines):
         if not line.strip():
@@ -137,8 +137,8 @@ def _lines(file: str | Path) -> list[str]:
     return lines
 
 
-def _without_names(data: Any) -> bool:
-    """Whether the columns of data in memory go by number: arrays and lists of rows."""
+def _has_numbered_columns(data: Any) -> bool:
+    """Whether data in memory have numbered columns: arrays and lists of rows do."""
     if isinstance(data, (list, tuple)) and data:
         return not hasattr(data[0], "keys")
     return isinstance(data, np.ndarray)

@@ -1,4 +1,4 @@
-"""Piano rolls: which of K notes sound at each step of a piece."""
+"""Reads piano rolls: for each step of a piece, the notes that sound, out of K."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from seriatim.errors import DataError, UsageError
 Roll = NDArray[np.uint8]
 """[T, K] of 0 and 1."""
 
-CELLS: Final[Mapping[str, str]] = {"train": "traindata", "valid": "validdata", "test": "testdata"}
-"""Part → what a ``.mat`` file calls it."""
+VARIABLES: Final[Mapping[str, str]] = {"train": "traindata", "valid": "validdata", "test": "testdata"}
+"""Names of the parts in a ``.mat`` file."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Rolls:
 
     pieces: list[Roll]
     bounds: tuple[int, int] | None = None
-    """Where the validation and the test begin, when the file says."""
+    """Indices at which the validation and test parts begin, if the file defines them."""
 
     @property
     def notes(self) -> int:
-        """K."""
+        """Number of notes, K."""
         return int(self.pieces[0].shape[1])
 
     def parts(self) -> dict[str, list[Roll]] | None:
-        """The parts that the file makes; ``None`` when it makes none."""
+        """Return the parts that the file defines, or ``None``."""
         if self.bounds is None:
             return None
         first, second = self.bounds
@@ -43,21 +43,22 @@ class Rolls:
 
 
 def read_rolls(source: object, *, notes: int | None = None) -> Rolls:
-    """Piano rolls from whatever holds them.
+    """Read piano rolls. ``source`` is one of these:
 
     - a ``.mat`` file with the cells ``traindata``, ``validdata`` and ``testdata`` (Boulanger-Lewandowski 2012), one
       array ``[T, K]`` of 0 and 1 per piece;
-    - ``.npy`` files of one piece each: a path, a list of paths, or such a file that is open already;
+    - ``.npy`` files with one piece each: a path, a list of paths, or an open file;
     - in memory, a list of arrays ``[T, K]``.
 
-    Raises ``DataError`` for a file that is missing or damaged, and for a piece that is empty, holds anything but 0 and
-    1, or has other than ``notes`` notes (``None``: as many as the first); ``UsageError`` for anything else.
+    Raises ``DataError`` for a file that is missing or damaged, and for a piece that is empty, holds other values than
+    0 and 1, or does not have ``notes`` notes (``None``: as many as the first piece). Raises ``UsageError`` for
+    any other source.
     """
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".mat":
-        cells = {part: _cell(Path(source), _load_mat(Path(source)), name) for part, name in CELLS.items()}
-        pieces = [piece for part in cells.values() for piece in part]
-        first = len(cells["train"])
-        return Rolls(_checked(pieces, notes), (first, first + len(cells["valid"])))
+        parts = {part: _cell(Path(source), _load_mat(Path(source)), name) for part, name in VARIABLES.items()}
+        pieces = [piece for part in parts.values() for piece in part]
+        first = len(parts["train"])
+        return Rolls(_checked(pieces, notes), (first, first + len(parts["valid"])))
     items = [source] if isinstance(source, (str, Path, InputStream)) else source
     if not isinstance(items, (list, tuple)):
         raise UsageError(
@@ -80,10 +81,10 @@ def _load_mat(path: Path) -> dict[str, Any]:
 
 
 def _cell(path: Path, content: Mapping[str, Any], name: str) -> list[tuple[str, Any]]:
-    """The pieces of one cell, with the place of each."""
+    """Return the pieces of one MATLAB cell, each with its location."""
     if name not in content:
-        found = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
-        raise DataError(f"{path}: no '{name}' (holds {found}), wanted {', '.join(CELLS.values())}")
+        names = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
+        raise DataError(f"{path}: no '{name}' (holds {names}), wanted {', '.join(VARIABLES.values())}")
     cell = content[name]
     if not isinstance(cell, np.ndarray) or cell.dtype != object or not cell.size:
         raise DataError(f"{path}: '{name}' is no cell of pieces, wanted one array [T, notes] per piece")
@@ -93,30 +94,30 @@ def _cell(path: Path, content: Mapping[str, Any], name: str) -> list[tuple[str, 
 def _item(item: object, number: int) -> tuple[str, Any]:
     if not isinstance(item, (str, Path, InputStream)):
         return f"data piece {number}", item
-    place = item.name if isinstance(item, InputStream) else str(item)
+    location = item.name if isinstance(item, InputStream) else str(item)
     if not isinstance(item, InputStream) and Path(item).suffix.lower() != ".npy":
         raise UsageError(f"{item}: a piano roll is a .mat or a .npy file")
     try:
-        return place, load_npy(io.BytesIO(item.read()) if isinstance(item, InputStream) else check_file(item))
+        return location, load_npy(io.BytesIO(item.read()) if isinstance(item, InputStream) else check_file(item))
     except ValueError as error:
-        raise DataError(f"{place}: {error}") from None
+        raise DataError(f"{location}: {error}") from None
 
 
 def _checked(pieces: Sequence[tuple[str, Any]], notes: int | None) -> list[Roll]:
-    found: list[Roll] = []
-    for place, piece in pieces:
+    rolls: list[Roll] = []
+    for location, piece in pieces:
         try:
             values = np.asarray(piece, dtype=np.float64)
         except (TypeError, ValueError):
-            raise DataError(f"{place}: not an array of numbers") from None
+            raise DataError(f"{location}: not an array of numbers") from None
         if values.ndim != 2 or not values.size:
-            raise DataError(f"{place}: shape {values.shape}, wanted [T, notes]")
-        wanted = notes or (found[0].shape[1] if found else values.shape[1])
-        if values.shape[1] != wanted:
-            raise DataError(f"{place}: {values.shape[1]} notes, wanted {wanted}")
+            raise DataError(f"{location}: shape {values.shape}, wanted [T, notes]")
+        width = notes or (rolls[0].shape[1] if rolls else values.shape[1])
+        if values.shape[1] != width:
+            raise DataError(f"{location}: {values.shape[1]} notes, wanted {width}")
         wrong = np.argwhere((values != 0) & (values != 1))
         if len(wrong):
             step, note = wrong[0]
-            raise DataError(f"{place}: step {step + 1}, note {note}: {values[step, note]:g}, wanted 0 or 1")
-        found.append(values.astype(np.uint8))
-    return found
+            raise DataError(f"{location}: step {step + 1}, note {note}: {values[step, note]:g}, wanted 0 or 1")
+        rolls.append(values.astype(np.uint8))
+    return rolls

@@ -1,4 +1,4 @@
-"""Where the rows of a table come from."""
+"""Interface to the rows of a table, whatever their source."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
     import polars
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "None", "?")
-"""Words that mean "no value" in a numeric column, beside an empty cell."""
+"""Words that mean "no value" in a numeric column; an empty cell does too."""
 
 
 class Rows(ABC):
-    """A table's rows, which can be gone through as often as needed, some at a time."""
+    """Rows of a table, which can be read repeatedly and in chunks."""
 
     name: str
-    """The file, for messages."""
+    """Name of the file, for messages."""
     names: list[str]
-    """Every column."""
+    """Names of all columns."""
     rows: int
 
     @abstractmethod
     def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
-        """The rows in order, as frames of ``columns``.
+        """Yield the rows in order, as frames with ``columns``.
 
-        With ``numbers`` a text file's cells come as Float64 with ``MISSING`` as null, wherever all cells of a frame
-        allow it; otherwise as strings with empty cells as null.
+        With ``numbers``, the cells of a text file are Float64 with ``MISSING`` as null if all cells of the frame are
+        numbers. Otherwise they are strings with empty cells as null.
         """
 
     @abstractmethod
     def line(self, row: int) -> str:
-        """How a person finds row ``row`` (from 0): ``line 17`` in a text file, ``row 17`` elsewhere."""
+        """Return the location of row ``row`` (from 0), for messages: ``line 17`` in text files, else ``row 17``."""
 
     def check_column(self, column: str) -> None:
-        """Raise ``UsageError`` when there is no such column, with the nearest one."""
+        """Raise ``UsageError`` with the nearest name if there is no such column."""
         if column in self.names:
             return
         hint = nearest(column, self.names)

@@ -1,4 +1,4 @@
-"""Sequences of text, sound or numbers, and what is to be said of each: a label, a number, or a number per step."""
+"""Reads sequences of text, sound or numbers, each with a label, a target number, or a target for each step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seriatim.data.archive import read_ts
 from seriatim.data.cell_values import CellError, to_strings
-from seriatim.data.collection import Collection, key
+from seriatim.data.collection import Collection, duplicate_key
 from seriatim.data.frames import from_array, from_values
 from seriatim.data.sound import SUFFIXES, SoundReader
 from seriatim.data.tables import Table, open_table
@@ -34,51 +34,51 @@ class Sequences(Collection):
     inputs: list[str] | list[Steps]
     """Texts, or arrays ``[T, C]``."""
     labels: list[str] | None
-    """One label each; ``None`` where there are none to predict from."""
+    """One label for each sequence, or ``None`` if the data have no labels."""
     groups: list[str] | None
     locations: list[str]
-    """Where each stands, for messages: ``sms.tsv line 3``."""
+    """Location of each sequence, for messages: ``sms.tsv line 3``."""
     targets: list[Targets] | None = None
-    """One number each ``[1]``, or one per step ``[T]``, NaN where a step has none."""
+    """For each sequence one number ``[1]``, or one per step ``[T]`` with NaN for steps without a target."""
     names: list[str] | None = None
-    """What the table calls each of them, where rows are steps."""
+    """Id of each sequence in the table, if rows are steps."""
     hashes: list[str] | None = None
-    """Of recordings: of what stands in each file."""
+    """Content hash of each recording."""
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @property
     def channels(self) -> int | None:
-        """C, or ``None`` for text."""
+        """Number of channels C, or ``None`` for text."""
         first = self.inputs[0]
         return None if isinstance(first, str) else first.shape[1]
 
     @property
     def texts(self) -> list[str]:
-        """The inputs, when they are texts."""
+        """The inputs, typed as texts."""
         return cast("list[str]", self.inputs)
 
     @property
     def arrays(self) -> list[Steps]:
-        """The inputs, when they are numbers."""
+        """The inputs, typed as arrays."""
         return cast("list[Steps]", self.inputs)
 
     @property
     def keys(self) -> list[Hashable]:
-        return list(map(key, self.inputs))
+        return list(map(duplicate_key, self.inputs))
 
     @property
     def content(self) -> object:
-        """What to hash: recordings as they are in their files, for their frames may differ in the last bit."""
+        """Content to hash. Recordings are hashed as samples, because their frames may differ in the last bit."""
         answers = self.labels if self.targets is None else self.targets
         return (self.hashes or self.inputs, answers)
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Sequences:
-        def taken(values: list[Any] | None) -> Any:
+        def select(values: list[Any] | None) -> Any:
             return None if values is None else [values[index] for index in indices]
 
-        return Sequences(**{field.name: taken(getattr(self, field.name)) for field in fields(self)})
+        return Sequences(**{field.name: select(getattr(self, field.name)) for field in fields(self)})
 
 
 def read_sequences(
@@ -97,45 +97,45 @@ def read_sequences(
     header: bool = True,
     need_label: bool = True,
 ) -> Sequences:
-    """Sequences from whatever holds them.
+    """Read sequences. ``source`` is one of these:
 
     - a ``.ts`` file of the UEA archive, which needs no options;
-    - a table (see ``open_table``) with a ``text`` column, a sequence per row;
-    - a table with a ``sound`` column of paths, read by ``reader``, a sequence per row; without ``need_label`` also
+    - a table (see ``open_table``) with a ``text`` column, one sequence per row;
+    - a table with a ``sound`` column of paths, read by ``reader``, one sequence per row; without ``need_label`` also
       the path of a single recording;
-    - a table with numeric ``channels`` and a column ``id``, a step per row: rows in order, or sorted by ``time``;
+    - a table with numeric ``channels`` and a column ``id``, one step per row: rows in order, or sorted by ``time``;
       without ``id`` each row is a sequence of one step;
-    - in memory, ``(X, y)`` or ``X`` alone, where ``X`` is a list of texts, a list of arrays ``[T, C]`` or ``[T]``, or
-      one array ``[N, T, C]`` or ``[N, T]``, and ``y`` labels of any scalar type.
+    - in memory, ``(X, y)`` or ``X`` alone. ``X`` is a list of texts, a list of arrays ``[T, C]`` or ``[T]``, or one
+      array ``[N, T, C]`` or ``[N, T]``; ``y`` holds labels of any scalar type.
 
-    What is to be said of them is a ``label``, or a number: the ``target``, which with ``every_step`` may be another at
-    each step of an ``id``, or missing. A file or ``y`` in memory hold numbers when ``target`` is given, were it empty.
+    Each sequence has a ``label`` (a class) or a ``target`` (a number). With ``every_step`` the target may differ from
+    step to step, or be missing. If ``target`` is not None, even if empty, a ``.ts`` file or ``y`` must hold numbers.
 
     Without ``need_label`` labels and targets may be missing. Raises ``UsageError`` for options that do not fit or a
-    column that does not exist, ``DataError`` with the place of an empty text, a recording that cannot be read, a
-    missing value or an infinity, and of a label, target or group that is missing or changes within an ``id``.
+    column that does not exist. Raises ``DataError`` with the location of an empty text, a recording that cannot be
+    read, a missing value or an infinity, and of a label, target or group that is missing or changes within an ``id``.
     """
     numeric = target is not None
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".ts":
-        found = _from_archive(source, numeric)
+        sequences = _from_archive(source, numeric)
     elif isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES and sound and not need_label:
         frames, hash = (reader or SoundReader()).read(Path(source))
         return Sequences([frames], None, None, [str(source)], hashes=[hash])
     elif (memory := _in_memory(source, bool(text or sound or channels))) is not None:
-        found = _from_memory(*memory, numeric)
+        sequences = _from_memory(*memory, numeric)
     else:
-        given = [name for name, value in (("text", text), ("sound", sound), ("channels", channels)) if value]
-        if len(given) != 1:
+        inputs = [name for name, value in (("text", text), ("sound", sound), ("channels", channels)) if value]
+        if len(inputs) != 1:
             raise UsageError(
-                f"{' and '.join(given)}: give one of them, not both"
-                if given
-                else "text: name the column of the text, or of the sound, or channels and id"
+                f"{' and '.join(inputs)}: give one of them, not both"
+                if inputs
+                else "text: name the column of the text or sound, or channels and id"
             )
-        answer, what = (target, "target") if numeric else (label, "label")
+        answer, noun = (target, "target") if numeric else (label, "label")
         if need_label and not answer:
-            raise UsageError(f"{what}: name the column of the {what}")
-        named = [text] if text else [sound] if sound else channels
-        needed = [*named, *(name for name in (id, time, group) if name)]
+            raise UsageError(f"{noun}: name the column of the {noun}")
+        columns = [text] if text else [sound] if sound else channels
+        needed = [*columns, *(name for name in (id, time, group) if name)]
         answers = [answer] if answer else []
         table = open_table(
             source,
@@ -161,15 +161,15 @@ def read_sequences(
             return rows.sequences
     if group:
         raise UsageError("group: only for tables")
-    if need_label and found.labels is None and found.targets is None:
+    if need_label and sequences.labels is None and sequences.targets is None:
         name = source if isinstance(source, (str, Path)) else "data"
         raise DataError(f"{name}: no {'targets' if numeric else 'labels'}")
-    return found
+    return sequences
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Sequences not labelled yet, and the rows of the table that each is made of."""
+    """Sequences without labels, and the table rows of each sequence."""
 
     sequences: Sequences
     order: NDArray[np.int64]
@@ -178,8 +178,8 @@ class _Rows:
 
 def _texts(table: Table, text: str, group: str | None) -> _Rows:
     texts = table.text(text)
-    for row, one in enumerate(texts):
-        if not one.strip():
+    for row, value in enumerate(texts):
+        if not value.strip():
             raise table.fault(row, text, "empty text")
     groups = table.labels(group) if group else None
     locations = [table.location(row) for row in range(len(texts))]
@@ -199,8 +199,8 @@ def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | No
     faults = {"missing value": np.isnan(values), "too large for float32": np.abs(values) > FLOAT32}
     for fault, wrong in faults.items():
         if wrong.any():
-            row, place = divmod(int(wrong.argmax()), len(channels))
-            raise table.fault(row, channels[place], f"{fault}, {int(wrong.sum())} in all")
+            row, channel = divmod(int(wrong.argmax()), len(channels))
+            raise table.fault(row, channels[channel], f"{fault}, {int(wrong.sum())} in all")
     codes, names = table.codes(id) if id else (np.arange(len(table)), None)
     order = np.argsort(codes, kind="stable") if time is None else np.lexsort((table.timestamps(time), codes))
     counts = np.bincount(codes)
@@ -217,23 +217,23 @@ def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | No
     )
 
 
-def _constant(found: _Rows, table: Table, column: str, what: str) -> list[str]:
-    """The one value of ``column`` in each sequence."""
-    codes, names = table.codes(column, what)
-    ordered = codes[found.order]
-    starts = np.cumsum(found.counts) - found.counts
+def _constant(rows: _Rows, table: Table, column: str, noun: str) -> list[str]:
+    """Return the value of ``column`` in each sequence; it must not change within a sequence."""
+    codes, names = table.codes(column, noun)
+    ordered = codes[rows.order]
+    starts = np.cumsum(rows.counts) - rows.counts
     firsts = ordered[starts]
-    changed = np.flatnonzero(ordered != np.repeat(firsts, found.counts))
+    changed = np.flatnonzero(ordered != np.repeat(firsts, rows.counts))
     if len(changed):
         at = int(changed[0])
         sequence = int(np.searchsorted(starts, at, side="right")) - 1
         change = f"'{names[ordered[at]]}', but '{names[firsts[sequence]]}' before in the same sequence"
-        raise table.fault(int(found.order[at]), column, change)
+        raise table.fault(int(rows.order[at]), column, change)
     return [names[code] for code in firsts]
 
 
-def _targets(found: _Rows, table: Table, column: str, every_step: bool) -> list[Targets]:
-    """The number that ``column`` holds for each sequence ``[1]``, or with ``every_step`` for each step ``[T]``."""
+def _targets(rows: _Rows, table: Table, column: str, every_step: bool) -> list[Targets]:
+    """Return the numbers in ``column``: one for each sequence ``[1]``, or with ``every_step`` one per step ``[T]``."""
     values = table.numbers([column])[:, 0]
     wrong = np.abs(values) > FLOAT32
     if wrong.any():
@@ -241,17 +241,19 @@ def _targets(found: _Rows, table: Table, column: str, every_step: bool) -> list[
     missing = np.isnan(values)
     if missing.all() if every_step else missing.any():
         raise table.fault(int(missing.argmax()), column, f"no target, {int(missing.sum())} in all")
-    ordered = values[found.order]
-    ends = np.cumsum(found.counts)
+    ordered = values[rows.order]
+    ends = np.cumsum(rows.counts)
     if every_step:
         return np.split(ordered, ends[:-1])
-    firsts = ordered[ends - found.counts]
-    changed = np.flatnonzero(ordered != np.repeat(firsts, found.counts))
+    firsts = ordered[ends - rows.counts]
+    changed = np.flatnonzero(ordered != np.repeat(firsts, rows.counts))
     if len(changed):
         at = int(changed[0])
-        before = firsts[int(np.searchsorted(ends, at, side="right"))]
-        change = f"{ordered[at]:g}, but {before:g} before in the same sequence; --every-step makes each row an example"
-        raise table.fault(int(found.order[at]), column, change)
+        previous = firsts[int(np.searchsorted(ends, at, side="right"))]
+        change = (
+            f"{ordered[at]:g}, but {previous:g} before in the same sequence; --every-step makes each row an example"
+        )
+        raise table.fault(int(rows.order[at]), column, change)
     return list(firsts[:, None])
 
 
@@ -267,15 +269,15 @@ def _from_archive(path: str | Path, numeric: bool) -> Sequences:
 
 
 def _in_memory(source: object, table: bool) -> tuple[Any, Any] | None:
-    """``X`` and ``y`` (or ``None``) when ``source`` holds sequences as they are; ``None`` when it is a table."""
+    """Return ``X`` and ``y`` (or ``None``) if ``source`` holds sequences; ``None`` if it is a table."""
     if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], (str, Path)):
         return source
     if isinstance(source, np.ndarray):
         return (source, None) if source.ndim == 3 or source.ndim == 1 or not table else None
     if isinstance(source, list) and source:
-        if all(isinstance(one, (str, np.ndarray)) for one in source):
+        if all(isinstance(item, (str, np.ndarray)) for item in source):
             return source, None
-        if not table and all(isinstance(one, (list, tuple)) for one in source):
+        if not table and all(isinstance(item, (list, tuple)) for item in source):
             return source, None
     return None
 
@@ -292,11 +294,11 @@ def _from_memory(inputs: Any, answers: Any, numeric: bool) -> Sequences:
     locations = [f"data item {number}" for number in range(1, len(inputs) + 1)]
     labels = None if answers is None or numeric else _as_labels(answers, len(inputs))
     targets = None if answers is None or not numeric else _as_targets(answers, len(inputs))
-    if all(isinstance(one, str) for one in inputs):
-        for one, place in zip(inputs, locations, strict=True):
-            if not one.strip():
-                raise DataError(f"{place}: empty text")
-        return Sequences([str(one) for one in inputs], labels, None, locations, targets)
+    if all(isinstance(text, str) for text in inputs):
+        for text, location in zip(inputs, locations, strict=True):
+            if not text.strip():
+                raise DataError(f"{location}: empty text")
+        return Sequences([str(text) for text in inputs], labels, None, locations, targets)
     return Sequences(_checked(inputs, locations), labels, None, locations, targets)
 
 
@@ -309,8 +311,8 @@ def _as_labels(labels: Any, count: int) -> list[str]:
     try:
         cells = from_array(values, "y") if isinstance(values, np.ndarray) else from_values(values, "y")
         return to_strings(cells, "label").to_list()
-    except CellError as bad:
-        raise DataError(f"data item {bad.row + 1}: {bad.fault}") from None
+    except CellError as error:
+        raise DataError(f"data item {error.row + 1}: {error.fault}") from None
 
 
 def _as_targets(targets: Any, count: int) -> list[Targets]:
@@ -327,23 +329,25 @@ def _as_targets(targets: Any, count: int) -> list[Targets]:
 
 
 def _checked(inputs: Sequence[Any], locations: Sequence[str]) -> list[Steps]:
-    """Finite float32 ``[T, C]``, of one C, of at least one step."""
+    """Convert inputs to finite ``[T, C]`` with at least one step and the same C."""
     checked: list[Steps] = []
-    for one, place in zip(inputs, locations, strict=True):
+    for item, location in zip(inputs, locations, strict=True):
         try:
-            values = np.asarray(one, dtype=np.float64)
+            values = np.asarray(item, dtype=np.float64)
         except (TypeError, ValueError):
-            raise DataError(f"{place}: not an array of numbers") from None
+            raise DataError(f"{location}: not an array of numbers") from None
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
-            raise DataError(f"{place}: shape {values.shape}, wanted [T, C] or [T]")
+            raise DataError(f"{location}: shape {values.shape}, wanted [T, C] or [T]")
         if not len(values) or not values.shape[1]:
-            raise DataError(f"{place}: empty")
+            raise DataError(f"{location}: empty")
         if checked and values.shape[1] != checked[0].shape[1]:
-            raise DataError(f"{place}: {values.shape[1]} channels, wanted {checked[0].shape[1]} as in the first")
+            raise DataError(f"{location}: {values.shape[1]} channels, wanted {checked[0].shape[1]} as in the first")
         wrong = np.argwhere(~np.isfinite(values) | (np.abs(values) > FLOAT32))
         if len(wrong):
             step, channel = (int(index) for index in wrong[0])
-            raise DataError(f"{place}: step {step + 1}, channel {channel + 1}: {values[step, channel]} is not finite")
+            raise DataError(
+                f"{location}: step {step + 1}, channel {channel + 1}: {values[step, channel]} is not finite"
+            )
         checked.append(values.astype(np.float32))
     return checked

@@ -1,4 +1,4 @@
-"""Recordings, named in a table or one by itself → log-mel frames, all at one rate."""
+"""Reads recordings as log-mel frames, all at one sample rate."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from seriatim.encoding.sound import Frames, LogMel, Samples
 from seriatim.errors import DataError, UsageError
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
-"""Of a file that is itself a recording, not a table of recordings."""
+"""Extensions of a single recording, in contrast to a table of recordings."""
 UNKNOWN_LENGTH: Final = 0x7FFF_0000
-"""Writers that cannot go back to the header, as into a pipe, tell of this many bytes or more."""
+"""A program that writes to a pipe does not know the length, and puts this number or a larger one into the header."""
 
 
 @final
 class SoundReader:
-    """Reads WAV, FLAC and whatever else libsndfile reads, mixed down to one channel, as log-mel frames ``[T, mels]``.
+    """Reads WAV, FLAC and other formats of libsndfile, mixed to one channel, as log-mel frames ``[T, mels]``.
 
-    The first recording decides the rate, unless ``rate`` or ``features`` does; with ``resample`` those at another
-    rate are resampled, otherwise they are refused.
+    ``rate``, ``features`` or else the first recording sets the sample rate. With ``rate``, recordings at other rates
+    are resampled; without it they are refused.
     """
 
     def __init__(
@@ -38,45 +38,47 @@ class SoundReader:
     ) -> None:
         self._settings = (frame, hop, mels)
         self._resample = rate is not None
-        self._like, self._cure = "the model reads", "train with --sample-rate to read recordings of any rate"
+        self._reference, self._advice = "the model reads", "train with --sample-rate to read recordings of any rate"
         self.features = features
-        """Set once the rate is known."""
+        """None until the rate is known."""
         if rate is not None and features is None:
-            self._decide(rate)
+            self._set_rate(rate)
 
     def read_column(self, table: Table, column: str) -> tuple[list[Frames], list[str]]:
-        """Read the recording that each row names, by a path that is absolute or relative to the table's folder.
+        """Read the recording of each row. A path is absolute or relative to the table's folder.
 
-        Returns their frames, and a hash of what stands in each.
-        Raises ``DataError`` with the row of the first file that is missing, broken, empty, or of another rate.
+        Returns the frames and a content hash of each recording.
+        Raises ``DataError`` with the row of the first file that is missing, damaged, empty, or at another rate.
         """
-        here = Path(table.name).parent
-        found, hashes = [], []
+        folder = Path(table.name).parent
+        recordings, hashes = [], []
         for row, name in enumerate(table.text(column)):
             try:
-                frames, hash = self.read(here / name)
+                frames, hash = self.read(folder / name)
             except DataError as error:
                 raise table.fault(row, column, str(error)) from None
-            found.append(frames)
+            recordings.append(frames)
             hashes.append(hash)
-        return found, hashes
+        return recordings, hashes
 
     def read(self, path: Path) -> tuple[Frames, str]:
         """Read one recording: its frames, and a hash of its content. Raises ``DataError`` as ``read_column`` does."""
         samples, rate = read_sound(path)
-        return self._hear(path, samples, rate), content_hash(samples, rate)
+        return self._extract(path, samples, rate), content_hash(samples, rate)
 
-    def _hear(self, path: Path, samples: Samples, rate: int) -> Frames:
+    def _extract(self, path: Path, samples: Samples, rate: int) -> Frames:
         if self.features is None:
-            self._decide(rate)
-            self._like, self._cure = f"{path} has", f"--sample-rate {rate} resamples"
+            self._set_rate(rate)
+            self._reference, self._advice = f"{path} has", f"--sample-rate {rate} resamples"
         assert self.features is not None
-        wanted = self.features.rate
-        if rate != wanted and not self._resample:
-            raise DataError(f"{path} has {rate} samples per second, but {self._like} {wanted}; {self._cure}")
-        return self.features.transform(resampled(samples, rate, wanted))
+        target_rate = self.features.rate
+        if rate != target_rate and not self._resample:
+            raise DataError(
+                f"{path} has {rate} samples per second, but {self._reference} {target_rate}; {self._advice}"
+            )
+        return self.features.transform(resample(samples, rate, target_rate))
 
-    def _decide(self, rate: int) -> None:
+    def _set_rate(self, rate: int) -> None:
         try:
             self.features = LogMel(rate, *self._settings)
         except ValueError as error:
@@ -84,12 +86,12 @@ class SoundReader:
 
 
 def read_sound(path: Path) -> tuple[Samples, int]:
-    """Samples ``[N]`` float32, the mean of the channels, and how many there are per second.
+    """Return samples ``[N]`` float32 (the mean of the channels) and the sample rate.
 
-    Raises ``DataError`` for a file that is missing, empty, no sound file, cut off, without a sample, or with one that
-    is not finite.
+    Raises ``DataError`` for a file that is missing, empty, truncated, not a sound file, or without samples, and for a
+    sample that is not finite.
     """
-    import soundfile  # only those who listen need it
+    import soundfile  # optional dependency
 
     check_file(path)
     _check_length(path)
@@ -107,20 +109,21 @@ def read_sound(path: Path) -> tuple[Samples, int]:
 
 
 def _check_length(path: Path) -> None:
-    """Refuse a WAV file that ends before its header says: libsndfile reads what is left of it without a word."""
+    """Refuse a truncated WAV file: libsndfile would read the rest of it without an error."""
     with path.open("rb") as file:
         head = file.read(8)
-    size, told = path.stat().st_size, 8 + int.from_bytes(head[4:], "little")
-    if head.startswith(b"RIFF") and size + 1 < told < UNKNOWN_LENGTH:  # some writers count a last odd byte's padding
-        raise DataError(f"{path}: truncated: {size:,} bytes, but its header tells of {told:,}")
+    size, expected = path.stat().st_size, 8 + int.from_bytes(head[4:], "little")
+    # Some programs count the padding of an odd last byte.
+    if head.startswith(b"RIFF") and size + 1 < expected < UNKNOWN_LENGTH:
+        raise DataError(f"{path}: truncated: {size:,} bytes, but its header says {expected:,}")
 
 
-def resampled(samples: Samples, rate: int, wanted: int) -> Samples:
-    """Samples at ``rate`` per second → at ``wanted``, through a filter that keeps out what the new rate cannot hold."""
-    if rate == wanted:
+def resample(samples: Samples, rate: int, target_rate: int) -> Samples:
+    """Resample from ``rate`` to ``target_rate`` samples per second, with an anti-aliasing filter."""
+    if rate == target_rate:
         return samples
     from scipy.signal import resample_poly  # slow to import
 
-    common = math.gcd(rate, wanted)
-    found: Samples = resample_poly(samples, wanted // common, rate // common).astype(np.float32)
-    return found
+    common = math.gcd(rate, target_rate)
+    output: Samples = resample_poly(samples, target_rate // common, rate // common).astype(np.float32)
+    return output

@@ -1,4 +1,4 @@
-"""Which sequences train, validate and test."""
+"""Splits examples into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 SHARES = (0.8, 0.1, 0.1)
-"""Training, validation, test."""
+"""Shares of training, validation and test."""
 
 
 def split_in_order(n: int) -> tuple[slice, slice, slice]:
-    """The first 80 %, the next 10 % and the last 10 % of ``n`` things in order."""
+    """Return slices for the first 80 %, the next 10 % and the last 10 % of ``n`` ordered items."""
     first, second = n * 8 // 10, n * 9 // 10
     return slice(0, first), slice(first, second), slice(second, n)
 
@@ -22,10 +22,10 @@ def split_in_order(n: int) -> tuple[slice, slice, slice]:
 def stratified(
     labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: tuple[float, float, float] = SHARES
 ) -> tuple[Indices, Indices, Indices]:
-    """Sorted indices of the three parts, each label in each part in about its ``share``.
+    """Return sorted indices of the three parts; each label is distributed over them by ``share``.
 
-    A label of three members or more stands in each part. With ``groups`` each group stays in one part; then this holds
-    for a label of three groups or more, as far as the groups allow.
+    A label with three members or more occurs in each part. With ``groups``, each group stays in one part; a label with
+    three groups or more then occurs in each part as far as the groups allow.
     """
     first, second, third = _deal(labels, groups, seed, share)
     return first, second, third
@@ -34,16 +34,19 @@ def stratified(
 def hold_out(
     labels: Sequence[str], groups: Sequence[str] | None, seed: int, share: float = 0.1
 ) -> tuple[Indices, Indices]:
-    """Sorted indices of what stays and of a ``share`` held out for validation, stratified as in ``stratified``."""
+    """Return sorted indices for training and for a ``share`` for validation, stratified as in ``stratified``."""
     first, second = _deal(labels, groups, seed, (1 - share, share))
     return first, second
 
 
 def split_indices(
-    given: Container[str], labels: Sequence[str], groups: Sequence[str] | None, seed: int
+    separate: Container[str], labels: Sequence[str], groups: Sequence[str] | None, seed: int
 ) -> dict[str, Indices]:
-    """Indices of ``train`` and of those of ``valid`` and ``test`` that are not ``given``, stratified by label."""
-    missing = [part for part in ("valid", "test") if part not in given]
+    """Split the training file, stratified by label, into ``train`` and the parts without a file of their own.
+
+    ``separate`` holds the parts (``valid``, ``test``) that have one.
+    """
+    missing = [part for part in ("valid", "test") if part not in separate]
     if not missing:
         return {"train": np.arange(len(labels))}
     parts = (stratified if len(missing) == 2 else hold_out)(labels, groups, seed)
@@ -58,12 +61,12 @@ def _deal(labels: Sequence[str], groups: Sequence[str] | None, seed: int, share:
 
 
 def _deal_members(codes: Indices, random: np.random.Generator, share: Sequence[float]) -> Indices:
-    """The part of each member: within a label, members are shuffled and cut."""
+    """Return the part of each member: the members of a label are shuffled and cut."""
     parts = np.zeros(len(codes), dtype=np.int64)
     for label in range(int(codes.max(initial=-1)) + 1):
         members = random.permutation(np.flatnonzero(codes == label))
         if len(members) < len(share):
-            continue  # too few to stand everywhere: they train
+            continue  # too few for all parts: they train
         start = 0
         for part in range(1, len(share)):
             count = max(1, round(share[part] * len(members)))
@@ -73,28 +76,28 @@ def _deal_members(codes: Indices, random: np.random.Generator, share: Sequence[f
 
 
 def _deal_groups(codes: Indices, groups: Sequence[str], random: np.random.Generator, share: Sequence[float]) -> Indices:
-    """The part of each member: groups, the largest first, go where their labels are lacking most."""
+    """Return the part of each member: each group, the largest first, goes to the part that lacks its labels most."""
     names, owner = np.unique(np.asarray(groups), return_inverse=True)
     counts = np.zeros((len(names), int(codes.max(initial=-1)) + 1))
     np.add.at(counts, (owner, codes), 1)
-    wanted = np.outer(share, counts.sum(axis=0))
-    dealt = np.zeros_like(wanted)
+    targets = np.outer(share, counts.sum(axis=0))
+    assigned = np.zeros_like(targets)
     home = np.zeros(len(names), dtype=np.int64)
     shuffled = random.permutation(len(names))
     for group in shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]:
-        home[group] = int(((1 - dealt / wanted) @ counts[group]).argmax())
-        dealt[home[group]] += counts[group]
+        home[group] = int(((1 - assigned / targets) @ counts[group]).argmax())
+        assigned[home[group]] += counts[group]
     _complete(home, counts, len(share))
     return home[owner]
 
 
 def _complete(home: Indices, counts: NDArray[np.float64], parts: int) -> None:
-    """Where a part lacks a label, move the smallest group that has it there, from a part that has several."""
+    """If a part lacks a label, move the smallest group with that label there, from a part that has several."""
     for label in np.argsort(counts.sum(axis=0), kind="stable"):
-        having = counts[:, label] > 0
+        has_label = counts[:, label] > 0
         for part in range(parts):
-            givers = [one for one in range(parts) if (having & (home == one)).sum() > 1]
-            if having.sum() < parts or (having & (home == part)).any() or not givers:
+            donors = [donor for donor in range(parts) if (has_label & (home == donor)).sum() > 1]
+            if has_label.sum() < parts or (has_label & (home == part)).any() or not donors:
                 continue
-            movable = np.flatnonzero(having & (home == givers[0]))
+            movable = np.flatnonzero(has_label & (home == donors[0]))
             home[movable[counts[movable].sum(axis=1).argmin()]] = part

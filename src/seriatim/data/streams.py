@@ -1,4 +1,4 @@
-"""Tokens in order: streams for truncated back-propagation, and for scoring every token once."""
+"""Streams of tokens for truncated backpropagation, and batches that score each token once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Marks = NDArray[np.bool_]
 
 
 def marks_at(starts: Positions, length: int) -> Marks:
-    """True at the positions ``starts``, [length]."""
+    """Return a boolean array [length] that is true at the positions ``starts``."""
     marks = np.zeros(length, dtype=np.bool_)
     marks[starts] = True
     return marks
@@ -28,32 +28,32 @@ def marks_at(starts: Positions, length: int) -> Marks:
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive steps of all streams."""
+    """K consecutive steps of all streams."""
 
     inputs: Batch
     targets: Batch
     """[K, B]."""
     starts: Marks | None
-    """[K, B]: where a document starts; None if none does, but at the very first token."""
+    """[K, B]: true where a document starts; None if only the first token starts one."""
     first: int
-    """The step of the streams that stands first here."""
+    """Index in the streams of the first step."""
     overlap: int
-    """Steps at the start that earlier windows had too."""
+    """Number of steps at the start that earlier windows also contain."""
 
 
 @final
 class Streams:
-    """B rows, each a contiguous part of the tokens, read K steps at a time, so that a state can be carried along.
+    """B rows of contiguous tokens that are read K steps at a time, so that a state can be carried along.
 
-    The input at position i of the tokens is token i - 1, and ``<unk>`` at the first of a document; ``starts`` tells
-    where documents start. What does not fill B rows, at most B - 1 tokens at the end, is dropped. The last batch may be
-    shorter than K. Before its own steps each has the ``overlap`` steps before them, as far as there are so many.
+    The input at position i is token i - 1, or ``<unk>`` at the first position of a document; ``starts`` holds those
+    positions. The last tokens that do not fill B rows (at most B - 1) are dropped. The last batch may be shorter than
+    K. Each batch also contains the ``overlap`` steps before its own, if there are that many.
     """
 
     def __init__(
         self, tokens: Tokens, batch_size: int, steps: int, *, overlap: int = 0, starts: Positions | None = None
     ) -> None:
-        """Raises ``DataError`` when there are fewer tokens than rows."""
+        """Raises ``DataError`` if there are fewer tokens than rows."""
         length = len(tokens) // batch_size
         if not length:
             raise DataError(f"text of {len(tokens)} units: too short for {batch_size} streams (batch_size)")
@@ -70,24 +70,24 @@ class Streams:
         self._inputs = inputs.reshape(batch_size, length)
 
     def __len__(self) -> int:
-        """Batches."""
+        """Number of batches."""
         return -(-self._targets.shape[1] // self.steps)
 
     def window(self, batch: int) -> Window:
-        """Give the steps of a batch, by its position."""
-        own = batch * self.steps
-        first = max(own - self._overlap, 0)
-        here = slice(first, own + self.steps)
+        """Return the steps of the batch with index ``batch``."""
+        begin = batch * self.steps
+        first = max(begin - self._overlap, 0)
+        steps = slice(first, begin + self.steps)
         return Window(
-            self._inputs[:, here].T.astype(np.int64),
-            self._targets[:, here].T.astype(np.int64),
-            None if self._starts is None else np.ascontiguousarray(self._starts[:, here].T),
+            self._inputs[:, steps].T.astype(np.int64),
+            self._targets[:, steps].T.astype(np.int64),
+            None if self._starts is None else np.ascontiguousarray(self._starts[:, steps].T),
             first,
-            own - first,
+            begin - first,
         )
 
     def batches(self, start: int = 0) -> Iterator[tuple[Batch, Batch]]:
-        """Inputs and targets ``[K, B]``, from batch ``start`` on."""
+        """Yield inputs and targets ``[K, B]``, from batch ``start`` on."""
         for batch in range(start, len(self)):
             window = self.window(batch)
             yield window.inputs, window.targets
@@ -97,11 +97,11 @@ class Streams:
 
 
 def scoring_batches(tokens: Tokens, rows: int, steps: int, warmup: int) -> Iterator[tuple[Batch, Batch, Weights]]:
-    """Inputs, targets and weights ``[K, rows]`` that score every token exactly once, in ``rows`` parallel parts.
+    """Yield inputs, targets and weights ``[K, rows]`` that score each token exactly once, in ``rows`` parallel parts.
 
-    Each part but the first is led up to by the ``warmup`` tokens before it, which weigh 0 and bring the state to
-    where it would be; so do the places after a part's end. All others weigh 1: the weights sum to the number of
-    tokens. With one row the state is carried through the whole text.
+    Each part except the first begins with the ``warmup`` tokens before it. They have weight 0 and bring the state to
+    the right value. Positions after the end of a part have weight 0 too. All others have weight 1, so the weights sum
+    to the number of tokens. With one row the state is carried through the whole text.
     """
     count = len(tokens)
     rows = max(min(rows, count), 1)
@@ -110,9 +110,9 @@ def scoring_batches(tokens: Tokens, rows: int, steps: int, warmup: int) -> Itera
     leads = np.maximum(starts - warmup, 0)
     longest = int((ends - leads).max(initial=0))
     for step in range(0, longest, steps):
-        places = leads + np.arange(step, min(step + steps, longest))[:, None]
-        inside = places < ends
-        targets = np.where(inside, tokens[np.minimum(places, count - 1)], UNKNOWN)
-        inputs = np.where(inside & (places > 0), tokens[np.clip(places - 1, 0, count - 1)], UNKNOWN)
-        weights = (inside & (places >= starts)).astype(np.float32)
+        positions = leads + np.arange(step, min(step + steps, longest))[:, None]
+        inside = positions < ends
+        targets = np.where(inside, tokens[np.minimum(positions, count - 1)], UNKNOWN)
+        inputs = np.where(inside & (positions > 0), tokens[np.clip(positions - 1, 0, count - 1)], UNKNOWN)
+        weights = (inside & (positions >= starts)).astype(np.float32)
         yield inputs.astype(np.int64), targets.astype(np.int64), weights

@@ -1,4 +1,4 @@
-"""Tables from files, frames, arrays and lists, read column by column, with the line of every fault."""
+"""Reads tables from files, frames, arrays and lists, column by column; errors name the line."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Opener = Callable[[], BinaryIO]
 FORMATS: Final = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"
 }  # fmt: skip
-"""Extension → format."""
+"""Format of each file extension."""
 
 
 @final
 class Table:
-    """Rows with names for their columns. Nothing but the columns asked for is read, and only when asked for.
+    """A table with named columns; each column is read on request.
 
-    Every method raises ``DataError`` that names the file, the line and the column of the first fault.
+    All methods raise ``DataError`` with file, line and column of the first error.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -46,21 +46,21 @@ class Table:
         return self.rows
 
     def has(self, column: str) -> bool:
-        """Whether there is such a column."""
+        """Whether the table has this column."""
         return column in self.names
 
     def text(self, column: str) -> list[str]:
-        """The column as strings; an empty cell is a fault."""
+        """Return the column as strings; an empty cell is an error."""
         return self._strings(column, "text")
 
     def labels(self, column: str) -> list[str]:
-        """The column as names of classes: ``1`` stays ``'1'``; an empty cell is a fault."""
+        """Return the column as class names: ``1`` becomes ``'1'``; an empty cell is an error."""
         return self._strings(column, "label")
 
-    def values(self, column: str, what: str = "value") -> list[Any]:
-        """The column as it stands: strings of a text file; also bytes, numbers, lists and dicts of other tables.
+    def values(self, column: str, noun: str = "value") -> list[Any]:
+        """Return the unchanged column: strings from text files; also bytes, numbers, lists and dicts from others.
 
-        An empty cell is a fault; ``what`` is what it lacks.
+        An empty cell is an error; ``noun`` names the missing thing in the message.
         """
         values: list[Any] = []
         self._check([column])
@@ -68,40 +68,40 @@ class Table:
             values.extend(chunk[column].to_list())
         for row, value in enumerate(values):
             if value is None:
-                raise self.fault(row, column, f"no {what}")
+                raise self.fault(row, column, f"no {noun}")
         return values
 
-    def codes(self, column: str, what: str = "value") -> tuple[NDArray[np.int64], list[str]]:
-        """The column as numbers ``[N]`` of its different values, and those in order of first appearance.
+    def codes(self, column: str, noun: str = "value") -> tuple[NDArray[np.int64], list[str]]:
+        """Return an index ``[N]`` into the distinct values, and these values in order of first appearance.
 
-        An empty cell is a fault; ``what`` is what it lacks.
+        An empty cell is an error; ``noun`` names the missing thing in the message.
         """
         codes = np.empty(self.rows, dtype=np.int64)
         known: dict[str, int] = {}
         row = 0
-        for strings in self._string_chunks(column, what):
-            different = strings.unique(maintain_order=True)
-            for name in different:
+        for strings in self._string_chunks(column, noun):
+            distinct = strings.unique(maintain_order=True)
+            for name in distinct:
                 known.setdefault(name, len(known))
-            here = strings.replace_strict(different, [known[name] for name in different])
-            codes[row : row + len(strings)] = here.to_numpy()
+            indices = strings.replace_strict(distinct, [known[name] for name in distinct])
+            codes[row : row + len(strings)] = indices.to_numpy()
             row += len(strings)
         return codes, list(known)
 
     def numbers(self, columns: Sequence[str]) -> NDArray[np.float64]:
-        """The columns as float64 ``[N, C]``.
+        """Return the columns as float64 ``[N, C]``.
 
-        An empty cell, NA, N/A, NaN, nan, null, None and ? are NaN; other text and infinities are faults.
+        An empty cell, NA, N/A, NaN, nan, null, None and ? become NaN; other text and infinities are errors.
         """
         values = np.empty((self.rows, len(columns)), dtype=np.float64)
         row = 0
         self._check(columns)
         for chunk in self._rows.chunks(columns, numbers=True):
-            for place, column in enumerate(columns):
+            for index, column in enumerate(columns):
                 try:
-                    values[row : row + chunk.height, place] = to_floats(chunk[column])
-                except CellError as bad:
-                    raise self.fault(row + bad.row, column, bad.fault) from None
+                    values[row : row + chunk.height, index] = to_floats(chunk[column])
+                except CellError as error:
+                    raise self.fault(row + error.row, column, error.fault) from None
             row += chunk.height
         return values
 
@@ -117,42 +117,42 @@ class Table:
             try:
                 part = to_timestamps(chunk[column])
                 timestamps = _room_for(part, self.rows, timestamps)
-            except CellError as bad:
-                raise self.fault(row + bad.row, column, bad.fault) from None
+            except CellError as error:
+                raise self.fault(row + error.row, column, error.fault) from None
             timestamps[row : row + chunk.height] = part
             row += chunk.height
         assert timestamps is not None  # a table has rows
         return timestamps
 
     def line(self, row: int) -> str:
-        """How a person finds row ``row`` (from 0): ``line 17`` in a text file, ``row 17`` elsewhere."""
+        """Return the location of row ``row`` (from 0), for messages: ``line 17`` in text files, else ``row 17``."""
         return self._rows.line(int(row))
 
     def location(self, row: int) -> str:
-        """File and line of row ``row`` (from 0), for messages: ``sms.tsv line 3``."""
+        """Return file and line of row ``row`` (from 0), for messages: ``sms.tsv line 3``."""
         return f"{self.name} {self.line(row)}"
 
-    def fault(self, row: int, column: str, what: str) -> DataError:
-        """The error to raise for a cell: file, line, column and what is wrong with it."""
-        return DataError(f"{self.name}: {self.line(row)}, column '{column}': {what}")
+    def fault(self, row: int, column: str, reason: str) -> DataError:
+        """Return the error to raise for a cell, with file, line, column and reason."""
+        return DataError(f"{self.name}: {self.line(row)}, column '{column}': {reason}")
 
     def _check(self, columns: Sequence[str]) -> None:
         for column in columns:
             self._rows.check_column(column)
 
-    def _string_chunks(self, column: str, what: str) -> Iterator[polars.Series]:
+    def _string_chunks(self, column: str, noun: str) -> Iterator[polars.Series]:
         row = 0
         self._check([column])
         for chunk in self._rows.chunks([column], numbers=False):
             try:
-                yield to_strings(chunk[column], what)
-            except CellError as bad:
-                raise self.fault(row + bad.row, column, bad.fault) from None
+                yield to_strings(chunk[column], noun)
+            except CellError as error:
+                raise self.fault(row + error.row, column, error.fault) from None
             row += chunk.height
 
-    def _strings(self, column: str, what: str) -> list[str]:
+    def _strings(self, column: str, noun: str) -> list[str]:
         strings: list[str] = []
-        for chunk in self._string_chunks(column, what):
+        for chunk in self._string_chunks(column, noun):
             strings.extend(chunk.to_list())
         return strings
 
@@ -174,43 +174,43 @@ def open_table(
     optional: Sequence[str] = (),
     format: str | None = None,
 ) -> Table:
-    """Open a table to read ``columns``, and ``optional`` ones if it has them.
+    """Open a table to read ``columns``, and ``optional`` columns if the table has them.
 
-    ``source``: the path of a CSV (quoted), TSV (a ``"`` is a character), Parquet or JSON-lines file, told by its
-    extension; a binary file with its ``format`` (``csv``, ``tsv``, ``parquet``, ``jsonl``); a Polars or pandas frame;
-    a list of dicts; a NumPy array ``[N, columns]`` or a list of rows. Columns are numbers from 1 in arrays, in lists
-    of rows, and in CSV and TSV without a ``header``.
+    ``source`` is one of these: the path of a CSV (quoted), TSV (a ``"`` is a character), Parquet or JSON-lines file,
+    recognized by its extension; a binary file with its ``format`` (``csv``, ``tsv``, ``parquet``, ``jsonl``); a Polars
+    or pandas frame; a list of dicts; a NumPy array ``[N, columns]`` or a list of rows. Columns are numbered from 1 in
+    arrays, in lists of rows, and in CSV and TSV without a ``header``.
 
-    Raises ``UsageError`` for an extension, a kind of source or a column that it does not know, ``DataError`` for a
-    file that is missing, empty, not UTF-8, ragged or damaged.
+    Raises ``UsageError`` for an unknown extension, type of source or column. Raises ``DataError`` for a file that is
+    missing, empty, not UTF-8, ragged or damaged.
     """
-    wanted = list(dict.fromkeys([*columns, *optional]))
+    needed = list(dict.fromkeys([*columns, *optional]))
     if isinstance(source, InputStream):
         format = format or source.format
-    rows = _from_file(source, format, header, wanted) or _from_memory(source)
+    rows = _from_file(source, format, header, needed) or _from_memory(source)
     for column in columns:
         rows.check_column(column)
     return Table(rows)
 
 
-def _from_file(source: object, format: str | None, header: bool, wanted: list[str]) -> Rows | None:
+def _from_file(source: object, format: str | None, header: bool, columns: list[str]) -> Rows | None:
     if isinstance(source, (str, Path)):
         name = str(source)
         opener = cast("Opener", check_file(source).open)
-        kind = format or FORMATS.get(Path(source).suffix.lower())
-        if kind is None:
+        format = format or FORMATS.get(Path(source).suffix.lower())
+        if format is None:
             known = ", ".join(FORMATS)
-            raise UsageError(f"{name}: cannot tell what table this is by its extension; wanted one of {known}")
-        return _READERS[_known(kind)](partial(_open, opener, name), name, header, wanted)
+            raise UsageError(f"{name}: unknown extension for a table, wanted one of {known}")
+        return _READERS[_checked_format(format)](partial(_open, opener, name), name, header, columns)
     if hasattr(source, "read"):
-        given = getattr(source, "name", None)
-        name = given if isinstance(given, str) and not given.startswith("<") else "standard input"
+        file_name = getattr(source, "name", None)
+        name = file_name if isinstance(file_name, str) and not file_name.startswith("<") else "standard input"
         raw = cast("BinaryIO", source).read()
         if not isinstance(raw, bytes):
             raise UsageError(f"{name}: a file open as text, wanted one open as binary")
         if not raw:
             raise DataError(f"{name}: is empty")
-        return _READERS[_known(format)](partial(io.BytesIO, raw), name, header, wanted)
+        return _READERS[_checked_format(format)](partial(io.BytesIO, raw), name, header, columns)
     return None
 
 
@@ -221,17 +221,17 @@ def _open(opener: Callable[..., BinaryIO], name: str) -> BinaryIO:
         raise DataError(f"{name}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _known(format: str | None) -> str:
+def _checked_format(format: str | None) -> str:
     if format not in _READERS:
         raise UsageError(f"format: got {format!r}, wanted one of {', '.join(_READERS)}")
     return format
 
 
 _READERS: Final[dict[str, Callable[[Opener, str, bool, list[str]], Rows]]] = {
-    "csv": lambda opener, name, header, wanted: Delimited(opener, name, CSV, header),
-    "tsv": lambda opener, name, header, wanted: Delimited(opener, name, TSV, header),
-    "parquet": lambda opener, name, header, wanted: frames.parquet(opener, name),
-    "jsonl": lambda opener, name, header, wanted: frames.json_lines(opener, name, wanted),
+    "csv": lambda opener, name, header, columns: Delimited(opener, name, CSV, header),
+    "tsv": lambda opener, name, header, columns: Delimited(opener, name, TSV, header),
+    "parquet": lambda opener, name, header, columns: frames.parquet(opener, name),
+    "jsonl": lambda opener, name, header, columns: frames.json_lines(opener, name, columns),
 }
 
 
@@ -251,12 +251,12 @@ def _from_memory(source: object) -> Rows:
     if isinstance(source, (list, tuple)) and not source:
         raise DataError("data: an empty list")
     raise UsageError(
-        f"data: got {_kind(source)}, wanted the path of a table, a Polars or pandas frame, "
+        f"data: got {_describe(source)}, wanted the path of a table, a Polars or pandas frame, "
         "a list of dicts or of rows, or a 2-D array"
     )
 
 
-def _kind(source: object) -> str:
+def _describe(source: object) -> str:
     if isinstance(source, np.ndarray):
         return f"a {source.ndim}-D array"
     if isinstance(source, (list, tuple)) and source:

@@ -1,4 +1,4 @@
-"""Sentences with a tag for each word: CoNLL-U, columns, JSON lines, or lists in memory."""
+"""Reads sentences with a tag for each word from CoNLL-U, columns, JSON lines, or lists in memory."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ WANTED: Final = "wanted the path of a .conllu, .jsonl, .tsv, .conll or .txt file
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and, where they are known, their tags."""
+    """Words and, if known, their tags."""
 
     words: list[str]
     tags: list[str] | None
-    where: str
-    """File or list: ``dev.conllu line`` or ``data item``."""
+    source: str
+    """Prefix of locations: ``dev.conllu line`` or ``data item``."""
     numbers: list[int]
-    """The line of each word, or the number of the item."""
+    """Line of each word, or number of the item in memory."""
 
     def location(self, word: int) -> str:
-        """Where word ``word`` (from 0) stands, for messages: ``dev.conllu line 17``."""
-        return f"{self.where} {self.numbers[word]}"
+        """Return the location of word ``word`` (from 0), for messages: ``dev.conllu line 17``."""
+        return f"{self.source} {self.numbers[word]}"
 
 
 @dataclass(frozen=True)
 class Tagged(Collection):
-    """Sentences in the order of their file; duplicates are of the same words."""
+    """Sentences in the order of their file; duplicates have the same words."""
 
     plural: ClassVar[str] = "sentences"
     compared: ClassVar[str] = "sentences"
@@ -50,12 +50,12 @@ class Tagged(Collection):
 
     @property
     def words(self) -> list[list[str]]:
-        """The words of each sentence."""
+        """Words of each sentence."""
         return [sentence.words for sentence in self.sentences]
 
     @property
     def tags(self) -> list[list[str]]:
-        """The tags of each sentence, when they are known."""
+        """Tags of each sentence, if known."""
         return [cast("list[str]", sentence.tags) for sentence in self.sentences]
 
     @property
@@ -72,38 +72,38 @@ class Tagged(Collection):
 
 @dataclass(frozen=True)
 class TagColumns:
-    """Where the words and the tags stand in a file."""
+    """The columns of the words and the tags in a file."""
 
     tags: str | None = None
-    """CoNLL-U: a name (``None``: upos). Columns: a number from 1 (the last). JSON lines: a name (tags)."""
+    """CoNLL-U: a name (default upos). Columns: a number from 1 (default the last). JSON: a name (default tags)."""
     words: str | None = None
-    """CoNLL-U: a name (``None``: form). Columns: a number from 1 (the first). JSON lines: a name (words)."""
+    """CoNLL-U: a name (default form). Columns: a number from 1 (default the first). JSON: a name (default words)."""
 
 
 def read_tagged(source: object, columns: TagColumns = TagColumns(), *, need_tags: bool = True) -> Tagged:
-    """Sentences from whatever holds them; a file's kind is told by its extension, ``.gz`` behind it or not.
+    """Read sentences. The extension of a file decides its format; ``.gz`` may follow it.
 
-    - ``.conllu``: ten columns parted by tabs; multiword tokens (3-4) and empty nodes (5.1) are skipped;
-    - ``.tsv``, ``.conll``, ``.txt``: a word per line with its tag, parted by tabs or else by white space, and blank
-      lines between sentences; ``-DOCSTART-`` lines are skipped;
+    - ``.conllu``: ten columns separated by tabs; multiword tokens (3-4) and empty nodes (5.1) are skipped;
+    - ``.tsv``, ``.conll``, ``.txt``: one word per line with its tag, separated by tabs or otherwise by white space,
+      with blank lines between sentences; ``-DOCSTART-`` lines are skipped;
     - ``.jsonl``: ``{"words": [...], "tags": [...]}`` per line;
     - in memory: a list of (words, tags) pairs or of such dictionaries.
 
-    Without ``need_tags`` nothing of the tags is read, and sentences may also be lists of words, or texts whose words
-    are parted by white space: in a list, or a ``.txt`` file whose lines differ in their number of words.
+    Without ``need_tags`` no tags are read, and sentences may also be lists of words, or texts with words separated by
+    white space: in a list, or in a ``.txt`` file whose lines have different numbers of words.
 
-    Raises ``UsageError`` for an extension or a column that there is not, ``DataError`` with file and line for a line
-    that lacks a column, words without tags, counts that differ, a file that is empty or has no sentences.
+    Raises ``UsageError`` for an unknown extension or column. Raises ``DataError`` with file and line for a line that
+    lacks a column, words without tags, numbers of words and tags that differ, or a file without sentences.
     """
     if isinstance(source, (str, Path, InputStream)):
         file, extension = _open(source, columns, need_tags)
         prose = extension == ".txt" and not need_tags and _is_prose(file.text)
-        name, found = file.name, (_prose if prose else _READERS[extension])(file)
+        name, iterator = file.name, (_prose if prose else _READERS[extension])(file)
     elif isinstance(source, (list, tuple)):
-        name, found = "data", _from_memory(source, columns, need_tags)
+        name, iterator = "data", _from_memory(source, columns, need_tags)
     else:
         raise UsageError(f"data: got {type(source).__name__}, {WANTED}")
-    sentences = list(found)
+    sentences = list(iterator)
     if not sentences:
         raise DataError(f"{name}: no sentences")
     return Tagged(sentences)
@@ -111,7 +111,7 @@ def read_tagged(source: object, columns: TagColumns = TagColumns(), *, need_tags
 
 @dataclass(frozen=True)
 class _File:
-    """A text, and what is wanted of it."""
+    """A text file and the options to read it."""
 
     name: str
     text: str
@@ -119,7 +119,7 @@ class _File:
     need_tags: bool
 
     def blocks(self) -> Iterator[list[tuple[int, str]]]:
-        """Numbered lines between blank ones."""
+        """Yield blocks of numbered lines; blank lines separate blocks."""
         block: list[tuple[int, str]] = []
         for number, line in enumerate(self.text.split("\n"), 1):
             if line.strip():
@@ -131,7 +131,7 @@ class _File:
             yield block
 
     def sentence(self, rows: list[tuple[int, str, str]]) -> Sentence:
-        """The sentence of (line, word, tag) rows; every word and every tag that is wanted holds something."""
+        """Build a sentence from (line, word, tag) rows; check that words and required tags are not empty."""
         for number, word, tag in rows:
             if not word:
                 raise self.fault(number, "an empty word")
@@ -140,8 +140,8 @@ class _File:
         tags = [tag for _, _, tag in rows] if self.need_tags else None
         return Sentence([word for _, word, _ in rows], tags, f"{self.name} line", [number for number, _, _ in rows])
 
-    def fault(self, number: int, what: str) -> DataError:
-        return DataError(f"{self.name}: line {number}: {what}")
+    def fault(self, number: int, reason: str) -> DataError:
+        return DataError(f"{self.name}: line {number}: {reason}")
 
 
 def _conllu(file: _File) -> Iterator[Sentence]:
@@ -155,11 +155,11 @@ def _conllu(file: _File) -> Iterator[Sentence]:
                 continue
             if len(cells) != len(CONLLU):
                 raise file.fault(
-                    number, f"{_count(len(cells), 'column')}, wanted {len(CONLLU)} parted by tabs (CoNLL-U)"
+                    number, f"{_count(len(cells), 'column')}, wanted {len(CONLLU)} separated by tabs (CoNLL-U)"
                 )
             if "-" in cells[0] or "." in cells[0]:
                 continue
-            # _ says that there is no tag, but a column of features may be empty for a good reason
+            # _ means a missing tag in upos, but an ordinary value in the other columns
             rows.append((number, cells[form], "" if cells[tag] == "_" and CONLLU[tag] == "upos" else cells[tag]))
         if rows:
             yield file.sentence(rows)
@@ -220,11 +220,11 @@ def _json_lines(file: _File) -> Iterator[Sentence]:
 _READERS: Final[dict[str, Callable[[_File], Iterator[Sentence]]]] = {
     ".conllu": _conllu, ".conll": _plain, ".tsv": _plain, ".txt": _plain, ".jsonl": _json_lines, ".ndjson": _json_lines
 }  # fmt: skip
-"""Extension → reader."""
+"""Reader of each extension."""
 
 
 def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool) -> tuple[_File, str]:
-    """The file with its text, and its extension."""
+    """Return the file with its text, and its extension."""
     if isinstance(source, InputStream):
         name, extension = source.name, f".{source.format}"
     else:
@@ -234,19 +234,19 @@ def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool
         known = ", ".join(_READERS)
         if isinstance(source, InputStream):
             raise UsageError(f"format: got {source.format}, wanted one of {known.replace('.', '')}")
-        raise UsageError(f"{name}: cannot tell how sentences stand in it by its extension; wanted one of {known}")
+        raise UsageError(f"{name}: unknown extension for tagged sentences, wanted one of {known}")
     text = source.text() if isinstance(source, InputStream) else read_text(source)
     return _File(name, text, columns, need_tags), extension
 
 
 def _is_prose(text: str) -> bool:
-    """Lines of unequal numbers of words, or a single line: text, not columns."""
+    """Whether a text is prose, not columns: its lines have different numbers of words, or there is only one line."""
     widths = [len(line.split()) for line in text.split("\n") if line.strip()]
     return "\t" not in text and (len(widths) == 1 or len(set(widths)) > 1)
 
 
 class _Fault(Exception):
-    """What is wrong with an item, without its place."""
+    """Raised for a bad item, with the reason but without the location."""
 
 
 def _from_memory(source: Sequence[object], columns: TagColumns, need_tags: bool) -> Iterator[Sentence]:
@@ -269,29 +269,29 @@ def _is_pair(item: object) -> bool:
     return isinstance(item, (list, tuple)) and len(item) == 2 and all(isinstance(part, (list, tuple)) for part in item)
 
 
-def _from_mapping(item: Mapping[str, Any], where: str, number: int, columns: TagColumns, need_tags: bool) -> Sentence:
+def _from_mapping(item: Mapping[str, Any], source: str, number: int, columns: TagColumns, need_tags: bool) -> Sentence:
     words, tags = columns.words or "words", columns.tags or "tags"
     for name in (words, tags) if need_tags else (words,):
         if name not in item:
             raise _Fault(f"no '{name}'{nearest(name, item)}")
-    return _checked(item[words], item[tags] if need_tags else None, where, number)
+    return _checked(item[words], item[tags] if need_tags else None, source, number)
 
 
-def _checked(words: Any, tags: Any, where: str, number: int) -> Sentence:
-    """A sentence of lists that may hold anything."""
-    for what, values in (("words", words), ("tags", tags)):
-        if values is None and what == "tags":
+def _checked(words: Any, tags: Any, source: str, number: int) -> Sentence:
+    """Build a sentence from untrusted lists."""
+    for noun, values in (("words", words), ("tags", tags)):
+        if values is None and noun == "tags":
             continue
         if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
-            raise _Fault(f"the {what} are not a list of strings")
+            raise _Fault(f"the {noun} are not a list of strings")
         if not all(value.strip() for value in values):
-            raise _Fault(f"one of the {what} is empty")
+            raise _Fault(f"one of the {noun} is empty")
     if not words:
         raise _Fault("no words")
     if tags is not None and len(tags) != len(words):
         raise _Fault(f"{_count(len(words), 'word')}, but {_count(len(tags), 'tag')}")
-    return Sentence(list(words), None if tags is None else list(tags), where, [number] * len(words))
+    return Sentence(list(words), None if tags is None else list(tags), source, [number] * len(words))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Windows over series: what the model sees, and what it is to forecast."""
+"""Windows over series: the history that the model reads and the future that it forecasts."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Indices = NDArray[np.int64]
 
 @final
 class Windows:
-    """Every (series, origin) pair, by number, series by series and in order of time.
+    """All (series, origin) pairs, numbered series by series and in order of time.
 
-    The history of origin t is ``values[t - lookback : t]``, its future ``values[t : t + horizon]``. Nothing is copied
-    before a batch is asked for, and nothing grows with the number of windows.
+    The history of origin t is ``values[t - lookback : t]``, its future ``values[t : t + horizon]``. Values are
+    copied only for a batch, and memory does not grow with the number of windows.
     """
 
     def __init__(
         self, series: Sequence[NDArray[Any]], lookback: int, horizon: int, spans: Sequence[tuple[int, int]]
     ) -> None:
-        """``series``: values ``[T, C]``; ``spans``: each one's origins, from the first up to but without the second.
+        """``series``: values ``[T, C]``; ``spans``: for each series the range of its origins.
 
-        An empty span leaves its series out. Raises ``ValueError`` for a span whose windows do not fit.
+        A series with an empty span has no window. Raises ``ValueError`` for a span whose windows do not fit.
         """
         if len(series) != len(spans):
             raise ValueError(f"spans: {len(spans)} for {len(series)} series")
@@ -44,22 +44,22 @@ class Windows:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def locate(self, indices: ArrayLike) -> tuple[Indices, Indices]:
-        """Series and origin of windows ``indices``. Raises ``IndexError`` for one that does not exist."""
-        wanted = np.asarray(indices, dtype=np.int64)
-        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
-            raise IndexError(f"window {wanted.min()} to {wanted.max()}, wanted 0 to {len(self) - 1}")
-        series = np.searchsorted(self._ends, wanted, side="right")
-        before = np.concatenate([np.zeros(1, dtype=np.int64), self._ends])[series]
-        return series, self._starts[series] + wanted - before
+        """Return series and origin of windows ``indices``. Raises ``IndexError`` for an index out of range."""
+        windows = np.asarray(indices, dtype=np.int64)
+        if windows.size and not (windows.min() >= 0 and windows.max() < len(self)):
+            raise IndexError(f"window {windows.min()} to {windows.max()}, wanted 0 to {len(self) - 1}")
+        series = np.searchsorted(self._ends, windows, side="right")
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), self._ends])[series]
+        return series, self._starts[series] + windows - offsets
 
     def batch(self, indices: ArrayLike) -> tuple[Float, Float]:
-        """Histories ``[L, B, C]`` and futures ``[h, B, C]``, time-major, float32."""
+        """Return histories ``[L, B, C]`` and futures ``[h, B, C]``, time-major, float32."""
         series, origins = self.locate(indices)
         channels = self.series[0].shape[1]
         history = np.empty((self.lookback, len(series), channels), dtype=np.float32)
         future = np.empty((self.horizon, len(series), channels), dtype=np.float32)
-        for place, (one, origin) in enumerate(zip(series.tolist(), origins.tolist(), strict=True)):
-            values = self.series[one]
-            history[:, place] = values[origin - self.lookback : origin]
-            future[:, place] = values[origin : origin + self.horizon]
+        for row, (index, origin) in enumerate(zip(series.tolist(), origins.tolist(), strict=True)):
+            values = self.series[index]
+            history[:, row] = values[origin - self.lookback : origin]
+            future[:, row] = values[origin : origin + self.horizon]
         return history, future

@@ -1,1 +1,1 @@
-"""A step function to sequences, with NumPy alone: greedy, sampling and forecasts with quantiles."""
+"""Generates sequences from a step function, with NumPy only: sampling, beam search, forecasts with quantiles."""

@@ -1,11 +1,11 @@
-"""Beam search: the likeliest sequences that a step function gives, several sources at once.
+"""Beam search: finds the likeliest sequences of a step function, for several sources at once.
 
-A beam holds, for each source, the K likeliest beginnings so far. All of them take a step together; of their
-continuations the K likeliest stay. A beginning that ends while it is among them is finished, and is ranked by
+For each source the beam keeps the K likeliest prefixes. All prefixes take a step together, and the K likeliest
+continuations stay. A prefix among them that ends is finished. Finished sequences are ranked by
 
-    score = log P / ((5 + length) / 6)^α        length: units, the end counted (Wu 2016)
+    score = log P / ((5 + length) / 6)^α        length: number of units with the end (Wu 2016)
 
-A source is done when K have finished, or at the greatest length. Greedy search is a beam of one.
+A source is done when K sequences have finished, or at the maximum length. Greedy search is a beam of size 1.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class Steps(Protocol[State]):
     """A model that takes steps in N sequences at once."""
 
     def step(self, tokens: Indices, state: State, /) -> tuple[Floats, State, Floats | None]:
-        """Read ``tokens`` [N]: the next units' log-probabilities [N, V], the state, and where it looked [N, S]."""
+        """Read ``tokens`` [N]; return log-probabilities of the next units [N, V], the state, and attention [N, S]."""
 
     def take(self, state: State, rows: Indices, /) -> State:
-        """Return the state of ``rows`` [M], which may repeat."""
+        """Return the state of ``rows`` [M]; a row may repeat."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A sequence that was found."""
+    """One sequence in the result."""
 
     units: tuple[int, ...]
-    """Without the end."""
+    """Without the end unit."""
     log_probability: float
-    """Of the units and the end, in nats; without the end for one that was cut at the greatest length."""
+    """Of the units and the end, in nats; without the end if the sequence was cut at the maximum length."""
     score: float
-    """What it is ranked by."""
+    """Rank criterion."""
     alignment: Floats | None
-    """[T, S]: where the model looked before each unit."""
+    """[T, S]: attention weights before each unit."""
 
 
 def search(
@@ -60,28 +60,28 @@ def search(
     length_penalty: float = 0.0,
     forbidden: Collection[int] = (),
 ) -> list[list[Hypothesis]]:
-    """Find the ``n_best`` best sequences for each source, the best first; more than ``beam_size`` are never found.
+    """Return the ``n_best`` best sequences of each source, the best first; there are at most ``beam_size``.
 
-    ``state`` is that of the N = ``sources`` rows before ``boundary``, the id that a sequence begins after and ends
-    with. Of sequences cut at ``max_length`` units some are given only where too few ended. ``length_penalty`` is α: 0
-    favours short sequences. ``forbidden`` ids are never written. Raises ``UsageError`` for values out of range.
+    ``state`` is the state of the N = ``sources`` rows before ``boundary``, the id that starts and ends a sequence.
+    Sequences cut at ``max_length`` units are returned only if too few have ended. ``length_penalty`` is α; 0 favours
+    short sequences. ``forbidden`` ids are never written. Raises ``UsageError`` for values out of range.
     """
     _check(max_length, beam_size, n_best, length_penalty)
     beam = _Beam(sources, beam_size, boundary, length_penalty)
     state = steps.take(state, np.repeat(np.arange(sources), beam_size))
     for _ in range(max_length + 1):
-        chances, state, looked = steps.step(beam.last(), state)
-        chances = np.array(chances, np.float64)
-        chances[:, list(forbidden)] = -np.inf
-        kept = beam.grow(chances, looked, only_end=beam.length == max_length)
-        if not len(kept):
+        log_probabilities, state, attention = steps.step(beam.last(), state)
+        log_probabilities = np.array(log_probabilities, np.float64)
+        log_probabilities[:, list(forbidden)] = -np.inf
+        parents = beam.grow(log_probabilities, attention, only_end=beam.length == max_length)
+        if not len(parents):
             break
-        state = steps.take(state, kept)
+        state = steps.take(state, parents)
     return beam.best(n_best)
 
 
 class _Beam:
-    """The beginnings of the sources that are not done: A active sources with K rows each."""
+    """The prefixes of the A active sources, with K rows for each source."""
 
     def __init__(self, sources: int, size: int, boundary: int, alpha: float) -> None:
         self.size, self.boundary, self.alpha = size, boundary, alpha
@@ -90,75 +90,79 @@ class _Beam:
         self.finished: list[list[Hypothesis]] = [[] for _ in range(sources)]
         self.cut: list[list[Hypothesis]] = [[] for _ in range(sources)]
         self.units = np.zeros((sources, size, 0), np.int64)
-        self.looked: Floats | None = None
-        self.chances = np.full((sources, size), -np.inf)
-        self.chances[:, 0] = 0.0  # the rows of a source are the same before the first step
+        self.attention: Floats | None = None
+        self.scores = np.full((sources, size), -np.inf)
+        self.scores[:, 0] = 0.0  # before the first step the rows of a source are equal
 
     def last(self) -> Indices:
-        """Return the unit to be read next in each row, [A · K]."""
+        """Return the unit that each row reads next, [A · K]."""
         if not self.length:
-            return np.full(self.chances.size, self.boundary)
+            return np.full(self.scores.size, self.boundary)
         return self.units[:, :, -1].reshape(-1)
 
-    def grow(self, chances: Floats, looked: Floats | None, *, only_end: bool) -> Indices:
-        """Go on by one unit, by the log-probabilities [A · K, V]; return the rows that the new ones came from."""
-        sources, size, vocabulary = len(self.active), self.size, chances.shape[1]
-        if looked is not None:
-            before = looked.reshape(sources, size, 1, -1)
-            self.looked = before if self.looked is None else np.concatenate([self.looked, before], axis=2)
-        joint = (self.chances[:, :, None] + chances.reshape(sources, size, -1)).reshape(sources, -1)
-        count = min(2 * size, joint.shape[1])  # at most K of them end, so that K go on
+    def grow(self, log_probabilities: Floats, attention: Floats | None, *, only_end: bool) -> Indices:
+        """Extend the prefixes by one unit, by log-probabilities [A · K, V]; return the parent of each new row."""
+        sources, size, vocabulary = len(self.active), self.size, log_probabilities.shape[1]
+        if attention is not None:
+            latest = attention.reshape(sources, size, 1, -1)
+            self.attention = latest if self.attention is None else np.concatenate([self.attention, latest], axis=2)
+        joint = (self.scores[:, :, None] + log_probabilities.reshape(sources, size, -1)).reshape(sources, -1)
+        count = min(2 * size, joint.shape[1])  # at most K of them end, so at least K continue
         likeliest = _largest(joint, count)
         values = np.take_along_axis(joint, likeliest, 1)
         parents, units = np.divmod(likeliest, vocabulary)
         ends = units == self.boundary
-        for place, source in enumerate(self.active):
-            for rank in np.flatnonzero(ends[place, :size] & np.isfinite(values[place, :size])):
-                self.finished[source].append(self._made(place, parents[place, rank], values[place, rank], end=1))
+        for index, source in enumerate(self.active):
+            for rank in np.flatnonzero(ends[index, :size] & np.isfinite(values[index, :size])):
+                self.finished[source].append(self._hypothesis(index, parents[index, rank], values[index, rank], end=1))
             if only_end:
-                rows = np.flatnonzero(np.isfinite(self.chances[place]))
-                self.cut[source] += [self._made(place, row, self.chances[place, row], end=0) for row in rows]
+                rows = np.flatnonzero(np.isfinite(self.scores[index]))
+                self.cut[source] += [self._hypothesis(index, row, self.scores[index, row], end=0) for row in rows]
         if only_end:
             return np.zeros(0, np.int64)
-        going = np.array([len(self.finished[source]) < size for source in self.active])
-        # The first K that do not end, in their order; where there are fewer, impossible ones fill up.
-        order = np.argsort(ends, axis=1, kind="stable")[going][:, :size]
+        continues = np.array([len(self.finished[source]) < size for source in self.active])
+        # The first K that do not end, in order; impossible ones fill the rest.
+        order = np.argsort(ends, axis=1, kind="stable")[continues][:, :size]
         order = np.pad(order, ((0, 0), (0, size - order.shape[1])), mode="edge")
-        parents, units = (np.take_along_axis(one[going], order, 1) for one in (parents, units))
-        values = np.where(units == self.boundary, -np.inf, np.take_along_axis(values[going], order, 1))
+        parents, units = (np.take_along_axis(table[continues], order, 1) for table in (parents, units))
+        values = np.where(units == self.boundary, -np.inf, np.take_along_axis(values[continues], order, 1))
         if count < size:
             values[:, count:] = -np.inf
         alive = np.isfinite(values).any(1)
         parents, units, values = parents[alive], units[alive], values[alive]
-        places = np.flatnonzero(going)[alive]
-        self.active, self.chances = self.active[places], values
-        self.units = np.concatenate([self.units[places[:, None], parents], units[:, :, None]], axis=2)
-        self.looked = None if self.looked is None else self.looked[places[:, None], parents]
+        kept = np.flatnonzero(continues)[alive]
+        self.active, self.scores = self.active[kept], values
+        self.units = np.concatenate([self.units[kept[:, None], parents], units[:, :, None]], axis=2)
+        self.attention = None if self.attention is None else self.attention[kept[:, None], parents]
         self.length += 1
-        return (places[:, None] * size + parents).reshape(-1)
+        return (kept[:, None] * size + parents).reshape(-1)
 
     def best(self, count: int) -> list[list[Hypothesis]]:
-        """Return the best of each source: those that ended, then those that were cut."""
+        """Return the best sequences of each source: first those that ended, then those that were cut."""
         ranked = []
         for finished, cut in zip(self.finished, self.cut, strict=True):
-            both = (sorted(some, key=lambda one: -one.score) for some in (finished, cut))
-            ranked.append([one for some in both for one in some][:count])
+            groups = (sorted(group, key=lambda hypothesis: -hypothesis.score) for group in (finished, cut))
+            ranked.append([hypothesis for group in groups for hypothesis in group][:count])
         return ranked
 
-    def _made(self, place: int, row: Any, chance: float, *, end: int) -> Hypothesis:
-        looked = None if self.looked is None else self.looked[place, row, : self.length]
+    def _hypothesis(self, index: int, row: Any, log_probability: float, *, end: int) -> Hypothesis:
+        attention = None if self.attention is None else self.attention[index, row, : self.length]
         penalty = ((5 + self.length + end) / 6) ** self.alpha
-        return Hypothesis(tuple(self.units[place, row].tolist()), float(chance), float(chance / penalty), looked)
+        units = tuple(self.units[index, row].tolist())
+        return Hypothesis(units, float(log_probability), float(log_probability / penalty), attention)
 
 
 def _largest(values: Floats, count: int) -> Indices:
-    """The columns of the ``count`` largest values of each row, the largest first; of equals the first."""
+    """Return the columns of the ``count`` largest values of each row, the largest first; ties keep their order."""
     if count < values.shape[1]:
-        # Everything that is as large as the smallest of them, so that equals are chosen by their order below.
-        least = np.partition(values, -count, axis=1)[:, -count]
-        chosen = [np.flatnonzero(row >= bound) for row, bound in zip(values, least, strict=True)]
+        # Select all values that equal the smallest of them, so that the sort below decides ties.
+        bounds = np.partition(values, -count, axis=1)[:, -count]
+        chosen = [np.flatnonzero(row >= bound) for row, bound in zip(values, bounds, strict=True)]
         return np.stack(
-            [some[np.argsort(-row[some], kind="stable")[:count]] for row, some in zip(values, chosen, strict=True)]
+            [
+                columns[np.argsort(-row[columns], kind="stable")[:count]]
+                for row, columns in zip(values, chosen, strict=True)
+            ]
         )
     order: Indices = np.argsort(-values, axis=1, kind="stable")[:, :count]
     return order

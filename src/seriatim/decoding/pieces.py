@@ -1,4 +1,4 @@
-"""Units to text as they come."""
+"""Converts units to text while they are generated."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 def pieces(
     decode: Callable[[list[int]], str], units: Iterable[int], context: Sequence[int] = (), reach: int | None = None
 ) -> Iterator[str]:
-    """Give what each unit adds to the text of those ``before``; a character of several units comes with the last.
+    """Yield the text that each unit adds after ``context``; a character of several units comes with the last one.
 
-    The last ``reach`` units tell how the next one joins on (None: all of them do).
+    The last ``reach`` units decide how the next unit joins the text (None: all units do).
     """
-    held = list(context)
-    shown = None
+    buffer = list(context)
+    length = None
     for unit in units:
-        if shown is None:
-            held = held[-reach:] if reach else held
-            shown = len(decode(held))
-        held.append(unit)
-        text = decode(held)
+        if length is None:
+            buffer = buffer[-reach:] if reach else buffer
+            length = len(decode(buffer))
+        buffer.append(unit)
+        text = decode(buffer)
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            yield text[shown:]
-            shown = None if reach else len(text)
+            yield text[length:]
+            length = None if reach else len(text)

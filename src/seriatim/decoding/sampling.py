@@ -1,8 +1,7 @@
-"""Next-step probabilities to a sequence of units: greedy, or drawn with temperature, top-k, top-p and a penalty.
+"""Samples sequences of units: greedy, or random with temperature, top-k, top-p and a repetition penalty.
 
-A step function takes the unit that has just come and the state, and gives the log-probabilities of the
-unit that follows. Whatever has one (a language model, an n-gram table, an exported network) can be
-sampled here, one unit at a time, for as long as is wanted.
+A step function takes the last unit and the state, and returns the log-probabilities of the next unit. Anything
+with a step function (a language model, an n-gram table, an exported network) can be sampled here, one unit at a time.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ def sample(
     generator: np.random.Generator,
     stop: Collection[int] = (),
 ) -> Iterator[int]:
-    """Draw up to ``length`` units after ``first``, one at a time, as they are asked for.
+    """Yield up to ``length`` units after ``first``, each drawn on demand.
 
-    ``state`` is the state before ``first``, which itself is not yielded. A unit in ``stop`` ends the
-    sequence and is not yielded either. ``repetition_penalty`` counts for the units drawn and those of ``before``,
-    see ``penalize_repetition``; see ``probabilities`` for the rest. The same generator state gives the same units.
+    ``state`` is the state before ``first``, which is not yielded. A unit in ``stop`` ends the sequence and is not
+    yielded either. ``repetition_penalty`` applies to the drawn units and those in ``context``, see
+    ``penalize_repetition``; for the other options see ``probabilities``. Equal generator states give equal units.
     Raises ``UsageError`` at once for a value out of range.
     """
     _check(temperature, top_k, top_p)
@@ -59,8 +58,8 @@ def sample(
             log_probabilities, state = step(token, state)
             if repetition_penalty != 1.0:
                 log_probabilities = penalize_repetition(log_probabilities, seen, repetition_penalty)
-            chances = probabilities(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
-            token = draw(chances, generator)
+            distribution = probabilities(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
+            token = draw(distribution, generator)
             if token in stop:
                 return
             seen.add(token)
@@ -70,20 +69,19 @@ def sample(
 
 
 def greedy(step: Step[State], state: State, first: int, length: int, *, stop: Collection[int] = ()) -> Iterator[int]:
-    """The likeliest unit at every step, the first of equals; otherwise as ``sample``."""
+    """Yield the likeliest unit at each step (of equals the first); otherwise like ``sample``."""
     return sample(step, state, first, length, temperature=0.0, generator=np.random.default_rng(0), stop=stop)
 
 
 def probabilities(
     log_probabilities: npt.ArrayLike, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> Floats:
-    """What a unit is drawn from, float64 [V], summing to one.
+    """Return the distribution from which a unit is drawn: float64 [V] with sum 1.
 
-    ``log_probabilities`` [V] in nats; they need not be normalised, and -inf rules a unit out.
-    ``temperature`` divides them; 0 leaves the likeliest alone. ``top_k`` then keeps the k likeliest
-    (0 keeps all), and ``top_p`` the fewest of those whose share is at least p (Holtzman 2020). Of
-    equally likely units the first come first.
-    Raises ``UsageError`` for values out of range, ``DataError`` for log-probabilities that are no such thing.
+    ``log_probabilities`` [V] are in nats, not necessarily normalised; -inf excludes a unit. ``temperature`` divides
+    them; 0 keeps only the likeliest unit. ``top_k`` then keeps the k likeliest (0 keeps all), and ``top_p`` the
+    smallest set of these whose share is at least p (Holtzman 2020). Ties go to the first unit.
+    Raises ``UsageError`` for values out of range, ``DataError`` for invalid log-probabilities.
     """
     _check(temperature, top_k, top_p)
     logits = np.asarray(log_probabilities, np.float64)
@@ -93,27 +91,27 @@ def probabilities(
     if not np.isfinite(peak):  # NaN anywhere makes the maximum NaN
         raise DataError(f"log_probabilities: the largest is {peak}, wanted a finite number")
     if temperature == 0.0:
-        chances: Floats = np.zeros(logits.size)
-        chances[logits.argmax()] = 1.0
-        return chances
-    with np.errstate(over="ignore"):  # a tiny temperature sends all but the peak to -inf, which is right
+        one_hot: Floats = np.zeros(logits.size)
+        one_hot[logits.argmax()] = 1.0
+        return one_hot
+    with np.errstate(over="ignore"):  # a tiny temperature makes all but the peak -inf, as it should
         weights = np.exp((logits - peak) / temperature)
     if 0 < top_k < weights.size or top_p < 1.0:
         likeliest = np.argsort(-logits, kind="stable")[: top_k or None]
-        reached = np.cumsum(weights[likeliest])
-        kept = likeliest[: 1 + int(np.searchsorted(reached[:-1], top_p * reached[-1]))]
+        cumulative = np.cumsum(weights[likeliest])
+        kept = likeliest[: 1 + int(np.searchsorted(cumulative[:-1], top_p * cumulative[-1]))]
         mask = np.zeros(weights.size, bool)
         mask[kept] = True
         weights = np.where(mask, weights, 0.0)
-    chances = weights / weights.sum()
-    return chances
+    distribution: Floats = weights / weights.sum()
+    return distribution
 
 
 def penalize_repetition(log_probabilities: npt.ArrayLike, seen: Collection[int], penalty: float) -> Floats:
-    """Make units in ``seen`` less likely: their chance to the power of ``penalty``, not normalised again (Keskar 2019).
+    """Make units in ``seen`` less likely: raise their probability to the power ``penalty``, unnormalised (Keskar 2019).
 
-    CTRL divides a logit by the penalty, which favours a unit whose logit is negative; taken on log-probabilities, which
-    are never positive, it is this product. 1 changes nothing, below 1 units like to come again.
+    CTRL divides a logit by the penalty, which favours a unit with a negative logit. Log-probabilities are never
+    positive, so here they are multiplied. 1 changes nothing; below 1 repetition becomes more likely.
     """
     logits = np.asarray(log_probabilities, np.float64)
     normal: Floats = logits - np.logaddexp.reduce(logits)
@@ -122,11 +120,11 @@ def penalize_repetition(log_probabilities: npt.ArrayLike, seen: Collection[int],
     return normal
 
 
-def draw(chances: Floats, generator: np.random.Generator) -> int:
-    """One unit drawn from ``chances`` [V] by inverting their running sum; costs one random number."""
-    reached = np.cumsum(chances)
-    last = np.flatnonzero(chances)[-1]  # where rounding may not lead past
-    return int(np.searchsorted(reached[:last], generator.random() * reached[-1], side="right"))
+def draw(distribution: Floats, generator: np.random.Generator) -> int:
+    """Draw one unit from ``distribution`` [V] by inversion of its cumulative sum; uses one random number."""
+    cumulative = np.cumsum(distribution)
+    last = np.flatnonzero(distribution)[-1]  # rounding must not go past this unit
+    return int(np.searchsorted(cumulative[:last], generator.random() * cumulative[-1], side="right"))
 
 
 def _check(temperature: float, top_k: int, top_p: float) -> None:

@@ -1,4 +1,4 @@
-"""Text that comes piece by piece, ended by a stop string."""
+"""Ends a stream of text at a stop string."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from seriatim.errors import UsageError
 
 
 def cut_at_stop(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
-    """Give ``pieces`` until their text ends with one of ``stop``, which is not shown; nothing is asked for after it.
+    """Yield ``pieces`` up to the first string of ``stop``, which is not yielded; no piece is read after it.
 
-    What could be the beginning of a stop string is held back until it is clear, so that the text that comes out does
-    not depend on where the pieces were cut. Raises ``UsageError`` at once for an empty stop string.
+    A possible beginning of a stop string is kept back until the next piece decides. The output therefore does not
+    depend on where the pieces are cut. Raises ``UsageError`` at once for an empty stop string.
     """
     if isinstance(stop, str) or not all(stop):
         raise UsageError(f"stop: got {stop!r}, wanted texts that are not empty")
@@ -19,23 +19,23 @@ def cut_at_stop(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
 
 
 def _until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
-    held = ""
+    buffer = ""
     for piece in pieces:
-        held += piece
-        found = [(at + len(one), at) for one in stop if (at := held.find(one)) >= 0]
-        if found:
-            _, start = min(found)  # the first to end; of several the longest
+        buffer += piece
+        matches = [(at + len(string), at) for string in stop if (at := buffer.find(string)) >= 0]
+        if matches:
+            _, start = min(matches)  # the first to end; of several the longest
             if start:
-                yield held[:start]
+                yield buffer[:start]
             return
-        clear = len(held) - max((_begun(held, one) for one in stop), default=0)
+        clear = len(buffer) - max((_partial_match(buffer, string) for string in stop), default=0)
         if clear:
-            yield held[:clear]
-            held = held[clear:]
-    if held:
-        yield held
+            yield buffer[:clear]
+            buffer = buffer[clear:]
+    if buffer:
+        yield buffer
 
 
-def _begun(text: str, stop: str) -> int:
-    """Length of the longest beginning of ``stop`` that ``text`` ends with."""
+def _partial_match(text: str, stop: str) -> int:
+    """Return the length of the longest prefix of ``stop`` at the end of ``text``."""
     return next((size for size in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:size])), 0)

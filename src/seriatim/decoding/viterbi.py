@@ -1,4 +1,4 @@
-"""The likeliest path through a chain (Viterbi 1967): scores of tags and of their transitions to one tag per step."""
+"""Finds the best path through a chain (Viterbi 1967): one tag per step from scores of tags and transitions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Path = NDArray[np.int64]
 def viterbi(
     emissions: Floats, lengths: NDArray[np.integer], transitions: Floats, start: Floats, end: Floats
 ) -> tuple[list[Path], NDArray[np.float64]]:
-    """Return the path of highest score for each of B sequences, ``[length]`` each, and the scores ``[B]``.
+    """Return the path with the highest score for each of B sequences, ``[length]`` each, and the scores ``[B]``.
 
-    The score of a path y of n steps: ``start[y_1] + Σ emissions[t, b, y_t] + Σ transitions[y_t, y_t+1] + end[y_n]``.
+    The score of a path y of n steps is ``start[y_1] + Σ emissions[t, b, y_t] + Σ transitions[y_t, y_t+1] + end[y_n]``.
     ``emissions`` [T, B, K], ``lengths`` [B] of at least 1, ``transitions`` [K, K] from row to column, ``start`` and
-    ``end`` [K]; what stands beyond a length is not read. Of paths with equal scores the one of lower tags at the end
-    is taken. Time O(T·B·K²). Raises ``UsageError`` for shapes that do not fit.
+    ``end`` [K]; values after a length are not read. Of paths with equal scores the one with lower last tags
+    is returned. Time O(T·B·K²). Raises ``UsageError`` for shapes that do not fit.
     """
     T, B, K = emissions.shape
     shapes = {
@@ -28,9 +28,9 @@ def viterbi(
         "end": (end, (K,)),
         "lengths": (lengths, (B,)),
     }
-    for name, (given, wanted) in shapes.items():
-        if given.shape != wanted:
-            raise UsageError(f"{name}: got shape {given.shape}, wanted {wanted}")
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape:
+            raise UsageError(f"{name}: got shape {array.shape}, wanted {shape}")
     if B and (lengths.min() < 1 or lengths.max() > T):
         raise UsageError(f"lengths: got {lengths.min()} to {lengths.max()}, wanted 1 to {T}")
     best = start + emissions[0].astype(np.float64)

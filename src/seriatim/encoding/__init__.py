@@ -1,3 +1,3 @@
-"""Raw values ↔ arrays, both ways, with NumPy alone: vocabularies of characters, words or byte pairs, scalers
-and class labels. Each is fitted once on the training part, saved as JSON, and read back by whatever runs the model.
+"""Converts raw values to arrays and back, with NumPy only: vocabularies of characters, words or byte pairs, scalers
+and class labels. Each is fitted once on the training part, saved as JSON, and loaded by the code that runs the model.
 """

@@ -1,4 +1,4 @@
-"""Class labels ↔ indices."""
+"""Converts class labels to indices and back."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 @final
 class Labels:
-    """The classes of a task, in order: by number when all are whole numbers, else by alphabet."""
+    """The classes of a task, sorted by number if all are integers, otherwise alphabetically."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Raises ``ValueError`` unless ``names`` are different strings, at least one."""
+        """Raises ``ValueError`` unless ``names`` are distinct strings, at least one."""
         if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
             raise ValueError("the labels are not a list of strings")
         if not names or len(set(names)) != len(names):
-            raise ValueError("there is no label" if not names else "a label stands twice")
+            raise ValueError("there is no label" if not names else "a label occurs twice")
         self.names = list(names)
         self._indices = {name: index for index, name in enumerate(self.names)}
 
     @classmethod
     def fit(cls, labels: Iterable[str]) -> Labels:
-        """The different ``labels``, sorted."""
+        """Collect the distinct ``labels``, sorted."""
         names = sorted(set(labels))
         if all(re.fullmatch(r"[+-]?[0-9]+", name) for name in names):
             names.sort(key=int)
@@ -35,9 +35,9 @@ class Labels:
         return len(self.names)
 
     def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
-        """Labels → indices ``[N]``.
+        """Convert labels to indices ``[N]``.
 
-        An unknown label raises ``ValueError`` whose ``args`` are the index of the first one and the label.
+        Raises ``ValueError`` for an unknown label; its ``args`` are the position of the first one and the label.
         """
         indices = np.fromiter((self._indices.get(label, -1) for label in labels), dtype=np.int64, count=len(labels))
         unknown = np.flatnonzero(indices < 0)
@@ -46,16 +46,16 @@ class Labels:
         return indices
 
     def decode(self, indices: Iterable[int]) -> list[str]:
-        """Indices → labels."""
+        """Convert indices to labels."""
         return [self.names[index] for index in indices]
 
     def to_json(self) -> dict[str, Any]:
-        """The labels as plain JSON values."""
+        """Return the labels as plain JSON values."""
         return {"labels": self.names}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Labels:
-        """Rebuild the labels. Raises ``ValueError`` when ``stored`` is damaged."""
+        """Rebuild the labels. Raises ``ValueError`` if ``stored`` is damaged."""
         try:
             return cls(stored["labels"])
         except KeyError as error:

@@ -1,7 +1,7 @@
-"""Punctuation apart from words, and back: what a vocabulary of words needs of ordinary text.
+"""Separates punctuation from words, as a vocabulary of words needs, and rejoins it.
 
-A mark goes apart where it does not stand within a word, so that ``don't``, ``3.5`` and ``well-known`` stay whole. The
-way back is a guess: a quotation mark stays apart, for nobody says which side it belongs to.
+A mark inside a word is not separated: ``don't``, ``3.5`` and ``well-known`` stay whole. Rejoining is a guess: a
+quotation mark stays separate, because it could belong to either side.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ def separate_punctuation(text: str) -> str:
 
 
 def rejoin_punctuation(text: str) -> str:
-    """Take back the spaces that ``separate_punctuation`` put before closing marks and after opening ones."""
+    """Remove the spaces that ``separate_punctuation`` put before closing marks and after opening ones."""
     return _AFTER_OPENING.sub(r"\1", _BEFORE_CLOSING.sub(r"\1", text))

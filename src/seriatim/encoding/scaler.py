@@ -1,4 +1,4 @@
-"""Numeric channels to mean 0 and deviation 1, and back."""
+"""Scales numeric channels to mean 0 and standard deviation 1, and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Standardizer:
     """``(x - mean) / scale`` per channel; ``mean`` and ``scale`` are float64 ``[C]``."""
 
     def __init__(self, mean: ArrayLike, scale: ArrayLike) -> None:
-        """Raises ``ValueError`` unless both are finite ``[C]`` and every scale is above 0."""
+        """Raises ``ValueError`` unless both are finite ``[C]`` and all scales are greater than 0."""
         self.mean: NDArray[np.float64] = np.asarray(mean, dtype=np.float64)
         self.scale: NDArray[np.float64] = np.asarray(scale, dtype=np.float64)
         if self.mean.ndim != 1 or self.mean.shape != self.scale.shape:
@@ -30,8 +30,8 @@ class Standardizer:
     def fit(cls, values: NDArray[np.float64] | NDArray[np.float32]) -> Standardizer:
         """Fit on ``values`` ``[T, C]``.
 
-        NaN is ignored. A channel that never changes, or holds no value, gets scale 1. Works through a part of the
-        rows at a time, so that memory stays small.
+        NaN is ignored. A channel that is constant or has no value gets scale 1. The rows are processed in blocks, so
+        that memory stays small.
         """
         channels = values.shape[1]
         count, total, squares = np.zeros(channels), np.zeros(channels), np.zeros(channels)
@@ -42,26 +42,26 @@ class Standardizer:
         for part in _parts(values):
             squares += np.nansum((part - mean) ** 2, axis=0)
         scale = np.sqrt(squares / np.maximum(count, 1))
-        scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # constant, but for rounding
+        scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # constant except for rounding
         return cls(mean, scale)
 
     def transform(self, values: NDArray[Real]) -> NDArray[Real]:
-        """``[..., C]`` in the data's units → standardized, of the same dtype."""
+        """Standardize ``[..., C]`` in the data's units; the dtype stays."""
         centred: NDArray[Real] = values - self.mean.astype(values.dtype)
         centred /= self.scale.astype(values.dtype)
         return centred
 
     def inverse(self, values: NDArray[Real]) -> NDArray[Real]:
-        """``[..., C]`` standardized → the data's units, of the same dtype."""
+        """Convert standardized ``[..., C]`` back to the data's units; the dtype stays."""
         return values * self.scale.astype(values.dtype) + self.mean.astype(values.dtype)
 
     def to_json(self) -> dict[str, Any]:
-        """The scaler as plain JSON values, exact."""
+        """Return the scaler as plain JSON values, exactly."""
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Standardizer:
-        """Rebuild a scaler. Raises ``ValueError`` when ``stored`` is damaged."""
+        """Rebuild a scaler. Raises ``ValueError`` if ``stored`` is damaged."""
         try:
             return cls(stored["mean"], stored["scale"])
         except KeyError as error:

@@ -1,11 +1,11 @@
-"""Sound → log-mel frames, NumPy only, of a whole recording or of one that is still going on.
+"""Computes log-mel frames of a whole recording or of a running stream, with NumPy only.
 
     frame t is the samples t·hop … t·hop + window, times a Hann window
     power    = |FFT(frame)|²                          [T, F]
     features = log(max(power @ bands, floor))         [T, M]
 
-The M bands are triangles that lie evenly on the mel scale, 2595 log10(1 + f / 700) (O'Shaughnessy 1987).
-A frame depends on its own samples alone, so that a stream gives the same bits as the whole recording.
+The M bands are triangles spaced evenly on the mel scale, 2595 log10(1 + f / 700) (O'Shaughnessy 1987).
+A frame depends only on its own samples, so a stream gives the same bits as the whole recording.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ Samples = NDArray[np.float32]
 Frames = NDArray[np.float32]
 
 FLOOR: Final = 1e-10
-"""Power below which it is silent, for samples within ±1: so that digital silence has a logarithm."""
+"""Smallest power, for samples within ±1, so that the logarithm of digital silence is finite."""
 
-AT_A_TIME: Final = 1 << 18
-"""Samples of a whole recording that are worked on at a time, so that memory stays small."""
+BLOCK: Final = 1 << 18
+"""Number of samples processed at once, so that memory stays small."""
 
 
 @final
 class LogMel:
-    """Log-mel frames of recordings at one ``rate``.
+    """Computes log-mel frames of recordings at one sample ``rate``.
 
-    ``frame`` and ``hop`` are in milliseconds; ``mels`` is how many bands there are.
+    ``frame`` and ``hop`` are in milliseconds; ``mels`` is the number of bands.
     """
 
     def __init__(self, rate: int, frame: float = 25.0, hop: float = 10.0, mels: int = 40) -> None:
-        """Raises ``ValueError`` for a frame or a hop of less than one sample, or fewer than one band."""
+        """Raises ``ValueError`` for a frame or hop shorter than one sample, or fewer than one band."""
         self.rate, self.frame, self.hop, self.mels = int(rate), float(frame), float(hop), int(mels)
         self.window_samples = round(self.rate * self.frame / 1000)
         self.hop_samples = round(self.rate * self.hop / 1000)
@@ -47,21 +47,21 @@ class LogMel:
         self._bins, self._weights, self._starts = _triangles(self.rate, self._size, self.mels)
 
     def transform(self, samples: Samples) -> Frames:
-        """Frames ``[T, M]`` of a whole recording ``[N]``; one shorter than a frame is filled up with silence."""
+        """Return frames ``[T, M]`` of a whole recording ``[N]``; one shorter than a frame is padded with silence."""
         stream = self.stream()
-        parts = [stream.push(samples[start : start + AT_A_TIME]) for start in range(0, len(samples), AT_A_TIME)]
+        parts = [stream.push(samples[start : start + BLOCK]) for start in range(0, len(samples), BLOCK)]
         return np.concatenate([*parts, stream.finish()])
 
     def stream(self) -> LogMelStream:
-        """Begin a recording that comes piece by piece."""
+        """Begin a recording that arrives in parts."""
         return LogMelStream(self)
 
     def count(self, samples: int) -> int:
-        """How many frames are complete after so many samples."""
+        """Number of frames that are complete after ``samples`` samples."""
         return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
 
     def features(self, samples: Samples) -> Frames:
-        """Every frame that is complete within ``samples`` ``[N]``: ``[T, M]``."""
+        """Return all complete frames ``[T, M]`` of ``samples`` ``[N]``."""
         count = self.count(len(samples))
         if not count:
             return np.zeros((0, self.mels), np.float32)
@@ -73,12 +73,12 @@ class LogMel:
         return np.log(np.maximum(bands, FLOOR)).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """What the frames are made by, as plain JSON values."""
+        """Return the settings as plain JSON values."""
         return {"rate": self.rate, "frame": self.frame, "hop": self.hop, "mels": self.mels}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LogMel:
-        """Rebuild the features. Raises ``ValueError`` when ``stored`` is damaged."""
+        """Rebuild the features. Raises ``ValueError`` if ``stored`` is damaged."""
         try:
             return cls(stored["rate"], stored["frame"], stored["hop"], stored["mels"])
         except (KeyError, TypeError) as error:
@@ -87,39 +87,39 @@ class LogMel:
 
 @final
 class LogMelStream:
-    """The frames of a recording that is still going on; keeps what the next frame needs, less than a window."""
+    """Computes the frames of a running recording; keeps fewer samples than a window."""
 
     def __init__(self, features: LogMel) -> None:
         self._features = features
         self._rest: Samples = np.zeros(0, np.float32)
         self._skip = 0
-        """Samples to come that no frame reads: where the hop is longer than the window."""
+        """Number of coming samples that no frame reads, if the hop is longer than the window."""
         self._begun = False
 
     def push(self, samples: Samples) -> Frames:
-        """Read further ``samples`` ``[N]``, any number; give the frames ``[T, M]`` that they complete."""
+        """Read more ``samples`` ``[N]``; return the frames ``[T, M]`` that they complete."""
         features = self._features
         skipped = min(self._skip, len(samples))
         self._skip -= skipped
-        held = np.concatenate([self._rest, np.asarray(samples[skipped:], np.float32)])
-        frames = features.features(held)
+        buffer = np.concatenate([self._rest, np.asarray(samples[skipped:], np.float32)])
+        frames = features.features(buffer)
         read = len(frames) * features.hop_samples
-        self._rest = held[read:]
-        self._skip += max(0, read - len(held))
+        self._rest = buffer[read:]
+        self._skip += max(0, read - len(buffer))
         self._begun |= bool(len(frames))
         return frames
 
     def finish(self) -> Frames:
-        """End the recording: a single frame, filled up with silence, if there was none; else nothing ``[0, M]``."""
+        """End the recording: return one frame padded with silence if there was none yet, otherwise ``[0, M]``."""
         if self._begun:
             return np.zeros((0, self._features.mels), np.float32)
         return self.push(np.zeros(self._features.window_samples - len(self._rest), np.float32))
 
 
 def _triangles(rate: int, size: int, mels: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """The bins of the spectrum that each band reads, one band behind the other, their weights, and where each begins.
+    """Return the spectrum bins of all bands in order, their weights, and the start of each band.
 
-    A band too narrow to hold a bin reads the one nearest to its middle.
+    A band that is too narrow for a bin reads the bin nearest to its middle.
     """
     top = 2595 * np.log10(1 + rate / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, mels + 2) / 2595) - 1)

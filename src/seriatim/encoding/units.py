@@ -1,6 +1,6 @@
-"""What one step of a text reads: a character, a word or a byte pair.
+"""The units of a text: characters, words or byte pairs; a model reads one per step.
 
-A unit is a fitted list of tokens with a way from text to ids and back. ``<unk>`` is always id 0.
+A unit is a fitted list of tokens that converts text to ids and back. ``<unk>`` is always id 0.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ EOS: Final = "<eos>"
 
 
 class Unit(ABC):
-    """A fitted way to cut text into tokens."""
+    """A fitted tokenizer."""
 
     tokens: list[str]
-    """Every token; its index is its id."""
+    """All tokens; the index of a token is its id."""
 
     @abstractmethod
     def encode(self, text: str) -> Ids:
-        """Text → ids ``[N]``; what was not seen when fitting is 0."""
+        """Convert text to ids ``[N]``; an unknown token is 0."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """Ids → text."""
+        """Convert ids to text."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """All that ``from_json`` needs, as plain JSON values."""
+        """Return everything that ``from_json`` needs, as plain JSON values."""
 
     @classmethod
     @abstractmethod
     def fit(cls, texts: Iterable[str], size: int | None, lines: bool) -> Unit:
-        """Learn at most ``size`` tokens, ``<unk>`` among them, from ``texts``."""
+        """Learn at most ``size`` tokens, including ``<unk>``, from ``texts``."""
 
     @classmethod
     @abstractmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Unit:
-        """Rebuild a unit; raises ``ValueError`` when ``stored`` is damaged."""
+        """Rebuild a unit; raises ``ValueError`` if ``stored`` is damaged."""
 
 
 @final
@@ -62,7 +62,7 @@ class Characters(Unit):
         if any(len(token) != 1 for token in self.tokens[1:]):
             raise ValueError("a token of a character vocabulary is not one character")
         codes = [ord(token) for token in self.tokens[1:]]
-        # One slot more than the largest code: everything beyond shares it, and it stays <unk>.
+        # One slot more than the largest code: all larger codes use it, and it stays <unk>.
         self._ids = np.zeros(max(codes, default=0) + 2, dtype=np.int32)
         self._ids[codes] = np.arange(1, len(self.tokens), dtype=np.int32)
 
@@ -88,7 +88,7 @@ class Characters(Unit):
 
 @final
 class Words(Unit):
-    """White-space tokens; with ``lines``, each line end is the token ``<eos>``."""
+    """Tokens separated by white space; with ``lines``, each line end is the token ``<eos>``."""
 
     def __init__(self, tokens: Sequence[str], lines: bool) -> None:
         self.tokens = _checked(tokens)
@@ -121,7 +121,7 @@ class Words(Unit):
 
 @final
 class BytePairs(Unit):
-    """Byte-level byte pairs (Sennrich et al. 2016; bytes as in Radford et al. 2019): no text is unknown."""
+    """Byte-level byte pairs (Sennrich 2016; bytes as in Radford 2019); no text is unknown."""
 
     DEFAULT_SIZE: Final = 4096
     SMALLEST: Final = 257  # <unk> and the 256 bytes
@@ -187,7 +187,7 @@ def _words(text: str, lines: bool) -> list[str]:
 
 
 def _commonest(texts: Iterable[Iterable[str]], size: int | None) -> list[str]:
-    """``<unk>``, then the commonest tokens; of equally common ones, the first to appear."""
+    """Return ``<unk>``, then the most common tokens; of equally common ones, those that appear first."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
@@ -202,12 +202,12 @@ def _checked(tokens: object) -> list[str]:
     if not tokens or tokens[0] != UNK:
         raise ValueError(f"the first token is not {UNK}")
     if len(set(tokens)) != len(tokens):
-        raise ValueError("a token stands twice")
+        raise ValueError("a token occurs twice")
     return list(tokens)
 
 
 def _pieces(text: str, length: int) -> Iterator[str]:
-    """Cut a long text before single line ends, where no byte pair crosses, so that memory stays small."""
+    """Cut a long text before single line ends, which no byte pair crosses, so that memory stays small."""
     single = re.compile(r"(?<=\S)\n(?=\S)")
     start = 0
     while len(text) - start > length:

@@ -1,4 +1,4 @@
-"""Word vectors as text: a word and its numbers a line, as word2vec (with a first line ``N D``) and GloVe write them."""
+"""Reads and writes word vectors as text: a word and its numbers per line (GloVe; word2vec has a first line ``N D``)."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def vectors_width(path: str | Path) -> int:
-    """Return how many numbers each word of the file has. Raises ``DataError`` when it is no file of vectors."""
+    """Return the number of numbers per word. Raises ``DataError`` if the file holds no vectors."""
     with closing(_lines(path)) as lines:
         return _Layout.of(str(path), next(lines)).width
 
 
 def read_vectors(path: str | Path, words: Collection[str]) -> dict[str, Vector]:
-    """Read the vectors ``[D]`` of those of ``words`` that the file holds, line by line; ``.gz`` files are unpacked.
+    """Read the vectors ``[D]`` of all ``words`` in the file, line by line; ``.gz`` files are unpacked.
 
-    Of a word that stands twice the first counts. Raises ``DataError``, with the line, for a file that is missing,
-    empty, binary or cut short, a line of another width, or a vector of ``words`` that is not finite numbers.
+    If a word occurs twice, the first vector counts. Raises ``DataError`` with the line for a file that is missing,
+    empty, binary or truncated, a line with another number of numbers, or a vector that is not finite.
     """
-    wanted = {word.encode(): word for word in words}
-    found: dict[str, Vector] = {}
+    encoded = {word.encode(): word for word in words}
+    vectors: dict[str, Vector] = {}
     count = 0
     with closing(_lines(path)) as lines:
         first = next(lines)
         layout = _Layout.of(str(path), first)
-        rows = lines if layout.header else chain([first], lines)
-        for number, line in enumerate(rows, 2 if layout.header else 1):
+        rows = lines if layout.has_header else chain([first], lines)
+        for number, line in enumerate(rows, 2 if layout.has_header else 1):
             if not line:
                 continue
             count += 1
             raw, _, rest = line.partition(b" ")
             if rest.count(b" ") + 1 != layout.width or not rest:
                 raw, rest = layout.with_spaces(number, line)
-            word = wanted.get(raw)
-            if word is not None and word not in found:
-                found[word] = layout.numbers(number, rest)
-    if layout.header and count != layout.count:
+            word = encoded.get(raw)
+            if word is not None and word not in vectors:
+                vectors[word] = layout.numbers(number, rest)
+    if layout.has_header and count != layout.count:
         raise DataError(f"{path}: {count} vectors, but its first line says {layout.count}: cut short?")
-    return found
+    return vectors
 
 
 def format_vectors(vectors: Mapping[str, Vector]) -> str:
-    """Return vectors ``[D]`` by word as word2vec text; reading it gives the same float32 numbers.
+    """Format vectors ``[D]`` by word as word2vec text; reading it gives the same float32 numbers.
 
-    Raises ``ValueError`` for no vectors, different widths, or a word that is empty or holds white space.
+    Raises ``ValueError`` for no vectors, different widths, or a word that is empty or contains white space.
     """
     widths = {len(vector) for vector in vectors.values()}
     if len(widths) != 1:
@@ -72,11 +72,11 @@ def format_vectors(vectors: Mapping[str, Vector]) -> str:
 
 
 class _Layout:
-    """What a file's first line tells."""
+    """Layout of a file, from its first line."""
 
     def __init__(self, name: str, width: int, count: int | None) -> None:
         self.name, self.width, self.count = name, width, count
-        self.header = count is not None
+        self.has_header = count is not None
 
     @classmethod
     def of(cls, name: str, first: bytes) -> _Layout:
@@ -93,12 +93,12 @@ class _Layout:
         return cls(name, len(fields) - 1, None)
 
     def with_spaces(self, number: int, line: bytes) -> tuple[bytes, bytes]:
-        """Cut a line of too many fields, where the word holds spaces as a few of GloVe's do."""
+        """Split a line whose word contains spaces, as a few words of GloVe do."""
         fields = line.split(b" ")
-        more = len(fields) - self.width
-        if more < 2 or all(map(_is_number, fields[1:])):
+        word_fields = len(fields) - self.width
+        if word_fields < 2 or all(map(_is_number, fields[1:])):
             raise DataError(f"{self.name} line {number}: {len(fields) - 1} numbers, wanted {self.width}")
-        return b" ".join(fields[:more]), b" ".join(fields[more:])
+        return b" ".join(fields[:word_fields]), b" ".join(fields[word_fields:])
 
     def numbers(self, number: int, rest: bytes) -> Vector:
         fields = rest.split(b" ")
@@ -110,18 +110,18 @@ class _Layout:
 
 def _is_number(field: bytes) -> bool:
     try:
-        return abs(float(field)) <= FLOAT32  # false for nan
+        return abs(float(field)) <= FLOAT32  # false for NaN
     except ValueError:
         return False
 
 
 def _lines(path: str | Path) -> Generator[bytes, None, None]:
-    """Lines without their ends, and without white space there; at least one."""
+    """Yield lines without white space at their ends; at least one."""
     try:
         with open(path, "rb") as plain:
-            packed = plain.read(2) == GZIP
+            is_gzip = plain.read(2) == GZIP
             plain.seek(0)
-            file = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
+            file = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if is_gzip else plain
             number = 0
             for number, line in enumerate(file, 1):
                 if b"\0" in line:

@@ -1,4 +1,4 @@
-"""A fitted vocabulary: text ↔ ids."""
+"""A fitted vocabulary, which converts text to ids and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seriatim.notation import UNKNOWN
 
 @final
 class Vocabulary:
-    """Text ↔ ids in units of characters (``char``), white-space tokens (``word``) or byte pairs (``bpe``).
+    """Converts text to ids and back, in characters (``char``), white-space words (``word``) or byte pairs (``bpe``).
 
     Id 0 is ``<unk>`` in every vocabulary.
 
@@ -36,10 +36,10 @@ class Vocabulary:
     def fit(cls, texts: Iterable[str], unit: str, size: int | None = None, *, lines: bool = True) -> Vocabulary:
         """Learn a vocabulary from ``texts``.
 
-        ``size`` is the most tokens to keep, ``<unk>`` counted: the commonest stay, and of equally common ones the
-        first to appear (``None``: all; 4096 for ``bpe``). ``lines``: with ``word``, each line end is ``<eos>``;
-        otherwise it is white space. Raises ``UsageError`` for a unit that does not exist or a size too small for it,
-        ``MissingExtra`` when ``bpe`` lacks its library.
+        ``size`` is the maximum number of tokens including ``<unk>``. The most common tokens are kept; of equally common
+        ones, those that appear first (``None``: all; 4096 for ``bpe``). With ``lines`` and ``word``, each line end is
+        ``<eos>``; otherwise it is white space. Raises ``UsageError`` for an unknown unit or a size that is too small,
+        ``MissingExtra`` if the library for ``bpe`` is missing.
         """
         if unit not in UNITS:
             raise UsageError(f"unit: no unit '{unit}'{nearest(unit, UNITS)}")
@@ -47,30 +47,30 @@ class Vocabulary:
 
     @property
     def tokens(self) -> list[str]:
-        """Every token; its index is its id."""
+        """All tokens; the index of a token is its id."""
         return self._unit.tokens
 
     def __len__(self) -> int:
         return len(self._unit.tokens)
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Text → ids ``[N]``; what was not seen when fitting is 0."""
+        """Convert text to ids ``[N]``; an unknown token is 0."""
         return self._unit.encode(text)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Ids → text: words parted by spaces, ``<eos>`` a line end; the other units give back the text exactly."""
+        """Convert ids to text. Words are separated by spaces and ``<eos>`` is a line end; other units are exact."""
         plain = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         if any(not 0 <= index < len(self) for index in plain):
             raise ValueError(f"ids: wanted 0 to {len(self) - 1}, got {min(plain)} to {max(plain)}")
         return self._unit.decode(plain)
 
     def to_json(self) -> dict[str, Any]:
-        """The vocabulary as plain JSON values, for ``from_json``."""
+        """Return the vocabulary as plain JSON values, for ``from_json``."""
         return {"unit": self.unit, **self._unit.to_json()}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Vocabulary:
-        """Rebuild a vocabulary. Raises ``ValueError`` when ``stored`` is damaged."""
+        """Rebuild a vocabulary. Raises ``ValueError`` if ``stored`` is damaged."""
         try:
             unit = stored["unit"]
             if unit not in UNITS:
