@@ -2,6 +2,7 @@
 
     scripts/bench costs            all of it (the large file takes about 1 GB of disk for a few minutes)
     scripts/bench costs --rows 2000000
+    scripts/bench costs --quick    a moment of each, to see that it runs
 
 Each figure is measured in a process of its own, so that one does not pay for another: wall time is the median of
 several runs, memory is the process's own peak (``ru_maxrss``, which counts pages of mapped files too).
@@ -40,28 +41,30 @@ import seriatim
 
 with tempfile.TemporaryDirectory() as folder:
     run = seriatim.train("forecast", sys.argv[1], target="close", time="time", horizon=24, lookback=168, batch_size=256,
-                         time_limit=20, baselines="fast", quiet=True, out=folder + "/run")
+                         time_limit=float(sys.argv[2]), baselines="fast", quiet=True, out=folder + "/run")
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(f"seriatim.train on it, 20 s of training and every baseline: peak {peak:.2f} GiB with PyTorch loaded")
+print(f"seriatim.train on it, {sys.argv[2]} s of training and every baseline: peak {peak:.2f} GiB with PyTorch loaded")
 """
 
 PREPARATION = """
-import time
+import sys, time
 from seriatim.data.bundled import bundled_sets
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
 from seriatim.tasks.registry import TASKS
 
-for one in bundled_sets():
-    task = TASKS[one.task]
-    options = fill(task.options, {**one.options, "epochs": 1})
+for bundled in bundled_sets():
+    if sys.argv[1:] and bundled.name not in sys.argv[1:]:
+        continue
+    task = TASKS[bundled.task]
+    options = fill(task.options, {**bundled.options, "epochs": 1})
     began = time.monotonic()
-    prepared = task.prepare(options, one.path)
-    once = time.monotonic() - began
+    prepared = task.prepare(options, bundled.path)
+    preparation_seconds = time.monotonic() - began
     outcome = task.fit(task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
-    print(f"{one.task} ({one.name}): making batches is {outcome.data_seconds / outcome.seconds:.2%} of an epoch of "
-          f"{outcome.seconds:.1f} s; reading, splitting and encoding, once: {once:.2f} s")
+    print(f"{bundled.task} ({bundled.name}): making batches is {outcome.data_seconds / outcome.seconds:.2%} of an epoch "
+          f"of {outcome.seconds:.1f} s; reading, splitting and encoding, once: {preparation_seconds:.2f} s")
 """
 
 
@@ -69,17 +72,20 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000_000, help="rows of the large CSV")
-    rows = parser.parse_args().rows
-    help_ = [seconds([sys.executable, "-m", "seriatim", "--help"]) for _ in range(7)]
-    print(f"seriatim --help: {statistics.median(help_):.2f} s, median of 7 ({min(help_):.2f} to {max(help_):.2f})")
+    parser.add_argument("--quick", action="store_true", help="smallest sizes, to see that it runs")
+    arguments = parser.parse_args()
+    rows, repeats, limit, sets = (2_000, 1, "0.5", ["sunspots"]) if arguments.quick else (arguments.rows, 7, "20", [])
+    starts = [seconds([sys.executable, "-m", "seriatim", "--help"]) for _ in range(repeats)]
+    median = statistics.median(starts)
+    print(f"seriatim --help: {median:.2f} s, median of {repeats} ({min(starts):.2f} to {max(starts):.2f})")
     light = "import seriatim, sys; print(sorted({'numpy', 'torch', 'polars'} & {*sys.modules}))"
     print("import seriatim loads of numpy, torch, polars:", output(["-c", light]))
-    print(output(["-c", PREPARATION]))
+    print(output(["-c", PREPARATION, *sets]))
     with tempfile.TemporaryDirectory(dir=".") as folder:
         file = Path(folder) / "prices.csv"
         write_prices(file, rows)
         print(f"CSV of {file.stat().st_size / 1e9:.2f} GB: {output(['-c', READ, str(file)])}")
-        print(output(["-c", TRAIN, str(file)]))
+        print(output(["-c", TRAIN, str(file), limit]))
 
 
 def seconds(command: list[str]) -> float:

@@ -144,9 +144,9 @@ def alone(work: Row) -> Row:
 
 def timing() -> ModuleType:
     """``seriatim.bench.paired_timing`` by itself: its package would bring PyTorch into every process."""
-    name = "seriatim_pairing"
+    name = "seriatim_paired_timing"
     if name not in sys.modules:
-        file = Path(seriatim.__file__).parent / "run" / "pairing.py"
+        file = Path(seriatim.__file__).parent / "bench" / "paired_timing.py"
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None and spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -90,7 +90,7 @@ def classify(asked: argparse.Namespace, precision: str, threads: int) -> list[Ro
     lengths = np.array([len(inputs) for inputs in prepared.train.inputs])
     batches = [prepared.train.batch(indices) for indices in buckets(lengths, options.batch_size, seed=0)]
     batches = batches[: asked.updates]
-    size, classes = prepared.codec.size(), len(prepared.codec.labels.names)
+    size, classes = prepared.codec.inputs.size(), len(prepared.codec.labels.names)
     torch.manual_seed(0)
     ours = RecurrentClassifier(options, size, classes, pool=options.pool)
     sides = {"seriatim": own(ours, options, batches)}

@@ -51,7 +51,7 @@ def reproduce(recipe: Recipe, data: Path, out: Path, seed: int) -> bool:
     command = shlex.split(recipe.command.format(data=data, work=work))
     name = f"{recipe.name}-seed{seed}" if seed else recipe.name
     options = ["--seed", str(seed), "--out", str(out / name), "--resume", "--json"]
-    done = subprocess.run(["seriatim", *command, *options], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run([sys.executable, "-m", "seriatim", *command, *options], stdout=subprocess.PIPE, check=True)
     result = json.loads(done.stdout)
     score = result["scores"][recipe.score]
     baselines = {name: scores[recipe.score] for name, scores in result["baselines"].items() if recipe.score in scores}

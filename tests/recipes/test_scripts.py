@@ -1,0 +1,152 @@
+"""Every recipe script runs, on made-up data of the smallest size; the figures mean nothing here."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import numpy as np
+import polars
+import pytest
+
+from scripts import ROOT, load_script, run_main
+from seriatim.cli.app import build
+from seriatim.data.bundled import bundled_sets
+
+TESTED = {
+    "adding", "cells", "convert", "dates", "elec2", "memory", "reproduce", "scenes", "sensor", "table", "who_solves_what",
+}  # fmt: skip
+"""Scripts with a test in this folder."""
+
+
+def test_every_script_is_run_here():
+    assert {file.stem for file in (ROOT / "recipes").glob("*.py")} == TESTED
+
+
+def test_adding_writes_the_sum_of_the_marked_numbers(tmp_path, monkeypatch):
+    file = tmp_path / "adding.ts"
+    load_script(monkeypatch, "recipes", "adding").adding(file, 5, 8, 0)
+    for line in file.read_text(encoding="utf-8").split("@data\n")[1].splitlines():
+        numbers, marks, total = (np.array(part.split(","), float) for part in line.split(":"))
+        assert marks.sum() == 2 and total[0] == pytest.approx(numbers @ marks)
+
+
+def test_dates_is_the_bundled_set(tmp_path, monkeypatch):
+    (bundled,) = (entry for entry in bundled_sets() if entry.name == "dates")
+    run_main(monkeypatch, load_script(monkeypatch, "recipes", "dates"), tmp_path / "dates.tsv")
+    assert (tmp_path / "dates.tsv").read_bytes() == bundled.path.read_bytes()
+
+
+def test_scenes_are_the_first_of_the_bundled_set(tmp_path, monkeypatch):
+    (bundled,) = (entry for entry in bundled_sets() if entry.name == "scenes")
+    script = load_script(monkeypatch, "recipes", "scenes")
+    run_main(monkeypatch, script, tmp_path / "scenes.parquet", "--number", "5")
+    table = polars.read_parquet(tmp_path / "scenes.parquet")
+    assert table["caption"].to_list() == polars.read_parquet(bundled.path)["caption"].head(10).to_list()
+
+
+@pytest.mark.slow
+def test_cells_trains_each_network_once(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "cells")
+    for name, size in {"EMBEDDING": 2, "READOUT": 3, "ROWS": 2, "STEPS": 4, "WARMUP": 3}.items():
+        monkeypatch.setattr(script, name, size)
+    text, figures = tmp_path / "text.txt", tmp_path / "figures.json"
+    text.write_text("to be or not to be " * 20, encoding="utf-8")
+    arguments = (
+        text,
+        "--cells",
+        "gru",
+        "lstm, peephole",
+        "--parameters",
+        "200",
+        "--seconds",
+        "0.05",
+        "--json",
+        figures,
+    )
+    for _ in range(2):
+        run_main(monkeypatch, script, *arguments)
+    rows = json.loads(figures.read_text(encoding="utf-8"))
+    assert [row["cell"] for row in rows] == ["gru", "lstm, peephole"]
+    assert all(row["updates"] > 0 and row["test"] > 1 for row in rows)
+    assert "| gru |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_memory_runs_every_rule(monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "memory")
+    rules = [rule for rule in script.RULES if not rule.startswith("recompute")]
+    run_main(monkeypatch, script, *rules, "--episodes", "5", "--seconds", "0.05")
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == rules
+
+
+@pytest.mark.slow
+def test_who_solves_what_keeps_its_runs(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "who_solves_what")
+    monkeypatch.setattr(script, "EVERY", 1)
+    figures, picture = tmp_path / "figures.json", tmp_path / "picture.png"
+    arguments = ("--steps", "4", "--seeds", "0", "--seconds", "0.01", "--json", figures, "--plot", picture)
+    run_main(monkeypatch, script, *arguments)
+    rows = json.loads(figures.read_text(encoding="utf-8"))
+    assert {(row["task"], row["cell"]) for row in rows} == {
+        (task, cell) for task in script.TASKS for cell in script.CELLS
+    }
+    assert picture.read_bytes().startswith(b"\x89PNG") and "| lstm |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_sensor_goes_on_bit_for_bit_after_loading(monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "sensor")
+    for name, steps in {"STEPS": 160, "MINUTE": 40, "BESIDE": 30}.items():
+        monkeypatch.setattr(script, name, steps)
+    assert run_main(monkeypatch, script) == 0
+    assert "30 of 30 predictions" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_elec2_compares_every_learner(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("river")
+    script = load_script(monkeypatch, "recipes", "elec2")
+    for name, rows in {"WEEK": 8, "SMOOTHED": 16, "VIC": 20}.items():
+        monkeypatch.setattr(script, name, rows)
+    prices = np.random.default_rng(0).random(40).round(3)
+    rows = {"": range(40), "price": prices, "class": (prices > 0.5).astype(int)}
+    polars.DataFrame(rows).write_csv(tmp_path / "stream.csv")
+    script.main(tmp_path / "stream.csv", tmp_path / "picture.png")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == list(script.MODELS)
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_recipes_have_names_bands_and_hashes_of_their_own(monkeypatch):
+    recipes = load_script(monkeypatch, "recipes", "table").RECIPES
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
+    for recipe in recipes:
+        assert recipe.band[0] < recipe.band[1] and len(recipe.hash) == 8, recipe.name
+
+
+def test_recipe_commands_are_options_that_exist(monkeypatch):
+    trains = build().commands["train"].commands
+    for recipe in load_script(monkeypatch, "recipes", "table").RECIPES:
+        verb, task, *arguments = shlex.split(recipe.command.format(data="data", work="work"))
+        assert verb == "train"
+        trains[task].make_context(task, arguments)  # raises for an unknown option or a wrong value
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("band", "good"), [((0.0, 1.0), True), ((2.0, 3.0), False)])
+def test_reproduce_compares_score_and_hash(band, good, tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "reproduce")
+    texts = ["good film", "bad film"] * 20
+    polars.DataFrame({"text": texts, "label": [text[0] for text in texts]}).write_csv(tmp_path / "films.csv")
+    command = "train classify {data}/films.csv --text text --label label --model majority --quiet"
+    recipe = script.Recipe("films", command, "accuracy", band, "")
+    assert script.reproduce(recipe, tmp_path, tmp_path / "out", 0) is good
+    said = capsys.readouterr()
+    assert "| films | accuracy **0.5** |" in said.out
+    assert ("outside" in said.err) is not good
+
+
+def test_reproduce_lists_every_command(monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "reproduce")
+    assert run_main(monkeypatch, script, "--list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(script.RECIPES)
