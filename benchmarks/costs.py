@@ -63,8 +63,9 @@ for bundled in bundled_sets():
     prepared = task.prepare(options, bundled.path)
     preparation_seconds = time.monotonic() - began
     outcome = task.fit(task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
-    print(f"{bundled.task} ({bundled.name}): making batches is {outcome.data_seconds / outcome.seconds:.2%} of an epoch "
-          f"of {outcome.seconds:.1f} s; reading, splitting and encoding, once: {preparation_seconds:.2f} s")
+    share = outcome.data_seconds / outcome.seconds
+    print(f"{bundled.task} ({bundled.name}): making batches is {share:.2%} of an epoch of {outcome.seconds:.1f} s; "
+          f"reading, splitting and encoding, once: {preparation_seconds:.2f} s")
 """
 
 

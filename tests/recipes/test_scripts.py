@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from itertools import product
 
 import numpy as np
 import polars
@@ -14,7 +15,8 @@ from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "cells", "convert", "dates", "elec2", "memory", "reproduce", "scenes", "sensor", "table", "who_solves_what",
+    "adding", "cells", "convert", "dates", "elec2", "memory", "reproduce", "scenes", "sensor", "table",
+    "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
 
@@ -88,9 +90,7 @@ def test_who_solves_what_keeps_its_runs(tmp_path, monkeypatch, capsys):
     arguments = ("--steps", "4", "--seeds", "0", "--seconds", "0.01", "--json", figures, "--plot", picture)
     run_main(monkeypatch, script, *arguments)
     rows = json.loads(figures.read_text(encoding="utf-8"))
-    assert {(row["task"], row["cell"]) for row in rows} == {
-        (task, cell) for task in script.TASKS for cell in script.CELLS
-    }
+    assert sorted((row["task"], row["cell"]) for row in rows) == sorted(product(script.TASKS, script.CELLS))
     assert picture.read_bytes().startswith(b"\x89PNG") and "| lstm |" in capsys.readouterr().out
 
 
