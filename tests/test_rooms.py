@@ -56,7 +56,6 @@ TABLE["cli"] = {*MAY_IMPORT, *EVERYWHERE, "run", "cli"}
 WITHOUT_TORCH = ("kernels", "encoding", "decoding", "data", "cli", *EVERYWHERE)
 
 KNOWN_CIRCLES: set[tuple[str, ...]] = {
-    ("online/estimators.py", "online/storage.py"),
     ("ops/eager_cells.py", "ops/step_gradients.py"),
     ("run/update.py", "run/verbs.py"),
 }

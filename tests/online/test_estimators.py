@@ -55,7 +55,7 @@ def test_the_state_is_carried(kind, rows):
     stream = rows(kind, 20)
     for model in (first, other):
         run(model, stream)
-        torch.nn.init.normal_(model.live.network.head.weight, generator=torch.Generator().manual_seed(1))
+        torch.nn.init.normal_(model._live.network.head.weight, generator=torch.Generator().manual_seed(1))
     assert predict(first, stream[0][0]) == predict(other, stream[0][0])
     other.learn_one(stream[3][0], stream[0][1])
     first.learn_one(stream[4][0], stream[0][1])
@@ -68,9 +68,9 @@ def test_what_is_learned_from_is_what_was_predicted(rows):
     for x, y in rows(OnlineClassifier, 30):
         chance = model.predict_proba_one(x).get(y)
         seen = []
-        if model.live:
-            step = model.live.learner.step
-            model.live.learner = Watch(step, seen)
+        if model._live:
+            step = model._live.learner.step
+            model._live.learner = Watch(step, seen)
         model.learn_one(x, y)
         if seen and chance is not None:
             assert math.isclose(-math.log(chance), seen[0], rel_tol=1e-5, abs_tol=1e-6)
@@ -134,12 +134,12 @@ def test_what_was_carried_forward_in_time_outlives_a_new_feature(cell, learner, 
     stream = rows(OnlineRegressor, 8)
     run(late, stream[:4])
     run(early, stream[:4])
-    early.make_room([("x", "still")])
+    early._add_slots([("x", "still")])
     with torch.no_grad():
         for x, y in stream[4:6]:
             late.learn_one(x, y)
             early.learn_one(x, y)
-    late.make_room([("x", "still")])
+    late._add_slots([("x", "still")])
     for x, y in stream[6:]:
         assert math.isclose(late.predict_one(x), early.predict_one(x), rel_tol=1e-5)
         late.learn_one(x, y)
@@ -199,10 +199,10 @@ def test_missing_numbers_are_as_features_that_are_not_there(kind, rows):
 def test_what_is_no_number_is_refused_and_nothing_changes(x, y, said, rows):
     model = OnlineRegressor(**SMALL)
     run(model, rows(OnlineRegressor, 5))
-    before = model.predict_one({"a": 1.0}), dict(model.slots)
+    before = model.predict_one({"a": 1.0}), dict(model._slots)
     with pytest.raises(DataError, match=said):
         model.learn_one(x, y)
-    assert before == (model.predict_one({"a": 1.0}), model.slots)
+    assert before == (model.predict_one({"a": 1.0}), model._slots)
 
 
 def test_a_class_is_a_word_a_number_or_a_truth_value():
@@ -232,7 +232,7 @@ def test_the_network_is_no_larger_after_a_long_stream(kind, rows):
     for number, (x, y) in enumerate(rows(kind, 60)):
         model.learn_one(x, y)
         if number in (29, 59):
-            sizes.append({name: one.shape for name, one in model.live.tensors().items()})
+            sizes.append({name: one.shape for name, one in model._live.tensors().items()})
     assert sizes[0] == sizes[1]
 
 

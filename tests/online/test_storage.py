@@ -35,7 +35,7 @@ def test_going_on_is_the_same_to_the_bit(kind, way, rows, tmp_path):
         assert predict(other, x) == predict(model, x)
         model.learn_one({**x, "late": 1.0}, y)
         other.learn_one({**x, "late": 1.0}, y)
-    ours, theirs = model.live.tensors(), other.live.tensors()
+    ours, theirs = model._live.tensors(), other._live.tensors()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(one, theirs[name]) for name, one in ours.items())
     model.save(tmp_path / "first")

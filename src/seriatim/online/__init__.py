@@ -1,12 +1,12 @@
-"""Learning on a live stream, with the conventions of ``river``.
+"""Models that learn on a live stream, with the conventions of ``river``.
 
 from seriatim.online import OnlineClassifier
 
 model = OnlineClassifier(model="gru", hidden=32)
 for x, y in stream:                      # x: a dict of numbers
-    guess = model.predict_one(x)         # changes nothing
-    model.learn_one(x, y)                # one step further, and a little wiser
-model.save("model.safetensors")          # goes on later as if it had never stopped
+    prediction = model.predict_one(x)    # changes nothing
+    model.learn_one(x, y)                # moves the state by one step and updates the weights
+model.save("model.safetensors")          # a loaded model continues as if it had never stopped
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What ``river`` wants to see in an estimator: its own base classes where it is installed, nothing where it is not.
+"""The base classes of an estimator: those of ``river`` if it is installed, else empty ones.
 
-Its metrics, pipelines and checks ask whether a model is an instance of them. They bring ``clone``, ``|`` and a
-printed form; what this package needs is its own.
+The metrics, pipelines and checks of ``river`` test whether a model is an instance of its base classes. These also add
+``clone``, ``|`` and a printed form. This package itself needs none of it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING or find_spec("river") is None:
 
     class Classifier:
-        """In place of ``river.base.Classifier``."""
+        """A stand-in for ``river.base.Classifier``."""
 
     class Regressor:
-        """In place of ``river.base.Regressor``."""
+        """A stand-in for ``river.base.Regressor``."""
 
 else:
     from river.base import Classifier, Regressor

@@ -1,45 +1,45 @@
-"""``OnlineClassifier`` and ``OnlineRegressor``: a recurrent network that learns a stream step by step.
+"""``OnlineClassifier`` and ``OnlineRegressor``, recurrent networks that learn a stream step by step.
 
-One step of a stream is one call of ``learn_one``: it alone moves the state. ``predict_one`` looks one step ahead from
-where the stream stands and changes nothing, however often it is called.
+One call of ``learn_one`` is one step of the stream. Only this call moves the state. ``predict_one`` looks one step
+ahead of the current state and changes nothing, however often it is called.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.errors import DataError, UsageError
+from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.models.options import CELLS, ModelOptions
-from seriatim.online import storage
 from seriatim.online.conventions import Classifier, Regressor
-from seriatim.online.live import Live, Vector
+from seriatim.online.live import LiveNetwork, Vector
 from seriatim.online.scaling import Moments, RunningScaler
+from seriatim.online.storage import Slot, Snapshot, damaged, read_snapshot, write_snapshot
 from seriatim.options import fill
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Slot: TypeAlias = "tuple[str, Hashable]"
-
 LEARNERS = ("tbptt", "rtrl", "snap1", "uoro")
-"""Those that need no end of a sequence."""
-WINDOW = 16
-"""k2 of truncated BPTT, unless asked otherwise."""
+"""The learners that do not need the end of a sequence."""
+DEFAULT_K2 = 16
+"""k2 of truncated BPTT, if no truncation is given."""
 
 
 class Online:
-    """What a classifier and a regressor share."""
+    """The common part of a classifier and a regressor."""
 
     classes: bool
+    """Whether the targets are classes."""
 
     def __init__(
         self,
@@ -55,33 +55,33 @@ class Online:
         standardize: bool = True,
         seed: int = 0,
     ) -> None:
-        """Nothing is made before the first step.
+        """Check the options. The network is made at the first step.
 
         Parameters
         ----------
         model
-            ``rnn``, ``lstm``, ``gru``, … as in ``seriatim train --model``.
+            The recurrent network: ``rnn``, ``lstm``, ``gru``, … as in ``seriatim train --model``.
         hidden
             Units per layer.
         layers
-            Stacked layers.
+            Number of stacked layers.
         learner
             ``tbptt``, ``rtrl``, ``snap1`` or ``uoro``.
         truncation
-            (k1, k2): an update every k1 steps, by a gradient that goes k2 steps back (k2: ``tbptt`` only); one number
-            is both. None: (1, 16), and 1 for the other learners.
+            (k1, k2): an update every k1 steps, with a gradient through the last k2 steps (k2: ``tbptt`` only). One
+            number is used for both. None: (1, 16), and 1 for the other learners.
         optimizer
             ``adam``, ``adamw`` or ``sgd``.
         lr
             Learning rate.
         clip
-            The global norm that a gradient is clipped to; 0 is off.
+            The global norm that a gradient is clipped to; 0 turns clipping off.
         feedback
-            Whether a step also reads the target of the step before, as ``learn_one`` was given it.
+            If True, a step also reads the target of the step before it, as ``learn_one`` received it.
         standardize
-            Whether features are put in running deviations from their running means.
+            If True, features are scaled by their running mean and deviation.
         seed
-            Of the first weights, and of the draws of ``uoro``.
+            The seed of the first weights, and of the random draws of ``uoro``.
 
         Raises ``UsageError`` for an option that does not exist or does not fit.
 
@@ -90,29 +90,31 @@ class Online:
         self.learner, self.truncation = learner, truncation
         self.optimizer, self.lr, self.clip = optimizer, lr, clip
         self.feedback, self.standardize, self.seed = feedback, standardize, seed
-        self.options()
-        self.live: Live | None = None
-        self.slots: dict[Slot, int] = {}
-        """The input that ("x", a feature) or ("y", what the target before was) goes to."""
-        self.scaler = RunningScaler()
-        self.before: dict[Slot, float] = {}
-        """What the next step reads of the target of this one."""
-        self._begin()
+        self._options()
+        self._live: LiveNetwork | None = None
+        self._slots: dict[Slot, int] = {}
+        """The index of each input of the network."""
+        self._scaler = RunningScaler()
+        self._feedback: dict[Slot, float] = {}
+        """The inputs that the next step gets from the last target."""
+        self._forget_targets()
 
-    def options(self) -> tuple[ModelOptions, LearningOptions]:
-        """The options, checked."""
+    def _options(self) -> tuple[ModelOptions, LearningOptions]:
+        """Return the options of the network and of learning. Raises ``UsageError`` if they do not fit."""
         if self.model not in CELLS:
             raise UsageError(f"model: got '{self.model}', wanted one that carries a state: {', '.join(CELLS)}")
         if self.learner not in LEARNERS:
-            some = ", ".join(LEARNERS)
-            raise UsageError(f"learner: got '{self.learner}', wanted one for streams without an end: {some}")
-        steps = self.truncation if self.truncation is not None else (1, WINDOW) if self.learner == "tbptt" else 1
+            known = ", ".join(LEARNERS)
+            raise UsageError(f"learner: got '{self.learner}', wanted one for streams without an end: {known}")
+        truncation = self.truncation
+        if truncation is None:
+            truncation = (1, DEFAULT_K2) if self.learner == "tbptt" else 1
         network = fill(ModelOptions, {"model": self.model, "hidden": self.hidden, "layers": self.layers})
-        asked = {
-            "learner": self.learner, "truncation": steps, "optimizer": self.optimizer, "lr": self.lr, "clip": self.clip,
-            "seed": self.seed,
+        values = {
+            "learner": self.learner, "truncation": truncation, "optimizer": self.optimizer, "lr": self.lr,
+            "clip": self.clip, "seed": self.seed,
         }  # fmt: skip
-        learning = fill(LearningOptions, asked)
+        learning = fill(LearningOptions, values)
         truncation_of(learning)
         return network, learning
 
@@ -121,96 +123,152 @@ class Online:
         return True
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Know nothing of the targets yet."""
+    def _forget_targets(self) -> None:
+        """Start with no knowledge of the targets."""
 
     @abstractmethod
     def _outputs(self) -> int:
-        """How many outputs the network has by now."""
+        """Return the number of outputs that the network needs by now."""
 
     @abstractmethod
-    def stored(self) -> dict[str, Any]:
-        """What is known of the targets, as JSON."""
+    def _targets_to_json(self) -> dict[str, Any]:
+        """Return what is known of the targets, as JSON values."""
 
     @abstractmethod
-    def restore(self, found: Mapping[str, Any]) -> None:
-        """The opposite of ``stored``."""
+    def _targets_from_json(self, content: Mapping[str, Any]) -> None:
+        """Restore the result of ``_targets_to_json``."""
 
-    def _predicted(self, x: Mapping[Any, Any]) -> NDArray[np.float64]:
-        """What the network says of ``x`` as the next step; nothing before the first."""
-        return self.live.outputs(self._vector(_numbers(x))) if self.live else np.zeros(0)
+    def _predict(self, x: Mapping[Any, Any]) -> NDArray[np.float64]:
+        """Return the outputs of the network for ``x`` as the next step; nothing before the first step."""
+        return self._live.outputs(self._vector(_numbers(x))) if self._live else np.zeros(0)
 
-    def _learn(self, numbers: dict[Hashable, float], target: float, told: dict[Slot, float]) -> None:
-        """Go a step on; ``told`` is what the next step is to read of the target."""
-        if self.live is None:
-            self.live = Live(*self.options(), 0 if self.classes else 1, classes=self.classes)
-        self.live.answer_more(self._outputs() - len(self.live.network.head.bias))
-        self.make_room(("x", name) for name in numbers)
-        self.live.learn(self._vector(numbers), target)
-        for name, value in numbers.items() if self.standardize else ():
-            self.scaler.add(name, value)
+    def _learn(self, numbers: dict[Hashable, float], target: float, feedback: dict[Slot, float]) -> None:
+        """Learn one step; ``feedback`` is what the next step reads of this target."""
+        if self._live is None:
+            self._live = self._new_network()
+        self._live.add_outputs(self._outputs() - len(self._live.network.head.bias))
+        self._add_slots(("x", name) for name in numbers)
+        self._live.learn(self._vector(numbers), target)
+        if self.standardize:
+            for name, value in numbers.items():
+                self._scaler.add(name, value)
         if self.feedback:
-            self.make_room(told)
-            self.before = told
+            self._add_slots(feedback)
+            self._feedback = feedback
 
-    def make_room(self, wanted: Iterable[Slot]) -> None:
-        """Give each new input a place, in an order that is not that of the dict."""
-        new = sorted((one for one in wanted if one not in self.slots), key=repr)
-        for one in new:
-            self.slots[one] = len(self.slots)
+    def _new_network(self) -> LiveNetwork:
+        return LiveNetwork(*self._options(), 0 if self.classes else 1, classes=self.classes)
+
+    def _add_slots(self, slots: Iterable[Slot]) -> None:
+        """Give each new input an index, in an order that does not depend on that of the dict."""
+        new = sorted((slot for slot in slots if slot not in self._slots), key=repr)
+        for slot in new:
+            self._slots[slot] = len(self._slots)
         if new:
-            assert self.live is not None
-            self.live.widen(len(new))
+            assert self._live is not None
+            self._live.add_inputs(len(new))
 
     def _vector(self, numbers: dict[Hashable, float]) -> Vector:
-        """What the network reads: 0 for a feature that is not there, or never was."""
-        vector = np.zeros(len(self.slots), np.float32)
+        """Return the inputs of the network: 0 for a feature that is missing or new."""
+        vector = np.zeros(len(self._slots), np.float32)
         for name, value in numbers.items():
-            slot = self.slots.get(("x", name))
-            if slot is not None:
-                vector[slot] = self.scaler.standard(name, value) if self.standardize else value
-        for key, value in self.before.items():
-            vector[self.slots[key]] = value
+            index = self._slots.get(("x", name))
+            if index is not None:
+                vector[index] = self._scaler.standard(name, value) if self.standardize else value
+        for slot, value in self._feedback.items():
+            vector[self._slots[slot]] = value
         return vector
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one safetensors file, whole or not at all: ``load`` goes on from it bit for bit.
+        """Write everything to one safetensors file, completely or not at all.
 
-        Raises ``UsageError`` for features or classes whose names JSON has no word for.
+        A loaded estimator continues bit for bit. Raises ``UsageError`` for features or classes whose names JSON cannot
+        store.
+
+        >>> import tempfile
+        >>> model = OnlineRegressor(hidden=4)
+        >>> model.learn_one({"load": 0.5}, 20.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.safetensors")
+        ...     loaded = OnlineRegressor.load(f"{folder}/model.safetensors")
+        >>> loaded.predict_one({"load": 0.5}) == model.predict_one({"load": 0.5})
+        True
         """
-        storage.save(self, Path(path))
+        write_snapshot(Path(path), self._snapshot())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Open what ``save`` wrote. Raises ``RunError`` when it is damaged or something else."""
-        return storage.load(cls, Path(path))
+        """Read an estimator that ``save`` wrote. Raises ``RunError`` if the file is damaged or of another kind."""
+        snapshot = read_snapshot(Path(path))
+        if snapshot.kind != cls.__name__:
+            raise RunError(f"{path}: {snapshot.kind}, not {cls.__name__}")
+        try:
+            return cls._from_snapshot(snapshot)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise damaged(Path(path), error) from None
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            kind=type(self).__name__,
+            options={name: getattr(self, name) for name in inspect.signature(type(self)).parameters},
+            slots=tuple(self._slots),
+            feedback=self._feedback,
+            scaler=self._scaler.statistics(),
+            targets=self._targets_to_json(),
+            new_steps=self._live.new_steps if self._live else 0,
+            arrays=self._live.tensors() if self._live else None,
+        )
+
+    @classmethod
+    def _from_snapshot(cls, snapshot: Snapshot) -> Self:
+        estimator = cls(**snapshot.options)
+        estimator._targets_from_json(snapshot.targets)
+        estimator._slots = {slot: index for index, slot in enumerate(snapshot.slots)}
+        estimator._feedback = snapshot.feedback
+        estimator._scaler = RunningScaler.of(snapshot.scaler)
+        if snapshot.arrays is not None:
+            estimator._live = estimator._new_network()
+            estimator._live.load_tensors(snapshot.arrays, snapshot.new_steps)
+        return estimator
 
 
 @final
 class OnlineClassifier(Online, Classifier):
-    """A recurrent classifier that learns one step at a time; features and classes may appear at any time.
+    """A recurrent classifier that learns one step at a time. New features and classes may appear at any time.
 
-    The options are those of ``__init__``. A class is a string, a whole number or a truth value.
+    ``__init__`` lists the options. A class is a string, a whole number or a truth value.
+
+    >>> from seriatim.online import OnlineClassifier
+    >>> model = OnlineClassifier(model="gru", hidden=8, lr=0.02)
+    >>> for step in range(200):
+    ...     model.learn_one({"value": step % 4}, "last" if step % 4 == 3 else "other")
+    >>> [model.predict_one({"value": value}) for value in (0, 3)]
+    ['other', 'last']
     """
 
     classes = True
 
-    def _begin(self) -> None:
+    def _forget_targets(self) -> None:
         self._labels: list[Hashable] = []
 
     def _outputs(self) -> int:
         return len(self._labels)
 
-    def stored(self) -> dict[str, Any]:
+    def _targets_to_json(self) -> dict[str, Any]:
         return {"labels": self._labels}
 
-    def restore(self, found: Mapping[str, Any]) -> None:
-        self._labels = list(found["labels"])
+    def _targets_from_json(self, content: Mapping[str, Any]) -> None:
+        self._labels = list(content["labels"])
 
     def learn_one(self, x: Mapping[Any, Any], y: Hashable) -> None:
-        """Go one step on: ``x`` was there, and ``y`` was its class.
+        """Learn one step with features ``x`` and class ``y``.
 
-        Raises ``DataError`` for a feature that is no number, or a class that is none of the above.
+        Raises ``DataError`` for a feature that is no number, or a class of another type.
+
+        >>> model = OnlineClassifier(hidden=4)
+        >>> model.learn_one({"temperature": 21.5, "open": True}, "warm")
+        >>> model.predict_one({"temperature": 20.0})
+        'warm'
         """
         label = _label(y)
         numbers = _numbers(x)
@@ -219,44 +277,64 @@ class OnlineClassifier(Online, Classifier):
         self._learn(numbers, self._labels.index(label), {("y", label): 1.0})
 
     def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[Hashable, float]:
-        """The probability of each class seen so far, were ``x`` the next step; nothing changes."""
-        outputs = self._predicted(x)
+        """Return the probability of each known class if ``x`` were the next step. Nothing changes.
+
+        >>> OnlineClassifier().predict_proba_one({"a": 1.0})
+        {}
+        """
+        outputs = self._predict(x)
         if not len(outputs):
             return {}
         shares = np.exp(outputs - outputs.max())
         return dict(zip(self._labels, (shares / shares.sum()).tolist(), strict=True))
 
     def predict_one(self, x: Mapping[Any, Any]) -> Hashable | None:
-        """The likeliest class, were ``x`` the next step; None before the first one."""
-        outputs = self._predicted(x)
+        """Return the likeliest class if ``x`` were the next step; None before the first step. Nothing changes.
+
+        >>> OnlineClassifier().predict_one({"a": 1.0}) is None
+        True
+        """
+        outputs = self._predict(x)
         return self._labels[int(outputs.argmax())] if len(outputs) else None
 
 
 @final
 class OnlineRegressor(Online, Regressor):
-    """A recurrent regression that learns one step at a time; features may appear at any time.
+    """A recurrent regression that learns one step at a time. New features may appear at any time.
 
-    The options are those of ``__init__``. Targets are learned in running deviations from their running mean.
+    ``__init__`` lists the options. The network learns targets that are scaled by their running mean and deviation.
+
+    >>> from seriatim.online import OnlineRegressor
+    >>> model = OnlineRegressor(model="gru", hidden=8, lr=0.02)
+    >>> for step in range(200):
+    ...     model.learn_one({"value": step % 4}, 10.0 * (step % 4))
+    >>> bool(abs(model.predict_one({"value": 0})) < 5.0)
+    True
     """
 
     classes = False
 
-    def _begin(self) -> None:
+    def _forget_targets(self) -> None:
         self._targets = Moments()
 
     def _outputs(self) -> int:
         return 1
 
-    def stored(self) -> dict[str, Any]:
+    def _targets_to_json(self) -> dict[str, Any]:
         return {"targets": dataclasses.asdict(self._targets)}
 
-    def restore(self, found: Mapping[str, Any]) -> None:
-        self._targets = Moments(**found["targets"])
+    def _targets_from_json(self, content: Mapping[str, Any]) -> None:
+        self._targets = Moments(**content["targets"])
 
     def learn_one(self, x: Mapping[Any, Any], y: float) -> None:
-        """Go one step on: ``x`` was there, and ``y`` was its target.
+        """Learn one step with features ``x`` and target ``y``.
 
         Raises ``DataError`` for a feature or a target that is no number.
+
+        >>> model = OnlineRegressor(hidden=4)
+        >>> model.learn_one({"speed": 3.0}, 7.5)
+        >>> model.predict_one({"speed": 3.0})
+        7.5
         """
         numbers, target = _numbers(x), _number("the target", y)
         if target is None:
@@ -266,19 +344,23 @@ class OnlineRegressor(Online, Regressor):
         self._targets.add(target)
 
     def predict_one(self, x: Mapping[Any, Any]) -> float:
-        """What the target would be, were ``x`` the next step; 0 before the first one. Nothing changes."""
-        outputs = self._predicted(x)
-        return self._targets.back(float(outputs[0])) if len(outputs) else 0.0
+        """Return the expected target if ``x`` were the next step; 0 before the first step. Nothing changes.
+
+        >>> OnlineRegressor().predict_one({"speed": 3.0})
+        0.0
+        """
+        outputs = self._predict(x)
+        return self._targets.unscale(float(outputs[0])) if len(outputs) else 0.0
 
 
 def _numbers(x: Mapping[Any, Any]) -> dict[Hashable, float]:
-    """The features that are there. Raises ``DataError`` for one that is no number."""
-    found = ((name, _number(f"feature '{name}'", value)) for name, value in x.items())
-    return {name: value for name, value in found if value is not None}
+    """Return the features that are not missing. Raises ``DataError`` for one that is no number."""
+    numbers = ((name, _number(f"feature '{name}'", value)) for name, value in x.items())
+    return {name: number for name, number in numbers if number is not None}
 
 
 def _number(what: str, value: Any) -> float | None:
-    """A number, or None where it is missing (None or NaN). Raises ``DataError``."""
+    """Return ``value`` as a number; None if it is missing (None or NaN). Raises ``DataError``."""
     if value is None:
         return None
     if not isinstance(value, (int, float, np.number, np.bool_)):
@@ -290,7 +372,7 @@ def _number(what: str, value: Any) -> float | None:
 
 
 def _label(y: Hashable) -> Hashable:
-    """A class as Python's own value. Raises ``DataError``."""
+    """Return a class as a plain Python value. Raises ``DataError``."""
     label: Hashable = y.item() if isinstance(y, np.generic) else y
     if not isinstance(label, (str, int)):  # a bool is an int
         raise DataError(f"the class is {y!r}, wanted a string, a whole number or a truth value")

@@ -1,8 +1,8 @@
-"""A network in the middle of its learning, given more inputs or outputs.
+"""New inputs and outputs for a network that is already learning.
 
-New weights stand behind the old ones, in the parameter itself, in the optimizer's averages and in what a learner
-forward in time carries: there the weights of the reader come last, and what a weight has done so far to the state is
-0 while its input was not there. So no learner sees a difference.
+New weights come after the old ones: in the parameter itself, in the optimizer's averages, and in the influence that a
+forward-mode learner carries. There the weights of the reader come last, and the influence of a weight on the state is 0
+as long as its input did not exist. So the learner sees no difference.
 """
 
 from __future__ import annotations
@@ -17,41 +17,46 @@ from seriatim.models.contract import Carry
 from seriatim.online.network import OnlineNetwork
 
 
-def widen(network: OnlineNetwork, optimizer: torch.optim.Optimizer, carry: Carry, parts: int, count: int) -> Carry:
-    """Give ``network`` ``count`` more inputs; return the ``carry``, whose first ``parts`` tensors are the state."""
+def add_inputs(
+    network: OnlineNetwork, optimizer: torch.optim.Optimizer, carry: Carry, state_parts: int, count: int
+) -> Carry:
+    """Add ``count`` inputs to ``network`` and return the new carry. Its first ``state_parts`` tensors are the state."""
     reader = network.reader
-    total, width = reader.weight.shape[0] + count, reader.weight.shape[1]
-    before = reader.weight.numel() + reader.bias.numel()
-    reach = before + sum(one.numel() for one in network.body.parameters())
-    size = sum(one[:, 0].numel() for one in carry[:parts])
-    bound = (3.0 / total) ** 0.5  # a reader of `total` inputs of deviation 1 gives numbers of deviation 1
+    inputs, width = reader.weight.shape[0] + count, reader.weight.shape[1]
+    reader_weights = reader.weight.numel() + reader.bias.numel()
+    recurrent_weights = reader_weights + sum(parameter.numel() for parameter in network.body.parameters())
+    state_size = sum(part[:, 0].numel() for part in carry[:state_parts])
+    bound = (3.0 / inputs) ** 0.5  # inputs of deviation 1 give numbers of deviation 1
     _append(reader.weight, torch.empty(count, width).uniform_(-bound, bound), optimizer)
-    influences = [
-        functional.pad(one, (0, count * width)) if _of_weights(one, size, (reach, before)) else one
-        for one in carry[parts:]
+    influence = [
+        functional.pad(part, (0, count * width))
+        if _covers_weights(part, state_size, (recurrent_weights, reader_weights))
+        else part
+        for part in carry[state_parts:]
     ]
-    return (*carry[:parts], *influences)
+    return (*carry[:state_parts], *influence)
 
 
-def answer_more(network: OnlineNetwork, optimizer: torch.optim.Optimizer, count: int) -> None:
-    """Give ``network`` ``count`` more outputs."""
+def add_outputs(network: OnlineNetwork, optimizer: torch.optim.Optimizer, count: int) -> None:
+    """Add ``count`` outputs to ``network``."""
     head = network.head
     _append(head.weight, head.weight.new_zeros(count, head.weight.shape[1]), optimizer)
     _append(head.bias, head.bias.new_zeros(count), optimizer)
 
 
-def _of_weights(one: Tensor, size: int, counts: Sequence[int]) -> bool:
-    """Tell whether the last axis of what a learner carries counts weights, the reader's last.
+def _covers_weights(part: Tensor, state_size: int, weight_counts: Sequence[int]) -> bool:
+    """Whether the last axis of this part of a carry runs over weights, with the reader's at the end.
 
-    RTRL's influence [B, S, N], of a diagonal layer [B, S, those of the reader]; UORO's θ̃ [B, N].
+    So it does in RTRL's influence [B, S, N], in that of a diagonal layer [B, S, weights of the reader], and in UORO's θ̃
+    [B, N].
     """
-    if one.ndim == 3:
-        return one.shape[1] == size and one.shape[2] in counts
-    return one.shape[-1] == counts[0]
+    if part.ndim == 3:
+        return part.shape[1] == state_size and part.shape[2] in weight_counts
+    return part.shape[-1] == weight_counts[0]
 
 
 def _append(parameter: nn.Parameter, rows: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Put ``rows`` behind those of ``parameter``, and zeros behind the averages that belong to them."""
+    """Append ``rows`` to ``parameter``, and zeros to its averages in ``optimizer``."""
     state = optimizer.state.get(parameter, {})
     for name, average in state.items():
         if isinstance(average, Tensor) and average.shape == parameter.shape:

@@ -1,7 +1,7 @@
-"""A network that learns while it runs: one step in, one update every k1 steps.
+"""A network that learns while it runs: it reads one step at a time, and makes an update every k1 steps.
 
-Two states go along: the network's own, which predictions start from and which every step brings on at once, and
-what the learner carries, which with truncated BPTT(k1, k2) lies k2 - k1 steps behind.
+It has two states. ``state`` is the network's own: each step moves it at once, and predictions start from it. ``carry``
+is what the learner carries; with truncated BPTT(k1, k2) it is k2 - k1 steps behind.
 """
 
 from __future__ import annotations
@@ -19,68 +19,72 @@ from seriatim.errors import TrainingError
 from seriatim.learning.clipping import clip_norm
 from seriatim.learning.learners import make_learner
 from seriatim.learning.optimization import make_optimizer
-from seriatim.learning.options import LearningOptions, truncation_of
+from seriatim.learning.options import LearningOptions
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
-from seriatim.online.growth import answer_more, widen
+from seriatim.online.growth import add_inputs, add_outputs
 from seriatim.online.network import OnlineNetwork, Steps
 
 Vector = NDArray[np.float32]
 
 
 @final
-class Live:
-    """The moving parts of an online estimator that are tensors."""
+class LiveNetwork:
+    """The tensors of an online estimator: network, optimizer, states and the window of recent steps."""
 
     def __init__(self, model: ModelOptions, learning: LearningOptions, outputs: int, *, classes: bool) -> None:
         self.learning = learning
-        self.k1, self.k2 = truncation_of(learning)
-        self.draws = torch.Generator().manual_seed(learning.seed).get_state()
-        """The random generator's state: of this stream's own, whatever else draws in the process."""
-        with self._drawing():
+        self.generator_state = torch.Generator().manual_seed(learning.seed).get_state()
+        """The state of this stream's own random generator. Other random draws in the process do not change it."""
+        with self._own_random_draws():
             self.network = OnlineNetwork(model, outputs, classes=classes)
         self.parameters = list(self.network.parameters())
         self.optimizer = make_optimizer(self.parameters, learning)
         self.learner = make_learner(learning)
+        segment = self.learner.segment
+        assert segment is not None, "an online learner reads segments"
+        self.segment = segment
         self.state: Carry = ()
         self.carry: Carry = ()
         self.window: list[tuple[Vector, float]] = []
-        """The steps that the next gradient is taken through, so far."""
-        self.fresh = 0
-        """How many of them are new."""
+        """The inputs and targets of the next update so far: the overlap, then the new steps."""
+        self.new_steps = 0
+        """The number of new steps in ``window``."""
 
     def outputs(self, vector: Vector) -> NDArray[np.float64]:
-        """What the network says [O] of a step from where it stands; nothing changes."""
+        """Return the outputs [O] for a step that follows the current state. Nothing changes."""
         with torch.no_grad():
-            given = torch.from_numpy(vector).view(1, 1, -1)
-            found: NDArray[np.float64] = self.network(given, self.state)[0].view(-1).double().numpy()
-        return found
+            inputs = torch.from_numpy(vector).view(1, 1, -1)
+            outputs: NDArray[np.float64] = self.network(inputs, self.state)[0].view(-1).double().numpy()
+        return outputs
 
     def learn(self, vector: Vector, target: float) -> None:
-        """Go one step on, and learn where it is the turn. Raises ``TrainingError`` where it ends in no number."""
+        """Move the state by one step, and make an update every k1 steps.
+
+        Raises ``TrainingError``, and changes nothing, if the gradient is not finite.
+        """
         with torch.no_grad():
             state = self.network.advance(self._steps([(vector, target)]), self.state)
         window = [*self.window, (vector, target)]
-        carry, fresh = self.carry, self.fresh + 1
-        if fresh == self.k1:
-            carry = self._update(window, len(window) - fresh)
-            keep = max(self.k2 - self.k1, 0)
-            window, fresh = window[len(window) - min(keep, len(window)) :], 0
-        self.state, self.carry, self.window, self.fresh = state, carry, window, fresh
+        carry, new_steps = self.carry, self.new_steps + 1
+        if new_steps == self.segment.new:
+            carry = self._update(window, len(window) - new_steps)
+            window, new_steps = window[max(len(window) - self.segment.overlap, 0) :], 0
+        self.state, self.carry, self.window, self.new_steps = state, carry, window, new_steps
 
-    def widen(self, count: int) -> None:
-        """Take ``count`` more inputs from now on."""
-        with self._drawing():
-            self.carry = widen(self.network, self.optimizer, self.carry, len(self.state), count)
+    def add_inputs(self, count: int) -> None:
+        """Add ``count`` inputs to the network."""
+        with self._own_random_draws():
+            self.carry = add_inputs(self.network, self.optimizer, self.carry, len(self.state), count)
 
-    def answer_more(self, count: int) -> None:
-        """Give ``count`` more outputs from now on."""
-        answer_more(self.network, self.optimizer, count)
+    def add_outputs(self, count: int) -> None:
+        """Add ``count`` outputs to the network."""
+        add_outputs(self.network, self.optimizer, count)
 
     def _update(self, window: list[tuple[Vector, float]], overlap: int) -> Carry:
-        """Learn from the new steps of ``window``; return what to carry on."""
+        """Learn from the new steps of ``window``; return the next carry."""
         self.optimizer.zero_grad(set_to_none=True)
-        with self._drawing():
+        with self._own_random_draws():
             _, carry = self.learner.step(self.network, self._steps(window, overlap), self.carry)
         norm = clip_norm(self.parameters, self.learning.clip)
         if not np.isfinite(norm):
@@ -94,47 +98,49 @@ class Live:
     def _steps(self, window: list[tuple[Vector, float]], overlap: int = 0) -> Steps:
         inputs = np.zeros((len(window), 1, self.network.reader.weight.shape[0]), np.float32)
         for row, (vector, _) in zip(inputs, window, strict=True):
-            row[0, : len(vector)] = vector  # shorter where it is older than an input
-        kind = torch.int64 if self.network.classes else torch.float32
-        targets = torch.tensor([[target] for _, target in window], dtype=kind)
+            row[0, : len(vector)] = vector  # a step is shorter if it is older than an input
+        dtype = torch.int64 if self.network.classes else torch.float32
+        targets = torch.tensor([[target] for _, target in window], dtype=dtype)
         return Steps(torch.from_numpy(inputs), targets, overlap=overlap)
 
     @contextmanager
-    def _drawing(self) -> Iterator[None]:
-        """Random draws go on where this stream's own left off."""
+    def _own_random_draws(self) -> Iterator[None]:
+        """Use and advance this stream's own random generator."""
         with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self.draws)
+            torch.set_rng_state(self.generator_state)
             yield
-            self.draws = torch.get_rng_state()
+            self.generator_state = torch.get_rng_state()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything by name, to be stored."""
-        found = {f"weights.{name}": one for name, one in self.network.state_dict().items()}
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer.{index}.{name}": one for name, one in entry.items()}
-        for part, given in (("state", self.state), ("carry", self.carry)):
-            found |= {f"{part}.{index}": one for index, one in enumerate(given)}
+        """Return all tensors by name, to be stored."""
+        tensors = {f"weights.{name}": weight for name, weight in self.network.state_dict().items()}
+        for index, averages in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": average for name, average in averages.items()}
+        for prefix, parts in (("state", self.state), ("carry", self.carry)):
+            tensors |= {f"{prefix}.{index}": part for index, part in enumerate(parts)}
         steps = self._steps(self.window)
-        return found | {"inputs": steps.inputs, "targets": steps.targets, "draws": self.draws}
+        return tensors | {"inputs": steps.inputs, "targets": steps.targets, "draws": self.generator_state}
 
-    def take(self, found: dict[str, Tensor], fresh: int) -> None:
-        """Take ``tensors`` back. Raises ``KeyError``, ``ValueError`` or ``RuntimeError`` where they do not fit."""
-        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "state": {}, "carry": {}}
-        for name, one in found.items():
+    def load_tensors(self, tensors: dict[str, Tensor], new_steps: int) -> None:
+        """Restore the result of ``tensors``. Raises ``KeyError``, ``ValueError`` or ``RuntimeError`` on a misfit."""
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "state": {}, "carry": {}}
+        for name, tensor in tensors.items():
             if "." in name:
-                part, rest = name.split(".", 1)
-                parts[part][rest] = one
-        reader, head = parts["weights"]["reader.weight"], parts["weights"]["head.weight"]
-        self.widen(len(reader) - len(self.network.reader.weight))
-        self.answer_more(len(head) - len(self.network.head.weight))
-        self.network.load_state_dict(parts["weights"])
+                group, rest = name.split(".", 1)
+                groups[group][rest] = tensor
+        reader, head = groups["weights"]["reader.weight"], groups["weights"]["head.weight"]
+        self.add_inputs(len(reader) - len(self.network.reader.weight))
+        self.add_outputs(len(head) - len(self.network.head.weight))
+        self.network.load_state_dict(groups["weights"])
         averages: dict[int, dict[str, Tensor]] = {}
-        for name, one in parts["optimizer"].items():
+        for name, tensor in groups["optimizer"].items():
             index, key = name.split(".", 1)
-            averages.setdefault(int(index), {})[key] = one
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": averages, "param_groups": groups})
-        self.state = tuple(parts["state"][str(index)] for index in range(len(parts["state"])))
-        self.carry = tuple(parts["carry"][str(index)] for index in range(len(parts["carry"])))
-        self.window = list(zip(found["inputs"].squeeze(1).numpy(), found["targets"].flatten().tolist(), strict=True))
-        self.fresh, self.draws = fresh, found["draws"]
+            averages.setdefault(int(index), {})[key] = tensor
+        parameter_groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": averages, "param_groups": parameter_groups})
+        self.state, self.carry = (
+            tuple(groups[prefix][str(index)] for index in range(len(groups[prefix]))) for prefix in ("state", "carry")
+        )
+        targets = tensors["targets"].flatten().tolist()
+        self.window = list(zip(tensors["inputs"].squeeze(1).numpy(), targets, strict=True))
+        self.new_steps, self.generator_state = new_steps, tensors["draws"]

@@ -1,4 +1,4 @@
-"""The network behind an online estimator: it can be given more inputs and more outputs while it learns.
+"""The network of an online estimator. It can get more inputs and outputs while it learns.
 
 x [K, B, F] → affine → recurrent layers → affine → [K, B, O]
 """
@@ -24,7 +24,7 @@ class Steps(Segment):
     inputs: Tensor
     """[K, B, F] float32."""
     targets: Tensor
-    """[K, B] int64 classes, or float32 numbers."""
+    """[K, B]: int64 classes, or float32 numbers."""
 
     @property
     def units(self) -> int:
@@ -33,7 +33,7 @@ class Steps(Segment):
 
 @final
 class Reader(nn.Module):
-    """An affine map whose weight [F, H] has a row for each input, so that a new input is a row at the end."""
+    """An affine map whose weight [F, H] has a row for each input, so that a new input is a new last row."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Reader(nn.Module):
 
 @final
 class Head(nn.Module):
-    """An affine map that starts as zeros: [O, H], where a new output is a row at the end."""
+    """An affine map [O, H] that starts as zeros. A new output is a new last row."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -59,13 +59,13 @@ class Head(nn.Module):
 
 @final
 class OnlineNetwork(StreamModel[Steps]):
-    """Classes by cross entropy, or a number by its squared error."""
+    """A recurrent network that predicts classes (cross entropy) or a number (squared error)."""
 
     def __init__(self, options: ModelOptions, outputs: int, *, classes: bool) -> None:
         super().__init__()
         self.classes = classes
         self.body = build_body(options, options.hidden, causal=True)
-        self.reader = Reader(options.hidden)  # behind the body: see ``growth.py``
+        self.reader = Reader(options.hidden)  # after the body, so that its weights come last: see ``growth.py``
         self.head = Head(self.body.output_size, outputs)
 
     def forward(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:

@@ -1,58 +1,68 @@
-"""Running means and deviations, one number at a time (Welford 1962)."""
+"""Running means and deviations, updated with one number at a time (Welford 1962)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
 LIMIT = 10.0
-"""Deviations: what lies farther out is taken for this."""
+"""Scaled values are limited to ± this many deviations."""
 
 
 @dataclass
 class Moments:
-    """Count, mean and sum of squared differences from the mean."""
+    """The count and mean of numbers, and the sum of their squared differences from the mean."""
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
     def add(self, value: float) -> None:
-        """Take one more number."""
+        """Include one more number."""
         self.count += 1
-        away = value - self.mean
-        self.mean += away / self.count
-        self.squares += away * (value - self.mean)
+        difference = value - self.mean
+        self.mean += difference / self.count
+        self.squares += difference * (value - self.mean)
 
     @property
     def scale(self) -> float:
-        """The deviation; 1 while there is none."""
+        """The deviation; 1 if it is 0 or unknown."""
         deviation = math.sqrt(self.squares / self.count) if self.count > 1 else 0.0
         return deviation if deviation > 1e-12 * abs(self.mean) else 1.0
 
     def standard(self, value: float) -> float:
-        """``value`` in deviations from the mean; 0 for the first two numbers, while no deviation is known."""
+        """Return ``value`` in deviations from the mean; 0 as long as fewer than two numbers are known."""
         if self.count < 2:
             return 0.0
         return min(max((value - self.mean) / self.scale, -LIMIT), LIMIT)
 
-    def back(self, standard: float) -> float:
-        """The opposite of ``standard``."""
+    def unscale(self, standard: float) -> float:
+        """Return the value of a result of ``standard``."""
         return standard * self.scale + self.mean
 
 
 @dataclass
 class RunningScaler:
-    """A ``Moments`` for each name."""
+    """The ``Moments`` of each feature."""
 
-    names: dict[Hashable, Moments] = field(default_factory=dict)
+    moments: dict[Hashable, Moments] = field(default_factory=dict)
 
     def standard(self, name: Hashable, value: float) -> float:
-        """``value`` as ``name`` has been so far."""
-        found = self.names.get(name)
-        return found.standard(value) if found else 0.0
+        """Return ``value`` in deviations from the mean of ``name``; 0 for a new name."""
+        moments = self.moments.get(name)
+        return moments.standard(value) if moments else 0.0
 
     def add(self, name: Hashable, value: float) -> None:
-        """Take one more number."""
-        self.names.setdefault(name, Moments()).add(value)
+        """Include one more number of ``name``."""
+        self.moments.setdefault(name, Moments()).add(value)
+
+    def statistics(self) -> dict[Hashable, tuple[Any, ...]]:
+        """Return the fields of the moments by name, to be stored."""
+        return {name: astuple(moments) for name, moments in self.moments.items()}
+
+    @classmethod
+    def of(cls, statistics: Mapping[Hashable, tuple[Any, ...]]) -> RunningScaler:
+        """Restore the result of ``statistics``."""
+        return cls({name: Moments(*values) for name, values in statistics.items()})

@@ -1,76 +1,110 @@
-"""An online estimator in one file: arrays as safetensors, the rest as JSON beside them. Loading it runs no code."""
+"""The file of an online estimator: arrays as safetensors, everything else as JSON in its metadata.
+
+Loading a file runs no code from it.
+"""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seriatim.errors import RunError, UsageError
-from seriatim.online.live import Live
-from seriatim.online.scaling import Moments, RunningScaler
 from seriatim.storage import read_arrays_and_note, write_arrays
 
-if TYPE_CHECKING:
-    from seriatim.online.estimators import Online
+Slot: TypeAlias = "tuple[str, Hashable]"
+"""The name of a network input: ("x", a feature), or ("y", a class or "") for the target of the step before."""
 
 FORMAT = 1
 
-E = TypeVar("E", bound="Online")
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that an estimator has to remember."""
+
+    kind: str
+    """The name of its class."""
+    options: dict[str, Any]
+    """The arguments of its constructor."""
+    slots: tuple[Slot, ...]
+    """The inputs of the network, in order."""
+    feedback: dict[Slot, float]
+    """The inputs that the next step gets from the last target."""
+    scaler: dict[Hashable, tuple[float, ...]]
+    """The statistics of each feature."""
+    targets: dict[str, Any]
+    """What is known of the targets, as JSON values."""
+    new_steps: int
+    """Steps since the last update."""
+    arrays: dict[str, Tensor] | None
+    """The tensors of the network; None before the first step."""
 
 
-def save(estimator: Online, path: Path) -> None:
-    """Write ``estimator`` to ``path``. Raises ``UsageError`` for names that JSON has no word for."""
-    live = estimator.live
+def write_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Write ``snapshot`` to ``path``, completely or not at all.
+
+    Raises ``UsageError`` if the name of a feature or class cannot be stored as JSON.
+    """
     content = {
         "format": FORMAT,
-        "kind": type(estimator).__name__,
-        "options": {name: getattr(estimator, name) for name in inspect.signature(type(estimator)).parameters},
-        "slots": [[part, _checked(name)] for part, name in estimator.slots],
-        "before": [[part, _checked(name), value] for (part, name), value in estimator.before.items()],
-        "scaler": [[_checked(name), one.count, one.mean, one.squares] for name, one in estimator.scaler.names.items()],
-        "fresh": live.fresh if live else 0,
-        **estimator.stored(),
+        "kind": snapshot.kind,
+        "options": snapshot.options,
+        "slots": [[source, _checked(name)] for source, name in snapshot.slots],
+        "before": [[source, _checked(name), value] for (source, name), value in snapshot.feedback.items()],
+        "scaler": [[_checked(name), *statistics] for name, statistics in snapshot.scaler.items()],
+        "fresh": snapshot.new_steps,
+        **snapshot.targets,
     }
-    arrays = live.tensors() if live else {"draws": np.zeros(0)}
+    arrays = {"draws": np.zeros(0)} if snapshot.arrays is None else snapshot.arrays
     write_arrays(path, arrays, {"online": json.dumps(content, allow_nan=False)})
 
 
-def load(kind: type[E], path: Path) -> E:
-    """Read what ``save`` wrote. Raises ``RunError`` for a damaged file or something else."""
-    arrays, note = read_arrays_and_note(path)
-    if "online" not in note:
+def read_snapshot(path: Path) -> Snapshot:
+    """Read the snapshot at ``path``. Raises ``RunError`` if it is damaged or not one."""
+    arrays, metadata = read_arrays_and_note(path)
+    if "online" not in metadata:
         raise RunError(f"{path}: not an online estimator")
     try:
-        content = json.loads(note["online"])
+        content = json.loads(metadata["online"])
         if content["format"] > FORMAT:
             raise RunError(f"{path}: format {content['format']}, but this version reads up to {FORMAT}: upgrade")
-        if content["kind"] != kind.__name__:
-            raise RunError(f"{path}: {content['kind']}, not {kind.__name__}")
-        given = content["options"].items()
-        options: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in given}
-        estimator = kind(**options)
-        estimator.restore(content)
-        estimator.slots = {(part, name): place for place, (part, name) in enumerate(content["slots"])}
-        estimator.before = {(part, name): value for part, name, value in content["before"]}
-        estimator.scaler = RunningScaler({name: Moments(*three) for name, *three in content["scaler"]})
-        if "inputs" in arrays:
-            estimator.live = Live(*estimator.options(), 0 if kind.classes else 1, classes=kind.classes)
-            estimator.live.take(
-                {name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}, int(content["fresh"])
-            )
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
-        raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from None
-    return estimator
+        options = {name: _option(value) for name, value in content["options"].items()}
+        return Snapshot(
+            kind=content["kind"],
+            options=options,
+            slots=tuple((source, name) for source, name in content["slots"]),
+            feedback={(source, name): value for source, name, value in content["before"]},
+            scaler={name: tuple(statistics) for name, *statistics in content["scaler"]},
+            targets={name: content[name] for name in ("labels", "targets") if name in content},
+            new_steps=int(content["fresh"]),
+            arrays=_tensors(arrays) if "inputs" in arrays else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> RunError:
+    """Return the error for a file whose content cannot be used because of ``error``."""
+    return RunError(f"{path}: damaged ({(str(error) or type(error).__name__).splitlines()[0]})")
+
+
+def _option(value: Any) -> Any:
+    """Return an option as it was given: JSON has lists in place of tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tensors(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
 def _checked(name: Hashable) -> Any:
-    """A feature's name, if JSON gives it back as it was."""
+    """Return the name of a feature or class if JSON stores it unchanged."""
     if not isinstance(name, (str, int, float, type(None))):
         raise UsageError(f"save: a feature is called {name!r}, wanted a string or a number")
     return name
