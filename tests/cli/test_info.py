@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from seriatim.cli.info import OTHERS, instruction_sets
+from seriatim.cli.info import EAGER, OTHERS, instruction_sets
 from seriatim.errors import UsageError
 from seriatim.kernels import native
 from seriatim.spec import VARIANTS, CellSpec
@@ -42,6 +42,7 @@ def test_the_engine(seriatim, monkeypatch):
     assert facts["targets"][-1] == "portable"
     assert facts["native_cells"] == [name for name in VARIANTS if name not in OTHERS]
     assert facts["other_cells"] == OTHERS
+    assert facts["eager_cells"] == list(EAGER)
     monkeypatch.setenv("SERIATIM_TARGET", "portable")
     assert "\ntarget: portable\n" in seriatim("info").out
     assert (facts["amx"] == "used") == ("amx" in facts["targets"])
@@ -80,14 +81,17 @@ def test_a_cell_that_the_engine_refuses_is_not_listed(seriatim, monkeypatch):
 
 
 @pytest.mark.skipif(not native.available(), reason="the engine was not built")
-def test_how_other_cells_run_is_as_told():
+def test_listed_rows_are_those_of_the_table():
     import torch
 
-    from seriatim.ops.recurrence import chosen
+    from seriatim.ops.recurrence import chosen, chosen_step
 
-    ways = {name: chosen(CellSpec(input_size=4, hidden_size=8, **one), torch.zeros(9, 3, 4)).name
-            for name, one in VARIANTS.items()}  # fmt: skip
-    assert {name: way for name, way in ways.items() if way != "native"} == OTHERS
+    specs = {name: CellSpec(input_size=4, hidden_size=8, **options) for name, options in VARIANTS.items()}
+    rows = {name: chosen(spec, torch.zeros(9, 3, 4)).name for name, spec in specs.items()}
+    step_rows = {name: chosen_step(spec, torch.zeros(3, 4)).name for name, spec in specs.items()}
+    assert {name: row for name, row in rows.items() if row not in ("native", "eager")} == OTHERS
+    assert tuple(name for name, row in rows.items() if row == "eager") == EAGER
+    assert tuple(name for name, row in step_rows.items() if row == "eager") == EAGER
 
 
 def test_pytorch_is_not_loaded():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seriatim.kernels import reference
-from seriatim.ops.recurrence import IMPLEMENTATIONS, recurrence, recurrence_every, using
+from seriatim.ops.recurrence import IMPLEMENTATIONS, recurrence, recurrence_with_states, using
 
 
 def function(made):
@@ -41,7 +41,7 @@ def test_second_derivatives(variant, problem, asks):
 
 
 def test_the_gradient_of_every_c_and_its_slope(variant, problem, asks_few):
-    """What ``recurrence_every`` gives of c is a part of the graph."""
+    """What ``recurrence_with_states`` gives of c is a part of the graph."""
     made = problem(3, 3, 2, 3, asks=asks_few)
     if "c" not in made.spec.traced:
         return
@@ -49,7 +49,7 @@ def test_the_gradient_of_every_c_and_its_slope(variant, problem, asks_few):
 
     def call(x, *rest):
         made_weights = weights.like(rest[len(state) :])
-        return recurrence_every(made.spec, x, rest[: len(state)], made_weights, made.tensor_walk())[2]["c"]
+        return recurrence_with_states(made.spec, x, rest[: len(state)], made_weights, made.tensor_walk())[2]["c"]
 
     assert torch.autograd.gradcheck(call, (x, *state, *weights.present()), fast_mode=True)
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from seriatim.kernels import reference
-from seriatim.ops.recurrence import IMPLEMENTATIONS, recurrence, recurrence_every, step
+from seriatim.ops.recurrence import IMPLEMENTATIONS, recurrence, recurrence_with_states, step
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-6}
 SIZES = [(1, 1, 1, 3), (3, 17, 1, 33), (17, 3, 33, 17), (8, 4, 16, 32)]
@@ -46,7 +46,7 @@ def everything_by_twin(made):
 def everything_by_ops(made):
     x, state, weights = made.tensors(requires_grad=True)
     arguments = [x, *state, *weights.present()]
-    output, final, inside = recurrence_every(made.spec, x, state, weights, made.tensor_walk())
+    output, final, inside = recurrence_with_states(made.spec, x, state, weights, made.tensor_walk())
     assert tuple(inside) == made.spec.traced
     second = [inside[name] for name in made.spec.states[1:2]]
     results = [output, *final, *second]

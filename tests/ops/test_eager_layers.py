@@ -42,8 +42,8 @@ def used(monkeypatch):
     def counted(run):
         return lambda *given: (calls.append(1), run(*given))[1]
 
-    for name in ("_run", "_train"):
-        monkeypatch.setattr(straight.Straight, name, counted(getattr(straight.Straight, name)))
+    for name in ("_infer", "_train"):
+        monkeypatch.setattr(straight.EagerStack, name, counted(getattr(straight.EagerStack, name)))
     return calls
 
 
@@ -246,7 +246,7 @@ def test_bfloat16_is_as_by_the_general_way(kind, options, used, monkeypatch):
     for weight in layer.parameters():
         weight.mul_(2)
     changed = run()
-    monkeypatch.setattr(straight.Straight, "run", lambda *given: None)
+    monkeypatch.setattr(straight.EagerStack, "run", lambda *given: None)
     torch.testing.assert_close(changed, run())
     for weight in layer.parameters():
         weight.div_(2)  # exactly

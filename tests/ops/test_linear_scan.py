@@ -9,8 +9,7 @@ import torch
 
 from seriatim import nn
 from seriatim.kernels import native
-from seriatim.ops.gated import COEFFICIENTS, gated_scan
-from seriatim.ops.linear_scan import plain, scan
+from seriatim.ops.linear_scan import COEFFICIENTS, composed_scan, gated_scan, scan
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the engine was not built")
 
@@ -30,7 +29,7 @@ def test_the_engine_is_the_plain_loop(parts, reverse, masked, over_time, over_ro
     lengths = torch.tensor([2, 6, 4]) if masked else None
     reset = torch.rand(STEPS, ROWS) < 0.3 if masked else None
     results = []
-    for run in (scan, plain):
+    for run in (scan, composed_scan):
         h, last = run(a, b, first, lengths, reverse, reset)
         gradients = torch.autograd.grad([*h, *last], [*a, *b, *first], [one.detach().cos() for one in (*h, *last)])
         results.append([*h, *last, *gradients])

@@ -7,7 +7,7 @@ import torch
 
 from seriatim import nn
 from seriatim.errors import UsageError
-from seriatim.ops import recurrence as table
+from seriatim.ops import eager
 from seriatim.ops.recurrence import IMPLEMENTATIONS, VARIABLE, Walk, chosen, chosen_step, using
 from seriatim.spec import CellSpec
 
@@ -31,9 +31,14 @@ def test_the_first_that_fits_is_taken(spec, layer, one_step):
 
 def test_the_engine_comes_first_where_it_is_built():
     pytest.importorskip("seriatim.kernels._native")
-    for spec in (LSTM, PROJECTED, SIGMOID):
-        assert chosen(spec, X).name == chosen_step(spec, X[0]).name == "native"
-        assert chosen(spec, X, WALKS[0], every=True).name == "native"
+    for spec, name in ((LSTM, "eager"), (PROJECTED, "native"), (SIGMOID, "eager")):
+        assert chosen(spec, X).name == chosen_step(spec, X[0]).name == name
+        assert chosen(spec, X, Walk(reverse=True)).name == "native"
+        assert chosen(spec, X, with_states=True).name == "native"
+        assert chosen(spec, X, WALKS[0], with_states=True).name == "native"
+        assert chosen(spec, X.bfloat16()).name == chosen_step(spec, X[0].bfloat16()).name == "native"
+        with torch.autocast("cpu", torch.bfloat16):
+            assert chosen(spec, X).name == chosen_step(spec, X[0]).name == "native"
 
 
 def test_a_projected_gru_is_folded_where_that_pays():
@@ -42,7 +47,7 @@ def test_a_projected_gru_is_folded_where_that_pays():
     reset, zoneout = Walk(reset=torch.zeros(4, 2, dtype=torch.bool)), Walk(zoneout=(None, torch.zeros(1, 1, 5)))
     assert chosen(spec, X).name == chosen(spec, X, reset).name == "folded"
     assert chosen(spec, X[:2]).name == chosen(spec, X, zoneout).name == chosen(spec, HALF).name == "composed"
-    assert chosen(CellSpec("gru", 3, 5), X).name == "native"
+    assert chosen(CellSpec("gru", 3, 5), X).name == "eager"
 
 
 def test_the_last_fits_everything():
@@ -81,7 +86,7 @@ def test_pytorchs_own_runs_plain_cells_along_plain_walks():
 def test_what_was_asked_is_told():
     with using("pytorch"):
         with pytest.raises(UsageError, match=r"with reset, return_states$"):
-            chosen(LSTM, X, WALKS[0], every=True)
+            chosen(LSTM, X, WALKS[0], with_states=True)
         with pytest.raises(UsageError, match=r"with return_states$"):
             nn.LSTM(3, 5)(X, return_states="all")
 
@@ -96,7 +101,7 @@ def test_a_block_can_force_one():
 
 
 def test_the_environment_can_force_one(monkeypatch):
-    monkeypatch.setattr(table, "of_process", "composed")
+    monkeypatch.setattr(eager, "process_choice", "composed")
     assert chosen(LSTM, X).name == "composed"
     with using("pytorch"):
         assert chosen(LSTM, X).name == "pytorch"
@@ -107,6 +112,6 @@ def test_what_does_not_exist_or_does_not_fit_is_refused(monkeypatch):
         pass
     with using("pytorch"), pytest.raises(UsageError, match=r"'pytorch' does not run CellSpec\(kind='rnn'"):
         nn.RNN(3, 5, nonlinearity="sigmoid")(torch.zeros(4, 2, 3))
-    monkeypatch.setattr(table, "of_process", "fast")
+    monkeypatch.setattr(eager, "process_choice", "fast")
     with pytest.raises(UsageError, match=f"{VARIABLE}: no implementation 'fast'"):
         nn.GRU(3, 5)(torch.zeros(4, 2, 3))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops.variable_length import Tread, over_lengths, treads
+from seriatim.ops.variable_length import Block, blocks_of, over_lengths
 from seriatim.spec import CellSpec
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=8)
@@ -29,12 +29,12 @@ class Counter:
 
 
 def test_the_example_of_the_docstring():
-    assert treads([7, 4, 4, 2]) == [Tread(2, 4), Tread(2, 3), Tread(3, 1)]
+    assert blocks_of([7, 4, 4, 2]) == [Block(2, 4), Block(2, 3), Block(3, 1)]
 
 
 @given(lengths=LENGTHS)
 def test_treads_cover_each_step_of_each_row_once(lengths):
-    found = treads(sorted(lengths, reverse=True))
+    found = blocks_of(sorted(lengths, reverse=True))
     assert sum(tread.steps * tread.rows for tread in found) == sum(lengths)
     assert len(found) == len(set(lengths))
     assert all(tread.steps > 0 and tread.rows > 0 for tread in found)

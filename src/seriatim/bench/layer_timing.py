@@ -202,7 +202,7 @@ def implementation_name(work: Workload) -> str:
     spec = CellSpec(work.cell, work.inputs, work.hidden)
     walk = Walk(lengths=work.row_lengths()) if work.lengths else Walk()
     name = chosen(spec, torch.empty(work.shape[:3], dtype=PRECISIONS[work.dtype].dtype), walk).name
-    return f"{name} {native.target()}" if name == "native" else name
+    return f"{name} {native.target()}" if name in ("eager", "native") else name
 
 
 def torch_version() -> str:

@@ -24,8 +24,12 @@ OTHERS = {
     "gru clip": "composed",
     "lru": "scan",
 }
-"""How cells run that the engine does not fuse, by the names of ``ops.recurrence``: ``folded`` as another cell that it
-fuses, ``scan`` by its scan, ``composed`` in plain PyTorch operations, which are several times slower."""
+"""The rows of ``ops.recurrence``'s table for cells that the engine does not fuse. ``folded`` runs another cell that it
+fuses, ``scan`` the engine's scan, and ``composed`` plain PyTorch operations, which are several times slower."""
+
+
+EAGER = ("rnn tanh", "rnn relu", "rnn sigmoid", "lstm", "gru")
+"""Cells whose plain layers and single steps take the eager path, the first row of ``ops.recurrence``'s table."""
 
 
 def info(json: Json = False) -> None:
@@ -62,6 +66,7 @@ def describe() -> dict[str, object]:
         "target": native.target() if native.available() else None,
         "amx": native.amx(),
         "native_cells": _native_cells() if native.available() else [],
+        "eager_cells": list(EAGER) if native.available() else [],
         "other_cells": OTHERS if native.available() else {},
         "recurrence": os.environ.get("SERIATIM_RECURRENCE") or ("native" if native.available() else "pytorch"),
     }

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from seriatim.errors import UsageError
 from seriatim.kernels import reference
 from seriatim.kernels.cell import Floats, State, part, part_backward
+from seriatim.kernels.state_layout import from_engine, to_engine, zoneout_to_engine
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
@@ -169,7 +170,7 @@ def forward(
     walk = _dense_walk(walk)
     read, read_weights, tape = _input_part(spec, x, weights, walk)
     kind = cell(spec, spec.layer_norm)
-    read, before = _dense_rows(read), joined(state)
+    read, before = _dense_rows(read), _to_engine(state)
     steps, rows = read.shape[:2]
     output = np.empty((steps, rows, spec.output_size), read.dtype)
     final = [np.empty_like(one) for one in before]
@@ -184,7 +185,7 @@ def forward(
             output, final, slots, cells, threads,
         )  # fmt: skip
     saved = Saved(read, tuple(before), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
-    return output, apart(spec, final), saved
+    return output, from_engine(spec, final), saved
 
 
 def backward(
@@ -211,7 +212,7 @@ def backward(
         _native.backward(
             cell(spec, spec.layer_norm), _dense_weights(given), saved.x, list(saved.state), walk.lengths, walk.reverse,
             walk.reset, walk.dropout, list(walk.zoneout), saved.output, saved.slots, saved.carried,
-            _dense_rows(grad_output), joined(grad_state), grad_cells, grad_x, grad_first, grad_weights,
+            _dense_rows(grad_output), _to_engine(grad_state), grad_cells, grad_x, grad_first, grad_weights,
             threads or default_threads(),
         )  # fmt: skip
     gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
@@ -220,7 +221,7 @@ def backward(
         before, w_ih, b_ih, g_ih = part_backward(rows, weights.w_ih, weights.b_ih, weights.g_ih, saved.tape)
         grad_x = before.reshape(*grad_x.shape[:2], before.shape[-1])
         gradient = replace(gradient, w_ih=w_ih, b_ih=b_ih, g_ih=g_ih)
-    return grad_x, apart(spec, grad_first), gradient
+    return grad_x, from_engine(spec, grad_first), gradient
 
 
 def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> State:
@@ -254,13 +255,13 @@ class Stepper:
             return reference.step(self.spec, x, state, self.weights)
         if self.spec.layer_norm:
             x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
-        before = state if len(state) < 3 else joined(state)
+        before = state if len(state) < 3 else _to_engine(state)
         final = [np.empty_like(one) for one in before]
         try:  # not told(), which would cost as much as the step
             _native.step(self._cell, self._packed, x, before, final)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        return apart(self.spec, final)
+        return from_engine(self.spec, final)
 
 
 class Stream:
@@ -281,8 +282,8 @@ class Stream:
         self._stepper = Stepper(spec, weights, precision)
         self._dtype = weights.w_ih.dtype
         self._shape = (rows, spec.input_size)
-        carried = joined([np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states])
-        self.state: State = apart(spec, carried)
+        carried = _to_engine([np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states])
+        self.state: State = from_engine(spec, carried)
         self._h = self.state[0]
         self._advance = self._by_stepper
         if self._stepper._native:
@@ -319,16 +320,9 @@ class Stream:
             one[...] = after
 
 
-def joined(state: Sequence[Floats]) -> list[Floats]:
-    """The state as the engine takes it: h, and those beside it, [B, H] each, one behind the other."""
-    h, *others = map(np.ascontiguousarray, state)
-    return [h, *others] if len(others) < 2 else [h, np.concatenate(others, axis=-1)]
-
-
-def apart(spec: CellSpec, state: Sequence[Floats]) -> State:
-    """And back: the arrays of ``spec.states``, views."""
-    beside = len(spec.states) - 1
-    return tuple(state) if len(state) > beside else (state[0], *np.split(state[1], beside, axis=-1))
+def _to_engine(state: Sequence[Floats]) -> list[Floats]:
+    """h, and c where there is one, contiguous."""
+    return list(map(np.ascontiguousarray, to_engine(np, state)))
 
 
 def _input_part(
@@ -363,17 +357,6 @@ def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:
 
     return Walk(
         dense(walk.lengths, np.int64), walk.reverse, dense(walk.reset, np.bool_), dense(walk.dropout),
-        tuple(map(dense, _joined_shares(walk.zoneout))),
+        tuple(map(dense, zoneout_to_engine(np, walk.zoneout))),
     )  # fmt: skip
 
-
-def _joined_shares(zoneout: Sequence[NDArray[Any] | None]) -> Sequence[NDArray[Any] | None]:
-    """Zoneout's shares [T or 1, B or 1, ·] as ``joined`` has the states; None is none."""
-    of_h, *others = zoneout or (None,)
-    present = [one for one in others if one is not None]
-    if len(others) < 2:
-        return zoneout
-    if not present:
-        return of_h, None
-    none = np.zeros((1, 1, 1), present[0].dtype)
-    return of_h, np.concatenate(np.broadcast_arrays(*(none if one is None else one for one in others)), axis=-1)

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from seriatim.nn import checks
 from seriatim.nn.constructors import NormOptions, constructor
 from seriatim.nn.recurrent import described, draw_uniform, gather, weight_names, weight_shapes
-from seriatim.ops.eager_cells import Stepping
-from seriatim.ops.recurrence import step
+from seriatim.ops.recurrence import eager_cell, step
 from seriatim.spec import CellSpec
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class RecurrentCell(nn.Module):
         self.layer_norm = checks.flag("layer_norm", spec.layer_norm)
         self.clip = spec.clip
         self._names = weight_names(spec)
-        self._stepping = Stepping(spec, tuple(name for name in self._names if name is not None))
+        self._eager = eager_cell(spec, tuple(name for name in self._names if name is not None))
         self._states, self._sizes = spec.states, tuple(map(spec.state_size, spec.states))
         for name, shape in weight_shapes(spec).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -57,9 +56,10 @@ class RecurrentCell(nn.Module):
 
     def advance(self, x: Tensor, hx: object) -> tuple[Tensor, ...]:
         """One step: x [B, I] or [I] and the state in the caller's form → the next state as a tuple."""
-        next_state = self._stepping.step(self._parameters, x, hx)
-        if next_state is not None:
-            return next_state
+        if self._eager is not None:
+            next_state = self._eager.step(self._parameters, x, hx)
+            if next_state is not None:
+                return next_state
         checks.dimensions("input", x, {1: "[I]", 2: "[B, I]"})
         checks.width(x, self.input_size)
         weights = gather(self, self._names)

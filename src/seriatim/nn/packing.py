@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seriatim.ops.rows import moved
+from seriatim.ops.variable_length import permute_rows
 
 
 def unpacked(packed: PackedSequence) -> tuple[Tensor, Tensor, Places]:
@@ -23,13 +23,13 @@ def unpacked(packed: PackedSequence) -> tuple[Tensor, Tensor, Places]:
     of_padded = torch.zeros(there.numel(), dtype=torch.int64).index_copy(0, of_data, torch.arange(len(of_data)))
     device = packed.data.device
     places = Places(of_data.to(device), of_padded.to(device))
-    padded = moved(packed.data, places.of_padded, places.of_data)
+    padded = permute_rows(packed.data, places.of_padded, places.of_data)
     return padded.view(-1, rows, padded.shape[1]), there.sum(0), places
 
 
 def repacked(padded: Tensor, places: Places) -> Tensor:
     """The rows of [T, B, ·] that are not padding, as packed data."""
-    return moved(padded.flatten(0, 1), places.of_data, places.of_padded)
+    return permute_rows(padded.flatten(0, 1), places.of_data, places.of_padded)
 
 
 class Places(NamedTuple):

@@ -16,8 +16,7 @@ from seriatim.nn import batch_layout, checks
 from seriatim.nn.dropout import factors, locked
 from seriatim.nn.sequence import SequenceLayer, reversed_reset
 from seriatim.nn.zoneout import Zoneout, shares
-from seriatim.ops.eager_layers import Straight
-from seriatim.ops.recurrence import State, Walk, Weights, recurrence, recurrence_every
+from seriatim.ops.recurrence import State, Walk, Weights, eager_stack, recurrence, recurrence_with_states
 from seriatim.spec import CellSpec
 
 
@@ -82,7 +81,7 @@ class RecurrentLayer(SequenceLayer):
                     values = torch.empty(shape, device=device, dtype=dtype)
                     self.register_parameter(name + suffix, nn.Parameter(values))
                 self._names.append(weight_names(of_layer, suffix))
-        self._straight = Straight(
+        self._eager = eager_stack(
             self._specs, [tuple(name for name in names if name is not None) for names in self._names]
         )
         self.reset_parameters()
@@ -115,10 +114,11 @@ class RecurrentLayer(SequenceLayer):
         reverse: bool,
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
-        if lengths is None and reset is None and return_states is None and reverse is False and self._drops_nothing():
-            ordinary = self._straight.run(self._parameters, given, hx, self.batch_first)
-            if ordinary is not None:
-                return *ordinary, {}
+        has_options = lengths is not None or reset is not None or return_states is not None or reverse is not False
+        if self._eager is not None and not has_options and self._drops_nothing():
+            result = self._eager.run(self._parameters, given, hx, self.batch_first)
+            if result is not None:
+                return *result, {}
         weight = gather(self, self._names[0]).w_ih  # a replica of DataParallel's has attributes, and no parameters
         return self.run_in_layout(weight, given, hx, lengths, reset, reverse, return_states)
 
@@ -143,7 +143,7 @@ class RecurrentLayer(SequenceLayer):
                 weights, before = self._weights(next(names)), next(befores)
                 walk = self._walk(before, len(x), lengths, starts, (direction == "_reverse") != reverse)
                 if every:
-                    output, after, inside = recurrence_every(spec, x, before, weights, walk)
+                    output, after, inside = recurrence_with_states(spec, x, before, weights, walk)
                     told.append({"h": output, **inside})
                 else:
                     output, after = recurrence(spec, x, before, weights, walk)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from seriatim.ops.bernoulli import drawn
+from seriatim.ops.bernoulli import bernoulli_mask
 from seriatim.ops.recurrence import State
 
 Zoneout: TypeAlias = float | tuple[float, float]
@@ -24,7 +24,7 @@ def shares(state: State, steps: int, rates: Sequence[float], training: bool) -> 
     return tuple(
         None
         if rate == 0
-        else drawn(rate, (steps, *one.shape), one)
+        else bernoulli_mask(rate, (steps, *one.shape), one)
         if training
         else one.new_full((1, 1, one.shape[-1]), rate)
         for one, rate in zip(state, rates, strict=True)

@@ -1,5 +1,6 @@
-"""The recurrence as PyTorch operations, one layer in one direction.
+"""The recurrence as PyTorch operations.
 
-``recurrence`` holds the ordered table of implementations and picks one: ``native`` stands on the engine, ``fused`` on
-PyTorch's own functions, ``composed`` on plain operations.
+``recurrence`` is the way in: an ordered table of implementations. Its row ``eager`` takes whole stacks and cells
+straight to the engine, ``native`` runs one layer by the engine, ``pytorch`` uses PyTorch's own functions, ``composed``
+plain operations.
 """

@@ -1,4 +1,4 @@
-"""One layer in one direction in training, where the call costs as much as the kernels: ``straight`` leads here."""
+"""One layer in one direction by the engine, recorded by autograd where a gradient is needed."""
 
 from __future__ import annotations
 
@@ -7,161 +7,101 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from seriatim.kernels import native
-from seriatim.ops.buffer_pool import POOL
-from seriatim.ops.double_backward import derivative
-from seriatim.ops.engine import Plan
-from seriatim.ops.packed_weights import Held
+from seriatim.kernels.walk import Walk
+from seriatim.kernels.weights import Weights
+from seriatim.ops import engine
+from seriatim.ops.arguments import (
+    DIFFERENTIABLE,
+    WEIGHTS,
+    Plan,
+    State,
+    dense,
+    dense_rows,
+    mask_list,
+    weight_list,
+)
+from seriatim.ops.double_backward import differentiable_backward
+from seriatim.ops.eager import has_saved_tensors_hooks, needs_gradient, needs_graph
+from seriatim.ops.engine import Grads, Save
+from seriatim.ops.packed_weights import PackedWeights, packed_weights
 
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_transforms = torch._C._functorch.peek_interpreter_stack
-_is_batched: Any = torch._C._functorch.is_legacy_batchedtensor  # by ``is_grads_batched``
 
+class LayerFunction(torch.autograd.Function):
+    """x, h, c, the weights, and masks where there are any → output, h_n and c_n; slots and cells if ``returns_states``.
 
-class _Layer(torch.autograd.Function):
-    """x [T, B, I], dense in its last axis, h and c [1, B, H] or None → output [T, B, H], h_n and c_n.
-
-    With ``sizes``, x and output are the data of a PackedSequence, [N, I] and [N, H]. ``zeros`` [1, B, H] stand for a
-    first state that is None. ``weights`` are those that are held.
+    The arguments are those of ``engine.forward``, with the weights in the order of ``WEIGHTS``.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, held: Held, reverse: bool, sizes: Sequence[int], zeros: Tensor, x: Tensor, h: Tensor | None,
-        c: Tensor | None, *weights: Tensor,
+        ctx: Any, packed: PackedWeights, reverse: bool, sizes: Sequence[int], returns_states: bool, x: Tensor,
+        h: Tensor, c: Tensor | None, *rest: Tensor | None,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        units, dtype, each = held.spec.hidden_size, held.dtype, x.shape[:-1]
-        output = torch.empty(*each, units, dtype=dtype)
-        h_n = torch.empty_like(zeros)
-        slots = cells = c_n = None
-        of_slots = of_cells = of_c = 0
-        if held.keeps_slots:
-            slots = POOL.empty((*each, held.cell.slots, units), dtype)
-            of_slots = slots.data_ptr()
-        if held.states == 2:
-            c_n = torch.empty_like(zeros)
-            cells = POOL.empty((*each, units), dtype)
-            of_c, of_cells = c_n.data_ptr(), cells.data_ptr()
-        by_step, by_row = strides(x)
-        native.engine().forward_at(
-            held.packed, len(sizes) or len(x), zeros.shape[1], sizes, x.data_ptr(), by_step, by_row,
-            (zeros if h is None else h).data_ptr(), _of_c(held, zeros, c), reverse, output.data_ptr(), h_n.data_ptr(),
-            of_c, of_slots, of_cells, torch.get_num_threads(),
-        )  # fmt: skip
-        ctx.held = held
+        save = Save.RETURNED if returns_states else Save.FOR_BACKWARD
+        output, h_n, c_n, slots, cells = engine.forward(packed, reverse, sizes, save, x, h, c, rest[len(WEIGHTS) :])
+        ctx.packed = packed
         ctx.reverse = reverse
         ctx.sizes = sizes
-        ctx.zeros = zeros
+        ctx.returns_states = returns_states
+        ctx.has_hooks = has_saved_tensors_hooks()
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, h, c, output, slots, cells, *weights)
-        return (output, h_n) if c_n is None else (output, h_n, c_n)
+        ctx.save_for_backward(output, slots, cells, x, h, c, *rest)
+        final = (h_n,) if c_n is None else (h_n, c_n)
+        if not returns_states:
+            return output, *final
+        ctx.mark_non_differentiable(slots)
+        assert slots is not None
+        return (output, *final, slots) if cells is None else (output, *final, slots, cells)
 
     @staticmethod
-    def backward(
-        ctx: Any, grad_output: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None = None
-    ) -> tuple[Tensor | None, ...]:
-        x, h, c, output, slots, cells, *weights = ctx.saved_tensors
-        needs = ctx.needs_input_grad[4:]
-        some = grad_output if grad_output is not None else grad_h if grad_h is not None else grad_c
-        if some is None:
-            return None, None, None, None, *(None for _ in needs)
-        if torch.is_grad_enabled() or _transforms() is not None or _dispatch_modes() or _is_batched(some):
-            first = ctx.zeros if h is None else h, ctx.zeros if c is None else c
-            return None, None, None, None, *_derived(ctx, needs, x, first, weights, (grad_output, grad_h, grad_c))
-        held: Held = ctx.held
-        sizes: Sequence[int] = ctx.sizes
-        rows, units = ctx.zeros.shape[1:]
-        if grad_output is not None:
-            grad_output = _dense(grad_output)
-        if grad_h is not None:
-            grad_h = _dense(grad_h)
-        if grad_c is not None:
-            grad_c = _dense(grad_c)
-        of_x, of_h, of_c, *of_weights = needs
-        found_x = torch.empty(x.shape, dtype=held.dtype) if of_x else None  # not x's strides
-        found_h = torch.empty_like(h) if of_h else None
-        found_c = torch.empty_like(c) if of_c else None
-        found = [torch.empty_like(one) if need else None for one, need in zip(weights, of_weights, strict=True)]
-        by_step, by_row = strides(x)
-        absent = held.absent
-        native.engine().backward_at(
-            held.cell, held.wide, [one.data_ptr() for one in weights] + absent, len(sizes) or len(x), rows, sizes,
-            x.data_ptr(), by_step, by_row, (ctx.zeros if h is None else h).data_ptr(), _of_c(held, ctx.zeros, c),
-            ctx.reverse, output.data_ptr(), _address(slots), _address(cells), _address(grad_output), rows * units,
-            units, _address(grad_h), _address(grad_c), _address(found_x), _address(found_h), _address(found_c),
-            [0 if one is None else one.data_ptr() for one in found] + absent, torch.get_num_threads(),
+    def backward(ctx: Any, *all_grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        if ctx.has_hooks:  # they may return other strides
+            saved = [None if tensor is None else dense(tensor) for tensor in saved]
+        output, slots, cells, *arguments = saved
+        packed: PackedWeights = ctx.packed
+        needs = ctx.needs_input_grad[4 : 4 + len(DIFFERENTIABLE)]
+        masks = (None,) * (len(arguments) - len(DIFFERENTIABLE))
+        has_c = packed.has_c
+        grads = Grads(
+            all_grads[0], all_grads[1], all_grads[2] if has_c else None,
+            all_grads[-1] if has_c and ctx.returns_states else None,
         )  # fmt: skip
-        return None, None, None, None, found_x, found_h, found_c, *found
+        some = next((grad for grad in grads if grad is not None), None)
+        if some is None:
+            return None, None, None, None, *(None,) * len(needs), *masks
+        if needs_graph(some):
+            results = differentiable_backward(packed.plan, ctx.reverse, arguments, needs, grads, ctx.sizes)
+        else:
+            results = engine.backward(packed, ctx.reverse, ctx.sizes, arguments, (output, slots, cells), grads, needs)
+        return None, None, None, None, *results, *masks
 
 
-apply_layer: Any = super(torch.autograd.Function, _Layer).apply
-"""``_Layer.apply`` without its looking for transforms, of which the caller knows that there are none."""
+apply_layer: Any = super(torch.autograd.Function, LayerFunction).apply
+"""``LayerFunction.apply`` without its check for transforms. The callers have checked that there are none."""
 
 
-def strides(x: Tensor) -> tuple[int, int]:
-    """From step to step, which packed rows do not have, and from row to row."""
-    return (0, x.stride(0)) if x.dim() == 2 else (x.stride(0), x.stride(1))
+def run_layer(
+    plan: Plan, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor], *, returns_states: bool = False
+) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+    """Run x [T, B, I] from ``state`` in the engine's layout → output, final state, and with ``returns_states`` slots
+    and cells.
 
-
-def _address(one: Tensor | None) -> int:
-    return 0 if one is None else one.data_ptr()
-
-
-def _of_c(held: Held, zeros: Tensor, c: Tensor | None) -> int:
-    """The address of the first c, 0 where the cell has none."""
-    return 0 if held.states == 1 else (zeros if c is None else c).data_ptr()
-
-
-def _dense(grad: Tensor) -> Tensor:
-    """A gradient as the engine reads it; that of a sum, say, is one number with strides of 0."""
-    if grad.is_contiguous() and not grad.is_neg():
-        return grad
-    return grad.resolve_neg().contiguous()
-
-
-def _derived(
-    ctx: Any,
-    needs: tuple[bool, ...],
-    x: Tensor,
-    first: tuple[Tensor, Tensor],
-    weights: list[Tensor],
-    grads: tuple[Tensor | None, ...],
-) -> list[Tensor | None]:
-    """The same as a graph, for somebody who wants its derivative."""
-    held: Held = ctx.held
-    h, c = first
-    grad_output, grad_h, grad_c = grads
-    absent = [None for _ in range(10 - len(weights))]
-    lengths = None
-    if ctx.sizes:
-        sizes = torch.tensor(ctx.sizes)
-        x, lengths = pad_packed_sequence(PackedSequence(x, sizes))
-        grad_output = None if grad_output is None else pad_packed_sequence(PackedSequence(grad_output, sizes))[0]
-    found = derivative(
-        Plan(held.spec, False, ctx.reverse),
-        [
-            x,
-            h.squeeze(0),
-            c.squeeze(0) if held.states == 2 else None,
-            *weights,
-            *absent,
-            lengths,
-            None,
-            None,
-            None,
-            None,
-        ],
-        (*needs, *(False for _ in absent)),
-        (
-            grad_output,
-            None if grad_h is None else grad_h.squeeze(0),
-            None if grad_c is None else grad_c.squeeze(0),
-            None,
-        ),
-    )
-    x_grad, *states = found[:3]
-    if x_grad is not None and lengths is not None:
-        x_grad = pack_padded_sequence(x_grad, lengths).data
-    return [x_grad, *(None if one is None else one.unsqueeze(0) for one in states), *found[3 : 3 + len(weights)]]
+    Raises ``UsageError`` if the tensors do not fit each other.
+    """
+    x = dense_rows(x)
+    h, c = [dense(part) for part in state] if len(state) == 2 else (dense(state[0]), None)
+    dense_weights = [None if weight is None else weight.contiguous() for weight in weight_list(weights)]
+    masks = mask_list(walk)
+    if all(mask is None for mask in masks):
+        masks = []
+    packed = packed_weights(plan, dense_weights)
+    engine.check(packed, x, h, c)
+    if needs_gradient((x, h, c, *dense_weights)):
+        output, *rest = apply_layer(packed, walk.reverse, (), returns_states, x, h, c, *dense_weights, *masks)
+        final, inner = tuple(rest[: len(state)]), rest[len(state) :]
+        return output, final, inner[0] if returns_states else None, inner[1] if len(inner) > 1 else None
+    save = Save.RETURNED if returns_states else Save.NOTHING
+    output, h_n, c_n, slots, cells = engine.forward(packed, walk.reverse, (), save, x, h, c, masks)
+    return output, (h_n,) if c_n is None else (h_n, c_n), slots, cells

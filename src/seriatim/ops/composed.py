@@ -1,7 +1,7 @@
-"""The recurrence in plain PyTorch operations: slower, but it fits every cell, every walk and every order of derivative.
+"""The recurrence in plain PyTorch operations: slow, but for every cell, every walk and every order of derivative.
 
-The equations and their numbers are those of the twin (``kernels/_rnn.py`` and its siblings). The part of the gates
-that comes from the input does not depend on time and is one product for all steps.
+The equations have the numbers of the twin (``kernels/_rnn.py`` and its siblings). The input part of the gates does not
+depend on the state, so it is one product for all steps.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def _lstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weight
     i, f, g = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g)  # (2)
     c_next = f * c + i * g  # (3)
     o = torch.sigmoid(_clipped(spec, a_o if weights.w_ch is None else a_o + weights.w_ch[2] * c_next))  # (4)
-    shown = c_next
+    c_out = c_next
     if weights.g_c is not None:
-        shown = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
-    m = o * torch.tanh(shown)  # (5)
+        c_out = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
+    m = o * torch.tanh(c_out)  # (5)
     return (_projected(m, weights), c_next), (i, f, g, o)  # (6)
 
 
@@ -106,15 +106,15 @@ def _slstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weigh
     _, c, n, m = state
     a_i, a_f, a_g, a_o = (u + _recurrent_part(h_in, weights)).chunk(4, dim=1)  # (1)
     g, o = torch.tanh(a_g), torch.sigmoid(a_o)  # (2)
-    kept, fresh = logsigmoid(a_f) + m, n == 0
-    m_next = torch.where(fresh | (a_i >= kept), a_i, kept)  # (3), (7)
-    i, f = torch.exp(a_i - m_next), torch.exp((kept - m_next).masked_fill(fresh, -torch.inf))  # (4)
+    decayed, is_start = logsigmoid(a_f) + m, n == 0
+    m_next = torch.where(is_start | (a_i >= decayed), a_i, decayed)  # (3), (7)
+    i, f = torch.exp(a_i - m_next), torch.exp((decayed - m_next).masked_fill(is_start, -torch.inf))  # (4)
     c_next, n_next = f * c + i * g, f * n + i  # (5)
     return (_projected(o * c_next / n_next, weights), c_next, n_next, m_next), (i, f, g, o)  # (6)
 
 
 def eigenvalues(decay: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """λ of an LRU, its real and its imaginary part, and γ, [H] each."""
+    """The real and the imaginary part of an LRU's λ, and γ, [H] each."""
     size, angle = torch.exp(-torch.exp(decay[0])), torch.exp(decay[1])
     return size * torch.cos(angle), size * torch.sin(angle), torch.exp(decay[2])  # (2)
 
@@ -140,69 +140,79 @@ STEPS: dict[str, Step] = {
 """(spec, gates' part from x, h as it enters products, state, weights) → next state, gates; all [B, ·]."""
 
 
-def _scan(
+def _steps(
     spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> Iterator[tuple[State, Gates]]:
-    """State and gates after each step of every row from first to last; numbers as in ``kernels/reference.py``."""
-    zoneout = [None if one is None else one.expand(len(x), -1, -1) for one in walk.zoneout]
+    """State and gates after each step, first to last. The numbers are those of ``kernels/reference.py``."""
+    zoneout = [None if mask is None else mask.expand(len(x), -1, -1) for mask in walk.zoneout]
     for t, u in enumerate(_part(x, weights.w_ih, weights.b_ih, weights.g_ih).unbind(0)):
         if walk.reset is not None:
-            state = tuple(one.masked_fill(walk.reset[t, :, None], 0) for one in state)  # (1)
+            state = tuple(part.masked_fill(walk.reset[t, :, None], 0) for part in state)  # (1)
         h_in = state[0] if walk.dropout is None else walk.dropout * state[0]  # (2)
         candidate, gates = STEPS[spec.kind](spec, u, h_in, state, weights)  # (3)
         if zoneout:
-            kept = [None if one is None else one[t] for one in zoneout]
-            state = tuple(map(_mixed, kept, state, candidate))  # (4)
+            masks = [None if mask is None else mask[t] for mask in zoneout]
+            state = tuple(map(_mixed, masks, state, candidate))  # (4)
         else:
             state = candidate
         yield state, gates
 
 
-def _mixed(kept: Tensor | None, old: Tensor, new: Tensor) -> Tensor:
-    if kept is None or kept.dtype is torch.bool:
-        return new if kept is None else torch.where(kept, old, new)
-    return kept * old + (1 - kept) * new
+def _mixed(mask: Tensor | None, old: Tensor, new: Tensor) -> Tensor:
+    if mask is None or mask.dtype is torch.bool:
+        return new if mask is None else torch.where(mask, old, new)
+    return mask * old + (1 - mask) * new
 
 
-def _output(
+def _run_padded(
     spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> tuple[Tensor, State]:
     output = []
-    for after, _ in _scan(spec, x, state, weights, walk):
-        output.append(after[0])
-        state = after
+    for new, _ in _steps(spec, x, state, weights, walk):
+        output.append(new[0])
+        state = new
     return torch.stack(output), state
 
 
-def _side_by_side(
+def _run_padded_with_states(
     spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> tuple[Tensor, State]:
-    """The output [T, B, P or H + (1 + G)·H or less]: all states and ``spec.gates`` of every step in one tensor."""
+    """One tensor with all states and gates of each step, [T, B, P or H + (1 + G)·H or less], in place of the output."""
     output = []
-    for after, gates in _scan(spec, x, state, weights, walk):
-        output.append(torch.cat([*after, *gates], dim=1))
-        state = after
+    for new, gates in _steps(spec, x, state, weights, walk):
+        output.append(torch.cat([*new, *gates], dim=1))
+        state = new
     return torch.stack(output), state
 
 
-forward = over_lengths(_output)
+run = over_lengths(_run_padded)
 """Contract: ``ops.recurrence.recurrence``."""
-_every = over_lengths(_side_by_side)
+_run_with_states = over_lengths(_run_padded_with_states)
 
 
-def every(
+def run_with_states(
     spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> tuple[Tensor, State, dict[str, Tensor]]:
-    """Contract: ``ops.recurrence.recurrence_every``."""
-    beside, final = _every(spec, x, state, weights, walk)
+    """Contract: ``ops.recurrence.recurrence_with_states``."""
+    joined, final = _run_with_states(spec, x, state, weights, walk)
     widths = [*(spec.state_size(name) for name in spec.states), *(spec.hidden_size for _ in spec.gates)]
-    output, *pieces = beside.split_with_sizes(widths, dim=2)
-    carried = dict(zip(spec.states[1:], pieces, strict=False))
-    gates = zip(spec.gates, pieces[len(carried) :], strict=True)
-    return output, final, carried | {name: one.detach() for name, one in gates if name in spec.traced}
+    output, *blocks = joined.split_with_sizes(widths, dim=2)
+    states = dict(zip(spec.states[1:], blocks, strict=False))
+    gates = zip(spec.gates, blocks[len(states) :], strict=True)
+    return output, final, states | {name: gate.detach() for name, gate in gates if name in spec.traced}
 
 
 def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     """One step: x [B, I] and the state [B, ·] → the next state."""
     u = _part(x, weights.w_ih, weights.b_ih, weights.g_ih)
     return STEPS[spec.kind](spec, u, state[0], state, weights)[0]
+
+
+def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor]) -> bool:
+    """True: composed steps run every cell on every device and dtype, along every walk."""
+    return True
+
+
+def fits_step(spec: CellSpec, x: Tensor) -> bool:
+    """True: composed steps run every cell on every device and dtype."""
+    return True

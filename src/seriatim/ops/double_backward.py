@@ -1,4 +1,4 @@
-"""The engine's gradient in plain PyTorch operations: what is run when the gradient is to be differentiated again."""
+"""The backward of layers and steps in plain PyTorch operations, for gradients of gradients and batched gradients."""
 
 from __future__ import annotations
 
@@ -7,53 +7,80 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from seriatim.kernels.state_layout import from_engine, to_engine, zoneout_from_engine
 from seriatim.ops import composed
-from seriatim.ops.engine import DIFFERENTIABLE, Flat, Plan, parts
-from seriatim.ops.state_layout import apart, joined, shares_apart
+from seriatim.ops.arguments import ARGUMENTS, DIFFERENTIABLE, Flat, Plan, unpack_arguments
 
 
-def derivative(plan: Plan, arguments: Flat, wanted: Sequence[bool], grads: Flat) -> list[Tensor | None]:
-    """The gradients that are wanted of ``DIFFERENTIABLE``, as a graph of the arguments and of ``grads``.
+def differentiable_backward(
+    plan: Plan, reverse: bool, arguments: Flat, needs: Sequence[bool], grads: Flat, sizes: Sequence[int] = ()
+) -> list[Tensor | None]:
+    """The gradients of ``DIFFERENTIABLE`` as a graph of the arguments and of ``grads``, None where ``needs`` is False.
 
-    ``grads`` are those of output, h_n, c_n and cells, None for zero.
+    The layer runs again in composed steps, and autograd differentiates them. ``arguments`` are those of
+    ``arguments.ARGUMENTS``; masks may be missing. x is [T, B, I], or [N, I] of packed rows with the ``sizes`` of their
+    steps, or [B, I] of a single step; the states are [B, ·] or [1, B, ·]. ``grads`` are the gradients of output, h_n,
+    c_n and cells; None is zero.
     """
+    arguments = [*arguments, *(None,) * (len(ARGUMENTS) - len(arguments))]
     with torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        # An alias each: the same tensor in two places has a gradient for each place.
+        # A tensor that is passed twice needs a gradient for each place, so each place gets an alias.
         aliases = [
-            one.view_as(one) if one is not None and want else one
-            for one, want in zip(arguments, (*wanted, *(False for _ in arguments[len(wanted) :])), strict=True)
+            tensor.view_as(tensor) if tensor is not None and need else tensor
+            for tensor, need in zip(arguments, (*needs, *(False,) * (len(arguments) - len(needs))), strict=True)
         ]
+        outputs = _run(plan, reverse, aliases, sizes, grads[3] is not None)
         pairs = [
-            (of, grad) for of, grad in zip(_outputs(plan, aliases, grads[3] is not None), grads, strict=True)
-            if of is not None and grad is not None
-        ]  # fmt: skip
-        asked = [one for one, want in zip(aliases, wanted, strict=False) if want and one is not None]
-        found = iter(
-            torch.autograd.grad(
-                [of for of, _ in pairs], asked, [grad for _, grad in pairs], create_graph=True, materialize_grads=True
-            )
-            if pairs and asked
-            else [torch.zeros_like(one) for one in asked]
-        )
+            (output, grad)
+            for output, grad in zip(outputs, grads, strict=True)
+            if output is not None and grad is not None
+        ]
+        sources = [alias for alias, need in zip(aliases, needs, strict=False) if need and alias is not None]
+        if pairs and sources:
+            results = iter(
+                torch.autograd.grad(
+                    [output for output, _ in pairs], sources, [grad for _, grad in pairs], create_graph=True,
+                    materialize_grads=True,
+                )
+            )  # fmt: skip
+        else:
+            results = iter([torch.zeros_like(source) for source in sources])
     return [
-        next(found) if want and one is not None else None
-        for one, want in zip(arguments[: len(DIFFERENTIABLE)], wanted, strict=True)
+        next(results) if need and tensor is not None else None
+        for tensor, need in zip(arguments[: len(DIFFERENTIABLE)], needs, strict=True)
     ]
 
 
-def _outputs(plan: Plan, arguments: Flat, with_cells: bool) -> list[Tensor | None]:
-    """Output, h_n, c_n and cells."""
-    x, state, weights, walk = parts(plan, arguments)
+def _run(
+    plan: Plan, reverse: bool, arguments: Flat, sizes: Sequence[int], with_cells: bool
+) -> tuple[Tensor | None, ...]:
+    """Output, h_n, c_n and cells by composed steps, with the axes of the arguments."""
+    x, state, weights, walk = unpack_arguments(arguments, reverse)
     spec = plan.spec
-    state, walk = apart(spec, state), shares_apart(spec, walk)
-    if plan.given:  # the input part stands for itself
+    has_layer_axis = state[0].dim() == 3
+    if has_layer_axis:
+        state = tuple(part.squeeze(0) for part in state)
+    lengths = None
+    if sizes:
+        x, lengths = pad_packed_sequence(PackedSequence(x, torch.tensor(sizes)))
+        walk = replace(walk, lengths=lengths)
+    elif x.dim() == 2:
+        x = x.unsqueeze(0)
+    state = from_engine(spec, state)
+    walk = replace(walk, zoneout=zoneout_from_engine(spec, walk.zoneout))
+    if plan.input_projected:  # a product with the identity
         weights = replace(weights, w_ih=torch.eye(x.shape[-1], dtype=x.dtype), b_ih=None, g_ih=None)
     cells = None
     if with_cells:
-        output, final, inside = composed.every(spec, x, state, weights, walk)
-        cells = torch.cat([inside[name] for name in spec.states[1:]], dim=-1)
+        output, final, inner = composed.run_with_states(spec, x, state, weights, walk)
+        cells = torch.cat([inner[name] for name in spec.states[1:]], dim=-1)
     else:
-        output, final = composed.forward(spec, x, state, weights, walk)
-    final = joined(final)
-    return [output, final[0], final[1] if len(final) == 2 else None, cells]
+        output, final = composed.run(spec, x, state, weights, walk)
+    final = to_engine(torch, final)
+    if has_layer_axis:
+        final = tuple(part.unsqueeze(0) for part in final)
+    if lengths is not None:
+        output = pack_padded_sequence(output, lengths).data
+    return output, final[0], final[1] if len(final) == 2 else None, cells

@@ -1,8 +1,10 @@
-"""What makes a call an ordinary one, which may take a short way."""
+"""Guards of the ways to the engine: which call is ordinary, and which is traced, transformed or differentiated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -10,63 +12,112 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from seriatim.kernels import native
-from seriatim.ops.native import FULL
-from seriatim.ops.recurrence import forced
 from seriatim.spec import CellSpec
 
-Parameters = Mapping[str, "Tensor | None"]
+VARIABLE = "SERIATIM_RECURRENCE"
+"""The environment variable that forces an implementation."""
+EAGER = "eager"
+"""The name of the table's eager row."""
+
+process_choice: str | None = os.environ.get(VARIABLE)
+"""The variable's value when the process starts. Reading the environment at each call would cost too much."""
+block_choice: ContextVar[str | None] = ContextVar("block_choice", default=None)
+"""The implementation that a ``with using(…)`` block forces."""
 
 _is_compiling = torch.compiler.is_compiling
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _transforms = torch._C._functorch.peek_interpreter_stack
-_tracing = torch._C._get_tracing_state
-_any_autocast = torch._C._is_any_autocast_enabled
+_tracing_state = torch._C._get_tracing_state
+_is_any_autocast_enabled = torch._C._is_any_autocast_enabled
+_is_grad_enabled = torch.is_grad_enabled
+_is_legacy_batched: Any = torch._C._functorch.is_legacy_batchedtensor
+_top_saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 
 
-def nothing_special() -> bool:
-    """Whether no compiler, tracer, transform, dispatch mode, autocast or forced implementation is at work."""
+def forced() -> str | None:
+    """The name of the forced implementation, or None."""
+    block = None if _is_compiling() else block_choice.get()  # torch.compile cannot read a context variable
+    return block or process_choice
+
+
+def is_plain_eager() -> bool:
+    """Whether there is no compiler, tracer, transform, dispatch mode, autocast or forced other implementation."""
     return not (
         _is_compiling()
         or _dispatch_modes()
         or _transforms() is not None
-        or _tracing() is not None
+        or _tracing_state() is not None
         or forward_ad._current_level >= 0
-        or forced()
-        or _any_autocast()
+        or (block_choice.get() or process_choice or EAGER) != EAGER
+        or _is_any_autocast_enabled()
     )
 
 
-def is_on_cpu(one: Any, dtype: torch.dtype) -> bool:
-    """Whether this is a plain tensor of that dtype on the CPU."""
-    kind = type(one)
+def is_traced_or_transformed(x: Tensor) -> bool:
+    """Whether the call is traced or transformed, so that it has to be an operator that PyTorch knows."""
     return (
-        (kind is Tensor or kind is torch.nn.Parameter)
-        and one.dtype is dtype
-        and one.is_cpu
-        and one.layout is torch.strided
-        and not one.is_neg()
+        _is_compiling()
+        or _dispatch_modes() > 0
+        or _transforms() is not None
+        or _tracing_state() is not None
+        or (type(x) is not Tensor and type(x) is not torch.nn.Parameter)
     )
 
 
-def is_ordinary(one: Any, dtype: torch.dtype) -> bool:
-    """The same, and contiguous."""
-    return is_on_cpu(one, dtype) and one.is_contiguous()
+def is_transformed() -> bool:
+    """Whether a transform of ``torch.func`` is active. False in compiled code."""
+    return not _is_compiling() and _transforms() is not None
 
 
-def is_plain(spec: CellSpec) -> bool:
-    """Whether this is a cell that PyTorch has too, without a projection."""
-    variants = spec.kind == "slstm" or spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
-    return native.fuses(spec) and not variants
+def is_nested_gradient() -> bool:
+    """Whether ``torch.func`` computes a gradient of a gradient."""
+    if not is_transformed():
+        return False
+    transforms = [interpreter.key() for interpreter in torch._C._functorch.get_interpreter_stack() or ()]
+    return transforms.count(torch._C._functorch.TransformType.Grad) > 1
 
 
-def holdable(
-    parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = FULL
-) -> tuple[Tensor, ...] | None:
-    """The parameters of these names if they can be held: in this process's own memory, with versions."""
-    weights = tuple([one for one in map(parameters.get, names) if one is not None])
-    if len(weights) != len(names) or weights[0].dtype not in dtypes or not native.ready():
-        return None
-    for one in weights:
-        if not is_ordinary(one, weights[0].dtype) or one.is_inference() or one.untyped_storage().is_shared():
-            return None
-    return weights
+def is_forward_mode() -> bool:
+    """Whether derivatives are computed in forward mode."""
+    return forward_ad._current_level >= 0
+
+
+def needs_gradient(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether autograd records operations on any of these tensors."""
+    return _is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+def needs_graph(grad: Tensor) -> bool:
+    """Whether a backward that receives ``grad`` has to consist of operations that PyTorch can differentiate or map.
+
+    ``is_grads_batched=True`` gives legacy batched tensors.
+    """
+    return bool(_is_grad_enabled() or _transforms() is not None or _dispatch_modes() or _is_legacy_batched(grad))
+
+
+def has_saved_tensors_hooks() -> bool:
+    """Whether hooks change the tensors that autograd saves. They may return other strides."""
+    return _top_saved_tensors_hooks(True) is not None
+
+
+def is_on_cpu(tensor: Any, dtype: torch.dtype) -> bool:
+    """Whether this is an ordinary tensor of that dtype on the CPU."""
+    type_ = type(tensor)
+    return (
+        (type_ is Tensor or type_ is torch.nn.Parameter)
+        and tensor.dtype is dtype
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and not tensor.is_neg()
+    )
+
+
+def is_dense_cpu(tensor: Any, dtype: torch.dtype) -> bool:
+    """Whether this is an ordinary contiguous tensor of that dtype on the CPU."""
+    return is_on_cpu(tensor, dtype) and tensor.is_contiguous()
+
+
+def is_standard_cell(spec: CellSpec) -> bool:
+    """Whether PyTorch has this cell too, and it has no projection."""
+    is_variant = spec.kind == "slstm" or spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
+    return native.fuses(spec) and not is_variant

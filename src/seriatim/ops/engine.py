@@ -1,164 +1,181 @@
-"""The native engine on tensors, without autograd: what the operators and the eager path have in common.
-
-A call is a ``Plan`` and a flat row of tensors, each of which may be None, in the order of ``ARGUMENTS``. c is all
-that a cell carries beside h (``carried.py``).
-"""
+"""Calls of the engine on tensors, without autograd: one layer in one direction, forward and backward."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from enum import Enum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from seriatim.errors import UsageError
 from seriatim.kernels import native
-from seriatim.kernels.walk import Walk
-from seriatim.kernels.weights import FUSED, Weights
+from seriatim.ops.arguments import DIFFERENTIABLE, Flat, array, dense, rows_array, to_walk
 from seriatim.ops.buffer_pool import POOL
-from seriatim.spec import CellSpec
-
-if TYPE_CHECKING:
-    from seriatim.kernels._native import Cell, Packed
-
-State: TypeAlias = tuple[Tensor, ...]
-Flat: TypeAlias = Sequence["Tensor | None"]
-Made: TypeAlias = tuple[Tensor, list[Tensor], "Tensor | None", "Tensor | None"]
-"""Output [T, B, P or H], final state, slots [T, B, S, H] and cells [T, B, W]; the last two only where kept."""
-
-WEIGHTS = tuple(field.name for field in dataclasses.fields(Weights))[:FUSED]
-"""Those of the cells that the engine fuses."""
-DIFFERENTIABLE = ("x", "h", "c", *WEIGHTS)
-ARGUMENTS = (*DIFFERENTIABLE, "lengths", "reset", "dropout", "zoneout_h", "zoneout_c")
+from seriatim.ops.packed_weights import PackedWeights
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What of a call is no tensor."""
+class Save(Enum):
+    """What a forward call keeps beside output and final state."""
 
-    spec: CellSpec
-    given: bool
-    """Whether x is the input part of the gates already."""
-    reverse: bool
-    halves: bool = False
-    """Whether bfloat16 is asked for: where the engine has products of it, it takes them then."""
-
-    @property
-    def carries(self) -> bool:
-        """Whether there is a c beside h."""
-        return len(self.spec.states) > 1
-
-    @property
-    def cell(self) -> Cell:
-        return native.cell(self.spec, self.given, self.halves and native.has_bf16())
+    NOTHING = 0
+    FOR_BACKWARD = 1
+    """Slots and cells as far as a backward needs them, in memory of the pool."""
+    RETURNED = 2
+    """Slots and cells for the caller, zero where a row has no step."""
 
 
-def every(weights: Weights[Tensor]) -> list[Tensor | None]:
-    """As ``Weights.as_list``, in a tenth of its time: a step has no more to spare."""
-    w = weights
-    return [w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr, w.w_ch, w.g_ih, w.g_hh, w.g_c, w.b_c]
+class Outcome(NamedTuple):
+    """The results of a forward call."""
+
+    output: Tensor
+    """[T, B, P or H], or [N, P or H] of packed rows."""
+    h_n: Tensor
+    c_n: Tensor | None
+    slots: Tensor | None
+    """[T, B, S, H], the gates and other values of each step."""
+    cells: Tensor | None
+    """[T, B, W], c of each step."""
 
 
-def flat(x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]) -> list[Tensor | None]:
-    """The arguments of a call in order."""
-    h, c = state if len(state) == 2 else (state[0], None)
-    zoneout = walk.zoneout if len(walk.zoneout) == 2 else (*walk.zoneout, None, None)[:2]
-    return [x, h, c, *every(weights), walk.lengths, walk.reset, walk.dropout, *zoneout]
+class Grads(NamedTuple):
+    """The gradients that reach a call. None is zero."""
+
+    output: Tensor | None
+    h_n: Tensor | None
+    c_n: Tensor | None
+    cells: Tensor | None
 
 
-def parts(plan: Plan, arguments: Flat) -> tuple[Tensor, State, Weights[Tensor], Walk[Tensor]]:
-    """And back."""
-    x, h, c, *rest = arguments
-    assert x is not None and h is not None
-    lengths, reset, dropout, *zoneout = rest[len(WEIGHTS) :]
-    kept = tuple(zoneout[: 1 + plan.carries]) if any(one is not None for one in zoneout) else ()
-    state = (h,) if c is None else (h, c)
-    weights: Weights[Tensor] = Weights(*rest[: len(WEIGHTS)])  # type: ignore[arg-type]
-    return x, state, weights, Walk(lengths, plan.reverse, reset, dropout, kept)
-
-
-def array(tensor: Tensor | None) -> object:
-    """A contiguous tensor as the binding reads it, whether it requires gradients or not."""
-    return None if tensor is None else to_dlpack(tensor.contiguous())
-
-
-def _rows(tensor: Tensor | None) -> object:
-    """The same for [T, B, ·], of which the last axis alone must be dense."""
-    if tensor is None:
-        return None
-    return to_dlpack(tensor if tensor.stride(-1) == 1 else tensor.contiguous())
-
-
-def pack(cell: Cell, weights: Flat, threads: int) -> Packed:
-    """The weights in the engine's layout."""
-    try:
-        made: Packed = native.engine().Packed(cell, [array(one) for one in weights], threads)
-        return made
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+def check(packed: PackedWeights, x: Tensor, h: Tensor, c: Tensor | None = None) -> None:
+    """Raise ``UsageError`` if x [T, B, I] or [B, I], h [B, ·] and c [B, W] do not fit the packed weights."""
+    spec, dtype = packed.plan.spec, packed.dtype
+    inputs = len(spec.gates) * spec.hidden_size if packed.plan.input_projected else spec.input_size
+    rows = x.shape[-2]
+    tensors, shapes = [("h", h)], [(rows, spec.output_size)]
+    if packed.has_c:
+        tensors.append(("c", h if c is None else c))
+        shapes.append((rows, (len(spec.states) - 1) * spec.hidden_size))
+    if not len(x) and x.dim() == 3:
+        raise UsageError(f"x: got {list(x.shape)}, wanted [T, B, {inputs}] with at least one step")
+    if x.shape[-1] != inputs or x.dtype is not dtype:
+        raise UsageError(f"x: got {list(x.shape)} of {x.dtype}, wanted width {inputs} of {dtype}")
+    for (name, tensor), shape in zip(tensors, shapes, strict=True):
+        if tensor.shape != shape or tensor.dtype is not dtype:
+            raise UsageError(f"{name}: got {list(tensor.shape)} of {tensor.dtype}, wanted {list(shape)} of {dtype}")
 
 
 def forward(
-    plan: Plan, packed: Packed, x: Tensor, state: State, walk: Walk[Tensor], threads: int, kept: str = "nothing"
-) -> Made:
-    """Run. ``kept`` is ``nothing``, ``leased`` for a backward, or ``shown``, with zeros where a row has no step."""
-    cell, spec = plan.cell, plan.spec
-    steps, rows = x.shape[:2]
-    output = torch.empty((steps, rows, spec.output_size), dtype=x.dtype)
-    final = [torch.empty(one.shape, dtype=x.dtype) for one in state]
+    packed: PackedWeights,
+    reverse: bool,
+    sizes: Sequence[int],
+    save: Save,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    masks: Flat = (),
+) -> Outcome:
+    """Run x [T, B, I], or packed rows [N, I] with the ``sizes`` of their steps, from h and c.
+
+    The states are contiguous, [B, ·] or [1, B, ·]; the last axis of x is dense. ``masks``, in the order of
+    ``arguments.MASKS``, is empty where there are none. Without masks nothing is checked here (``check``).
+    """
+    leading, dtype = x.shape[:-1], h.dtype
+    output = torch.empty(*leading, packed.output_size, dtype=dtype)
+    h_n = torch.empty_like(h)
+    c_n = None if c is None else torch.empty_like(c)
     slots = cells = None
-    # Where a draw has kept h, nothing comes to the candidate.
-    told_by_h = all(one is None or one.dtype is torch.bool for one in walk.zoneout)
-    h_says_all = spec.kind == "rnn" and told_by_h and not (spec.proj_size or spec.layer_norm)
-    if kept == "shown" or (kept == "leased" and not h_says_all):
-        make: Callable[..., Tensor] = POOL.empty
-        if kept == "shown":
-            make = torch.empty if walk.lengths is None else torch.zeros
-        slots = make((steps, rows, cell.slots, spec.hidden_size), dtype=x.dtype)
-        cells = make((steps, rows, state[1].shape[1]), dtype=x.dtype) if plan.carries else None
+    if save is Save.RETURNED or (save is Save.FOR_BACKWARD and (packed.needs_slots or _mixes(masks))):
+        empty: Callable[..., Tensor] = POOL.empty
+        if save is Save.RETURNED:
+            empty = torch.zeros if masks and masks[0] is not None else torch.empty
+        slots = empty((*leading, *packed.slots_shape), dtype=dtype)
+        cells = None if c is None else empty((*leading, c.shape[-1]), dtype=dtype)
+    threads = torch.get_num_threads()
+    if not masks:
+        native.engine().forward_at(
+            packed.packed, len(sizes) or len(x), h.shape[-2], sizes, x.data_ptr(), *strides(x), h.data_ptr(),
+            address(c), reverse, output.data_ptr(), h_n.data_ptr(), address(c_n), address(slots), address(cells),
+            threads,
+        )  # fmt: skip
+        return Outcome(output, h_n, c_n, slots, cells)
+    walk = to_walk(masks, reverse, 1 if c is None else 2)
     try:
         native.engine().forward(
-            cell, packed, _rows(x), [array(one) for one in state], array(walk.lengths), walk.reverse, array(walk.reset),
-            array(walk.dropout), [array(one) for one in walk.zoneout], array(output), [array(one) for one in final],
+            packed.cell, packed.packed, rows_array(x), _arrays(h, c), array(walk.lengths), reverse,
+            array(walk.reset), array(walk.dropout), list(map(array, walk.zoneout)), array(output), _arrays(h_n, c_n),
             array(slots), array(cells), threads,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return output, final, slots, cells
+    return Outcome(output, h_n, c_n, slots, cells)
 
 
 def backward(
-    plan: Plan,
+    packed: PackedWeights,
+    reverse: bool,
+    sizes: Sequence[int],
     arguments: Flat,
-    made: tuple[Tensor, Tensor, Tensor | None],
-    grads: Flat,
-    wanted: Sequence[bool],
-    threads: int,
+    saved: tuple[Tensor, Tensor | None, Tensor | None],
+    grads: Grads,
+    needs: Sequence[bool],
 ) -> list[Tensor | None]:
-    """The gradients that are wanted of ``DIFFERENTIABLE``.
+    """The gradients of ``DIFFERENTIABLE``, None where ``needs`` is False.
 
-    ``made`` are output, slots and cells; ``grads`` the gradients of output, h_n, c_n and cells, None for zero.
+    ``arguments`` are those of the forward call: x, h, c, the weights and then the masks, if there are any. ``saved``
+    are its output, slots and cells.
     """
-    x, state, weights, walk = parts(plan, arguments)
-    output, slots, cells = made
-    found: list[Tensor | None] = [
-        torch.empty(one.shape, dtype=one.dtype) if one is not None and want else None
-        for one, want in zip(arguments[: len(DIFFERENTIABLE)], wanted, strict=True)
+    x, h, c, *weights = arguments[: len(DIFFERENTIABLE)]
+    masks = arguments[len(DIFFERENTIABLE) :]
+    output, slots, cells = saved
+    assert x is not None and h is not None
+    grad_x = torch.empty(x.shape, dtype=x.dtype) if needs[0] else None  # not with the strides of x
+    grad_h = torch.empty_like(h) if needs[1] else None
+    grad_c = torch.empty_like(c) if c is not None and needs[2] else None
+    grad_weights = [
+        torch.empty_like(weight) if weight is not None and need else None
+        for weight, need in zip(weights, needs[3:], strict=True)
     ]
-    grad_output, *grad_final, grad_cells = grads
-    count = len(state)
+    threads = torch.get_num_threads()
+    if not masks and grads.cells is None:
+        grad_output, grad_h_n, grad_c_n = [None if grad is None else dense(grad) for grad in grads[:3]]
+        rows, width = h.shape[-2], output.shape[-1]
+        native.engine().backward_at(
+            packed.cell, packed.is_float64, list(map(address, weights)), len(sizes) or len(x), rows, sizes,
+            x.data_ptr(), *strides(x), h.data_ptr(), address(c), reverse, output.data_ptr(), address(slots),
+            address(cells), address(grad_output), rows * width, width, address(grad_h_n), address(grad_c_n),
+            address(grad_x), address(grad_h), address(grad_c), list(map(address, grad_weights)), threads,
+        )  # fmt: skip
+        return [grad_x, grad_h, grad_c, *grad_weights]
+    walk = to_walk(masks or (None,) * 5, reverse, 1 if c is None else 2)
     try:
         native.engine().backward(
-            plan.cell, [array(one) for one in every(weights)], _rows(x), [array(one) for one in state],
-            array(walk.lengths), walk.reverse, array(walk.reset), array(walk.dropout),
-            [array(one) for one in walk.zoneout], array(output), array(slots), array(cells),
-            _rows(grad_output), [array(one) for one in grad_final[:count]], array(grad_cells),
-            array(found[0]), [array(one) for one in found[1 : 1 + count]], [array(one) for one in found[3:]], threads,
+            packed.cell, list(map(array, weights)), rows_array(x), _arrays(h, c), array(walk.lengths), reverse,
+            array(walk.reset), array(walk.dropout), list(map(array, walk.zoneout)), array(output), array(slots),
+            array(cells), rows_array(grads.output), [array(grads.h_n), *([] if c is None else [array(grads.c_n)])],
+            array(grads.cells), array(grad_x), [array(grad_h), *([] if c is None else [array(grad_c)])],
+            list(map(array, grad_weights)), threads,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return found
+    return [grad_x, grad_h, grad_c, *grad_weights]
+
+
+def strides(x: Tensor) -> tuple[int, int]:
+    """The strides from step to step and from row to row. Packed rows have no stride between steps."""
+    return (0, x.stride(0)) if x.dim() == 2 else (x.stride(0), x.stride(1))
+
+
+def address(tensor: Tensor | None) -> int:
+    """The address of the tensor's memory, 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _mixes(masks: Flat) -> bool:
+    """Whether zoneout mixes the old state and the new one. Where it keeps one of the two, h tells which."""
+    return any(mask is not None and mask.dtype is not torch.bool for mask in masks[3:])
+
+
+def _arrays(h: Tensor, c: Tensor | None) -> list[object]:
+    return [array(h)] if c is None else [array(h), array(c)]

@@ -1,22 +1,27 @@
-"""The diagonal linear recurrence as a PyTorch operator: h_t = a_t ⊙ h_{t-1} + b_t, of real or of complex numbers.
+"""The linear recurrence h_t = a_t ⊙ h_{t-1} + b_t as PyTorch operators.
 
-A complex sequence is two tensors, its real parts and its imaginary ones. The engine walks over it once in each
-direction; without the engine, and for derivatives of derivatives, a loop of plain PyTorch operations does.
+``scan`` takes a and b, of real or of complex numbers. A complex sequence is two tensors, real and imaginary parts.
+``gated_scan`` takes the input part of the gates of a minGRU or minLSTM: the engine computes the gates during the scan
+(``native/src/minimal.h``), so it reads u and writes h and nothing else.
+
+The engine passes over the sequence once in each direction. A loop of plain PyTorch operations runs instead where the
+engine cannot, and for derivatives of derivatives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seriatim.kernels import native
-from seriatim.ops.engine import array
+from seriatim.ops.arguments import FULL, array
+from seriatim.ops.composed import positive
 
 Parts = list[Tensor]
-"""One tensor of real numbers, or two of complex ones."""
+"""One tensor of real numbers, or two tensors of complex numbers."""
 
 
 def scan(
@@ -25,40 +30,40 @@ def scan(
 ) -> tuple[Parts, Parts]:  # fmt: skip
     """Run h_t = a_t ⊙ h_{t-1} + b_t from ``first`` [B, H].
 
-    b is [T, B, H], and a the same, or 1 wide in T or in B; ``lengths`` [B], ``reverse`` and ``reset`` [T, B] are as
-    ``kernels.walk`` describes them. Returns h [T, B, H], 0 beyond a row's length, and the state after the last step.
+    b is [T, B, H], and a the same, or 1 wide in T or in B. ``lengths`` [B], ``reverse`` and ``reset`` [T, B] are as in
+    ``kernels.walk``. Returns h [T, B, H], 0 beyond a row's length, and the state after the last step.
     """
-    if by_engine(b[0]):
-        found: Parts = _scan(list(a), list(b), list(first), lengths, reverse, reset)
-        return found[: len(b)], found[len(b) :]
-    return plain(a, b, first, lengths, reverse, reset)
+    if runs_in_engine(b[0]):
+        results: Parts = _scan(list(a), list(b), list(first), lengths, reverse, reset)
+        return results[: len(b)], results[len(b) :]
+    return composed_scan(a, b, first, lengths, reverse, reset)
 
 
-def by_engine(x: Tensor) -> bool:
+def runs_in_engine(x: Tensor) -> bool:
     """Whether the engine scans sequences of this dtype on this device."""
-    return x.is_cpu and x.dtype in (torch.float32, torch.float64) and native.ready()
+    return x.is_cpu and x.dtype in FULL and native.ready()
 
 
-def plain(
+def composed_scan(
     a: Sequence[Tensor], b: Sequence[Tensor], first: Sequence[Tensor], lengths: Tensor | None, reverse: bool,
     reset: Tensor | None,
 ) -> tuple[Parts, Parts]:  # fmt: skip
     """``scan`` step by step in plain operations."""
     steps = len(b[0])
-    wide = [one.expand(steps, *one.shape[1:]) for one in a]
+    wide = [part.expand(steps, *part.shape[1:]) for part in a]
     h = list(first)
-    output: list[list[Tensor]] = [[] for _ in range(steps)]
+    output: list[Parts] = [[] for _ in range(steps)]
     for t in reversed(range(steps)) if reverse else range(steps):
-        here = [one[t] for one in wide]
-        before = h if reset is None else [one.masked_fill(reset[t, :, None], 0) for one in h]
-        after = [one + more[t] for one, more in zip(_product(here, before), b, strict=True)]
+        previous = h if reset is None else [part.masked_fill(reset[t, :, None], 0) for part in h]
+        products = _product([part[t] for part in wide], previous)
+        new = [product + part[t] for product, part in zip(products, b, strict=True)]
         if lengths is None:
-            h = output[t] = after
+            h = output[t] = new
         else:
-            alive = (t < lengths.to(b[0].device))[:, None]
-            output[t] = [one.masked_fill(~alive, 0) for one in after]
-            h = [torch.where(alive, new, old) for new, old in zip(after, h, strict=True)]
-    return [torch.stack(one) for one in zip(*output, strict=True)], h
+            active = (t < lengths.to(b[0].device))[:, None]
+            output[t] = [part.masked_fill(~active, 0) for part in new]
+            h = [torch.where(active, part, old) for part, old in zip(new, h, strict=True)]
+    return [torch.stack(part) for part in zip(*output, strict=True)], h
 
 
 def _product(a: Sequence[Tensor], h: Sequence[Tensor]) -> Parts:
@@ -72,7 +77,7 @@ def _scan(
     a: list[Tensor], b: list[Tensor], first: list[Tensor], lengths: Tensor | None, reverse: bool, reset: Tensor | None
 ) -> list[Tensor]:
     a, b, first = _dense(a), _dense(b), _dense(first)
-    h, last = [torch.empty_like(one) for one in b], [torch.empty_like(one) for one in first]
+    h, last = [torch.empty_like(part) for part in b], [torch.empty_like(part) for part in first]
     native.engine().scan(
         _arrays(a), _arrays(b), _arrays(first), array(lengths), reverse, array(reset), _arrays(h), _arrays(last),
         torch.get_num_threads(),
@@ -82,7 +87,7 @@ def _scan(
 
 @_scan.register_fake
 def _(a: Any, b: Any, first: Any, lengths: Any, reverse: Any, reset: Any) -> list[Tensor]:
-    return [torch.empty_like(one) for one in (*b, *first)]
+    return [torch.empty_like(part) for part in (*b, *first)]
 
 
 @torch.library.custom_op("seriatim::scan_backward", mutates_args=(), device_types="cpu")
@@ -93,49 +98,145 @@ def _scan_backward(
     parts = len(b)
     a, b, first, grads = _dense(a), _dense(b), _dense(first), _dense(grads)
     steps, rows, units = b[0].shape
-    of_a = [b[0].new_empty(1 if len(a[0]) == 1 else steps, rows, units) for _ in a]
-    of_b, of_first = [torch.empty_like(one) for one in b], [torch.empty_like(one) for one in first]
+    grad_a = [b[0].new_empty(1 if len(a[0]) == 1 else steps, rows, units) for _ in a]
+    grad_b, grad_first = [torch.empty_like(part) for part in b], [torch.empty_like(part) for part in first]
     native.engine().scan_backward(
         _arrays(a), _arrays(b), _arrays(first), array(lengths), reverse, array(reset), _arrays(h),
-        _arrays(grads[:parts]), _arrays(grads[parts:]), _arrays(of_a), _arrays(of_b), _arrays(of_first),
+        _arrays(grads[:parts]), _arrays(grads[parts:]), _arrays(grad_a), _arrays(grad_b), _arrays(grad_first),
         torch.get_num_threads(),
     )  # fmt: skip
-    narrow = [one.sum(1, keepdim=True) if given.shape[1] < rows else one for one, given in zip(of_a, a, strict=True)]
-    return [*narrow, *of_b, *of_first]
+    narrow = [grad.sum(1, keepdim=True) if part.shape[1] < rows else grad for grad, part in zip(grad_a, a, strict=True)]
+    return [*narrow, *grad_b, *grad_first]
 
 
 @_scan_backward.register_fake
 def _(a: Any, b: Any, first: Any, lengths: Any, reverse: Any, reset: Any, h: Any, grads: Any) -> list[Tensor]:
-    return [torch.empty_like(one) for one in (*a, *b, *first)]
+    return [torch.empty_like(part) for part in (*a, *b, *first)]
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+def _save_scan(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     a, b, first, lengths, reverse, reset = inputs
     ctx.parts, ctx.reverse, ctx.masks = len(b), reverse, (lengths, reset)
     ctx.save_for_backward(*a, *b, *first, *output[: len(b)])
 
 
-def _back(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
+def _differentiate_scan(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     parts = ctx.parts
     saved = ctx.saved_tensors
     a, b, first, h = (list(saved[at : at + parts]) for at in range(0, 4 * parts, parts))
     lengths, reset = ctx.masks
+    results: Sequence[Tensor | None]
     if torch.is_grad_enabled():
-        output, last = plain(a, b, first, lengths, ctx.reverse, reset)
-        wanted = [one for one in (*a, *b, *first) if one.requires_grad]
-        found = iter(torch.autograd.grad([*output, *last], wanted, grads, create_graph=True))
-        every: list[Tensor | None] = [next(found) if one.requires_grad else None for one in (*a, *b, *first)]
+        output, last = composed_scan(a, b, first, lengths, ctx.reverse, reset)
+        results = _composed_gradients([*output, *last], (*a, *b, *first), grads)
     else:
-        every = [*_scan_backward(a, b, first, lengths, ctx.reverse, reset, h, grads)]
-    return every[:parts], every[parts : 2 * parts], every[2 * parts :], None, None, None
+        results = _scan_backward(a, b, first, lengths, ctx.reverse, reset, h, grads)
+    return list(results[:parts]), list(results[parts : 2 * parts]), list(results[2 * parts :]), None, None, None
 
 
-_scan.register_autograd(_back, setup_context=_remember)
+_scan.register_autograd(_differentiate_scan, setup_context=_save_scan)
+
+
+def mingru(u: Tensor) -> tuple[Tensor, Tensor]:
+    """a and b of h_t = a_t ⊙ h_{t-1} + b_t, [T, B, H] each, from u [T, B, 2·H]."""
+    u_z, u_n = u.chunk(2, dim=-1)
+    z = torch.sigmoid(u_z)
+    return 1 - z, z * positive(u_n)
+
+
+def minlstm(u: Tensor) -> tuple[Tensor, Tensor]:
+    """a and b of h_t = a_t ⊙ h_{t-1} + b_t, [T, B, H] each, from u [T, B, 3·H]."""
+    u_f, u_i, u_g = u.chunk(3, dim=-1)
+    s = torch.sigmoid(torch.nn.functional.logsigmoid(u_f) - torch.nn.functional.logsigmoid(u_i))
+    return s, (1 - s) * positive(u_g)
+
+
+COEFFICIENTS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {"mingru": mingru, "minlstm": minlstm}
+
+
+def gated_scan(
+    kind: str, u: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool, reset: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """h [T, B, H] and the last state [B, H] of a ``mingru`` or ``minlstm``. The other arguments are those of ``scan``.
+
+    u [T, B, G·H] is the input part of all gates.
+    """
+    h, last = _gated_scan(kind, u, first, lengths, reverse, reset)
+    return h, last
+
+
+@torch.library.custom_op("seriatim::gated_scan", mutates_args=(), device_types="cpu")
+def _gated_scan(
+    kind: str, u: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool, reset: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    u, first = u.contiguous(), first.contiguous()
+    h, last = u.new_empty(*u.shape[:2], first.shape[1]), torch.empty_like(first)
+    native.engine().gated_scan(
+        kind, array(u.detach()), array(first.detach()), array(lengths), reverse, array(reset), array(h), array(last),
+        torch.get_num_threads(),
+    )  # fmt: skip
+    return h, last
+
+
+@_gated_scan.register_fake
+def _(kind: Any, u: Any, first: Any, lengths: Any, reverse: Any, reset: Any) -> tuple[Tensor, Tensor]:
+    return u.new_empty(u.shape[0], u.shape[1], first.shape[1]), torch.empty_like(first)
+
+
+@torch.library.custom_op("seriatim::gated_scan_backward", mutates_args=(), device_types="cpu")
+def _gated_scan_backward(
+    kind: str, u: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool, reset: Tensor | None, h: Tensor,
+    grad_h: Tensor, grad_last: Tensor,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    u, first = u.contiguous(), first.contiguous()
+    grad_u, grad_first = torch.empty_like(u), torch.empty_like(first)
+    native.engine().gated_scan_backward(
+        kind, array(u), array(first), array(lengths), reverse, array(reset), array(h), array(grad_h), array(grad_last),
+        array(grad_u), array(grad_first), torch.get_num_threads(),
+    )  # fmt: skip
+    return grad_u, grad_first
+
+
+@_gated_scan_backward.register_fake
+def _(kind: Any, u: Any, first: Any, *_: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(u), torch.empty_like(first)
+
+
+def _save_gated_scan(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.kind, u, first, lengths, ctx.reverse, reset = inputs
+    ctx.masks = lengths, reset
+    ctx.save_for_backward(u, first, output[0])
+
+
+def _differentiate_gated_scan(ctx: Any, grad_h: Tensor, grad_last: Tensor) -> tuple[Any, ...]:
+    u, first, h = ctx.saved_tensors
+    lengths, reset = ctx.masks
+    grad_u: Tensor | None
+    grad_first: Tensor | None
+    if torch.is_grad_enabled():
+        a, b = COEFFICIENTS[ctx.kind](u)
+        output, last = composed_scan([a], [b], [first], lengths, ctx.reverse, reset)
+        grad_u, grad_first = _composed_gradients([*output, *last], (u, first), [grad_h, grad_last])
+    else:
+        grad_u, grad_first = _gated_scan_backward(ctx.kind, u, first, lengths, ctx.reverse, reset, h, grad_h, grad_last)
+    return None, grad_u, grad_first, None, None, None
+
+
+_gated_scan.register_autograd(_differentiate_gated_scan, setup_context=_save_gated_scan)
+
+
+def _composed_gradients(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradient of each input, as a graph; None for inputs that need none."""
+    sources = [tensor for tensor in inputs if tensor.requires_grad]
+    results = iter(torch.autograd.grad(outputs, sources, grads, create_graph=True))
+    return [next(results) if tensor.requires_grad else None for tensor in inputs]
 
 
 def _dense(tensors: list[Tensor]) -> list[Tensor]:
-    return [one.contiguous() for one in tensors]
+    return [tensor.contiguous() for tensor in tensors]
 
 
 def _arrays(tensors: Sequence[Tensor]) -> list[object]:
-    return [array(one.detach()) for one in tensors]
+    return [array(tensor.detach()) for tensor in tensors]

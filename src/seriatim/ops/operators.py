@@ -1,26 +1,45 @@
-"""The native engine as operators of ``torch.library``: what PyTorch's compilers, exporters and transforms see.
+"""The native engine as operators of ``torch.library``, for PyTorch's compilers, exporters and transforms.
 
-``seriatim::recurrence`` and ``seriatim::recurrence_backward`` are one layer in one direction. Each has a kernel for the
-CPU, shapes for fake tensors, a derivative (the second's is made of plain operations), and a rule for ``vmap``.
+``seriatim::recurrence`` and ``seriatim::recurrence_backward`` run one layer in one direction. Each has a kernel for the
+CPU, shapes for fake tensors, a derivative, and a rule for ``vmap``. The derivative of the second consists of plain
+operations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from seriatim.notation import GATES
 from seriatim.ops import engine
-from seriatim.ops.double_backward import derivative
-from seriatim.ops.engine import ARGUMENTS, DIFFERENTIABLE, Flat, Plan, State
+from seriatim.ops.arguments import (
+    ARGUMENTS,
+    DIFFERENTIABLE,
+    WEIGHTS,
+    Flat,
+    Plan,
+    State,
+    dense,
+    dense_rows,
+    unpack_arguments,
+)
+from seriatim.ops.double_backward import differentiable_backward
+from seriatim.ops.eager import is_transformed
+from seriatim.ops.engine import Grads, Save
+from seriatim.ops.packed_weights import PackedWeights
 from seriatim.spec import CellSpec
+
+DenseArguments: TypeAlias = tuple[Tensor, Tensor, "Tensor | None", "list[Tensor | None]"]
+"""x, h, c and the weights."""
 
 REQUIRED = {"x", "h", "w_hh"}
 TENSORS = ", ".join(f"Tensor{'' if name in REQUIRED else '?'} {name}" for name in ARGUMENTS)
 ATTRIBUTES = "str kind, str activation, bool reset_after, bool given, bool reverse, bool halves"
+"""``given`` is ``Plan.input_projected`` and ``halves`` is ``Plan.bf16``. Saved ``torch.export`` programs contain these
+names, so they cannot change."""
 GRADIENTS = "Tensor? grad_output, Tensor? grad_h, Tensor? grad_c, Tensor? grad_cells"
 
 _library = torch.library.Library("seriatim", "DEF")  # type: ignore[no-untyped-call]
@@ -33,242 +52,255 @@ for _schema in (
     _library.define(_schema)  # type: ignore[no-untyped-call]
 FORWARD, BACKWARD = "seriatim::recurrence", "seriatim::recurrence_backward"
 
-# Axes of B in each argument, for vmap. Weights have none.
-ROWS = {"x": 1, "h": 0, "c": 0, "lengths": 0, "reset": 1, "dropout": 0, "zoneout_h": 1, "zoneout_c": 1}
+ROW_AXES = {"x": 1, "h": 0, "c": 0, "lengths": 0, "reset": 1, "dropout": 0, "zoneout_h": 1, "zoneout_c": 1}
+"""The axis B of each argument, for ``vmap``. Weights have none."""
 
 
-def by_operator(plan: Plan, arguments: Flat, *, shown: bool) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
-    """Output, final state, slots and cells, the last two where shown."""
-    keep = shown or torch.is_grad_enabled()
-    output, h, c, slots, cells = _recurrence(*arguments, *_attributes(plan), keep)
-    final = (h, c) if plan.carries else (h,)
-    return output, final, slots if shown else None, cells if shown and plan.carries else None
+def run_operator(
+    plan: Plan, reverse: bool, arguments: Flat, *, returns_states: bool
+) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+    """Output, final state, and with ``returns_states`` slots and cells."""
+    saves = returns_states or torch.is_grad_enabled()
+    output, h, c, slots, cells = _recurrence(*arguments, *_attributes(plan, reverse), saves)
+    final = (h, c) if plan.has_c else (h,)
+    return output, final, slots if returns_states else None, cells if returns_states and plan.has_c else None
 
 
-def _attributes(plan: Plan) -> tuple[str, str, bool, bool, bool, bool]:
-    return plan.spec.kind, plan.spec.activation, plan.spec.reset_after, plan.given, plan.reverse, plan.halves
+def _attributes(plan: Plan, reverse: bool) -> tuple[str, str, bool, bool, bool, bool]:
+    return plan.spec.kind, plan.spec.activation, plan.spec.reset_after, plan.input_projected, reverse, plan.bf16
 
 
-def _plan(
-    arguments: Flat, kind: str, activation: str, reset_after: bool, given: bool, reverse: bool, halves: bool
-) -> Plan:
-    """The plan that shapes and attributes tell."""
-    of = dict(zip(ARGUMENTS, arguments, strict=True))
-    x, w_hh, w_hr = of["x"], of["w_hh"], of["w_hr"]
+def _plan_of(
+    arguments: Flat, kind: str, activation: str, reset_after: bool, input_projected: bool, reverse: bool, bf16: bool
+) -> tuple[Plan, bool]:
+    """The plan and the direction that shapes and attributes imply."""
+    named = dict(zip(ARGUMENTS, arguments, strict=True))
+    x, w_hh, w_hr = named["x"], named["w_hh"], named["w_hr"]
     assert x is not None and w_hh is not None
     spec = CellSpec(
-        kind, 1 if given else int(x.shape[-1]), int(w_hh.shape[0]) // len(GATES[kind]), activation,
-        bias=of["b_hh"] is not None, proj_size=0 if w_hr is None else int(w_hr.shape[0]), reset_after=reset_after,
-        peephole=of["w_ch"] is not None, layer_norm=of["g_hh"] is not None,
+        kind, 1 if input_projected else int(x.shape[-1]), int(w_hh.shape[0]) // len(GATES[kind]), activation,
+        bias=named["b_hh"] is not None, proj_size=0 if w_hr is None else int(w_hr.shape[0]), reset_after=reset_after,
+        peephole=named["w_ch"] is not None, layer_norm=named["g_hh"] is not None,
     )  # fmt: skip
-    return Plan(spec, given, reverse, halves)
+    return Plan(spec, input_projected, bf16), reverse
 
 
-def _forward(*everything: Any) -> tuple[Tensor, ...]:
-    arguments, (*attributes, keep) = everything[: len(ARGUMENTS)], everything[len(ARGUMENTS) :]
-    plan = _plan(arguments, *attributes)
-    x, state, weights, walk = engine.parts(plan, arguments)
-    threads = torch.get_num_threads()
-    packing = engine.pack(plan.cell, engine.every(weights), threads)
-    output, final, slots, cells = engine.forward(plan, packing, x, state, walk, threads, "shown" if keep else "nothing")
-    nothing = [torch.empty(0, dtype=x.dtype) for _ in range(3)]
-    return (
-        output,
-        final[0],
-        final[1] if len(final) == 2 else nothing[0],
-        nothing[1] if slots is None else slots,
-        nothing[2] if cells is None else cells,
-    )
+def _dense_arguments(arguments: Flat) -> tuple[DenseArguments, Flat]:
+    """x, h, c and the weights as the engine reads them, and the masks, or nothing where there are none."""
+    x, h, c, *weights = arguments[: len(DIFFERENTIABLE)]
+    masks = arguments[len(DIFFERENTIABLE) :]
+    assert x is not None and h is not None
+    tensors = (dense_rows(x), dense(h), None if c is None else dense(c))
+    has_masks = any(mask is not None for mask in masks)
+    return (*tensors, [None if weight is None else dense(weight) for weight in weights]), masks if has_masks else ()
 
 
-def _forward_fake(*everything: Any) -> tuple[Tensor, ...]:
-    arguments, (*attributes, keep) = everything[: len(ARGUMENTS)], everything[len(ARGUMENTS) :]
-    plan = _plan(arguments, *attributes)
-    x, state, _, _ = engine.parts(plan, arguments)
+def _forward(*values: Any) -> tuple[Tensor, ...]:
+    arguments, (*attributes, saves) = values[: len(ARGUMENTS)], values[len(ARGUMENTS) :]
+    plan, reverse = _plan_of(arguments, *attributes)
+    (x, h, c, weights), masks = _dense_arguments(arguments)
+    packed = PackedWeights(plan, plan.cell, weights)
+    engine.check(packed, x, h, c)
+    save = Save.RETURNED if saves else Save.NOTHING
+    outcome = engine.forward(packed, reverse, (), save, x, h, c, masks)
+    return tuple([torch.empty(0, dtype=x.dtype) if tensor is None else tensor for tensor in outcome])
+
+
+def _forward_fake(*values: Any) -> tuple[Tensor, ...]:
+    arguments, (*attributes, saves) = values[: len(ARGUMENTS)], values[len(ARGUMENTS) :]
+    plan, reverse = _plan_of(arguments, *attributes)
+    x, state, _, _ = unpack_arguments(arguments, reverse)
     spec, (steps, rows) = plan.spec, x.shape[:2]
-    both = len(state) == 2
+    has_c = len(state) == 2
     return (
         x.new_empty((steps, rows, spec.output_size)),
         x.new_empty(state[0].shape),
-        x.new_empty(state[1].shape if both else 0),
-        x.new_empty((steps, rows, plan.cell.slots, spec.hidden_size) if keep else 0),
-        x.new_empty((steps, rows, state[1].shape[1]) if keep and both else 0),
+        x.new_empty(state[1].shape if has_c else 0),
+        x.new_empty((steps, rows, plan.cell.slots, spec.hidden_size) if saves else 0),
+        x.new_empty((steps, rows, state[1].shape[1]) if saves and has_c else 0),
     )
 
 
-def _taken_apart(everything: Sequence[Any]) -> tuple[Flat, tuple[Tensor, Tensor, Tensor], list[bool], Flat, Plan]:
-    """Of ``recurrence_backward``: gradients, what forward made, what is wanted, arguments of forward, plan."""
-    grads, made, wanted, rest = everything[:4], everything[4:7], everything[7], everything[8:]
+def _backward_parts(values: Sequence[Any]) -> tuple[Flat, tuple[Tensor, Tensor, Tensor], list[bool], Flat, Plan, bool]:
+    """The arguments of ``recurrence_backward``: gradients, saved tensors, needs, those of forward, plan, direction."""
+    grads, saved, needs, rest = values[:4], values[4:7], values[7], values[8:]
     arguments = rest[: len(ARGUMENTS)]
-    return grads, (made[0], made[1], made[2]), wanted, arguments, _plan(arguments, *rest[len(ARGUMENTS) :])
+    return grads, (saved[0], saved[1], saved[2]), needs, arguments, *_plan_of(arguments, *rest[len(ARGUMENTS) :])
 
 
-def _backward(*everything: Any) -> list[Tensor]:
-    grads, (output, slots, cells), wanted, arguments, plan = _taken_apart(everything)
-    made = (output, slots, cells if plan.carries else None)
-    found = engine.backward(plan, arguments, made, grads, wanted, torch.get_num_threads())
-    return [one for one in found if one is not None]
+def _backward(*values: Any) -> list[Tensor]:
+    grads, (output, slots, cells), needs, arguments, plan, reverse = _backward_parts(values)
+    (x, h, c, weights), masks = _dense_arguments(arguments)
+    packed = PackedWeights(plan, plan.cell, weights)
+    saved = (dense(output), dense(slots), dense(cells) if plan.has_c else None)
+    results = engine.backward(packed, reverse, (), [x, h, c, *weights, *masks], saved, Grads(*grads), needs)
+    return [grad for grad in results if grad is not None]
 
 
-def _backward_fake(*everything: Any) -> list[Tensor]:
-    _, _, wanted, arguments, _ = _taken_apart(everything)
-    return [one.new_empty(one.shape) for one, want in zip(arguments, wanted, strict=False) if want and one is not None]
+def _backward_fake(*values: Any) -> list[Tensor]:
+    _, _, needs, arguments, _, _ = _backward_parts(values)
+    return [
+        tensor.new_empty(tensor.shape)
+        for tensor, need in zip(arguments, needs, strict=False)
+        if need and tensor is not None
+    ]
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    made, _, _, slots, cells = output
+def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    layer_output, _, _, slots, cells = output
     ctx.attributes = inputs[len(ARGUMENTS) : -1]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(slots)
-    ctx.save_for_backward(*inputs[: len(ARGUMENTS)], made, slots, cells)
+    ctx.save_for_backward(*inputs[: len(ARGUMENTS)], layer_output, slots, cells)
 
 
-def _derived(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    *arguments, made, slots, cells = ctx.saved_tensors
-    of_output, of_h, of_c, _, of_cells = grads
-    wanted = [bool(need) for need in ctx.needs_input_grad[: len(DIFFERENTIABLE)]]
-    both = arguments[2] is not None
-    found = iter(
+def _differentiate_forward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    *arguments, output, slots, cells = ctx.saved_tensors
+    grad_output, grad_h, grad_c, _, grad_cells = grads
+    needs = [bool(need) for need in ctx.needs_input_grad[: len(DIFFERENTIABLE)]]
+    has_c = arguments[2] is not None
+    results = iter(
         _recurrence_backward(
-            of_output, of_h, of_c if both else None, of_cells if both else None, made, slots, cells, wanted, *arguments,
-            *ctx.attributes,
+            grad_output, grad_h, grad_c if has_c else None, grad_cells if has_c else None, output, slots, cells, needs,
+            *arguments, *ctx.attributes,
         )
     )  # fmt: skip
-    result = [next(found) if want and one is not None else None for one, want in zip(arguments, wanted, strict=False)]
-    return *result, *(None for _ in range(len(ARGUMENTS) - len(DIFFERENTIABLE) + len(ctx.attributes) + 1))
+    input_grads = [
+        next(results) if need and tensor is not None else None for tensor, need in zip(arguments, needs, strict=False)
+    ]
+    return *input_grads, *(None,) * (len(ARGUMENTS) - len(DIFFERENTIABLE) + len(ctx.attributes) + 1)
 
 
 def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    ctx.wanted = inputs[7]
+    ctx.needs = inputs[7]
     ctx.attributes = inputs[8 + len(ARGUMENTS) :]
     ctx.save_for_backward(*inputs[:4], *inputs[8 : 8 + len(ARGUMENTS)])
 
 
-def _derived_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    """The derivative of the gradient: plain operations, differentiated."""
+def _differentiate_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    """The derivative of the gradient: plain operations, differentiated by autograd."""
     saved = ctx.saved_tensors
-    plan = _plan(saved[4:], *ctx.attributes)
+    plan, reverse = _plan_of(saved[4:], *ctx.attributes)
     needs = (*ctx.needs_input_grad[:4], *ctx.needs_input_grad[8 : 8 + len(ARGUMENTS)])
-    further = torch.is_grad_enabled()
+    creates_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        asked = [
-            one.view_as(one) if need and further else one.detach().requires_grad_() if need else one
-            for one, need in zip(saved, needs, strict=True)
-        ]
-        first = derivative(plan, asked[4:], ctx.wanted, asked[:4])
-        pairs = [
-            (of, grad) for of, grad in zip([one for one in first if one is not None], grads, strict=True)
-            if grad is not None and of.requires_grad
+        aliases = [
+            tensor.view_as(tensor) if need and creates_graph
+            else tensor.detach().requires_grad_() if need
+            else tensor
+            for tensor, need in zip(saved, needs, strict=True)
         ]  # fmt: skip
-        sources = [one for one, need in zip(asked, needs, strict=True) if need]
-        found = iter(
+        first = differentiable_backward(plan, reverse, aliases[4:], ctx.needs, aliases[:4])
+        pairs = [
+            (output, grad)
+            for output, grad in zip([tensor for tensor in first if tensor is not None], grads, strict=True)
+            if grad is not None and output.requires_grad
+        ]
+        sources = [alias for alias, need in zip(aliases, needs, strict=True) if need]
+        results = iter(
             torch.autograd.grad(
-                [of for of, _ in pairs], sources, [grad for _, grad in pairs], create_graph=further, allow_unused=True
+                [output for output, _ in pairs], sources, [grad for _, grad in pairs], create_graph=creates_graph,
+                allow_unused=True,
             )
             if pairs
             else [None for _ in sources]
-        )
-    result = [next(found) if need else None for need in needs]
-    return *result[:4], None, None, None, None, *result[4:], *(None for _ in ctx.attributes)
+        )  # fmt: skip
+    second = [next(results) if need else None for need in needs]
+    return *second[:4], None, None, None, None, *second[4:], *(None for _ in ctx.attributes)
 
 
-def _vmapped(info: Any, in_dims: Sequence[Any], *everything: Any) -> tuple[Sequence[Tensor], Sequence[int]]:
-    """Over inputs alone, fold the new axis into B; over weights too, loop."""
+def _vmap_forward(info: Any, in_dims: Sequence[Any], *values: Any) -> tuple[Sequence[Tensor], Sequence[int]]:
+    """Over inputs alone, fold the new axis into B. Over weights too, loop."""
     count = len(ARGUMENTS)
-    named = dict(zip(ARGUMENTS, zip(everything, in_dims, strict=True), strict=False))
-    if any(named[name][1] is not None for name in ARGUMENTS if name not in ROWS):
-        return _looped(_recurrence, info, in_dims, everything)
-    size, rows = info.batch_size, _rows(*named["x"])
-    folded = [_folded(one, dim, ROWS.get(name), size, rows) for name, (one, dim) in named.items()]
-    made = _recurrence(*folded, *everything[count:])
+    named = dict(zip(ARGUMENTS, zip(values, in_dims, strict=True), strict=False))
+    if any(named[name][1] is not None for name in WEIGHTS):
+        return _loop(_recurrence, info, in_dims, values)
+    size, rows = info.batch_size, _row_count(*named["x"])
+    folded = [_folded(value, dim, ROW_AXES.get(name), size, rows) for name, (value, dim) in named.items()]
+    outputs = _recurrence(*folded, *values[count:])
     axes = (1, 0, 0, 1, 1)
-    # What is absent is empty and has one axis.
+    # An output that is absent is empty and has one axis.
     split = [
-        one.expand(size, 0) if one.dim() == 1 else one.unflatten(axis, (size, rows))  # type: ignore[no-untyped-call]
-        for one, axis in zip(made, axes, strict=True)
+        output.expand(size, 0) if output.dim() == 1 else output.unflatten(axis, (size, rows))  # type: ignore[no-untyped-call]
+        for output, axis in zip(outputs, axes, strict=True)
     ]
-    return tuple(split), tuple(0 if one.dim() == 2 else axis for one, axis in zip(split, axes, strict=True))
+    return tuple(split), tuple(0 if output.dim() == 2 else axis for output, axis in zip(split, axes, strict=True))
 
 
-def _rows(x: Tensor, dim: int | None) -> int:
+def _row_count(x: Tensor, dim: int | None) -> int:
     """B of one sample."""
     return x.shape[1] if dim is None else x.select(dim, 0).shape[1]
 
 
-def _folded(one: Tensor | None, dim: int | None, axis: int | None, size: int, rows: int) -> Tensor | None:
-    """All samples side by side along their axis B. A weight, which has none, stays as it is."""
-    if one is None or axis is None:
-        return one
-    each = one.unsqueeze(axis) if dim is None else one.movedim(dim, axis)
-    shape = [*each.shape]
+def _folded(value: Tensor | None, dim: int | None, axis: int | None, size: int, rows: int) -> Tensor | None:
+    """All samples side by side along their axis B. A weight, which has no such axis, is not changed."""
+    if value is None or axis is None:
+        return value
+    samples = value.unsqueeze(axis) if dim is None else value.movedim(dim, axis)
+    shape = [*samples.shape]
     shape[axis : axis + 2] = [size, rows]
-    return each.expand(shape).flatten(axis, axis + 1)
+    return samples.expand(shape).flatten(axis, axis + 1)
 
 
-def _vmapped_backward(info: Any, in_dims: Sequence[Any], *everything: Any) -> tuple[Sequence[Tensor], Sequence[int]]:
-    """One gradient of the weights for each sample, so a loop."""
-    return _looped(_recurrence_backward, info, in_dims, everything)
+def _vmap_backward(info: Any, in_dims: Sequence[Any], *values: Any) -> tuple[Sequence[Tensor], Sequence[int]]:
+    """Loop, because each sample has its own gradient of the weights."""
+    return _loop(_recurrence_backward, info, in_dims, values)
 
 
-def _looped(
-    function: Callable[..., Sequence[Tensor]], info: Any, in_dims: Sequence[Any], everything: Sequence[Any]
+def _loop(
+    function: Callable[..., Sequence[Tensor]], info: Any, in_dims: Sequence[Any], values: Sequence[Any]
 ) -> tuple[Sequence[Tensor], Sequence[int]]:
-    pairs = list(zip(everything, in_dims, strict=True))
-    made = [
-        function(*(one.select(dim, k) if isinstance(dim, int) else one for one, dim in pairs))
-        for k in range(info.batch_size)
+    pairs = list(zip(values, in_dims, strict=True))
+    results = [
+        function(*(value.select(dim, index) if isinstance(dim, int) else value for value, dim in pairs))
+        for index in range(info.batch_size)
     ]
-    stacked = [torch.stack(each) for each in zip(*made, strict=True)]
+    stacked = [torch.stack(parts) for parts in zip(*results, strict=True)]
     axes = [0 for _ in stacked]
-    return (tuple(stacked), tuple(axes)) if isinstance(made[0], tuple) else (stacked, axes)
+    return (tuple(stacked), tuple(axes)) if isinstance(results[0], tuple) else (stacked, axes)
 
 
 class _Forward(torch.autograd.Function):
-    """What ``torch.func`` asks for in place of an operator with a derivative."""
+    """The operator for ``torch.func``, which does not take operators with a derivative."""
 
-    setup_context = staticmethod(_save)
-    backward = staticmethod(_derived)
-    vmap = staticmethod(_vmapped)
+    setup_context = staticmethod(_save_forward)
+    backward = staticmethod(_differentiate_forward)
+    vmap = staticmethod(_vmap_forward)
 
     @staticmethod
-    def forward(*everything: Any) -> tuple[Tensor, ...]:
-        return tuple(torch.ops.seriatim.recurrence(*everything))
+    def forward(*values: Any) -> tuple[Tensor, ...]:
+        return tuple(torch.ops.seriatim.recurrence(*values))
 
 
 class _Backward(torch.autograd.Function):
-    """The same for the operator's gradient."""
+    """The operator's gradient for ``torch.func``."""
 
     setup_context = staticmethod(_save_backward)
-    backward = staticmethod(lambda ctx, *grads: _derived_backward(ctx, grads))
-    vmap = staticmethod(_vmapped_backward)
+    backward = staticmethod(lambda ctx, *grads: _differentiate_backward(ctx, grads))
+    vmap = staticmethod(_vmap_backward)
 
     @staticmethod
-    def forward(*everything: Any) -> tuple[Tensor, ...]:
-        return tuple(torch.ops.seriatim.recurrence_backward(*everything))
+    def forward(*values: Any) -> tuple[Tensor, ...]:
+        return tuple(torch.ops.seriatim.recurrence_backward(*values))
 
 
-def _recurrence(*everything: Any) -> Sequence[Tensor]:
-    call: Any = _Forward.apply if _transformed() else torch.ops.seriatim.recurrence
-    made: Sequence[Tensor] = call(*everything)
-    return made
+def _recurrence(*values: Any) -> Sequence[Tensor]:
+    call: Any = _Forward.apply if is_transformed() else torch.ops.seriatim.recurrence
+    results: Sequence[Tensor] = call(*values)
+    return results
 
 
-def _recurrence_backward(*everything: Any) -> Sequence[Tensor]:
-    call: Any = _Backward.apply if _transformed() else torch.ops.seriatim.recurrence_backward
-    made: Sequence[Tensor] = call(*everything)
-    return made
+def _recurrence_backward(*values: Any) -> Sequence[Tensor]:
+    call: Any = _Backward.apply if is_transformed() else torch.ops.seriatim.recurrence_backward
+    results: Sequence[Tensor] = call(*values)
+    return results
 
 
-def _transformed() -> bool:
-    """Whether ``torch.func`` is at work, outside of what is compiled."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
-
-
-for name, kernel in (("recurrence", _forward), ("recurrence_backward", _backward)):
-    _library.impl(name, kernel, "CPU")  # type: ignore[no-untyped-call]
+for _name, _kernel in (("recurrence", _forward), ("recurrence_backward", _backward)):
+    _library.impl(_name, _kernel, "CPU")  # type: ignore[no-untyped-call]
 torch.library.register_fake(FORWARD, _forward_fake, lib=_library)
 torch.library.register_fake(BACKWARD, _backward_fake, lib=_library)
-torch.library.register_autograd(FORWARD, _derived, setup_context=_save, lib=_library)
-torch.library.register_autograd(BACKWARD, _derived_backward, setup_context=_save_backward, lib=_library)
-torch.library.register_vmap(FORWARD, _vmapped, lib=_library)
-torch.library.register_vmap(BACKWARD, _vmapped_backward, lib=_library)
+torch.library.register_autograd(FORWARD, _differentiate_forward, setup_context=_save_forward, lib=_library)
+torch.library.register_autograd(BACKWARD, _differentiate_backward, setup_context=_save_backward, lib=_library)
+torch.library.register_vmap(FORWARD, _vmap_forward, lib=_library)
+torch.library.register_vmap(BACKWARD, _vmap_backward, lib=_library)

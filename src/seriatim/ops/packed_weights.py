@@ -1,20 +1,20 @@
-"""Weights kept in the engine's own layout between calls, packed again when they have changed.
+"""Packed weights: copies of weights in the engine's layout, kept between calls until the weights change.
 
-A packing holds for as long as the weights are the same tensors in the same memory, of the same version, which PyTorch
-raises with every change in place, and with the same values: what is done to ``weight.data``, or by way of NumPy,
-escapes the version. So every call compares every value, by digests taken at the speed of reading them (``Seen``).
+A packing is current while the weights are the same tensors, in the same memory, of the same version, and with the same
+values. PyTorch raises the version with each change in place, but not when ``weight.data`` or a NumPy view is changed.
+So each call also checks a hash of all weights, at the speed of reading them (``Fingerprint``).
 
-That would cost single steps much of their speed. So a step, of a cell or of a layer that is given just one, that goes
-on from the very state that the step before gave compares no more than 4 kB of each weight, others every time. A change
-that escapes the version is seen by the next sequence at the latest, and by this one after as many steps as the weight
-has 4 kB; ``torch.autograd.graph.increment_version(weight)`` makes it seen at once.
+This would slow down single steps. A single step of a cell or layer that continues from the previous step's state
+therefore checks only 4 kB of each weight, a different part each time. A change that does not raise the version is seen
+by the next sequence at the latest, and by the running sequence after as many steps as the weight has parts of 4 kB.
+``torch.autograd.graph.increment_version(weight)`` makes it visible at once.
 """
 
 from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,121 +22,147 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
+from seriatim.errors import UsageError
 from seriatim.kernels import native
-from seriatim.ops.buffer_pool import NUMPY
-from seriatim.ops.engine import Plan, pack
-from seriatim.spec import CellSpec
+from seriatim.ops.arguments import FULL, WEIGHTS, Flat, Plan, array
+from seriatim.ops.eager import is_dense_cpu
 
 if TYPE_CHECKING:
     from seriatim.kernels._native import Cell, Packed
+
+Parameters: TypeAlias = Mapping[str, "Tensor | None"]
 
 _threads = torch.get_num_threads
 _version_of = attrgetter("_version")
 
 
-class Seen:
-    """Weights as they are now: the engine's watch over their memory, and what PyTorch says of them."""
+class Fingerprint:
+    """Identity, version and hash of weights at one moment. None in place of a weight is ignored."""
 
-    def __init__(self, weights: Sequence[Tensor]) -> None:
-        self.versions = list(map(_version_of, weights))
-        self.memory = tuple([one.detach() for one in weights])
-        """Keeps what is at the addresses, and shares its versions, even if a weight is given other memory."""
-        self._seen = native.engine().Fingerprint(weights, _threads())
-        self._led_to: Callable[[], Tensor | None] = _nowhere
+    def __init__(self, weights: Flat) -> None:
+        present = [weight for weight in weights if weight is not None]
+        self.memory = tuple([weight.detach() for weight in present])
+        """Aliases of the weights. They keep the memory alive, and share the versions, if a weight gets other memory."""
+        self.versions = list(map(_version_of, present))
+        self._fingerprint = native.engine().Fingerprint(present, _threads())
+        self._last_state: Callable[[], Tensor | None] = _no_state
 
-    def unchanged(self, weights: tuple[Tensor | None, ...], h: Tensor | None = None) -> bool:
-        """Whether ``weights`` are as they were. In a step from ``h``, if these led to it, not all is compared."""
-        same: bool = self._seen.same(weights, h is None or self._led_to() is not h, _threads())
+    def is_current(self, weights: tuple[Tensor | None, ...], h: Tensor | None = None) -> bool:
+        """Whether ``weights`` have not changed. ``h`` is the state that a single step starts from.
+
+        If ``h`` is the state of the last step with these weights, only a part of each weight is compared.
+        """
+        same: bool = self._fingerprint.same(weights, h is None or self._last_state() is not h, _threads())
         return same
 
-    def led_to(self, h: Tensor) -> None:
-        """Tell what a step with these weights gave."""
-        self._led_to = weakref.ref(h)
+    def remember_state(self, h: Tensor) -> None:
+        """Note the state that a call with these weights returned."""
+        self._last_state = weakref.ref(h)
 
 
-def _nowhere() -> None:
+def _no_state() -> None:
     return None
 
 
-class Held:
-    """The weights of one plain cell as they are now, packed. There are two of them, or with biases four."""
+class PackedWeights:
+    """The weights of one layer and direction in the engine's layout. Does not keep the weights themselves alive."""
 
-    def __init__(self, spec: CellSpec, names: tuple[str, ...], weights: tuple[Tensor, ...]) -> None:
-        self.spec = spec
-        self.dtype = weights[0].dtype
-        self.full = torch.float32 if self.dtype is torch.bfloat16 else self.dtype
-        """What the engine computes in."""
-        self.plan = Plan(spec, False, False, self.dtype is torch.bfloat16)
-        self.cell = self.plan.cell
-        self.states = len(spec.states)
-        self.keeps_slots = spec.kind != "rnn"  # of a plain RNN, h says it all
-        self.absent = [0] * (10 - len(weights))
-        """The addresses of the weights that such a cell does not have."""
-        self.wide = self.dtype is torch.float64
-        self.names = names
-        self.weights = weights
-        self.seen = Seen(weights)
-        self.memory = self.seen.memory
-        self.packed = pack(self.cell, [*map(_full, self.memory), *(None for _ in self.absent)], _threads())
+    def __init__(self, plan: Plan, cell: Cell, weights: Flat, fingerprint: Fingerprint | None = None) -> None:
+        full = [None if weight is None else _in_full(weight) for weight in weights]
+        self.packed = pack(cell, full)
+        spec = plan.spec
+        self.plan = plan
+        self.cell = cell
+        self.fingerprint = fingerprint
+        """None if a change of the weights could not be noticed."""
+        self.has_c = plan.has_c
+        self.output_size = spec.output_size
+        self.slots_shape = self.cell.slots, spec.hidden_size
+        self.needs_slots = not (spec.kind == "rnn" and not spec.proj_size and not spec.layer_norm)
+        """Whether a backward needs more than the output. A plain RNN needs only h."""
+        self.is_float64 = weights[1] is not None and weights[1].dtype is torch.float64
+        self.dtype = torch.float64 if self.is_float64 else torch.float32
+        """The dtype that the engine computes in."""
 
-    def unchanged(self, h: Tensor | None = None) -> bool:
-        """As ``Seen.unchanged``."""
-        return self.seen.unchanged(self.weights, h)
-
-    def refuse_changes(self) -> None:
-        """Raise as PyTorch does if weights have been changed since."""
-        if list(map(_version_of, self.memory)) == self.seen.versions:
-            return
-        for name, one, version in zip(self.names, self.memory, self.seen.versions, strict=True):
-            if one._version != version:
-                raise RuntimeError(
-                    f"{name}: a variable needed for gradient computation has been modified by an inplace operation: it "
-                    f"is at version {one._version}, expected version {version}"
-                )
+    def is_current(self, weights: tuple[Tensor | None, ...], h: Tensor | None = None) -> bool:
+        """As ``Fingerprint.is_current``; False without a fingerprint."""
+        return self.fingerprint is not None and self.fingerprint.is_current(weights, h)
 
 
-Key: TypeAlias = tuple[Any, ...]
+def pack(cell: Cell, weights: Flat) -> Packed:
+    """Copy the weights into the engine's layout. Raises ``UsageError`` if one does not fit the cell."""
+    try:
+        packed: Packed = native.engine().Packed(cell, list(map(array, weights)), _threads())
+        return packed
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _in_full(weight: Tensor) -> Tensor:
+    return weight if weight.dtype in FULL else weight.float()
 
 
 @dataclass
 class _Entry:
-    weights: list[weakref.ref[Tensor]]
-    seen: Seen
-    packed: Packed
+    references: list[weakref.ref[Tensor]]
+    packed: PackedWeights
 
 
-_entries: dict[Key, _Entry] = {}
-"""By the identity of the weights; an entry dies with any of them."""
-atexit.register(_entries.clear)  # before the engine's own types go
+_cache: dict[tuple[Any, ...], _Entry] = {}
+"""Packed weights by cell and identity of the weights. An entry is removed when one of its weights is deleted."""
+atexit.register(_cache.clear)  # before the engine's own types are deleted
 
 
-def packed(
-    cell: Cell, weights: Sequence[Tensor | None], threads: int, h: Tensor | None = None
-) -> tuple[Packed, Seen | None]:
-    """Any weights packed for ``cell``, from the time before if they are as they were; ``h`` is as for ``Seen``.
+def packed_weights(plan: Plan, weights: Flat, h: Tensor | None = None) -> PackedWeights:
+    """The current packing of ``weights``, in the order of ``WEIGHTS``: from the cache if they have not changed.
 
-    None in place of what was seen: they are not kept, since a change could not be noticed.
+    ``h`` is as for ``Fingerprint.is_current``.
     """
-    key = (cell, threads, *map(id, weights))
-    found = _entries.get(key)
-    if found is not None and found.seen.unchanged(tuple(weights), h):
-        return found.packed, found.seen
-    present = [one for one in weights if one is not None]
-    seen = Seen(present) if all(map(_traceable, present)) else None
-    made = pack(cell, [None if one is None else _full(one) for one in weights], threads)
-    if seen is not None:
-
-        def forget(_: object, entries: dict[Key, _Entry] = _entries) -> None:
-            entries.pop(key, None)
-
-        _entries[key] = _Entry([weakref.ref(one, forget) for one in present], seen, made)
-    return made, seen
+    cell = plan.cell
+    key = (cell, *map(id, weights))
+    entry = _cache.get(key)
+    if entry is not None and entry.packed.is_current(tuple(weights), h):
+        return entry.packed
+    if all(map(_is_trackable, [weight for weight in weights if weight is not None])):
+        return pack_and_cache(plan, weights)
+    _cache.pop(key, None)
+    return PackedWeights(plan, cell, weights)
 
 
-def _full(weight: Tensor) -> Tensor:
-    return weight if weight.dtype in NUMPY else weight.float()
+def pack_and_cache(plan: Plan, weights: Flat) -> PackedWeights:
+    """Pack weights whose changes can be noticed (``packable``), and keep the packing."""
+    cell = plan.cell
+    key = (cell, *map(id, weights))
+    packed = PackedWeights(plan, cell, weights, Fingerprint(weights))
+    entry = _cache.get(key)
+    if entry is not None:
+        entry.packed = packed
+        return packed
+
+    def forget(_: object, cache: dict[tuple[Any, ...], _Entry] = _cache) -> None:
+        cache.pop(key, None)
+
+    _cache[key] = _Entry([weakref.ref(weight, forget) for weight in weights if weight is not None], packed)
+    return packed
 
 
-def _traceable(weight: Tensor) -> bool:
-    """Whether a change would be seen: the weight has a version, is this process's own, and stands dense."""
+def _is_trackable(weight: Tensor) -> bool:
+    """Whether a change would be noticed: the weight has a version, is not shared with a process, and is contiguous."""
     return not (weight.is_inference() or weight.untyped_storage().is_shared()) and weight.is_contiguous()
+
+
+def packable(
+    parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = FULL
+) -> tuple[Tensor | None, ...] | None:
+    """The parameters with these names, filled up with None to the length of ``WEIGHTS``.
+
+    ``names`` are those of w_ih, w_hh and maybe b_ih and b_hh. Returns None if a parameter is missing, if its changes
+    would not be noticed, or if the engine is not there.
+    """
+    weights = tuple([weight for weight in map(parameters.get, names) if weight is not None])
+    if len(weights) != len(names) or weights[0].dtype not in dtypes or not native.ready():
+        return None
+    for weight in weights:
+        if not is_dense_cpu(weight, weights[0].dtype) or not _is_trackable(weight):
+            return None
+    return weights + (None,) * (len(WEIGHTS) - len(weights))

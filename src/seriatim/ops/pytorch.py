@@ -1,7 +1,7 @@
 """The recurrence by PyTorch's own fused functions, one layer in one direction.
 
 On the CPU these are oneDNN for a padded LSTM and loops in C++ for the rest. Tensors on a GPU take the same
-calls to cuDNN; that path is not tested.
+calls to cuDNN, which is not tested.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Container
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.ops import masks
+from seriatim.ops.eager import is_forward_mode
+from seriatim.ops.variable_length import has_no_masks, over_lengths
 from seriatim.spec import CellSpec
 
 Layer = Callable[..., tuple[Tensor, ...]]
@@ -38,35 +38,35 @@ STEPS: dict[tuple[str, str], Step] = {
 
 
 def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor]) -> bool:
-    """Whether PyTorch has a function for a whole layer of this cell, and the walk asks for nothing it cannot give."""
-    forward_mode = spec.kind == "lstm" and forward_ad._current_level >= 0  # which oneDNN's LSTM has not
-    projected = spec.proj_size and spec.kind != "lstm"
-    return _pytorchs(spec, LAYERS) and not projected and masks.plain(walk) and not forward_mode
+    """Whether PyTorch has a function for a whole layer of this cell, and the walk has no masks."""
+    lacks_forward_mode = spec.kind == "lstm" and is_forward_mode()  # oneDNN's LSTM has none
+    lacks_projection = bool(spec.proj_size) and spec.kind != "lstm"
+    return _pytorch_has(spec, LAYERS) and not (lacks_projection or lacks_forward_mode) and has_no_masks(walk)
 
 
 def fits_step(spec: CellSpec, x: Tensor) -> bool:
     """Whether PyTorch has a function for one step of this cell."""
-    return _pytorchs(spec, STEPS) and not spec.proj_size
+    return _pytorch_has(spec, STEPS) and not spec.proj_size
 
 
-def _pytorchs(spec: CellSpec, table: Container[tuple[str, str]]) -> bool:
+def _pytorch_has(spec: CellSpec, functions: Container[tuple[str, str]]) -> bool:
     return (
-        (spec.kind, spec.activation) in table
+        (spec.kind, spec.activation) in functions
         and spec.reset_after
         and not (spec.peephole or spec.layer_norm or spec.clip)
     )
 
 
-def forward(
+def _run_padded(
     spec: CellSpec, x: Tensor, state: tuple[Tensor, ...], weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Every row through all of x [T, B, I], from state [B, ·] → output [T, B, P or H], final state."""
+    """Run all of x [T, B, I] from state [B, ·] → output [T, B, P or H], final state."""
     if spec.proj_size:
         _spend_projection_warning()
-    batched = tuple(one.unsqueeze(0) for one in state)
+    first = tuple(part.unsqueeze(0) for part in state)
     output, *final = LAYERS[spec.kind, spec.activation](
         x,
-        batched if len(batched) > 1 else batched[0],
+        first if len(first) > 1 else first[0],
         weights.present(),
         spec.bias,
         1,  # layers
@@ -75,24 +75,29 @@ def forward(
         False,  # bidirectional
         False,  # batch_first
     )
-    return output, tuple(one.squeeze(0) for one in final)
+    return output, tuple(part.squeeze(0) for part in final)
+
+
+run = over_lengths(_run_padded)
+"""Contract: ``ops.recurrence.recurrence``."""
 
 
 def step(spec: CellSpec, x: Tensor, state: tuple[Tensor, ...], weights: Weights[Tensor]) -> tuple[Tensor, ...]:
     """One step: x [B, I] and the state [B, ·] → the next state."""
-    following = STEPS[spec.kind, spec.activation](
+    final = STEPS[spec.kind, spec.activation](
         x, state if len(state) > 1 else state[0], weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh
     )
-    return following if isinstance(following, tuple) else (following,)
+    return final if isinstance(final, tuple) else (final,)
 
 
 @functools.cache
 def _spend_projection_warning() -> None:
-    """PyTorch warns once per process that oneDNN has no projected LSTM, which no caller can act on: let it, unheard."""
+    """Trigger and suppress PyTorch's warning that oneDNN has no projected LSTM. It comes once per process, and the
+    caller can do nothing about it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        one, two = torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
+        h, c = torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
         torch.lstm(
-            one, (one, two), [torch.zeros(8, 1), torch.zeros(8, 1), torch.zeros(1, 2)],
+            h, (h, c), [torch.zeros(8, 1), torch.zeros(8, 1), torch.zeros(1, 2)],
             False, 1, 0.0, False, False, False,
         )  # fmt: skip
