@@ -359,4 +359,3 @@ def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:
         dense(walk.lengths, np.int64), walk.reverse, dense(walk.reset, np.bool_), dense(walk.dropout),
         tuple(map(dense, zoneout_to_engine(np, walk.zoneout))),
     )  # fmt: skip
-
