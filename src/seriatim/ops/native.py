@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear
 
-import seriatim.kernels.state_layout as layout
 from seriatim.kernels import native
+from seriatim.kernels import state_layout as layout
 from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
