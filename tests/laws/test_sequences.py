@@ -5,10 +5,13 @@ float64; results agree to rounding, 1e-12, because the same sums may be taken in
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seriatim.nn.cell_laws import LAWS
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -30,16 +33,12 @@ def random_state(layer, rows, seed=7):
     return state if len(state) > 1 else state[0]
 
 
-def test_split_run_is_whole_run(layered):
-    layer = layered.layer(3, 5, num_layers=2)
-    x = torch.randn(17, 3, 3, dtype=torch.float64)
-    whole, final = layer(x)
-    state, pieces = None, []
-    for piece in x.split([1, 3, 13]):
-        output, state = layer(piece, state)
-        pieces.append(output)
-    close(torch.cat(pieces), whole)
-    close(as_tuple(state), as_tuple(final))
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_laws_of_check_cell_hold_for_every_layer(layered, law, num_layers):
+    """Where a law's tolerance is 0, results are bit-equal."""
+    difference = LAWS[law].measure(lambda: layered.layer(3, 5, num_layers=num_layers))
+    assert difference <= LAWS[law].tolerance
 
 
 def test_rows_do_not_touch_each_other(layered, stack):

@@ -170,10 +170,10 @@ def test_compiled_is_step_by_step(two_at_a_time, monkeypatch, backend, asks):
         output, final = layer(x, **asks)
         loss = (output**2).sum() + final.sin().sum()
         found.append([output, final, *torch.autograd.grad(loss, [x, *layer.parameters()])])
-    assert fast._runners[0].compiled, "it fell back"
+    assert fast._runners[0].is_compiled, "it fell back"
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    assert copy.deepcopy(fast)._runners[0]._fast is None
+    assert copy.deepcopy(fast)._runners[0]._compiled_segment is None
 
 
 def test_where_the_compiler_fails_it_warns_once_and_goes_on(two_at_a_time, monkeypatch):
@@ -198,4 +198,4 @@ def test_an_error_of_the_cells_own_stays_what_it_is(two_at_a_time):
     layer = Recurrent(cell(lambda x, h, w: x @ w, {"w": ("H", "H")}), 3, 4, compile=True)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         layer(X)
-    assert layer._runners[0].compiled
+    assert layer._runners[0].is_compiled

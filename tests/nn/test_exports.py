@@ -1,15 +1,15 @@
-"""The public names of the room are a written list."""
+"""The public names of seriatim.nn are a written list."""
 
 from __future__ import annotations
 
 from seriatim import nn
 
 
-def test_the_list_is_what_there_is():
+def test_public_names_are_the_written_list():
     assert nn.__all__ == [
         "GRU", "LRU", "LSTM", "RNN", "SLSTM", "Cell", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU",
         "MinGRUCell", "MinLSTM", "MinLSTMCell", "RNNCell", "Recurrent", "SLSTMCell", "Stacked", "Stream", "accelerate",
-        "cell", "register",
+        "cell", "check_cell", "register",
     ]  # fmt: skip
     for name in nn.__all__:
         assert getattr(nn, name).__name__ == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seriatim.nn.accelerate import accelerate
+from seriatim.nn.cell_laws import check_cell
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
 from seriatim.nn.custom_cell import Cell, cell
 from seriatim.nn.custom_layer import Recurrent
@@ -16,5 +17,5 @@ from seriatim.nn.stream import Stream
 __all__ = [
     "GRU", "LRU", "LSTM", "RNN", "SLSTM", "Cell", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU",
     "MinGRUCell", "MinLSTM", "MinLSTMCell", "RNNCell", "Recurrent", "SLSTMCell", "Stacked", "Stream", "accelerate",
-    "cell", "register",
+    "cell", "check_cell", "register",
 ]  # fmt: skip

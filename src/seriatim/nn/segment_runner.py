@@ -1,7 +1,7 @@
-"""K steps of a cell in one go, compiled if asked: what PyTorch's compiler is given of a recurrence.
+"""Run a cell over a sequence in segments of K steps, each compiled if asked.
 
-A whole sequence would be compiled anew for every length, for longer the longer it is. A stretch of K steps is compiled
-once, and a sequence is as many of them as fit; the steps that are left run one by one.
+A whole sequence would be compiled anew for each length, and long sequences take long to compile. A segment of K steps
+is compiled once. A sequence is run as many segments as fit, and the remaining steps run one by one.
 """
 
 from __future__ import annotations
@@ -20,89 +20,95 @@ from seriatim.ops.recurrence import State
 STEPS = 8
 """K."""
 
-Outcome: TypeAlias = tuple[tuple[Tensor, ...], State]
-"""(every state [K, B, ·], the last state)"""
+StatesAndLast: TypeAlias = tuple[tuple[Tensor, ...], State]
+"""(each state at all steps [K, B, ·], the last states)"""
 
 
-def stretch(cell: Cell, x: Tensor, state: State, alive: Tensor | None, kept: Tensor | None) -> Outcome:
-    """x [K, B, ·], the state [B, ·] → every state and the last.
+def run_segment(
+    cell: Cell, x: Tensor, state: State, in_row: Tensor | None, keeps_state: Tensor | None
+) -> StatesAndLast:
+    """Run ``cell`` step by step on x [K, B, ·] from the state [B, ·].
 
-    Where ``kept`` [K, B, 1] is False the state is zeros before the step, and where ``alive`` [K, B, 1] is, it stays
-    what it was.
+    Where ``keeps_state`` [K, B, 1] is False, the state is set to zeros before the step. Where ``in_row`` [K, B, 1] is
+    False, the step does not change the state.
     """
-    every: list[State] = []
+    states: list[State] = []
     for step in range(x.shape[0]):
-        if kept is not None:
-            state = tuple(torch.where(kept[step], one, 0.0) for one in state)
+        if keeps_state is not None:
+            state = tuple(torch.where(keeps_state[step], part, 0.0) for part in state)
         new = cell(x[step], state)
-        new = tuple(one.to(old.dtype) for one, old in zip(new, state, strict=True))  # bf16 computes, it does not keep
-        if alive is not None:
-            new = tuple(torch.where(alive[step], one, old) for one, old in zip(new, state, strict=True))
+        new = tuple(part.to(old.dtype) for part, old in zip(new, state, strict=True))  # states stay in their own dtype
+        if in_row is not None:
+            new = tuple(torch.where(in_row[step], part, old) for part, old in zip(new, state, strict=True))
         state = new
-        every.append(state)
-    return tuple(torch.stack(one) for one in zip(*every, strict=True)), state
+        states.append(state)
+    return tuple(torch.stack(parts) for parts in zip(*states, strict=True)), state
 
 
 @final
-class Runner:
-    """Runs a cell over any number of steps; ``compiled``: K at a time by PyTorch's compiler, if it can.
+class SegmentRunner:
+    """Runs a cell over any number of steps. If ``is_compiled``, PyTorch's compiler makes one function of K steps.
 
-    A copy of it has compiled nothing yet.
+    A copy of a runner has compiled nothing yet.
     """
 
-    def __init__(self, compiled: bool) -> None:
-        self.compiled = compiled
-        self._fast: Callable[..., Outcome] | None = None
+    def __init__(self, is_compiled: bool) -> None:
+        self.is_compiled = is_compiled
+        self._compiled_segment: Callable[..., StatesAndLast] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Runner, (self.compiled,)
+        return SegmentRunner, (self.is_compiled,)
 
-    def run(self, cell: Cell, x: Tensor, state: State, alive: Tensor | None, kept: Tensor | None) -> Outcome:
-        """As ``stretch``, for any number of steps."""
-        if not self.compiled or len(x) < STEPS:
-            return stretch(cell, x, state, alive, kept)
-        if torch.is_grad_enabled():  # the first stretch is compiled as the others are, which do have a history
-            state = tuple(one if one.requires_grad else one.detach().requires_grad_() for one in state)
-        pieces = []
-        parts = torch.split_with_sizes(x, _stretches(len(x)))
+    def run(
+        self, cell: Cell, x: Tensor, state: State, in_row: Tensor | None, keeps_state: Tensor | None
+    ) -> StatesAndLast:
+        """Do the same as ``run_segment``, for any number of steps."""
+        if not self.is_compiled or len(x) < STEPS:
+            return run_segment(cell, x, state, in_row, keeps_state)
+        if torch.is_grad_enabled():  # the first segment is then compiled like the others, whose states have a history
+            state = tuple(part if part.requires_grad else part.detach().requires_grad_() for part in state)
+        sizes = _segment_sizes(len(x))
         masks = [
-            [None] * len(parts) if one is None else torch.split_with_sizes(one, _stretches(len(x)))
-            for one in (alive, kept)
+            [None] * len(sizes) if mask is None else torch.split_with_sizes(mask, sizes)
+            for mask in (in_row, keeps_state)
         ]
-        for part, of_alive, of_kept in zip(parts, *masks, strict=True):
-            run = self._stretch if len(part) == STEPS else stretch
-            every, state = run(cell, part, state, of_alive, of_kept)
-            pieces.append(every)
-        return tuple(torch.cat(one) for one in zip(*pieces, strict=True)), state
+        segments = []
+        for segment, *segment_masks in zip(torch.split_with_sizes(x, sizes), *masks, strict=True):
+            run = self._run_compiled if len(segment) == STEPS else run_segment
+            states, state = run(cell, segment, state, *segment_masks)
+            segments.append(states)
+        return tuple(torch.cat(parts) for parts in zip(*segments, strict=True)), state
 
-    def _stretch(self, cell: Cell, x: Tensor, state: State, alive: Tensor | None, kept: Tensor | None) -> Outcome:
-        """K steps by the compiler; by PyTorch as it is, from then on, where the compiler fails."""
+    def _run_compiled(
+        self, cell: Cell, x: Tensor, state: State, in_row: Tensor | None, keeps_state: Tensor | None
+    ) -> StatesAndLast:
+        """Run K steps by the compiled function. If compiling fails, run them step by step, now and from then on."""
         try:
-            with warnings.catch_warnings():  # PyTorch looks at the .grad of a state while it compiles, and warns itself
+            with warnings.catch_warnings():  # the compiler itself looks at the .grad of a state, and warns about it
                 warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
                 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
-                if self._fast is None:
-                    self._fast = torch.compile(_of_its_own())
-                return self._fast(cell, x.contiguous(), state, alive, kept)
+                if self._compiled_segment is None:
+                    self._compiled_segment = torch.compile(_copied_run_segment())
+                return self._compiled_segment(cell, x.contiguous(), state, in_row, keeps_state)
         except Exception as error:
-            found = stretch(cell, x, state, alive, kept)  # raises it again if it is the cell's own
-            self.compiled = False
-            said = str(error).strip().splitlines() or [""]
+            result = run_segment(cell, x, state, in_row, keeps_state)  # an error of the cell itself is raised again
+            self.is_compiled = False
+            message = str(error).strip().splitlines() or [""]
             warnings.warn(
                 f"{type(cell).__name__} runs step by step, since torch.compile failed: "
-                f"{type(error).__name__}: {said[0]}",
+                f"{type(error).__name__}: {message[0]}",
                 stacklevel=2,
             )
-            return found
+            return result
 
 
-def _stretches(steps: int) -> list[int]:
-    """How many steps each stretch has."""
+def _segment_sizes(steps: int) -> list[int]:
+    """The number of steps of each segment."""
     whole, rest = divmod(steps, STEPS)
     return [STEPS] * whole + [rest] * (rest > 0)
 
 
-def _of_its_own() -> Callable[..., Outcome]:
-    """A copy of ``stretch``: PyTorch counts by code how often it may compile anew, and layers should not share that."""
-    copy = FunctionType(stretch.__code__.replace(), stretch.__globals__, "stretch")
-    return cast(Callable[..., Outcome], copy)
+def _copied_run_segment() -> Callable[..., StatesAndLast]:
+    """Copy ``run_segment``. PyTorch limits how often one code object is compiled; layers should not share the limit."""
+    copy = FunctionType(run_segment.__code__.replace(), run_segment.__globals__, "run_segment")
+    return cast(Callable[..., StatesAndLast], copy)
