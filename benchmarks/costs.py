@@ -52,6 +52,7 @@ from seriatim.data.bundled import bundled_sets
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
+from seriatim.run.fitting import fit
 from seriatim.tasks.registry import TASKS
 
 for bundled in bundled_sets():
@@ -62,7 +63,7 @@ for bundled in bundled_sets():
     began = time.monotonic()
     prepared = task.prepare(options, bundled.path)
     preparation_seconds = time.monotonic() - began
-    outcome = task.fit(task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
+    outcome = fit(task, task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
     share = outcome.data_seconds / outcome.seconds
     print(f"{bundled.task} ({bundled.name}): making batches is {share:.2%} of an epoch of {outcome.seconds:.1f} s; "
           f"reading, splitting and encoding, once: {preparation_seconds:.2f} s")

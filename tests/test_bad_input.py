@@ -511,7 +511,7 @@ def test_too_short_a_series_to_go_on_from(shelf: Path, fails: Fails) -> None:
 
 def test_unseen_labels_in_new_data(fails: Fails) -> None:
     failed = fails("evaluate", "texts", "unseen.csv")
-    assert failed == Failed(1, "unseen.csv line 3: label 'hot' is in the new part but not in the training part")
+    assert failed == Failed(1, "unseen.csv line 3: label 'hot' is in the new data but not in the training part")
 
 
 def test_only_language_writes(fails: Fails) -> None:

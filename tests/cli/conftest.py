@@ -160,7 +160,7 @@ def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Bundled, .
         Bundled("plays", "language", plays, "public domain", "a theatre", "plays", {}),
     )
     module = types.ModuleType("seriatim.data.bundled")
-    module.bundled = lambda: sets  # type: ignore[attr-defined]
+    module.bundled_sets = lambda: sets  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "seriatim.data.bundled", module)
     monkeypatch.setattr("seriatim.data.bundled", module, raising=False)
     return sets

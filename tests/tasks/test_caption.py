@@ -20,8 +20,9 @@ from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
+from seriatim.run.fitting import fit
 from seriatim.tasks.caption import Caption
-from seriatim.tasks.common.vectors import Start
+from seriatim.tasks.common.word_vectors import InitialVectors
 from seriatim.tasks.options import CaptionOptions
 
 TASK = Caption()
@@ -67,7 +68,7 @@ def made(source: object, **given: Any) -> Made:
 
 def fitted(source: object, **given: Any) -> Made:
     model, prepared, options = made(source, **given)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 
@@ -139,16 +140,16 @@ def test_a_batch_looks_at_each_picture_once() -> None:
 
 def test_pixels_are_scaled_by_the_training_part() -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
-    inputs = prepared.codec.shown(prepared.train.inputs).inputs
+    inputs = prepared.codec.input_batch(prepared.train.inputs).inputs
     torch.testing.assert_close(inputs.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(inputs.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
-    assert prepared.codec.shown(prepared.test.inputs).inputs.mean((0, 2, 3)).abs().max() > 1e-3
+    assert prepared.codec.input_batch(prepared.test.inputs).inputs.mean((0, 2, 3)).abs().max() > 1e-3
 
 
 def test_a_reader_comes_back_from_its_json() -> None:
     for source, given in ((pictures(), {}), (vectors(), {"features": "x", "unit": "char", "lowercase": True})):
         codec = TASK.prepare(dataclasses.replace(OPTIONS, **given), source).codec
-        again = TASK.codec(json.loads(json.dumps(codec.to_json())))
+        again = TASK.codec_from_json(json.loads(json.dumps(codec.to_json())))
         assert again.to_json() == codec.to_json()
         assert again.size == codec.size
 
@@ -156,7 +157,7 @@ def test_a_reader_comes_back_from_its_json() -> None:
 def test_duplicates_are_told_and_can_be_dropped() -> None:
     arrays, captions = pictures()
     prepared = TASK.prepare(OPTIONS, (arrays * 2, captions * 2))
-    shared = [note for note in prepared.notes if "pictures also stand in the training part (--drop-duplicates)" in note]
+    shared = [note for note in prepared.notes if "pictures are also in the training part (--drop-duplicates)" in note]
     assert len(shared) == 2
     dropped = TASK.prepare(dataclasses.replace(OPTIONS, drop_duplicates=True), (arrays * 2, captions * 2))
     assert dropped.notes[0] == "90 duplicates dropped before splitting"
@@ -178,7 +179,7 @@ def test_what_a_prediction_says(seeing: Made) -> None:
     weights = np.array(row["alignment"]["weights"])
     assert weights.shape == (len(row["alignment"]["target"]), 16)
     np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-3)
-    flat = list(TASK.flat(row))
+    flat = list(TASK.csv_rows(row))
     assert [set(one) for one in flat] == [{"row", "image", "rank", "prediction", "score"}] * 2
 
 
@@ -200,16 +201,16 @@ def test_a_word_that_training_never_saw_is_never_written() -> None:
 
 def test_word_vectors_start_the_words_and_not_the_boundary() -> None:
     model, prepared, _ = made(pictures())
-    words = TASK.words(prepared)
+    words = TASK.word_corpus(prepared)
     assert words is not None
     assert [words.tokens[unit] for unit in words.sentences[0]] == separate_punctuation(
         prepared.train.references[0][0]
     ).split()
     boundary = model.embeddings.weight[-1].detach().clone()
-    Start(np.ones((len(words.tokens), 24), np.float32), frozen=False, note="").put(model)
+    InitialVectors(np.ones((len(words.tokens), 24), np.float32), is_frozen=False, note="").copy_to(model)
     assert (model.embeddings.weight[:-1] == 1).all()
     torch.testing.assert_close(model.embeddings.weight[-1].detach(), boundary)
-    assert TASK.words(TASK.prepare(dataclasses.replace(OPTIONS, unit="char"), pictures())) is None
+    assert TASK.word_corpus(TASK.prepare(dataclasses.replace(OPTIONS, unit="char"), pictures())) is None
 
 
 @pytest.mark.parametrize(

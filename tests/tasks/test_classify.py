@@ -17,6 +17,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
+from seriatim.run.fitting import fit
 from seriatim.tasks.classify import Classify, probabilities
 from seriatim.tasks.options import ClassifyOptions
 
@@ -49,7 +50,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 
@@ -61,11 +62,11 @@ def test_it_learns_what_can_be_learned_from_texts(model: str) -> None:
 
 
 def test_a_loss_on_its_way_to_zero_does_not_improve_for_ever() -> None:
-    options = TASK.beside(OPTIONS, "bag")
+    options = TASK.baseline_options(OPTIONS, "bag")
     prepared = TASK.prepare(options, texts(20))
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    outcome = TASK.fit(model, options, prepared, NullStore(), Silent())
+    outcome = fit(TASK, model, options, prepared, NullStore(), Silent())
     assert outcome.steps < 4000
     assert outcome.rows[-1]["valid_accuracy"] == 1.0
 
@@ -132,7 +133,7 @@ def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
     options = dataclasses.replace(OPTIONS, unit="char")
     prepared = TASK.prepare(options, doubled)
     assert len(prepared.notes) == 2
-    assert all("inputs also stand in the training part (--drop-duplicates)" in note for note in prepared.notes)
+    assert all("inputs are also in the training part (--drop-duplicates)" in note for note in prepared.notes)
     dropped = TASK.prepare(dataclasses.replace(options, drop_duplicates=True), doubled)
     assert dropped.notes == ("120 duplicates dropped before splitting",)
     assert sum(dropped.sizes.values()) == 120
@@ -181,7 +182,7 @@ def test_the_reader_is_of_the_training_part() -> None:
 def test_a_reader_comes_back_from_its_json() -> None:
     for source, options in ((texts(), OPTIONS), (steps(), dataclasses.replace(OPTIONS, text=None))):
         codec = TASK.prepare(options, source).codec
-        again = TASK.codec(codec.to_json())
+        again = TASK.codec_from_json(codec.to_json())
         assert again.to_json() == codec.to_json()
         assert TASK.codec_file(codec) == ("vocabulary.json" if codec.vocabulary else "scaler.json")
 
@@ -192,7 +193,7 @@ def test_a_prediction_names_the_likeliest_class() -> None:
     assert [row["row"] for row in rows] == [1, 2, 3]
     assert [row["label"] for row in rows[:2]] == ["warm", "fresh"]
     assert list(rows[0]["probabilities"]) == ["cold", "fresh", "warm"]
-    flat = list(TASK.flat(rows[0]))
+    flat = list(TASK.csv_rows(rows[0]))
     assert flat == [
         {
             "row": 1,
@@ -223,7 +224,7 @@ def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
 
 def test_a_label_that_training_never_saw() -> None:
     _, prepared = fitted(texts(), model="majority")
-    with pytest.raises(DataError, match="data item 2: label 'hot' is in the new part but not in the training part"):
+    with pytest.raises(DataError, match="data item 2: label 'hot' is in the new data but not in the training part"):
         TASK.read(OPTIONS, prepared.codec, (["red", "fire"], ["warm", "hot"]))
 
 

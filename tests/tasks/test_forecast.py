@@ -13,6 +13,7 @@ import torch
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
+from seriatim.run.fitting import fit
 from seriatim.tasks.forecast import Forecast
 from seriatim.tasks.options import ForecastOptions
 
@@ -32,7 +33,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any, ForecastOptions]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 
@@ -162,8 +163,8 @@ def test_a_series_never_seen_is_forecast_too(given: dict[str, Any], tmp_path: Pa
     assert row["id"] == "b"
     assert all(300 < value < 700 for value in row["v"]["0.5"])
     fresh = TASK.read(options, prepared.codec, new)
-    assert (fresh.size, list(fresh.split.origins[0])) == (3, [37])
-    assert TASK.score(model, options, prepared.codec, fresh.split)["mae"] < 100
+    assert (fresh.size, list(fresh.part.origins[0])) == (3, [37])
+    assert TASK.score(model, options, prepared.codec, fresh.part)["mae"] < 100
 
 
 @pytest.mark.parametrize("given", NEURAL)
@@ -172,11 +173,11 @@ def test_several_targets_and_covariates(given: dict[str, Any], tmp_path: Path) -
     model, prepared, options = fitted(source, target=("b", "a"), covariates=("c",), **given)
     (row,) = TASK.predict(model, options, prepared.codec, source)
     assert list(row) == ["id", "step", "b", "a"]
-    flat = list(TASK.flat(row))
+    flat = list(TASK.csv_rows(row))
     assert [one["step"] for one in flat] == [1, 2, 3]
     assert list(flat[0]) == ["id", "step", "b_0.1", "b_0.5", "b_0.9", "a_0.1", "a_0.5", "a_0.9"]
     assert TASK.score(model, options, prepared.codec, prepared.test)["coverage"] <= 1.0
-    assert TASK.codec(prepared.codec.to_json()).to_json() == prepared.codec.to_json()
+    assert TASK.codec_from_json(prepared.codec.to_json()).to_json() == prepared.codec.to_json()
 
 
 # Gaps

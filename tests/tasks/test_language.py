@@ -22,9 +22,10 @@ from seriatim.learning.observer import Silent
 from seriatim.models.language import NO_TARGET
 from seriatim.notation import UNKNOWN
 from seriatim.options import fill
+from seriatim.run.fitting import fit
 from seriatim.tasks.common import next_units
 from seriatim.tasks.common.next_units import log_probabilities, unit_stepper
-from seriatim.tasks.common.passes import StreamPass, document_pass
+from seriatim.tasks.common.text_batches import StreamEpoch, document_epoch
 from seriatim.tasks.language import Language, Text
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.task import GenerateRequest
@@ -55,7 +56,7 @@ def models(prepared: Any) -> dict[str, Any]:
         torch.manual_seed(0)
         options = dataclasses.replace(OPTIONS, model=name)
         fitted[name] = TASK.make(options, prepared.codec)
-        TASK.fit(fitted[name], options, prepared, NullStore(), Silent())
+        fit(TASK, fitted[name], options, prepared, NullStore(), Silent())
     return fitted
 
 
@@ -139,7 +140,7 @@ def test_bits_per_character_count_characters_not_units() -> None:
     options = dataclasses.replace(OPTIONS, unit="bpe", vocab_size=280, model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     units, characters = len(prepared.test.tokens), prepared.test.characters
     assert units < characters
@@ -150,14 +151,14 @@ def test_words_lose_white_space_so_they_have_no_bits_per_character() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     assert TASK.score(model, options, prepared.codec, prepared.test).keys() == {"perplexity", "nll"}
 
 
 # Splits
 
 
-def test_a_text_is_cut_80_10_10_in_order() -> None:
+def test_a_text_is_cut_80_10_10_evaluation_batches() -> None:
     text = corpus()
     prepared = TASK.prepare(OPTIONS, [text])
     parts = [prepared.codec.decode(part.tokens) for part in (prepared.train, prepared.valid, prepared.test)]
@@ -234,7 +235,7 @@ def test_any_network_can_be_tied_and_start_anew(prepared: Any, model: str) -> No
     torch.manual_seed(0)
     network: Any = TASK.make(options, prepared.codec)
     assert network.output is None
-    outcome = TASK.fit(network, options, prepared, NullStore(), Silent())
+    outcome = fit(TASK, network, options, prepared, NullStore(), Silent())
     uniform = math.log(len(prepared.codec))
     assert outcome.rows[-1]["valid_nll"] < 0.8 * uniform
 
@@ -281,7 +282,7 @@ def test_unknown_is_never_written() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", vocab_size=5, model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     assert (prepared.train.tokens == UNKNOWN).any()
     assert "<unk>" not in written(model, options, prepared.codec, length=200, seed=0)
 
@@ -290,7 +291,7 @@ def test_a_prompt_of_words_goes_on_in_the_same_line() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", model="markov")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     got = written(model, options, prepared.codec, prompt="the cat", length=8, temperature=0.0)
     assert got.split()[0] in ("sees", "likes", "hears")
     assert got.startswith(" ")
@@ -302,7 +303,7 @@ def test_characters_of_several_bytes_come_out_whole(unit: str) -> None:
     options = dataclasses.replace(OPTIONS, unit=unit, model="markov", vocab_size=257 if unit == "bpe" else None)
     prepared = TASK.prepare(options, [text])
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     pieces = list(TASK.generate(model, options, prepared.codec, GenerateRequest(length=60, seed=0, temperature=0.0)))
     assert set("".join(pieces)) <= set(text)
     assert all("\N{REPLACEMENT CHARACTER}" not in piece for piece in pieces)
@@ -333,8 +334,8 @@ def test_each_line_is_scored_on_its_own(models: dict[str, Any], prepared: Any) -
 
 def test_new_text_is_scored_as_a_whole(prepared: Any) -> None:
     fresh = TASK.read(OPTIONS, prepared.codec, ["the cat", "sees\n"])
-    assert isinstance(fresh.split, Text)
-    assert fresh.size == len("the cat\nsees\n") == fresh.split.characters
+    assert isinstance(fresh.part, Text)
+    assert fresh.size == len("the cat\nsees\n") == fresh.part.characters
 
 
 # Documents and learners
@@ -363,7 +364,7 @@ def test_scores_forget_at_a_start_and_count_every_unit(models: dict[str, Any], p
 
 def test_batches_of_documents_hold_each_unit_once() -> None:
     tokens, starts = np.arange(1, 31, dtype=np.int32), np.array([0, 7, 9, 22])
-    batches = list(document_pass(tokens, starts, 3, seed=0, epoch=1))
+    batches = list(document_epoch(tokens, starts, 3, seed=0, epoch=1))
     seen = torch.cat([batch.targets[batch.targets != NO_TARGET] for batch in batches])
     assert sorted(seen.tolist()) == tokens.tolist()
     assert sum(batch.units for batch in batches) == 30
@@ -377,7 +378,7 @@ def test_overlapping_batches_agree_on_where_rows_start_anew() -> None:
     tokens = np.arange(400, dtype=np.int32)
     marks: dict[int, Any] = {}
     for batch, first in zip(
-        StreamPass(Streams(tokens, 4, 5, overlap=12, starts=np.array([0, 33, 250])), 0.5, 3, 1),
+        StreamEpoch(Streams(tokens, 4, 5, overlap=12, starts=np.array([0, 33, 250])), 0.5, 3, 1),
         [max(5 * position - 12, 0) for position in range(20)],
         strict=True,
     ):
@@ -405,7 +406,7 @@ def test_every_learner_trains_a_language_model(learner: str) -> None:
     prepared = TASK.prepare(options, [corpus(40)])
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    outcome = TASK.fit(model, options, prepared, NullStore(), Silent())
+    outcome = fit(TASK, model, options, prepared, NullStore(), Silent())
     assert math.isfinite(outcome.rows[-1]["valid_nll"])
 
 

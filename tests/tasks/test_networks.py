@@ -87,7 +87,7 @@ def test_a_baseline_is_trained_the_same_way_beside_every_model(task: str) -> Non
     kind = TASKS[task]
     for name in kind.neural_baselines:
         warm, cold = (
-            kind.beside(fill(kind.options, {"model": model, **defaults_of(model)}), name)
+            kind.baseline_options(fill(kind.options, {"model": model, **defaults_of(model)}), name)
             for model in ("transformer", "lstm")
         )
         assert warm.warmup == cold.warmup == 0

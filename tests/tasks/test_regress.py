@@ -15,6 +15,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import QUANTILES
+from seriatim.run.fitting import fit
 from seriatim.tasks.options import RegressOptions
 from seriatim.tasks.regress import Regress, predictions, scores
 
@@ -47,7 +48,7 @@ def fitted(source: object, options: RegressOptions = OPTIONS, **given: Any) -> t
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 
@@ -65,7 +66,7 @@ def test_texts_have_numbers_too() -> None:
     texts = [" ".join(words[bit] for bit in bits) for bits in np.random.default_rng(0).integers(0, 2, (80, 3))]
     network, prepared = fitted((texts, [text.count("yes") for text in texts]), model="lstm", epochs=20)
     assert TASK.score(network, OPTIONS, prepared.codec, prepared.test)["rmse"] < 0.4
-    assert TASK.words(prepared) is not None and TASK.codec_file(prepared.codec) == "vocabulary.json"
+    assert TASK.word_corpus(prepared) is not None and TASK.codec_file(prepared.codec) == "vocabulary.json"
 
 
 def test_scores_by_hand() -> None:
@@ -134,7 +135,7 @@ def test_the_target_is_scaled_on_the_training_part() -> None:
     assert prepared.train.scaled.mean() == pytest.approx(0, abs=1e-5)
     assert prepared.train.scaled.std() == pytest.approx(1, abs=1e-5)
     assert abs(prepared.test.scaled.mean()) > 1e-3
-    again = TASK.codec(json.loads(json.dumps(prepared.codec.to_json())))
+    again = TASK.codec_from_json(json.loads(json.dumps(prepared.codec.to_json())))
     assert again.to_json() == prepared.codec.to_json() and TASK.codec_file(again) == "scaler.json"
 
 
@@ -156,7 +157,7 @@ def test_what_a_prediction_says() -> None:
     assert set(found[0]) == {"row", "id", "step", "prediction", "quantiles"}
     bare = [{key: row[key] for key in ("id", "a", "b")} for row in rows]
     assert list(TASK.predict(network, STEPWISE, prepared.codec, bare)) == found, "no column of the target is needed"
-    (flat,) = TASK.flat(found[0])
+    (flat,) = TASK.csv_rows(found[0])
     assert set(flat) == {"row", "id", "step", "prediction", "quantiles_0.1", "quantiles_0.5", "quantiles_0.9"}
 
 

@@ -15,6 +15,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.run import load, train
+from seriatim.run.fitting import fit
 from seriatim.tasks.language import Language
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.roll import RollLanguage, log_probabilities
@@ -35,7 +36,7 @@ def fitted(**given: Any) -> tuple[Any, Any]:
     prepared = TASK.prepare(options, scales())
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 

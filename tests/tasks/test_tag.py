@@ -18,7 +18,8 @@ from seriatim.learning.observer import Silent
 from seriatim.models.tagger import NO_TAG
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
-from seriatim.tasks.common.sentences import LONGEST_SPELLING
+from seriatim.run.fitting import fit
+from seriatim.tasks.common.tag_codec import LONGEST_SPELLING
 from seriatim.tasks.options import TagOptions
 from seriatim.tasks.tag import Tag, decode
 
@@ -68,7 +69,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared
 
 
@@ -108,8 +109,8 @@ def test_decoding_does_not_depend_on_company() -> None:
     texts = prepared.test.texts
     together = [tags.tolist() for tags in decode(network, prepared.test)]
     assert [len(tags) for tags in together] == [len(words) for words in texts]
-    backwards = decode(network, prepared.codec.sentences(texts[::-1]))[::-1]
-    alone = [decode(network, prepared.codec.sentences([words]))[0] for words in texts]
+    backwards = decode(network, prepared.codec.encode(texts[::-1]))[::-1]
+    alone = [decode(network, prepared.codec.encode([words]))[0] for words in texts]
     assert [tags.tolist() for tags in backwards] == [tags.tolist() for tags in alone] == together
 
 
@@ -139,7 +140,7 @@ def test_words_are_sorted_by_how_often_they_stood() -> None:
     assert all(counts[word] == 1 for word in tokens[codec.rare - 1 :]) and codec.rare <= len(tokens)
     cut = TASK.prepare(dataclasses.replace(OPTIONS, vocab_size=5), parts_of_speech())
     assert cut.codec.vocabulary.tokens == codec.vocabulary.tokens[:5]
-    words = TASK.words(prepared)
+    words = TASK.word_corpus(prepared)
     assert words.tokens == codec.vocabulary.tokens and len(words.sentences) == len(texts)
     model: Any = TASK.make(OPTIONS, codec)
     assert len(model.embeddings.weight) == len(words.tokens)
@@ -148,7 +149,7 @@ def test_words_are_sorted_by_how_often_they_stood() -> None:
 def test_lower_case_is_for_words_alone() -> None:
     codec = TASK.prepare(OPTIONS, names()).codec
     assert "rome" in codec.vocabulary.tokens and "Rome" not in codec.vocabulary.tokens
-    sentence = codec.sentences([["Rome", "rome", "ROME"]])
+    sentence = codec.encode([["Rome", "rome", "ROME"]])
     assert len(set(sentence.words[0].tolist())) == 1 and sentence.words[0][0] != UNKNOWN
     assert codec.characters.decode(sentence.spellings[0]) == "Rome"
     apart = TASK.prepare(dataclasses.replace(OPTIONS, lowercase=False), names()).codec
@@ -158,7 +159,7 @@ def test_lower_case_is_for_words_alone() -> None:
 def test_of_a_long_word_both_ends_are_read() -> None:
     codec = TASK.prepare(OPTIONS, names()).codec
     word = "R" * 20 + "o" * 40 + "m" * 20
-    (spelling,) = codec.sentences([[word]]).spellings
+    (spelling,) = codec.encode([[word]]).spellings
     assert codec.characters.decode(spelling) == "R" * 16 + "m" * 16 and len(spelling) == LONGEST_SPELLING
 
 
@@ -196,7 +197,7 @@ def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
     doubled = [(["w", str(number)], ["A", "B"]) for number in range(60)] * 2
     notes = TASK.prepare(OPTIONS, doubled).notes
     assert len(notes) == 2
-    assert all("sentences also stand in the training part (--drop-duplicates)" in note for note in notes)
+    assert all("sentences are also in the training part (--drop-duplicates)" in note for note in notes)
     dropped = TASK.prepare(dataclasses.replace(OPTIONS, drop_duplicates=True), doubled)
     assert dropped.notes == ("60 duplicates dropped before splitting",)
     assert sum(dropped.sizes.values()) == 60
@@ -204,11 +205,11 @@ def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
 
 def test_a_reader_comes_back_from_its_json() -> None:
     codec = TASK.prepare(OPTIONS, names()).codec
-    again = TASK.codec(codec.to_json())
+    again = TASK.codec_from_json(codec.to_json())
     assert again.to_json() == codec.to_json()
     assert again.sizes() == codec.sizes()
     with pytest.raises(ValueError, match="rare"):
-        TASK.codec(codec.to_json() | {"rare": "6"})
+        TASK.codec_from_json(codec.to_json() | {"rare": "6"})
 
 
 @pytest.mark.parametrize(
@@ -229,13 +230,13 @@ def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
 def test_a_tag_that_training_never_saw(tmp_path: Path) -> None:
     write(tmp_path / "new.tsv", [(["light", "mare"], ["ADJ", "NOUN"]), (["oh", "light"], ["INTJ", "VERB"])])
     prepared = TASK.prepare(OPTIONS, parts_of_speech())
-    said = f"{tmp_path}/new.tsv line 4: tag 'INTJ' is in the {{}} part but not in the training part"
+    said = f"{tmp_path}/new.tsv line 4: tag 'INTJ' is in the {{}} but not in the training part"
     with pytest.raises(DataError) as refused:
         TASK.read(OPTIONS, prepared.codec, tmp_path / "new.tsv")
-    assert str(refused.value) == said.format("new")
+    assert str(refused.value) == said.format("new data")
     with pytest.raises(DataError) as refused:
         TASK.prepare(dataclasses.replace(OPTIONS, test=str(tmp_path / "new.tsv")), parts_of_speech())
-    assert str(refused.value) == said.format("test")
+    assert str(refused.value) == said.format("test part")
 
 
 def test_a_run_from_a_file_to_predictions(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.run import train
+from seriatim.run.fitting import fit
 from seriatim.tasks.options import TranslateOptions
 from seriatim.tasks.task import GenerateRequest
 from seriatim.tasks.translate import Translate
@@ -37,7 +38,7 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any, TranslateOptions]:
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
-    TASK.fit(model, options, prepared, NullStore(), Silent())
+    fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 
@@ -53,9 +54,9 @@ def test_it_learns_what_can_be_learned(learned: Any) -> None:
     assert scores["exact_match"] > 0.6
     assert scores["perplexity"] < 2.0
     for baseline in ("nearest", "copy"):
-        beside = TASK.beside(options, baseline)
+        beside = TASK.baseline_options(options, baseline)
         other = TASK.make(beside, prepared.codec)
-        TASK.fit(other, beside, prepared, NullStore(), Silent())
+        fit(TASK, other, beside, prepared, NullStore(), Silent())
         assert TASK.score(other, beside, prepared.codec, prepared.test)["chrf"] < scores["chrf"]
 
 
@@ -74,7 +75,7 @@ def test_a_prediction_is_the_best_of_the_beam(learned: Any) -> None:
         assert looked["target"] == list(row["prediction"])
         np.testing.assert_allclose(np.sum(looked["weights"], 1), 1.0, atol=1e-3)
         assert np.shape(looked["weights"]) == (len(row["prediction"]), len(row["source"]))
-    flat = list(TASK.flat(rows[0]))
+    flat = list(TASK.csv_rows(rows[0]))
     assert [one["rank"] for one in flat] == [1, 2, 3] and set(flat[0]) == {
         "row",
         "source",
@@ -83,7 +84,7 @@ def test_a_prediction_is_the_best_of_the_beam(learned: Any) -> None:
         "score",
     }
     plain = next(iter(TASK.predict(model, options, prepared.codec, ["abc"])))
-    assert list(TASK.flat(plain)) == [plain]
+    assert list(TASK.csv_rows(plain)) == [plain]
 
 
 def test_predictions_do_not_depend_on_company(learned: Any) -> None:
@@ -96,7 +97,7 @@ def test_predictions_do_not_depend_on_company(learned: Any) -> None:
 
 def test_a_reversed_source_is_aligned_as_it_stands() -> None:
     model, prepared, options = fitted(turned(40), epochs=1, reverse=True)
-    units = prepared.codec.read(["abc"])[0]
+    units = prepared.codec.encode_inputs(["abc"])[0]
     assert prepared.codec.source.decode(units) == "cba"
     (row,) = TASK.predict(model, dataclasses.replace(options, alignment=True), prepared.codec, ["abc"])
     assert row["alignment"]["source"] == ["a", "b", "c"]
@@ -138,7 +139,7 @@ def test_the_reader_is_of_the_training_part_and_comes_back_from_its_json() -> No
     _, prepared, _ = fitted([(f"a{chr(200 + n)}", f"b{chr(300 + n)}") for n in range(40)], model="copy")
     codec = prepared.codec
     assert len(codec.source) == 1 + 1 + prepared.sizes["train"]
-    again = TASK.codec(codec.to_json())
+    again = TASK.codec_from_json(codec.to_json())
     assert again.to_json() == codec.to_json()
 
 
@@ -159,7 +160,7 @@ def test_the_signature_is_a_note(learned: Any) -> None:
 def test_duplicates_and_groups() -> None:
     doubled = turned(60) * 2
     prepared = TASK.prepare(dataclasses.replace(OPTIONS, model="copy"), doubled)
-    assert any("sources also stand in the training part" in note for note in prepared.notes)
+    assert any("sources are also in the training part" in note for note in prepared.notes)
     dropped = TASK.prepare(dataclasses.replace(OPTIONS, model="copy", drop_duplicates=True), doubled)
     assert "duplicates dropped before splitting" in dropped.notes[0]
     rows = [{"source": one, "target": other, "who": f"g{place // 6}"} for place, (one, other) in enumerate(turned(60))]
@@ -185,7 +186,7 @@ def test_a_run_is_saved_resumed_and_evaluated_again(tmp_path: Any, model: str) -
     assert other["data"]["test"] == 60 and set(other["scores"]) == set(run.result["scores"])
     run.write_predictions(tmp_path / "a.txt", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "row,source,prediction,score"
-    with pytest.raises(UsageError, match="hidden: not to be given anew to a translate run; it takes beam_size"):
+    with pytest.raises(UsageError, match="hidden: cannot be changed for a translate run; it takes beam_size"):
         run.evaluate(hidden=3)  # type: ignore[call-arg]
 
 

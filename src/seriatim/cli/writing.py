@@ -31,7 +31,7 @@ class Writes(Protocol):
     @property
     def task(self) -> str: ...
     @property
-    def anew(self) -> tuple[str, ...]:
+    def decoding_options(self) -> tuple[str, ...]:
         """Options that it may be given anew."""
 
 
@@ -42,7 +42,7 @@ def asked(run: Writes, typed: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {name: value for name, value in typed.items() if value is not None and value is not False}
     for name in given:
-        if not run.anew:
+        if not run.decoding_options:
             raise UsageError(f"{flag(name)}: for translate and caption runs; this is a {run.task} run")
     if given.pop("draw", None) is not None:
         given["alignment"] = True

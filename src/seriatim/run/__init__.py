@@ -1,23 +1,25 @@
-"""The run folder, and the verbs as methods of what it holds.
+"""The run folder, and the verbs as functions and methods.
 
     train(task, data, …) → Run      load(path) → Run      compare([run, run])
-    Run: evaluate · predict · write_predictions · generate
+    Run: evaluate · predict · write_predictions · generate · update
 
-A run folder is the one artefact that everything after training reads:
+Everything after training reads the run folder:
 
-    config.json           format, task, model, every option, where the data came from and their hash
-    vocabulary.json       or scaler.json: raw values ↔ arrays
-    model.safetensors     weights of the best validation score
-    baselines/            the fitted naive models, so that new data can be scored beside them as well
-    metrics.jsonl         a row per validation
+    config.json           format, task, model, all options, the data's source and hash
+    vocabulary.json       or scaler.json: the codec of raw values and arrays
+    model.safetensors     the weights of the best validation score
+    baselines/            the fitted baselines, so that new data can be scored with them too
+    metrics.jsonl         one row for each validation
     checkpoint/           the whole state of the training, for --resume
-    result.json           the scores; written last, so it stands for a finished run
+    result.json           the scores; it is written last, so a run with this file is finished
 """
 
 from __future__ import annotations
 
+from seriatim.run.comparison import compare
 from seriatim.run.training import train
-from seriatim.run.verbs import Run, compare, load, verdict
-from seriatim.tasks.common.vectors import train_vectors
+from seriatim.run.verbs import Run, load
+from seriatim.run.verdict import verdict
+from seriatim.tasks.common.word_vectors import train_vectors
 
 __all__ = ["Run", "compare", "load", "train", "train_vectors", "verdict"]

@@ -1,4 +1,4 @@
-"""The run folder: what stands in it, and how a foreign, damaged or newer one is refused."""
+"""The files of a run folder, and the checks that refuse a foreign, damaged or newer one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from seriatim.options import fill
 from seriatim.storage import is_part, read_json, write_json
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
-from seriatim.tasks.task import Prepared, Task
+from seriatim.tasks.task import PreparedData, Task
 from seriatim.version import __version__
 
 FORMAT = 1
-"""Of the run folder."""
+"""The version of the run folder's format."""
 FREE_TO_CHANGE = ("out", "resume", "quiet", "threads", "time_limit", "checkpoint_every")
-"""Options that a resumed training may be given anew."""
+"""Options that may change when a training is resumed."""
 
 CONFIG = {
     "format": int, "seriatim": str, "task": str, "model": str, "options": dict, "data": dict, "notes": list
@@ -30,18 +30,18 @@ RESULT = {
     "task": str, "model": str, "run": str, "data": dict, "scores": dict, "baselines": dict, "parameters": int,
     "epochs": int, "seconds": (int, float),
 }  # fmt: skip
-"""Keys of a run folder's files, and what each of them holds."""
-FOUND = {"lr": (int, float)}
-"""What a result holds beside them where it was looked for."""
+"""The keys of a run folder's files, and the type of each value."""
+OPTIONAL_RESULT = {"lr": (int, float)}
+"""A result contains ``lr`` if the training searched for a learning rate."""
 
 
-def open_folder(kind: Task[Any, Any, Any], options: TrainOptions) -> Path:
-    """Find the folder that the run is to stand in, and refuse one that holds something else."""
+def open_folder(task: Task[Any, Any, Any], options: TrainOptions) -> Path:
+    """Return the folder for a new run, and refuse one with other content."""
     if options.out is None:
         if options.resume:
             raise UsageError("resume: needs --out, the run folder to go on from")
         number = 1
-        while (folder := Path("runs") / f"{kind.name}-{options.model}-{number}").exists():
+        while (folder := Path("runs") / f"{task.name}-{options.model}-{number}").exists():
             number += 1
         return folder
     folder = Path(options.out)
@@ -52,55 +52,60 @@ def open_folder(kind: Task[Any, Any, Any], options: TrainOptions) -> Path:
             raise UsageError(f"out: '{folder}' is not empty; give another folder, or --resume to go on from it")
         if not (folder / "config.json").exists():
             raise RunError(f"{folder}: no config.json, so this is not a run folder; nothing to resume")
-        _check_same(folder, kind, options)
+        _check_same_options(folder, task, options)
     return folder
 
 
-def _check_same(folder: Path, kind: Task[Any, Any, Any], options: TrainOptions) -> None:
-    """Refuse to go on with options other than those the run began with."""
+def _check_same_options(folder: Path, task: Task[Any, Any, Any], options: TrainOptions) -> None:
+    """Refuse to resume with other options than the run began with."""
     config = read_config(folder)
-    before = options_of(folder, kind_of(folder, config), config)
-    if config["task"] != kind.name:
-        raise UsageError(f"resume: {folder} is a {config['task']} run, not {kind.name}")
+    original = options_of(folder, task_of(folder, config), config)
+    if config["task"] != task.name:
+        raise UsageError(f"resume: {folder} is a {config['task']} run, not {task.name}")
     for field in dataclasses.fields(options):
         name = field.name
-        if name not in FREE_TO_CHANGE and getattr(before, name) != getattr(options, name):
+        if name not in FREE_TO_CHANGE and getattr(original, name) != getattr(options, name):
             raise UsageError(
-                f"{name}: got {getattr(options, name)!r}, but {folder} began with {getattr(before, name)!r}; "
+                f"{name}: got {getattr(options, name)!r}, but {folder} began with {getattr(original, name)!r}; "
                 "resume with the same options"
             )
 
 
 def begin(
-    folder: Path, kind: Task[Any, Any, Any], options: TrainOptions, prepared: Prepared[Any, Any], data: object
+    folder: Path, task: Task[Any, Any, Any], options: TrainOptions, data: PreparedData[Any, Any], source: object
 ) -> None:
-    """Write what stands before training: the config and the codec; refuse to resume on other data."""
-    if (folder / "config.json").exists():
-        before = read_config(folder)["data"]["hash"]
-        if before != prepared.hash:
-            raise DataError(f"resume: the data have changed since {folder} began ({before} → {prepared.hash})")
+    """Write the config and the codec, before training. Refuse to resume with other data."""
+    check_same_data(folder, data.hash)
     config = {
         "format": FORMAT,
         "seriatim": __version__,
-        "task": kind.name,
+        "task": task.name,
         "model": options.model,
-        "options": _plain(options),
-        "data": {"source": _source(data), **prepared.sizes, "hash": prepared.hash},
-        "notes": list(prepared.notes),
+        "options": _json_options(options),
+        "data": {"source": _source_paths(source), **data.sizes, "hash": data.hash},
+        "notes": list(data.notes),
     }
-    write_json(folder / "config.json", config)  # first, for what has one can be resumed
-    write_json(folder / kind.codec_file(prepared.codec), prepared.codec.to_json())
+    write_json(folder / "config.json", config)  # first, because a folder with a config can be resumed
+    write_json(folder / task.codec_file(data.codec), data.codec.to_json())
 
 
-def _plain(options: TrainOptions) -> dict[str, Any]:
-    """Return the options as JSON; ``out`` and ``resume`` are not the model's business."""
+def check_same_data(folder: Path, hash: str) -> None:
+    """Refuse to resume the run in ``folder``, if there is one, with data of another hash."""
+    if (folder / "config.json").exists():
+        original = read_config(folder)["data"]["hash"]
+        if original != hash:
+            raise DataError(f"resume: the data have changed since {folder} began ({original} → {hash})")
+
+
+def _json_options(options: TrainOptions) -> dict[str, Any]:
+    """Return the options as JSON, without ``out`` and ``resume``, which do not affect the model."""
     content = dataclasses.asdict(options)
     return {name: value for name, value in content.items() if name not in ("out", "resume")}
 
 
-def _source(data: object) -> list[str] | None:
+def _source_paths(source: object) -> list[str] | None:
     """Return the absolute paths of the data, or None for data in memory."""
-    items = data if isinstance(data, (list, tuple)) else [data]
+    items = source if isinstance(source, (list, tuple)) else [source]
     paths = [Path(item).absolute() for item in items if isinstance(item, (str, Path))]
     return [str(path) for path in paths] if len(paths) == len(items) and all(map(os.path.exists, paths)) else None
 
@@ -119,45 +124,50 @@ def read_config(folder: Path) -> Mapping[str, Any]:
             f"{folder}: format {config['format']}, but seriatim {__version__} reads up to {FORMAT}; "
             f"it was written by seriatim {config.get('seriatim', 'of a later version')}: upgrade"
         )
-    checked(folder / "config.json", config, CONFIG)
-    checked(folder / "config.json", config["data"], DATA)
+    check_keys(folder / "config.json", config, CONFIG)
+    check_keys(folder / "config.json", config["data"], DATA)
     return config
 
 
-def checked(
-    file: Path, content: Any, wanted: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})
+def check_keys(
+    file: Path, content: Any, required: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})
 ) -> Mapping[str, Any]:
-    """Return ``content`` if it has the keys ``wanted``, and of others ``optional`` ones alone. Raises ``RunError``."""
+    """Return ``content`` if it has all ``required`` keys and no other keys than these and the ``optional`` ones.
+
+    Both map a key to the type of its value. Raises ``RunError``.
+    """
     if not isinstance(content, dict):
         raise RunError(f"{file}: damaged (holds no object)")
-    wanted = {**wanted, **{key: held for key, held in optional.items() if key in content}}
-    for key in (*wanted, *content):
+    types = {**required, **{key: type_ for key, type_ in optional.items() if key in content}}
+    for key in (*types, *content):
         if key not in content:
             raise RunError(f"{file}: damaged (no '{key}')")
-        if key not in wanted:
-            raise RunError(f"{file}: unknown key '{key}'{nearest(key, wanted)}")
-        if not isinstance(content[key], wanted[key]):
+        if key not in types:
+            raise RunError(f"{file}: unknown key '{key}'{nearest(key, types)}")
+        if not isinstance(content[key], types[key]):
             raise RunError(f"{file}: damaged ('{key}' is {content[key]!r})")
     return content
 
 
-def kind_of(folder: Path, config: Mapping[str, Any]) -> Task[Any, Any, Any]:
+def task_of(folder: Path, config: Mapping[str, Any]) -> Task[Any, Any, Any]:
+    """Return the task of a run. Raises ``RunError`` for an unknown one."""
     try:
         return find_task(config["task"])
     except (UsageError, TypeError) as error:
         raise RunError(f"{folder}/config.json: {error}") from None
 
 
-def options_of(folder: Path, kind: Task[Any, Any, Any], config: Mapping[str, Any]) -> TrainOptions:
+def options_of(folder: Path, task: Task[Any, Any, Any], config: Mapping[str, Any]) -> TrainOptions:
+    """Return the options of a run. Raises ``RunError`` for damaged ones, and for a model that is not registered."""
     model = config["options"].get("model")
-    known = {field.name: field.metadata for field in dataclasses.fields(kind.options)}["model"]
+    known = {field.name: field.metadata for field in dataclasses.fields(task.options)}["model"]
     if isinstance(model, str) and model not in known["choices"] and model not in known["registered"]:
         raise RunError(
-            f"{folder}: '{model}' is no model of seriatim's own; where it is a cell of yours, register it before "
+            f"{folder}: '{model}' is no model of seriatim's own; if it is a cell of yours, register it before "
             f"loading: seriatim.nn.register('{model}', …)"
         )
     try:
-        options: TrainOptions = fill(kind.options, config["options"])
+        options: TrainOptions = fill(task.options, config["options"])
     except (SeriatimError, AttributeError, TypeError) as error:
         raise RunError(f"{folder}/config.json: damaged ({error})") from None
     return options

@@ -1,4 +1,4 @@
-"""``train``: from a user's data to a run folder with scores."""
+"""``train``: from the user's data to a run folder with scores."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
 from seriatim.models.options import check_cell, defaults_of
 from seriatim.options import fill
+from seriatim.run.fitting import fit
 from seriatim.run.folder import begin, open_folder
-from seriatim.run.verbs import Run, computing, score
+from seriatim.run.opened import finite_scores, torch_settings
+from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
-from seriatim.tasks.common.vectors import Start, find_start, with_vector_width
+from seriatim.tasks.common.word_vectors import InitialVectors, initial_vectors, with_vector_width
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
-from seriatim.tasks.task import Model, Prepared, Task, parameter_count
+from seriatim.tasks.task import Model, PreparedData, Task, parameter_count
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,42 +35,54 @@ if TYPE_CHECKING:
 
 
 def train(task: str, data: object = None, *, observer: Observer | None = None, **options: Unpack[TrainKeywords]) -> Run:
-    """Train a model on ``data``, score it beside the naive baselines on the same split, and keep it all in a folder.
+    """Train a model on ``data``, score it together with the baselines, and save everything in a run folder.
 
-    ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists; the
-    options are those of
-    ``seriatim train TASK --help``, with the same names. Raises ``UsageError`` for options that do not exist or do not
-    fit, ``DataError`` for data that the task cannot use, ``TrainingError`` when the loss is no longer finite, and
-    ``Interrupted`` after Ctrl-C.
+    ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists. The
+    options are those of ``seriatim train TASK --help``, with the same names. Raises ``UsageError`` for options that do
+    not exist or do not fit, ``DataError`` for data that the task cannot use, ``TrainingError`` if the loss is no longer
+    finite, and ``Interrupted`` after Ctrl-C.
+
+    >>> import seriatim, tempfile
+    >>> texts = ["the sun is warm", "the fire is warm", "the sea is cold", "the ice is cold"] * 10
+    >>> labels = ["warm", "warm", "cold", "cold"] * 10
+    >>> folder = tempfile.mkdtemp() + "/run"
+    >>> run = seriatim.train("classify", (texts, labels), epochs=2, hidden=8, out=folder, quiet=True)
+    >>> sorted(run.result["scores"])
+    ['accuracy', 'macro_f1']
+    >>> sorted(run.result["baselines"])
+    ['bag', 'majority']
     """
-    kind = find_task(task)
-    data, brought = _bundled(kind, data)
-    given = {name: value for name, value in options.items() if value is not None}
-    filled = fill(kind.options, {**defaults_of(options.get("model")), **brought, **given})
-    kind = kind.variant(filled)
-    chosen = with_vector_width(kind, _with_absolute_paths(filled))
-    check_cell(chosen)
-    check_schedule(chosen)
-    kind.check(chosen)
-    data = kind.source(chosen, data)
-    folder = open_folder(kind, chosen)
+    return _train(find_task(task), data, options, observer)
+
+
+def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], observer: Observer | None) -> Run:
+    data, bundled_options = _bundled(task, data)
+    explicit = {name: value for name, value in options.items() if value is not None}
+    filled = fill(task.options, {**defaults_of(options.get("model")), **bundled_options, **explicit})
+    task = task.variant(filled)
+    settings = with_vector_width(task, _with_absolute_paths(filled))
+    check_cell(settings)
+    check_schedule(settings)
+    task.check(settings)
+    source = task.source(settings, data)
+    folder = open_folder(task, settings)
     if (folder / "result.json").exists():
         return Run(folder)
-    watching = observer or (Silent() if chosen.quiet else Plain())
-    with computing(chosen):
-        prepared = kind.prepare(chosen, data)
-        start = find_start(chosen, kind.words(prepared))
-        if start:
-            prepared = dataclasses.replace(prepared, notes=(*prepared.notes, start.note))
-        begin(folder, kind, chosen, prepared, data)
+    observer = observer or (Silent() if settings.quiet else Plain())
+    with torch_settings(settings):
+        prepared = task.prepare(settings, source)
+        vectors = initial_vectors(settings, task.word_corpus(prepared))
+        if vectors:
+            prepared = dataclasses.replace(prepared, notes=(*prepared.notes, vectors.note))
+        begin(folder, task, settings, prepared, source)
         for note in prepared.notes:
-            watching.note(note)
-        model, outcome = _fit(kind, chosen, prepared, start, folder, watching)
-        baselines = _fit_baselines(kind, chosen, prepared, folder, watching)
-        scores = score(kind, model, chosen, prepared.codec, prepared.test)
+            observer.note(note)
+        model, outcome = _fit_model(task, settings, prepared, vectors, folder, observer)
+        baselines = _fit_baselines(task, settings, prepared, folder, observer)
+        scores = finite_scores(task, model, settings, prepared.codec, prepared.test)
     result = {
-        "task": kind.name,
-        "model": chosen.model,
+        "task": task.name,
+        "model": settings.model,
         "run": str(folder),
         "data": {**prepared.sizes, "hash": prepared.hash},
         "scores": scores,
@@ -82,68 +96,71 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
     return Run(folder)
 
 
-def _fit(
-    kind: Task[Any, Any, Any],
+def _fit_model(
+    task: Task[Any, Any, Any],
     options: TrainOptions,
-    prepared: Prepared[Any, Any],
-    start: Start | None,
+    data: PreparedData[Any, Any],
+    vectors: InitialVectors | None,
     folder: Path,
     observer: Observer,
 ) -> tuple[Model, Outcome]:
-    """Train the model that was asked for, keeping everything in the folder."""
+    """Train the model that ``options`` name, and save it in ``folder``."""
     torch.manual_seed(options.seed)
-    model = kind.make(options, prepared.codec)
-    if start:
-        start.put(model)
-    outcome = kind.fit(model, options, prepared, FolderStore(folder), observer)
+    model = task.make(options, data.codec)
+    if vectors:
+        vectors.copy_to(model)
+    outcome = fit(task, model, options, data, FolderStore(folder), observer)
     if not isinstance(model, torch.nn.Module):
         write_arrays(folder / "model.safetensors", model.state_dict())
     return model, outcome
 
 
 def _fit_baselines(
-    kind: Task[Any, Any, Any], options: TrainOptions, prepared: Prepared[Any, Any], folder: Path, observer: Observer
+    task: Task[Any, Any, Any], options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer
 ) -> dict[str, dict[str, float]]:
-    """Fit every baseline that was asked for beside the model, keep it, and score it on the same split."""
-    wanted = {
-        "all": kind.baselines,
-        "fast": tuple(name for name in kind.baselines if name not in kind.neural_baselines),
+    """Fit the baselines that ``options`` ask for, save them, and return their scores on the test part."""
+    names = {
+        "all": task.baselines,
+        "fast": tuple(name for name in task.baselines if name not in task.neural_baselines),
         "none": (),
     }[options.baselines]
     scores = {}
-    for name in wanted:
+    for name in names:
         if name == options.model:
             continue
         observer.baseline(name)
-        beside = kind.beside(options, name)
+        baseline_options = task.baseline_options(options, name)
         torch.manual_seed(options.seed)
-        model = kind.make(beside, prepared.codec)
-        kind.fit(model, beside, prepared, NullStore(), observer)
+        model = task.make(baseline_options, data.codec)
+        fit(task, model, baseline_options, data, NullStore(), observer)
         write_arrays(folder / "baselines" / f"{name}.safetensors", model.state_dict())
-        scores[name] = score(kind, model, beside, prepared.codec, prepared.test)
+        scores[name] = finite_scores(task, model, baseline_options, data.codec, data.test)
     return scores
 
 
-def _bundled(kind: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[str, object]]:
-    """Put the file of a bundled set in place of its name, with the options that read it; a user's file goes before."""
-    if not isinstance(data, (str, Path)) or os.path.exists(data) or "\n" in str(data):  # a list may be texts
+def _bundled(task: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[str, object]]:
+    """Replace the name of a bundled set by its file, and return the options that read it.
+
+    A file of the user with that name takes precedence.
+    """
+    if not isinstance(data, (str, Path)) or os.path.exists(data) or "\n" in str(data):  # a string may be a text
         return data, {}
-    sets = {one.name: one for one in bundled_sets()}
+    sets = {item.name: item for item in bundled_sets()}
     found = sets.get(str(data))
     if found is None:
         raise DataError(f"{data}: no such file, nor a bundled set of that name{nearest(str(data), sets)}")
-    if found.task != kind.name:
-        raise UsageError(f"data: the bundled set '{found.name}' is for {found.task}, not {kind.name}")
+    if found.task != task.name:
+        raise UsageError(f"data: the bundled set '{found.name}' is for {found.task}, not {task.name}")
     return found.path, found.options
 
 
 def _with_absolute_paths(options: TrainOptions) -> TrainOptions:
-    """Make the paths of ``--valid`` and ``--test`` mean the same from any folder."""
+    """Make the paths of ``--valid`` and ``--test`` absolute, so that they stay valid in any working directory."""
     valid, test = (_absolute(file) if file else None for file in (options.valid, options.test))
     return dataclasses.replace(options, valid=valid, test=test)
 
 
 def _absolute(file: str) -> str:
-    """The absolute path of a file, or of each of two parallel files with a comma between."""
-    parts = [file] if Path(file).exists() else file.split(",")
-    return ",".join(str(Path(part).absolute()) for part in parts)
+    """Return the absolute path of a file, or of two parallel files separated by a comma."""
+    paths = [file] if Path(file).exists() else file.split(",")
+    return ",".join(str(Path(path).absolute()) for path in paths)

@@ -1,8 +1,8 @@
-"""``update``: a trained model goes on with new data.
+"""``update``: continue the training of a model with new data.
 
-The weights start where the run's best ones are, the optimizer where its last checkpoint is; vocabulary and scalers
-stay. Everything is written beside the run first and put in its place at the end, so that a crash, Ctrl-C or a loss
-that is no longer finite leaves the run as it was.
+The weights are the run's best ones, the optimizer's state comes from its last checkpoint, and the codec does not
+change. Everything is written to a temporary folder first and moved at the end, so that a crash, Ctrl-C or a loss that
+is not finite leaves the run as it was.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
 from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
-from seriatim.run.verbs import Run, computing, score
+from seriatim.run.fitting import fit
+from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.storage import is_part, read_json, write_json
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.options.update import UpdateOptions
-from seriatim.tasks.task import Prepared
+from seriatim.tasks.task import PreparedData
 
 Scores = dict[str, float]
 FILES = ("checkpoint/state.safetensors", "metrics.jsonl", "config.json", "result.json", "model.safetensors")
-"""What an update changes."""
+"""The files that an update changes, in the order in which they are replaced."""
 
 
 @final
-class Warm(CheckpointStore):
-    """Keeps everything in a folder, and begins with the weights and the averages of an earlier training."""
+class WarmStartStore(CheckpointStore):
+    """A store in a folder, whose first checkpoint has the weights and the optimizer state of an earlier training."""
 
-    def __init__(self, folder: Path, weights: State, earlier: Path) -> None:
-        self._folder, self._weights, self._earlier = FolderStore(folder), weights, earlier
+    def __init__(self, folder: Path, weights: State, earlier_checkpoint: Path) -> None:
+        self._folder, self._weights, self._earlier_checkpoint = FolderStore(folder), weights, earlier_checkpoint
 
     def save_best(self, weights: State) -> None:
         self._folder.save_best(weights)
@@ -51,117 +52,117 @@ class Warm(CheckpointStore):
         self._folder.save_checkpoint(checkpoint)
 
     def load_checkpoint(self, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
-        averages = optimizer.state_dict()
-        if self._earlier.exists():
-            averages = read_checkpoint(self._earlier, averages["param_groups"]).optimizer
-        return Checkpoint(Progress(), self._weights, {}, averages, (), torch.get_rng_state())
+        state = optimizer.state_dict()
+        if self._earlier_checkpoint.exists():
+            state = read_checkpoint(self._earlier_checkpoint, state["param_groups"]).optimizer
+        return Checkpoint(Progress(), self._weights, {}, state, (), torch.get_rng_state())
 
 
 @dataclass(frozen=True)
-class Sides:
-    """The scores of one model on the held-out part of the new data, and on the test part of the old."""
+class OldAndNew:
+    """The scores of one model on the test parts of the new and of the old data."""
 
     new: Scores
     old: Scores | None
-    """None where the old data are gone."""
+    """None if the old data are gone."""
 
 
-def update(run: Run, data: object, options: UpdateOptions, observer: Observer | None = None) -> dict[str, Any]:
-    """Train the model of ``run`` on ``data``, and put the result in its folder, or in ``options.out``.
+def update(run: Opened, data: object, options: UpdateOptions, observer: Observer | None = None) -> Result:
+    """Train the model of ``run`` on ``data``, and write the result to its folder, or to ``options.out``.
 
-    Returns ``{"task", "model", "run", "data", "before", "after", "baselines", "epochs", "seconds"}``: ``before`` and
-    ``after`` hold the scores on ``new``, the test part of the new data, and on ``old``, that of the data that the run
-    was trained on (None where they are gone). Raises as ``train`` does.
+    Returns ``{"task", "model", "run", "data", "before", "after", "baselines", "epochs", "seconds"}``. ``before`` and
+    ``after`` have the scores on the test part of the ``new`` data and of the ``old`` data (None if these are gone).
+    Raises as ``train`` does.
     """
     old_result = run.result
-    chosen = _options(run, options)
-    check_schedule(chosen)
-    out = _free(options.out)
-    watching = observer or (Silent() if options.quiet else Plain())
-    beside = (out or run.path).absolute()
-    part = beside.with_name(f".{beside.name}.update.part")
-    with computing(chosen):
+    settings = _settings(run, options)
+    check_schedule(settings)
+    out = _empty_folder(options.out)
+    observer = observer or (Silent() if options.quiet else Plain())
+    target = (out or run.path).absolute()
+    temporary = target.with_name(f".{target.name}.update.part")
+    with torch_settings(settings):
         model = run.network
         if not isinstance(model, torch.nn.Module):
-            raise UsageError(f"update: for networks; {run.model} is fitted in one go: train it again on all the data")
-        fresh = run.kind.prepare(_for_new_data(run.options), data, run.codec)
-        old, gone = _old(run)
-        if gone:
-            watching.note(f"no scores on the old data: {gone}")
-        for note in fresh.notes:
-            watching.note(note)
-        before = _sides(run, model, fresh, old)
-        training = fresh
+            raise UsageError(
+                f"update: for networks; {run.options.model} is fitted in one go: train it again on all the data"
+            )
+        new_data = run.task.prepare(_options_for_new_data(run.options), data, run.codec)
+        old_data, missing = _old_data(run)
+        if missing:
+            observer.note(f"no scores on the old data: {missing}")
+        for note in new_data.notes:
+            observer.note(note)
+        before = _score_both(run, new_data, old_data)
+        training_data = new_data
         if options.replay:
-            if old is None:
-                raise DataError(f"replay: {gone}")
-            mixed = run.kind.replayed(fresh.train, old.train, options.replay, chosen.seed)
-            training = dataclasses.replace(fresh, train=mixed)
+            if old_data is None:
+                raise DataError(f"replay: {missing}")
+            mixed = run.task.with_replay(new_data.train, old_data.train, options.replay, settings.seed)
+            training_data = dataclasses.replace(new_data, train=mixed)
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(run.path, part, ignore=_parts)
-            outcome = _fit(run, chosen, training, part, watching)
-            after = _sides(run, model, fresh, old)
-            result = _result(run, old_result, fresh, after, outcome)
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(run.path, temporary, ignore=_unfinished_files)
+            outcome = _fit(run, settings, training_data, temporary, observer)
+            after = _score_both(run, new_data, old_data)
             config = dict(read_json(run.path / "config.json"))
-            config["notes"] = [*config["notes"], _told(options, data, fresh, outcome)]
-            write_json(part / "config.json", config)
-            write_json(part / "result.json", result)
-            _put(part, run.path, out)
+            config["notes"] = [*config["notes"], _note(options, data, new_data, outcome)]
+            write_json(temporary / "config.json", config)
+            write_json(temporary / "result.json", _result(run, old_result, new_data, after, outcome))
+            _move(temporary, run.path, out)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
     return {
-        "task": run.task,
-        "model": run.model,
+        "task": run.task.name,
+        "model": run.options.model,
         "run": str(out or run.path),
-        "data": {**fresh.sizes, "hash": fresh.hash},
+        "data": {**new_data.sizes, "hash": new_data.hash},
         "before": dataclasses.asdict(before),
         "after": dataclasses.asdict(after),
-        "baselines": run.baseline_scores(fresh.test, run.options),
+        "baselines": run.baseline_scores(new_data.test, run.options),
         "epochs": outcome.epochs,
         "seconds": round(outcome.seconds, 3),
     }
 
 
-def _options(run: Run, options: UpdateOptions) -> TrainOptions:
-    """The options of the training, with those that were given for the update."""
-    given = {name: getattr(options, name) for name in ("epochs", "time_limit", "lr", "threads")}
-    found = {"lr": run.result["lr"]} if "lr" in run.result else {}  # --lr find does not look again
-    anew = found | {name: value for name, value in given.items() if value is not None}
-    if "time_limit" in anew and "epochs" not in anew and run.options.schedule not in ("cosine", "linear"):
-        anew["epochs"] = None
-    return dataclasses.replace(run.options, quiet=options.quiet, **anew)
+def _settings(run: Opened, options: UpdateOptions) -> TrainOptions:
+    """Return the options of the training, changed by the options of the update."""
+    values = {name: getattr(options, name) for name in ("epochs", "time_limit", "lr", "threads")}
+    found_lr = {"lr": run.result["lr"]} if "lr" in run.result else {}  # --lr find does not search again
+    changes = found_lr | {name: value for name, value in values.items() if value is not None}
+    if "time_limit" in changes and "epochs" not in changes and run.options.schedule not in ("cosine", "linear"):
+        changes["epochs"] = None
+    return dataclasses.replace(run.options, quiet=options.quiet, **changes)
 
 
-def _for_new_data(options: TrainOptions) -> TrainOptions:
-    """The options by which new data are read and split: files and row counts were those of the old."""
-    fixed: dict[str, Any] = {"valid": None, "test": None, "split": ()}
-    there = {field.name for field in dataclasses.fields(options)}
-    return dataclasses.replace(options, **{name: value for name, value in fixed.items() if name in there})
+def _options_for_new_data(options: TrainOptions) -> TrainOptions:
+    """Return the options for reading new data, without the files and row counts of the old data."""
+    defaults: dict[str, Any] = {"valid": None, "test": None, "split": ()}
+    names = {field.name for field in dataclasses.fields(options)}
+    return dataclasses.replace(options, **{name: value for name, value in defaults.items() if name in names})
 
 
-def _old(run: Run) -> tuple[Prepared[Any, Any] | None, str]:
-    """The data that the run was trained on, or why they are not there."""
+def _old_data(run: Opened) -> tuple[PreparedData[Any, Any] | None, str]:
+    """Return the data of the training, or None and the reason why they are missing."""
     try:
         return run.prepare_again(), ""
     except DataError as error:
         return None, str(error)
 
 
-def _sides(run: Run, model: Any, fresh: Prepared[Any, Any], old: Prepared[Any, Any] | None) -> Sides:
-    """Score ``model`` on both sides."""
-    new, before = (score(run.kind, model, run.options, run.codec, one.test) if one else None for one in (fresh, old))
-    assert new is not None
-    return Sides(new, before)
+def _score_both(run: Opened, new_data: PreparedData[Any, Any], old_data: PreparedData[Any, Any] | None) -> OldAndNew:
+    """Score the network on the test parts of the new and of the old data."""
+    new = run.score(new_data.test, run.options)
+    return OldAndNew(new, run.score(old_data.test, run.options) if old_data else None)
 
 
-def _fit(run: Run, options: TrainOptions, data: Prepared[Any, Any], folder: Path, observer: Observer) -> Outcome:
-    """Train the run's network, in place; what must not be lost goes to ``folder``."""
+def _fit(run: Opened, options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer) -> Outcome:
+    """Train the run's network in place. Its checkpoints and best weights go to ``folder``."""
     model: Any = run.network
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    keeper = Warm(folder, weights, run.path / "checkpoint" / "state.safetensors")
+    store = WarmStartStore(folder, weights, run.path / "checkpoint" / "state.safetensors")
     try:
-        return run.kind.fit(model, options, data, keeper, observer)
+        return fit(run.task, model, options, data, store, observer)
     except Interrupted:
         raise Interrupted(f"interrupted: {run.path} is as it was before the update") from None
     finally:
@@ -169,32 +170,36 @@ def _fit(run: Run, options: TrainOptions, data: Prepared[Any, Any], folder: Path
 
 
 def _result(
-    run: Run, before: dict[str, Any], fresh: Prepared[Any, Any], after: Sides, outcome: Outcome
-) -> dict[str, Any]:
-    """What the run folder tells of its scores: on the old test part, as before; on the new where that is gone."""
-    seen = {"epochs": before["epochs"] + outcome.epochs, "seconds": round(before["seconds"] + outcome.seconds, 3)}
+    run: Opened, old_result: Result, new_data: PreparedData[Any, Any], after: OldAndNew, outcome: Outcome
+) -> Result:
+    """Return the new content of ``result.json``, with scores on the old data, or on the new data if these are gone."""
+    result = {
+        **old_result,
+        "epochs": old_result["epochs"] + outcome.epochs,
+        "seconds": round(old_result["seconds"] + outcome.seconds, 3),
+    }
     if after.old is not None:
-        return {**before, **seen, "scores": after.old}
-    data = {**fresh.sizes, "hash": fresh.hash}
+        return {**result, "scores": after.old}
     return {
-        **before,
-        **seen,
-        "data": data,
+        **result,
+        "data": {**new_data.sizes, "hash": new_data.hash},
         "scores": after.new,
-        "baselines": run.baseline_scores(fresh.test, run.options),
+        "baselines": run.baseline_scores(new_data.test, run.options),
     }
 
 
-def _told(options: UpdateOptions, data: object, fresh: Prepared[Any, Any], outcome: Outcome) -> str:
-    """The note that an update leaves in the config."""
+def _note(options: UpdateOptions, data: object, new_data: PreparedData[Any, Any], outcome: Outcome) -> str:
+    """Return the note about the update for the config."""
     items = data if isinstance(data, (list, tuple)) else [data]
-    names = ", ".join(str(one) for one in items) if all(isinstance(one, (str, Path)) for one in items) else "memory"
-    replay = f", {options.replay:g} of old data beside" if options.replay else ""
-    return f"updated on {names} ({fresh.hash}): {fresh.sizes['train']:,} units in {outcome.epochs} epochs{replay}"
+    are_paths = all(isinstance(item, (str, Path)) for item in items)
+    source = ", ".join(str(item) for item in items) if are_paths else "memory"
+    replay = f", with {options.replay:g} times as much old data" if options.replay else ""
+    units = f"{new_data.sizes['train']:,} units in {outcome.epochs} epochs"
+    return f"updated on {source} ({new_data.hash}): {units}{replay}"
 
 
-def _free(out: str | None) -> Path | None:
-    """The folder to write to, where one was given. Raises ``UsageError`` unless it is free."""
+def _empty_folder(out: str | None) -> Path | None:
+    """Return the folder ``out``, if it was passed. Raises ``UsageError`` if it is not empty."""
     if out is None:
         return None
     folder = Path(out)
@@ -203,19 +208,19 @@ def _free(out: str | None) -> Path | None:
     return folder
 
 
-def _parts(folder: str, names: list[str]) -> list[str]:
-    """What a crash left of files that were being written is not taken along."""
+def _unfinished_files(folder: str, names: list[str]) -> list[str]:
+    """Return the files of ``names`` that a crash left incomplete; they are not copied."""
     return [name for name in names if is_part(Path(name))]
 
 
-def _put(part: Path, run: Path, out: Path | None) -> None:
-    """Put what was written in its place: a whole folder at once, or each changed file over the old one."""
+def _move(temporary: Path, run: Path, out: Path | None) -> None:
+    """Move the whole temporary folder to ``out``, or each changed file to ``run``."""
     if out is not None:
         if out.exists():
             shutil.rmtree(out)
-        os.rename(part, out)
+        os.rename(temporary, out)
         return
     for name in FILES:
-        if (part / name).exists():
+        if (temporary / name).exists():
             (run / name).parent.mkdir(exist_ok=True)
-            os.replace(part / name, run / name)
+            os.replace(temporary / name, run / name)

@@ -16,32 +16,30 @@ from seriatim.data.sound import SoundReader
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
-from seriatim.learning.checkpoint_store import CheckpointStore
-from seriatim.learning.loop import Outcome, TrainingPlan, fit
-from seriatim.learning.observer import Observer
+from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
-from seriatim.models.contract import Trainable
 from seriatim.models.naive.majority import Majority
 from seriatim.models.recurrent import embedding_width
-from seriatim.tasks.common import examples
+from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.epochs import epochs
-from seriatim.tasks.common.examples import Array, InputReader
-from seriatim.tasks.common.fitting import closed_form
 from seriatim.tasks.common.parts import PARTS, read_parts
+from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
-from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
+from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
+
+Classifier = Majority | SequenceClassifier
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Turns raw sequences and labels into arrays."""
+class ClassifyCodec:
+    """The codec of raw sequences and labels."""
 
     labels: Labels
-    inputs: InputReader
+    inputs: InputCodec
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """Of texts."""
+        """The vocabulary of texts; None for numbers and sound."""
         return self.inputs.vocabulary
 
     def to_json(self) -> dict[str, Any]:
@@ -49,7 +47,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Examples:
+class LabelledSequences:
     """Encoded sequences and their classes."""
 
     inputs: list[Array]
@@ -61,18 +59,18 @@ class Examples:
 
     @property
     def lengths(self) -> Array:
-        """Steps of each sequence, [N]."""
-        return examples.lengths(self.inputs)
+        """The number of steps of each sequence, [N]."""
+        return sequence_inputs.sequence_lengths(self.inputs)
 
     def batch(self, indices: Array) -> SequenceBatch:
         """Pad the sequences at ``indices`` into one batch."""
-        inputs, lengths = examples.padded([self.inputs[index] for index in indices])
+        inputs, lengths = sequence_inputs.pad_inputs([self.inputs[index] for index in indices])
         return SequenceBatch(inputs, lengths, torch.from_numpy(self.labels[indices]))
 
 
 @final
-class Classify(Task[ClassifyOptions, Examples, Reader]):
-    """Sequence classifiers: recurrent, convolutional, attending, feed-forward, bag, majority."""
+class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
+    """Classification of sequences by a recurrent, convolutional, attention or feed-forward network, bag or majority."""
 
     name = "classify"
     options = ClassifyOptions
@@ -80,125 +78,120 @@ class Classify(Task[ClassifyOptions, Examples, Reader]):
     higher_is_better = True
     baselines = CLASSIFY_BASELINES
     neural_baselines = ("bag",)
-    piped_format = "csv"
+    stdin_format = "csv"
     codec_files = ("vocabulary.json", "scaler.json")
 
-    def codec_file(self, codec: Reader) -> str:
+    def codec_file(self, codec: ClassifyCodec) -> str:
         return codec.inputs.file
 
     def check(self, options: ClassifyOptions) -> None:
-        examples.check_sequences(options)
+        sequence_inputs.check_sequence_options(options)
 
     def prepare(
-        self, options: ClassifyOptions, source: object, codec: Reader | None = None
-    ) -> Prepared[Examples, Reader]:
-        listening = examples.listener(options, codec.inputs.sound if codec else None)
-        parts = read_parts(options, source, lambda one: _read(options, one, listening), labels=_labels)
-        labels = codec.labels if codec else Labels.fit(_labels(parts.train))
+        self, options: ClassifyOptions, source: object, codec: ClassifyCodec | None = None
+    ) -> PreparedData[LabelledSequences, ClassifyCodec]:
+        reader = sequence_inputs.sound_reader(options, codec.inputs.sound if codec else None)
+        raw = read_parts(options, source, lambda path: _read(options, path, reader), labels=_labels)
+        labels = codec.labels if codec else Labels.fit(_labels(raw.train))
         if len(labels.names) < 2:
             raise DataError(f"label: a single class '{labels.names[0]}' in the training part, wanted at least 2")
-        reader = codec or Reader(labels, InputReader.fit(options, parts.train, listening.features))
-        split = {name: _encode(reader, getattr(parts, name), name) for name in PARTS}
-        return Prepared(
-            **split,
-            codec=reader,
-            sizes={name: len(part) for name, part in split.items()},
-            hash=parts.hash,
-            notes=(*parts.notes, *examples.unknown(options, split["valid"].inputs)),
+        codec = codec or ClassifyCodec(labels, InputCodec.fit(options, raw.train, reader.features))
+        parts = {name: _encode(codec, getattr(raw, name), f"{name} part") for name in PARTS}
+        return PreparedData(
+            **parts,
+            codec=codec,
+            sizes={name: len(part) for name, part in parts.items()},
+            hash=raw.hash,
+            notes=(*raw.notes, *sequence_inputs.unknown_word_notes(options, parts["valid"].inputs)),
         )
 
-    def read(self, options: ClassifyOptions, codec: Reader, source: object) -> Fresh[Examples]:
-        sequences = _read(options, source, examples.listener(options, codec.inputs.sound))
-        encoded = _encode(codec, sequences, "new")
-        return Fresh(encoded, len(encoded), content_hash(sequences.content))
+    def read(self, options: ClassifyOptions, codec: ClassifyCodec, source: object) -> NewData[LabelledSequences]:
+        sequences = _read(options, source, sequence_inputs.sound_reader(options, codec.inputs.sound))
+        part = _encode(codec, sequences, "new data")
+        return NewData(part, len(part), content_hash(sequences.content))
 
     def from_lines(self, text: str) -> object:
         return text.splitlines()
 
-    def codec(self, content: dict[str, Any]) -> Reader:
-        return Reader(Labels.from_json(content["labels"]), InputReader.from_json(content["inputs"]))
+    def codec_from_json(self, content: dict[str, Any]) -> ClassifyCodec:
+        return ClassifyCodec(Labels.from_json(content["labels"]), InputCodec.from_json(content["inputs"]))
 
-    def words(self, data: Prepared[Examples, Reader]) -> Words | None:
-        return examples.words(data.codec.inputs, data.train.inputs)
+    def word_corpus(self, data: PreparedData[LabelledSequences, ClassifyCodec]) -> WordCorpus | None:
+        return sequence_inputs.word_corpus(data.codec.inputs, data.train.inputs)
 
-    def make(self, options: ClassifyOptions, codec: Reader) -> Model:
+    def make(self, options: ClassifyOptions, codec: ClassifyCodec) -> Classifier:
         size, classes = codec.inputs.size(), len(codec.labels.names)
-        makers: dict[str, Callable[[], Model]] = {
+        makers: dict[str, Callable[[], Classifier]] = {
             "majority": lambda: Majority(classes),
             "bag": lambda: Bag(size, embedding_width(options), classes),
         }
         return makers.get(options.model, lambda: RecurrentClassifier(options, size, classes, pool=options.pool))()
 
-    def fit(
-        self,
-        model: Model,
-        options: ClassifyOptions,
-        data: Prepared[Examples, Reader],
-        keeper: CheckpointStore,
-        observer: Observer,
-    ) -> Outcome:
+    def plan(
+        self, model: Classifier, options: ClassifyOptions, data: PreparedData[LabelledSequences, ClassifyCodec]
+    ) -> TrainingPlan[Any] | ClosedForm:
         if isinstance(model, Majority):
-            with closed_form() as timer:
-                model.fit(data.train.labels)
-            return timer.outcome()
-        assert isinstance(model, Trainable)
-        course = TrainingPlan(
+            return ClosedForm(lambda: model.fit(data.train.labels))
+        return TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
-            validate=lambda network: _validation(network, data.valid),
+            validate=lambda _: _validation_scores(model, data.valid),
             monitor="valid_nll",
         )
-        return fit(model, course, options, keeper, observer)
 
-    def replayed(self, new: Examples, old: Examples, share: float, seed: int) -> Examples:
-        drawn = np.random.default_rng(seed).permutation(len(old))[: round(share * len(new))]
-        inputs = [*new.inputs, *(old.inputs[index] for index in drawn)]
-        return Examples(inputs, np.concatenate([new.labels, old.labels[drawn]]))
+    def with_replay(self, new: LabelledSequences, old: LabelledSequences, share: float, seed: int) -> LabelledSequences:
+        indices = np.random.default_rng(seed).permutation(len(old))[: round(share * len(new))]
+        inputs = [*new.inputs, *(old.inputs[index] for index in indices)]
+        return LabelledSequences(inputs, np.concatenate([new.labels, old.labels[indices]]))
 
-    def beside(self, options: ClassifyOptions, baseline: str) -> ClassifyOptions:
-        return examples.beside_bag(options, baseline)
+    def baseline_options(self, options: ClassifyOptions, baseline: str) -> ClassifyOptions:
+        return sequence_inputs.bag_options(options, baseline)
 
-    def score(self, model: Model, options: ClassifyOptions, codec: Reader, split: Examples) -> Scores:
+    def score(
+        self, model: Classifier, options: ClassifyOptions, codec: ClassifyCodec, part: LabelledSequences
+    ) -> Scores:
         from sklearn.metrics import accuracy_score, f1_score  # slow to import, needed only here
 
-        choices = probabilities(model, split.inputs).argmax(1)
-        macro = f1_score(split.labels, choices, average="macro", zero_division=0.0)
-        return {"accuracy": float(accuracy_score(split.labels, choices)), "macro_f1": float(macro)}
+        choices = probabilities(model, part.inputs).argmax(1)
+        macro = f1_score(part.labels, choices, average="macro", zero_division=0.0)
+        return {"accuracy": float(accuracy_score(part.labels, choices)), "macro_f1": float(macro)}
 
-    def predict(self, model: Model, options: ClassifyOptions, codec: Reader, source: object) -> Iterator[Row]:
-        """Give the class of each sequence and the probability of every class."""
-        listening = examples.listener(options, codec.inputs.sound)
-        sequences = _read(options, source, listening, need_label=False)
+    def predict(
+        self, model: Classifier, options: ClassifyOptions, codec: ClassifyCodec, source: object
+    ) -> Iterator[Row]:
+        """Yield the class of each sequence and the probability of every class."""
+        reader = sequence_inputs.sound_reader(options, codec.inputs.sound)
+        sequences = _read(options, source, reader, need_label=False)
         names = codec.labels.names
-        for number, row in enumerate(probabilities(model, codec.inputs.encode(sequences))):
+        for index, row in enumerate(probabilities(model, codec.inputs.encode(sequences))):
             best = int(row.argmax())
             yield {
-                "row": number + 1,
+                "row": index + 1,
                 "label": names[best],
                 "probability": float(row[best]),
                 "probabilities": {name: float(value) for name, value in zip(names, row, strict=True)},
             }
 
 
-def probabilities(model: Model, inputs: list[Array]) -> Array:
+def probabilities(model: Classifier, inputs: list[Array]) -> Array:
     """Return the probability of each class for each sequence, ``[N, K]``."""
     if isinstance(model, Majority):
         return model.probabilities(len(inputs))
-    assert isinstance(model, SequenceClassifier)
-    logits = torch.from_numpy(examples.outputs(model, inputs))
-    chances: Array = torch.softmax(logits, -1).numpy()
-    return chances
+    logits = torch.from_numpy(sequence_inputs.run_network(model, inputs))
+    result: Array = torch.softmax(logits, -1).numpy()
+    return result
 
 
-def _read(options: ClassifyOptions, source: object, listening: SoundReader, need_label: bool = True) -> Sequences:
-    return examples.read(options, source, listening, need_label=need_label, label=options.label)
+def _read(options: ClassifyOptions, source: object, reader: SoundReader, need_label: bool = True) -> Sequences:
+    return sequence_inputs.read(options, source, reader, need_label=need_label, label=options.label)
 
 
-def _encode(reader: Reader, sequences: Sequences, part: str) -> Examples:
-    known = set(reader.labels.names)
-    for place, label in zip(sequences.locations, _labels(sequences), strict=True):
+def _encode(codec: ClassifyCodec, sequences: Sequences, place: str) -> LabelledSequences:
+    """Encode sequences and labels. Raises ``DataError`` for a label that the training part lacks."""
+    known = set(codec.labels.names)
+    for location, label in zip(sequences.locations, _labels(sequences), strict=True):
         if label not in known:
-            raise DataError(f"{place}: label '{label}' is in the {part} part but not in the training part")
-    return Examples(reader.inputs.encode(sequences), reader.labels.encode(_labels(sequences)))
+            raise DataError(f"{location}: label '{label}' is in the {place} but not in the training part")
+    return LabelledSequences(codec.inputs.encode(sequences), codec.labels.encode(_labels(sequences)))
 
 
 def _labels(sequences: Sequences) -> list[str]:
@@ -206,7 +199,7 @@ def _labels(sequences: Sequences) -> list[str]:
     return sequences.labels
 
 
-def _validation(network: Trainable[Any], split: Examples) -> Scores:
-    chances = probabilities(network, split.inputs)
-    nll = functional.nll_loss(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(split.labels))
-    return {"valid_nll": float(nll), "valid_accuracy": float(np.mean(chances.argmax(1) == split.labels))}
+def _validation_scores(network: SequenceClassifier, part: LabelledSequences) -> Scores:
+    chances = probabilities(network, part.inputs)
+    nll = functional.nll_loss(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(part.labels))
+    return {"valid_nll": float(nll), "valid_accuracy": float(np.mean(chances.argmax(1) == part.labels))}

@@ -1,4 +1,4 @@
-"""``language``: what comes next in a text. Many to many, aligned."""
+"""``language``: predicts the next unit of a text. Many to many, aligned."""
 
 from __future__ import annotations
 
@@ -19,48 +19,44 @@ from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.learners import make_learner
-from seriatim.learning.loop import Outcome, TrainingPlan, fit
-from seriatim.learning.observer import Observer
+from seriatim.learning.loop import TrainingPlan
 from seriatim.learning.options import truncation_of
-from seriatim.models.contract import Batch, Trainable
+from seriatim.models.contract import Batch
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.naive.markov import Markov
 from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming, layer_width
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
-from seriatim.tasks.common.fitting import closed_form
-from seriatim.tasks.common.next_units import log_probabilities, unit_stepper
-from seriatim.tasks.common.passes import StreamPass, document_pass
+from seriatim.tasks.common.next_units import UnitModel, log_probabilities, unit_stepper
+from seriatim.tasks.common.text_batches import StreamEpoch, document_epoch
 from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
 from seriatim.tasks.roll import RollLanguage
-from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
+from seriatim.tasks.task import ClosedForm, GenerateRequest, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 Array = np.ndarray[Any, Any]
 
-PARTS = ("valid", "test")
-FORWARD = ("rtrl", "snap1", "uoro")
-"""Learners that carry what the weights do to the state."""
-NO_LOSS_UNITS = ("char", "bpe")
-"""Units whose sequence gives the text back exactly, so that bits per character are defined."""
+FORWARD_MODE = ("rtrl", "snap1", "uoro")
+"""Learners that carry the influence of the weights on the state."""
+LOSSLESS_UNITS = ("char", "bpe")
+"""Units from which the text can be restored exactly, so that bits per character are defined."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text as one stream of units."""
+    """An encoded text: one stream of units."""
 
     tokens: Array
     """[N] int32."""
     characters: int
     starts: Array
-    """[D] int64: where each document starts, in units."""
+    """[D] int64: the position of the first unit of each document."""
 
 
 @final
 class Language(Task[LanguageOptions, Text, Vocabulary]):
-    """Language models: recurrent, fixed window, n-gram."""
+    """Language models: recurrent networks, windows of fixed length, n-grams."""
 
     name = "language"
     options = LanguageOptions
@@ -68,7 +64,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
     higher_is_better = False
     baselines = LANGUAGE_BASELINES
     neural_baselines = ("cbow", "window")
-    piped_format = "txt"
+    stdin_format = "txt"
     codec_files = ("vocabulary.json",)
     writing = "continues"
 
@@ -84,24 +80,27 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         if options.order is not None and options.model in ("unigram", "cbow", "window"):
             raise UsageError(f"order: for markov, not {options.model} (cbow and window take --context)")
         truncation_of(options)
-        if options.learner in FORWARD and not is_recurrent(options.model):
+        if options.learner in FORWARD_MODE and not is_recurrent(options.model):
             raise UsageError(f"learner: {options.learner} is for {', '.join(CELLS)}, not {options.model}")
         if options.tie and not is_streaming(options.model):
             raise UsageError(f"tie: for networks, not {options.model}")
         if options.tie and options.embedding not in (None, layer_width(options)):
-            said = "--projection" if options.projection else "--hidden"
+            width_option = "--projection" if options.projection else "--hidden"
+            width = layer_width(options)
             raise UsageError(
-                f"embedding: got {options.embedding}, but --tie wants it as wide as {said} ({layer_width(options)})"
+                f"embedding: got {options.embedding}, but --tie wants it as wide as {width_option} ({width})"
             )
 
     def prepare(
         self, options: LanguageOptions, source: object, codec: Vocabulary | None = None
-    ) -> Prepared[Text, Vocabulary]:
+    ) -> PreparedData[Text, Vocabulary]:
         texts = read_documents(source)
-        given = {
-            part: read_documents(path) for part, path in (("valid", options.valid), ("test", options.test)) if path
+        fixed = {
+            name: read_documents(path) for name, path in (("valid", options.valid), ("test", options.test)) if path
         }
-        whole, valid, test = (join(some, options.documents) for some in (texts, *map(given.get, PARTS, ([], []))))
+        whole, valid, test = (
+            join(documents, options.documents) for documents in (texts, fixed.get("valid", []), fixed.get("test", []))
+        )
         train, valid, test = _split(whole, valid, test, by_character=options.unit == "char")
         codec = codec or Vocabulary.fit([train.text], options.unit, options.vocab_size, lines=True)
         parts = {name: _encode(codec, text) for name, text in (("train", train), ("valid", valid), ("test", test))}
@@ -110,34 +109,34 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
                 raise DataError(
                     f"{name} part: {len(part.tokens)} {options.unit} units, wanted at least 2: too little text"
                 )
-        notes = tuple(note for name in PARTS for note in _unknown(name, parts[name]))
-        return Prepared(
+        notes = (note for name in ("valid", "test") for note in _unknown_notes(name, parts[name]))
+        return PreparedData(
             parts["train"],
             parts["valid"],
             parts["test"],
             codec,
             {name: len(part.tokens) for name, part in parts.items()},
-            content_hash(texts, *given.values()),
-            notes,
+            content_hash(texts, *fixed.values()),
+            tuple(notes),
         )
 
-    def read(self, options: LanguageOptions, codec: Vocabulary, source: object) -> Fresh[Text]:
+    def read(self, options: LanguageOptions, codec: Vocabulary, source: object) -> NewData[Text]:
         documents = read_documents(source)
         text = _encode(codec, join(documents, options.documents))
         if not len(text.tokens):
             raise DataError(f"data: no {options.unit} units to score")
-        return Fresh(text, len(text.tokens), content_hash(documents), tuple(_unknown("data", text)))
+        return NewData(text, len(text.tokens), content_hash(documents), tuple(_unknown_notes("data", text)))
 
     def from_lines(self, text: str) -> object:
         return [text]
 
-    def codec(self, content: dict[str, Any]) -> Vocabulary:
+    def codec_from_json(self, content: dict[str, Any]) -> Vocabulary:
         return Vocabulary.from_json(content)
 
-    def make(self, options: LanguageOptions, codec: Vocabulary) -> Model:
+    def make(self, options: LanguageOptions, codec: Vocabulary) -> UnitModel:
         size = len(codec)
         width = embedding_width(options)
-        makers: dict[str, Callable[[], Model]] = {
+        makers: dict[str, Callable[[], UnitModel]] = {
             "unigram": Markov,
             "markov": Markov,
             "cbow": lambda: ContinuousBag(size, options.context, width),
@@ -145,41 +144,29 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         }
         return makers.get(options.model, lambda: RecurrentLanguageModel(options, size, tie=options.tie))()
 
-    def words(self, data: Prepared[Text, Vocabulary]) -> Words | None:
-        return Words(data.codec.tokens, [data.train.tokens]) if data.codec.unit == "word" else None
+    def word_corpus(self, data: PreparedData[Text, Vocabulary]) -> WordCorpus | None:
+        return WordCorpus(data.codec.tokens, [data.train.tokens]) if data.codec.unit == "word" else None
 
-    def fit(
-        self,
-        model: Model,
-        options: LanguageOptions,
-        data: Prepared[Text, Vocabulary],
-        keeper: CheckpointStore,
-        observer: Observer,
-    ) -> Outcome:
+    def plan(
+        self, model: UnitModel, options: LanguageOptions, data: PreparedData[Text, Vocabulary]
+    ) -> TrainingPlan[Any] | ClosedForm:
         if isinstance(model, Markov):
-            order = 0 if options.model == "unigram" else options.order
-            train, valid, size = data.train.tokens, data.valid.tokens, len(data.codec)
-            with closed_form() as timer:
-                fitted = Markov.choose_order(train, valid, size) if order is None else Markov.fit(train, size, order)
-                model.load_state_dict(fitted.state_dict())
-            return timer.outcome()
-        assert isinstance(model, Trainable)
-        course = TrainingPlan(
-            epoch=_passes(options, data.train),
-            validate=lambda network: _validation(network, data.valid),
+            return ClosedForm(lambda: _fit_markov(model, options, data))
+        return TrainingPlan(
+            epoch=_epochs(options, data.train),
+            validate=lambda _: _validation_scores(model, data.valid),
             monitor="valid_nll",
             rate="tokens_per_second",
         )
-        return fit(model, course, options, keeper, observer)
 
-    def replayed(self, new: Text, old: Text, share: float, seed: int) -> Text:
+    def with_replay(self, new: Text, old: Text, share: float, seed: int) -> Text:
         count = min(round(share * len(new.tokens)), len(old.tokens))
         start = int(np.random.default_rng(seed).integers(len(old.tokens) - count + 1))
         tokens = np.concatenate([old.tokens[start : start + count], new.tokens])
         return Text(tokens, new.characters, np.concatenate([np.zeros(min(count, 1), np.int64), new.starts + count]))
 
-    def beside(self, options: LanguageOptions, baseline: str) -> LanguageOptions:
-        # As many epochs as these small networks need to settle; a fixed number, so that equal runs are equal.
+    def baseline_options(self, options: LanguageOptions, baseline: str) -> LanguageOptions:
+        # These small networks converge in three epochs. The number is fixed, so that equal runs are equal.
         return dataclasses.replace(
             options,
             model=baseline,
@@ -200,15 +187,15 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             precision="fp32",
         )
 
-    def score(self, model: Model, options: LanguageOptions, codec: Vocabulary, split: Text) -> Scores:
-        losses = -log_probabilities(model, split.tokens, split.starts)
+    def score(self, model: UnitModel, options: LanguageOptions, codec: Vocabulary, part: Text) -> Scores:
+        losses = -log_probabilities(model, part.tokens, part.starts)
         scores = {"perplexity": _perplexity(float(losses.mean())), "nll": float(losses.mean())}
-        if options.unit in NO_LOSS_UNITS:
-            scores["bits_per_character"] = float(losses.sum()) / split.characters / math.log(2)
+        if options.unit in LOSSLESS_UNITS:
+            scores["bits_per_character"] = float(losses.sum()) / part.characters / math.log(2)
         return scores
 
-    def predict(self, model: Model, options: LanguageOptions, codec: Vocabulary, source: object) -> Iterator[Row]:
-        """Give the joint log-probability of each line, taken on its own."""
+    def predict(self, model: UnitModel, options: LanguageOptions, codec: Vocabulary, source: object) -> Iterator[Row]:
+        """Yield the joint log-probability of each line, read as a text of its own."""
         number = 0
         for document in read_documents(source):
             for line in document.splitlines():
@@ -226,19 +213,19 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
                 }
 
     def generate(
-        self, model: Model, options: LanguageOptions, codec: Vocabulary, request: GenerateRequest
+        self, model: UnitModel, options: LanguageOptions, codec: Vocabulary, request: GenerateRequest
     ) -> Iterator[str]:
         prompt = codec.encode(request.prompt) if request.prompt else np.zeros(0, np.int32)
         stepper = unit_stepper(model)
         last, state = stepper.read(prompt)
 
-        def known(unit: int, state: Any) -> tuple[Array, Any]:
+        def step(unit: int, state: Any) -> tuple[Array, Any]:
             log_chances, state = stepper.step(unit, state)
-            log_chances[UNKNOWN] = -np.inf  # <unk> says nothing
+            log_chances[UNKNOWN] = -np.inf  # <unk> cannot be written as text
             return log_chances, state
 
         units = sample(
-            known,
+            step,
             state,
             last,
             request.length,
@@ -252,21 +239,29 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         return pieces(codec.decode, units, prompt.tolist(), reach=8)
 
 
-def _passes(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Batch]]:
-    """Tell the batches of a pass, by its number."""
+def _fit_markov(model: Markov, options: LanguageOptions, data: PreparedData[Text, Vocabulary]) -> None:
+    """Count n-grams of the training part, of the given order or the best one on the validation part."""
+    order = 0 if options.model == "unigram" else options.order
+    train, valid, size = data.train.tokens, data.valid.tokens, len(data.codec)
+    fitted = Markov.choose_order(train, valid, size) if order is None else Markov.fit(train, size, order)
+    model.load_state_dict(fitted.state_dict())
+
+
+def _epochs(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Batch]]:
+    """Return a function that gives the batches of each epoch."""
     tokens, rows = text.tokens, min(options.batch_size, len(text.tokens))
     segment = make_learner(options).segment
     if segment is None:
-        return lambda number: document_pass(tokens, text.starts, rows, options.seed, number)
+        return lambda epoch: document_epoch(tokens, text.starts, rows, options.seed, epoch)
     steps = min(segment.new, len(tokens) // rows)
     streams = Streams(tokens, rows, steps, overlap=segment.overlap, starts=text.starts)
-    return lambda number: StreamPass(streams, options.restart, options.seed, number)
+    return lambda epoch: StreamEpoch(streams, options.restart, options.seed, epoch)
 
 
 def _split(
     whole: Documents, valid: Documents, test: Documents, *, by_character: bool
 ) -> tuple[Documents, Documents, Documents]:
-    """Cut what was not given from the text, in order: 80 / 10 / 10, or 90 / 10 where one part was given."""
+    """Cut the missing parts from ``whole``, in order: 80 / 10 / 10, or 90 / 10 if ``valid`` or ``test`` has text."""
     length = len(whole.text)
     if valid.text and test.text:
         return whole, valid, test
@@ -284,19 +279,19 @@ def _split(
 
 
 def _after_space(text: str, position: int) -> int:
-    """Move a cut to the end of the word that it would go through."""
+    """Move a cut from the inside of a word to its end."""
     space = re.compile(r"\s").search(text, max(position - 1, 0))
     return space.end() if space else len(text)
 
 
 def _encode(codec: Vocabulary, documents: Documents) -> Text:
-    pieces = [units for units in map(codec.encode, documents.split_texts()) if len(units)]
-    starts = np.cumsum([0, *map(len, pieces[:-1])], dtype=np.int64) if pieces else np.zeros(0, np.int64)
-    return Text(np.concatenate([np.zeros(0, np.int32), *pieces]), len(documents.text), starts)
+    texts = [units for units in map(codec.encode, documents.split_texts()) if len(units)]
+    starts = np.cumsum([0, *map(len, texts[:-1])], dtype=np.int64) if texts else np.zeros(0, np.int64)
+    return Text(np.concatenate([np.zeros(0, np.int32), *texts]), len(documents.text), starts)
 
 
-def _unknown(name: str, text: Text) -> Iterator[str]:
-    """Tell which share of a text is unknown: <unk> is one unit, and easy to predict."""
+def _unknown_notes(name: str, text: Text) -> Iterator[str]:
+    """Yield a note with the share of unknown units: <unk> is a single unit and easy to predict."""
     share = float(np.mean(text.tokens == UNKNOWN))
     if share:
         vocabulary = "not in the vocabulary of the training part and count as <unk>, which flatters the scores"
@@ -307,7 +302,6 @@ def _perplexity(nll: float) -> float:
     return math.exp(min(nll, 700.0))
 
 
-def _validation(network: Trainable[Any], text: Text) -> Scores:
-    assert isinstance(network, NeuralLanguageModel)
+def _validation_scores(network: NeuralLanguageModel, text: Text) -> Scores:
     nll = -float(log_probabilities(network, text.tokens, text.starts).mean())
     return {"valid_nll": nll, "valid_perplexity": _perplexity(nll)}

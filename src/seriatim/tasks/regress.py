@@ -15,68 +15,66 @@ from seriatim.data.sequences import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.checkpoint_store import CheckpointStore
-from seriatim.learning.loop import Outcome, TrainingPlan, fit
-from seriatim.learning.observer import Observer
+from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier
-from seriatim.models.contract import Trainable
 from seriatim.models.naive.constant import Constant
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
-from seriatim.tasks.common import examples
+from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.epochs import epochs
-from seriatim.tasks.common.examples import Array, InputReader
-from seriatim.tasks.common.fitting import closed_form
 from seriatim.tasks.common.parts import PARTS, read_parts
+from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
-from seriatim.tasks.task import Fresh, Model, Prepared, Row, Scores, Task, Words
+from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
+
+AnyRegressor = Constant | Regressor
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Turns raw sequences and targets into arrays."""
+class RegressCodec:
+    """The codec of raw sequences and targets."""
 
     target: Standardizer
-    """Of one channel."""
-    inputs: InputReader
+    """The scaler of the target, with one channel."""
+    inputs: InputCodec
 
     def to_json(self) -> dict[str, Any]:
         return {"target": self.target.to_json(), "inputs": self.inputs.to_json()}
 
 
 @dataclass(frozen=True)
-class Examples:
+class TargetSequences:
     """Encoded sequences and their targets."""
 
     inputs: list[Array]
-    """Views where they overlap."""
+    """With ``--every-step`` these are overlapping views."""
     targets: Array
-    """[N] float64 in the data's units; NaN where there is none, to predict for."""
+    """[N] float64 in the data's units; NaN where the target is unknown."""
     scaled: Array
-    """[N] float32: the targets standardized."""
-    owners: Array
-    """[N]: the sequence that each example is a part of."""
+    """[N] float32: the standardized targets."""
+    sequences: Array
+    """[N]: the index of the sequence that contains each example."""
     steps: Array
-    """[N]: how many steps of it had passed."""
+    """[N]: the number of steps of that sequence up to the example's target."""
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @property
     def lengths(self) -> Array:
-        """Steps of each sequence, [N]."""
-        return examples.lengths(self.inputs)
+        """The number of steps of each example, [N]."""
+        return sequence_inputs.sequence_lengths(self.inputs)
 
     def batch(self, indices: Array) -> RegressionBatch:
         """Pad the sequences at ``indices`` into one batch."""
-        inputs, lengths = examples.padded([self.inputs[index] for index in indices])
+        inputs, lengths = sequence_inputs.pad_inputs([self.inputs[index] for index in indices])
         return RegressionBatch(inputs, lengths, torch.from_numpy(self.scaled[indices]))
 
 
 @final
-class Regress(Task[RegressOptions, Examples, Reader]):
-    """Regression of sequences: recurrent, convolutional, attending, feed-forward, bag, mean."""
+class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
+    """Regression of sequences by a recurrent, convolutional, attention or feed-forward network, bag or mean."""
 
     name = "regress"
     options = RegressOptions
@@ -84,55 +82,55 @@ class Regress(Task[RegressOptions, Examples, Reader]):
     higher_is_better = False
     baselines = REGRESS_BASELINES
     neural_baselines = ("bag",)
-    piped_format = "csv"
+    stdin_format = "csv"
     codec_files = ("vocabulary.json", "scaler.json")
 
-    def codec_file(self, codec: Reader) -> str:
+    def codec_file(self, codec: RegressCodec) -> str:
         return codec.inputs.file
 
     def check(self, options: RegressOptions) -> None:
-        examples.check_sequences(options)
+        sequence_inputs.check_sequence_options(options)
         if options.every_step and not (options.channels and options.id):
             raise UsageError("every_step: for --channels with --id, where each row is a step of a sequence")
 
     def prepare(
-        self, options: RegressOptions, source: object, codec: Reader | None = None
-    ) -> Prepared[Examples, Reader]:
-        listening = examples.listener(options, codec.inputs.sound if codec else None)
-        parts = read_parts(options, source, lambda one: _read(options, one, listening))
-        reader = codec
-        if reader is None:
-            targets = _capped(options, np.concatenate(_targets(parts.train)))
-            inputs = InputReader.fit(options, parts.train, listening.features)
-            reader = Reader(Standardizer.fit(targets[:, None]), inputs)
-        split = {name: _encode(reader, options, getattr(parts, name), name) for name in PARTS}
-        return Prepared(
-            **split,
-            codec=reader,
-            sizes={name: len(part) for name, part in split.items()},
-            hash=parts.hash,
+        self, options: RegressOptions, source: object, codec: RegressCodec | None = None
+    ) -> PreparedData[TargetSequences, RegressCodec]:
+        reader = sequence_inputs.sound_reader(options, codec.inputs.sound if codec else None)
+        raw = read_parts(options, source, lambda path: _read(options, path, reader))
+        if codec is None:
+            targets = _cap(options, np.concatenate(_targets(raw.train)))
+            codec = RegressCodec(
+                Standardizer.fit(targets[:, None]), InputCodec.fit(options, raw.train, reader.features)
+            )
+        parts = {name: _encode(codec, options, getattr(raw, name), f"{name} part") for name in PARTS}
+        return PreparedData(
+            **parts,
+            codec=codec,
+            sizes={name: len(part) for name, part in parts.items()},
+            hash=raw.hash,
             notes=(
-                *parts.notes,
-                *examples.unknown(options, split["valid"].inputs),
-                *_cap_notes(options, parts.test),
+                *raw.notes,
+                *sequence_inputs.unknown_word_notes(options, parts["valid"].inputs),
+                *_cap_notes(options, raw.test),
             ),
         )
 
-    def read(self, options: RegressOptions, codec: Reader, source: object) -> Fresh[Examples]:
-        sequences = _read(options, source, examples.listener(options, codec.inputs.sound))
-        encoded = _encode(codec, options, sequences, "new")
-        return Fresh(encoded, len(encoded), content_hash(sequences.content))
+    def read(self, options: RegressOptions, codec: RegressCodec, source: object) -> NewData[TargetSequences]:
+        sequences = _read(options, source, sequence_inputs.sound_reader(options, codec.inputs.sound))
+        part = _encode(codec, options, sequences, "new data")
+        return NewData(part, len(part), content_hash(sequences.content))
 
     def from_lines(self, text: str) -> object:
         return text.splitlines()
 
-    def codec(self, content: dict[str, Any]) -> Reader:
-        return Reader(Standardizer.from_json(content["target"]), InputReader.from_json(content["inputs"]))
+    def codec_from_json(self, content: dict[str, Any]) -> RegressCodec:
+        return RegressCodec(Standardizer.from_json(content["target"]), InputCodec.from_json(content["inputs"]))
 
-    def words(self, data: Prepared[Examples, Reader]) -> Words | None:
-        return examples.words(data.codec.inputs, data.train.inputs)
+    def word_corpus(self, data: PreparedData[TargetSequences, RegressCodec]) -> WordCorpus | None:
+        return sequence_inputs.word_corpus(data.codec.inputs, data.train.inputs)
 
-    def make(self, options: RegressOptions, codec: Reader) -> Model:
+    def make(self, options: RegressOptions, codec: RegressCodec) -> AnyRegressor:
         if options.model == "mean":
             return Constant()
         size = codec.inputs.size()
@@ -140,52 +138,47 @@ class Regress(Task[RegressOptions, Examples, Reader]):
             return Regressor(Bag(size, embedding_width(options), OUTPUTS))
         return Regressor(RecurrentClassifier(options, size, OUTPUTS, pool=options.pool))
 
-    def fit(
-        self,
-        model: Model,
-        options: RegressOptions,
-        data: Prepared[Examples, Reader],
-        keeper: CheckpointStore,
-        observer: Observer,
-    ) -> Outcome:
+    def plan(
+        self, model: AnyRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
+    ) -> TrainingPlan[Any] | ClosedForm:
         if isinstance(model, Constant):
-            with closed_form() as timer:
-                model.fit(data.train.targets)
-            return timer.outcome()
-        assert isinstance(model, Trainable)
-        course = TrainingPlan(
+            return ClosedForm(lambda: model.fit(data.train.targets))
+        return TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
-            validate=lambda network: _validation(network, data.codec, data.valid),
+            validate=lambda _: _validation_scores(model, data.codec, data.valid),
             monitor="valid_rmse",
         )
-        return fit(model, course, options, keeper, observer)
 
-    def beside(self, options: RegressOptions, baseline: str) -> RegressOptions:
-        return examples.beside_bag(options, baseline)
+    def baseline_options(self, options: RegressOptions, baseline: str) -> RegressOptions:
+        return sequence_inputs.bag_options(options, baseline)
 
-    def score(self, model: Model, options: RegressOptions, codec: Reader, split: Examples) -> Scores:
-        return scores(predictions(model, codec, split.inputs), split.targets)
+    def score(self, model: AnyRegressor, options: RegressOptions, codec: RegressCodec, part: TargetSequences) -> Scores:
+        return scores(predictions(model, codec, part.inputs), part.targets)
 
-    def predict(self, model: Model, options: RegressOptions, codec: Reader, source: object) -> Iterator[Row]:
-        """Give the mean and the quantiles of each sequence; with --every-step those at each step of it."""
-        sequences = _read(options, source, examples.listener(options, codec.inputs.sound), need_label=False)
-        unknown = [np.full(len(one) if options.every_step else 1, np.nan) for one in sequences.inputs]
-        split = _encode(codec, options, dataclasses.replace(sequences, targets=unknown), "new", known=False)
-        for number, (owner, step, row) in enumerate(
-            zip(split.owners, split.steps, predictions(model, codec, split.inputs), strict=True)
-        ):
-            named = {} if sequences.names is None else {"id": sequences.names[owner]}
-            stepped = {"step": int(step)} if options.every_step else {}
-            quantiles = {str(level): float(value) for level, value in zip(QUANTILES, row[1:], strict=True)}
-            yield {"row": number + 1, **named, **stepped, "prediction": float(row[0]), "quantiles": quantiles}
+    def predict(
+        self, model: AnyRegressor, options: RegressOptions, codec: RegressCodec, source: object
+    ) -> Iterator[Row]:
+        """Yield the mean and the quantiles of each sequence, or with --every-step at each step of it."""
+        sequences = _read(options, source, sequence_inputs.sound_reader(options, codec.inputs.sound), need_label=False)
+        unknown = [np.full(len(values) if options.every_step else 1, np.nan) for values in sequences.inputs]
+        sequences = dataclasses.replace(sequences, targets=unknown)
+        part = _encode(codec, options, sequences, "new data", has_targets=False)
+        rows = zip(part.sequences, part.steps, predictions(model, codec, part.inputs), strict=True)
+        for number, (sequence, step, values) in enumerate(rows, 1):
+            row: Row = {"row": number}
+            if sequences.names is not None:
+                row["id"] = sequences.names[sequence]
+            if options.every_step:
+                row["step"] = int(step)
+            quantiles = {str(level): float(value) for level, value in zip(QUANTILES, values[1:], strict=True)}
+            yield row | {"prediction": float(values[0]), "quantiles": quantiles}
 
 
-def predictions(model: Model, codec: Reader, inputs: list[Array]) -> Array:
+def predictions(model: AnyRegressor, codec: RegressCodec, inputs: list[Array]) -> Array:
     """Return the mean and the quantiles of each sequence, ``[N, 1 + Q]`` float64 in the data's units."""
     if isinstance(model, Constant):
         return model.predictions(len(inputs))
-    assert isinstance(model, Regressor)
-    return examples.outputs(model, inputs) * codec.target.scale + codec.target.mean
+    return sequence_inputs.run_network(model, inputs) * codec.target.scale + codec.target.mean
 
 
 def scores(predicted: Array, targets: Array) -> Scores:
@@ -201,34 +194,37 @@ def scores(predicted: Array, targets: Array) -> Scores:
     }
 
 
-def _read(options: RegressOptions, source: object, listening: SoundReader, need_label: bool = True) -> Sequences:
-    return examples.read(
+def _read(options: RegressOptions, source: object, reader: SoundReader, need_label: bool = True) -> Sequences:
+    return sequence_inputs.read(
         options,
         source,
-        listening,
+        reader,
         need_label=need_label,
         target=options.target or "",
         every_step=options.every_step,
     )
 
 
-def _encode(reader: Reader, options: RegressOptions, sequences: Sequences, part: str, known: bool = True) -> Examples:
-    """Make examples of sequences: of each as a whole, or with --every-step of its beginnings that have a target."""
-    encoded, targets = reader.inputs.encode(sequences), _targets(sequences)
+def _encode(
+    codec: RegressCodec, options: RegressOptions, sequences: Sequences, place: str, has_targets: bool = True
+) -> TargetSequences:
+    """Make one example of each sequence, or with --every-step of each beginning of it that has a target."""
+    encoded, targets = codec.inputs.encode(sequences), _targets(sequences)
     inputs, owners, steps = [], [], []
-    for owner, (values, wanted) in enumerate(zip(encoded, targets, strict=True)):
-        ends = np.flatnonzero(~np.isnan(wanted) | (not known)) + 1 if options.every_step else [len(values)]
+    for index, (values, sequence_targets) in enumerate(zip(encoded, targets, strict=True)):
+        is_example = ~np.isnan(sequence_targets) | (not has_targets)
+        ends = np.flatnonzero(is_example) + 1 if options.every_step else [len(values)]
         for end in ends:
-            begin = max(0, end - options.lookback) if options.lookback else 0
-            inputs.append(values[begin:end])
-            owners.append(owner)
+            start = max(0, end - options.lookback) if options.lookback else 0
+            inputs.append(values[start:end])
+            owners.append(index)
             steps.append(end)
     if not inputs:
-        raise DataError(f"{part} part: no row with a target; too little data")
+        raise DataError(f"{place}: no row with a target; too little data")
     values = np.concatenate(targets)
-    values = _capped(options, values[~np.isnan(values)] if known else values)
-    scaled = reader.target.transform(values[:, None])[:, 0].astype(np.float32)
-    return Examples(inputs, values, scaled, np.array(owners), np.array(steps))
+    values = _cap(options, values[~np.isnan(values)] if has_targets else values)
+    scaled = codec.target.transform(values[:, None])[:, 0].astype(np.float32)
+    return TargetSequences(inputs, values, scaled, np.array(owners), np.array(steps))
 
 
 def _targets(sequences: Sequences) -> list[Array]:
@@ -236,11 +232,13 @@ def _targets(sequences: Sequences) -> list[Array]:
     return list(sequences.targets)
 
 
-def _capped(options: RegressOptions, targets: Array) -> Array:
+def _cap(options: RegressOptions, targets: Array) -> Array:
+    """Limit ``targets`` to ``--target-cap``."""
     return targets if options.target_cap is None else np.minimum(targets, options.target_cap)
 
 
 def _cap_notes(options: RegressOptions, test: Sequences) -> Iterator[str]:
+    """Yield a note with the number of test targets that ``--target-cap`` changes."""
     if options.target_cap is not None:
         targets = np.concatenate(_targets(test))
         targets = targets[~np.isnan(targets)]
@@ -248,7 +246,8 @@ def _cap_notes(options: RegressOptions, test: Sequences) -> Iterator[str]:
         yield f"test: {above} of {len(targets)} targets are above the cap and count as {options.target_cap:g}"
 
 
-def _validation(network: Trainable[Any], codec: Reader, split: Examples) -> Scores:
-    found = scores(predictions(network, codec, split.inputs), split.targets)
+def _validation_scores(network: Regressor, codec: RegressCodec, part: TargetSequences) -> Scores:
+    """Score ``network`` in units of the target's deviation."""
+    result = scores(predictions(network, codec, part.inputs), part.targets)
     scale = float(codec.target.scale[0])
-    return {"valid_rmse": found["rmse"] / scale, "valid_quantile_loss": found["quantile_loss"] / scale}
+    return {"valid_rmse": result["rmse"] / scale, "valid_quantile_loss": result["quantile_loss"] / scale}

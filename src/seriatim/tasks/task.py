@@ -1,15 +1,15 @@
-"""What a task is: data, models, scores and baselines under one name.
+"""The interface of a task: it joins data, models, scores and baselines under one name.
 
-A task holds no state. Its verbs are given the options, the codec (what turns raw values into arrays and back, fitted on
-the training part) and a model, and `run.py` walks through them:
+A task holds no state. Each method receives the options, the codec (fitted on the training part) and the model.
+``seriatim.run`` calls the methods in this order:
 
-    prepare → make → fit → score → predict
+    prepare → make → plan → score → predict
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar, final
 
@@ -17,9 +17,7 @@ import numpy as np
 
 from seriatim.data.files import InputStream
 from seriatim.errors import UsageError
-from seriatim.learning.checkpoint_store import CheckpointStore
-from seriatim.learning.loop import Outcome
-from seriatim.learning.observer import Observer
+from seriatim.learning.loop import TrainingPlan
 from seriatim.tasks.options import TrainOptions
 
 Array = np.ndarray[Any, Any]
@@ -28,66 +26,73 @@ Row = dict[str, Any]
 
 
 class Model(Protocol):
-    """Anything that was fitted and is kept as named arrays."""
+    """A model that is saved and loaded as named arrays: a network, or a naive model."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return the fitted arrays by name."""
 
     def load_state_dict(self, state: Any) -> Any:
-        """Take fitted arrays back."""
+        """Load fitted arrays."""
 
 
 class Codec(Protocol):
-    """What turns raw values into arrays and back."""
+    """The two-way translation of raw values and arrays."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON."""
+        """Return the codec as JSON values."""
 
 
 OptionsT = TypeVar("OptionsT", bound=TrainOptions)
-SplitT = TypeVar("SplitT")
+PartT = TypeVar("PartT")
 CodecT = TypeVar("CodecT", bound=Codec)
 
 
 @dataclass(frozen=True)
-class Prepared(Generic[SplitT, CodecT]):
-    """Data, read and split and encoded."""
+class PreparedData(Generic[PartT, CodecT]):
+    """Data that were read, split and encoded."""
 
-    train: SplitT
-    valid: SplitT
-    test: SplitT
+    train: PartT
+    valid: PartT
+    test: PartT
     codec: CodecT
     sizes: dict[str, int]
-    """Units, sequences or rows in ``train``, ``valid`` and ``test``."""
+    """Number of units, sequences or rows in ``train``, ``valid`` and ``test``."""
     hash: str
     notes: tuple[str, ...] = ()
-    """What the reader should know about the data, a line each."""
+    """Remarks about the data for the user, one line each."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """The words that a model reads, for ``--vectors``."""
+class NewData(Generic[PartT]):
+    """New data that are scored as a whole."""
+
+    part: PartT
+    size: int
+    """Number of units, sequences or rows."""
+    hash: str
+    notes: tuple[str, ...] = ()
+    """Remarks about the data for the user, one line each."""
+
+
+@dataclass(frozen=True)
+class WordCorpus:
+    """The words that a model reads, as ``--vectors`` needs them."""
 
     tokens: Sequence[str]
-    """The index of a word is its id, the row of ``model.embeddings``."""
+    """The index of a word is its id, and its row in ``model.embeddings``."""
     sentences: Sequence[Array]
     """The training part: ids ``[T]`` of each sequence."""
 
 
 @dataclass(frozen=True)
-class Fresh(Generic[SplitT]):
-    """New data, to be scored as a whole."""
+class ClosedForm:
+    """A plan for a model that is fitted by counting or by solving equations, without epochs."""
 
-    split: SplitT
-    size: int
-    """Units, sequences or rows."""
-    hash: str
-    notes: tuple[str, ...] = ()
-    """What the reader should know about them, a line each."""
+    solve: Callable[[], None]
 
 
-class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
-    """One kind of work, from a user's file to scores and predictions."""
+class Task(ABC, Generic[OptionsT, PartT, CodecT]):
+    """One kind of work, from the user's file to scores and predictions."""
 
     name: str
     options: type[OptionsT]
@@ -95,110 +100,103 @@ class Task(ABC, Generic[OptionsT, SplitT, CodecT]):
     higher_is_better: bool
     baselines: tuple[str, ...]
     neural_baselines: tuple[str, ...]
-    """Those that ``--baselines fast`` leaves out."""
-    piped_format: str
-    """What standard input holds when nobody says."""
+    """Baselines that ``--baselines fast`` leaves out."""
+    stdin_format: str
+    """The default format of standard input."""
     codec_files: tuple[str, ...]
-    """Names that the codec's file can have in a run folder."""
+    """Possible names of the codec's file in a run folder."""
     writing: str | None = None
-    """What ``generate`` does with its prompt: ``continues`` or ``answers`` it; None where the task does not write."""
-    anew: tuple[str, ...] = ()
-    """Options that ``evaluate`` and ``predict`` may be given anew: they do not change what was learned."""
+    """How ``generate`` uses its prompt: it ``continues`` or ``answers`` it. None for tasks that write no text."""
+    decoding_options: tuple[str, ...] = ()
+    """Options that ``evaluate`` and ``predict`` may override, because they do not change the trained model."""
 
     def codec_file(self, codec: CodecT) -> str:
-        """Name the file that ``codec`` is kept in."""
+        """Return the name of the file for ``codec``."""
         return self.codec_files[0]
 
     def variant(self, options: OptionsT) -> Task[Any, Any, Any]:
-        """Return the task that ``options`` ask for: itself, save where one name stands for data of several kinds."""
+        """Return the task for ``options``: this one, unless one name covers several forms of data."""
         return self
 
     @abstractmethod
     def check(self, options: OptionsT) -> None:
         """Refuse options that contradict each other. Raises ``UsageError``."""
 
-    def source(self, options: OptionsT, given: object | None) -> object:
-        """Return the data: ``given``, or what ``options`` name. Raises ``UsageError`` for neither and for both."""
-        if given is None:
+    def source(self, options: OptionsT, data: object | None) -> object:
+        """Return ``data``, or the data that ``options`` name. Raises ``UsageError`` for neither and for both."""
+        if data is None:
             raise UsageError("data: nothing given to train on")
-        return given
+        return data
 
     @abstractmethod
-    def prepare(self, options: OptionsT, source: object, codec: CodecT | None = None) -> Prepared[SplitT, CodecT]:
-        """Read ``source`` (and the files of --valid and --test), split it, and fit the codec on the training part.
+    def prepare(self, options: OptionsT, source: object, codec: CodecT | None = None) -> PreparedData[PartT, CodecT]:
+        """Read ``source`` and the files of --valid and --test, split them, and fit the codec on the training part.
 
-        With a ``codec``, that of a trained model, nothing is fitted.
+        If the ``codec`` of a trained model is passed, it is used as it is.
         """
 
     @abstractmethod
-    def read(self, options: OptionsT, codec: CodecT, source: object) -> Fresh[SplitT]:
-        """Read new data to be scored as a whole."""
+    def read(self, options: OptionsT, codec: CodecT, source: object) -> NewData[PartT]:
+        """Read new data that are scored as a whole."""
 
     @final
-    def piped(self, file: BinaryIO, format: str | None) -> object:
-        """Turn a binary file that is open already into a source to predict for; ``format`` says what it holds."""
-        stream = InputStream(file, format or self.piped_format)
+    def from_stream(self, file: BinaryIO, format: str | None) -> object:
+        """Turn an open binary file into a source for ``predict``. ``format`` names its format."""
+        stream = InputStream(file, format or self.stdin_format)
         return self.from_lines(stream.text()) if stream.format == "txt" else stream
 
     def from_lines(self, text: str) -> object:
-        """Turn plain text into a source. Raises ``UsageError`` where the task reads tables only."""
+        """Turn plain text into a source. Raises ``UsageError`` if the task reads only tables."""
         raise UsageError(f"format: {self.name} reads tables, not txt")
 
     @abstractmethod
-    def codec(self, content: dict[str, Any]) -> CodecT:
-        """Make a codec out of its JSON. Raises ``ValueError``, ``KeyError`` or ``TypeError`` when it is damaged."""
+    def codec_from_json(self, content: dict[str, Any]) -> CodecT:
+        """Rebuild a codec. Raises ``ValueError``, ``KeyError`` or ``TypeError`` if ``content`` is damaged."""
 
     @abstractmethod
     def make(self, options: OptionsT, codec: CodecT) -> Model:
-        """Make the model that ``options.model`` names, not fitted yet."""
+        """Make the model that ``options.model`` names, before fitting."""
 
-    def words(self, data: Prepared[SplitT, CodecT]) -> Words | None:
-        """Return the words that the model's ``embeddings`` stand for; None where it reads no words."""
+    def word_corpus(self, data: PreparedData[PartT, CodecT]) -> WordCorpus | None:
+        """Return the words that the model's ``embeddings`` represent, or None if it reads no words."""
         return None
 
     @abstractmethod
-    def fit(
-        self,
-        model: Model,
-        options: OptionsT,
-        data: Prepared[SplitT, CodecT],
-        keeper: CheckpointStore,
-        observer: Observer,
-    ) -> Outcome:
-        """Fit ``model`` on the training part, choosing by the validation part."""
+    def plan(self, model: Any, options: OptionsT, data: PreparedData[PartT, CodecT]) -> TrainingPlan[Any] | ClosedForm:
+        """Say how ``model``, made by ``make``, is fitted to ``data``."""
 
-    def replayed(self, new: SplitT, old: SplitT, share: float, seed: int) -> SplitT:
-        """Return ``new`` with a part of ``old`` beside it, ``share`` times as large. Raises ``UsageError``."""
+    def with_replay(self, new: PartT, old: PartT, share: float, seed: int) -> PartT:
+        """Return ``new`` with some of ``old`` mixed in, ``share`` times as large as ``new``. Raises ``UsageError``."""
         raise UsageError(f"replay: not for {self.name} runs")
 
     @abstractmethod
-    def beside(self, options: OptionsT, baseline: str) -> OptionsT:
-        """Return the options with which ``baseline`` is trained beside another model."""
+    def baseline_options(self, options: OptionsT, baseline: str) -> OptionsT:
+        """Return the options for training ``baseline`` in a run with ``options``."""
 
     @abstractmethod
-    def score(self, model: Model, options: OptionsT, codec: CodecT, split: SplitT) -> Scores:
-        """Score ``model`` on ``split``."""
+    def score(self, model: Any, options: OptionsT, codec: CodecT, part: PartT) -> Scores:
+        """Score ``model`` on ``part``."""
 
     @abstractmethod
-    def predict(self, model: Model, options: OptionsT, codec: CodecT, source: object) -> Iterator[Row]:
-        """Give one JSON-able row per input row or sequence of ``source``."""
+    def predict(self, model: Any, options: OptionsT, codec: CodecT, source: object) -> Iterator[Row]:
+        """Yield one row of JSON values for each row or sequence of ``source``."""
 
-    def flat(self, row: Row) -> Iterator[Row]:
-        """Give ``row`` as the flat rows of a CSV file."""
+    def csv_rows(self, row: Row) -> Iterator[Row]:
+        """Yield the rows of a CSV file that represent ``row`` of ``predict``."""
         yield {
             name if key is None else f"{name}_{key}": value
             for name, entry in row.items()
             for key, value in (entry.items() if isinstance(entry, dict) else ((None, entry),))
         }
 
-    def generate(self, model: Model, options: OptionsT, codec: CodecT, request: GenerateRequest) -> Iterator[str]:
-        """Give new text, piece by piece. Raises ``UsageError`` where the task does not write."""
+    def generate(self, model: Any, options: OptionsT, codec: CodecT, request: GenerateRequest) -> Iterator[str]:
+        """Yield new text in pieces. Raises ``UsageError`` if the task writes no text."""
         raise UsageError(f"generate: for language and translate runs; this is a {self.name} run")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
-    """What ``generate`` is asked for."""
+    """The arguments of ``generate``."""
 
     prompt: str = ""
     length: int = 500
@@ -211,7 +209,7 @@ class GenerateRequest:
 
 
 def parameter_count(model: Model) -> int:
-    """Count the numbers that ``model`` is made of."""
+    """Return the number of fitted numbers in ``model``."""
     count = getattr(model, "parameters_count", None)
     if count is not None:
         return int(count)

@@ -1,53 +1,46 @@
-"""``translate``: from one text to another. Many to many, unaligned."""
+"""``translate``: writes a text for a text. Many to many, unaligned."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
-from seriatim.data.files import content_hash
 from seriatim.data.pairs import Pairs, read_pairs, read_sources
 from seriatim.errors import UsageError
-from seriatim.learning.checkpoint_store import CheckpointStore
-from seriatim.learning.loop import Outcome, TrainingPlan, fit
-from seriatim.learning.observer import Observer
-from seriatim.models.contract import Trainable
 from seriatim.models.naive.nearest_text import Copy, Nearest
 from seriatim.models.options import CELLS, is_recurrent
-from seriatim.models.seq2seq import RecurrentSeq2Seq
+from seriatim.models.seq2seq import EncoderDecoder, RecurrentSeq2Seq
 from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
-from seriatim.tasks.common.epochs import epochs
-from seriatim.tasks.common.fitting import closed_form
-from seriatim.tasks.common.pair_reader import Examples, PairReader
-from seriatim.tasks.common.pair_writer import answer
-from seriatim.tasks.common.parts import read_parts, unknown_notes
-from seriatim.tasks.common.writing import check_writing, flat_texts, signatures, text_scores, writer
-from seriatim.tasks.options import ANEW, TRANSLATE_BASELINES, TranslateOptions
-from seriatim.tasks.task import Fresh, GenerateRequest, Model, Prepared, Row, Scores, Task, Words
+from seriatim.tasks.common.answering import answer
+from seriatim.tasks.common.pair_codec import EncodedPairs, PairCodec
+from seriatim.tasks.common.parts import unknown_notes
+from seriatim.tasks.common.writing import Writer, check_writing_options, text_csv_rows
+from seriatim.tasks.common.writing_task import WritingTask
+from seriatim.tasks.options import TRANSLATE_BASELINES, TranslateOptions
+from seriatim.tasks.task import GenerateRequest, PreparedData, Row, WordCorpus
 
 RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention", "embedding_start", "output_start")
+"""Options that other models than recurrent ones refuse."""
+
+NaiveTranslator = Nearest | Copy
+AnyTranslator = NaiveTranslator | EncoderDecoder[Any]
 
 
 @final
-class Translate(Task[TranslateOptions, Examples, PairReader]):
-    """Encoder and decoder: recurrent or Transformer; the nearest source, a copy."""
+class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
+    """Translation by an encoder and a decoder, recurrent or Transformer, by the nearest source, or by a copy."""
 
     name = "translate"
     options = TranslateOptions
-    main_score = "chrf"  # BLEU is 0 for texts of under four words, exact match 0 for most translations
-    higher_is_better = True
     baselines = TRANSLATE_BASELINES
-    neural_baselines = ()
-    piped_format = "txt"
-    codec_files = ("vocabulary.json",)
+    stdin_format = "txt"
     writing = "answers"
-    anew = ANEW
 
     def check(self, options: TranslateOptions) -> None:
         if bool(options.source_file) != bool(options.target_file):
             raise UsageError("source_file, target_file: give both, or a table as DATA")
-        check_writing(options)
+        check_writing_options(options)
         if options.teacher_forcing > 1.0:
             raise UsageError(f"teacher_forcing: got {options.teacher_forcing}, wanted at most 1")
         if options.attention == "dot" and options.bidirectional:
@@ -60,40 +53,34 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
                 if getattr(options, name) != defaults[name]:
                     raise UsageError(f"{name}: for {', '.join(CELLS)}, not {options.model}")
 
-    def source(self, options: TranslateOptions, given: object | None) -> object:
+    def source(self, options: TranslateOptions, data: object | None) -> object:
         if not options.source_file:
-            return super().source(options, given)
-        if given is not None:
+            return super().source(options, data)
+        if data is not None:
             raise UsageError("data: give either DATA, or source_file and target_file, not both")
         return [options.source_file, options.target_file]
 
-    def prepare(
-        self, options: TranslateOptions, source: object, codec: PairReader | None = None
-    ) -> Prepared[Examples, PairReader]:
-        parts = read_parts(options, source, lambda one: _read(options, one))
-        reader = codec or PairReader.fit(options, parts.train)
-        train, valid, test = (reader.examples(part) for part in (parts.train, parts.valid, parts.test))
-        notes = (
-            *parts.notes,
-            *unknown_notes("the sources' words", options.unit, valid.inputs),
-            *unknown_notes("the targets' words", options.unit, valid.targets),
-            *signatures(test.references),
+    def read_collection(self, options: TranslateOptions, source: object) -> Pairs:
+        return read_pairs(
+            source, source=options.source, target=options.target, group=options.group, header=options.header
         )
-        return Prepared(train, valid, test, reader, parts.sizes, parts.hash, notes)
 
-    def read(self, options: TranslateOptions, codec: PairReader, source: object) -> Fresh[Examples]:
-        pairs = _read(options, source)
-        return Fresh(codec.examples(pairs), len(pairs), content_hash(pairs.content))
+    def fit_codec(self, options: TranslateOptions, train: Pairs) -> PairCodec:
+        return PairCodec.fit(options, train)
+
+    def unknown_notes(self, options: TranslateOptions, valid: EncodedPairs) -> Iterator[str]:
+        yield from unknown_notes("the sources' words", options.unit, valid.inputs)
+        yield from unknown_notes("the targets' words", options.unit, valid.targets)
 
     def from_lines(self, text: str) -> object:
         return text.removesuffix("\n").split("\n")
 
-    def codec(self, content: dict[str, Any]) -> PairReader:
-        return PairReader.from_json(content)
+    def codec_from_json(self, content: dict[str, Any]) -> PairCodec:
+        return PairCodec.from_json(content)
 
-    def make(self, options: TranslateOptions, codec: PairReader) -> Model:
+    def make(self, options: TranslateOptions, codec: PairCodec) -> AnyTranslator:
         sizes = len(codec.source), len(codec.script)
-        makers: dict[str, Callable[[], Model]] = {
+        makers: dict[str, Callable[[], AnyTranslator]] = {
             "nearest": Nearest,
             "copy": Copy,
             "transformer": lambda: TransformerSeq2Seq(options, *sizes, tie=options.tie),
@@ -112,67 +99,40 @@ class Translate(Task[TranslateOptions, Examples, PairReader]):
             ),
         )()
 
-    def words(self, data: Prepared[Examples, PairReader]) -> Words | None:
+    def word_corpus(self, data: PreparedData[EncodedPairs, PairCodec]) -> WordCorpus | None:
         vocabulary = data.codec.source.vocabulary
-        return Words(vocabulary.tokens, data.train.inputs) if vocabulary.unit == "word" else None
+        return WordCorpus(vocabulary.tokens, data.train.inputs) if vocabulary.unit == "word" else None
 
-    def beside(self, options: TranslateOptions, baseline: str) -> TranslateOptions:
-        return dataclasses.replace(options, model=baseline, vectors=None, freeze_vectors=False)
+    def fit_naive(self, model: NaiveTranslator, data: PreparedData[EncodedPairs, PairCodec]) -> None:
+        if isinstance(model, Nearest):
+            model.fit(data.train.pairs.sources, [text for text, *_ in data.train.references])
 
-    def fit(
-        self,
-        model: Model,
-        options: TranslateOptions,
-        data: Prepared[Examples, PairReader],
-        keeper: CheckpointStore,
-        observer: Observer,
-    ) -> Outcome:
-        if isinstance(model, (Nearest, Copy)):
-            with closed_form() as timer:
-                if isinstance(model, Nearest):
-                    model.fit(data.train.pairs.sources, [text for text, *_ in data.train.references])
-            return timer.outcome()
-        assert isinstance(model, Trainable)
-        course = TrainingPlan(
-            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
-            validate=lambda network: writer(network, data.codec, options).validate(data.valid),
-            monitor="valid_nll",
-            rate="tokens_per_second",
-        )
-        return fit(model, course, options, keeper, observer)
+    def write_naive(self, model: NaiveTranslator, codec: PairCodec, inputs: Sequence[str]) -> Iterator[Row]:
+        texts = model.write([codec.script.fold_case(text) for text in inputs])
+        return ({"prediction": text, "score": score} for text, score in texts)
 
-    def score(self, model: Model, options: TranslateOptions, codec: PairReader, split: Examples) -> Scores:
-        if isinstance(model, (Nearest, Copy)):
-            sources = [codec.script.fold_case(text) for text in split.pairs.sources]
-            return text_scores([text for text, _ in model.write(sources)], split.references)
-        return writer(model, codec, options).score(split)
-
-    def predict(self, model: Model, options: TranslateOptions, codec: PairReader, source: object) -> Iterator[Row]:
-        """Write a text for each source, with the others that the beam found, and the alignment, where asked for."""
+    def predict(
+        self, model: AnyTranslator, options: TranslateOptions, codec: PairCodec, source: object
+    ) -> Iterator[Row]:
+        """Yield a text for each source, with the beam's other texts and the alignment on request."""
         texts = read_sources(source, source=options.source, header=options.header).sources
-        if isinstance(model, (Nearest, Copy)):
-            if options.alignment:
-                raise UsageError(f"alignment: {options.model} has none")
-            found = model.write([codec.script.fold_case(text) for text in texts])
-            said: Iterator[Row] = ({"prediction": text, "score": score} for text, score in found)
-        else:
-            said = writer(model, codec, options).rows(codec.read(texts))
-        for number, (text, row) in enumerate(zip(texts, said, strict=True), 1):
+        rows = self.write(model, options, codec, texts)
+        for number, (text, row) in enumerate(zip(texts, rows, strict=True), 1):
             yield {"row": number, "source": text} | row
 
-    def flat(self, row: Row) -> Iterator[Row]:
-        return flat_texts(row, "source")
+    def csv_rows(self, row: Row) -> Iterator[Row]:
+        return text_csv_rows(row, "source")
 
     def generate(
-        self, model: Model, options: TranslateOptions, codec: PairReader, request: GenerateRequest
+        self,
+        model: AnyTranslator,
+        options: TranslateOptions,
+        codec: PairCodec,
+        request: GenerateRequest,
     ) -> Iterator[str]:
-        """Answer ``request.prompt``, piece by piece, each unit drawn as the request says."""
-        if isinstance(model, (Nearest, Copy)):
-            return (text for text, _ in model.write([codec.script.fold_case(request.prompt)]))
+        """Answer ``request.prompt`` piece by piece. Each unit is drawn as the request says."""
+        if not isinstance(model, EncoderDecoder):
+            return (row["prediction"] for row in self.write_naive(model, codec, [request.prompt]))
         if not request.prompt.strip():
             raise UsageError("prompt: empty, wanted the text to answer")
-        return answer(writer(model, codec, options), codec, request)
-
-
-def _read(options: TranslateOptions, source: object) -> Pairs:
-    return read_pairs(source, source=options.source, target=options.target, group=options.group, header=options.header)
+        return answer(Writer(model, codec, options), codec, request)

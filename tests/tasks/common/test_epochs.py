@@ -12,7 +12,7 @@ import pytest
 
 import seriatim
 from seriatim.learning.options import LearningOptions
-from seriatim.tasks.common.epochs import epochs, in_order
+from seriatim.tasks.common.epochs import epochs, evaluation_batches
 
 Array = np.ndarray[Any, Any]
 
@@ -55,8 +55,8 @@ def test_batches_are_bounded_by_examples_and_by_what_they_hold_padded() -> None:
     assert all(len(one) * (max(one) + 1) <= 60 for one in batches) and sorted(chained(batches)) == list(range(40))
 
 
-def test_in_order_the_longest_come_first() -> None:
-    assert chained(seen(in_order(Lines(), 7))) == list(range(40))[::-1]
+def test_evaluation_batches_the_longest_come_first() -> None:
+    assert chained(seen(evaluation_batches(Lines(), 7))) == list(range(40))[::-1]
 
 
 @pytest.mark.parametrize("task", ["classify", "regress"])

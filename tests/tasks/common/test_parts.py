@@ -49,7 +49,7 @@ def test_duplicates_are_told_or_dropped() -> None:
     twice = pairs() + pairs()
     parts = read_parts(options(), twice, read_pairs)
     assert [note.split(":")[0] for note in parts.notes] == ["valid", "test"]
-    assert parts.notes[0].endswith("of 20 sources also stand in the training part (--drop-duplicates)")
+    assert parts.notes[0].endswith("of 20 sources are also in the training part (--drop-duplicates)")
     fewer = read_parts(options(drop_duplicates=True), twice, read_pairs)
     assert fewer.notes == ("100 duplicates dropped before splitting",) and sum(fewer.sizes.values()) == 100
 
@@ -59,7 +59,7 @@ def test_what_cannot_stand_where_it_was_put_is_moved() -> None:
         return {name: some[some != 0] for name, some in cut.items()} | {"train": np.union1d(cut["train"], [0])}
 
     for seed in range(8):
-        assert read_parts(options(seed=seed), pairs(20), read_pairs, mend=first_trains).train.sources[0] == "source 0"
+        assert read_parts(options(seed=seed), pairs(20), read_pairs, adjust=first_trains).train.sources[0] == "source 0"
 
 
 def test_labels_stand_in_each_part() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seriatim.tasks.common.writing import signatures, text_scores
+from seriatim.tasks.common.text_scores import signatures, text_scores
 
 
 def test_what_is_the_same_is_perfect() -> None:

@@ -1,4 +1,4 @@
-"""Passes over examples: batches of about one length, made when they are asked for, in another order each time."""
+"""Epochs over examples: batches of similar length, in a new order each epoch. A batch is made when it is read."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ BatchT_co = TypeVar("BatchT_co", bound=Batch, covariant=True)
 
 
 class Batched(Protocol[BatchT_co]):
-    """Examples that batches are made of."""
+    """Encoded examples that can be joined into batches."""
 
     @property
     def lengths(self) -> Array:
-        """Of each [N]: what is padded to the longest of a batch."""
+        """The number of steps of each example, [N]. A batch is padded to its longest example."""
 
     def batch(self, indices: Array) -> BatchT_co:
-        """Make one batch of those at ``indices``."""
+        """Make one batch of the examples at ``indices``."""
 
 
 @dataclass(frozen=True)
 class Epoch(Sequence[BatchT], Generic[BatchT]):
-    """The batches of one pass."""
+    """The batches of one epoch."""
 
     make: Callable[[Array], BatchT]
     order: list[Array]
+    """The indices of the examples in each batch."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -50,13 +51,13 @@ def epochs(
     batch_size: int | None = None,
     batch_tokens: int = sys.maxsize,
 ) -> Callable[[int], Epoch[BatchT]]:
-    """Tell the batches of each pass by its number: at most ``--batch-size`` examples and ``batch_tokens`` in each."""
+    """Return a function from an epoch's number to its batches, of at most ``--batch-size`` and ``batch_tokens``."""
     lengths, size = examples.lengths, batch_size or options.batch_size
-    return lambda number: Epoch(
-        examples.batch, token_buckets(lengths, size, batch_tokens, seed=options.seed * 1_000_003 + number)
+    return lambda epoch: Epoch(
+        examples.batch, token_buckets(lengths, size, batch_tokens, seed=options.seed * 1_000_003 + epoch)
     )
 
 
-def in_order(examples: Batched[BatchT], batch_size: int, batch_tokens: int = sys.maxsize) -> Epoch[BatchT]:
-    """Every example once, the longest first: to judge by."""
+def evaluation_batches(examples: Batched[BatchT], batch_size: int, batch_tokens: int = sys.maxsize) -> Epoch[BatchT]:
+    """Return batches that contain each example once, the longest first, for evaluation."""
     return Epoch(examples.batch, token_buckets(examples.lengths, batch_size, batch_tokens, seed=None))

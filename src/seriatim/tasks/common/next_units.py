@@ -1,4 +1,4 @@
-"""A language model at work: the probability of each unit of a text, and of whatever may come next."""
+"""Predictions of language models: the probability of each unit of a text, and of each possible next unit."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.naive.markov import Markov
 from seriatim.notation import UNKNOWN
-from seriatim.tasks.task import Model
 
 Array = np.ndarray[Any, Any]
 
 EVALUATION_ROWS = 32
-"""Rows that a text is folded into when it is scored …"""
+"""A text is scored as this many rows, side by side."""
 WARM_UP = 512
-"""… and units that each row reads before the first one it is scored on, so that its state is warm."""
+"""Units that each row reads before its first scored unit, so that its state knows the context."""
 EVALUATION_STEPS = 256
 
+UnitModel = Markov | NeuralLanguageModel
 
-def log_probabilities(model: Model, tokens: Array, starts: Array | None = None) -> Array:
-    """Return log P of each unit given all before it, ``[N]`` in nats: their sum is the joint log-probability.
 
-    What a network carries is forgotten where documents start, at the positions ``starts``.
+def log_probabilities(model: UnitModel, tokens: Array, starts: Array | None = None) -> Array:
+    """Return log P of each unit given all units before it, ``[N]`` in nats. Their sum is the joint log-probability.
+
+    A network's state is reset at the positions ``starts``, where documents begin.
     """
     if isinstance(model, Markov):
         return model.log_probabilities(tokens)
-    assert isinstance(model, NeuralLanguageModel)
     model.eval()
     losses: list[Array] = []
+    scored: list[Array] = []
     rows = max(1, min(EVALUATION_ROWS, len(tokens) // WARM_UP))
     carry: Carry = ()
-    parts: list[Array] = []
     marks: Array = np.zeros(0) if starts is None or len(starts) < 2 else marks_at(starts, len(tokens))
     resets = (torch.from_numpy(reset > 0) for _, reset, _ in scoring_batches(marks, rows, EVALUATION_STEPS, WARM_UP))
     with torch.no_grad():
         for inputs, targets, weights in scoring_batches(tokens, rows, EVALUATION_STEPS, WARM_UP):
             reset = next(resets, None)
-            given = torch.from_numpy(inputs)
-            given = given if reset is None else given.masked_fill(reset, UNKNOWN)
-            nll, carry = model.nll(given, torch.from_numpy(targets), carry, reset)
+            units = torch.from_numpy(inputs)
+            units = units if reset is None else units.masked_fill(reset, UNKNOWN)
+            nll, carry = model.nll(units, torch.from_numpy(targets), carry, reset)
             losses.append(nll.numpy().astype(np.float64))
-            parts.append(weights > 0)
-    by_row, counted = np.concatenate(losses).T, np.concatenate(parts).T
-    chances: Array = -by_row[counted]
-    return chances
+            scored.append(weights > 0)
+    loss_of_rows, is_scored = np.concatenate(losses).T, np.concatenate(scored).T
+    result: Array = -loss_of_rows[is_scored]
+    return result
 
 
 class MarkovStepper:
-    """An n-gram model as a step function; its state is the units so far."""
+    """An n-gram model as a step function. Its state is the previous units."""
 
     def __init__(self, model: Markov) -> None:
         self._model = model
@@ -64,12 +64,12 @@ class MarkovStepper:
 
     def step(self, unit: int, state: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
         """Read ``unit``; return log-probabilities [V] of the next one and the state."""
-        seen = (*state, unit)[-self._model.order :] if self._model.order and (state or unit != UNKNOWN) else ()
-        return self._model.step(np.asarray(seen, np.int64)), seen
+        context = (*state, unit)[-self._model.order :] if self._model.order and (state or unit != UNKNOWN) else ()
+        return self._model.step(np.asarray(context, np.int64)), context
 
 
 class NetworkStepper:
-    """A network as a step function; its state is what it carries."""
+    """A network as a step function. Its state is the carry."""
 
     def __init__(self, network: NeuralLanguageModel) -> None:
         self._network = network.eval()
@@ -90,9 +90,6 @@ class NetworkStepper:
         return torch.log_softmax(logits[0, 0].double(), -1).numpy(), state
 
 
-def unit_stepper(model: Model) -> MarkovStepper | NetworkStepper:
+def unit_stepper(model: UnitModel) -> MarkovStepper | NetworkStepper:
     """Return ``model`` as a step function."""
-    if isinstance(model, Markov):
-        return MarkovStepper(model)
-    assert isinstance(model, NeuralLanguageModel)
-    return NetworkStepper(model)
+    return MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)

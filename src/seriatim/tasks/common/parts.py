@@ -1,4 +1,4 @@
-"""Data read and split into three parts, and what the reader should know of them."""
+"""The split: data are read and divided into a training, a validation and a test part."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CollectionT = TypeVar("CollectionT", bound=Collection)
 
 PARTS = ("train", "valid", "test")
 MANY_UNKNOWN = 0.2
-"""Share of a text's words."""
+"""Share of unknown words in a text from which on a note is shown."""
 
 
 class SplitOptions(Protocol):
-    """What a split depends on."""
+    """The options that a split depends on."""
 
     @property
     def valid(self) -> str | None: ...
@@ -36,7 +36,7 @@ class SplitOptions(Protocol):
 
 @dataclass(frozen=True)
 class Parts(Generic[CollectionT]):
-    """Data, read and split."""
+    """Data that were read and split."""
 
     train: CollectionT
     valid: CollectionT
@@ -46,7 +46,7 @@ class Parts(Generic[CollectionT]):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many there are in each part."""
+        """The number of items in each part."""
         return {name: len(getattr(self, name)) for name in PARTS}
 
 
@@ -56,34 +56,34 @@ def read_parts(
     read: Callable[[object], CollectionT],
     *,
     labels: Callable[[CollectionT], Sequence[str]] | None = None,
-    mend: Callable[[CollectionT, dict[str, Indices]], dict[str, Indices]] = lambda whole, cut: cut,
+    adjust: Callable[[CollectionT, dict[str, Indices]], dict[str, Indices]] = lambda whole, indices: indices,
 ) -> Parts[CollectionT]:
-    """Read ``source`` and the files of --valid and --test; what was not given is cut from ``source``.
+    """Read ``source`` and the files of --valid and --test, and cut the missing parts from ``source``.
 
-    The cut is stratified by ``labels``, where there are any, and ``mend`` may move what it put where it cannot stand.
-    Raises ``DataError`` for a part that holds nothing.
+    The cut is stratified by ``labels``, if they are passed. ``adjust`` may then move items between the parts. Raises
+    ``DataError`` for an empty part.
     """
     whole = read(source)
-    fixed = {part: read(path) for part, path in (("valid", options.valid), ("test", options.test)) if path}
+    fixed = {name: read(path) for name, path in (("valid", options.valid), ("test", options.test)) if path}
     notes = []
     if options.drop_duplicates:
         whole, dropped = whole.without_duplicates()
         notes.append(f"{dropped} duplicates dropped before splitting")
     hash = content_hash(*(part.content for part in (whole, *fixed.values())))
-    cut = split_indices(fixed, labels(whole) if labels else [""] * len(whole), whole.groups, options.seed)
-    parts = fixed | {name: whole.take(some) for name, some in mend(whole, cut).items()}
+    indices = split_indices(fixed, labels(whole) if labels else [""] * len(whole), whole.groups, options.seed)
+    parts = fixed | {name: whole.take(selected) for name, selected in adjust(whole, indices).items()}
     for name in PARTS:
         if not len(parts[name]):
             raise DataError(f"{name} part: no {whole.plural}; too little data")
         shared = 0 if name == "train" else parts[name].count_known(parts["train"])
         if shared:
-            known = f"{shared} of {len(parts[name])} {whole.compared} also stand in the training part"
-            notes.append(f"{name}: {known} (--drop-duplicates)")
+            duplicates = f"{shared} of {len(parts[name])} {whole.compared} are also in the training part"
+            notes.append(f"{name}: {duplicates} (--drop-duplicates)")
     return Parts(parts["train"], parts["valid"], parts["test"], hash, tuple(notes))
 
 
 def unknown_notes(words: str, unit: str, valid: Sequence[np.ndarray[Any, Any]]) -> Iterator[str]:
-    """Tell when a vocabulary of words knows too little of new text: some languages glue their words together."""
+    """Yield a note if many words of the validation part are unknown, as in languages with long compound words."""
     share = float(np.mean(np.concatenate(valid) == UNKNOWN))
     if unit == "word" and share > MANY_UNKNOWN:
         yield f"valid: {share:.0%} of {words} are unknown; --unit bpe or --unit char reads words in pieces"

@@ -1,4 +1,4 @@
-"""The options of each task: the words of the command line and of ``seriatim.train``; one file per task."""
+"""The options of each task, for the command line and for ``seriatim.train``; one file per task."""
 
 from seriatim.tasks.options.caption import CAPTION_BASELINES, CaptionOptions
 from seriatim.tasks.options.classify import CLASSIFY_BASELINES, ClassifyOptions
@@ -9,12 +9,12 @@ from seriatim.tasks.options.sequence import SequenceOptions
 from seriatim.tasks.options.tag import TAG_BASELINES, TagOptions
 from seriatim.tasks.options.train import UNITS, TextOptions, TrainOptions
 from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TranslateOptions
-from seriatim.tasks.options.writing import ANEW, WritingOptions
+from seriatim.tasks.options.writing import DECODING_OPTIONS, WritingOptions
 
 __all__ = [
-    "ANEW",
     "CAPTION_BASELINES",
     "CLASSIFY_BASELINES",
+    "DECODING_OPTIONS",
     "FORECAST_BASELINES",
     "LANGUAGE_BASELINES",
     "REGRESS_BASELINES",

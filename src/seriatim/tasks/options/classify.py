@@ -16,6 +16,6 @@ CLASSIFY_BASELINES = ("majority", "bag")
 class ClassifyOptions(SequenceOptions):
     """Options of ``train classify``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + CLASSIFY_BASELINES, registered=REGISTERED)
+    model: str = option("lstm", "network or baseline", choices=NETWORKS + CLASSIFY_BASELINES, registered=REGISTERED)
     dropout: float = option(0.3, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     label: str | None = option(None, "column of the label")

@@ -17,27 +17,33 @@ FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
 class ForecastOptions(TrainOptions):
     """Options of ``train forecast``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + FORECAST_BASELINES, registered=REGISTERED)
-    bidirectional: bool = option(False, "not for forecast: the future is what it predicts")
-    # The validation part is one horizon per series: too little to judge a few validations by.
+    model: str = option("lstm", "network or baseline", choices=NETWORKS + FORECAST_BASELINES, registered=REGISTERED)
+    bidirectional: bool = option(False, "not available: a forecaster must not read the future")
+    # The validation part has one horizon per series, so a few validations without improvement prove little.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)
     schedule: str = option(
-        "constant", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES
+        "constant", "how the learning rate decreases; cosine and linear need --epochs", choices=SCHEDULES
     )
-    learner: str = option("bptt", "gradient through time; with --strategy recursive also recompute", choices=LEARNERS)
-    target: tuple[str, ...] = option((), "column or columns to forecast: a,b")
-    horizon: int = option(1, "steps to forecast", minimum=1)
-    lookback: int | None = option(None, "steps that the model sees (default: fits the shortest series)", minimum=1)
-    time: str | None = option(None, "column of time stamps (default: rows are in order)")
-    id: str | None = option(None, "column that tells series apart")
-    covariates: tuple[str, ...] = option((), "further numeric columns to read: a,b")
-    season: int = option(1, "steps per season", minimum=1)
+    learner: str = option(
+        "bptt", "how gradients through time are computed; recompute needs --strategy recursive", choices=LEARNERS
+    )
+    target: tuple[str, ...] = option((), "columns to forecast: a,b")
+    horizon: int = option(1, "number of steps to forecast", minimum=1)
+    lookback: int | None = option(
+        None, "number of past steps that the model reads (default: fits the shortest series)", minimum=1
+    )
+    time: str | None = option(None, "column of time stamps (default: rows are in order of time)")
+    id: str | None = option(None, "column that identifies each series")
+    covariates: tuple[str, ...] = option((), "other numeric columns to read: a,b")
+    season: int = option(1, "number of steps per season", minimum=1)
     missing: str = option("error", "what to do with missing values and gaps", choices=("error", "interpolate", "mask"))
-    origins: int = option(1, "roll the test over this many last origins", minimum=1)
-    split: tuple[int, ...] = option((), "rows of train,valid,test, for benchmarks that fix them", minimum=1)
-    strategy: str = option("direct", "the whole horizon at once, or step by step", choices=("direct", "recursive"))
-    normalize: str = option(
-        "window", "scale each window by its own mean and deviation, or not", choices=("window", "none")
+    origins: int = option(1, "number of last origins from which the test part is forecast", minimum=1)
+    split: tuple[int, ...] = option((), "numbers of rows of train,valid,test, for benchmarks that fix them", minimum=1)
+    strategy: str = option(
+        "direct", "direct: forecast the whole horizon at once; recursive: step by step", choices=("direct", "recursive")
     )
-    lags: int | None = option(None, "ar: lags (default: chosen by BIC)", minimum=1)
-    header: bool = option(True, "columns are numbers from 1", negative="no-header")
+    normalize: str = option(
+        "window", "window: scale each window by its own mean and deviation", choices=("window", "none")
+    )
+    lags: int | None = option(None, "ar: number of lags (default: chosen by BIC)", minimum=1)
+    header: bool = option(True, "the table has no header: columns are numbered from 1", negative="no-header")

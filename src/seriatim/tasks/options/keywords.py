@@ -1,7 +1,7 @@
-"""The options of every task as one typed dictionary, so that editors and type checkers know ``seriatim.train``'s words.
+"""The options of all tasks as a typed dictionary, for editors and type checkers that read calls of ``seriatim.train``.
 
-A copy, on purpose, of the names and types in ``tasks/options``: a type checker cannot read dataclass fields as
-keywords. ``tests/tasks/test_keywords.py`` holds the two together.
+This repeats the names and types of ``tasks/options``, because a type checker cannot read dataclass fields as keyword
+arguments. ``tests/tasks/test_keywords.py`` compares both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypedDict
 
 
 class WritingKeywords(TypedDict, total=False):
-    """How a model writes texts: options that ``evaluate`` and ``predict`` may be given anew."""
+    """Options of writing texts, which ``evaluate`` and ``predict`` may override."""
 
     beam_size: int
     n_best: int
@@ -21,7 +21,7 @@ class WritingKeywords(TypedDict, total=False):
 
 
 class TrainKeywords(TypedDict, total=False):
-    """Every option of every task; each task refuses those that are not its own."""
+    """The options of all tasks. Each task refuses the options of other tasks."""
 
     epochs: int | None
     time_limit: str | float | None

@@ -18,23 +18,31 @@ DOCUMENTS = ("file", "paragraph", "line")
 class LanguageOptions(TextOptions):
     """Options of ``train language``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=STREAMING + LANGUAGE_BASELINES, registered=REGISTERED)
-    bidirectional: bool = option(False, "not for language: the future is what it predicts")
+    model: str = option("lstm", "network or baseline", choices=STREAMING + LANGUAGE_BASELINES, registered=REGISTERED)
+    bidirectional: bool = option(False, "not available: a language model must not read the text that it predicts")
     hidden: int = option(256, "hidden units per layer", minimum=1)
-    learner: str = option("tbptt", "gradient through time", choices=LEARNERS)
+    learner: str = option("tbptt", "how gradients through time are computed", choices=LEARNERS)
     documents: str = option(
-        "file", "where the state starts anew, and what bptt and recompute take whole", choices=DOCUMENTS
+        "file",
+        "where a document begins: the state is reset there, and bptt and recompute read documents whole",
+        choices=DOCUMENTS,
     )
     lr: float | str = learning_rate(2e-3)
     unit: str = option(
-        "char", "what one step reads; roll: the notes of a piano roll (.mat, .npy)", choices=(*UNITS, "roll")
+        "char",
+        "unit of text that is read in one step; roll: the notes of a piano roll (.mat, .npy)",
+        choices=(*UNITS, "roll"),
     )
     vocab_size: int | None = option(
-        None, "keep the commonest units, the rest is <unk> (default: all; bpe: 4096)", minimum=2
+        None,
+        "number of units to keep, the most frequent ones; all others become <unk> (default: all; bpe: 4096)",
+        minimum=2,
     )
-    tie: bool = option(False, "share the embedding with the output layer (Press & Wolf 2017); embedding = hidden")
+    tie: bool = option(
+        False, "share the embedding with the output layer (Press & Wolf 2017); needs equal --embedding and --hidden"
+    )
     restart: float = option(
-        0.05, "chance per stream and update that the carried state starts anew at zero", minimum=0.0, below=1.0
+        0.05, "probability per stream and update that the carried state is reset to zero", minimum=0.0, below=1.0
     )
     order: int | None = option(None, "markov: units of context, at most 8 (default: chosen on validation)", minimum=0)
     context: int = option(5, "cbow, window: units of context", minimum=1)

@@ -16,12 +16,15 @@ REGRESS_BASELINES = ("mean", "bag")
 class RegressOptions(SequenceOptions):
     """Options of ``train regress``."""
 
-    model: str = option("lstm", "network, or a baseline", choices=NETWORKS + REGRESS_BASELINES, registered=REGISTERED)
+    model: str = option("lstm", "network or baseline", choices=NETWORKS + REGRESS_BASELINES, registered=REGISTERED)
     patience: int = option(5, "validations without improvement before training stops", minimum=1)
-    target: str | None = option(None, "column of the number to tell")
-    target_cap: float | None = option(None, "targets above this count as this, in training and in scoring")
-    every_step: bool = option(
-        False, "each row with a target is an example: the rows of its id up to it; the target may change within an id"
+    target: str | None = option(None, "column of the number to predict")
+    target_cap: float | None = option(
+        None, "upper limit of the target; larger targets count as this, in training and in scoring"
     )
-    lookback: int | None = option(None, "read only the last steps of a sequence, so many (default: all)", minimum=1)
-    pool: str = option("last", "how the states become one vector", choices=("last", "mean", "max"))
+    every_step: bool = option(
+        False,
+        "make an example of each row with a target: the rows of its id up to this row; targets may differ within an id",
+    )
+    lookback: int | None = option(None, "number of last steps of a sequence to read (default: all)", minimum=1)
+    pool: str = option("last", "how the states are pooled into one vector", choices=("last", "mean", "max"))

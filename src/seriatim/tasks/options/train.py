@@ -1,4 +1,4 @@
-"""Options of every ``train``, and of every one that reads texts."""
+"""Options of ``train`` for all tasks, and for all tasks that read texts."""
 
 from __future__ import annotations
 
@@ -9,38 +9,41 @@ from seriatim.models.options import ModelOptions
 from seriatim.options import option
 
 UNITS = ("char", "word", "bpe")
-"""What one step of a text can be."""
+"""Possible units of a text."""
 DEFAULT_WORDS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(ModelOptions, LearningOptions):
-    """Options of every ``train``."""
+    """Options of ``train`` for all tasks."""
 
-    valid: str | None = option(None, "validation file, used as it is")
-    test: str | None = option(None, "test file, used as it is")
+    valid: str | None = option(None, "validation file, used whole")
+    test: str | None = option(None, "test file, used whole")
     out: str | None = option(None, "run folder (default: runs/TASK-MODEL-N)")
-    resume: bool = option(False, "go on from the checkpoint in --out")
+    resume: bool = option(False, "continue from the checkpoint in --out")
     baselines: str = option(
-        "all", "naive models to train beside: fast leaves out the neural ones", choices=("all", "fast", "none")
+        "all", "naive models to compare with; fast leaves out the neural ones", choices=("all", "fast", "none")
     )
     quiet: bool = option(False, "no progress")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextOptions(TrainOptions):
-    """Options of every ``train`` that reads texts."""
+    """Options of ``train`` for all tasks that read texts."""
 
-    unit: str = option("word", "what one step of a text reads", choices=UNITS)
+    unit: str = option("word", "unit of text that is read in one step", choices=UNITS)
     vocab_size: int | None = option(
-        None, "keep the commonest units, the rest is <unk> (default: 20000; bpe: 4096)", minimum=2
+        None,
+        "number of units to keep, the most frequent ones; all others become <unk> (default: 20000; bpe: 4096)",
+        minimum=2,
     )
     vectors: str | None = option(
-        None, "start the words' embeddings from this file (word2vec or GloVe text), or cbow: from the training part"
+        None,
+        "initial word embeddings: a file (word2vec or GloVe text), or cbow to train them on the training part",
     )
-    freeze_vectors: bool = option(False, "keep the embeddings as --vectors starts them")
+    freeze_vectors: bool = option(False, "do not train the embeddings that --vectors sets")
 
     @property
     def most_units(self) -> int | None:
-        """Units that a vocabulary keeps; None leaves it to the vocabulary."""
+        """The size limit of the vocabulary; None stands for the default of its unit."""
         return self.vocab_size or (DEFAULT_WORDS if self.unit == "word" else None)

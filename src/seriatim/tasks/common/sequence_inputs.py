@@ -1,4 +1,4 @@
-"""What ``classify`` and ``regress`` share: sequences read and encoded, and networks run over them."""
+"""The inputs of ``classify`` and ``regress``: sequences are read, encoded, padded, and run through a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.models.classifier import InputSize
 from seriatim.tasks.common.parts import unknown_notes
 from seriatim.tasks.options import SequenceOptions
-from seriatim.tasks.task import Words
+from seriatim.tasks.task import WordCorpus
 
 Array = np.ndarray[Any, Any]
 OptionsT = TypeVar("OptionsT", bound=SequenceOptions)
@@ -29,20 +29,20 @@ OptionsT = TypeVar("OptionsT", bound=SequenceOptions)
 EVALUATION_BATCH = 256
 EVALUATION_TOKENS = 65_536
 STATELESS = ("mlp", "bag", "majority", "mean")
-"""Models that do not need steps in order."""
+"""Models that do not need the steps in order."""
 
 
 @dataclass(frozen=True)
-class InputReader:
-    """Turns raw sequences into arrays: a vocabulary for texts, a scaler for numbers and for the frames of sound."""
+class InputCodec:
+    """Turns raw sequences into arrays, with a vocabulary for texts, or a scaler for numbers and frames of sound."""
 
     vocabulary: Vocabulary | None = None
     scaler: Standardizer | None = None
     sound: LogMel | None = None
 
     @classmethod
-    def fit(cls, options: SequenceOptions, train: Sequences, sound: LogMel | None) -> InputReader:
-        """Fit on the training part; ``sound`` is what its frames were made by."""
+    def fit(cls, options: SequenceOptions, train: Sequences, sound: LogMel | None) -> InputCodec:
+        """Fit the codec on the training part. ``sound`` computed its frames, if it holds recordings."""
         if train.channels is None:
             return cls(vocabulary=Vocabulary.fit(train.texts, options.unit, options.most_units, lines=False))
         return cls(scaler=Standardizer.fit(np.concatenate(train.arrays)), sound=sound)
@@ -56,12 +56,12 @@ class InputReader:
         assert self.scaler is not None
         width = len(self.scaler.mean)
         if sequences.channels != width:
-            came = f"{sequences.channels} channels" if sequences.channels else "texts"
-            raise DataError(f"got {came}, but the model reads sequences of {width} channels")
+            actual = f"{sequences.channels} channels" if sequences.channels else "texts"
+            raise DataError(f"got {actual}, but the model reads sequences of {width} channels")
         return [self.scaler.transform(values).astype(np.float32, copy=False) for values in sequences.arrays]
 
     def size(self) -> InputSize:
-        """Tell what one step of a sequence is."""
+        """Return the size of the vocabulary, or the number of channels."""
         if self.vocabulary is not None:
             return InputSize(vocabulary=len(self.vocabulary))
         assert self.scaler is not None
@@ -69,56 +69,56 @@ class InputReader:
 
     @property
     def file(self) -> str:
-        """The name of the file that it is kept in."""
+        """The name of the codec's file in a run folder."""
         return "vocabulary.json" if self.vocabulary is not None else "scaler.json"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        reader = self.vocabulary or self.scaler
-        assert reader is not None
-        return reader.to_json() | ({"sound": self.sound.to_json()} if self.sound is not None else {})
+        """Return the codec as JSON values."""
+        codec = self.vocabulary or self.scaler
+        assert codec is not None
+        return codec.to_json() | ({"sound": self.sound.to_json()} if self.sound is not None else {})
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> InputReader:
-        """Rebuild a reader. Raises ``ValueError`` when ``stored`` is damaged."""
+    def from_json(cls, stored: Mapping[str, Any]) -> InputCodec:
+        """Rebuild a codec. Raises ``ValueError`` if ``stored`` is damaged."""
         if "mean" not in stored:
             return cls(vocabulary=Vocabulary.from_json(stored))
         sound = LogMel.from_json(stored["sound"]) if "sound" in stored else None
         return cls(scaler=Standardizer.from_json(stored), sound=sound)
 
 
-def check_sequences(options: SequenceOptions) -> None:
+def check_sequence_options(options: SequenceOptions) -> None:
     """Refuse options about sequences that contradict each other. Raises ``UsageError``."""
-    given = [f"--{name}" for name in ("text", "sound", "channels") if getattr(options, name)]
-    if len(given) > 1:
-        raise UsageError(f"{given[0][2:]}: give either {given[0]} or {given[1]}, not both")
+    inputs = [name for name in ("text", "sound", "channels") if getattr(options, name)]
+    if len(inputs) > 1:
+        raise UsageError(f"{inputs[0]}: give either --{inputs[0]} or --{inputs[1]}, not both")
     if options.channels and not options.id and options.model not in STATELESS:
         raise UsageError("id: --channels needs --id, the column that tells sequences apart (without it: --model mlp)")
     if options.sample_rate and not options.sound:
         raise UsageError("sample_rate: for --sound, the column of paths of recordings")
 
 
-def listener(options: SequenceOptions, features: LogMel | None = None) -> SoundReader:
-    """Make what reads recordings, by the options or as ``features`` were made."""
+def sound_reader(options: SequenceOptions, features: LogMel | None = None) -> SoundReader:
+    """Make the reader of recordings, with the settings in ``options``, or those of ``features`` if it is passed."""
     return SoundReader(options.frame, options.hop, options.mels, rate=options.sample_rate, features=features)
 
 
 def read(
     options: SequenceOptions,
     source: object,
-    listening: SoundReader,
+    reader: SoundReader,
     *,
     need_label: bool,
     label: str | None = None,
     target: str | None = None,
     every_step: bool = False,
 ) -> Sequences:
-    """Read sequences as the options say, with a ``label`` or a ``target`` each."""
+    """Read sequences as the options say, each with a ``label`` or a ``target``."""
     return read_sequences(
         source,
         text=options.text,
         sound=options.sound,
-        reader=listening,
+        reader=reader,
         label=label,
         target=target,
         every_step=every_step,
@@ -131,20 +131,20 @@ def read(
     )
 
 
-def unknown(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
-    """Tell when a vocabulary of words knows too little of new texts."""
+def unknown_word_notes(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
+    """Yield a note if many words of the validation part are not in the vocabulary."""
     return unknown_notes("the words", options.unit, valid) if valid[0].ndim == 1 else iter(())
 
 
-def words(reader: InputReader, train: list[Array]) -> Words | None:
-    """The words that a model of texts reads; ``None`` for other units, numbers and sound."""
-    if reader.vocabulary is None or reader.vocabulary.unit != "word":
+def word_corpus(codec: InputCodec, train: list[Array]) -> WordCorpus | None:
+    """Return the words that a model of texts reads, or None for other units, numbers and sound."""
+    if codec.vocabulary is None or codec.vocabulary.unit != "word":
         return None
-    return Words(reader.vocabulary.tokens, train)
+    return WordCorpus(codec.vocabulary.tokens, train)
 
 
-def beside_bag(options: OptionsT, baseline: str) -> OptionsT:
-    """Return the options with which a bag is trained beside another model."""
+def bag_options(options: OptionsT, baseline: str) -> OptionsT:
+    """Return the options for training the baseline ``bag`` in a run with ``options``."""
     return dataclasses.replace(
         options,
         model=baseline,
@@ -163,31 +163,31 @@ def beside_bag(options: OptionsT, baseline: str) -> OptionsT:
     )
 
 
-def lengths(inputs: list[Array]) -> Array:
-    """Steps of each sequence, [N]."""
-    return np.array([len(one) for one in inputs])
+def sequence_lengths(inputs: list[Array]) -> Array:
+    """Return the number of steps of each sequence, [N]."""
+    return np.array([len(sequence) for sequence in inputs])
 
 
-def outputs(network: torch.nn.Module, inputs: list[Array]) -> Array:
-    """Run ``network`` over all sequences, those of like length together: float64 ``[N, K]``."""
+def run_network(network: torch.nn.Module, inputs: list[Array]) -> Array:
+    """Run ``network`` on all sequences, in batches of similar length. Returns float64 ``[N, K]``."""
     network.eval()
     result: Array | None = None
     with torch.no_grad():
-        for indices in token_buckets(lengths(inputs), EVALUATION_BATCH, EVALUATION_TOKENS, seed=None):
-            part = network(*padded([inputs[index] for index in indices])).double().numpy()
-            result = np.zeros((len(inputs), part.shape[1])) if result is None else result
-            result[indices] = part
+        for indices in token_buckets(sequence_lengths(inputs), EVALUATION_BATCH, EVALUATION_TOKENS, seed=None):
+            outputs = network(*pad_inputs([inputs[index] for index in indices])).double().numpy()
+            result = np.zeros((len(inputs), outputs.shape[1])) if result is None else result
+            result[indices] = outputs
     assert result is not None
     return result
 
 
-def padded(inputs: list[Array]) -> tuple[Tensor, Tensor]:
-    """Sequences → a padded tensor ``[T, B]`` int64 or ``[T, B, C]`` float32, and lengths ``[B]``."""
+def pad_inputs(inputs: list[Array]) -> tuple[Tensor, Tensor]:
+    """Pad sequences to a tensor ``[T, B]`` int64 or ``[T, B, C]`` float32, and return it with lengths ``[B]``."""
     array, lengths = pad(inputs, 0)
     tensor = torch.from_numpy(array)
     return tensor if tensor.is_floating_point() else tensor.long(), torch.from_numpy(lengths)
 
 
 def _never_empty(tokens: Array) -> Array:
-    """A text without a single unit (white space alone) reads as one unknown unit."""
+    """Return ``tokens``, or one unknown unit for a text without units (only white space)."""
     return tokens if len(tokens) else np.zeros(1, np.int32)

@@ -1,4 +1,4 @@
-"""Pictures and captions as arrays, and back."""
+"""The codec of pictures and their captions, for ``caption``."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class PictureReader:
+class PictureCodec:
     """Turns pictures into arrays, and captions into arrays and back."""
 
     script: Script
     scaler: Standardizer
-    """Of each colour, or of each number of a feature vector."""
+    """The scaler of the colours, or of the values of feature vectors."""
     side: int
-    """Of a picture in pixels; 0 for feature vectors."""
+    """The side of a picture in pixels; 0 for feature vectors."""
     longest: int
-    """Units of the longest caption of the training part, its end counted."""
+    """Units of the longest caption of the training part, including its end mark."""
 
     @classmethod
-    def fit(cls, options: CaptionOptions, train: Pictures) -> PictureReader:
+    def fit(cls, options: CaptionOptions, train: Pictures) -> PictureCodec:
         """Learn the vocabulary and the scale from the training part."""
-        texts = [_spaced(text) for some in train.captions for text in some]
+        texts = [_one_line(text) for captions in train.captions for text in captions]
         script = Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
         longest = max(len(script.encode_target(text)) for text in texts)
         side = options.image_size if train.inputs[0].ndim == 3 else 0
@@ -45,35 +45,38 @@ class PictureReader:
 
     @property
     def size(self) -> PictureSize:
-        """What a picture is."""
+        """The size of a picture."""
         return PictureSize(self.side, len(self.scaler.mean))
 
-    def shown(self, inputs: Sequence[Array]) -> Views:
-        """Scale pictures, and make one batch of them."""
+    def encode_inputs(self, pictures: Sequence[Array]) -> list[Array]:
+        """Return the pictures as they are: they are scaled batch by batch, to save memory."""
+        return list(pictures)
+
+    def input_batch(self, inputs: Sequence[Array]) -> Views:
+        """Scale pictures and join them into one batch."""
         if self.side:
             pixels = self.scaler.transform(np.stack(inputs).astype(np.float32))
             return Views(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
-        vectors, lengths = pad([self.scaler.transform(one) for one in inputs], 0.0)
+        vectors, lengths = pad([self.scaler.transform(features) for features in inputs], 0.0)
         return Views(torch.from_numpy(vectors), torch.from_numpy(lengths))
 
     def check(self, pictures: Pictures) -> None:
-        """Refuse pictures that are not what the model reads. Raises ``DataError``."""
+        """Raise ``DataError`` for feature vectors of another width than in training."""
         width = len(self.scaler.mean)
         if not self.side and pictures.inputs[0].shape[1] != width:
-            came = pictures.inputs[0].shape[1]
-            raise DataError(f"{pictures.names[0]}: vectors of {came} numbers, but the model reads {width}")
+            actual = pictures.inputs[0].shape[1]
+            raise DataError(f"{pictures.names[0]}: vectors of {actual} numbers, but the model reads {width}")
 
-    def looked(self, given: Array, weights: Array) -> dict[str, Any]:
-        """Return the weights of the regions, row by row."""
+    def alignment_row(self, encoded: Array, weights: Array) -> dict[str, Any]:
+        """Return the attention weights on the regions of a picture, row by row."""
         return {"weights": [[round(float(weight), 5) for weight in regions] for regions in weights]}
 
-    def examples(self, pictures: Pictures) -> Examples:
-        """Encode pictures with their captions, in the case that is written."""
+    def encode(self, pictures: Pictures) -> EncodedPictures:
+        """Encode pictures and their captions."""
         self.check(pictures)
-        said = [[self.script.fold_case(_spaced(text)) for text in some] for some in pictures.captions]
-        return Examples(
-            self, pictures.inputs, said, [[self.script.encode_target(text) for text in some] for some in said]
-        )
+        texts = [[self.script.fold_case(_one_line(text)) for text in captions] for captions in pictures.captions]
+        targets = [[self.script.encode_target(text) for text in captions] for captions in texts]
+        return EncodedPictures(self, pictures.inputs, texts, targets)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -85,58 +88,63 @@ class PictureReader:
         }
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> PictureReader:
-        """Rebuild a reader. Raises ``ValueError``, ``KeyError`` or ``TypeError`` when ``stored`` is damaged."""
+    def from_json(cls, stored: dict[str, Any]) -> PictureCodec:
+        """Rebuild a codec. Raises ``ValueError``, ``KeyError`` or ``TypeError`` if ``stored`` is damaged."""
         script = Script(Vocabulary.from_json(stored["vocabulary"]), bool(stored["lowercase"]))
         return cls(script, Standardizer.from_json(stored["scaler"]), int(stored["side"]), int(stored["longest"]))
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Pictures, what is said of each, and that encoded."""
+class EncodedPictures:
+    """Pictures with their captions, as texts and encoded."""
 
-    reader: PictureReader
+    codec: PictureCodec
     inputs: list[Array]
     references: list[list[str]]
-    """The captions of each, in the case that is written."""
+    """The captions of each picture, in lower case if the codec writes lower case."""
     targets: list[list[Array]]
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @property
-    def captions_each(self) -> float:
-        """How many a picture has, on average."""
+    def texts_each(self) -> float:
+        """The mean number of captions of a picture."""
         return sum(map(len, self.references)) / len(self)
 
     @property
     def lengths(self) -> Array:
-        """Units of each picture's captions once they are padded, [N]."""
-        return np.array([max(map(len, some)) * len(some) for some in self.targets])
+        """The number of units of each picture's captions after padding, [N]."""
+        return np.array([max(map(len, captions)) * len(captions) for captions in self.targets])
+
+    @property
+    def raw_inputs(self) -> Sequence[Array]:
+        """The pictures before scaling."""
+        return self.inputs
 
     def batch(self, indices: Array) -> CaptionBatch:
-        """Make one batch of the pictures at ``indices``, with all their captions: each picture is looked at once."""
-        owners = [place for place, index in enumerate(indices) for _ in self.targets[index]]
-        targets, _ = pad([one for index in indices for one in self.targets[index]], NO_TARGET)
-        views = self.reader.shown([self.inputs[index] for index in indices])
+        """Make one batch of the pictures at ``indices`` and all their captions. Each picture is encoded once."""
+        owners = [position for position, index in enumerate(indices) for _ in self.targets[index]]
+        targets, _ = pad([caption for index in indices for caption in self.targets[index]], NO_TARGET)
+        views = self.codec.input_batch([self.inputs[index] for index in indices])
         return CaptionBatch(views, torch.tensor(owners), torch.from_numpy(targets).long())
 
 
 def _fit_scaler(pictures: Sequence[Array]) -> Standardizer:
-    """Mean and deviation of each channel; of pixels from counts of their values, so that none is held as a float."""
+    """Fit mean and deviation of each channel. Pixel values are counted, to avoid an array of floats."""
     if pictures[0].ndim == 2:
         return Standardizer.fit(np.concatenate(pictures))
     channels = pictures[0].shape[2]
     counts = np.zeros((channels, 256))
-    for one in pictures:
+    for picture in pictures:
         for channel in range(channels):
-            counts[channel] += np.bincount(one[:, :, channel].reshape(-1), minlength=256)
+            counts[channel] += np.bincount(picture[:, :, channel].reshape(-1), minlength=256)
     share, values = counts / counts.sum(1, keepdims=True), np.arange(256)
     mean = share @ values
     deviation = np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
     return Standardizer(mean, np.where(deviation > 0, deviation, 1.0))
 
 
-def _spaced(text: str) -> str:
-    """Return the text on one line."""
+def _one_line(text: str) -> str:
+    """Return ``text`` with single spaces for all white space."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""One pass over a text: as streams side by side, or document by document."""
+"""The batches of one epoch over a text, as parallel streams or as whole documents."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class StreamPass(Sequence[LanguageBatch]):
-    """The batches of one pass over contiguous streams.
+class StreamEpoch(Sequence[LanguageBatch]):
+    """The batches of one epoch over contiguous streams.
 
-    With chance ``restart`` a row starts anew at the first new step of a batch (Melis 2018): a network that has only
-    ever gone on from its own state can be lost when it starts. The draws belong to steps of the stream, so that batches
-    which overlap agree on them.
+    With probability ``restart`` the state of a row is reset at the first new step of a batch (Melis 2018). Otherwise a
+    network, which during training always continues from its own state, may predict badly from a zero state. The random
+    draws belong to steps of the stream, so that overlapping batches agree on them.
     """
 
     streams: Streams
@@ -54,27 +54,27 @@ class StreamPass(Sequence[LanguageBatch]):
 
 
 @dataclass(frozen=True)
-class DocumentPass(Sequence[LanguageBatch]):
-    """The batches of one pass over whole documents, each from its own beginning."""
+class DocumentEpoch(Sequence[LanguageBatch]):
+    """The batches of one epoch over whole documents."""
 
     tokens: Array
     starts: Array
     batches: Sequence[Array]
-    """Numbers of documents."""
+    """The indices of the documents in each batch."""
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, position: Any) -> Any:
         ends = np.append(self.starts[1:], len(self.tokens))
-        documents = [self.tokens[self.starts[one] : ends[one]].astype(np.int64) for one in self.batches[position]]
+        documents = [self.tokens[self.starts[index] : ends[index]].astype(np.int64) for index in self.batches[position]]
         targets, _ = pad(documents, NO_TARGET)
         inputs = np.concatenate([np.full_like(targets[:1], UNKNOWN), targets[:-1]])
         inputs[inputs == NO_TARGET] = UNKNOWN
         return LanguageBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
 
 
-def document_pass(tokens: Array, starts: Array, batch_size: int, seed: int, epoch: int) -> DocumentPass:
-    """Batches of documents of about one length, in an order of this epoch's own."""
+def document_epoch(tokens: Array, starts: Array, batch_size: int, seed: int, epoch: int) -> DocumentEpoch:
+    """Return batches of documents of similar length, in an order that depends on ``epoch``."""
     lengths = np.diff(np.append(starts, len(tokens)))
-    return DocumentPass(tokens, starts, buckets(lengths, batch_size, seed + epoch))
+    return DocumentEpoch(tokens, starts, buckets(lengths, batch_size, seed + epoch))

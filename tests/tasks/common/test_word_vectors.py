@@ -15,17 +15,17 @@ import seriatim
 from seriatim.encoding.vectors import read_vectors
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
-from seriatim.tasks.common.vectors import cbow, find_start, train_vectors, with_vector_width
+from seriatim.tasks.common.word_vectors import cbow, initial_vectors, train_vectors, with_vector_width
 from seriatim.tasks.options import ClassifyOptions, ForecastOptions, LanguageOptions
 from seriatim.tasks.registry import find_task
-from seriatim.tasks.task import Words
+from seriatim.tasks.task import WordCorpus
 
 CLASSES = {
     "who": ("cat", "dog", "bird", "horse"),
     "does": ("sees", "likes", "hears", "meets"),
     "what": ("sun", "tree", "house", "sea"),
 }
-WORDS = Words(["<unk>", "cat", "The", "the", "Dog", "zebra"], [np.array([1, 2, 3], np.int32)])
+WORDS = WordCorpus(["<unk>", "cat", "The", "the", "Dog", "zebra"], [np.array([1, 2, 3], np.int32)])
 
 
 def sentences(count: int = 1500, seed: int = 0) -> list[str]:
@@ -54,24 +54,24 @@ def options(**given: Any) -> ClassifyOptions:
 
 
 def test_words_start_from_the_file_and_the_rest_at_its_scale(file: Path) -> None:
-    start = find_start(options(vectors=str(file)), WORDS)
+    start = initial_vectors(options(vectors=str(file)), WORDS)
     assert start is not None
     assert start.vectors.dtype == np.float32
     assert start.vectors[[1, 2, 3, 4]].tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 6], [7, 8, 9]]  # by lower case
     assert start.note == f"vectors: 80.0% of the vocabulary found in {file}"
-    many = Words(["<unk>", "cat", "sun", *(f"w{index}" for index in range(3000))], [])
-    drawn = find_start(options(vectors=str(file)), many)
+    many = WordCorpus(["<unk>", "cat", "sun", *(f"w{index}" for index in range(3000))], [])
+    drawn = initial_vectors(options(vectors=str(file)), many)
     assert drawn is not None
     known = np.array([[1, 2, 3], [-1, 0, 2]])
     assert drawn.vectors[3:].std() == pytest.approx(known.std(), rel=0.05)
-    again = find_start(options(vectors=str(file)), many)
+    again = initial_vectors(options(vectors=str(file)), many)
     assert again is not None and np.array_equal(drawn.vectors, again.vectors)
 
 
 def test_a_word_of_its_own_goes_before_its_lower_case(tmp_path: Path) -> None:
     path = tmp_path / "cased.txt"
     path.write_text("the 1 1\nThe 2 2\n", encoding="utf-8")
-    start = find_start(options(vectors=str(path)), WORDS)
+    start = initial_vectors(options(vectors=str(path)), WORDS)
     assert start is not None
     assert start.vectors[[2, 3]].tolist() == [[2, 2], [1, 1]]
 
@@ -92,15 +92,15 @@ def test_what_does_not_go_together(file: Path) -> None:
     with pytest.raises(UsageError, match="vectors: for networks, not majority"):
         with_vector_width(kind, options(vectors=str(file), model="majority"))
     with pytest.raises(UsageError, match="vectors: for texts read word by word, not --unit char"):
-        find_start(options(vectors=str(file), unit="char"), None)
+        initial_vectors(options(vectors=str(file), unit="char"), None)
     with pytest.raises(UsageError, match="vectors: for texts read word by word, not numbers"):
-        find_start(options(vectors="cbow"), None)
+        initial_vectors(options(vectors="cbow"), None)
     with pytest.raises(DataError, match=r"vectors\.txt: none of the 1 words of the vocabulary has a vector"):
-        find_start(options(vectors=str(file)), Words(["<unk>", "zebra"], []))
+        initial_vectors(options(vectors=str(file)), WordCorpus(["<unk>", "zebra"], []))
     plain = ForecastOptions()
     assert with_vector_width(find_task("forecast"), plain) is plain
-    assert find_start(plain, None) is None
-    assert find_start(options(), WORDS) is None
+    assert initial_vectors(plain, None) is None
+    assert initial_vectors(options(), WORDS) is None
 
 
 # In a run
@@ -180,7 +180,7 @@ def neighbours(words: list[str], vectors: Any) -> dict[str, str]:
 
 def test_words_of_one_class_become_neighbours() -> None:
     vocabulary = Vocabulary.fit(sentences(), "word", lines=False)
-    words = Words(vocabulary.tokens, [vocabulary.encode(line) for line in sentences()])
+    words = WordCorpus(vocabulary.tokens, [vocabulary.encode(line) for line in sentences()])
     vectors = cbow(words, 16, seed=0)
     assert np.array_equal(vectors, cbow(words, 16, seed=0))
     assert not np.array_equal(vectors, cbow(words, 16, seed=1))
@@ -196,7 +196,7 @@ def test_without_order_no_neighbours_come_out() -> None:
     everything = [word for line in sentences() for word in line.split()]
     draw.shuffle(everything)
     vocabulary = Vocabulary.fit([" ".join(everything)], "word", lines=False)
-    vectors = cbow(Words(vocabulary.tokens, [vocabulary.encode(" ".join(everything))]), 16, seed=0)
+    vectors = cbow(WordCorpus(vocabulary.tokens, [vocabulary.encode(" ".join(everything))]), 16, seed=0)
     nearest = neighbours(vocabulary.tokens[1:], vectors[1:])
     hits = [nearest[word] in members for members in CLASSES.values() for word in members]
     assert sum(hits) < len(hits)
@@ -222,7 +222,7 @@ def test_vectors_are_written_for_later(tmp_path: Path) -> None:
 
 
 def test_a_text_in_one_word_is_no_ground_for_vectors() -> None:
-    vectors = cbow(Words(["<unk>", "one", "absent"], [np.array([1]), np.array([], np.int32)]), 4, seed=0)
+    vectors = cbow(WordCorpus(["<unk>", "one", "absent"], [np.array([1]), np.array([], np.int32)]), 4, seed=0)
     assert vectors.shape == (3, 4)
     assert not vectors[2].any()
 
@@ -232,7 +232,7 @@ def test_every_text_task_tells_its_words() -> None:
     kind = find_task("language")
     for unit, told in (("word", True), ("char", False)):
         prepared = kind.prepare(dataclasses.replace(LanguageOptions(), unit=unit), [text])
-        words = kind.words(prepared)
+        words = kind.word_corpus(prepared)
         assert (words is not None) is told
         if words is not None:
             assert words.tokens == prepared.codec.tokens

@@ -1,4 +1,4 @@
-"""Sentences of tagged words as arrays, both ways: words, their characters and their tags."""
+"""The codec of tagged sentences: words, their characters and their tags."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from seriatim.tasks.options import TagOptions
 Array = np.ndarray[Any, Any]
 
 LONGEST_SPELLING = 32
-"""Characters: of a longer word the middle is not read."""
+"""Characters that are read of a word. Of a longer word, the middle is skipped."""
 
 
 @dataclass(frozen=True)
@@ -36,50 +36,50 @@ class Sentences:
     words: list[Array]
     """[T] int64 each."""
     forms: list[Array]
-    """[T] int64 each: which of the ``spellings``."""
+    """[T] int64 each: the index of each word in ``spellings``."""
     spellings: list[Array]
-    """[L] int64 for each different word."""
+    """[L] int64: the characters of each different word."""
     tags: list[Array]
-    """[T] int64 each; none where they are to be predicted."""
+    """[T] int64 each; an empty list if the tags are unknown."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def lengths(self) -> Array:
-        """Words of each sentence, [N]."""
-        return np.array([len(one) for one in self.words])
+        """The number of words of each sentence, [N]."""
+        return np.array([len(words) for words in self.words])
 
     def batch(self, indices: Array) -> TagBatch:
-        """Pad the sentences at ``indices`` into one batch, with each of their different words spelt once."""
+        """Pad the sentences at ``indices`` into one batch. Each different word is spelt only once."""
         words, lengths = pad([self.words[index] for index in indices], 0)
         forms, _ = pad([self.forms[index] for index in indices], self.forms[indices[0]][0])
-        different, places = np.unique(forms, return_inverse=True)
-        characters, sizes = pad([self.spellings[form] for form in different], 0)
+        unique_forms, indices_of_forms = np.unique(forms, return_inverse=True)
+        characters, sizes = pad([self.spellings[form] for form in unique_forms], 0)
         tags = pad([self.tags[index] for index in indices], NO_TAG)[0] if self.tags else np.full_like(words, NO_TAG)
-        spellings = Spellings(_tensor(characters), _tensor(sizes), _tensor(places.reshape(forms.shape)))
+        spellings = Spellings(_tensor(characters), _tensor(sizes), _tensor(indices_of_forms.reshape(forms.shape)))
         return TagBatch(_tensor(words), spellings, _tensor(lengths), _tensor(tags))
 
 
 @dataclass(frozen=True)
-class TagReader:
-    """Turns words and tags into arrays."""
+class TagCodec:
+    """Turns words and tags into arrays, and tags back into names."""
 
     vocabulary: Vocabulary
-    """Of words, the commonest first."""
+    """The vocabulary of words, the most frequent first."""
     characters: Vocabulary
     tags: Labels
     rare: int
-    """Words from this one on stood once in the training part."""
+    """The first word id that occurs only once in the training part; so do all ids above it."""
     lowercase: bool
 
     @classmethod
-    def fit(cls, options: TagOptions, train: Tagged) -> TagReader:
-        """Learn words, characters and tags from the training part. Raises ``DataError`` where all tags are the same."""
-        counts = Counter(_folded(word, options.lowercase) for words in train.words for word in words)
+    def fit(cls, options: TagOptions, train: Tagged) -> TagCodec:
+        """Learn words, characters and tags from the training part. Raises ``DataError`` if all tags are the same."""
+        counts = Counter(_fold_case(word, options.lowercase) for words in train.words for word in words)
         counts.pop(UNK, None)
         kept = counts.most_common(None if options.vocab_size is None else options.vocab_size - 1)
-        # Words(…) and not Vocabulary.fit: a word may hold white space, such as 1 000 in French.
+        # Words(…) and not Vocabulary.fit, because a word may contain white space, such as 1 000 in French.
         vocabulary = Vocabulary("word", Words([UNK, *(word for word, _ in kept)], lines=False))
         characters = Vocabulary.fit(("".join(words) for words in train.words), "char")
         tags = Labels.fit(tag for tags in train.tags for tag in tags)
@@ -88,8 +88,11 @@ class TagReader:
         rare = 1 + sum(count > 1 for _, count in kept)
         return cls(vocabulary, characters, tags, rare, options.lowercase)
 
-    def labelled(self, tagged: Tagged, part: str) -> Sentences:
-        """Encode sentences with their tags. Raises ``DataError`` for one that the training part does not have."""
+    def encode_tagged(self, tagged: Tagged, place: str) -> Sentences:
+        """Encode sentences with their tags. Raises ``DataError`` for a tag that the training part lacks.
+
+        ``place`` names the data in the error message.
+        """
         tags = []
         for sentence, names in zip(tagged.sentences, tagged.tags, strict=True):
             try:
@@ -97,25 +100,25 @@ class TagReader:
             except ValueError as unknown:
                 index, name = unknown.args
                 raise DataError(
-                    f"{sentence.location(index)}: tag '{name}' is in the {part} part but not in the training part"
+                    f"{sentence.location(index)}: tag '{name}' is in the {place} but not in the training part"
                 ) from None
-        return self.sentences(tagged.words, tags)
+        return self.encode(tagged.words, tags)
 
-    def sentences(self, texts: list[list[str]], tags: Sequence[Array] = ()) -> Sentences:
-        """Encode sentences, with their encoded ``tags`` where they are known."""
-        forms: dict[str, int] = {}
-        places = [np.array([forms.setdefault(word, len(forms)) for word in words], np.int64) for words in texts]
+    def encode(self, texts: list[list[str]], tags: Sequence[Array] = ()) -> Sentences:
+        """Encode sentences, with their encoded ``tags`` if they are known."""
+        indices: dict[str, int] = {}
+        forms = [np.array([indices.setdefault(word, len(indices)) for word in words], np.int64) for words in texts]
         known = self._ids
-        ids = np.array([known.get(_folded(word, self.lowercase), UNKNOWN) for word in forms], np.int64)
-        spellings = [self._spelling(word) for word in forms]
-        return Sentences(texts, [ids[one] for one in places], places, spellings, list(tags))
+        ids = np.array([known.get(_fold_case(word, self.lowercase), UNKNOWN) for word in indices], np.int64)
+        spellings = [self._spelling(word) for word in indices]
+        return Sentences(texts, [ids[sentence] for sentence in forms], forms, spellings, list(tags))
 
     def sizes(self) -> TagSizes:
-        """Tell the model how many of each there are."""
+        """Return the sizes that the model needs."""
         return TagSizes(len(self.vocabulary), len(self.characters), len(self.tags), self.rare)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
+        """Return the codec as JSON values."""
         return {
             "words": self.vocabulary.to_json(),
             "characters": self.characters.to_json(),
@@ -125,8 +128,8 @@ class TagReader:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> TagReader:
-        """Rebuild a reader. Raises ``ValueError`` or ``KeyError`` when ``stored`` is damaged."""
+    def from_json(cls, stored: Mapping[str, Any]) -> TagCodec:
+        """Rebuild a codec. Raises ``ValueError`` or ``KeyError`` if ``stored`` is damaged."""
         vocabulary, characters = (Vocabulary.from_json(stored[name]) for name in ("words", "characters"))
         rare, lowercase = stored["rare"], stored["lowercase"]
         if not isinstance(rare, int) or not isinstance(lowercase, bool):
@@ -139,12 +142,12 @@ class TagReader:
 
     def _spelling(self, word: str) -> Array:
         half = LONGEST_SPELLING // 2
-        shown = word if len(word) <= LONGEST_SPELLING else word[:half] + word[-half:]
-        return self.characters.encode(shown).astype(np.int64)
+        read = word if len(word) <= LONGEST_SPELLING else word[:half] + word[-half:]
+        return self.characters.encode(read).astype(np.int64)
 
 
-def _folded(word: str, lowercase: bool) -> str:
-    """The word as the vocabulary has it."""
+def _fold_case(word: str, lowercase: bool) -> str:
+    """Return the form of ``word`` that the vocabulary contains."""
     return word.lower() if lowercase else word
 
 

@@ -10,13 +10,13 @@ import pytest
 from seriatim.data.series import Series
 from seriatim.errors import DataError
 from seriatim.notation import QUANTILES
-from seriatim.tasks.common.rolling import (
+from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     actual_windows,
-    fitting_lookback,
+    default_lookback,
     naive_error,
-    part_series,
     score_forecasts,
+    split_series,
 )
 
 
@@ -61,7 +61,7 @@ def beside(*targets: Forecasts) -> Forecasts:
 
 
 def test_the_last_horizon_is_the_test_and_the_one_before_it_the_validation() -> None:
-    parts = part_series(series(100), lookback=20, horizon=6, origins=1, split=())
+    parts = split_series(series(100), lookback=20, horizon=6, origins=1, split=())
     assert list(parts.test) == [94]
     assert list(parts.valid) == [88]
     assert parts.train == range(20, 83)  # the last training window ends at row 88
@@ -69,14 +69,14 @@ def test_the_last_horizon_is_the_test_and_the_one_before_it_the_validation() -> 
 
 
 def test_origins_roll_the_test_over_the_last_origins() -> None:
-    parts = part_series(series(100), lookback=20, horizon=6, origins=5, split=())
+    parts = split_series(series(100), lookback=20, horizon=6, origins=5, split=())
     assert list(parts.test) == [90, 91, 92, 93, 94]
     assert list(parts.valid) == [84]
     assert parts.train_rows == 84
 
 
 def test_a_fixed_split_rolls_over_every_origin_of_its_rows() -> None:
-    parts = part_series(series(100), lookback=20, horizon=6, origins=1, split=(60, 15, 10))
+    parts = split_series(series(100), lookback=20, horizon=6, origins=1, split=(60, 15, 10))
     assert parts.train == range(20, 55)
     assert parts.valid == range(60, 70)
     assert parts.test == range(75, 80)
@@ -86,10 +86,10 @@ def test_a_fixed_split_rolls_over_every_origin_of_its_rows() -> None:
 @pytest.mark.parametrize(("rows", "fits"), [(37, False), (38, True)])
 def test_the_shortest_series_that_fits(rows: int, fits: bool) -> None:
     if fits:
-        assert len(part_series(series(rows), lookback=20, horizon=6, origins=1, split=()).train) == 1
+        assert len(split_series(series(rows), lookback=20, horizon=6, origins=1, split=()).train) == 1
     else:
         with pytest.raises(DataError, match=r"series 'a': 37 rows, wanted at least 38 \(lookback 20 \+ horizon 6"):
-            part_series(series(rows), lookback=20, horizon=6, origins=1, split=())
+            split_series(series(rows), lookback=20, horizon=6, origins=1, split=())
 
 
 @pytest.mark.parametrize(
@@ -103,15 +103,15 @@ def test_the_shortest_series_that_fits(rows: int, fits: bool) -> None:
 )
 def test_a_split_that_does_not_fit(split: tuple[int, ...], said: str) -> None:
     with pytest.raises(DataError) as refused:
-        part_series(series(100), lookback=20, horizon=6, origins=1, split=split)
+        split_series(series(100), lookback=20, horizon=6, origins=1, split=split)
     assert str(refused.value) == said
 
 
 @pytest.mark.parametrize("rows", [10, 11, 40, 200, 2000])
 @pytest.mark.parametrize(("horizon", "season"), [(1, 1), (3, 7), (3, 1)])
 def test_the_chosen_lookback_always_fits(rows: int, horizon: int, season: int) -> None:
-    lookback = fitting_lookback(rows, horizon, season, 2 * horizon)
-    parts = part_series(series(rows), lookback, horizon, 1, ())
+    lookback = default_lookback(rows, horizon, season, 2 * horizon)
+    parts = split_series(series(rows), lookback, horizon, 1, ())
     assert len(parts.train) >= 1
     assert lookback <= max(3 * horizon, 2 * season, 24)
     if rows == 2000:

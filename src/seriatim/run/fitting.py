@@ -1,0 +1,35 @@
+"""``fit``: train a model by its task's plan, or solve it where it has a closed form."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from seriatim.learning import loop
+from seriatim.learning.checkpoint_store import CheckpointStore
+from seriatim.learning.loop import Outcome
+from seriatim.learning.observer import Observer
+from seriatim.models.contract import Trainable
+from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.task import ClosedForm, Model, PreparedData, Task
+
+
+def fit(
+    task: Task[Any, Any, Any],
+    model: Model,
+    options: TrainOptions,
+    data: PreparedData[Any, Any],
+    store: CheckpointStore,
+    observer: Observer,
+) -> Outcome:
+    """Fit ``model`` on the training split, and choose its weights on the validation split.
+
+    Raises ``TrainingError`` when the loss is no longer finite, and ``Interrupted`` after Ctrl-C.
+    """
+    plan = task.plan(model, options, data)
+    if isinstance(plan, ClosedForm):
+        began = time.monotonic()
+        plan.solve()
+        return Outcome(0, 0, time.monotonic() - began, ())
+    assert isinstance(model, Trainable)
+    return loop.fit(model, plan, options, store, observer)
