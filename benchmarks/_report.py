@@ -1,4 +1,4 @@
-"""Figures as they come: a line each on standard output, all of them in a JSON file, geometric means at the end."""
+"""Benchmark figures: printed as they are measured, collected in a JSON file, and averaged at the end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Row = dict[str, Any]
 
 @dataclass
 class Report:
-    """Rows with the same keys; ``identity`` names those that say what was measured.
+    """Rows with the same keys. The keys of ``identity`` say what was measured.
 
-    With a ``file`` every row is kept there as soon as it is measured, in place of an older one of the same identity, so
-    that a long table can be made in parts.
+    With a ``file``, each row is written there as soon as it is measured. It replaces an older row of the same identity,
+    so that a long table can be measured in parts.
     """
 
     identity: Sequence[str]
@@ -27,12 +27,12 @@ class Report:
     rows: list[Row] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Keep a row."""
+        """Add a row, and write it to the file."""
         self.rows.append(row)
         if self.file:
-            kept = read(self.file) if self.file.exists() else []
-            older = [one for one in kept if self._key(one) != self._key(row)]
-            content = {"processor": processor(), "rows": [*older, row]}
+            old_rows = read(self.file) if self.file.exists() else []
+            others = [old for old in old_rows if self._key(old) != self._key(row)]
+            content = {"processor": processor(), "rows": [*others, row]}
             self.file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def _key(self, row: Row) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ class Report:
 
 
 def read(file: Path) -> list[Row]:
-    """The rows that a report keeps in ``file``."""
+    """The rows that a report has written to ``file``."""
     rows: list[Row] = json.loads(file.read_text(encoding="utf-8"))["rows"]
     return rows
 
@@ -50,38 +50,38 @@ def means(rows: Sequence[Row], by: Sequence[str], value: Callable[[Row], float])
     groups: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in by), []).append(value(row))
-    return {key: geometric_mean(found) for key, found in groups.items()}
+    return {key: geometric_mean(values) for key, values in groups.items()}
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that suits: 2.31 s, 41.2 ms, 870 µs, 2570 ns."""
+    """Seconds as text in a suitable unit: 2.31 s, 41.2 ms, 870 µs, 2570 ns."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e9:.0f} ns"
 
 
-def spread(found: Mapping[str, float], show: Callable[[float], str]) -> str:
-    """A median and its quartiles: 1.43 [1.38 1.50]."""
-    return f"{show(found['median'])} [{show(found['low'])} {show(found['high'])}]"
+def spread(figure: Mapping[str, float], show: Callable[[float], str]) -> str:
+    """A median with its quartiles as text: 1.43 [1.38 1.50]."""
+    return f"{show(figure['median'])} [{show(figure['low'])} {show(figure['high'])}]"
 
 
-def ratio(found: Mapping[str, float]) -> str:
-    """A ratio with its quartiles, and a mark where it is below 1."""
-    return spread(found, lambda value: f"{value:.2f}") + (" <1 !" if found["median"] < 1.0 else "")
+def ratio(figure: Mapping[str, float]) -> str:
+    """A ratio with its quartiles as text, with a mark if it is below 1."""
+    return spread(figure, lambda value: f"{value:.2f}") + (" <1 !" if figure["median"] < 1.0 else "")
 
 
 def processor() -> str:
     """The name of the processor."""
-    listed = Path("/proc/cpuinfo")
-    if listed.exists():
-        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+    file = Path("/proc/cpuinfo")
+    if file.exists():
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as Markdown."""
+    """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

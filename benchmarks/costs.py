@@ -1,11 +1,11 @@
-"""What Seriatim costs besides the recurrence: start-up, memory while reading, the share of data preparation.
+"""Costs besides the recurrence: start-up time, memory while reading, and the share of data preparation.
 
     scripts/bench costs            all of it (the large file takes about 1 GB of disk for a few minutes)
     scripts/bench costs --rows 2000000
     scripts/bench costs --quick    a moment of each, to see that it runs
 
-Each figure is measured in a process of its own, so that one does not pay for another: wall time is the median of
-several runs, memory is the process's own peak (``ru_maxrss``, which counts pages of mapped files too).
+Each figure is measured in a process of its own. Wall time is the median of several runs. Memory is the peak of the
+process (``ru_maxrss``, which includes pages of mapped files).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ import numpy as np
 from seriatim.data.series import read_series
 from seriatim.data.windows import Windows
 
-began = time.monotonic()
+start = time.monotonic()
 (series,), notes = read_series(sys.argv[1], target=("close", "volume"), time="time")
 rows = len(series.values)
 windows = Windows([series.values], 168, 24, [(168, rows - 23)])
 batch = windows.batch(np.linspace(0, len(windows) - 1, 256).astype(int))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(f"{rows:,} rows read and windowed in {time.monotonic() - began:.0f} s, peak {peak:.2f} GiB")
+print(f"{rows:,} rows read and windowed in {time.monotonic() - start:.0f} s, peak {peak:.2f} GiB")
 """
 
 TRAIN = """
@@ -60,9 +60,9 @@ for bundled in bundled_sets():
         continue
     task = TASKS[bundled.task]
     options = fill(task.options, {**bundled.options, "epochs": 1})
-    began = time.monotonic()
+    start = time.monotonic()
     prepared = task.prepare(options, bundled.path)
-    preparation_seconds = time.monotonic() - began
+    preparation_seconds = time.monotonic() - start
     outcome = fit(task, task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
     share = outcome.data_seconds / outcome.seconds
     print(f"{bundled.task} ({bundled.name}): making batches is {share:.2%} of an epoch of {outcome.seconds:.1f} s; "
@@ -80,8 +80,8 @@ def main() -> None:
     starts = [seconds([sys.executable, "-m", "seriatim", "--help"]) for _ in range(repeats)]
     median = statistics.median(starts)
     print(f"seriatim --help: {median:.2f} s, median of {repeats} ({min(starts):.2f} to {max(starts):.2f})")
-    light = "import seriatim, sys; print(sorted({'numpy', 'torch', 'polars'} & {*sys.modules}))"
-    print("import seriatim loads of numpy, torch, polars:", output(["-c", light]))
+    code = "import seriatim, sys; print(sorted({'numpy', 'torch', 'polars'} & {*sys.modules}))"
+    print("import seriatim loads of numpy, torch, polars:", output(["-c", code]))
     print(output(["-c", PREPARATION, *sets]))
     with tempfile.TemporaryDirectory(dir=".") as folder:
         file = Path(folder) / "prices.csv"
@@ -92,9 +92,9 @@ def main() -> None:
 
 def seconds(command: list[str]) -> float:
     """Return the wall time of a command."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def output(arguments: list[str]) -> str:
@@ -104,14 +104,14 @@ def output(arguments: list[str]) -> str:
 
 def write_prices(file: Path, rows: int) -> None:
     """Write a CSV with a time stamp per second, two numbers and a column of words."""
-    draw = np.random.default_rng(0)
-    start = np.datetime64("2020-01-01T00:00:00")
+    generator = np.random.default_rng(0)
+    first_stamp = np.datetime64("2020-01-01T00:00:00")
     with file.open("w", encoding="ascii") as out:
         out.write("time,close,volume,note\n")
         for first in range(0, rows, 500_000):
             count = min(500_000, rows - first)
-            stamps = np.datetime_as_string(start + np.arange(first, first + count))
-            close, volume = draw.normal(100, 5, count), draw.integers(1, 10_000, count)
+            stamps = np.datetime_as_string(first_stamp + np.arange(first, first + count))
+            close, volume = generator.normal(100, 5, count), generator.integers(1, 10_000, count)
             out.writelines(
                 f"{stamp},{price:.6f},{amount},venue-{amount % 90:02}-closed\n"
                 for stamp, price, amount in zip(stamps, close, volume, strict=True)

@@ -1,10 +1,11 @@
-"""How the cost of a training step grows with the steps T and the rows B: a table and a picture.
+"""The cost of a training step as a function of the steps T and the batch B: a table and a picture.
 
     python benchmarks/growth.py --threads 2 --json growth.json --plot docs/growth.png
-    python benchmarks/growth.py --show growth.json --plot docs/growth.png      draws what was measured before
+    python benchmarks/growth.py --show growth.json --plot docs/growth.png      draws earlier figures
 
-Around (T, B, I, H) = (128, 32, 128, 128) one of T and B varies. The exponent is the slope of log time over log size in
-the upper half of the sizes, by least squares: 1 is linear, and less is a cost that larger sizes share.
+T or B varies around (T, B, I, H) = (128, 32, 128, 128). The exponent is the slope of log time over log size in the
+upper half of the sizes, by least squares. An exponent of 1 means linear growth; below 1, larger sizes share a fixed
+cost.
 """
 
 from __future__ import annotations
@@ -25,53 +26,53 @@ T, B, H = 128, 32, 128
 
 def main() -> None:
     """Measure, print and draw."""
-    asked = arguments()
-    if asked.show:
-        rows = read(asked.show)
+    options = arguments()
+    if options.show:
+        rows = read(options.show)
     else:
-        report = Report(("cell", "axis", "size", "threads"), asked.json)
-        for row in measured(asked):
+        report = Report(("cell", "axis", "size", "threads"), options.json)
+        for row in measure_all(options):
             report.add(row)
             print(f"{row['cell']:<5}{row['axis']} = {row['size']:<5} {spread(row['seriatim'], duration)} against "
                   f"{spread(row['torch'], duration)}", flush=True)  # fmt: skip
         rows = report.rows
     print("\n" + table(rows))
-    if asked.plot:
-        draw(rows, asked.plot)
+    if options.plot:
+        draw(rows, options.plot)
 
 
-def measured(asked: argparse.Namespace) -> Iterator[Row]:
-    """Every cell, axis and size."""
-    for cell in asked.cells:
-        for axis, sizes in (("T", asked.steps), ("B", asked.rows)):
+def measure_all(options: argparse.Namespace) -> Iterator[Row]:
+    """Measure every cell, axis and size."""
+    for cell in options.cells:
+        for axis, sizes in (("T", options.steps), ("B", options.rows)):
             for size in sizes:
                 work = Workload(cell, size if axis == "T" else T, size if axis == "B" else B, H, H)
-                found = measure(work, threads=asked.threads, seconds=asked.seconds, min_rounds=5)
+                timing = measure(work, threads=options.threads, seconds=options.seconds, min_rounds=5)
                 row = {
                     "cell": cell,
                     "axis": axis,
                     "size": size,
-                    "threads": asked.threads,
+                    "threads": options.threads,
                     "runs_on": implementation_name(work),
                 }
-                yield row | {"seriatim": found.seriatim.to_json(), "torch": found.torch.to_json()}
+                yield row | {"seriatim": timing.seriatim.to_json(), "torch": timing.torch.to_json()}
 
 
 def series(rows: list[Row], cell: str, axis: str, side: str) -> tuple[list[int], list[float]]:
-    """Sizes, rising, and median seconds."""
-    chosen = sorted((row["size"], row[side]["median"]) for row in rows if (row["cell"], row["axis"]) == (cell, axis))
-    return [size for size, _ in chosen], [seconds for _, seconds in chosen]
+    """Sizes in rising order, and median seconds."""
+    points = sorted((row["size"], row[side]["median"]) for row in rows if (row["cell"], row["axis"]) == (cell, axis))
+    return [size for size, _ in points], [seconds for _, seconds in points]
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:
-    """The slope of log time over log size in the upper half."""
+    """The slope of log time over log size in the upper half of the sizes."""
     half = len(sizes) // 2
     slope, _ = np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)
     return float(slope)
 
 
 def table(rows: list[Row]) -> str:
-    """Times and exponents as Markdown."""
+    """Times and exponents in Markdown."""
     lines = []
     for cell in dict.fromkeys(row["cell"] for row in rows):
         for axis in ("T", "B"):
@@ -79,13 +80,13 @@ def table(rows: list[Row]) -> str:
                 sizes, seconds = series(rows, cell, axis, side)
                 if len(sizes) < 4:
                     continue
-                told = ", ".join(f"{size}: {duration(one)}" for size, one in zip(sizes, seconds, strict=True))
-                lines.append([cell, axis, side, told, f"{exponent(sizes, seconds):.2f}"])
+                times = ", ".join(f"{size}: {duration(time)}" for size, time in zip(sizes, seconds, strict=True))
+                lines.append([cell, axis, side, times, f"{exponent(sizes, seconds):.2f}"])
     return markdown(["cell", "axis", "side", "time of a training step", "exponent"], lines)
 
 
 def draw(rows: list[Row], file: Path) -> None:
-    """Draw time over size, a panel for each axis."""
+    """Draw time over size, one panel for each axis."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -120,15 +121,15 @@ def draw(rows: list[Row], file: Path) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=("rnn", "lstm", "gru"))
     parser.add_argument("--steps", nargs="+", type=int, default=STEPS)
     parser.add_argument("--rows", nargs="+", type=int, default=ROWS)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=2.0, help="about so long for each size (both sides together)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here; rows there already stay")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="take the figures from here and run nothing")
+    parser.add_argument("--seconds", type=float, default=2.0, help="approximate time for each size, both sides")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; other rows in the file stay")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="read the figures from here and measure nothing")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, for example docs/growth.png")
     return parser.parse_args()
 

@@ -1,16 +1,17 @@
-"""What a gradient through T steps costs by each rule: processor time and peak memory, as a table and a picture.
+"""The cost of a gradient through T steps for each learner: processor time and peak memory, as a table and a picture.
 
     python benchmarks/learners.py --json learners.json --plot docs/learners.png
-    python benchmarks/learners.py --show learners.json --plot docs/learners.png     draws what was measured before
-    python benchmarks/learners.py --equal 1000000 500e6      by how much recomputing and plain BPTT differ
+    python benchmarks/learners.py --show learners.json --plot docs/learners.png     draws earlier figures
+    python benchmarks/learners.py --equal 1000000 500e6      the difference between recomputing and plain BPTT
 
-A language model of one LSTM layer (64 units, 2 rows, float32, one thread) reads T random units of 32 once: plain BPTT;
-recomputing BPTT in a tenth of the memory that plain BPTT took, or in 4 MB where that is less; truncated BPTT
-with an update every 100 steps, (100, 100) and (100, 200). RTRL and its kin have 16 units and 1 row, and their cost per
-step does not depend on T, so that they are measured on short streams. Each run is a process of its own. Time is that of
-the second pass: in the first, recomputing measures what a step needs, and RTRL and its kin write their operations down.
-Memory is what the peak of the process gains while it learns, over what it had with weights and data and after a short
-warm-up.
+A language model of one LSTM layer (64 units, 2 rows, float32, one thread) reads T random symbols of 32 once. The
+learners are plain BPTT; recomputing BPTT with a tenth of plain BPTT's memory, but at least 4 MB; and truncated BPTT
+with an update every 100 steps, (100, 100) and (100, 200). RTRL, SnAp-1 and UORO have 16 units and 1 row. Their cost
+per step does not depend on T, so they are measured on short streams.
+
+Each run is a process of its own. Time is that of the second pass: in the first pass, recomputing BPTT measures the
+memory of a step, and RTRL, SnAp-1 and UORO trace their operations. Memory is the growth of the process's peak while
+it learns, after weights and data were loaded and a short warm-up has run.
 """
 
 from __future__ import annotations
@@ -29,40 +30,40 @@ import numpy as np
 from _report import Report, Row, duration, markdown, read
 
 STEPS = (100, 1_000, 10_000, 100_000)
-"""By default; 1_000_000 are for machines of 16 GB."""
+"""Lengths by default; 1_000_000 needs a machine with 16 GB."""
 BACKWARD = ("bptt", "recompute", "tbptt 100,100", "tbptt 100,200")
 FORWARD = ("rtrl", "snap1", "uoro")
-LONGEST = 1_000
-"""Steps of the forward rules."""
-LEAST = 4e6
-"""Bytes for ``recompute``."""
-UNITS, LARGE, SMALL, EMBEDDING, ROWS = 32, 64, 16, 16, 2
+MAX_FORWARD_STEPS = 1_000
+"""Longest stream for the forward-mode learners."""
+MIN_MEMORY = 4e6
+"""Least memory for ``recompute``, in bytes."""
+SYMBOLS, LARGE, SMALL, EMBEDDING, ROWS = 32, 64, 16, 16, 2
 
 
 def main() -> None:
     """Measure, print and draw."""
-    asked = arguments()
-    if asked.one:
-        print(json.dumps(one(*asked.one)))
+    options = arguments()
+    if options.one:
+        print(json.dumps(measure_one(*options.one)))
         return
-    if asked.equal:
-        print(difference(*asked.equal))
+    if options.equal:
+        print(difference(*options.equal))
         return
-    rows = read(asked.show) if asked.show else list(measured(asked))
+    rows = read(options.show) if options.show else list(measure_all(options))
     print("\n" + table(rows))
-    if asked.plot:
-        draw(rows, asked.plot)
+    if options.plot:
+        draw(rows, options.plot)
 
 
-def measured(asked: argparse.Namespace) -> Iterator[Row]:
-    """Every rule and length."""
-    report = Report(("rule", "steps"), asked.json)
+def measure_all(options: argparse.Namespace) -> Iterator[Row]:
+    """Measure every learner and length, each in a process of its own."""
+    report = Report(("rule", "steps"), options.json)
     plain: dict[int, float] = {}
-    for rule in asked.rules:
-        for steps in asked.steps:
-            if rule in FORWARD and steps > LONGEST:
+    for rule in options.rules:
+        for steps in options.steps:
+            if rule in FORWARD and steps > MAX_FORWARD_STEPS:
                 continue
-            memory = max(plain.get(steps, 0.0) / 10, LEAST)
+            memory = max(plain.get(steps, 0.0) / 10, MIN_MEMORY)
             command = [sys.executable, __file__, "--one", rule, str(steps), str(memory)]
             row = {"rule": rule, "steps": steps, **json.loads(subprocess.check_output(command))}
             if rule == "bptt":
@@ -72,14 +73,14 @@ def measured(asked: argparse.Namespace) -> Iterator[Row]:
             yield row
 
 
-def one(rule: str, steps: str, memory: str) -> Row:
-    """Measure one rule on one length, in this process."""
+def measure_one(rule: str, steps: str, memory: str) -> Row:
+    """Measure one learner on one length, in this process."""
     from seriatim.models.contract import Carry
     from seriatim.models.language import LanguageBatch
 
     name, _, truncation = rule.partition(" ")
     pair = tuple(map(int, truncation.split(","))) if truncation else (100,)
-    model, data = material(int(steps), *((SMALL, 1) if rule in FORWARD else (LARGE, ROWS)))
+    model, data = make_model_and_data(int(steps), *((SMALL, 1) if rule in FORWARD else (LARGE, ROWS)))
     learner = learner_of(name, pair, float(memory))
 
     def learn(length: int) -> None:
@@ -93,31 +94,32 @@ def one(rule: str, steps: str, memory: str) -> Row:
             _, carry = learner.step(model, batch, carry)
 
     learn(min(100, int(steps)))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     learn(int(steps))
-    began = time.process_time()
+    start = time.process_time()
     learn(int(steps))
-    seconds = time.process_time() - began
-    gained = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    return {"seconds": seconds, "bytes": gained}
+    seconds = time.process_time() - start
+    peak_growth = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_before)
+    return {"seconds": seconds, "bytes": peak_growth}
 
 
 def difference(steps: str, memory: str) -> str:
-    """By how much the gradients of recomputing and plain BPTT differ at most, over the largest number in them."""
+    """The largest difference between the gradients of recomputing and plain BPTT, relative to the largest gradient."""
     from seriatim.models.language import LanguageBatch
 
-    model, data = material(int(steps), LARGE, ROWS)
-    batch, found = LanguageBatch(data[:-1], data[1:]), []
+    model, data = make_model_and_data(int(steps), LARGE, ROWS)
+    batch, gradients = LanguageBatch(data[:-1], data[1:]), []
     for name in ("recompute", "bptt"):
         model.zero_grad()
         learner_of(name, (100,), float(memory)).step(model, batch, ())
-        found.append({key: value.grad.clone() for key, value in model.named_parameters()})
-    worst = {key: float((found[0][key] - one).abs().max() / one.abs().max()) for key, one in found[1].items()}
+        gradients.append({key: value.grad.clone() for key, value in model.named_parameters()})
+    recomputed, plain = gradients
+    worst = {key: float((recomputed[key] - value).abs().max() / value.abs().max()) for key, value in plain.items()}
     return "\n".join(f"{key:<32} {value:.1e}" for key, value in worst.items())
 
 
-def material(steps: int, hidden: int, rows: int) -> tuple[Any, Any]:
-    """The model and the units [T + 1, B]."""
+def make_model_and_data(steps: int, hidden: int, rows: int) -> tuple[Any, Any]:
+    """The model and random symbols [T + 1, B]."""
     import torch
 
     from seriatim.models.language import RecurrentLanguageModel
@@ -125,12 +127,12 @@ def material(steps: int, hidden: int, rows: int) -> tuple[Any, Any]:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = RecurrentLanguageModel(ModelOptions(hidden=hidden, embedding=EMBEDDING), UNITS, tie=False)
-    return model, torch.randint(0, UNITS, (steps + 1, rows))
+    model = RecurrentLanguageModel(ModelOptions(hidden=hidden, embedding=EMBEDDING), SYMBOLS, tie=False)
+    return model, torch.randint(0, SYMBOLS, (steps + 1, rows))
 
 
 def learner_of(name: str, truncation: tuple[int, ...], memory: float) -> Any:
-    """The learner as the command line makes it."""
+    """The learner that the command line makes of these options."""
     from seriatim.learning.learners import make_learner
     from seriatim.learning.options import LearningOptions
 
@@ -138,17 +140,17 @@ def learner_of(name: str, truncation: tuple[int, ...], memory: float) -> Any:
 
 
 def table(rows: list[Row]) -> str:
-    """Seconds, memory and both over plain BPTT's as Markdown."""
+    """Time and memory, also relative to plain BPTT, in Markdown."""
     plain = {row["steps"]: row for row in rows if row["rule"] == "bptt"}
     lines = []
     for row in rows:
         base = plain.get(row["steps"])
-        compared = row["rule"] not in FORWARD and base is not None and base["bytes"] > LEAST
+        has_base = row["rule"] not in FORWARD and base is not None and base["bytes"] > MIN_MEMORY
         lines.append([
             row["rule"], f"{row['steps']:,}", duration(row["seconds"]), duration(row["seconds"] / row["steps"]),
             f"{row['bytes'] / 1e6:.1f} MB",
-            f"{row['seconds'] / base['seconds']:.2f}" if compared else "",
-            f"{row['bytes'] / base['bytes']:.2f}" if compared else "",
+            f"{row['seconds'] / base['seconds']:.2f}" if has_base else "",
+            f"{row['bytes'] / base['bytes']:.2f}" if has_base else "",
         ])  # fmt: skip
     return markdown(["rule", "T", "time", "per step", "peak memory", "time / bptt", "memory / bptt"], lines)
 
@@ -162,8 +164,8 @@ def draw(rows: list[Row], file: Path) -> None:
 
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for index, rule in enumerate(dict.fromkeys(row["rule"] for row in rows)):
-        found = sorted((row["steps"], row["seconds"], row["bytes"] / 1e6) for row in rows if row["rule"] == rule)
-        steps, seconds, megabytes = map(np.array, zip(*found, strict=True))
+        points = sorted((row["steps"], row["seconds"], row["bytes"] / 1e6) for row in rows if row["rule"] == rule)
+        steps, seconds, megabytes = map(np.array, zip(*points, strict=True))
         style = "s--" if rule in FORWARD else "o-"
         label = f"{rule} ({SMALL} units)" if rule in FORWARD else rule
         for panel, values in zip(panels, (seconds, np.maximum(megabytes, 0.1)), strict=True):
@@ -178,14 +180,14 @@ def draw(rows: list[Row], file: Path) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", nargs="+", default=BACKWARD + FORWARD, choices=BACKWARD + FORWARD)
     parser.add_argument("--steps", nargs="+", type=int, default=STEPS)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here; rows there already stay")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="take the figures from here and run nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; other rows in the file stay")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="read the figures from here and measure nothing")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, for example docs/learners.png")
-    parser.add_argument("--equal", nargs=2, metavar=("STEPS", "BYTES"), help="compare the gradients instead")
+    parser.add_argument("--equal", nargs=2, metavar=("STEPS", "BYTES"), help="compare gradients instead")
     parser.add_argument("--one", nargs=3, metavar=("RULE", "STEPS", "BYTES"), help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,16 +1,16 @@
-"""Other ways to run a recurrent layer on this processor, each in processes of its own.
+"""Other frameworks on this processor: a recurrent layer of each, in processes of their own.
 
     python benchmarks/peers.py --group speed --shapes 100,32,128,128 --cells lstm gru --threads 2 --json peers.json
     python benchmarks/peers.py --group extremes --threads 1
 
-``speed`` starts a process per peer, several times over in random order, and tells for each: time per call (training is
-forward and backward with gradients of the input and every weight), what the first call cost from the start of the
-process (imports and compilation included), and the process's peak of memory (``ru_maxrss``). Every process is held to
-the first N processors that it may use, before it imports anything: the pools of TensorFlow and XLA take their size from
-that. PyTorch, OpenMP and TensorFlow are told N as well.
+``speed`` starts several processes for each peer, in random order. It measures the time per call (training is forward
+and backward with gradients of the input and of every weight), the time from the start of the process to the end of
+the first call (with imports and compilation), and the peak memory of the process (``ru_maxrss``). Before it imports
+anything, each process is restricted to the first N processors that it may use, since the thread pools of TensorFlow
+and XLA take their size from that. PyTorch, OpenMP and TensorFlow get N as their number of threads, too.
 
-``extremes`` runs torch.nn and Seriatim, without biases, on inputs of ordinary size, saturated (× 1e3) and denormal
-(× 1e-40), by turns in this process: times as long as with ordinary ones.
+``extremes`` runs torch.nn and Seriatim without biases on ordinary, saturated (× 1e3) and denormal (× 1e-40) inputs, in
+alternation in this process. It prints the time relative to ordinary inputs.
 """
 
 from __future__ import annotations
@@ -30,66 +30,68 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-BEGAN = time.perf_counter()
+START = time.perf_counter()
 
-# What is imported counts as part of the first call.
+# The imports count as part of the first call.
 import numpy as np  # noqa: E402
 
 import seriatim  # noqa: E402
 
 Row = dict[str, Any]
 Calls = tuple[Callable[[], object], Callable[[], object] | None]
-"""What is timed, and what comes before it."""
+"""The timed call, and a call that prepares it."""
 
 TIMEOUT = 900
 DRIFT = 1 - 1e-6
-"""What the weights are multiplied by between steps."""
+"""Factor on the weights between steps."""
 
 
 def main() -> None:
     """Measure and print, or be one of the measured processes."""
-    asked = arguments()
-    if asked.one:
-        print(json.dumps(alone(json.loads(asked.one))))
+    options = arguments()
+    if options.one:
+        print(json.dumps(measure_here(json.loads(options.one))))
         return
     from _report import Report
 
-    report = Report(("group", "peer", "cell", "shape", "mode", "threads"), asked.json)
-    for group in asked.group:
-        for cell in asked.cells:
-            for shape in asked.shapes:
-                for mode in asked.modes:
-                    for threads in asked.threads:
-                        for row in GROUPS[group](cell, shape, mode, threads, asked):
+    report = Report(("group", "peer", "cell", "shape", "mode", "threads"), options.json)
+    for group in options.group:
+        for cell in options.cells:
+            for shape in options.shapes:
+                for mode in options.modes:
+                    for threads in options.threads:
+                        for row in GROUPS[group](cell, shape, mode, threads, options):
                             report.add(row)
                             print(line(row), flush=True)
 
 
-def speed(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.Namespace) -> list[Row]:
-    """Every peer on one workload."""
-    pairing = timing()
-    found: dict[str, list[Row]] = {peer: [] for peer in asked.peers}
-    for _ in range(asked.passes):
-        order = list(asked.peers)
+def speed(cell: str, shape: list[int], mode: str, threads: int, options: argparse.Namespace) -> list[Row]:
+    """Measure every peer on one workload."""
+    spread_of = paired_timing().Spread.of
+    results: dict[str, list[Row]] = {peer: [] for peer in options.peers}
+    for _ in range(options.passes):
+        order = list(options.peers)
         random.shuffle(order)
         for peer in order:
             work = {"peer": peer, "cell": cell, "shape": shape, "mode": mode, "threads": threads}
-            found[peer].append(started({**work, "seconds": asked.seconds}))
+            results[peer].append(measure_in_process({**work, "seconds": options.seconds}))
     rows = []
-    for peer, passes in found.items():
+    for peer, passes in results.items():
         row: Row = {"group": "speed", "peer": peer, "cell": cell, "shape": shape, "mode": mode, "threads": threads}
-        failed = [one["failed"] for one in passes if "failed" in one]
-        if failed:
-            rows.append(row | {"failed": failed[0]})
+        failures = [result["failed"] for result in passes if "failed" in result]
+        if failures:
+            rows.append(row | {"failed": failures[0]})
             continue
-        row["seconds"] = pairing.Spread.of(value for one in passes for value in one["samples"]).to_json()
-        row["first"] = pairing.Spread.of(one["first"] for one in passes).to_json()
-        rows.append(row | {"peak_bytes": max(one["peak_bytes"] for one in passes), "version": passes[0]["version"]})
+        row["seconds"] = spread_of(value for result in passes for value in result["samples"]).to_json()
+        row["first"] = spread_of(result["first"] for result in passes).to_json()
+        rows.append(
+            row | {"peak_bytes": max(result["peak_bytes"] for result in passes), "version": passes[0]["version"]}
+        )
     return rows
 
 
-def extremes(cell: str, shape: list[int], mode: str, threads: int, asked: argparse.Namespace) -> list[Row]:
-    """Ordinary, saturated and denormal inputs, by turns."""
+def extremes(cell: str, shape: list[int], mode: str, threads: int, options: argparse.Namespace) -> list[Row]:
+    """Measure ordinary, saturated and denormal inputs, in alternation."""
     from seriatim.bench.layer_timing import TORCH_LAYERS, Workload, side, using_threads
     from seriatim.nn.registry import LAYERS
 
@@ -99,51 +101,51 @@ def extremes(cell: str, shape: list[int], mode: str, threads: int, asked: argpar
         scales = {"ordinary": 1.0, "saturated": 1e3, "denormal": 1e-40}
         with using_threads(threads):
             sides = {name: side(layers[cell](*shape[2:], bias=False), work, scale) for name, scale in scales.items()}
-            found = timing().race(sides, seconds=asked.seconds * asked.passes, min_rounds=5)
+            timings = paired_timing().race(sides, seconds=options.seconds * options.passes, min_rounds=5)
         row: Row = {"group": "extremes", "peer": peer, "cell": cell, "shape": shape, "mode": mode, "threads": threads}
-        row["seconds"] = found.seconds("ordinary").to_json()
-        rows.append(row | {name: found.ratio("ordinary", name).to_json() for name in ("saturated", "denormal")})
+        row["seconds"] = timings.seconds("ordinary").to_json()
+        rows.append(row | {name: timings.ratio("ordinary", name).to_json() for name in ("saturated", "denormal")})
     return rows
 
 
 GROUPS = {"speed": speed, "extremes": extremes}
 
 
-def started(work: Row) -> Row:
-    """Run one peer in a process of its own."""
+def measure_in_process(work: Row) -> Row:
+    """Measure one peer in a process of its own."""
     count = str(work["threads"])
     pinned = {"OMP_NUM_THREADS": count, "TF_NUM_INTRAOP_THREADS": count, "TF_NUM_INTEROP_THREADS": "1"}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
     backend = {"KERAS_BACKEND": work["peer"].split("-")[1]} if work["peer"].startswith("keras") else {}
     command = [sys.executable, __file__, "--one", json.dumps(work)]
     with tempfile.TemporaryDirectory() as folder:
-        fresh = {"TORCHINDUCTOR_CACHE_DIR": folder}  # or only the very first process would pay for compiling
-        environment = {**os.environ, **pinned, **quiet, **backend, **fresh}
+        compiler_cache = {"TORCHINDUCTOR_CACHE_DIR": folder}  # an empty cache, so that every process compiles
+        environment = {**os.environ, **pinned, **quiet, **backend, **compiler_cache}
         try:
-            said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+            process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             return {"failed": f"over {TIMEOUT} s"}
-    if said.returncode:
-        told = said.stderr.strip().splitlines()
-        return {"failed": next((one for one in reversed(told) if "Error" in one), told[-1])[:200]}
-    result: Row = json.loads(said.stdout.splitlines()[-1])
+    if process.returncode:
+        lines = process.stderr.strip().splitlines()
+        return {"failed": next((text for text in reversed(lines) if "Error" in text), lines[-1])[:200]}
+    result: Row = json.loads(process.stdout.splitlines()[-1])
     return result
 
 
-def alone(work: Row) -> Row:
-    """Be the process that runs one peer."""
+def measure_here(work: Row) -> Row:
+    """Measure one peer in this process."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: work["threads"]])
     (run, prepare), version = PEERS[work["peer"]](work)
     run()
-    first = time.perf_counter() - BEGAN
-    pairing = timing()
-    samples = pairing.race({"it": pairing.Side(run, prepare)}, seconds=work["seconds"]).samples["it"]
+    first = time.perf_counter() - START
+    timing = paired_timing()
+    samples = timing.race({"peer": timing.Side(run, prepare)}, seconds=work["seconds"]).samples["peer"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"first": first, "samples": list(samples), "peak_bytes": peak, "version": version}
 
 
-def timing() -> ModuleType:
-    """``seriatim.bench.paired_timing`` by itself: its package would bring PyTorch into every process."""
+def paired_timing() -> ModuleType:
+    """The module ``seriatim.bench.paired_timing``, without its package, which would import PyTorch in every process."""
     name = "seriatim_paired_timing"
     if name not in sys.modules:
         file = Path(seriatim.__file__).parent / "bench" / "paired_timing.py"
@@ -154,15 +156,15 @@ def timing() -> ModuleType:
     return sys.modules[name]
 
 
-def drawn(work: Row, *, time_major: bool) -> tuple[Any, Any]:
+def random_arrays(work: Row, *, time_major: bool) -> tuple[Any, Any]:
     """x [T, B, I] and the gradient of the output [T, B, H], or with B first."""
     T, B, *widths = work["shape"]
-    draw = np.random.default_rng(0)
-    x, gradient = (draw.standard_normal((T, B, width), np.float32) for width in widths)
+    generator = np.random.default_rng(0)
+    x, gradient = (generator.standard_normal((T, B, width), np.float32) for width in widths)
     return (x, gradient) if time_major else (x.swapaxes(0, 1).copy(), gradient.swapaxes(0, 1).copy())
 
 
-# Each peer returns its calls and its version; libraries are imported where they are used.
+# Each peer returns its calls and its version. Libraries are imported inside the functions that use them.
 
 
 def torch_nn(work: Row) -> tuple[Calls, str]:
@@ -173,7 +175,7 @@ def torch_nn(work: Row) -> tuple[Calls, str]:
     return torch_calls(layer, layer, work), torch.__version__
 
 
-def ours(work: Row) -> tuple[Calls, str]:
+def seriatim_nn(work: Row) -> tuple[Calls, str]:
     from seriatim.nn.registry import LAYERS
 
     layer = LAYERS[work["cell"]](*work["shape"][2:])
@@ -181,7 +183,7 @@ def ours(work: Row) -> tuple[Calls, str]:
 
 
 def torch_compile(work: Row) -> tuple[Calls, str]:
-    """As it comes: the recurrence stays PyTorch's own call, outside the graph."""
+    """``torch.compile`` with its defaults: the recurrence stays a call of PyTorch's, outside the graph."""
     import torch
 
     layer = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[work["cell"]](*work["shape"][2:])
@@ -189,7 +191,7 @@ def torch_compile(work: Row) -> tuple[Calls, str]:
 
 
 def torch_compile_unrolled(work: Row) -> tuple[Calls, str]:
-    """With the switch that lets the compiler take the recurrence apart, step by step."""
+    """``torch.compile`` with the switch that lets it unroll the recurrence into steps."""
     import torch._dynamo
 
     torch._dynamo.config.allow_rnn = True
@@ -200,7 +202,7 @@ def torch_calls(layer: Any, call: Any, work: Row) -> Calls:
     import torch
 
     torch.set_num_threads(work["threads"])
-    x, gradient = (torch.from_numpy(one) for one in drawn(work, time_major=True))
+    x, gradient = (torch.from_numpy(array) for array in random_arrays(work, time_major=True))
     weights = list(layer.parameters())
 
     def infer() -> None:
@@ -235,13 +237,13 @@ def keras_layer(work: Row) -> tuple[Any, str]:
 
 
 def keras_tensorflow(work: Row, compiled: bool = True) -> tuple[Calls, str]:
-    """Compiled by XLA, as ``Model.compile`` does it by default."""
+    """Keras on TensorFlow, compiled by XLA as ``Model.compile`` does by default."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(work["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(1)
     layer, version = keras_layer(work)
-    x, gradient = (tf.constant(one) for one in drawn(work, time_major=False))
+    x, gradient = (tf.constant(array) for array in random_arrays(work, time_major=False))
 
     @tf.function(jit_compile=compiled)
     def train(x: Any) -> Any:
@@ -261,13 +263,13 @@ def keras_tensorflow(work: Row, compiled: bool = True) -> tuple[Calls, str]:
     step = infer if work["mode"] == "infer" else train
 
     def run() -> None:
-        step(x)[-1][..., 0].numpy()  # waits for the result
+        step(x)[-1][..., 0].numpy()  # wait for the result
 
     return (run, None if work["mode"] == "infer" else prepare), f"{version}, tensorflow {tf.__version__}"
 
 
 def keras_tensorflow_graph(work: Row) -> tuple[Calls, str]:
-    """A graph without XLA."""
+    """Keras on TensorFlow as a graph without XLA."""
     return keras_tensorflow(work, compiled=False)
 
 
@@ -277,9 +279,9 @@ def keras_jax(work: Row) -> tuple[Calls, str]:
     layer, version = keras_layer(work)
 
     def forward(weights: Any, x: Any) -> Any:
-        return layer.stateless_call(weights, [one.value for one in layer.non_trainable_variables], x)[0]
+        return layer.stateless_call(weights, [variable.value for variable in layer.non_trainable_variables], x)[0]
 
-    weights = [one.value for one in layer.trainable_variables]
+    weights = [variable.value for variable in layer.trainable_variables]
     return jax_calls(forward, weights, work), f"{version}, jax {jax.__version__}"
 
 
@@ -302,7 +304,7 @@ def flax_nnx(work: Row) -> tuple[Calls, str]:
 def jax_calls(forward: Callable[[Any, Any], Any], weights: Any, work: Row) -> Calls:
     import jax
 
-    x, gradient = (jax.numpy.asarray(one) for one in drawn(work, time_major=False))
+    x, gradient = (jax.numpy.asarray(array) for array in random_arrays(work, time_major=False))
 
     def loss(weights: Any, x: Any) -> Any:
         return (forward(weights, x) * gradient).sum()
@@ -320,7 +322,7 @@ def jax_calls(forward: Callable[[Any, Any], Any], weights: Any, work: Row) -> Ca
 
 
 PEERS: dict[str, Callable[[Row], tuple[Calls, str]]] = {
-    "seriatim": ours,
+    "seriatim": seriatim_nn,
     "torch.nn": torch_nn,
     "torch.compile": torch_compile,
     "torch.compile-unrolled": torch_compile_unrolled,
@@ -332,34 +334,34 @@ PEERS: dict[str, Callable[[Row], tuple[Calls, str]]] = {
 
 
 def line(row: Row) -> str:
-    """A row as it is measured."""
+    """A row as a line of text."""
     from _report import duration, spread
 
     what = (f"{row['group']:<9}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}{row['mode']:<6}"
             f"{row['threads']}t {row['peer']:<23}")  # fmt: skip
     if "failed" in row:
         return f"{what} failed: {row['failed']}"
-    told = f"{what} {spread(row['seconds'], duration)}"
+    text = f"{what} {spread(row['seconds'], duration)}"
     if row["group"] == "extremes":
-        return told + "".join(f"  {name} × {row[name]['median']:.2f}" for name in ("saturated", "denormal"))
-    return f"{told}  first call after {row['first']['median']:.1f} s  peak {row['peak_bytes'] / 2**20:,.0f} MiB"
+        return text + "".join(f"  {name} × {row[name]['median']:.2f}" for name in ("saturated", "denormal"))
+    return f"{text}  first call after {row['first']['median']:.1f} s  peak {row['peak_bytes'] / 2**20:,.0f} MiB"
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--group", nargs="+", default=list(GROUPS), choices=GROUPS)
     usual = [peer for peer in PEERS if peer != "torch.compile-unrolled"]  # compiling takes minutes
-    parser.add_argument("--peers", nargs="+", default=usual, choices=PEERS, help="default: all but the unrolled")
+    parser.add_argument("--peers", nargs="+", default=usual, choices=PEERS, help="default: all except the unrolled")
     parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=("rnn", "lstm", "gru"))
     shapes = [[100, 32, 128, 128], [35, 20, 650, 650], [100, 1, 64, 64]]
     parser.add_argument("--shapes", nargs="+", default=shapes, help="T,B,I,H",
-                        type=lambda text: [int(one) for one in text.split(",")])  # fmt: skip
+                        type=lambda text: [int(number) for number in text.split(",")])  # fmt: skip
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=("train", "infer"))
     parser.add_argument("--threads", nargs="+", type=int, default=[2])
     parser.add_argument("--passes", type=int, default=3, help="processes for each figure")
-    parser.add_argument("--seconds", type=float, default=2.0, help="timing in each process")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here; rows there already stay")
+    parser.add_argument("--seconds", type=float, default=2.0, help="time of measuring in each process")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; other rows in the file stay")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,20 +1,21 @@
-"""The layers and cells against ``torch.nn``'s: paired in one process, by turns in random order.
+"""Layers and cells against those of ``torch.nn``: in one process, in alternation, in random order.
 
     python benchmarks/recurrence.py --group layers --dtypes float32 --threads 2 --json figures.json
     python benchmarks/recurrence.py --group packed
     python benchmarks/recurrence.py --group cells
-    python benchmarks/recurrence.py --show figures.json        the tables of what is in the file, nothing is run
+    python benchmarks/recurrence.py --show figures.json        prints the tables of a file and measures nothing
 
-Times are medians with quartiles; a ratio is the median over rounds of theirs ÷ ours, so above 1 is faster than
-PyTorch. The share is of what ``torch.mm`` of two 1024 × 1024 matrices reached just before and after: a proxy for the
-peak of the multiply-add units, near to it. Training is forward and backward with gradients of the input and of every
-weight, and the weights change in place between steps.
+Times are medians with quartiles. A ratio is the median over rounds of PyTorch's time ÷ ours, so a ratio above 1 means
+faster than PyTorch. The share is relative to the speed of ``torch.mm`` on two 1024 × 1024 matrices just before and
+after, which is close to the peak of the multiply-add units. Training is forward and backward with gradients of the
+input and of every weight. The weights change in place between steps.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -47,68 +48,68 @@ IDENTITY = ("group", "cell", "shape", "mode", "dtype", "threads")
 
 def main() -> None:
     """Measure and print."""
-    asked = arguments()
-    report = Report(IDENTITY, asked.json)
-    if asked.show:
-        show(read(asked.show))
+    options = arguments()
+    report = Report(IDENTITY, options.json)
+    if options.show:
+        show(read(options.show))
         return
-    for group in asked.group:
-        for row in GROUPS[group](asked):
+    for group in options.group:
+        for row in GROUPS[group](options):
             report.add(row)
             print(line(row), flush=True)
     print()
     show(report.rows)
 
 
-def layers(asked: argparse.Namespace) -> Iterator[Row]:
-    """Padded sequences through one layer."""
-    for threads, work in workloads(asked, SHAPES, lengths=False):
-        yield figures("layers", work, threads, asked)
+def layers(options: argparse.Namespace) -> Iterator[Row]:
+    """One layer on padded sequences."""
+    for threads, work in workloads(options, SHAPES, lengths=False):
+        yield figures("layers", work, threads, options)
 
 
-def packed(asked: argparse.Namespace) -> Iterator[Row]:
-    """Lengths uniform in [T/4, T]: packed against torch's packed, and against our own padded."""
-    for threads, work in workloads(asked, PACKED_SHAPES, lengths=True):
-        yield figures("packed", work, threads, asked)
+def packed(options: argparse.Namespace) -> Iterator[Row]:
+    """One layer on packed sequences, against PyTorch's packed layer and our padded one; lengths uniform in [T/4, T]."""
+    for threads, work in workloads(options, PACKED_SHAPES, lengths=True):
+        yield figures("packed", work, threads, options)
         with using_threads(threads):
             torch.manual_seed(0)
             layers = {name: own_layer(work) for name in ("packed", "padded")}
             sides = {"packed": side(layers["packed"], work), "padded": side(layers["padded"], without_lengths(work))}
-            found = race(sides, seconds=asked.seconds, min_rounds=asked.rounds)
-        row = {"group": "packed or padded", **described(work, threads), "share_of_matmul": None}
-        row |= {"seriatim": found.seconds("packed").to_json(), "torch": found.seconds("padded").to_json()}
-        yield row | {"ratio": found.ratio("packed", "padded").to_json()}
+            timings = race(sides, seconds=options.seconds, min_rounds=options.rounds)
+        row = {"group": "packed or padded", **identity(work, threads), "share_of_matmul": None}
+        row |= {"seriatim": timings.seconds("packed").to_json(), "torch": timings.seconds("padded").to_json()}
+        yield row | {"ratio": timings.ratio("packed", "padded").to_json()}
 
 
-def cells(asked: argparse.Namespace) -> Iterator[Row]:
+def cells(options: argparse.Namespace) -> Iterator[Row]:
     """A cell in a Python loop over T steps."""
-    for threads, work in workloads(asked, CELL_SHAPES, lengths=False):
+    for threads, work in workloads(options, CELL_SHAPES, lengths=False):
         with using_threads(threads):
             torch.manual_seed(0)
             size, precision = (work.inputs, work.hidden), PRECISIONS[work.dtype]
-            theirs = THEIR_CELLS[work.cell](*size).to(precision.dtype)
-            ours = CELLS[work.cell](*size).to(precision.dtype)
-            ours.load_state_dict(theirs.state_dict())
-            sides = {"seriatim": loop(ours, work), "torch": loop(theirs, work)}
+            their_cell = THEIR_CELLS[work.cell](*size).to(precision.dtype)
+            our_cell = CELLS[work.cell](*size).to(precision.dtype)
+            our_cell.load_state_dict(their_cell.state_dict())
+            sides = {"seriatim": loop(our_cell, work), "torch": loop(their_cell, work)}
             peak = matmul_peak(precision.arithmetic)
-            found = race(sides, seconds=asked.seconds, min_rounds=asked.rounds)
-        times = {name: found.seconds(name).to_json() for name in sides}
+            timings = race(sides, seconds=options.seconds, min_rounds=options.rounds)
+        times = {name: timings.seconds(name).to_json() for name in sides}
         share = work.operations() / times["seriatim"]["median"] / peak
-        row = {"group": "cells", **described(work, threads), "share_of_matmul": share, **times}
-        yield row | {"ratio": found.ratio("seriatim", "torch").to_json()}
+        row = {"group": "cells", **identity(work, threads), "share_of_matmul": share, **times}
+        yield row | {"ratio": timings.ratio("seriatim", "torch").to_json()}
 
 
 GROUPS = {"layers": layers, "packed": packed, "cells": cells}
 
 
-def figures(group: str, work: Workload, threads: int, asked: argparse.Namespace) -> Row:
-    """One workload of a layer against torch's."""
-    measured = measure(work, threads=threads, seconds=asked.seconds, min_rounds=asked.rounds)
-    return {"group": group, **measured.to_json(), **described(work, threads)}
+def figures(group: str, work: Workload, threads: int, options: argparse.Namespace) -> Row:
+    """Figures of one layer against PyTorch's layer."""
+    measured = measure(work, threads=threads, seconds=options.seconds, min_rounds=options.rounds)
+    return {"group": group, **measured.to_json(), **identity(work, threads)}
 
 
-def described(work: Workload, threads: int) -> Row:
-    """What a row is about."""
+def identity(work: Workload, threads: int) -> Row:
+    """The keys of a row that say what was measured."""
     return {
         "cell": work.cell, "shape": list(work.shape), "mode": work.mode, "dtype": work.dtype, "threads": threads,
         "runs_on": implementation_name(work), "torch_version": torch_version(),
@@ -116,32 +117,32 @@ def described(work: Workload, threads: int) -> Row:
 
 
 def own_layer(work: Workload) -> nn.Module:
-    """One of our layers."""
+    """A layer of ours for this work."""
     return LAYERS[work.cell](work.inputs, work.hidden).to(PRECISIONS[work.dtype].dtype)
 
 
 def loop(cell: nn.Module, work: Workload) -> Side:
-    """T steps of a cell, as a program that writes its own loop takes them."""
+    """T steps of a cell in a Python loop."""
     precision = PRECISIONS[work.dtype]
     torch.manual_seed(1)
     x = torch.randn(work.steps, work.batch, work.inputs).to(precision.dtype)
     gradient = torch.randn(work.steps, work.batch, work.hidden).to(precision.arithmetic)
     weights = list(cell.parameters())
 
-    def walk() -> Tensor:
+    def run_steps() -> Tensor:
         outputs, state = [], None
         with precision.context():
-            for one in x:
-                state = cell(one, state)
+            for step in x:
+                state = cell(step, state)
                 outputs.append(state[0] if isinstance(state, tuple) else state)
             return torch.stack(outputs)
 
     def infer() -> None:
         with torch.no_grad():
-            walk()
+            run_steps()
 
     def train() -> None:
-        output = walk()
+        output = run_steps()
         output.backward(gradient.to(output.dtype))
 
     def prepare() -> None:
@@ -155,20 +156,20 @@ def loop(cell: nn.Module, work: Workload) -> Side:
 
 
 def workloads(
-    asked: argparse.Namespace, shapes: tuple[tuple[int, ...], ...], *, lengths: bool
+    options: argparse.Namespace, shapes: tuple[tuple[int, ...], ...], *, lengths: bool
 ) -> Iterator[tuple[int, Workload]]:
-    """Every combination that is asked for; a number among the shapes stands for a place in the group's own list."""
-    chosen = [shapes[one[0] - 1] if len(one) == 1 else one for one in asked.shapes] if asked.shapes else shapes
-    for threads in asked.threads:
-        for dtype in asked.dtypes:
-            for mode in asked.modes or (("train",) if lengths else ("train", "infer")):
-                for cell in asked.cells:
+    """Every combination of the options. A single number as a shape selects from the group's own list, from 1."""
+    chosen = [shapes[shape[0] - 1] if len(shape) == 1 else shape for shape in options.shapes or shapes]
+    for threads in options.threads:
+        for dtype in options.dtypes:
+            for mode in options.modes or (("train",) if lengths else ("train", "infer")):
+                for cell in options.cells:
                     for shape in chosen:
                         yield threads, Workload(cell, *shape, mode=mode, dtype=dtype, lengths=lengths)
 
 
 def line(row: Row) -> str:
-    """A row as it is measured."""
+    """A row as a line of text."""
     what = (f"{row['group']:<17}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}"
             f"{row['mode']:<6}{row['dtype']:<9}{row['threads']}t ")  # fmt: skip
     share = "" if row["share_of_matmul"] is None else f"  {row['share_of_matmul']:.0%} of mm"
@@ -177,7 +178,7 @@ def line(row: Row) -> str:
 
 
 def show(rows: list[Row]) -> None:
-    """Tables of the ratios, a geometric mean under each column, and what is below 1."""
+    """Print tables of the ratios with geometric means, and the entries below 1."""
     for group in dict.fromkeys(row["group"] for row in rows):
         for threads in sorted({row["threads"] for row in rows if row["group"] == group}):
             table([row for row in rows if row["group"] == group and row["threads"] == threads])
@@ -188,14 +189,14 @@ def show(rows: list[Row]) -> None:
 
 
 def table(rows: list[Row]) -> None:
-    """One table: shapes down, cell × mode × dtype across."""
+    """Print one table: a row for each shape, a column for each mode, dtype and cell."""
     by = ("mode", "dtype", "cell")
-    columns = sorted({tuple(row[name] for name in by) for row in rows}, key=lambda one: (one[1], one[0], one[2]))
+    columns = sorted({tuple(row[name] for name in by) for row in rows}, key=itemgetter(1, 0, 2))
     shapes = list(dict.fromkeys(tuple(row["shape"]) for row in rows))
-    found = {(tuple(row["shape"]), *(row[name] for name in by)): row for row in rows}
+    rows_by_place = {(tuple(row["shape"]), *(row[name] for name in by)): row for row in rows}
 
     def cell(shape: tuple[int, ...], column: tuple[Any, ...]) -> str:
-        row = found.get((shape, *column))
+        row = rows_by_place.get((shape, *column))
         return "–" if row is None else f"{row['ratio']['median']:.2f}" + (" !" if row["ratio"]["median"] < 1 else "")
 
     body = [[", ".join(map(str, shape)), *(cell(shape, column) for column in columns)] for shape in shapes]
@@ -207,28 +208,28 @@ def table(rows: list[Row]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--group", nargs="+", default=list(GROUPS), choices=GROUPS)
-    parser.add_argument("--shapes", nargs="+", type=numbers, help="T,B,I,H, or 1 … 5 for one of the group's own")
+    parser.add_argument("--shapes", nargs="+", type=numbers, help="T,B,I,H, or 1 … 5 to select one of the group's own")
     parser.add_argument("--cells", nargs="+", default=["rnn", "gru", "lstm"], choices=CELLS)
     parser.add_argument("--modes", nargs="+", choices=("train", "infer"), help="default: both; packed: train")
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=PRECISIONS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--seconds", type=float, default=3.0, help="about so long for each entry (both sides together)")
-    parser.add_argument("--rounds", type=int, default=5, help="at least so many rounds")
+    parser.add_argument("--seconds", type=float, default=3.0, help="approximate time for each entry, both sides")
+    parser.add_argument("--rounds", type=int, default=5, help="least number of rounds")
     parser.add_argument("--quick", action="store_true", help="half a second and 3 rounds for each entry")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here; rows there already stay")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of a file and run nothing")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.seconds, asked.rounds = 0.5, 3
-    return asked
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; other rows in the file stay")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of a file and measure nothing")
+    options = parser.parse_args()
+    if options.quick:
+        options.seconds, options.rounds = 0.5, 3
+    return options
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """``100,32,128,128`` → its numbers."""
-    return tuple(int(one) for one in text.split(","))
+    """The numbers in a text such as ``100,32,128,128``."""
+    return tuple(int(number) for number in text.split(","))
 
 
 if __name__ == "__main__":

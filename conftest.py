@@ -1,0 +1,62 @@
+"""What all tests share: one thread, laws without a clock, a compiler without a cache, and the quick subset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports NumPy or PyTorch: equal bits on every machine, and no competition for cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("seriatim", deadline=None, derandomize=True)
+settings.load_profile("seriatim")
+
+QUICK_CELLS = ("rnn", "lstm", "gru-reset_after=False")
+"""Variants for which ``--quick`` runs the laws."""
+LEFT_OUT: dict[str, str] = {}
+"""Files, or tests in them, with the mark that ``--quick`` leaves out."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="no slow tests, compilers or processes; laws on three cells")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of ``LEFT_OUT``, and deselect them and most variants of the laws for ``--quick``."""
+    for item in items:
+        file, _, name = item.nodeid.partition("::")
+        for key in (file, f"{file}::{name.partition('[')[0]}"):
+            if key in LEFT_OUT:
+                item.add_marker(LEFT_OUT[key])
+    if config.getoption("--quick"):
+        left_out = [item for item in items if is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_left_out(item)]
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """Whether ``--quick`` leaves the test out."""
+    if any(item.get_closest_marker(mark) for mark in ("slow", "compiler", "processes")):
+        return True
+    if not item.nodeid.startswith("tests/laws/") or not hasattr(item, "callspec"):
+        return False
+    cells = [value for value in item.callspec.params.values() if hasattr(value, "layer")]
+    return any(str(cell) not in QUICK_CELLS for cell in cells)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty cache for PyTorch's compiler: an old one may hold code for another instruction set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _examples_run_in_an_empty_folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of a docstring may write files: it runs in a temporary folder."""
+    if isinstance(request.node, pytest.DoctestItem):
+        monkeypatch.chdir(request.getfixturevalue("tmp_path"))
