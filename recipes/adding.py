@@ -1,10 +1,10 @@
-"""The adding problem (Hochreiter & Schmidhuber 1997): two of many numbers are marked; their sum is wanted.
+"""The adding problem (Hochreiter & Schmidhuber 1997): two of many numbers are marked, and the target is their sum.
 
     python recipes/adding.py FILE COUNT STEPS SEED
 
-writes COUNT sequences of STEPS steps as a ``.ts`` file. The first channel holds numbers drawn evenly between 0 and 1,
-in hundredths; the second is 1 at two steps, one in each half, and 0 elsewhere. Always saying 1, the mean, has an RMSE
-of about 0.41.
+writes COUNT sequences of STEPS steps as a ``.ts`` file. The first channel has random numbers between 0 and 1, in
+hundredths. The second channel is 1 at two steps, one in each half, and 0 elsewhere. Always predicting 1, the mean,
+has an RMSE of about 0.41.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Public data sets in shapes of their own, turned into tables that ``seriatim train`` reads."""
+"""Convert public data sets into tables that ``seriatim train`` reads."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def sst2(data: Path, work: Path) -> None:
 
 
 def conll_2003(data: Path, work: Path) -> None:
-    """``conll2003/eng.train``, ``.testa`` and ``.testb``, for research alone → names that tell what is in them."""
+    """``conll2003/eng.train``, ``.testa`` and ``.testb`` (for research only) → files named train, valid and test."""
     for part, name in (("train", "train"), ("testa", "valid"), ("testb", "test")):
         text = (data / "conll2003" / f"eng.{part}").read_text(encoding="utf-8")
         (work / f"conll-{name}.conll").write_text(text, encoding="utf-8")
 
 
 def m4_hourly(data: Path, work: Path) -> None:
-    """One series per line, training and test apart → one row per step, both together; the last 48 are the test."""
+    """One series per line, in a training and a test file → one row per step; the last 48 steps are the test."""
     parts = [
         polars.read_csv(data / "m4_hourly" / f"Hourly-{part}.csv", infer_schema_length=None)
         .unpivot(index="V1", variable_name="step")
@@ -43,7 +43,7 @@ def m4_hourly(data: Path, work: Path) -> None:
 
 
 def shakespeare(data: Path, work: Path) -> None:
-    """The split that published figures use: the first 90 % to train on, the last 10 % held out."""
+    """The split of published figures: the first 90 % for training, the last 10 % for testing."""
     text = (data / "shakespeare" / "input.txt").read_text(encoding="utf-8")
     end = round(len(text) * 0.9)
     (work / "shakespeare-train.txt").write_text(text[:end], encoding="utf-8")
@@ -51,7 +51,7 @@ def shakespeare(data: Path, work: Path) -> None:
 
 
 def fsdd(data: Path, work: Path) -> None:
-    """``DIGIT_SPEAKER_INDEX.wav`` → tables of absolute paths; index 0 to 4 is the test, 5 to 49 the training part."""
+    """``DIGIT_SPEAKER_INDEX.wav`` → tables of absolute paths. Index 0 to 4 is the test, 5 to 49 the training part."""
     rows: dict[str, list[str]] = {"train": [], "test": []}
     for file in sorted((data / "fsdd" / "recordings").glob("*.wav")):
         digit, speaker, index = file.stem.split("_")
@@ -61,10 +61,10 @@ def fsdd(data: Path, work: Path) -> None:
 
 
 def cmapss(data: Path, work: Path) -> None:
-    """Rows of engine, cycle, 3 settings and 21 sensors → CSV with the cycles that each engine has left.
+    """Rows of engine, cycle, 3 settings and 21 sensors → CSV with the remaining cycles of each engine.
 
-    A training engine fails after its last row; of a test engine it is known for the last row alone, which is the only
-    one that is scored: the others have no target. Columns that never change in the training part are left out.
+    A training engine fails after its last row. For a test engine the remaining life is known for the last row only, so
+    that only this row has a target and is scored. Columns that never change in the training part are left out.
     """
     names = ["engine", "cycle", "set1", "set2", "set3", *(f"s{number}" for number in range(1, 22))]
     parts = {
@@ -75,24 +75,24 @@ def cmapss(data: Path, work: Path) -> None:
         ).cast({polars.selectors.all(): polars.Float64} | {"engine": polars.Int64, "cycle": polars.Int64})
         for part in ("train", "test")
     }
-    still = [name for name in names if parts["train"][name].n_unique() == 1]
-    left = [float(line) for line in (data / "cmapss_fd001" / "RUL_FD001.txt").read_text().split()]
+    constant = [name for name in names if parts["train"][name].n_unique() == 1]
+    remaining = [float(line) for line in (data / "cmapss_fd001" / "RUL_FD001.txt").read_text().split()]
     to_go = polars.col("cycle").max().over("engine") - polars.col("cycle")
     truth = polars.DataFrame(
-        {"engine": range(1, len(left) + 1), "left": left}, schema_overrides={"engine": polars.Int64}
+        {"engine": range(1, len(remaining) + 1), "left": remaining}, schema_overrides={"engine": polars.Int64}
     )
     last = polars.when(to_go == 0).then(polars.col("left"))
     train = parts["train"].with_columns(to_go.alias("left"))
     test = parts["test"].join(truth, on="engine", maintain_order="left").with_columns(last.alias("left"))
     for part, table in (("train", train), ("test", test)):
-        table.drop(still).write_csv(work / f"cmapss-{part}.csv")
+        table.drop(constant).write_csv(work / f"cmapss-{part}.csv")
 
 
 def flickr8k(data: Path, work: Path) -> None:
     """``NAME.jpg#N⇥caption`` and lists of names per part → a table per part, a row per caption, with absolute paths.
 
-    ``flickr8k/images`` holds the pictures, ``flickr8k/Flickr8k_text`` the captions; both are for research alone. Copies
-    of the captions go about that name pictures of others: names without a picture are left out.
+    ``flickr8k/images`` has the pictures, ``flickr8k/Flickr8k_text`` the captions; both are for research only. Some
+    copies of the captions name pictures that are missing: names without a picture are left out.
     """
     folder = (data / "flickr8k").resolve()
     captions: dict[str, list[str]] = {}
@@ -101,26 +101,26 @@ def flickr8k(data: Path, work: Path) -> None:
         captions.setdefault(name.partition("#")[0], []).append(" ".join(caption.split()))
     for part, name in (("train", "train"), ("dev", "valid"), ("test", "test")):
         names = (folder / "Flickr8k_text" / f"Flickr_8k.{part}Images.txt").read_text(encoding="utf-8").split()
-        files = [folder / "images" / one for one in names]
-        lines = [f"{file}\t{said}\n" for file in files if file.exists() for said in captions[file.name]]
+        files = [folder / "images" / image for image in names]
+        lines = [f"{file}\t{caption}\n" for file in files if file.exists() for caption in captions[file.name]]
         (work / f"flickr8k-{name}.tsv").write_text("image\tcaption\n" + "".join(lines), encoding="utf-8")
 
 
 def addition_date(data: Path, work: Path) -> None:
-    """``source_target`` per line → TSV with a header, shuffled as published; the last tenth is the test.
+    """``source_target`` per line → TSV with a header, in the published random order; the last tenth is the test.
 
-    Sums keep the spaces that make them equally long, as published; dates lose them. ``known`` are 500 of the training
-    part, to choose weights by where all of it is to be trained on.
+    Sums keep the spaces that make them equally long, as published; dates lose them. ``known`` has 500 rows of the
+    training part, for choosing weights when the whole training part is used for training.
     """
-    for name, kept in (("addition", True), ("date", False)):
+    for name, keep_spaces in (("addition", True), ("date", False)):
         lines = (data / "addition_date" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
         order = np.arange(len(lines))
         np.random.RandomState(1984).shuffle(order)
         pairs = [lines[index].split("_") for index in order]
-        rows = ["\t".join(pair if kept else [text.strip() for text in pair]) + "\n" for pair in pairs]
+        rows = ["\t".join(pair if keep_spaces else [text.strip() for text in pair]) + "\n" for pair in pairs]
         end = len(rows) - len(rows) // 10
-        for part, some in (("train", rows[:end]), ("known", rows[:500]), ("test", rows[end:])):
-            (work / f"{name}-{part}.tsv").write_text("source\ttarget\n" + "".join(some), encoding="utf-8")
+        for part, part_rows in (("train", rows[:end]), ("known", rows[:500]), ("test", rows[end:])):
+            (work / f"{name}-{part}.tsv").write_text("source\ttarget\n" + "".join(part_rows), encoding="utf-8")
 
 
 def tatoeba(data: Path, work: Path) -> None:

@@ -1,9 +1,9 @@
-"""Make the bundled set ``dates``: days as people write them, and the same in ISO 8601.
+"""Make the bundled set ``dates``: dates in free form, and the same dates in ISO 8601.
 
     python recipes/dates.py src/seriatim/data/sets/dates.tsv
 
-Every day and every way of writing is drawn with a pinned seed; where the order of day and month is not told by words,
-the month stands first. No source stands twice.
+Dates and formats are drawn with a pinned seed. Where words do not show the order of day and month, the month comes
+first. No source text occurs twice.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ def ordinal(day: int) -> str:
     return f"{day}{ending}"
 
 
-WAYS: tuple[Callable[[date], str], ...] = (
-    lambda one: f"{MONTHS[one.month - 1]} {one.day}, {one.year}",
-    lambda one: f"{one.day} {MONTHS[one.month - 1]} {one.year}",
-    lambda one: f"the {ordinal(one.day)} of {MONTHS[one.month - 1]} {one.year}",
-    lambda one: f"{DAYS[one.weekday()]}, {MONTHS[one.month - 1]} {one.day}, {one.year}",
-    lambda one: f"{one.day} {MONTHS[one.month - 1][:3]} {one.year}",
-    lambda one: f"{MONTHS[one.month - 1][:3]} {ordinal(one.day)}, {one.year}",
-    lambda one: f"{one.month}/{one.day}/{one.year}",
-    lambda one: f"{one.day:02}-{MONTHS[one.month - 1][:3].upper()}-{one.year}",
-    lambda one: f"{one.year}, {MONTHS[one.month - 1]} {ordinal(one.day)}",
+FORMATS: tuple[Callable[[date], str], ...] = (
+    lambda day: f"{MONTHS[day.month - 1]} {day.day}, {day.year}",
+    lambda day: f"{day.day} {MONTHS[day.month - 1]} {day.year}",
+    lambda day: f"the {ordinal(day.day)} of {MONTHS[day.month - 1]} {day.year}",
+    lambda day: f"{DAYS[day.weekday()]}, {MONTHS[day.month - 1]} {day.day}, {day.year}",
+    lambda day: f"{day.day} {MONTHS[day.month - 1][:3]} {day.year}",
+    lambda day: f"{MONTHS[day.month - 1][:3]} {ordinal(day.day)}, {day.year}",
+    lambda day: f"{day.month}/{day.day}/{day.year}",
+    lambda day: f"{day.day:02}-{MONTHS[day.month - 1][:3].upper()}-{day.year}",
+    lambda day: f"{day.year}, {MONTHS[day.month - 1]} {ordinal(day.day)}",
 )
 
 
 def main() -> None:
-    """Write the set to the file that was named."""
-    draw = random.Random(0)
+    """Write the set to the file of the command line."""
+    generator = random.Random(0)
     pairs: dict[str, str] = {}
     while len(pairs) < PAIRS:
-        day = FIRST + timedelta(draw.randrange((LAST - FIRST).days + 1))
-        text = draw.choice(WAYS)(day)
-        pairs[draw.choice((text, text, text.lower()))] = day.isoformat()
+        day = FIRST + timedelta(generator.randrange((LAST - FIRST).days + 1))
+        text = generator.choice(FORMATS)(day)
+        pairs[generator.choice((text, text, text.lower()))] = day.isoformat()
     lines = "".join(f"{source}\t{target}\n" for source, target in pairs.items())
     Path(sys.argv[1]).write_text("source\ttarget\n" + lines, encoding="utf-8")
 

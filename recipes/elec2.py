@@ -1,9 +1,9 @@
-"""Electricity prices up or down, learned as they come: an online GRU and LSTM beside naive rules and river's forests.
+"""Electricity prices, up or down, learned online: a GRU and an LSTM against naive rules and river's forests.
 
     python recipes/elec2.py DATA/elec2/electricity-normalized.csv docs/elec2.png
 
-45,312 half hours (Harries 1999), prequential: each model predicts a row before it learns it. Needs river and
-matplotlib; takes about ten minutes on one core.
+45,312 half hours (Harries 1999). The evaluation is prequential: each model predicts a row before it learns the row.
+This needs river and matplotlib and takes about ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -27,37 +27,38 @@ from river import forest, tree
 from seriatim.online import OnlineClassifier
 
 WEEK = 7 * 48
-"""Rows."""
+"""Rows in a week."""
 SMOOTHED = 4 * WEEK
+"""Rows over which the picture averages."""
 VIC = 17_424
-"""From this row on Victoria's market takes part: three features, constant so far, begin to move."""
+"""From this row on Victoria's market takes part: three features that were constant before begin to change."""
 
 
 class Learner(Protocol):
-    """What river's conventions ask of a classifier."""
+    """A classifier with river's conventions."""
 
     def predict_one(self, x: dict[str, float]) -> Any:
-        """The likeliest class."""
+        """Return the most likely class."""
 
     def learn_one(self, x: dict[str, float], y: int) -> Any:
-        """One more row."""
+        """Learn one row."""
 
 
 class NoChange:
-    """The class of the row before."""
+    """Predicts the class of the previous row."""
 
     def __init__(self) -> None:
-        self.before = 0
+        self.previous = 0
 
     def predict_one(self, x: dict[str, float]) -> int:
-        return self.before
+        return self.previous
 
     def learn_one(self, x: dict[str, float], y: int) -> None:
-        self.before = y
+        self.previous = y
 
 
 class Majority:
-    """The commonest class so far."""
+    """Predicts the most frequent class so far."""
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter({0: 0})
@@ -70,17 +71,17 @@ class Majority:
 
 
 class WithLast:
-    """A learner that reads the class of the row before as well, as the networks do."""
+    """A learner that also reads the class of the previous row, as the networks do."""
 
     def __init__(self, learner: Learner) -> None:
-        self.learner, self.before = learner, 0
+        self.learner, self.previous = learner, 0
 
     def predict_one(self, x: dict[str, float]) -> Any:
-        return self.learner.predict_one({**x, "before": self.before})
+        return self.learner.predict_one({**x, "before": self.previous})
 
     def learn_one(self, x: dict[str, float], y: int) -> None:
-        self.learner.learn_one({**x, "before": self.before}, y)
-        self.before = y
+        self.learner.learn_one({**x, "before": self.previous}, y)
+        self.previous = y
 
 
 MODELS: dict[str, Callable[[], Learner]] = {
@@ -100,38 +101,38 @@ DRAWN = {
 
 
 def main(table: Path, picture: Path) -> None:
-    """Run every model over the table, print its accuracy and draw it over time."""
+    """Run every model on the table, print its accuracy and draw it over time."""
     torch.set_num_threads(1)
     with table.open() as file:
         rows = list(csv.DictReader(file))
     features = [name for name in rows[0] if name not in ("", "class")]
     stream = [({name: float(row[name]) for name in features}, int(row["class"])) for row in rows]
-    right = {}
+    correct = {}
     for name, make in MODELS.items():
-        began = time.perf_counter()
-        right[name] = progressive(make(), stream)
-        tenths = " ".join(f"{100 * part.mean():.1f}" for part in np.array_split(right[name], 10))
-        spent = time.perf_counter() - began
-        print(f"{name}: {100 * right[name].mean():.2f} %; by tenths {tenths}; {spent:.0f} s", flush=True)
-    draw(right, picture)
+        start = time.perf_counter()
+        correct[name] = progressive(make(), stream)
+        tenths = " ".join(f"{100 * part.mean():.1f}" for part in np.array_split(correct[name], 10))
+        seconds = time.perf_counter() - start
+        print(f"{name}: {100 * correct[name].mean():.2f} %; by tenths {tenths}; {seconds:.0f} s", flush=True)
+    draw(correct, picture)
 
 
 def progressive(learner: Learner, stream: list[tuple[dict[str, float], int]]) -> np.ndarray[Any, Any]:
-    """Whether each row was predicted right before it was learned."""
-    right = np.zeros(len(stream), bool)
+    """Whether each row was predicted correctly before it was learned."""
+    correct = np.zeros(len(stream), bool)
     for number, (x, y) in enumerate(stream):
-        right[number] = learner.predict_one(x) == y
+        correct[number] = learner.predict_one(x) == y
         learner.learn_one(x, y)
-    return right
+    return correct
 
 
-def draw(right: dict[str, np.ndarray[Any, Any]], picture: Path) -> None:
-    """The accuracy of the last four weeks, over time."""
+def draw(correct: dict[str, np.ndarray[Any, Any]], picture: Path) -> None:
+    """Draw the accuracy of the last four weeks over time."""
     figure, axes = pyplot.subplots(figsize=(8, 3.4), layout="constrained")
     for name, colour in DRAWN.items():
-        sums = np.cumsum(np.insert(right[name], 0, 0))
+        sums = np.cumsum(np.insert(correct[name], 0, 0))
         smoothed = (sums[SMOOTHED:] - sums[:-SMOOTHED]) / SMOOTHED
-        label = f"{name}, {100 * right[name].mean():.2f} % in all"
+        label = f"{name}, {100 * correct[name].mean():.2f} % in all"
         axes.plot((np.arange(len(smoothed)) + SMOOTHED) / WEEK, 100 * smoothed, color=colour, lw=1.4, label=label)
     axes.axvline(VIC / WEEK, color="#bbbbbb", lw=0.8, ls=":")
     axes.annotate("Victoria joins", (VIC / WEEK, 0.95), xycoords=("data", "axes fraction"), fontsize=8, color="#777777")

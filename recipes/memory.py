@@ -1,16 +1,16 @@
-"""How far a gradient must reach: a sign to be told 50 steps after it was shown, by every rule of ``--learner``.
+"""How far a gradient must reach: a sign is shown and asked for 50 steps later; every learner of ``--learner`` tries.
 
     python recipes/memory.py [RULE …] [--cell lstm] [--seed N]
 
-Every step shows +1 or -1 at random. One step in 60 is marked, and 50 steps later a second mark asks for the sign that
-was marked. Each of 32 rows is an endless stream of such episodes, at another place in it; the state is never reset.
-The same network with the same start for every rule: 16 units in one layer, chrono start for 50 steps, Adam 5e-3,
-norms clipped to 1. Only the answers have a loss. The score is the share of right ones among the last 1,000, each given
-before the weights learned from it; 0.5 is guessing. A rule ends when its last 2,000 answers were 99 % right, after
-2,000 episodes in every row, or with its processor seconds.
+Every step shows +1 or -1 at random. One step in 60 is marked, and 50 steps later a second mark asks for the marked
+sign. Each of 32 rows is an endless stream of such episodes, shifted against the others. The state is never reset.
+Every rule trains the same network from the same initial weights: 16 units in one layer, chrono initialisation for 50
+steps, Adam 5e-3, gradient norms clipped to 1. Only the answers have a loss. The score is the share of correct answers
+among the last 1,000, each given before the weights learned from it; guessing scores 0.5. A rule stops when its last
+2,000 answers were 99 % correct, after 2,000 episodes in every row, or when its processor time is used up.
 
-BPTT and recomputing BPTT take the stream in sequences of 240 steps, each from a state of zeros, without the questions
-that were marked before a sequence begins.
+BPTT and recomputing BPTT read the stream in sequences of 240 steps, each from a zero state. Questions whose marked step
+lies before the sequence are left out.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from seriatim.nn.initialisation import chrono_
 from seriatim.nn.registry import LAYERS
 
 LAG, EPISODE, ROWS, SEQUENCE = 50, 60, 32, 240
-ENOUGH, LAST, GOOD = 2_000, 1_000, 0.99
+MIN_ANSWERS, SCORED_ANSWERS, SOLVED = 2_000, 1_000, 0.99
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A learner, the new steps of its batches, and how many old ones lead up to them."""
+    """A learner, the number of new steps in its batches, and the number of old steps before them."""
 
     options: LearningOptions
     new: int
     overlap: int = 0
 
     @property
-    def whole(self) -> bool:
-        """Whether each batch starts from zeros."""
+    def starts_from_zero(self) -> bool:
+        """Whether each batch starts from a zero state."""
         return self.options.learner in ("bptt", "recompute")
 
 
@@ -71,7 +71,7 @@ RULES = {
 
 @dataclass(frozen=True)
 class Questions(Segment):
-    """What is read [K, B, 3] (value, mark, question), what is wanted, and where a question is asked, [K, B]."""
+    """Inputs [K, B, 3] (value, mark, question), targets [K, B], and whether a question is asked [K, B]."""
 
     inputs: Tensor
     targets: Tensor
@@ -79,12 +79,12 @@ class Questions(Segment):
 
     @property
     def units(self) -> int:
-        """All steps: most of them have a loss of 0."""
+        """The number of all steps; most of them have a loss of 0."""
         return self.asked[self.overlap :].numel()
 
 
 class Memory(StreamModel[Questions]):
-    """One recurrent layer, and the logit of "it was +1"."""
+    """One recurrent layer, with the logit of "it was +1"."""
 
     def __init__(self, cell: str) -> None:
         super().__init__()
@@ -94,83 +94,86 @@ class Memory(StreamModel[Questions]):
         self.output = nn.Linear(16, 1)
 
     def answers(self, batch: Questions, carry: Carry) -> tuple[Tensor, Carry]:
-        """Logits [K, B] and the state after the batch."""
-        states, after = self.layer(batch.inputs, (carry if len(carry) > 1 else carry[0]) if carry else None)
-        return self.output(states).squeeze(-1), after if isinstance(after, tuple) else (after,)
+        """Logits [K, B] and the final state."""
+        states, final_state = self.layer(batch.inputs, (carry if len(carry) > 1 else carry[0]) if carry else None)
+        return self.output(states).squeeze(-1), final_state if isinstance(final_state, tuple) else (final_state,)
 
     def advance(self, batch: Questions, carry: Carry) -> Carry:
         return self.answers(batch, carry)[1]
 
     def loss(self, batch: Questions, carry: Carry) -> tuple[Tensor, Carry]:
-        logits, after = self.answers(batch, carry)
-        return (binary_cross_entropy_with_logits(logits, batch.targets, reduction="none") * batch.asked).mean(), after
+        logits, final_state = self.answers(batch, carry)
+        losses = binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
+        return (losses * batch.asked).mean(), final_state
 
 
 def stream(episodes: int, seed: int) -> Questions:
-    """Episodes one after another in every row, each row rolled on by its share of an episode."""
+    """Episodes one after another in every row; each row is shifted by another part of an episode."""
     random = np.random.default_rng(seed)
     values = random.choice([-1.0, 1.0], (episodes, EPISODE, ROWS))
-    shown = random.integers(0, EPISODE - LAG, (episodes, ROWS))
+    marked_step = random.integers(0, EPISODE - LAG, (episodes, ROWS))
     episode, row = np.meshgrid(np.arange(episodes), np.arange(ROWS), indexing="ij")
     marks, asked, targets = (np.zeros_like(values) for _ in range(3))
-    marks[episode, shown, row] = 1
-    asked[episode, shown + LAG, row] = 1
-    targets[episode, shown + LAG, row] = values[episode, shown, row] > 0
-    every = np.stack([values, marks, asked, targets], -1).reshape(-1, ROWS, 4)
-    rolled = [np.roll(every[:, row], -(row * EPISODE // ROWS), 0) for row in range(ROWS)]
-    data = torch.from_numpy(np.stack(rolled, 1)).float()
+    marks[episode, marked_step, row] = 1
+    asked[episode, marked_step + LAG, row] = 1
+    targets[episode, marked_step + LAG, row] = values[episode, marked_step, row] > 0
+    steps = np.stack([values, marks, asked, targets], -1).reshape(-1, ROWS, 4)
+    shifted = [np.roll(steps[:, row], -(row * EPISODE // ROWS), 0) for row in range(ROWS)]
+    data = torch.from_numpy(np.stack(shifted, 1)).float()
     return Questions(data[..., :3].contiguous(), data[..., 3].contiguous(), data[..., 2].contiguous())
 
 
-def piece(data: Questions, start: int, rule: Rule) -> Questions:
+def batch_at(data: Questions, start: int, rule: Rule) -> Questions:
     """The batch of ``rule`` whose new steps begin at ``start``."""
     first, stop = max(start - rule.overlap, 0), start + rule.new
     asked = data.asked[first:stop].clone()
-    if rule.whole:
+    if rule.starts_from_zero:
         asked[:LAG] = 0
     return Questions(data.inputs[first:stop], data.targets[first:stop], asked, overlap=start - first)
 
 
 def run(rule: Rule, cell: str, seed: int, seconds: float, episodes: int) -> tuple[float, int, int, float]:
-    """Train; return the score, the updates, the answers and the seconds."""
+    """Train; returns the score and the numbers of updates, answers and seconds."""
     torch.manual_seed(seed)
     learner, model = make_learner(rule.options), Memory(cell)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     data = stream(episodes, seed + 1)
     carry: Carry = ()
     state: Carry = ()
-    right: list[bool] = []
+    correct: list[bool] = []
     began, updates = time.process_time(), 0
     for start in range(0, data.steps, rule.new):
-        batch = piece(data, start, rule)
-        now = batch.cut(batch.overlap, batch.steps)
-        with torch.no_grad():  # answer, then learn
-            logits, state = model.answers(now, () if rule.whole else state)
-        right += ((logits > 0) == (now.targets > 0))[now.asked > 0].tolist()
+        batch = batch_at(data, start, rule)
+        new_steps = batch.cut(batch.overlap, batch.steps)
+        with torch.no_grad():  # answer before learning
+            logits, state = model.answers(new_steps, () if rule.starts_from_zero else state)
+        correct += ((logits > 0) == (new_steps.targets > 0))[new_steps.asked > 0].tolist()
         optimizer.zero_grad()
         _, carry = learner.step(model, batch, carry)
         clip_norm(list(model.parameters()), 1.0)
         optimizer.step()
         updates += 1
-        solved = len(right) > ENOUGH and np.mean(right[-ENOUGH:]) > GOOD
+        solved = len(correct) > MIN_ANSWERS and np.mean(correct[-MIN_ANSWERS:]) > SOLVED
         if solved or time.process_time() - began > seconds:
             break
-    return float(np.mean(right[-LAST:])), updates, len(right), time.process_time() - began
+    return float(np.mean(correct[-SCORED_ANSWERS:])), updates, len(correct), time.process_time() - began
 
 
 def main() -> None:
-    """Run the rules that are asked for, all but the approximations by default."""
+    """Run the rules of the command line; by default all except the approximations."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rules", nargs="*", metavar="RULE", help=", ".join(RULES))
     parser.add_argument("--cell", default="lstm", choices=LAYERS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=200.0, help="of processor time for a rule")
+    parser.add_argument("--seconds", type=float, default=200.0, help="processor time for a rule")
     parser.add_argument("--episodes", type=int, default=2000)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in asked.rules or [name for name in RULES if name not in ("snap1 10", "uoro 10")]:
-        score, updates, answers, used = run(RULES[name], asked.cell, asked.seed, asked.seconds, asked.episodes)
-        print(f"{name:<16} {score:.3f}   {updates:,} updates   {answers:,} answers   {used:.0f} s", flush=True)
+    for name in options.rules or [name for name in RULES if name not in ("snap1 10", "uoro 10")]:
+        score, updates, answers, seconds = run(
+            RULES[name], options.cell, options.seed, options.seconds, options.episodes
+        )
+        print(f"{name:<16} {score:.3f}   {updates:,} updates   {answers:,} answers   {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

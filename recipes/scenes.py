@@ -1,15 +1,15 @@
-"""Render pictures of coloured shapes with known captions, as one Parquet file: the bundled set ``scenes``.
+"""Render pictures of coloured shapes with known captions into one Parquet file: the bundled set ``scenes``.
 
     python recipes/scenes.py scenes.parquet
 
-Each picture is a scene of one of three kinds, and each of its captions says the whole of it in other words:
+Each picture is a scene of one of three types. Each of its captions describes the whole scene in other words:
 
     place     one thing and where it is        a small red circle in the top left corner
-    count     two to four things of a kind     three small red circles
-    pair      two things and how they stand    a small red circle left of a large blue square
+    count     two to four equal things         three small red circles
+    pair      two things and their relation    a small red circle left of a large blue square
 
-The column ``combination`` names what is in a picture, without size and place ("blue square, red circle"): with
-``--group combination`` the test part holds combinations of colour and shape that training has never seen.
+The column ``combination`` names the things in a picture without size and place ("blue square, red circle"). With
+``--group combination`` the test part has combinations of colour and shape that training has never seen.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ COLOURS = {
 }  # fmt: skip
 BACKGROUND = (40, 44, 52)
 RADII = {"small": 3, "large": 6}
-"""Half a thing's side in pixels."""
+"""Half the side of a thing in pixels."""
 CORNERS = {"top left": (8, 8), "top right": (24, 8), "bottom left": (8, 24), "bottom right": (24, 24)}
 PLACES = {**CORNERS, "middle": (16, 16)}
 RELATIONS = {"left of": "right of", "above": "below"}
-"""How the first of two things stands to the second, and the second to the first."""
+"""The relation of the first thing to the second, and of the second to the first."""
 COUNTS = {2: "two", 3: "three", 4: "four"}
 
 Point = tuple[int, int]
@@ -60,7 +60,7 @@ SHAPES: dict[str, Callable[[int, int, int], list[Point]]] = {
 
 @dataclass(frozen=True)
 class Thing:
-    """What a scene is made of."""
+    """A shape with a size and a colour."""
 
     size: str
     colour: str
@@ -70,19 +70,19 @@ class Thing:
         return f"{self.size} {self.colour} {self.shape}"
 
     @property
-    def kind(self) -> str:
+    def name(self) -> str:
         return f"{self.colour} {self.shape}"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Things at points, and the captions that are true of them."""
+    """Things at points, and true captions for them."""
 
     things: tuple[tuple[Thing, Point], ...]
     captions: tuple[str, ...]
 
     def png(self) -> bytes:
-        """Paint it: a PNG of as few bytes as may be."""
+        """The picture as a small PNG."""
         palette = [BACKGROUND, *COLOURS.values()]
         image = Image.new("P", (SIDE, SIDE))
         image.putpalette([part for colour in palette for part in colour])
@@ -95,24 +95,24 @@ class Scene:
 
     @property
     def combination(self) -> str:
-        return ", ".join(sorted({thing.kind for thing, _ in self.things}))
+        return ", ".join(sorted({thing.name for thing, _ in self.things}))
 
 
-def some_thing(draw: random.Random) -> Thing:
+def random_thing(draw: random.Random) -> Thing:
     return Thing(draw.choice(list(RADII)), draw.choice(list(COLOURS)), draw.choice(list(SHAPES)))
 
 
 def place(draw: random.Random) -> Scene:
     """One thing, in a corner or in the middle."""
-    thing, (where, (x, y)) = some_thing(draw), draw.choice(list(PLACES.items()))
+    thing, (place_name, (x, y)) = random_thing(draw), draw.choice(list(PLACES.items()))
     point = (x + draw.randint(-1, 1), y + draw.randint(-1, 1))
-    there = "in the middle" if where == "middle" else f"in the {where} corner"
-    return Scene(((thing, point),), (f"a {thing} {there}", f"{there} is a {thing}"))
+    place_text = "in the middle" if place_name == "middle" else f"in the {place_name} corner"
+    return Scene(((thing, point),), (f"a {thing} {place_text}", f"{place_text} is a {thing}"))
 
 
 def count(draw: random.Random) -> Scene:
-    """Things of a kind, apart from each other."""
-    thing, number = some_thing(draw), draw.choice(list(COUNTS))
+    """Equal things that do not touch each other."""
+    thing, number = random_thing(draw), draw.choice(list(COUNTS))
     cells = draw.sample(list(CORNERS.values()), number)
     points = [(x + draw.randint(-1, 1), y + draw.randint(-1, 1)) for x, y in cells]
     captions = (f"{COUNTS[number]} {thing}s", f"there are {COUNTS[number]} {thing}s")
@@ -120,10 +120,10 @@ def count(draw: random.Random) -> Scene:
 
 
 def pair(draw: random.Random) -> Scene:
-    """Two things of different kinds, beside or above each other."""
-    first = second = some_thing(draw)
-    while first.kind == second.kind:
-        second = some_thing(draw)
+    """Two different things, side by side or one above the other."""
+    first = second = random_thing(draw)
+    while first.name == second.name:
+        second = random_thing(draw)
     relation, converse = draw.choice(list(RELATIONS.items()))
     across = [16 + 8 * side + draw.randint(-1, 1) for side in (-1, 1)]
     along = [draw.randint(8, 24)] * 2
@@ -133,34 +133,34 @@ def pair(draw: random.Random) -> Scene:
     return Scene(((first, points[0]), (second, points[1])), captions)
 
 
-KINDS = (place, count, pair, pair, pair)
-"""Three of five are pairs, of which there are by far the most."""
+SCENE_TYPES = (place, count, pair, pair, pair)
+"""Three of five scenes are pairs, which have by far the most possibilities."""
 
 
 def scenes(number: int, seed: int) -> list[Scene]:
-    """``number`` scenes no two of which look alike."""
+    """``number`` different scenes."""
     draw = random.Random(seed)
-    found: dict[frozenset[tuple[Thing, Point]], Scene] = {}
-    while len(found) < number:
-        scene = draw.choice(KINDS)(draw)
-        found.setdefault(frozenset(scene.things), scene)
-    return list(found.values())
+    unique: dict[frozenset[tuple[Thing, Point]], Scene] = {}
+    while len(unique) < number:
+        scene = draw.choice(SCENE_TYPES)(draw)
+        unique.setdefault(frozenset(scene.things), scene)
+    return list(unique.values())
 
 
 def main() -> None:
-    """Write the table: a row per caption."""
+    """Write the table, with a row for each caption."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--number", type=int, default=2000, help="pictures")
+    parser.add_argument("--number", type=int, default=2000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    settings = parser.parse_args()
     rows = [
         {"image": image, "caption": caption, "combination": scene.combination}
-        for scene in scenes(given.number, given.seed)
+        for scene in scenes(settings.number, settings.seed)
         for image in [scene.png()]
         for caption in scene.captions
     ]
-    polars.DataFrame(rows).write_parquet(given.file, compression="zstd", compression_level=19, statistics=False)
+    polars.DataFrame(rows).write_parquet(settings.file, compression="zstd", compression_level=19, statistics=False)
 
 
 if __name__ == "__main__":

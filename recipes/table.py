@@ -1,4 +1,4 @@
-"""The recipes: one ``seriatim train`` command each, and what is expected of it."""
+"""The recipes: one ``seriatim train`` command each, with the expected score."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import convert
 
 @dataclass(frozen=True)
 class Recipe:
-    """One command, and what is expected of it."""
+    """One command with the band of its score."""
 
     name: str
     command: str
-    """Arguments of ``seriatim``; {data} is the folder of the sets, {work} the folder of converted files."""
+    """Arguments of ``seriatim``. {data} is the folder of the data sets, {work} the folder of converted files."""
     score: str
     band: tuple[float, float]
     hash: str
-    """First characters of the data's hash."""
+    """First eight characters of the data's hash."""
     prepare: Callable[[Path, Path], None] = lambda data, work: None
 
 
@@ -88,7 +88,7 @@ NETWORKS = (
         }.items()
     ),
 )  # fmt: skip
-"""The same task by other networks."""
+"""The same tasks with other networks."""
 ADDITION = (
     "train translate {work}/addition-train.tsv --test {work}/addition-test.tsv --unit char --hidden 128 --embedding 16 "
     "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
@@ -97,7 +97,7 @@ PUBLISHED = (
     f"{ADDITION} --valid {{work}}/addition-known.tsv --embedding-start 0.01 --output-start 0.0884 "
     "--recurrent-init normal --forget-bias 0"
 )
-"""All 45,000 sums are trained on, and the weights start as they did there."""
+"""The published setting: training on all 45,000 sums, and the published initial weights."""
 
 MULTI30K = (
     "train translate --source-file {data}/multi30k/train.de.gz --target-file {data}/multi30k/train.en.gz "

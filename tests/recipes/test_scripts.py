@@ -85,7 +85,7 @@ def test_memory_runs_every_rule(monkeypatch, capsys):
 @pytest.mark.slow
 def test_who_solves_what_keeps_its_runs(tmp_path, monkeypatch, capsys):
     script = load_script(monkeypatch, "recipes", "who_solves_what")
-    monkeypatch.setattr(script, "EVERY", 1)
+    monkeypatch.setattr(script, "AVERAGED", 1)
     figures, picture = tmp_path / "figures.json", tmp_path / "picture.png"
     arguments = ("--steps", "4", "--seeds", "0", "--seconds", "0.01", "--json", figures, "--plot", picture)
     run_main(monkeypatch, script, *arguments)
@@ -97,7 +97,7 @@ def test_who_solves_what_keeps_its_runs(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_sensor_goes_on_bit_for_bit_after_loading(monkeypatch, capsys):
     script = load_script(monkeypatch, "recipes", "sensor")
-    for name, steps in {"STEPS": 160, "MINUTE": 40, "BESIDE": 30}.items():
+    for name, steps in {"STEPS": 160, "MINUTE": 40, "COMPARED": 30}.items():
         monkeypatch.setattr(script, name, steps)
     assert run_main(monkeypatch, script) == 0
     assert "30 of 30 predictions" in capsys.readouterr().out
