@@ -38,7 +38,7 @@ def test_every_rule_and_cell(cell: str, kind: str, network: Any, stream: Any, mo
         torch.manual_seed(3)
         learner = LEARNERS[kind]()
         found.append(run(learner, network(LAYERS[cell](3, 4, dtype=torch.float64), dropout=0.2).train(), batch))
-        assert [len(walk._written) for walk in learner._walks.values()] == ([0, 1] if often == 2 else [0, 0])
+        assert [len(walk._traced) for walk in learner._batch_steps.values()] == ([0, 1] if often == 2 else [0, 0])
     (carry, weights), (other_carry, other_weights) = found
     for one, other in zip(carry, other_carry, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
@@ -56,7 +56,7 @@ def test_what_follows_from_the_fixed_alone_is_done_once() -> None:
     for given in ((weight, x), (weight, 2 * x), (weight + 1, x)):
         for one, other in zip(written(*given), function(*given), strict=True):
             torch.testing.assert_close(one, other)
-    (before, step) = (str(part.__self__.code) for part in (written._before, written._step))  # type: ignore[attr-defined]
+    (before, step) = (str(part.__self__.code) for part in (written._fixed_part, written._step_part))  # type: ignore[attr-defined]
     assert "inv" in before and "exp" in before and "inv" not in step and "exp" not in step
 
 
@@ -85,7 +85,7 @@ def test_draws_are_new_each_time_and_those_of_the_function() -> None:
     assert not torch.equal(first, second) and not torch.equal(written(*given)[0], first)
 
 
-def test_what_looks_at_numbers_cannot_be_written_down() -> None:
+def test_what_looks_at_numbers_cannot_be_traced_down() -> None:
     def function(x: Tensor) -> tuple[Tensor, ...]:
         return (x if x.sum() > 0 else -x,)
 

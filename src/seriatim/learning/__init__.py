@@ -1,1 +1,1 @@
-"""Gradients and updates over time: truncated backpropagation, clipping, the loop, checkpoints, and who watches."""
+"""Gradients and updates over time: learners, clipping, the training loop, checkpoints and observers."""

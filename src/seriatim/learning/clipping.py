@@ -1,4 +1,4 @@
-"""Gradients that are too large are cut (Pascanu 2013)."""
+"""Clipping of gradients that are too large (Pascanu 2013)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def clip_norm(parameters: list[torch.nn.Parameter], threshold: float) -> float:
-    """Scale all gradients together so that their norm is at most ``threshold``; 0 only measures.
+    """Scale all gradients together so that their norm is at most ``threshold``; 0 only measures it.
 
     Returns the norm before clipping.
     """
@@ -15,11 +15,11 @@ def clip_norm(parameters: list[torch.nn.Parameter], threshold: float) -> float:
 
 
 def clip_value(parameters: list[torch.nn.Parameter], threshold: float) -> bool:
-    """Cut every number of every gradient to ± ``threshold``; 0 leaves them alone. Returns whether any was cut."""
+    """Limit each number of each gradient to ± ``threshold``; 0 changes nothing. Return whether any was clipped."""
     if threshold <= 0:
         return False
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    cut = any(bool((gradient.abs() > threshold).any()) for gradient in gradients)
+    was_clipped = any(bool((gradient.abs() > threshold).any()) for gradient in gradients)
     for gradient in gradients:
         gradient.clamp_(-threshold, threshold)
-    return cut
+    return was_clipped

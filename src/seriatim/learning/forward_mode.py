@@ -1,6 +1,6 @@
-"""What the learners forward in time share: the walk over the steps of a batch, row by row.
+"""The common part of learners whose gradient goes forward in time: they go over the steps of a batch, row by row.
 
-What a rule remembers of a row stands behind the model's state in the carry, rows first.
+The carry holds the model's state, and after it the influence: what a rule remembers of each row, with rows first.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from torch.func import vmap
 
 from seriatim.learning.learner import Learner, SegmentSize, require_stream
 from seriatim.learning.step_function import Data, StepFunction, Weights, iterate_steps
-from seriatim.learning.traced import Flat, TracedFunction
+from seriatim.learning.traced import Function, TracedFunction
 from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable, tensors
 
 Influence: TypeAlias = tuple[Tensor, ...]
 
 TRACE_AFTER = 100
-"""Steps of one kind after which their operations are written down once and for all: that costs about as much."""
+"""Steps after which a step is traced. Tracing costs about as much time as these."""
 
 
 class InfluenceRule(ABC):
-    """How one row goes one step, for one model."""
+    """The rule by which one row moves by one step, for one model."""
 
     @abstractmethod
     def start(self, rows: int) -> Influence:
-        """What is remembered where streams begin, [B, …] each."""
+        """Return the influence where streams begin, tensors [B, …]."""
 
     @abstractmethod
-    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        """Return the loss, the next s, the gradients [N] of θ and of the head, and the next memory, without rows.
+    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+        """Return the loss, the next s, the gradients of θ [N] and readout [M], and the next influence of one row.
 
-        ``s`` has no numbers where a stream begins.
+        ``s`` has length 0 where a stream begins.
         """
 
 
 class ForwardModeLearner(Learner):
-    """A gradient at every step, from what is carried along; a batch's gradient is the mean over its steps and rows.
+    """A learner with a gradient at every step. A batch's gradient is the mean over its steps and rows.
 
-    The operations of a step are kept for the model that was learned last: they follow from the model alone.
+    The traced step of the last model is kept, since it follows from the model alone.
     """
 
     name: str
-    parts: int
-    """Tensors of memory."""
+    influence_parts: int
+    """The number of tensors of the influence."""
 
     def __init__(self, *, k1: int = 1) -> None:
         self.k1 = k1
-        self._model: tuple[object, ...] = ()
-        self._walks: dict[object, _Walk] = {}
+        self._model_key: tuple[object, ...] = ()
+        self._batch_steps: dict[object, _BatchStep] = {}
 
     @property
     def segment(self) -> SegmentSize:
@@ -65,66 +65,67 @@ class ForwardModeLearner(Learner):
     @final
     def step(self, model: Trainable[BatchT], batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
         network, segment = require_stream(self.name, model, batch)
-        state, memory = carry[: -self.parts], carry[-self.parts :]
-        walk = self._walk(network, segment, state)
-        step = walk.step
-        memory = memory or walk.rule.start(step.rows)
+        state, influence = carry[: -self.influence_parts], carry[-self.influence_parts :]
+        batch_step = self._batch_step(network, segment, state)
+        step = batch_step.step
+        influence = influence or batch_step.rule.start(step.rows)
         weights, states = step.weights(), step.row_states(state)
-        total, theta, head = states.new_zeros(()), torch.zeros_like(weights.theta), torch.zeros_like(weights.head)
+        loss, theta, readout = states.new_zeros(()), torch.zeros_like(weights.theta), torch.zeros_like(weights.readout)
         with network.plain_steps(), torch.no_grad():
             for data in iterate_steps(segment):
-                losses, states, to_theta, to_head, *after = walk.go(weights, data, states, memory)
-                total, theta, head, memory = (
-                    total + losses.sum(), theta + to_theta.sum(0), head + to_head.sum(0), tuple(after)
-                )  # fmt: skip
+                losses, states, of_theta, of_readout, *after = batch_step.run(weights, data, states, influence)
+                loss, theta, readout = loss + losses.sum(), theta + of_theta.sum(0), readout + of_readout.sum(0)
+                influence = tuple(after)
         count = segment.steps * step.rows
-        step.leave(theta / count, head / count)
-        return total / count, (*step.carry(states), *memory)
+        step.accumulate_grad(theta / count, readout / count)
+        return loss / count, (*step.carry(states), *influence)
 
-    def _walk(self, model: StreamModel[Any], batch: Segment, state: Carry) -> _Walk:
-        """The walk for batches like this one."""
-        now = (model, *((id(one), one.shape, one.requires_grad) for one in model.parameters()))
-        if now != self._model:
-            self._model, self._walks = now, {}
-        like = tuple((name, one.shape[1:], one.dtype) for name, one in tensors(batch).items())
-        kind = like, model.training, tuple(one.shape for one in state)
-        if kind not in self._walks:
+    def _batch_step(self, model: StreamModel[Any], batch: Segment, state: Carry) -> _BatchStep:
+        """Return the step for batches of this form."""
+        model_key = (model, *((id(weight), weight.shape, weight.requires_grad) for weight in model.parameters()))
+        if model_key != self._model_key:
+            self._model_key, self._batch_steps = model_key, {}
+        form = tuple((name, tensor.shape[1:], tensor.dtype) for name, tensor in tensors(batch).items())
+        key = form, model.training, tuple(part.shape for part in state)
+        if key not in self._batch_steps:
             step = StepFunction(self.name, model, batch, state)
-            self._walks[kind] = _Walk(step, self.rule(model, step))
-        return self._walks[kind]
+            self._batch_steps[key] = _BatchStep(step, self.rule(model, step))
+        return self._batch_steps[key]
 
 
 @final
-class _Walk:
-    """One step of all rows, for one model and one kind of batch."""
+class _BatchStep:
+    """One step of all rows, for one model and one form of batch."""
 
     def __init__(self, step: StepFunction, rule: InfluenceRule) -> None:
         self.step, self.rule = step, rule
-        self._written: dict[bool, Flat] = {}
-        """The operations of a step that goes on from a state, and of one that begins a stream."""
-        self._seen = {True: 0, False: 0}
+        self._traced: dict[bool, Function] = {}
+        """The traced steps, by whether the step begins a stream."""
+        self._calls = {True: 0, False: 0}
 
-    def go(self, weights: Weights, data: Data, states: Tensor, memory: Influence) -> tuple[Tensor, ...]:
-        """As ``InfluenceRule.row``, for all rows."""
-        given = (weights.theta, weights.head, *weights.constants.values(), *data.values(), states, *memory)
-        run, begins = self._plain(weights, data), not states.shape[1]
-        self._seen[begins] += 1
-        if self._seen[begins] == TRACE_AFTER:
+    def run(self, weights: Weights, data: Data, states: Tensor, influence: Influence) -> tuple[Tensor, ...]:
+        """Return the results of ``InfluenceRule.row`` for all rows."""
+        arguments = (
+            weights.theta, weights.readout, *weights.constants.values(), *data.values(), states, *influence
+        )  # fmt: skip
+        function, begins = self._function(weights, data), not states.shape[1]
+        self._calls[begins] += 1
+        if self._calls[begins] == TRACE_AFTER:
             with suppress(RuntimeError):
-                self._written[begins] = TracedFunction(run, given, 2 + len(weights.constants))
-        return self._written.get(begins, run)(*given)
+                self._traced[begins] = TracedFunction(function, arguments, 2 + len(weights.constants))
+        return self._traced.get(begins, function)(*arguments)
 
-    def _plain(self, weights: Weights, data: Data) -> Flat:
-        """The step as a function of a row of tensors."""
-        fixed, read = 2 + len(weights.constants), len(data)
+    def _function(self, weights: Weights, data: Data) -> Function:
+        """Return the step of all rows as a function of a flat list of tensors."""
+        constants_count, data_count = len(weights.constants), len(data)
 
-        def run(theta: Tensor, head: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        def run(theta: Tensor, readout: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
             constants = dict(zip(weights.constants, others, strict=False))
-            rows = dict(zip(data, others[fixed - 2 :], strict=False))
-            every = vmap(
-                self.rule.row, in_dims=(None, *(0 for _ in others[fixed - 3 + read :])), randomness="different"
-            )
-            found: tuple[Tensor, ...] = every(Weights(theta, head, constants), rows, *others[fixed - 2 + read :])
-            return found
+            rows = dict(zip(data, others[constants_count:], strict=False))
+            states_and_influence = others[constants_count + data_count :]
+            in_dims = (None, *(0 for _ in (rows, *states_and_influence)))
+            all_rows = vmap(self.rule.row, in_dims=in_dims, randomness="different")
+            results: tuple[Tensor, ...] = all_rows(Weights(theta, readout, constants), rows, *states_and_influence)
+            return results
 
         return run

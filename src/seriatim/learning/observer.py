@@ -1,7 +1,7 @@
-"""Who watches a training run: told what happens, never asked.
+"""Observers, which are notified of the progress of a training.
 
-The loop calls an observer; the command line draws it, a program may collect it, ``Plain`` writes it down and
-``Silent`` does nothing. An observer changes nothing in the run, so equal runs stay equal whoever watches.
+The command line draws the progress, a program may collect it, ``Plain`` prints lines, and ``Silent`` does nothing.
+An observer changes nothing in the run, so the results do not depend on it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Mapping
 
 
 class Observer(ABC):
-    """Something that is told how training goes.
+    """An object whose methods are called while a training runs.
 
-    ``begin``, then ``step`` and ``validated``, then ``end``, once for each model that is trained by
-    gradient: the model asked for, then each such baseline after its ``baseline``. ``note`` may come at
-    any time, and ``end`` also twice.
+    The calls are ``begin``, then ``step`` and ``validated``, then ``end``, once for each model that is trained by
+    gradient: first the model itself, then each such baseline, after a call of ``baseline``. ``note`` may come at any
+    time, and ``end`` may come twice.
     """
 
     @abstractmethod
     def begin(self, total_steps: int | None, time_limit: float) -> None:
         """Training starts.
 
-        It ends after ``total_steps`` updates (None: when it stops improving) or ``time_limit`` seconds
+        It ends after ``total_steps`` updates (None: when validation stops improving), or after ``time_limit`` seconds
         (infinity: no limit).
         """
 
@@ -33,19 +33,19 @@ class Observer(ABC):
 
     @abstractmethod
     def validated(self, row: Mapping[str, object]) -> None:
-        """A validation is done; ``row`` is the row that ``metrics.jsonl`` gets."""
+        """A validation is done; ``row`` is its row in ``metrics.jsonl``."""
 
     @abstractmethod
     def baseline(self, name: str) -> None:
-        """The baseline ``name`` is about to be fitted and scored: what follows is about it."""
+        """The baseline ``name`` is fitted and scored next. The following calls are about it."""
 
     @abstractmethod
     def note(self, text: str) -> None:
-        """Something that the user should know, in one line."""
+        """Show the user one line."""
 
     @abstractmethod
     def end(self) -> None:
-        """Training is over, well or not."""
+        """Training has ended, with or without an error."""
 
 
 class Silent(Observer):
@@ -71,34 +71,34 @@ class Silent(Observer):
 
 
 class Plain(Observer):
-    """One line per validation, baseline and note on standard error; nothing that moves."""
+    """An observer that prints one line per validation, baseline and note on standard error."""
 
     def begin(self, total_steps: int | None, time_limit: float) -> None:
-        """Say how long it may take."""
+        """Print how long training may take."""
         bound = "until the validation score stops improving" if total_steps is None else f"{total_steps:,} updates"
         _line(", ".join(filter(None, [f"training: {bound}", at_most(time_limit)])))
 
     def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
-        """Say nothing: the next validation tells."""
+        """Print nothing."""
 
     def validated(self, row: Mapping[str, object]) -> None:
-        """One line of the row's numbers."""
+        """Print the numbers of the row."""
         _line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
 
     def baseline(self, name: str) -> None:
-        """One line."""
+        """Print the name."""
         _line(f"baseline: {name}")
 
     def note(self, text: str) -> None:
-        """One line."""
+        """Print the note."""
         _line(f"note: {text}")
 
     def end(self) -> None:
-        """Say nothing: the result follows."""
+        """Print nothing."""
 
 
 def at_most(seconds: float) -> str:
-    """Say a time limit in words; nothing when there is none."""
+    """Return a time limit in words; an empty text if there is no limit."""
     if seconds == float("inf"):
         return ""
     minutes, rest = divmod(round(seconds), 60)

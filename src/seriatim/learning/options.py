@@ -1,4 +1,4 @@
-"""What can be asked of training."""
+"""The options of the training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def learning_rate(default: float) -> Any:
-    """The option ``lr``; ``find`` is that at which the loss falls fastest in a range test (Smith 2017)."""
+    """Return the option ``lr``. ``find`` stands for the rate of the steepest fall in a range test (Smith 2017)."""
     return option(
         default, f"learning rate at the start; {FIND} picks it by a range test", above=0.0, below=1e10, parse=rate
     )
@@ -64,17 +64,17 @@ class LearningOptions:
 
     @property
     def rate(self) -> float:
-        """``lr`` as a number. Raises ``UsageError`` where it was to be found and has not been."""
+        """``lr`` as a number. Raises ``UsageError`` if it is ``find``, which only a training loop can resolve."""
         if isinstance(self.lr, str):
-            raise UsageError(f"lr: got '{self.lr}', wanted a number: only a training on data that are there can look")
+            raise UsageError(f"lr: got '{self.lr}', wanted a number: only a training on complete data can find one")
         return self.lr
 
 
 def truncation_of(options: LearningOptions) -> tuple[int, int]:
-    """Return k1 and k2 of ``truncation``. Raises ``UsageError`` for more than two numbers, or none."""
+    """Return k1 and k2 of ``truncation``. Raises ``UsageError`` for more than two numbers or none."""
     if not 1 <= len(options.truncation) <= 2:
-        given = ",".join(map(str, options.truncation))
-        raise UsageError(f"truncation: got '{given}', wanted k1,k2 or one number for both")
+        text = ",".join(map(str, options.truncation))
+        raise UsageError(f"truncation: got '{text}', wanted k1,k2 or one number for both")
     if options.truncation[0] != options.truncation[-1] and options.learner not in ("tbptt", "bptt"):
         raise UsageError(f"truncation: k2 is for tbptt, not {options.learner}; give k1 alone")
     return options.truncation[0], options.truncation[-1]

@@ -1,7 +1,7 @@
-"""What a pass forward and backward holds at its peak, followed from node to node of the graph.
+"""Peak memory of a forward and backward pass, estimated by walking the autograd graph.
 
-Blocks of memory are counted from the moment a node saves them for its gradient or hands them on as one, until the last
-node that waits for them has run. What a node needs while it runs is not seen.
+A block of memory counts from the moment a node saves it for its gradient or passes it on as a gradient, until the last
+node that needs it has run. The memory that a node needs while it runs is not counted.
 """
 
 from __future__ import annotations
@@ -14,83 +14,83 @@ import torch
 from torch import Tensor
 
 
-def peak(run: Callable[[], Tensor], weights: Sequence[Tensor], apart: Sequence[Tensor]) -> int:
-    """Bytes at the peak of ``run``, which makes a loss, and of the pass backward to ``weights``.
+def peak(run: Callable[[], Tensor], weights: Sequence[Tensor], excluded: Sequence[Tensor]) -> int:
+    """Return the bytes at the peak of ``run``, which computes a loss, and of the backward pass to ``weights``.
 
-    Neither ``weights`` nor ``apart`` count, nor the gradients of ``weights``; no ``.grad`` is changed.
+    ``weights``, their gradients and ``excluded`` do not count. No ``.grad`` is changed.
     """
-    held = _Held(apart=[*weights, *apart])
-    with torch.autograd.graph.saved_tensors_hooks(held.save, held.need):
+    blocks = _Blocks(excluded=[*weights, *excluded])
+    with torch.autograd.graph.saved_tensors_hooks(blocks.save, blocks.load):
         loss = run()
-        held.follow(loss)
+        blocks.watch_graph(loss)
         torch.autograd.grad(loss, weights, allow_unused=True)
-    return held.peak
+    return blocks.peak
 
 
 @final
-class _Held:
-    """Blocks by address, how many wait for each, and their bytes together."""
+class _Blocks:
+    """The blocks of memory in use, by address: their sizes, and how many nodes wait for each."""
 
-    def __init__(self, apart: Sequence[Tensor]) -> None:
+    def __init__(self, excluded: Sequence[Tensor]) -> None:
         self.bytes = self.peak = 0
-        self._apart = {one.untyped_storage().data_ptr() for one in apart}
+        self._excluded = {tensor.untyped_storage().data_ptr() for tensor in excluded}
         self._waiting: Counter[int] = Counter()
         self._sizes: dict[int, int] = {}
         self._sent: dict[Any, list[int]] = defaultdict(list)
-        """Gradients on their way to a node."""
-        self._needed: list[int] = []
-        """Saved blocks that the node that runs now has asked for."""
+        """The gradients on their way to each node."""
+        self._loaded: list[int] = []
+        """The saved blocks that the running node has loaded."""
 
-    def save(self, one: Tensor) -> Tensor:
-        self._hold(one)
-        return one
+    def save(self, tensor: Tensor) -> Tensor:
+        self._add(tensor)
+        return tensor
 
-    def need(self, one: Tensor) -> Tensor:
-        self._needed.append(one.untyped_storage().data_ptr())
-        return one
+    def load(self, tensor: Tensor) -> Tensor:
+        self._loaded.append(tensor.untyped_storage().data_ptr())
+        return tensor
 
-    def follow(self, loss: Tensor) -> None:
-        """Watch every node behind ``loss``."""
-        ahead, seen = [loss.grad_fn], {loss.grad_fn}
-        while ahead:
-            node = ahead.pop()
+    def watch_graph(self, loss: Tensor) -> None:
+        """Put hooks on all nodes of the graph of ``loss``."""
+        pending, seen = [loss.grad_fn], {loss.grad_fn}
+        while pending:
+            node = pending.pop()
             if node is None:
                 continue
             self._watch(node)
-            following = {one for one, _ in node.next_functions} - seen
-            seen |= following
-            ahead += following
+            next_nodes = {next_node for next_node, _ in node.next_functions} - seen
+            seen |= next_nodes
+            pending += next_nodes
 
     def _watch(self, node: Any) -> None:
         arrived: list[int] = []
 
-        def before(gradients: tuple[Tensor | None, ...]) -> None:
-            arrived[:] = [self._hold(one) for one in gradients if one is not None]
-            self._release(self._sent.pop(node, ()))  # now summed, where there were several
+        def before_node(gradients: tuple[Tensor | None, ...]) -> None:
+            arrived[:] = [self._add(gradient) for gradient in gradients if gradient is not None]
+            self._release(self._sent.pop(node, ()))  # several gradients have been summed into one
 
-        def after(found: tuple[Tensor | None, ...], gradients: tuple[Tensor | None, ...]) -> None:
-            for one, (following, _) in zip(found, node.next_functions, strict=False):
-                if one is not None and following is not None and following.next_functions:  # others are weights
-                    self._sent[following].append(self._hold(one))
+        def after_node(results: tuple[Tensor | None, ...], gradients: tuple[Tensor | None, ...]) -> None:
+            for result, (next_node, _) in zip(results, node.next_functions, strict=False):
+                if result is not None and next_node is not None and next_node.next_functions:  # others are weights
+                    self._sent[next_node].append(self._add(result))
             self._release(arrived)
-            self._release(self._needed)
-            self._needed.clear()
+            self._release(self._loaded)
+            self._loaded.clear()
 
-        node.register_prehook(before)
-        node.register_hook(after)
+        node.register_prehook(before_node)
+        node.register_hook(after_node)
 
-    def _hold(self, one: Tensor) -> int:
-        block = one.untyped_storage()
+    def _add(self, tensor: Tensor) -> int:
+        block = tensor.untyped_storage()
         address = block.data_ptr()
-        if address not in self._apart:
+        if address not in self._excluded:
             self._waiting[address] += 1
             self.bytes += max(block.nbytes() - self._sizes.get(address, 0), 0)
             self._sizes[address] = max(block.nbytes(), self._sizes.get(address, 0))
             self.peak = max(self.peak, self.bytes)
         return address
 
-    def _release(self, blocks: Sequence[int]) -> None:
-        for address in blocks:
+    def _release(self, addresses: Sequence[int]) -> None:
+        for address in addresses:
             if address in self._sizes:
                 self._waiting[address] -= 1
                 if not self._waiting[address]:

@@ -1,4 +1,4 @@
-"""Which learning rates a model can take: the range test (Smith 2017)."""
+"""The range test, which finds the learning rates that a model can take (Smith 2017)."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from seriatim.learning.options import LearningOptions
 from seriatim.models.contract import BatchT, Carry, Trainable
 
 DIVERGED = 3.0
-"""Times the first loss: a rise by so much ends the test."""
+"""The test ends when the loss has risen by this many times its first value."""
 MEMORY = 0.9
-"""Of the running mean that smooths the losses."""
+"""The weight of the old mean in the running mean that smooths the losses."""
 LAG = round(MEMORY / (1 - MEMORY))
-"""Updates by which that mean is behind."""
+"""The number of updates by which that mean is late."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a range test found; the rates rise, evenly in their logarithm."""
+    """The result of a range test. The rates rise, with equal steps of their logarithm."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    """Smoothed."""
+    """The smoothed losses."""
     diverged: bool
-    """Whether the loss left at the last rate."""
+    """Whether the loss diverged at the last rate."""
 
     @property
     def steepest(self) -> float:
-        """The rate at which the loss fell fastest per factor of the rate, the lag taken off: a start for ``lr``."""
+        """The rate at which the loss fell fastest, with the lag subtracted: a good start for ``lr``."""
         slopes = np.gradient(np.asarray(self.losses))
         return self.rates[max(int(np.argmin(slopes)) - LAG, 0)]
 
     @property
     def largest(self) -> float:
-        """The rate at which the loss was least: above it, training stops to gain."""
+        """The rate of the lowest loss. Above it, training gains nothing more."""
         return self.rates[int(np.argmin(self.losses))]
 
 
@@ -58,23 +58,23 @@ def range_test(
     high: float = 1.0,
     updates: int = 100,
 ) -> Range:
-    """Train a copy of ``model`` with a rate that rises from ``low`` to ``high``; the model itself stays as it is.
+    """Train a copy of ``model`` with a rate that rises from ``low`` to ``high``. The model itself does not change.
 
-    ``batches`` are taken in order and over again when they end; learner, optimizer and clipping are those of
-    ``options``. The test ends early once the smoothed loss has risen by ``DIVERGED`` times its first value, or is not
-    finite. The random state afterwards is that of before. Raises ``UsageError`` for a range that does not rise or fewer
+    ``batches`` are taken in order, and again from the first when they end. Learner, optimizer and clipping follow
+    ``options``. The test ends early if the smoothed loss has risen by ``DIVERGED`` times its first value or is not
+    finite. The random state is restored afterwards. Raises ``UsageError`` for a range that does not rise, or for fewer
     than 5 updates.
     """
     if not 0 < low < high or updates < 5:
         raise UsageError(f"range: got {updates} updates from {low:g} to {high:g}, wanted 5 or more, from low to high")
     trained = copy.deepcopy(model).train()
-    parameters = [one for one in trained.parameters() if one.requires_grad]
+    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
     optimizer = make_optimizer(parameters, dataclasses.replace(options, lr=low))
     learner, mean = make_learner(options), 0.0
     carry: Carry = ()
     rates: list[float] = []
     losses: list[float] = []
-    draws = torch.get_rng_state()
+    generator_state = torch.get_rng_state()
     for update, batch in zip(range(updates), itertools.cycle(batches), strict=False):
         rate = low * (high / low) ** (update / (updates - 1))
         optimizer.zero_grad(set_to_none=True)
@@ -92,13 +92,16 @@ def range_test(
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
-    torch.set_rng_state(draws)
+    torch.set_rng_state(generator_state)
     if len(rates) < 2:
-        raise UsageError(f"low: the loss was lost at {low:g}, the lowest rate; give a lower one")
+        raise UsageError(f"low: the loss diverged at {low:g}, the lowest rate; give a lower one")
     return Range(tuple(rates), tuple(losses), len(rates) < updates)
 
 
 def find_learning_rate(model: Trainable[BatchT], epoch: Sequence[BatchT], options: LearningOptions) -> float:
-    """The rate to start with: that of the steepest fall, to two figures. Draws nothing that training would draw."""
+    """Return a learning rate to start with: the rate of the steepest fall, to two figures.
+
+    The random draws of the training that follows do not change.
+    """
     batches = (epoch[update % len(epoch)] for update in itertools.count())
     return float(f"{range_test(model, batches, options).steepest:.1e}")

@@ -1,11 +1,11 @@
-"""Real-time recurrent learning: the gradient forward in time, with no history kept (Williams & Zipser 1989).
+"""Real-time recurrent learning (RTRL): the gradient forward in time, without a history (Williams & Zipser 1989).
 
-    J_t = ∂s_t/∂s_{t-1} [S, S]      I_t = ∂s_t/∂θ at a given s_{t-1} [S, N]
-    P_t = J_t P_{t-1} + I_t         the influence ds_t/dθ, carried along with the state of each row     (1)
+    J_t = ∂s_t/∂s_{t-1} [S, S]      I_t = ∂s_t/∂θ at fixed s_{t-1} [S, N]
+    P_t = J_t P_{t-1} + I_t         the influence ds_t/dθ, carried with the state of each row           (1)
     dL_t/dθ = ∂L_t/∂θ + ∂L_t/∂s_{t-1} · P_{t-1}                                                       (2)
 
-At fixed weights the sum of (2) over the steps is the gradient of BPTT, however the stream is cut into batches. While
-the weights change, each P is that of the weights on the way.
+At fixed weights the sum of (2) over the steps is the gradient of BPTT, however the stream is cut into batches. If the
+weights change meanwhile, P mixes the derivatives at all weights so far.
 """
 
 from __future__ import annotations
@@ -17,38 +17,37 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.errors import UsageError
+from seriatim.learning.diagonal_rtrl import DiagonalInfluence
 from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
-from seriatim.learning.snap1 import DiagonalInfluence, is_diagonal
 from seriatim.learning.step_function import Data, StepFunction, Weights
+from seriatim.learning.unit_weights import is_diagonal
 from seriatim.models.contract import StreamModel
 
 COPIES = 3
-"""Of the influence, while it goes one step."""
+"""Copies of the influence that exist during a step."""
 
 
 @final
 class RTRL(ForwardModeLearner):
-    """RTRL, exact for every cell and stack: B·S·N numbers, and S²·N products per row and step.
+    """RTRL, exact for every cell and stack. It needs B·S·N numbers, and S²·N products per row and step.
 
     For a single layer with a diagonal recurrence (``models.contract.Unitwise``) the same gradient costs O(N). Raises
-    ``UsageError`` where the influence needs more than ``memory`` bytes.
+    ``UsageError`` if the influence needs more than ``memory`` bytes.
     """
 
     name = "rtrl"
-    parts = 2
+    influence_parts = 2
 
     def __init__(self, memory: float, *, k1: int = 1) -> None:
         super().__init__(k1=k1)
         self.memory = memory
 
     def rule(self, model: StreamModel[Any], step: StepFunction) -> InfluenceRule:
-        rule: DenseInfluence | DiagonalInfluence = (
-            DiagonalInfluence(model, step) if is_diagonal(model, step) else DenseInfluence(step)
-        )
-        needed = COPIES * step.rows * rule.numbers * step.like.itemsize
+        rule = DiagonalInfluence(model, step) if is_diagonal(model, step) else DenseInfluence(step)
+        needed = COPIES * step.rows * rule.numbers_per_row * step.template.itemsize
         if needed > self.memory:
             raise UsageError(
-                f"learner: rtrl needs {needed / 1e9:.3g} GB for the influence of {len(step.like):,} weights on "
+                f"learner: rtrl needs {needed / 1e9:.3g} GB for the influence of {len(step.template):,} weights on "
                 f"{step.size:,} numbers of state in {step.rows} rows, more than --memory ({self.memory / 1e9:.3g} GB); "
                 "take a smaller --hidden or --batch-size, or snap1 or uoro"
             )
@@ -57,23 +56,23 @@ class RTRL(ForwardModeLearner):
 
 @final
 class DenseInfluence(InfluenceRule):
-    """P as it is, [B, S, N]."""
+    """The whole influence P, [B, S, N]."""
 
     def __init__(self, step: StepFunction) -> None:
         self.step = step
-        self.numbers = step.size * len(step.like)
-        """That are remembered for each row."""
+        self.numbers_per_row = step.size * len(step.template)
 
     def start(self, rows: int) -> Influence:
-        theta = self.step.like
+        theta = self.step.template
         return theta.new_zeros(rows, self.step.size, len(theta)), theta.new_zeros(rows, 0)
 
-    def row(self, weights: Weights, data: Data, s: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        influence, nothing = memory
-        loss, after, pull = self.step.pulled(weights, data, s)
+    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+        p, unused = influence
+        loss, after, pullback = self.step.run_with_pullback(weights, data, s)
         zero, one = torch.zeros_like(loss), torch.ones_like(loss)
-        theta, head, of_s = pull((one, torch.zeros_like(after)))
-        immediate, _, jacobian = vmap(lambda unit: pull((zero, unit)))(torch.eye(len(after), dtype=after.dtype))
+        theta, readout, of_s = pullback((one, torch.zeros_like(after)))
+        immediate, _, jacobian = vmap(lambda unit: pullback((zero, unit)))(torch.eye(len(after), dtype=after.dtype))
         if not len(s):
-            return loss, after, theta, head, immediate, nothing
-        return loss, after, theta + of_s @ influence, head, torch.addmm(immediate, jacobian, influence), nothing
+            return loss, after, theta, readout, immediate, unused
+        theta = theta + of_s @ p  # (2)
+        return loss, after, theta, readout, torch.addmm(immediate, jacobian, p), unused  # (1)

@@ -1,12 +1,12 @@
-"""One step of a model as a function of its weights and one row's state: what is differentiated forward in time.
+"""One step of a model as a function of its weights and of one row's state, for gradients that go forward in time.
 
-Nothing here knows what the model is made of. Letters: S numbers of state per row, N of the weights that reach the
-state, B rows; s is a row's state as one vector, θ the weights that reach it as one vector.
+This file does not know what the model consists of. Letters: B rows; s [S] is a row's state as one vector; θ [N] holds
+the recurrent weights, those that the state depends on, as one vector. The other weights only affect the readout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, final
 
 import torch
@@ -16,54 +16,55 @@ from torch.func import functional_call
 from seriatim.errors import UsageError
 from seriatim.models.contract import Carry, Segment, StreamModel, tensors, with_tensors
 
-Function: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+RowFunction: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Data: TypeAlias = dict[str, Tensor]
-Pull: TypeAlias = Callable[[tuple[Tensor, Tensor]], tuple[Tensor, Tensor, Tensor]]
+Pullback: TypeAlias = Callable[[tuple[Tensor, Tensor]], tuple[Tensor, Tensor, Tensor]]
 
 
 class Weights(NamedTuple):
     """All weights of a model at one time."""
 
     theta: Tensor
-    """[N]: those that reach the state."""
-    head: Tensor
-    """[·]: the other trained ones."""
+    """[N]: the trained weights that the state depends on."""
+    readout: Tensor
+    """[M]: the other trained weights."""
     constants: Mapping[str, Tensor]
-    """Those that are not trained."""
+    """The weights that are not trained."""
 
 
 @final
 class StepFunction:
-    """The step function of ``model`` for batches like ``batch`` that go on from ``carry``.
+    """The step function of ``model``, for batches like ``batch`` that continue from ``carry``.
 
-    Raises ``UsageError`` for a carry that is not of floating-point numbers, or that grows.
+    Raises ``UsageError`` for a carry that has other numbers than floating-point ones, or that grows.
     """
 
     def __init__(self, learner: str, model: StreamModel[Any], batch: Segment, carry: Carry) -> None:
-        self.called = _Called(model)
+        self.loss_module = _LossModule(model)
         self.batch = batch.cut(0, 1)
         self.rows = next(iter(tensors(batch).values())).shape[1]
-        trained = {name: one for name, one in self.called.named_parameters() if one.requires_grad}
-        self.constants = {name: one for name, one in self.called.named_parameters() if not one.requires_grad}
+        parameters = dict(self.loss_module.named_parameters())
+        trained = {name: weight for name, weight in parameters.items() if weight.requires_grad}
+        self.constants = {name: weight for name, weight in parameters.items() if not weight.requires_grad}
         with model.plain_steps(), torch.enable_grad():
-            after = model.advance(self.batch, carry)
-            again = model.advance(self.batch, after)
-            if any(not one.is_floating_point() for one in after):
+            first = model.advance(self.batch, carry)
+            second = model.advance(self.batch, first)
+            if any(not part.is_floating_point() for part in first):
                 raise UsageError(f"learner: {learner} wants a state of floating-point numbers, which "
                                  f"{type(model).__name__} does not carry")  # fmt: skip
-            shapes = [one.shape for one in after]
-            if shapes != [one.shape for one in again] or not after:
+            shapes = [part.shape for part in first]
+            if shapes != [part.shape for part in second] or not first:
                 raise UsageError(f"learner: {learner} wants a state of fixed size, as recurrent layers have it; that "
                                  f"of {type(model).__name__} grows")  # fmt: skip
-            whole = torch.stack([one.sum() for one in again]).sum()
-            reached = torch.autograd.grad(whole, list(trained.values()), allow_unused=True)
-        pairs = list(zip(trained.items(), reached, strict=True))
-        self.inner = {name: one for (name, one), gradient in pairs if gradient is not None}
-        self.outer = {name: one for (name, one), gradient in pairs if gradient is None}
-        self.shapes = [(*one.shape[:1], *one.shape[2:]) for one in after]
-        """Of a row's parts of the state."""
-        self.like = flat(self.inner.values())
-        """θ as it was: for its length, dtype and device."""
+            total = torch.stack([part.sum() for part in second]).sum()
+            gradients = torch.autograd.grad(total, list(trained.values()), allow_unused=True)
+        pairs = list(zip(trained.items(), gradients, strict=True))
+        self.recurrent = {name: weight for (name, weight), gradient in pairs if gradient is not None}
+        self.readout = {name: weight for (name, weight), gradient in pairs if gradient is None}
+        self.shapes = [(*part.shape[:1], *part.shape[2:]) for part in first]
+        """The shapes of the parts of one row's state."""
+        self.template = flatten(self.recurrent.values())
+        """A θ, for its length, dtype and device."""
 
     @property
     def size(self) -> int:
@@ -71,56 +72,62 @@ class StepFunction:
         return sum(torch.Size(shape).numel() for shape in self.shapes)
 
     def weights(self) -> Weights:
-        """As they are now."""
-        theta = flat(self.inner.values())
-        return Weights(theta, flat(self.outer.values()) if self.outer else theta[:0], self.constants)
+        """Return the current weights."""
+        theta = flatten(self.recurrent.values())
+        return Weights(theta, flatten(self.readout.values()) if self.readout else theta[:0], self.constants)
 
     def row_states(self, carry: Carry) -> Tensor:
-        """The state of every row as a vector, [B, S]; [B, 0] where streams begin."""
+        """Return the state of each row as a vector: [B, S], or [B, 0] where streams begin."""
         if not carry:
-            return self.like.new_zeros(self.rows, 0)
-        return torch.cat([one.movedim(1, 0).flatten(1) for one in carry], 1)
+            return self.template.new_zeros(self.rows, 0)
+        return torch.cat([part.movedim(1, 0).flatten(1) for part in carry], 1)
 
     def carry(self, states: Tensor) -> Carry:
-        """The opposite of ``row_states``."""
-        pieces = states.split_with_sizes([torch.Size(shape).numel() for shape in self.shapes], 1)
+        """Return the carry of ``states`` [B, S]; the inverse of ``row_states``."""
+        parts = states.split_with_sizes([torch.Size(shape).numel() for shape in self.shapes], 1)
         rows = len(states)
         return tuple(
-            one.reshape(rows, *shape).movedim(0, 1).contiguous() for one, shape in zip(pieces, self.shapes, strict=True)
+            part.reshape(rows, *shape).movedim(0, 1).contiguous()
+            for part, shape in zip(parts, self.shapes, strict=True)
         )
 
-    def of_row(self, constants: Mapping[str, Tensor], data: Data) -> Function:
-        """(θ, head, s) → the loss and the next s, for one row's ``data``; an s of no numbers begins a stream."""
+    def row_function(self, constants: Mapping[str, Tensor], data: Data) -> RowFunction:
+        """Return the function (θ, readout, s) → (loss, next s) for one row's ``data``.
 
-        def run(theta: Tensor, head: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-            weights = {**constants, **unflat(theta, self.inner), **unflat(head, self.outer)}
-            batch = with_tensors(self.batch, {name: one[None, None] for name, one in data.items()})
-            loss, after = functional_call(self.called, weights, (batch, self.carry(s[None]) if len(s) else ()))
-            return loss, torch.cat([one.squeeze(1).flatten() for one in after])
+        It takes an s of length 0 where a stream begins.
+        """
+
+        def run(theta: Tensor, readout: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+            weights = {**constants, **unflatten(theta, self.recurrent), **unflatten(readout, self.readout)}
+            batch = with_tensors(self.batch, {name: value[None, None] for name, value in data.items()})
+            carry = self.carry(s[None]) if len(s) else ()
+            loss, after = functional_call(self.loss_module, weights, (batch, carry))
+            return loss, torch.cat([part.squeeze(1).flatten() for part in after])
 
         return run
 
-    def pulled(self, weights: Weights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pull]:
-        """The loss, the next s, and the function from their cotangents to those of (θ, head, s)."""
-        (loss, after), pull = vjp(self.of_row(weights.constants, data), weights.theta, weights.head, s)
-        return loss, after, pull
+    def run_with_pullback(self, weights: Weights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """Return the loss, the next s, and the function from their cotangents to those of (θ, readout, s)."""
+        run = self.row_function(weights.constants, data)
+        (loss, after), pullback = vjp(run, weights.theta, weights.readout, s)
+        return loss, after, pullback
 
-    def leave(self, theta: Tensor, head: Tensor) -> None:
-        """Put gradients [N] and [·] where an optimizer finds them."""
-        for given, named in ((theta, self.inner), (head, self.outer)):
-            for name, gradient in unflat(given, named).items():
-                parameter = named[name]
+    def accumulate_grad(self, theta: Tensor, readout: Tensor) -> None:
+        """Add gradients [N] and [M] to ``.grad`` of the parameters."""
+        for gradients, parameters in ((theta, self.recurrent), (readout, self.readout)):
+            for name, gradient in unflatten(gradients, parameters).items():
+                parameter = parameters[name]
                 parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient
 
 
-def vjp(function: Callable[..., Any], *given: Tensor) -> tuple[Any, Any]:
-    """Give what ``function`` makes of ``given``, and the function from its cotangents to theirs."""
-    made, pull = func.vjp(function, *given)[:2]
-    return made, pull
+def vjp(function: Callable[..., Any], *arguments: Tensor) -> tuple[Any, Any]:
+    """Return the result of ``function``, and the function from its cotangents to those of ``arguments``."""
+    result, pullback = func.vjp(function, *arguments)[:2]
+    return result, pullback
 
 
-class _Called(nn.Module):
-    """The loss of a model as its forward, for ``functional_call``."""
+class _LossModule(nn.Module):
+    """A module whose forward is the loss of a model, for ``functional_call``."""
 
     def __init__(self, model: StreamModel[Any]) -> None:
         super().__init__()
@@ -131,18 +138,18 @@ class _Called(nn.Module):
 
 
 def iterate_steps(batch: Segment) -> Iterator[Data]:
-    """The data of each step, [B, …] each."""
+    """Yield the data of each step, tensors [B, …]."""
     named = tensors(batch)
     for t in range(batch.steps):
-        yield {name: one[t] for name, one in named.items()}
+        yield {name: tensor[t] for name, tensor in named.items()}
 
 
-def flat(parts: object) -> Tensor:
-    """Many tensors as one vector, without their history."""
-    return torch.cat([one.detach().flatten() for one in parts])  # type: ignore[attr-defined]
+def flatten(parts: Iterable[Tensor]) -> Tensor:
+    """Return tensors as one vector, without their autograd history."""
+    return torch.cat([part.detach().flatten() for part in parts])
 
 
-def unflat(vector: Tensor, like: dict[str, nn.Parameter]) -> dict[str, Tensor]:
-    """The opposite of ``flat``, by name."""
-    pieces = vector.split_with_sizes([one.numel() for one in like.values()])
-    return {name: piece.view(one.shape) for (name, one), piece in zip(like.items(), pieces, strict=True)}
+def unflatten(vector: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parts of ``vector`` by name, in the shapes of ``parameters``; the inverse of ``flatten``."""
+    parts = vector.split_with_sizes([parameter.numel() for parameter in parameters.values()])
+    return {name: part.view(parameter.shape) for (name, parameter), part in zip(parameters.items(), parts, strict=True)}
