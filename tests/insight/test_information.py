@@ -9,8 +9,10 @@ import pytest
 
 from seriatim.insight.information import (
     autocorrelation,
+    autoregressive_order,
     default_lags,
     number_information,
+    partial_autocorrelation,
     plug_in_bits,
     symbol_information,
 )
@@ -68,6 +70,26 @@ def test_autoregressive_process() -> None:
     for lag, rho, information in zip(lags, correlations, bits, strict=True):
         assert rho == pytest.approx(0.9**lag, abs=0.03)
         assert information == pytest.approx(-0.5 * math.log2(1 - 0.81**lag), abs=0.03)
+
+
+def test_partial_autocorrelation_ends_at_the_order() -> None:
+    """AR(2): x_t = 0.5 x_{t-1} + 0.3 x_{t-2} + e has the partial autocorrelations 0.5 / 0.7, 0.3, 0, 0, …"""
+    noise = np.random.default_rng(0).standard_normal(100_000)
+    values = np.zeros(100_000)
+    for t in range(2, len(values)):
+        values[t] = 0.5 * values[t - 1] + 0.3 * values[t - 2] + noise[t]
+    found = partial_autocorrelation([values], 6)
+    assert found.values.tolist() == pytest.approx([0.5 / 0.7, 0.3, 0, 0, 0, 0], abs=0.015)
+    assert found.horizon() == 2
+    assert autoregressive_order([values], 30) == 2
+
+
+def test_partial_autocorrelation_is_the_last_weight_of_a_least_squares_fit() -> None:
+    values = autoregressive(20_000, 0.7)
+    rest = values - values.mean()
+    lagged = np.stack([rest[3 - k : -k] for k in (1, 2, 3)], 1)
+    weights = np.linalg.lstsq(lagged, rest[3:], rcond=None)[0]
+    assert partial_autocorrelation([values], 3).values[2] == pytest.approx(weights[2], abs=2e-3)
 
 
 def test_information_of_numbers_does_not_depend_on_their_scale() -> None:

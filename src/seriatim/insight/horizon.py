@@ -65,8 +65,8 @@ def horizon(curve: Tensor, share: float = SHARE, lags: Tensor | None = None) -> 
 
 
 def curve_of(values: Tensor, lags: Tensor | None = None) -> LagCurve:
-    """Summarise values [K, B] over rows; values that are not finite (a row was shorter) are left out."""
+    """Summarise values [K, B] over rows; NaN (a row was shorter) is left out."""
     levels = torch.tensor([0.5, 0.1, 0.9], dtype=torch.float64)
-    masked = torch.where(values.isfinite(), values.double(), torch.nan)
+    masked = values.double()
     median, low, high = torch.nanquantile(masked, levels, dim=1)
     return LagCurve(torch.arange(len(values)) if lags is None else lags, median, low, high)

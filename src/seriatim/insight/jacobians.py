@@ -53,11 +53,14 @@ def products(step: Step, inputs: Tensor, states: Tensor) -> Iterator[Tensor]:
 def singular_values(matrices: Tensor) -> Tensor:
     """Return the singular values [..., N] of matrices [..., N, N], the largest first.
 
+    Those of a matrix with a number that is not finite are infinite.
+
     >>> singular_values(torch.diag(torch.tensor([1.0, -3.0]))).tolist()
     [3.0, 1.0]
     """
-    values: Tensor = torch.linalg.svdvals(matrices)
-    return values
+    is_finite = matrices.isfinite().flatten(-2).all(-1)
+    values: Tensor = torch.linalg.svdvals(torch.where(is_finite[..., None, None], matrices, 0.0))
+    return torch.where(is_finite[..., None], values, torch.inf)
 
 
 def gain_by_lag(jacobians: Iterable[Tensor], lags: Container[int] | None = None) -> tuple[Tensor, Tensor, Tensor]:

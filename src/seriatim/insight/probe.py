@@ -1,0 +1,145 @@
+"""A model with a batch, as the measures read it: what the body reads, and the loss at the last step.
+
+The body is what stands between the embedding and the head. Its inputs are vectors, so that a gradient with respect to
+them exists, and a context can be cut, shuffled or replaced in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seriatim.errors import UsageError
+from seriatim.insight.gradients import Losses
+from seriatim.models.body import Body
+from seriatim.models.classifier import SequenceClassifier
+from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, StepBatch, WindowBatch
+from seriatim.models.language import NeuralLanguageModel
+from seriatim.models.regressor import Regressor
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A batch of B rows that end at the step where the loss is taken."""
+
+    body: Body
+    inputs: Tensor
+    """[T, B, C]: what the body reads."""
+    losses: Losses
+    """The body's inputs → the loss of each row at its last step, [B], from the zero state."""
+    neutral: Tensor | None = None
+    """[C]: the input that says nothing; None: the mean of the inputs."""
+
+
+def find_body(model: nn.Module) -> Body:
+    """Return the first body of ``model``. Raises ``UsageError`` where there is none."""
+    for module in model.modules():
+        if isinstance(module, Body):
+            return module
+    raise UsageError(f"model: {type(model).__name__} has no body that reads a sequence")
+
+
+def language_probe(model: NeuralLanguageModel, units: Tensor) -> Probe:
+    """Make the probe of a language model for texts [T + 1, B]: T units are read, and the last one is predicted."""
+    model.eval()
+    body, targets = find_body(model), units[-1]
+
+    def losses(inputs: Tensor) -> Tensor:
+        states, _ = body(inputs)
+        return functional.cross_entropy(functional.linear(states[-1], *model.head()), targets, reduction="none")
+
+    with torch.no_grad():
+        return Probe(body, model.embeddings(units[:-1]), losses)
+
+
+def classifier_probe(model: SequenceClassifier, inputs: Tensor, labels: Tensor) -> Probe:
+    """Make the probe of a classifier for sequences of equal length, [T, B] units or [T, B, C] numbers."""
+    model.eval()
+
+    def losses(dummy: Tensor, lengths: Tensor) -> Tensor:
+        logits: Tensor = model(dummy, lengths)
+        return functional.cross_entropy(logits.float(), labels, reduction="none")
+
+    return _sequence_probe(model, inputs, losses)
+
+
+def regressor_probe(model: Regressor, inputs: Tensor, targets: Tensor) -> Probe:
+    """Make the probe of a regressor: half the squared error of the mean."""
+    model.eval()
+
+    def losses(dummy: Tensor, lengths: Tensor) -> Tensor:
+        errors: Tensor = targets - model(dummy, lengths)[:, 0]
+        return 0.5 * errors.square()
+
+    return _sequence_probe(model, inputs, losses)
+
+
+def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: WindowBatch) -> Probe:
+    """Make the probe of a forecaster: the loss of the horizon (direct), or of the first step after the window."""
+    model.eval()
+    body = find_body(model)
+    if isinstance(model, RecursiveForecaster):
+        steps = model.batch(batch)
+        count = len(batch.history)
+        inputs, targets, weight = steps.inputs[:count], steps.targets[count - 1], steps.weight[count - 1]
+
+        def density(given: Tensor) -> Tensor:
+            targets_of_all = targets.expand(len(given), *targets.shape)
+            log_density, _ = model.log_density(StepBatch(given, targets_of_all, torch.ones_like(targets_of_all)))
+            total: Tensor = (log_density[-1] * weight).sum(1)
+            return -total
+
+        return Probe(body, inputs, density)
+
+    def losses(given: Tensor) -> Tensor:
+        with _reading(body, given):
+            forecast, mean, deviation = model(batch.history)
+        actual = (
+            (batch.future[..., :targets_count] - mean[:, :targets_count]) / deviation[:, :targets_count]
+        ).transpose(0, 1)
+        error = actual.unsqueeze(-1) - forecast
+        return torch.maximum(model.levels * error, (model.levels - 1) * error).mean((1, 2, 3))
+
+    targets_count = model.shape.targets
+    return Probe(body, _inputs_of(body, lambda: model(batch.history)), losses)
+
+
+def _sequence_probe(model: nn.Module, inputs: Tensor, losses: Callable[[Tensor, Tensor], Tensor]) -> Probe:
+    body = find_body(model)
+    rows = inputs.shape[1]
+
+    def of_body_inputs(given: Tensor) -> Tensor:
+        lengths = torch.full((rows,), len(given))
+        with _reading(body, given):
+            return losses(inputs[: len(given)], lengths)
+
+    whole = torch.full((rows,), len(inputs))
+    return Probe(body, _inputs_of(body, lambda: losses(inputs, whole)), of_body_inputs)
+
+
+@contextmanager
+def _reading(body: Body, given: Tensor) -> Iterator[None]:
+    """Within this block the body reads ``given`` in place of its first argument."""
+    hook = body.register_forward_pre_hook(lambda module, arguments: (given, *arguments[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _inputs_of(body: Body, call: Callable[[], Any]) -> Tensor:
+    """Return what the body reads during ``call``."""
+    seen: list[Tensor] = []
+    hook = body.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    try:
+        with torch.no_grad():
+            call()
+    finally:
+        hook.remove()
+    return seen[0]

@@ -1,0 +1,55 @@
+"""One sequence with what its prediction drew on, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seriatim.insight.network import find_layer
+from seriatim.insight.probe import Probe
+from seriatim.insight.saliency import integrated_gradients
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sequence of T steps and its attributions."""
+
+    steps: tuple[str, ...]
+    """Captions of the steps: units of a text; empty for numbers."""
+    values: tuple[float, ...]
+    """The first channel, for numbers; empty for a text."""
+    outcome: str
+    """What is predicted."""
+    weights: tuple[float, ...]
+    """[T]: how much each step lowered the loss (integrated gradients; they sum to the whole change)."""
+    gap: float
+    """What the sum misses of the whole change."""
+    activity: Tensor | None
+    """[T, H]: the state h of the first layer, where the body is recurrent and reads forwards."""
+
+
+def samples_of(
+    probe: Probe, outcomes: Sequence[str], captions: Sequence[Sequence[str]] | None = None
+) -> tuple[Sample, ...]:
+    """Make a sample of every row of ``probe``, with captions of its steps for a text, or the numbers that it reads."""
+    found = integrated_gradients(lambda inputs: -probe.losses(inputs), probe.inputs, probe.inputs.mean((0, 1)))
+    layer = find_layer(probe.body)
+    states: Tensor | None = None
+    if layer is not None and not layer.bidirectional:
+        with torch.no_grad():
+            everything = layer(probe.inputs, return_states="all")[2]
+        states = next(iter(everything.values()))[0] if "h" not in everything else everything["h"][0]
+    return tuple(
+        Sample(
+            tuple(captions[row]) if captions else (),
+            () if captions else tuple(probe.inputs[:, row, 0].tolist()),
+            outcome,
+            tuple(found.by_step[:, row].tolist()),
+            float(found.gap[row]),
+            None if states is None else states[:, row],
+        )
+        for row, outcome in enumerate(outcomes)
+    )
