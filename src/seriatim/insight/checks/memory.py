@@ -1,0 +1,116 @@
+"""Checks of memory: does the model look as far back as the data depend on their past, and what limits it?"""
+
+from __future__ import annotations
+
+from seriatim.insight.checks.check import Check, unknown
+from seriatim.insight.evidence import Evidence
+from seriatim.insight.horizon import Horizon
+
+ENOUGH = 0.5
+"""Of the data's horizon: a model that looks half as far back sees most of what its past says."""
+CLOSE = 0.5
+"""A gradient that reaches this share of the truncation is not what limits the model."""
+
+
+def reach(evidence: Evidence) -> Check:
+    """Compare how far back the training could reach with how far back the data depend on their past."""
+    check = unknown(
+        "reach",
+        "fault if truncation, lookback or length is shorter than the data's horizon: no gradient comes from beyond",
+    )
+    limit, need = evidence.limit, evidence.need
+    if limit is None or need is None:
+        return check
+    if need.lag <= limit.steps:
+        return check.ok(limit.steps, f"{limit.name} {limit.steps}; the data depend on their past for {need} steps")
+    status = "fault" if limit.steps < ENOUGH * need.lag else "warning"
+    wanted = _wanted(need)
+    advice = {
+        "--truncation": f"--truncation {limit.steps},{wanted}",
+        "--lookback": f"--lookback {wanted}",
+    }.get(limit.flag, "longer sequences")
+    return check.failed(
+        "fault" if status == "fault" else "warning",
+        limit.steps,
+        f"{limit.name} is {limit.steps} steps, but the data depend on their past for {need}",
+        advice,
+        "low" if need.is_censored else "medium",
+    )
+
+
+def vanishing(evidence: Evidence) -> Check:
+    """Compare how far back the gradient reaches with how far it should."""
+    check = unknown(
+        "vanishing_gradient",
+        "fault if the gradient falls to 1 % within less than half of both the data's horizon and the training's reach",
+    )
+    gradient, need, limit = evidence.gradient, evidence.need, evidence.limit
+    if gradient is None or need is None or evidence.network is None or evidence.network.is_bidirectional:
+        return check
+    reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps - 1)
+    said = f"the gradient of the loss falls to 1 % after {gradient} steps"
+    if need.lag == 0:
+        return check.ok(gradient.lag, f"{said}; the data show no dependence on their past")
+    if gradient.is_censored or gradient.lag >= CLOSE * reachable or reachable < 4:
+        return check.ok(gradient.lag, f"{said}; {reachable:.0f} are within reach")
+    used = evidence.ablation
+    if used is not None and (used.is_censored or used.lag >= ENOUGH * reachable):
+        return check.ok(gradient.lag, f"{said}, but the model uses {used} steps of context")
+    return check.failed(
+        "fault", gradient.lag, f"{said}, but the data depend on their past for {need}", _remember(evidence, need)
+    )
+
+
+def use(evidence: Evidence) -> Check:
+    """Compare how much context the model uses with what is there to use."""
+    check = unknown(
+        "context",
+        f"warning if the model uses less than {ENOUGH:.0%} of the steps that the data repay and the training reaches",
+    )
+    used, need, limit = evidence.ablation, evidence.need, evidence.limit
+    if evidence.network is None or used is None or need is None or evidence.network.is_bidirectional:
+        return check
+    reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps)
+    worst = max(evidence.network.ablations["cut"].excess, default=0.0)
+    said = f"without context the loss rises by {worst:.3g}, and {used} steps of context matter"
+    if used.is_censored or used.lag >= ENOUGH * reachable or reachable <= 1:
+        return check.ok(used.lag, said)
+    epochs = evidence.options.get("epochs")
+    longer = f"--epochs {2 * int(epochs)}" if epochs else f"--patience {2 * int(evidence.options.get('patience') or 3)}"
+    return check.failed("warning", used.lag, f"{said}; {reachable:.0f} are there to use", longer, "low")
+
+
+def dependence(evidence: Evidence) -> Check:
+    """Look for any dependence of the data on their past."""
+    check = unknown(
+        "order", "warning if no pair of steps depends on each other more than in shuffled data: is the order lost?"
+    )
+    information, horizon = evidence.data.information, evidence.need
+    if information is None or horizon is None:
+        return check
+    need = horizon.lag
+    if need > 0:
+        return check.ok(need, f"steps {need:.0f} apart still depend on each other; pairs alone were measured")
+    return check.failed(
+        "warning",
+        0.0,
+        f"no lag up to {int(information.lags[-1])} is above shuffled data "
+        "(a rule that needs several past steps together would not show here)",
+        "check the order of the rows: --time COLUMN, --id COLUMN",
+    )
+
+
+def _wanted(need: Horizon) -> int:
+    """A round number of steps above the data's horizon."""
+    exact = 1.2 * need.lag
+    unit = 5 if exact < 100 else 50
+    return int(-(-exact // unit) * unit)
+
+
+def _remember(evidence: Evidence, need: Horizon) -> str:
+    """The flag that lets a cell remember longer."""
+    if evidence.model == "rnn":
+        return "--model lstm"
+    if evidence.model in ("lstm", "gru", "mingru", "minlstm") and not evidence.options.get("chrono"):
+        return f"--chrono {_wanted(need)}"
+    return "--model lstm" if evidence.model not in ("lstm", "gru") else "--layers 2"

@@ -1,0 +1,130 @@
+"""Checks of the training: the learning rate, over- and underfitting, and the baselines."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from seriatim.insight.checks.advice import rate
+from seriatim.insight.checks.check import Check, unknown
+from seriatim.insight.evidence import Evidence
+
+MONITORS = ("valid_nll", "valid_quantile_loss", "valid_loss")
+ROUGH = 0.4
+"""Share of a curve's whole way that goes up: a fair coin gives 0.5, a falling curve 0."""
+REMAINING = 0.1
+"""Share of the whole gain that came in the last quarter of the updates, above which the training was not over."""
+OVERFIT = 1.1
+"""Validation loss at the end over its best."""
+
+
+def rate_high(evidence: Evidence) -> Check:
+    """Look for a training loss that does not settle."""
+    check = unknown(
+        "learning_rate_high",
+        f"fault if the training loss ends above where it began or goes up for {ROUGH:.0%} of its way without falling",
+    )
+    losses = [row["train_loss"] for row in evidence.rows if "train_loss" in row]
+    if len(losses) < 4:
+        return check
+    ups = sum(max(b - a, 0.0) for a, b in itertools.pairwise(losses))
+    way = sum(abs(b - a) for a, b in itertools.pairwise(losses))
+    roughness = ups / way if way else 0.0
+    gain = (losses[0] - min(losses)) / max(abs(losses[0]), 1e-12)
+    said = f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}; {roughness:.0%} of its way was upwards"
+    if losses[-1] > losses[0] or (
+        roughness >= ROUGH and gain > 0.01 and losses[-1] - min(losses) > 0.1 * gain * abs(losses[0])
+    ):
+        return check.failed("fault", roughness, said, rate(evidence, 0.1))
+    return check.ok(roughness, said)
+
+
+def still_learning(evidence: Evidence) -> Check:
+    """Look for a validation score that was still improving at the end."""
+    check = unknown(
+        "still_learning", f"warning if more than {REMAINING:.0%} of the gain came in the last quarter of the updates"
+    )
+    name = monitor_of(evidence.rows)
+    rows = [row for row in evidence.rows if name and name in row]
+    if name is None or len(rows) < 4:
+        return check
+    scores = [row[name] for row in rows]
+    last, quarter = rows[-1]["step"], 0.75 * rows[-1]["step"]
+    early = min(score for score, row in zip(scores, rows, strict=True) if row["step"] <= max(quarter, rows[0]["step"]))
+    whole, late = scores[0] - min(scores), early - min(scores)
+    share = late / whole if whole > 0 else 0.0
+    said = f"{share:.0%} of the gain of {name} came in the last quarter of {last:.0f} updates"
+    if share > REMAINING and scores[-1] <= min(scores) * (1 + 1e-9):
+        return check.failed("warning", share, said, f"--epochs {2 * max(round(rows[-1]['epoch']), 1)}")
+    return check.ok(share, said)
+
+
+def overfitting(evidence: Evidence) -> Check:
+    """Look for a validation loss that rises while the training loss falls."""
+    check = unknown(
+        "overfitting", f"warning if the validation loss ends {OVERFIT - 1:.0%} above its best; its best is used"
+    )
+    name = monitor_of(evidence.rows)
+    rows = [row for row in evidence.rows if name and name in row and "train_loss" in row]
+    if name is None or len(rows) < 2:
+        return check
+    scores = [row[name] for row in rows]
+    best = min(range(len(scores)), key=scores.__getitem__)
+    size = max(abs(scores[best]), 0.05)
+    ratio = 1 + (scores[-1] - scores[best]) / size
+    falls = rows[-1]["train_loss"] < rows[best]["train_loss"]
+    said = f"{name} was {scores[best]:.4g} at its best and {scores[-1]:.4g} at the end"
+    if ratio > OVERFIT and falls:
+        dropout = 0.2 + float(evidence.options.get("dropout") or 0.0)
+        return check.failed("warning", ratio, said, f"--dropout {min(dropout, 0.5):g}")
+    return check.ok(ratio, said)
+
+
+def baselines(evidence: Evidence) -> Check:
+    """Compare the model with the best baseline."""
+    check = unknown("baselines", "warning if a baseline has a better score on the test part")
+    name = evidence.main_score
+    others = {model: scores[name] for model, scores in evidence.baselines.items() if name in scores}
+    own = evidence.scores.get(name)
+    if own is None or not others:
+        return check
+    sign = 1 if evidence.higher_is_better else -1
+    best = max(others, key=lambda model: sign * others[model])
+    said = f"{name} is {own:.4g}, {best} has {others[best]:.4g}"
+    if sign * own < sign * others[best]:
+        return check.failed("warning", own, said, f"--model {best}", "high")
+    return check.ok(own, said)
+
+
+def relation(evidence: Evidence) -> Check:
+    """Look for labels that the inputs do not explain."""
+    check = unknown(
+        "labels", "warning if a classifier is no better than the commonest class: do the labels belong to their rows?"
+    )
+    own, most = evidence.scores.get("accuracy"), evidence.baselines.get("majority", {}).get("accuracy")
+    if evidence.task != "classify" or own is None or most is None:
+        return check
+    said = f"accuracy is {own:.3f}, the commonest class alone has {most:.3f}"
+    if own <= most + 0.02:
+        return check.failed("warning", own - most, said, "check the column --label, and its order")
+    return check.ok(own - most, said)
+
+
+def coverage(evidence: Evidence) -> Check:
+    """Compare the share of values within a forecast's band with its nominal 80 %."""
+    check = unknown(
+        "coverage", "warning if the band from 10 % to 90 % holds less than 60 % or more than 95 % of the values"
+    )
+    share = evidence.scores.get("coverage")
+    if evidence.task != "forecast" or share is None:
+        return check
+    said = f"the band of 80 % holds {share:.0%} of the values"
+    if not 0.6 <= share <= 0.95:
+        return check.failed("warning", share, said, "--origins 10", "low")
+    return check.ok(share, said)
+
+
+def monitor_of(rows: Sequence[Mapping[str, float]]) -> str | None:
+    """Return the name of the validation loss in rows of metrics."""
+    names = set(rows[0]) if rows else set()
+    return next((name for name in MONITORS if name in names), None)

@@ -1,0 +1,277 @@
+"""The sections of the page: horizons, checks, layers, attributions, training and scores. Each is HTML, or empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from torch import Tensor
+
+from seriatim.insight.checks.check import Check
+from seriatim.insight.checks.training import monitor_of
+from seriatim.insight.evidence import Evidence
+from seriatim.insight.horizon import LagCurve
+from seriatim.insight.information import LagInformation
+from seriatim.insight.network import LayerMeasures
+from seriatim.insight.report.chart import Axis, Line, bars, chart
+from seriatim.insight.sample import Sample
+
+MARKS = {"ok": "✓ ok", "warning": "! warning", "fault": "✗ fault", "unknown": "– unknown"}
+HEAT_UNITS, HEAT_STEPS = 48, 100
+
+
+def horizons(evidence: Evidence) -> str:
+    """The horizons on one axis, and the curves that they come from."""
+    rows = [
+        (name, horizon.lag, f"{horizon} steps")
+        for name, horizon in (("gradient", evidence.gradient), ("ablation", evidence.ablation), ("data", evidence.need))
+        if horizon is not None
+    ]
+    limit = evidence.limit
+    markers = [(float(limit.steps), f"{limit.name} {limit.steps}")] if limit else []
+    if not rows:
+        return ""
+    note = (
+        "gradient: the loss at a step has a gradient of 1 % of its largest so far back · ablation: so many steps of "
+        "context change the loss · data: so far back the data say something about themselves"
+    )
+    return _section(
+        "How far back", _figure(bars(rows, markers), note), '<div class="two">', *_curves(evidence), "</div>"
+    )
+
+
+def _curves(evidence: Evidence) -> Iterator[str]:
+    network, information = evidence.network, evidence.data.information
+    if network is not None:
+        line = _lag_line("median and central 80 % of rows", network.gradient)
+        yield _figure(
+            chart(Axis("lag k", True), Axis("‖∂loss/∂x‖", True), [line], title="gradient by lag"),
+            "Gradient of the loss at a step with respect to the input k steps before, over its largest.",
+        )
+        lines = [
+            Line(
+                way, list(zip(one.contexts, one.excess, strict=True)),
+                [(k, a - 2 * e) for k, a, e in zip(one.contexts, one.excess, one.error, strict=True)],
+                [(k, a + 2 * e) for k, a, e in zip(one.contexts, one.excess, one.error, strict=True)],
+            )
+            for way, one in network.ablations.items()
+        ]  # fmt: skip
+        yield _figure(
+            chart(Axis("steps of context left", True), Axis("excess loss"), lines, title="ablation"),
+            "What the loss gains when earlier context is cut, shuffled or dropped, ± 2 standard errors.",
+        )
+    if information is not None:
+        yield _dependence(evidence.data.measure, information)
+    for name, curve in evidence.data.curves.items():
+        yield _dependence(name, curve)
+
+
+def _dependence(name: str, information: LagInformation) -> str:
+    lags = [float(lag) for lag in information.lags]
+    data = Line("data", list(zip(lags, information.values.tolist(), strict=True)))
+    shuffled = Line("bound of shuffled data", [(lag, information.band) for lag in lags])
+    return _figure(
+        chart(Axis("lag k", lags[0] > 0 and len(lags) > 30), Axis(name.split(" ")[-1]), [data, shuffled], title=name),
+        f"{name[0].upper()}{name[1:]}, by lag. Pairs alone: what several past steps say together does not show.",
+    )
+
+
+def checks(found: Sequence[Check]) -> str:
+    """All checks: what needs attention first, what could not be measured last."""
+    order = ("fault", "warning", "ok", "unknown")
+    return _section("Checks", *(_check(check) for check in sorted(found, key=lambda one: order.index(one.status))))
+
+
+def _check(check: Check) -> str:
+    advice = f" → <code>{escape(check.advice)}</code> (confidence: {check.confidence})" if check.advice else ""
+    evidence = escape(check.evidence) or "not measured here"
+    return (
+        f'<div class="check"><span class="status {check.status}">{MARKS[check.status]}</span><div>'
+        f"<b>{escape(check.name.replace('_', ' '))}</b>: {evidence}{advice}"
+        f'<div class="condition">{escape(check.condition)}</div></div></div>'
+    )
+
+
+def layers(evidence: Evidence) -> str:
+    """The recurrent layers: gains, exponents, time constants and gates."""
+    network = evidence.network
+    if network is None or not network.layers:
+        return ""
+    found = [f"layer {number} ({layer.kind})" for number, layer in enumerate(network.layers, 1)]
+    parts = ['<div class="two">']
+    gains = [_lag_line(name, one.gain) for name, one in zip(found, network.layers, strict=True) if one.gain]
+    if gains:
+        parts.append(
+            _figure(
+                chart(Axis("lag k"), Axis("largest singular value", True), gains, title="gain by lag"),
+                "How much a change of a layer's state grows or shrinks in k steps: ∂s_T/∂s_{T-k}.",
+            )
+        )
+    for name, layer in zip(found, network.layers, strict=True):
+        if layer.spectrum is not None:
+            parts.append(_exponents(name, layer))
+        if layer.constants is not None:
+            parts.append(_time_constants(name, layer.constants))
+    parts.append("</div>")
+    return _section("Inside the layers", *parts, _gate_table(network.layers))
+
+
+def _exponents(name: str, layer: LayerMeasures) -> str:
+    assert layer.spectrum is not None
+    history = layer.spectrum.history.mean(1)
+    lines = [
+        Line(f"λ{index + 1}", [(float(t + 1), float(value)) for t, value in enumerate(history[:, index])])
+        for index in range(min(history.shape[1], 4))
+    ]
+    return _figure(
+        chart(Axis("steps"), Axis("nats per step"), lines, title=f"Lyapunov exponents of {name}"),
+        f"Lyapunov exponents of {name} as they converge; below 0 changes are forgotten. "
+        f"Over the last quarter they moved by {layer.spectrum.drift:.3g} at most.",
+    )
+
+
+def _time_constants(name: str, constants: Tensor) -> str:
+    ordered = constants.clamp(min=0.1, max=1e5).sort(descending=True).values
+    points = [(float(place + 1), float(value)) for place, value in enumerate(ordered)]
+    return _figure(
+        chart(Axis("units, slowest first"), Axis("steps", True), [Line("", points)], title=f"time constants of {name}"),
+        f"Time constants of {name}: after so many steps a unit's gate has kept 1/e of its value.",
+    )
+
+
+def _gate_table(found: Sequence[LayerMeasures]) -> str:
+    rows = [
+        (str(number), gate, f"{float(units.derivative.mean()):.2f}", f"{float(units.saturated.mean()):.0%}",
+         f"{layer.weight_norms[gate]:.2f}" if gate in layer.weight_norms else "")
+        for number, layer in enumerate(found, 1)
+        for gate, units in (layer.gates or {"h": layer.hidden}).items()
+    ]  # fmt: skip
+    head = ("layer", "gate", "mean derivative, of its largest", "saturated", "largest singular value of its W_hh")
+    return _table(head, rows)
+
+
+def attributions(samples: Sequence[Sample]) -> str:
+    """What single predictions drew on, and the units of the first layer over one of them."""
+    if not samples:
+        return ""
+    note = (
+        '<p class="soft">Integrated gradients: blue steps made the true outcome likelier, orange ones less likely, '
+        "against a neutral input.</p>"
+    )
+    return _section("What mattered", note, *(_sample(one) for one in samples), _activity(samples[0]))
+
+
+def _sample(sample: Sample) -> str:
+    largest = max((abs(weight) for weight in sample.weights), default=0.0) or 1.0
+    if sample.steps:
+        spans = "".join(
+            f'<span style="{_shade(weight / largest)}">{escape(_visible(step))}</span>'
+            for step, weight in zip(sample.steps, sample.weights, strict=True)
+        )
+        return f'<p class="text">{spans}<b class="outcome">{escape(_visible(sample.outcome))}</b></p>'
+    count = len(sample.values)
+    lines = [
+        Line("input", [(float(step - count), value) for step, value in enumerate(sample.values)]),
+        Line(
+            "attribution, scaled",
+            [(float(step - count), weight / largest) for step, weight in enumerate(sample.weights)],
+        ),
+    ]
+    return _figure(
+        chart(Axis("step before the end"), Axis("input, attribution"), lines, title="attribution"),
+        f"Outcome: {sample.outcome}",
+    )
+
+
+def _activity(sample: Sample) -> str:
+    if sample.activity is None:
+        return ""
+    values = sample.activity.detach().double()[-HEAT_STEPS:]
+    spread = values.std(0, correction=0)
+    units = spread.argsort(descending=True)[:HEAT_UNITS]
+    shown = values[:, units] / values[:, units].abs().max().clamp(min=1e-9)
+    steps, count = shown.shape
+    rectangles = "".join(
+        f'<rect x="{step}" y="{unit}" width="1" height="1" style="{_fill(float(shown[step, unit]))}"/>'
+        for step in range(steps)
+        for unit in range(count)
+        if abs(float(shown[step, unit])) > 0.02
+    )
+    size = f'viewBox="0 0 {steps} {count}" preserveAspectRatio="none" style="height:16rem"'
+    drawing = f'<svg class="heat" {size} role="img" aria-label="units over steps">{rectangles}</svg>'
+    caption = f"State h over the first sequence, {steps} steps from left to right: the {count} units that change most."
+    return _figure(drawing, caption)
+
+
+def training(evidence: Evidence) -> str:
+    """The curves of the training, and the scores beside the baselines."""
+    rows = evidence.rows
+    parts = []
+    name = monitor_of(rows)
+    if len(rows) > 1:
+        lines = [Line("train_loss", [(row["step"], row["train_loss"]) for row in rows if "train_loss" in row])]
+        if name:
+            lines.append(Line(name, [(row["step"], row[name]) for row in rows if name in row]))
+        parts.append(
+            _figure(chart(Axis("updates"), Axis("loss"), lines, title="loss"), "Loss of training and validation.")
+        )
+        norm = Line("gradient norm", [(row["step"], row["gradient_norm"]) for row in rows if "gradient_norm" in row])
+        clipped = Line("share of clipped updates", [(row["step"], row["clipped"]) for row in rows if "clipped" in row])
+        parts.append(
+            _figure(chart(Axis("updates"), Axis("norm, share"), [norm, clipped], title="norm"), "The gradient.")
+        )
+    table = _scores(evidence)
+    return _section("Is it any good?", table, '<div class="two">', *parts, "</div>") if parts or table else ""
+
+
+def _scores(evidence: Evidence) -> str:
+    if not evidence.scores:
+        return ""
+    names = list(evidence.scores)
+    models = {evidence.model: evidence.scores, **evidence.baselines}
+    sign = -1 if evidence.higher_is_better else 1
+    ordered = sorted(models, key=lambda model: sign * models[model].get(evidence.main_score, sign * math.inf))
+    rows = [
+        (model, *(f"{models[model][name]:.4g}" if name in models[model] else "" for name in names)) for model in ordered
+    ]
+    return _table(("model", *names), rows, strong=ordered.index(evidence.model))
+
+
+def _lag_line(name: str, curve: LagCurve | None) -> Line:
+    assert curve is not None
+    lags = [float(lag) for lag in curve.lags]
+    median, low, high = (list(zip(lags, part.tolist(), strict=True)) for part in (curve.median, curve.low, curve.high))
+    return Line(name, median, low, high)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | None = None) -> str:
+    def line(values: Sequence[str], tag: str) -> str:
+        opened = [f"<{tag}{' class=number' if place else ''}>" for place in range(len(values))]
+        parts = (f"{start}{escape(value)}</{tag}>" for start, value in zip(opened, values, strict=True))
+        return f"<tr>{''.join(parts)}</tr>"
+
+    body = "".join(line(row, "th" if number == strong else "td") for number, row in enumerate(rows))
+    return f'<div class="scroll"><table>{line(head, "th")}{body}</table></div>'
+
+
+def _figure(drawing: str, caption: str) -> str:
+    return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def _shade(weight: float) -> str:
+    colour = "var(--c0)" if weight > 0 else "var(--c1)"
+    return f"background:color-mix(in srgb, {colour} {abs(weight):.0%}, transparent)"
+
+
+def _fill(value: float) -> str:
+    return f"fill:{'var(--c0)' if value > 0 else 'var(--c1)'};opacity:{abs(value):.2f}"
+
+
+def _visible(unit: str) -> str:
+    """Show line ends and end marks of a text."""
+    return {"\n": "↵\n", "<eos>": "↵\n"}.get(unit, unit if len(unit) == 1 else f"{unit} ")
