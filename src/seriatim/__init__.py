@@ -1,4 +1,4 @@
-"""Train recurrent models on sequences with an ordinary CPU, and see whether they beat naive models.
+"""Train recurrent models on sequences with an ordinary CPU, and see honestly whether they beat naive ones.
 
     import seriatim
 
@@ -69,7 +69,7 @@ _MODULES = {
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",
 }
-"""The module of each public name. A public module maps to itself."""
+"""Where each public name lives; a name that is its own module maps to that module."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Fixtures for the command line without training: a fake module ``seriatim.run``, and two small bundled sets."""
+"""A command line without training behind it: a module that stands in for ``seriatim.run``, and a small bundled set."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ UPDATED: dict[str, Any] = {
 
 
 class FakeRun:
-    """A run, as the command line sees it."""
+    """What the command line sees of a run."""
 
     main_score = "perplexity"
     higher_is_better = False
-    notes: tuple[str, ...] = ("2 texts are in both parts",)
+    notes: tuple[str, ...] = ("2 texts stand on both sides of the cut",)
     result = RESULT
 
     def verdict(self) -> str:
@@ -53,7 +53,7 @@ class FakeRun:
 
 @dataclass
 class FakeRuns:
-    """A fake of the module ``seriatim.run``, which records its calls."""
+    """Stands in for the module ``seriatim.run``, and remembers its calls."""
 
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     writing: str | None = "continues"
@@ -88,7 +88,7 @@ class FakeRuns:
 
 class LoadedRun(FakeRun):
     task = "language"
-    decoding_options: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
 
     def __init__(self, calls: list[tuple[Any, ...]], writing: str | None = "continues") -> None:
         self.calls, self.writing = calls, writing
@@ -96,6 +96,10 @@ class LoadedRun(FakeRun):
     def evaluate(self, data: Path | None = None) -> dict[str, Any]:
         self.calls.append(("evaluate", data))
         return RESULT
+
+    def inspect(self, data: Path | None = None) -> dict[str, Any]:
+        self.calls.append(("inspect", data))
+        return INSPECTED
 
     def update(self, data: object, *, observer: Observer, **options: object) -> dict[str, Any]:
         self.calls.append(("update", data, options))
@@ -109,8 +113,8 @@ class LoadedRun(FakeRun):
     def write_rows(self, rows: Iterable[dict[str, Any]], file: Path) -> None:
         self.calls.append(("write_rows", len(list(rows)), file))
 
-    def generate(self, prompt: str = "", **options: object) -> Iterator[str]:
-        self.calls.append(("generate", prompt, options))
+    def generate(self, prompt: str = "", **asked: object) -> Iterator[str]:
+        self.calls.append(("generate", prompt, asked))
         yield from ("to be ", "or not")
 
 
@@ -125,12 +129,26 @@ class Bundled:
     options: dict[str, Any]
 
 
+INSPECTED = {
+    "run": "runs/x",
+    "horizons": {"gradient": 23.4, "ablation": 23.0, "data": 168.0, "truncation": 35},
+    "verdict": "the model looks 23 steps back",
+    "checks": [
+        {"name": "reach", "status": "fault", "value": 35.0, "condition": "fault if …", "evidence": "too short",
+         "advice": "--truncation 35,200", "confidence": "medium"},
+        {"name": "dead_units", "status": "unknown", "value": None, "condition": "…", "evidence": "", "advice": "",
+         "confidence": "medium"},
+        {"name": "clipping", "status": "ok", "value": 0.1, "condition": "…", "evidence": "rarely", "advice": "",
+         "confidence": "medium"},
+    ],
+}  # fmt: skip
+
 COLUMNS = {"text": "text", "label": "label", "drop_duplicates": True}
 
 
 @dataclass(frozen=True)
-class CommandResult:
-    """The exit code and the output of a command."""
+class Said:
+    """What a command left behind."""
 
     code: int
     out: str
@@ -139,7 +157,7 @@ class CommandResult:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
-    """A fake ``seriatim.run`` for the verbs."""
+    """``seriatim.run`` as the verbs see it."""
     fake = FakeRuns()
     module = types.ModuleType("seriatim.run")
     for name in ("train", "load", "compare", "verdict"):
@@ -151,7 +169,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
 
 @pytest.fixture
 def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Bundled, ...]:
-    """Two bundled sets, in a fake ``seriatim.data.bundled``."""
+    """Two bundled sets, as ``seriatim.data.bundled`` tells them."""
     messages, plays = tmp_path / "messages.tsv", tmp_path / "plays.txt"
     messages.write_text("label\ttext\n" + "ham\thello\n" * 9, encoding="utf-8")
     plays.write_text("First Citizen:\n" * 10_000, encoding="utf-8")
@@ -167,13 +185,13 @@ def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Bundled, .
 
 
 @pytest.fixture
-def seriatim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
+def seriatim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     """Run a command in this process, as ``seriatim WORDS`` would."""
     monkeypatch.delenv("SERIATIM_DEBUG", raising=False)
 
-    def command(*words: object) -> CommandResult:
+    def command(*words: object) -> Said:
         code = run_command([str(word) for word in words])
-        result = capsys.readouterr()
-        return CommandResult(code, result.out, result.err)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
 
     return command

@@ -1,4 +1,4 @@
-"""The optional libraries of each extra of ``pip install 'seriatim[…]'``."""
+"""Which optional library comes with which extra of ``pip install 'seriatim[…]'``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "serve": ("fastapi", "uvicorn"),
     "onnx": ("onnx", "onnxruntime"),
 }
-"""The import names of the libraries in each extra."""
+"""Import names of the libraries that each extra brings."""
 
 
 def extra_of(module: str) -> str | None:
-    """Return the extra that contains ``module`` (``torch.nn`` counts as ``torch``), or None."""
+    """The extra that brings ``module`` (``torch.nn`` counts as ``torch``), or None."""
     root = module.split(".")[0]
     return next((extra for extra, modules in EXTRAS.items() if root in modules), None)
 
 
 def installed() -> dict[str, bool]:
-    """Return for each extra whether all its libraries are installed, without importing them."""
+    """For each extra: are all its libraries here? None of them is imported to find out."""
     from importlib.util import find_spec
 
     return {extra: all(find_spec(module) is not None for module in modules) for extra, modules in EXTRAS.items()}

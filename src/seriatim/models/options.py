@@ -1,4 +1,4 @@
-"""The options of a network."""
+"""What can be asked of a model."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 
 CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "slstm", "lru")
-"""The recurrent networks of this package; those of a user are in ``spec.REGISTERED``."""
+"""Our own recurrent networks; those of a user stand in ``spec.REGISTERED``."""
 STREAMING = (*CELLS, "transformer", "cnn")
-"""Networks with a carry, so that they can read a stream."""
+"""Networks that carry something from step to step, so that they can read a stream."""
 NETWORKS = (*STREAMING, "mlp")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITIALISATIONS = ("orthogonal", "identity", "normal", "uniform")
 RESIDUALS = ("none", "residual", "highway")
 MIXING = ("rnn", "lstm", "gru", "slstm")
-"""Cells that multiply h by a weight."""
+"""Cells of which h enters a product."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,41 +94,41 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "positions": ("transformer",),
     "kernel": ("cnn",),
 }
-"""Options that only some models have. A user's cells have those that all of our cells have."""
+"""Options that only some models have. What every cell of ours has, those of a user have too."""
 
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "transformer": {"layers": 2, "warmup": 200},
     "cnn": {"layers": 4},
 }
-"""Defaults of a model that replace those of every task, because the model does better with them."""
+"""Where a model does well with another default than the task's, whatever the task."""
 
 
 def defaults_of(model: object) -> Mapping[str, object]:
-    """Return the defaults of ``model`` that replace those of the task."""
+    """Tell the defaults of ``model`` that go before the task's."""
     return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
 
 
 def layer_width(options: ModelOptions) -> int:
-    """Return the width of a layer's output, in one direction."""
+    """Tell how wide the output of a layer is, in one direction."""
     return options.projection or options.hidden
 
 
 def is_recurrent(model: str) -> bool:
-    """Whether ``model`` names a recurrent network, ours or a user's."""
+    """Tell whether ``model`` names a recurrent network, ours or a user's."""
     return model in CELLS or model in REGISTERED
 
 
 def is_streaming(model: str) -> bool:
-    """Whether ``model`` names a network that can read a stream."""
+    """Tell whether ``model`` names a network that can read a stream."""
     return model in STREAMING or model in REGISTERED
 
 
 def check_cell(options: ModelOptions) -> None:
-    """Check that ``options.model`` has the options and that the sizes fit. Raises ``UsageError``."""
+    """Refuse options that ``options.model`` does not have, or sizes that do not fit it. Raises ``UsageError``."""
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     for name, models in OWN.items():
-        has_option = options.model in models or (models is CELLS and options.model in REGISTERED)
-        if not has_option and getattr(options, name) != defaults[name]:
+        own = options.model in models or (models is CELLS and options.model in REGISTERED)
+        if not own and getattr(options, name) != defaults[name]:
             raise UsageError(f"{name}: for {', '.join(models)}, not {options.model}")
     if options.projection and options.projection >= options.hidden:
         raise UsageError(f"projection: got {options.projection}, wanted less than the {options.hidden} hidden units")
@@ -148,6 +148,6 @@ def check_cell(options: ModelOptions) -> None:
 
 
 def check_causal(options: ModelOptions) -> None:
-    """Check the options for a task that must not see the future. Raises ``UsageError`` for those of whole sequences."""
+    """Refuse what only whole sequences can have, for a task that must not see the future. Raises ``UsageError``."""
     if options.positions == "sinusoidal":
         raise UsageError("positions: sinusoidal counts from the start of a whole sequence; a stream takes rotary")

@@ -1,4 +1,4 @@
-"""A layer that runs over a stream in chunks and keeps its state between calls."""
+"""A layer that goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ from seriatim.nn.sequence import SequenceLayer
 
 
 class Stream:
-    """Runs ``layer`` over chunks of the same sequences and keeps its state from call to call.
+    """Run ``layer`` over chunks of the same sequences, carrying its state from call to call.
 
-    A chunk [K, B, I] gives the output [K, B, H]. The outputs of all chunks together are the output of the layer on the
-    whole sequences. The state is detached after each chunk, so a gradient reaches back to the start of its chunk only,
-    as in truncated back-propagation (Williams & Peng 1990). Raises ``UsageError`` for a bidirectional layer, which
-    needs the end of the sequence.
+        stream = Stream(LSTM(8, 16))
+        stream(x[:5]), stream(x[5:6]), stream(x[6:])     # together the output of the layer on x [T, B, 8]
 
-    >>> import torch
-    >>> from seriatim.nn import LSTM
-    >>> stream, x = Stream(LSTM(8, 16)), torch.randn(20, 3, 8)
-    >>> output = torch.cat([stream(x[:5]), stream(x[5:6]), stream(x[6:])])
-    >>> torch.allclose(output, stream.layer(x)[0], atol=1e-6)
-    True
+    The state is carried without its history: a gradient reaches back to the start of a chunk and no further, as
+    truncated back-propagation wants it (Williams & Peng 1990). Raises ``UsageError`` for a bidirectional layer, which
+    would need the future.
     """
 
     def __init__(self, layer: SequenceLayer) -> None:
@@ -34,7 +29,7 @@ class Stream:
         self._state: Any = None
 
     def __call__(self, chunk: Tensor) -> Tensor:
-        """Run the layer on a chunk, in any form that it takes, and return the output."""
+        """A chunk in any form that the layer takes, [K, B, I] by default → its output."""
         output: Tensor
         output, state = self.layer(chunk, self._state)
         self.state = state
@@ -42,7 +37,7 @@ class Stream:
 
     @property
     def state(self) -> Any:
-        """The layer's state after the last chunk, detached; None before the first chunk. It can be set."""
+        """What the layer returns as its state, detached; None before the first chunk. It may be set."""
         return self._state
 
     @state.setter
@@ -50,8 +45,8 @@ class Stream:
         if state is None or isinstance(state, Tensor):
             self._state = state if state is None else state.detach()
         else:
-            self._state = tuple(part.detach() for part in state)
+            self._state = tuple(one.detach() for one in state)
 
     def reset(self) -> None:
-        """Clear the state: the next chunk begins new sequences."""
+        """Forget: the next chunk begins new sequences."""
         self._state = None

@@ -15,6 +15,8 @@ from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
+from seriatim.run.inspection.inspect import check_inspectable, inspect_source, read_rows
+from seriatim.run.inspection.source import Source
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
@@ -40,8 +42,8 @@ class Run:
     ('classify', 'gru')
     >>> [row["row"] for row in run.predict(["the sea is warm", "the sun"])]
     [1, 2]
-    >>> sorted(run.evaluate(texts)["scores"])
-    ['accuracy', 'macro_f1']
+    >>> run.evaluate()["scores"] == run.result["scores"]
+    True
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,6 +115,36 @@ class Run:
             scores = run.score(part, options)
             baselines = run.baseline_scores(part, options)
         return self.result | {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
+
+    def inspect(self, data: object | None = None, *, observer: Observer | None = None) -> Result:
+        """Measure how far back the model looks, how far back the data need it to, and what limits it.
+
+        The measures are of the test and training parts, or of ``data``. Writes ``report.html`` into the run folder.
+        Returns ``run``, ``horizons``, ``verdict`` and ``checks``. Raises ``UsageError`` for a task that has no
+        measures, and ``DataError`` if the training data are needed but are gone or have changed.
+        """
+        run = self._opened
+        check_inspectable(self.task)
+        with torch_settings(run.options):
+            if data is None:
+                prepared = run.prepare_again()
+                train, test = prepared.train, prepared.test
+            else:
+                new = run.task.read(run.options, run.codec, data)
+                for note in new.notes:
+                    (observer or Plain()).note(note)
+                train = test = new.part
+            inspection = inspect_source(
+                str(self.path),
+                self.task,
+                Source(run.options, run.codec, run.network, train, test),
+                read_rows(self.path / "metrics.jsonl"),
+                self.result,
+                self.main_score,
+                self.higher_is_better,
+            )
+        write_bytes(self.path / "report.html", inspection.page().encode())
+        return inspection.to_json()
 
     def update(
         self,

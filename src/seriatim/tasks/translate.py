@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
-from seriatim.data.files import split_lines
 from seriatim.data.pairs import Pairs, read_pairs, read_sources
 from seriatim.errors import UsageError
 from seriatim.models.naive.nearest_text import Copy, Nearest
@@ -74,7 +73,7 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
         yield from unknown_notes("the targets' words", options.unit, valid.targets)
 
     def from_lines(self, text: str) -> object:
-        return split_lines(text)
+        return text.removesuffix("\n").split("\n")
 
     def codec_from_json(self, content: dict[str, Any]) -> PairCodec:
         return PairCodec.from_json(content)

@@ -1,0 +1,77 @@
+"""Evidence of a forecaster: series of numbers, and windows of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from seriatim.data.windows import Windows
+from seriatim.insight.data import DataMeasures, autocorrelations, constant_columns, leaks_of, period_of
+from seriatim.insight.evidence import Limit
+from seriatim.insight.information import (
+    autocorrelation,
+    autoregressive_order,
+    default_lags,
+    partial_autocorrelation,
+)
+from seriatim.insight.probe import forecaster_probe
+from seriatim.insight.sample import samples_of
+from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, WindowBatch
+from seriatim.run.inspection.source import ROWS, SAMPLES, Array, Gathered, Source, spaced
+
+LAGS = 1000
+"""The longest lag at which series are compared with themselves."""
+
+
+def gather(source: Source) -> Gathered:
+    """Measure windows of the test part, filled up from the training part, and the series of the training part."""
+    data, limit = _data(source), Limit(source.codec.lookback, "--lookback", "lookback")
+    network = source.network
+    if not isinstance(network, (DirectForecaster, RecursiveForecaster)) or getattr(network, "flat", False):
+        return Gathered(data, limit)
+    few = _windows(source, SAMPLES)
+    outcomes = [f"{number:.3g}" for number in few.future[0, :, 0].tolist()]
+    samples = samples_of(forecaster_probe(network, few), outcomes)
+    return Gathered(data, limit, forecaster_probe(network, _windows(source, ROWS)), samples)
+
+
+def _data(source: Source) -> DataMeasures:
+    options: Any = source.options
+    codec, train = source.codec, source.train
+    targets, width = len(codec.targets), len(codec.targets) + len(codec.covariates)
+    values = [one.values[:end, :width] for one, end in zip(train.series, train.train_ends, strict=True)]
+    series = [column for part in values for column in part[:, :targets].T]
+    longest = max(1, min(LAGS, min(map(len, series)) // 3))
+    period = period_of(series[0])
+    strength = autocorrelations(series[0], max(len(series[0]) // 2, 1))
+    seasons = {lag for lag in (period, options.season) if lag is not None and lag < len(strength)}
+    return DataMeasures(
+        partial_autocorrelation(series, longest),
+        {"autocorrelation": autocorrelation(series, default_lags(longest))},
+        autoregressive_order(series, longest),
+        "partial autocorrelation",
+        constant_columns(values, (*codec.targets, *codec.covariates)),
+        period,
+        {lag: float(strength[lag]) for lag in seasons},
+        leaks_of(
+            [part[:, 0] for part in values], [part[:, targets:] for part in values], codec.covariates, options.horizon
+        ),
+    )
+
+
+def _windows(source: Source, rows: int) -> WindowBatch:
+    """At most ``rows`` windows of the test part, and of the training part where the test part has fewer."""
+    options: Any = source.options
+    histories: list[Array] = []
+    futures: list[Array] = []
+    for split in (source.test, source.train):
+        spans = [(origins.start, origins.stop) for origins in split.origins]
+        windows = Windows(split.scaled, source.codec.lookback, options.horizon, spans)
+        left = rows - sum(part.shape[1] for part in histories)
+        if left > 0 and len(windows):
+            history, future = windows.batch(spaced(len(windows), left))
+            histories.append(history)
+            futures.append(future)
+    return WindowBatch(torch.from_numpy(np.concatenate(histories, 1)), torch.from_numpy(np.concatenate(futures, 1)))

@@ -1,0 +1,43 @@
+"""Evidence of a language model: texts of units, each predicted from those before it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+
+from seriatim.insight.data import DataMeasures
+from seriatim.insight.evidence import Limit
+from seriatim.insight.information import default_lags, symbol_information
+from seriatim.insight.probe import language_probe
+from seriatim.insight.sample import samples_of
+from seriatim.learning.options import truncation_of
+from seriatim.models.language import NeuralLanguageModel
+from seriatim.run.inspection.source import ROWS, SAMPLE_STEPS, SAMPLES, STEPS, Gathered, Source, spaced
+
+
+def gather(source: Source) -> Gathered:
+    """Measure windows of the test part, spaced over it, and the mutual information of units in the training part."""
+    options, train, test = source.options, source.train, source.test
+    bounds = [*train.starts.tolist(), len(train.tokens)] if len(train.starts) else [0, len(train.tokens)]
+    documents = [train.tokens[start:stop] for start, stop in itertools.pairwise(bounds) if stop > start]
+    typical = int(np.median([len(document) for document in documents]))
+    longest = max(min(STEPS, typical - 1), 1)
+    data = DataMeasures(symbol_information(documents, default_lags(longest)))
+    limit = Limit(typical, "", "length of a document")
+    if options.learner == "tbptt":
+        limit = Limit(truncation_of(options)[1], "--truncation", "truncation")
+    if not isinstance(source.network, NeuralLanguageModel):
+        return Gathered(data, limit)
+    steps = min(longest, len(test.tokens) - 1)
+    starts = spaced(len(test.tokens) - steps, ROWS)
+    units = np.stack([test.tokens[start : start + steps + 1] for start in starts], 1).astype(np.int64)
+    few = units[-SAMPLE_STEPS - 1 :, spaced(units.shape[1], SAMPLES)]
+    captions = [[source.codec.tokens[unit] for unit in row] for row in few.T]
+    samples = samples_of(
+        language_probe(source.network, torch.from_numpy(few)),
+        [caption[-1] for caption in captions],
+        [caption[:-1] for caption in captions],
+    )
+    return Gathered(data, limit, language_probe(source.network, torch.from_numpy(units)), samples)

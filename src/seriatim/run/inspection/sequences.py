@@ -1,0 +1,88 @@
+"""Evidence of classifiers and regressors: whole sequences with a label or a number each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seriatim.insight.data import DataMeasures, constant_columns, label_information, repeated_rows
+from seriatim.insight.evidence import Limit
+from seriatim.insight.information import default_lags
+from seriatim.insight.probe import Probe, classifier_probe, regressor_probe
+from seriatim.insight.sample import samples_of
+from seriatim.models.classifier import RecurrentClassifier
+from seriatim.models.regressor import Regressor
+from seriatim.run.inspection.source import ROWS, SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, spaced
+
+COMPARED = 2000
+"""Training sequences that are compared with their labels at most."""
+LEVELS = (0.2, 0.4, 0.6, 0.8)
+"""Quantiles at which the targets of a regression are cut into labels."""
+
+
+def gather_classes(source: Source) -> Gathered:
+    """Measure the test sequences of a classifier."""
+    network, labels, names = source.network, source.test.labels, source.codec.labels.names
+    is_measured = isinstance(network, RecurrentClassifier)
+
+    def make(inputs: Tensor, rows: Array) -> Probe:
+        return classifier_probe(network, inputs, torch.from_numpy(labels[rows]))
+
+    return _gather(source, source.train.labels, make if is_measured else None, lambda row: str(names[labels[row]]))
+
+
+def gather_numbers(source: Source) -> Gathered:
+    """Measure the test sequences of a regressor."""
+    network, targets, scaled = source.network, source.train.scaled, source.test.scaled
+    is_measured = isinstance(network, Regressor) and isinstance(network.network, RecurrentClassifier)
+
+    def make(inputs: Tensor, rows: Array) -> Probe:
+        return regressor_probe(network, inputs, torch.from_numpy(scaled[rows]))
+
+    labels = np.searchsorted(np.quantile(targets, LEVELS), targets)
+    return _gather(source, labels, make if is_measured else None, lambda row: f"{source.test.targets[row]:.4g}")
+
+
+def _gather(
+    source: Source, labels: Array, make: Callable[[Tensor, Array], Probe] | None, outcome: Callable[[int], str]
+) -> Gathered:
+    """``make`` gives the probe of some test rows, ``outcome`` the caption of a row's label."""
+    train, test = source.train.inputs, source.test.inputs
+    typical = int(np.median([len(part) for part in train]))
+    data, limit = _data(source, labels, typical), Limit(typical, "", "length of a sequence")
+    if make is None:
+        return Gathered(data, limit)
+    steps = min(STEPS, typical, max(len(part) for part in test))
+    long = np.array([row for row, part in enumerate(test) if len(part) >= steps])
+    rows = long[spaced(len(long), ROWS)]
+    inputs = torch.from_numpy(np.stack([test[row][-steps:] for row in rows], 1))
+    inputs = inputs if inputs.is_floating_point() else inputs.long()
+    chosen = spaced(len(rows), SAMPLES)
+    few = inputs[-SAMPLE_STEPS:, chosen]
+    vocabulary = source.codec.inputs.vocabulary
+    captions = [[vocabulary.tokens[unit] for unit in row] for row in few.T.tolist()] if vocabulary else None
+    samples = samples_of(make(few, rows[chosen]), [outcome(row) for row in rows[chosen]], captions)
+    return Gathered(data, limit, make(inputs, rows), samples)
+
+
+def _data(source: Source, labels: Array, typical: int) -> DataMeasures:
+    train, test = source.train.inputs, source.test.inputs
+    is_new = source.test is source.train
+    repeated, test_rows = (0, 0) if is_new else (repeated_rows(train, test), len(test))
+    if train[0].ndim == 1:  # one word at one place says too little of a text's label to differ from chance
+        return DataMeasures(repeated=repeated, test_rows=test_rows)
+    columns = train[0].shape[1]
+    channels = tuple(getattr(source.options, "channels", ()))
+    names = channels if len(channels) == columns else tuple(str(number + 1) for number in range(columns))
+    few = spaced(len(train), COMPARED)
+    lags = default_lags(min(STEPS, typical), 16, 32) - 1
+    return DataMeasures(
+        label_information([train[row] for row in few], labels[few], lags),
+        measure="mutual information with the label in bits",
+        constant=constant_columns(train, names),
+        repeated=repeated,
+        test_rows=test_rows,
+    )

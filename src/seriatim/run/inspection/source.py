@@ -1,0 +1,55 @@
+"""What the gathering of evidence reads, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seriatim.insight.data import DataMeasures
+from seriatim.insight.evidence import Limit
+from seriatim.insight.probe import Probe
+from seriatim.insight.sample import Sample
+from seriatim.tasks.options import TrainOptions
+
+Array = np.ndarray[Any, Any]
+
+ROWS = 128
+"""Sequences that a network is measured on."""
+STEPS = 300
+"""Steps of them that are read at most."""
+SAMPLES = 4
+"""Sequences whose steps are attributed …"""
+SAMPLE_STEPS = 100
+"""… and how many of their last steps."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run with its data."""
+
+    options: TrainOptions
+    codec: Any
+    network: Any
+    """The fitted model; only a network has a ``Probe``."""
+    train: Any
+    """The training part, in the task's own form."""
+    test: Any
+    """The test part; the training part itself where the data are new and not split."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a task says of a run."""
+
+    data: DataMeasures
+    limit: Limit | None
+    probe: Probe | None = None
+    samples: tuple[Sample, ...] = ()
+
+
+def spaced(count: int, most: int) -> Array:
+    """Return at most ``most`` of the indices below ``count``, evenly spaced."""
+    indices: Array = np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
+    return indices
