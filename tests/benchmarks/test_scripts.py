@@ -10,7 +10,7 @@ from scripts import ROOT, load_script, run_main
 
 RUNS: dict[str, list[str]] = {
     "recurrence": [
-        *("--group", "layers", "packed", "cells", "--shapes", "4,2,3,5", "--cells", "gru", "--threads", "1"),
+        *("--shapes", "4,2,3,5", "--cells", "gru", "--modes", "train", "--threads", "1"),
         *("--seconds", "0.01", "--rounds", "1"),
     ],
     "growth": [
@@ -24,10 +24,10 @@ RUNS: dict[str, list[str]] = {
     "variants": ["--cells", "gru", "--modes", "train", "--shape", "3", "2", "4", "6", "--seconds", "0.01"],
     "step": ["--cells", "gru", "--sizes", "8", "--seconds", "0.05", "--rounds", "1"],
     "peers": [
-        *("--group", "speed", "extremes", "--peers", "torch.nn", "seriatim", "--cells", "gru", "--shapes", "3,2,4,5"),
+        *("--group", "speed", "extremes", "--peers", "seriatim", "--cells", "gru", "--shapes", "3,2,4,5"),
         *("--modes", "train", "--threads", "1", "--passes", "1", "--seconds", "0.02"),
     ],
-    "learners": ["--rules", "bptt", "recompute", "rtrl", "--steps", "120"],
+    "learners": ["--rules", "bptt", "rtrl", "--steps", "120"],
     "costs": ["--quick"],
 }
 """Arguments for each script."""

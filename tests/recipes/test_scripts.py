@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -133,17 +134,21 @@ def test_recipe_commands_are_options_that_exist(monkeypatch):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("band", "good"), [((0.0, 1.0), True), ((2.0, 3.0), False)])
-def test_reproduce_compares_score_and_hash(band, good, tmp_path, monkeypatch, capsys):
+def test_reproduce_compares_score_and_hash(tmp_path, monkeypatch, capsys):
     script = load_script(monkeypatch, "recipes", "reproduce")
     texts = ["good film", "bad film"] * 20
     polars.DataFrame({"text": texts, "label": [text[0] for text in texts]}).write_csv(tmp_path / "films.csv")
     command = "train classify {data}/films.csv --text text --label label --model majority --quiet"
-    recipe = script.Recipe("films", command, "accuracy", band, "")
-    assert script.reproduce(recipe, tmp_path, tmp_path / "out", 0) is good
-    said = capsys.readouterr()
-    assert "| films | accuracy **0.5** |" in said.out
-    assert ("outside" in said.err) is not good
+    recipe = script.Recipe("films", command, "accuracy", (0.0, 1.0), "")
+    processes = []
+    run = script.subprocess.run
+    monkeypatch.setattr(script.subprocess, "run", lambda *a, **k: processes.append(run(*a, **k)) or processes[-1])
+    assert script.reproduce(recipe, tmp_path, tmp_path / "out", 0)
+    assert "| films | accuracy **0.5** |" in capsys.readouterr().out
+    monkeypatch.setattr(script.subprocess, "run", lambda *a, **k: processes[0])  # the same result again
+    for wrong, message in (({"band": (2.0, 3.0)}, "outside"), ({"hash": "00000000"}, "not the data")):
+        assert not script.reproduce(replace(recipe, **wrong), tmp_path, tmp_path / "out", 0)
+        assert message in capsys.readouterr().err
 
 
 def test_reproduce_lists_every_command(monkeypatch, capsys):
