@@ -1,7 +1,7 @@
-"""How an option is declared, filled in and refused.
+"""Declares options, fills them in and refuses wrong ones.
 
-An option is a field of a frozen dataclass that stands beside what it configures. The command line,
-the Python face and ``config.json`` are all made from these declarations:
+An option is a field of a frozen dataclass, in the room that it configures. The command line, ``seriatim.train`` and
+``config.json`` are all derived from these declarations:
 
     @dataclass(frozen=True, kw_only=True)
     class LearningOptions:
@@ -24,7 +24,7 @@ from seriatim.errors import UsageError, nearest
 T = TypeVar("T")
 
 FIND = "find"
-"""In place of a number: look for it."""
+"""The value of an option that asks for a search of the best number."""
 
 
 def option(
@@ -41,28 +41,27 @@ def option(
 ) -> Any:
     """Declare a dataclass field that is an option.
 
-    ``registered`` are choices that may be added later; ``minimum`` is allowed, ``above`` and ``below`` are not;
-    ``parse`` turns a string into the value; ``negative`` names the command-line flag that turns a true default off
+    ``registered`` holds choices that may be added later. A value may equal ``minimum``, but not ``above`` or ``below``.
+    ``parse`` turns a string into the value. ``negative`` names the command-line flag that turns off a true default
     (``--no-header``).
     """
-    wanted = {
+    rules = {
         "help": help, "choices": tuple(choices), "registered": registered,
         "minimum": minimum, "above": above, "below": below,
         "parse": parse, "negative": negative,
     }  # fmt: skip
-    return dataclasses.field(default=default, metadata=wanted)
+    return dataclasses.field(default=default, metadata=rules)
 
 
-def fill(declared: type[T], given: Mapping[str, object]) -> T:
-    """Make options of type ``declared`` out of names and values.
+def fill(declared: type[T], explicit: Mapping[str, object]) -> T:
+    """Make options of type ``declared`` from names and values. A value of ``None`` stands for the default.
 
-    Values of ``None`` mean "not given". Raises ``UsageError`` for an unknown name (with the nearest
-    known one), a value of the wrong type, or one outside the declared range.
+    Raises ``UsageError`` for an unknown name (with the nearest known one), a wrong type or a value out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(declared)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(declared)
     values: dict[str, object] = {}
-    for name, value in given.items():
+    for name, value in explicit.items():
         if name not in fields:
             raise UsageError(f"no option '{name}'{nearest(name, fields)}")
         if value is not None:
@@ -70,34 +69,34 @@ def fill(declared: type[T], given: Mapping[str, object]) -> T:
     return declared(**values)
 
 
-def _fit(name: str, value: object, hint: Any, wanted: Mapping[str, Any]) -> object:
-    """Turn ``value`` into the type ``hint``, or refuse it."""
-    if wanted["parse"] is not None and isinstance(value, str):
+def _fit(name: str, value: object, hint: Any, rules: Mapping[str, Any]) -> object:
+    """Convert ``value`` to the type ``hint``, and check it against the ``rules`` of the option."""
+    if rules["parse"] is not None and isinstance(value, str):
         try:
-            value = wanted["parse"](value)
+            value = rules["parse"](value)
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from None
     value = _convert(name, value, hint)
-    if wanted["choices"]:
-        for one in value if isinstance(value, tuple) else (value,):
-            if one in wanted["choices"] and one in wanted["registered"]:
-                raise UsageError(f"{name}: '{one}' stands for something else here; register it under another name")
-            if one not in wanted["choices"] and one not in wanted["registered"]:
-                known = (*wanted["choices"], *wanted["registered"])
-                raise UsageError(f"{name}: '{one}' is not one of {', '.join(known)}{_hint(one, known)}")
+    if rules["choices"]:
+        for item in value if isinstance(value, tuple) else (value,):
+            if item in rules["choices"] and item in rules["registered"]:
+                raise UsageError(f"{name}: '{item}' already has a meaning here; register it under another name")
+            if item not in rules["choices"] and item not in rules["registered"]:
+                known = (*rules["choices"], *rules["registered"])
+                raise UsageError(f"{name}: '{item}' is not one of {', '.join(known)}{_hint(item, known)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):
-            _check_range(name, number, wanted)
+            _check_range(name, number, rules)
     return value
 
 
-def _hint(one: object, known: Sequence[str]) -> str:
-    suggestion = nearest(str(one), known)
+def _hint(word: object, known: Sequence[str]) -> str:
+    suggestion = nearest(str(word), known)
     return suggestion if "did you mean" in suggestion else ""
 
 
-def _check_range(name: str, number: float, wanted: Mapping[str, Any]) -> None:
-    minimum, above, below = wanted["minimum"], wanted["above"], wanted["below"]
+def _check_range(name: str, number: float, rules: Mapping[str, Any]) -> None:
+    minimum, above, below = rules["minimum"], rules["above"], rules["below"]
     if number != number:
         raise UsageError(f"{name}: got nan, wanted a number")
     if math.isinf(number):
@@ -111,9 +110,9 @@ def _check_range(name: str, number: float, wanted: Mapping[str, Any]) -> None:
 
 
 def _convert(name: str, value: object, hint: Any) -> object:
-    """Convert between the few types that options have: bool, int, float, str, tuples of them, or None."""
+    """Convert ``value`` to one of the types of options: bool, int, float, str, tuples of them, or None."""
     if isinstance(hint, types.UnionType):
-        allowed = [one for one in typing.get_args(hint) if one is not type(None)]
+        allowed = [member for member in typing.get_args(hint) if member is not type(None)]
         if type(value) in allowed:
             return value
         hint = allowed[0]
@@ -137,8 +136,8 @@ def _convert(name: str, value: object, hint: Any) -> object:
         except ValueError:
             raise UsageError(f"{name}: got '{value}', wanted {_ARTICLE[hint]}") from None
     if hint is str and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # columns by number
-    if hasattr(value, "item"):  # NumPy scalars, of which some are floats
+        return str(value)  # a column by its number
+    if hasattr(value, "item"):  # NumPy scalars
         return _convert(name, value.item(), hint)
     if type(value) is not hint:
         raise UsageError(f"{name}: got {value!r}, wanted {_ARTICLE.get(hint, hint)}")
@@ -157,7 +156,7 @@ def duration(text: str) -> float:
 
 
 def rate(text: str) -> float | str:
-    """Read a learning rate: a number, or ``find``, which asks for a search and stays what it is."""
+    """Read a learning rate: a number, or ``find``, which is returned unchanged."""
     if text.strip() == FIND:
         return FIND
     try:

@@ -17,6 +17,14 @@ def compare(runs: Sequence[Run | str | Path]) -> Result:
     Returns ``{"task", "main_score", "higher_is_better", "runs": [result, …], "notes": […]}``.
 
     Raises ``UsageError`` for no run and for runs of different tasks.
+
+    >>> import seriatim, tempfile
+    >>> folder, text = tempfile.mkdtemp(), ["to be or not to be. " * 20]
+    >>> options = {"baselines": "none", "quiet": True}
+    >>> first = seriatim.train("language", text, model="unigram", out=folder + "/first", **options)
+    >>> second = seriatim.train("language", text, model="markov", out=folder + "/second", **options)
+    >>> [result["model"] for result in seriatim.compare([first, second])["runs"]]
+    ['unigram', 'markov']
     """
     opened = [run if isinstance(run, Run) else load(run) for run in runs]
     if not opened:

@@ -46,11 +46,12 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
     >>> texts = ["the sun is warm", "the fire is warm", "the sea is cold", "the ice is cold"] * 10
     >>> labels = ["warm", "warm", "cold", "cold"] * 10
     >>> folder = tempfile.mkdtemp() + "/run"
-    >>> run = seriatim.train("classify", (texts, labels), epochs=2, hidden=8, out=folder, quiet=True)
+    >>> options = {"epochs": 2, "hidden": 8, "baselines": "fast", "quiet": True}
+    >>> run = seriatim.train("classify", (texts, labels), out=folder, **options)
     >>> sorted(run.result["scores"])
     ['accuracy', 'macro_f1']
     >>> sorted(run.result["baselines"])
-    ['bag', 'majority']
+    ['majority']
     """
     return _train(find_task(task), data, options, observer)
 

@@ -1,4 +1,4 @@
-"""Entities of several words, written as a tag per word: BIO (Ramshaw & Marcus 1995), IOBES and BILOU."""
+"""Entities of one or several words, encoded as one tag per word: BIO (Ramshaw & Marcus 1995), IOBES and BILOU."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from collections.abc import Iterable, Iterator, Sequence
 
 TAG = re.compile(r"[BIESLU]-.+")
 LAST = "ESLU"
-"""Prefixes of the last word of an entity, or of its only one."""
+"""Prefixes of the last or only word of an entity."""
 
 Entity = tuple[int, int, int, str]
-"""Sentence, first word, last word, kind."""
+"""The indices of the sentence, the first word and the last word, and the type."""
 
 
 def are_entities(tags: Iterable[str]) -> bool:
-    """Tell whether ``tags`` are such a scheme: O and prefixes, one of B, I, S or U among them."""
+    """Return whether ``tags`` are entity tags: O, and prefixed types with at least one prefix B, I, S or U."""
     names = set(tags) - {"O"}
     return bool(names) and all(TAG.fullmatch(name) for name in names) and any(name[0] in "BISU" for name in names)
 
 
-def entity_f1(truth: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> float:
-    """Return the F1 of entities over all sentences: one counts where both ends and the kind are right."""
+def entity_f1(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """Return the F1 of entities over all sentences. An entity is correct if its first word, last word and type are."""
     from sklearn.metrics import f1_score  # slow to import, needed only here
 
-    true, chosen = set(entities(truth)), set(entities(found))
-    either = sorted(true | chosen)
-    if not either:
+    true_entities, predicted_entities = set(entities(truth)), set(entities(predicted))
+    union = sorted(true_entities | predicted_entities)
+    if not union:
         return 1.0
-    return float(f1_score([one in true for one in either], [one in chosen for one in either], zero_division=0.0))
+    is_true = [entity in true_entities for entity in union]
+    is_predicted = [entity in predicted_entities for entity in union]
+    return float(f1_score(is_true, is_predicted, zero_division=0.0))
 
 
 def entities(sentences: Iterable[Sequence[str]]) -> Iterator[Entity]:
-    """Find the entities as the CoNLL evaluation does (Tjong Kim Sang & De Meulder 2003).
+    """Yield the entities, as the CoNLL evaluation finds them (Tjong Kim Sang & De Meulder 2003).
 
-    A word goes on with an entity if its tag is an I, E or L of the same kind; any other prefix, and one of these where
-    there is nothing to go on with, begins an entity.
+    A word continues an entity if its tag is an I, E or L of the same type. A word with another prefix, or with no
+    entity to continue, begins an entity.
     """
-    for number, tags in enumerate(sentences):
+    for sentence, tags in enumerate(sentences):
         first: int | None = None
-        for place, tag in enumerate(tags):
+        for index, tag in enumerate(tags):
             if tag == "O":
                 first = None
                 continue
             if first is None or tag[0] in "BSU" or tag[2:] != tags[first][2:]:
-                first = place
-            following = tags[place + 1] if place + 1 < len(tags) else "O"
-            if tag[0] in LAST or following[0] not in "IEL" or following[2:] != tag[2:]:
-                yield number, first, place, tag[2:]
+                first = index
+            next_tag = tags[index + 1] if index + 1 < len(tags) else "O"
+            if tag[0] in LAST or next_tag[0] not in "IEL" or next_tag[2:] != tag[2:]:
+                yield sentence, first, index, tag[2:]
                 first = None

@@ -208,7 +208,7 @@ def train_vectors(
 
     >>> import seriatim, tempfile
     >>> file = tempfile.mkdtemp() + "/vectors.txt"
-    >>> seriatim.train_vectors(["the cat sees the dog\nthe dog sees the cat"], file, width=4)
+    >>> seriatim.train_vectors(["the cat sees the dog", "the dog sees the cat"], file, width=4)
     4
     """
     for name, value, minimum in (("width", width, 1), ("window", window, 1), ("vocab_size", vocab_size or 2, 2)):
