@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seriatim.models.classifier import Bag, InputSize, RecurrentClassifier
-from seriatim.models.naive.constant import Constant
+from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
 from seriatim.tasks.options import RegressOptions
@@ -62,7 +62,7 @@ def test_it_settles_on_the_mean_and_the_quantiles_of_what_it_cannot_tell_apart()
         with torch.no_grad():
             for one, gradient in zip(parameters, gradients, strict=True):
                 one -= 0.2 * gradient
-    constant = Constant()
+    constant = ConstantRegression()
     constant.fit(targets.numpy())
     found = network(batch.inputs, batch.lengths)[0].detach().numpy()
     np.testing.assert_allclose(found, constant.values, atol=0.03)
@@ -70,7 +70,7 @@ def test_it_settles_on_the_mean_and_the_quantiles_of_what_it_cannot_tell_apart()
 
 
 def test_the_constant() -> None:
-    one, other = Constant(), Constant()
+    one, other = ConstantRegression(), ConstantRegression()
     one.fit(np.array([1.0, 2.0, 3.0, 10.0]))
     assert one.values[0] == 4.0 and one.values[2] == 2.5
     other.load_state_dict(one.state_dict())

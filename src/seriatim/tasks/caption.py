@@ -10,7 +10,7 @@ import numpy as np
 from seriatim.data.images import PictureFormat, Pictures, read_pictures
 from seriatim.errors import UsageError
 from seriatim.models.captioner import Captioner
-from seriatim.models.naive.captions import MostCommon, NearestImage
+from seriatim.models.naive.captions import MostCommonCaption, NearestImage
 from seriatim.tasks.common.picture_codec import EncodedPictures, PictureCodec
 from seriatim.tasks.common.writing import check_writing_options, text_csv_rows
 from seriatim.tasks.common.writing_task import WritingTask
@@ -20,7 +20,7 @@ from seriatim.tasks.task import PreparedData, Row, WordCorpus
 Array = np.ndarray[Any, Any]
 
 
-AnyCaptioner = MostCommon | NearestImage | Captioner
+AnyCaptioner = MostCommonCaption | NearestImage | Captioner
 
 
 @final
@@ -52,7 +52,10 @@ class Caption(WritingTask[CaptionOptions, EncodedPictures, PictureCodec]):
         return PictureCodec.from_json(content)
 
     def make(self, options: CaptionOptions, codec: PictureCodec) -> AnyCaptioner:
-        makers: dict[str, Callable[[], AnyCaptioner]] = {"most_common": MostCommon, "nearest_image": NearestImage}
+        makers: dict[str, Callable[[], AnyCaptioner]] = {
+            "most_common": MostCommonCaption,
+            "nearest_image": NearestImage,
+        }
         return makers.get(
             options.model,
             lambda: Captioner(
@@ -73,14 +76,16 @@ class Caption(WritingTask[CaptionOptions, EncodedPictures, PictureCodec]):
         without_end_marks = [caption[:-1] for captions in data.train.targets for caption in captions]
         return WordCorpus(vocabulary.tokens, without_end_marks)
 
-    def fit_naive(self, model: MostCommon | NearestImage, data: PreparedData[EncodedPictures, PictureCodec]) -> None:
-        if isinstance(model, MostCommon):
+    def fit_naive(
+        self, model: MostCommonCaption | NearestImage, data: PreparedData[EncodedPictures, PictureCodec]
+    ) -> None:
+        if isinstance(model, MostCommonCaption):
             model.fit(data.train.references)
         else:
             model.fit(_comparable(data.codec, data.train.inputs), data.train.references)
 
     def write_naive(
-        self, model: MostCommon | NearestImage, codec: PictureCodec, inputs: Sequence[Array]
+        self, model: MostCommonCaption | NearestImage, codec: PictureCodec, inputs: Sequence[Array]
     ) -> Iterator[Row]:
         return ({"prediction": text} for text in model.captions(_comparable(codec, inputs)))
 

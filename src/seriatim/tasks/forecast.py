@@ -26,7 +26,7 @@ from seriatim.models.forecaster import (
 )
 from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
-from seriatim.models.naive.statistical import Statistical
+from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.options import check_causal, is_streaming
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common.rolling_origins import (
@@ -46,7 +46,7 @@ Array = np.ndarray[Any, Any]
 EVALUATION_BATCH = 512
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
-AnyForecaster = Statistical | Forecaster[Any]
+AnyForecaster = StatisticalForecaster | Forecaster[Any]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         self, model: AnyForecaster, options: ForecastOptions, data: PreparedData[Rolling, ForecastCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
         targets = len(data.codec.targets)
-        if isinstance(model, Statistical):
+        if isinstance(model, StatisticalForecaster):
             train_values = [
                 series.values[:end, :targets]
                 for series, end in zip(data.train.series, data.train.train_ends, strict=True)
@@ -353,7 +353,7 @@ def _validation_loss(network: Forecaster[Any], windows: Windows) -> float:
 def _quantiles(model: AnyForecaster, options: ForecastOptions, codec: ForecastCodec, part: Rolling) -> Iterator[Array]:
     """Yield for each series the quantiles ``[N, horizon, targets, Q]`` at its origins, in the data's units."""
     targets = len(codec.targets)
-    if isinstance(model, Statistical):
+    if isinstance(model, StatisticalForecaster):
         for series, origins, position in zip(part.series, part.origins, part.positions, strict=True):
             yield model.forecast(position, series.values[:, :targets], np.asarray(origins), options.horizon)
         return

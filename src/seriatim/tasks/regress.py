@@ -17,7 +17,7 @@ from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier
-from seriatim.models.naive.constant import Constant
+from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
@@ -28,7 +28,7 @@ from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
-AnyRegressor = Constant | Regressor
+AnyRegressor = ConstantRegression | Regressor
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
 
     def make(self, options: RegressOptions, codec: RegressCodec) -> AnyRegressor:
         if options.model == "mean":
-            return Constant()
+            return ConstantRegression()
         size = codec.inputs.size()
         if options.model == "bag":
             return Regressor(Bag(size, embedding_width(options), OUTPUTS))
@@ -141,7 +141,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     def plan(
         self, model: AnyRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
-        if isinstance(model, Constant):
+        if isinstance(model, ConstantRegression):
             return ClosedForm(lambda: model.fit(data.train.targets))
         return TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
@@ -176,7 +176,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
 
 def predictions(model: AnyRegressor, codec: RegressCodec, inputs: list[Array]) -> Array:
     """Return the mean and the quantiles of each sequence, ``[N, 1 + Q]`` float64 in the data's units."""
-    if isinstance(model, Constant):
+    if isinstance(model, ConstantRegression):
         return model.predictions(len(inputs))
     return sequence_inputs.run_network(model, inputs) * codec.target.scale + codec.target.mean
 

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from seriatim.data.pairs import Pairs, read_pairs, read_sources
 from seriatim.errors import UsageError
-from seriatim.models.naive.nearest_text import Copy, Nearest
+from seriatim.models.naive.nearest_text import CopySource, NearestText
 from seriatim.models.options import CELLS, is_recurrent
 from seriatim.models.seq2seq import EncoderDecoder, RecurrentSeq2Seq
 from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
@@ -23,7 +23,7 @@ from seriatim.tasks.task import GenerateRequest, PreparedData, Row, WordCorpus
 RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention", "embedding_start", "output_start")
 """Options that other models than recurrent ones refuse."""
 
-NaiveTranslator = Nearest | Copy
+NaiveTranslator = NearestText | CopySource
 AnyTranslator = NaiveTranslator | EncoderDecoder[Any]
 
 
@@ -81,8 +81,8 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
     def make(self, options: TranslateOptions, codec: PairCodec) -> AnyTranslator:
         sizes = len(codec.source), len(codec.script)
         makers: dict[str, Callable[[], AnyTranslator]] = {
-            "nearest": Nearest,
-            "copy": Copy,
+            "nearest": NearestText,
+            "copy": CopySource,
             "transformer": lambda: TransformerSeq2Seq(options, *sizes, tie=options.tie),
         }
         return makers.get(
@@ -104,7 +104,7 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
         return WordCorpus(vocabulary.tokens, data.train.inputs) if vocabulary.unit == "word" else None
 
     def fit_naive(self, model: NaiveTranslator, data: PreparedData[EncodedPairs, PairCodec]) -> None:
-        if isinstance(model, Nearest):
+        if isinstance(model, NearestText):
             model.fit(data.train.pairs.sources, [text for text, *_ in data.train.references])
 
     def write_naive(self, model: NaiveTranslator, codec: PairCodec, inputs: Sequence[str]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seriatim.models.naive.captions import MostCommon, NearestImage
+from seriatim.models.naive.captions import MostCommonCaption, NearestImage
 
 DRAW = np.random.default_rng(0)
 
@@ -17,10 +17,10 @@ def some_pixels(count: int = 5, side: int = 8) -> list[Any]:
 
 
 def test_the_commonest_caption_and_of_equals_the_first() -> None:
-    model = MostCommon()
+    model = MostCommonCaption()
     model.fit([["a dog", "a cat"], ["two cats"], ["a cat", "a dog"]])
     assert model.captions(some_pixels(2)) == ["a dog"] * 2
-    again = MostCommon()
+    again = MostCommonCaption()
     again.load_state_dict(model.state_dict())
     assert again.captions(some_pixels(1)) == ["a dog"]
 

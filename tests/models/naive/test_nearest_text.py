@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seriatim.models.naive.nearest_text import Copy, Nearest
+from seriatim.models.naive.nearest_text import CopySource, NearestText
 
 SOURCES = ["the cat sees the sun", "a dog likes the sea", "수고했어요"]
 TARGETS = ["le chat voit le soleil", "un chien aime la mer", "감사합니다"]
 
 
-def fitted() -> Nearest:
-    model = Nearest()
+def fitted() -> NearestText:
+    model = NearestText()
     model.fit(SOURCES, TARGETS)
     return model
 
@@ -32,7 +32,7 @@ def test_a_new_source_gets_the_target_of_the_likest() -> None:
 def test_it_comes_back_from_its_arrays() -> None:
     state = fitted().state_dict()
     assert all(array.dtype == np.uint8 for array in state.values())
-    again = Nearest()
+    again = NearestText()
     again.load_state_dict(state)
     assert (again.sources, again.targets) == (SOURCES, TARGETS)
     new = ["the sea", "sun and cat"]
@@ -42,9 +42,9 @@ def test_it_comes_back_from_its_arrays() -> None:
 def test_damaged_arrays_are_refused() -> None:
     state = fitted().state_dict()
     with pytest.raises(ValueError, match="targets: got 1, wanted 3 as of the sources"):
-        Nearest().load_state_dict(state | {"targets": np.frombuffer(b"one", np.uint8)})
+        NearestText().load_state_dict(state | {"targets": np.frombuffer(b"one", np.uint8)})
 
 
 def test_a_copy_is_the_source() -> None:
-    assert [text for text, _ in Copy().write(SOURCES)] == SOURCES
-    assert Copy().state_dict() == {}
+    assert [text for text, _ in CopySource().write(SOURCES)] == SOURCES
+    assert CopySource().state_dict() == {}

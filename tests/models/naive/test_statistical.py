@@ -14,9 +14,9 @@ from safetensors.numpy import load, save
 from seriatim.errors import DataError, UsageError
 from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
-from seriatim.models.naive.statistical import Statistical
+from seriatim.models.naive.statistical import StatisticalForecaster
 
-MODELS: dict[str, Callable[[], Statistical]] = {
+MODELS: dict[str, Callable[[], StatisticalForecaster]] = {
     "naive": Naive,
     "seasonal_naive": lambda: SeasonalNaive(4),
     "drift": Drift,
@@ -33,7 +33,7 @@ def series(rows: int, channels: int, seed: int = 0) -> np.ndarray:
     return season + generator.normal(size=(rows, channels)) + 0.3 * generator.normal(size=(rows, channels)).cumsum(0)
 
 
-def fitted(name: str, *values: np.ndarray) -> Statistical:
+def fitted(name: str, *values: np.ndarray) -> StatisticalForecaster:
     model = MODELS[name]()
     model.fit(values)
     return model

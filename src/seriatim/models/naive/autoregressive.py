@@ -5,8 +5,8 @@
     (3)  y_t = c + Σ_{j≤τ+d} a_j y_{t-j} + ε_t                     1 − Σ a_j Bʲ = (1 − Σ φ_j Bʲ)(1 − B)^d
     (4)  ψ_0 = 1,  ψ_i = Σ_j a_j ψ_{i-j}                           Box & Jenkins 1970: the weights of past shocks
 
-Every series and channel has its own τ and d, those of lowest BIC. All candidates predict the same n values,
-else their BIC would not compare: the values after the first ``max_lags`` + 1. One Gram matrix per d serves every τ,
+Every series and channel has its own τ and d, with the lowest BIC. All candidates predict the same n values, so that
+their BIC can be compared: the values after the first ``max_lags`` + 1. One Gram matrix per d is enough for every τ,
 because the Cholesky factor of its leading block is the leading block of its Cholesky factor.
 """
 
@@ -19,26 +19,26 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from seriatim.errors import UsageError
-from seriatim.models.naive.statistical import Fitted, Floats, Ints, Statistical, deviation
+from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
 
-MOST_LAGS: Final = 48
+MAX_LAGS: Final = 48
 ROWS_AT_ONCE: Final = 1 << 14
 JITTER: Final = 1e-10
 """Added to the Gram matrix of unit-variance values, per row, so that it has a Cholesky factor."""
-MOST_GROWTH: Final = 10.0
-"""How far an equation may swell over as many steps as it was fitted on: what grows, like airline passengers, may."""
+MAX_GROWTH: Final = 10.0
+"""The largest growth of an equation over as many steps as it was fitted on. Some series do grow."""
 
 
-class Autoregressive(Statistical):
+class Autoregressive(StatisticalForecaster):
     """AR(τ) with τ lags and d ∈ {0, 1} differences per series and channel, chosen by BIC.
 
-    ``lags`` fixes τ; else it is at most ``max_lags``, by default two seasons or 24, whichever is more, but
-    never above 48. Either is held to a quarter of the series' length. ``ridge`` ≥ 0 shrinks the lags'
-    weights: it is added, times n, to their diagonal of the Gram matrix of values of unit variance.
+    ``lags`` fixes τ. Otherwise it is at most ``max_lags``, by default two seasons or 24, whichever is more, but never
+    above 48. Both are limited to a quarter of the series' length. ``ridge`` ≥ 0 shrinks the weights of the lags: ridge
+    · n is added to their diagonal of the Gram matrix, of values with unit variance.
 
-    Candidates that explode (a root so far outside the unit circle that they swell more than tenfold over the
-    length of the training part) are passed over. A series of fewer than 4 values is a random walk. A history
-    that does not reach back far enough is continued into the past with its first value.
+    Candidates that explode are not chosen: those with a root so far outside the unit circle that they grow more than
+    tenfold over the length of the training part. A series of fewer than 4 values is a random walk. A history that is
+    too short is extended into the past with its first value.
     """
 
     arrays: ClassVar = {"deviation": 1, "constant": 1, "coefficients": 2, "lags": 1, "differences": 1}
@@ -49,43 +49,45 @@ class Autoregressive(Statistical):
         super().__init__()
         if season < 1:
             raise UsageError(f"season: got {season}, wanted at least 1")
-        for name, given in (("lags", lags), ("max_lags", max_lags)):
-            if given is not None and given < 1:
-                raise UsageError(f"{name}: got {given}, wanted at least 1")
+        for name, value in (("lags", lags), ("max_lags", max_lags)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name}: got {value}, wanted at least 1")
         if not 0 <= ridge < np.inf:
             raise UsageError(f"ridge: got {ridge}, wanted a number from 0")
         self.lags = lags
-        self.max_lags = lags or max_lags or min(max(24, 2 * season), MOST_LAGS)
+        self.max_lags = lags or max_lags or min(max(24, 2 * season), MAX_LAGS)
         self.ridge = ridge
 
     def _estimate(self, values: Floats) -> Fitted:
-        each = [self._choose(channel) for channel in values.T]
-        coefficients = np.zeros((len(each), self.max_lags + 1))
-        for row, chosen in zip(coefficients, each, strict=True):
-            row[: len(chosen.coefficients)] = chosen.coefficients
+        equations = [self._choose(channel) for channel in values.T]
+        coefficients = np.zeros((len(equations), self.max_lags + 1))
+        for row, equation in zip(coefficients, equations, strict=True):
+            row[: len(equation.coefficients)] = equation.coefficients
         return {
-            "deviation": np.array([chosen.deviation for chosen in each]),
-            "constant": np.array([chosen.constant for chosen in each]),
+            "deviation": np.array([equation.deviation for equation in equations]),
+            "constant": np.array([equation.constant for equation in equations]),
             "coefficients": coefficients,
-            "lags": np.array([float(chosen.lags) for chosen in each]),
-            "differences": np.array([float(chosen.differences) for chosen in each]),
+            "lags": np.array([float(equation.lags) for equation in equations]),
+            "differences": np.array([float(equation.differences) for equation in equations]),
         }
 
     def _choose(self, y: Floats) -> _Equation:
-        """The candidate of lowest BIC that does not explode, for one channel [T]."""
-        walk = _Equation(0, 1, 0.0, np.ones(1), float(deviation(np.diff(y)[:, None], lost=0)[0]))
+        """Return the candidate of lowest BIC that does not explode, for one channel [T]."""
+        random_walk = _Equation(0, 1, 0.0, np.ones(1), float(deviation(np.diff(y)[:, None], lost=0)[0]))
         if len(y) < 4:
-            return walk
-        most = min(self.max_lags, len(y) // 4)
-        tables = [_Candidates.of(y, d, most, self.ridge) for d in (0, 1)]
-        candidates = sorted((table.bic[lags], d, lags) for d, table in enumerate(tables) for lags in range(most + 1))
+            return random_walk
+        max_lags = min(self.max_lags, len(y) // 4)
+        tables = [_Candidates.of(y, d, max_lags, self.ridge) for d in (0, 1)]
+        candidates = sorted(
+            (table.bic[lags], d, lags) for d, table in enumerate(tables) for lags in range(max_lags + 1)
+        )
         if self.lags is not None:
-            candidates.sort(key=lambda candidate: candidate[2] != most)  # those with the lags asked for come first
+            candidates.sort(key=lambda candidate: candidate[2] != max_lags)  # those with the option's lags first
         for _, d, lags in candidates:
             solution = tables[d].solution(lags)
-            if grows_less_than(MOST_GROWTH ** (1 / tables[d].rows), solution[1:]):
+            if grows_less_than(MAX_GROWTH ** (1 / tables[d].rows), solution[1:]):
                 return tables[d].equation(solution)
-        return walk
+        return random_walk
 
     def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
         mean = np.empty((len(origins), horizon, values.shape[1]))
@@ -118,7 +120,7 @@ class Autoregressive(Statistical):
 
 @dataclass(frozen=True)
 class _Equation:
-    """One fitted channel in the form (3)."""
+    """The fitted equation of one channel, in the form (3)."""
 
     lags: int  # τ
     differences: int  # d
@@ -129,7 +131,7 @@ class _Equation:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Least squares for every τ of one channel and one d, in values w of mean ``centre`` and deviation ``scale``."""
+    """Least squares for every τ of one channel and one d, for values w with mean ``centre`` and deviation ``scale``."""
 
     differences: int
     rows: int  # n
@@ -138,24 +140,24 @@ class _Candidates:
     factor: Floats  # [τ_max + 2, τ_max + 2], lower Cholesky factor of the Gram matrix of (1, w_{t-1}, …, w_{t-τ}, w_t)
 
     @classmethod
-    def of(cls, y: Floats, differences: int, most: int, ridge: float) -> _Candidates:
+    def of(cls, y: Floats, differences: int, max_lags: int, ridge: float) -> _Candidates:
         w = np.diff(y) if differences else y[1:]  # so that the targets are the same for both
         centre = float(w.mean())
         scale = float(deviation((w - centre)[:, None], lost=0)[0])
-        lagged = sliding_window_view((w - centre) / (scale or 1.0), most + 1)[:, ::-1]  # w_t, w_{t-1}, …
-        gram = np.zeros((most + 2, most + 2))
+        lagged = sliding_window_view((w - centre) / (scale or 1.0), max_lags + 1)[:, ::-1]  # w_t, w_{t-1}, …
+        gram = np.zeros((max_lags + 2, max_lags + 2))
         for first in range(0, len(lagged), ROWS_AT_ONCE):
-            some = lagged[first : first + ROWS_AT_ONCE]
-            block = np.hstack([np.ones((len(some), 1)), some[:, 1:], some[:, :1]])
+            part = lagged[first : first + ROWS_AT_ONCE]
+            block = np.hstack([np.ones((len(part), 1)), part[:, 1:], part[:, :1]])
             gram += block.T @ block
-        shrink = np.full(most + 2, JITTER)
+        shrink = np.full(max_lags + 2, JITTER)
         shrink[1:-1] += ridge
         factor = np.linalg.cholesky(gram + len(lagged) * np.diag(shrink))
         return cls(differences, len(lagged), centre, scale, factor)
 
     @property
     def residual(self) -> Floats:
-        """RSS of τ = 0 … τ_max, in units of scale²: what the factor's last row holds beyond the first τ + 1 columns."""
+        """RSS of τ = 0 … τ_max, in units of scale²: squares of the factor's last row, after τ + 1 columns."""
         tail: Floats = np.cumsum(self.factor[-1, :0:-1] ** 2)[::-1]
         return tail
 
@@ -186,10 +188,10 @@ class _Candidates:
 
 
 def grows_less_than(rate: float, phi: Floats) -> bool:
-    """Whether w_t = Σ φ_j w_{t-j}, φ [τ], grows by less than ``rate`` a step in the long run.
+    """Whether w_t = Σ φ_j w_{t-j}, φ [τ], grows by less than a factor of ``rate`` per step in the long run.
 
-    So it does when v_t = w_t / rateᵗ, whose coefficients are φ_j / rateʲ, dies away. Schur (1917): reduce the
-    order one by one, and each last coefficient, a partial autocorrelation, must be within (-1, 1).
+    This is so if v_t = w_t / rateᵗ, whose coefficients are φ_j / rateʲ, decays to 0. Schur (1917): reduce the order
+    one by one; each last coefficient, a partial autocorrelation, must be within (-1, 1).
     """
     a = phi / rate ** np.arange(1, len(phi) + 1)
     for last in range(len(a) - 1, -1, -1):
@@ -201,9 +203,9 @@ def grows_less_than(rate: float, phi: Floats) -> bool:
 
 
 def iterate(constant: float, a: Floats, horizon: int) -> tuple[Floats, Floats]:
-    """Run y_t = c + Σ a_j y_{t-j}, a [K], ahead of an unknown past.
+    """Return each forecast of y_t = c + Σ a_j y_{t-j}, a [K], as a function of an unknown past.
 
-    Returns what each forecast makes of y_o, y_{o-1}, … (weights [horizon, K]) and adds to it (constants [horizon]).
+    The result is the weights [horizon, K] of y_o, y_{o-1}, …, and the constants [horizon].
     """
     reach = len(a)
     rows = np.zeros((reach + horizon, reach + 1))  # oldest first; each is (weights, constant)
@@ -215,6 +217,6 @@ def iterate(constant: float, a: Floats, horizon: int) -> tuple[Floats, Floats]:
 
 
 def _without_tail(coefficients: Floats) -> Floats:
-    """The weights up to the last that is not 0; one at least."""
+    """Return the weights up to the last one that is not 0, at least one."""
     used = np.flatnonzero(coefficients)
     return coefficients[: max(1, used[-1] + 1 if used.size else 0)]

@@ -1,4 +1,4 @@
-"""Captions without a network: the one that is given most often, and that of the picture most like the new one."""
+"""Captions without a network: the commonest caption, and that of the most similar picture (Devlin 2015)."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-SIDE = 32
-"""Pixels of a side, at most, that pictures are compared by: each is the mean of a square of the whole picture's."""
+MAX_SIDE = 32
+"""The longest side of the small pictures that are compared. Each of their pixels is the mean of a square."""
 PART = 256
 """Pictures that are compared at a time."""
 
 
 @final
-class MostCommon:
-    """Says of every picture what is said most often; of captions as common, the first."""
+class MostCommonCaption:
+    """Gives every picture the commonest caption; of equally common ones the first."""
 
     def __init__(self) -> None:
         self.caption = ""
 
     def fit(self, captions: Sequence[Sequence[str]]) -> None:
         """Count the captions of all pictures."""
-        self.caption = Counter(one for some in captions for one in some).most_common(1)[0][0]
+        self.caption = Counter(caption for of_picture in captions for caption in of_picture).most_common(1)[0][0]
 
     def captions(self, pictures: Sequence[Array]) -> list[str]:
-        """Give each picture its caption."""
+        """Return a caption for each picture."""
         return [self.caption] * len(pictures)
 
     def state_dict(self) -> dict[str, Array]:
         return {"caption": _pack([self.caption])}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take the caption back."""
+        """Restore the result of ``state_dict``."""
         (self.caption,) = _unpack(state["caption"])
 
     @property
@@ -45,49 +45,54 @@ class MostCommon:
 
 @final
 class NearestImage:
-    """Says of a picture what is said first of the nearest one, by the distance of pixels or of mean features."""
+    """Gives a picture the first caption of the nearest one, by the distance of small pictures or of mean features.
+
+    This is nearest-neighbour captioning (Devlin 2015) with a single neighbour.
+    """
 
     def __init__(self) -> None:
-        self.pictures: Array = np.zeros((0, 0), np.float32)
-        self.said: list[str] = []
+        self.vectors: Array = np.zeros((0, 0), np.float32)
+        self.first_captions: list[str] = []
 
     def fit(self, pictures: Sequence[Array], captions: Sequence[Sequence[str]]) -> None:
-        """Remember pictures, uint8 ``[H, W, C]`` or float32 ``[R, C]``, and the first caption of each."""
-        self.pictures = _marks(pictures)
-        self.said = [some[0] for some in captions]
+        """Store pictures, uint8 ``[H, W, C]`` or float32 ``[R, C]``, and the first caption of each."""
+        self.vectors = _vectors(pictures)
+        self.first_captions = [of_picture[0] for of_picture in captions]
 
     def captions(self, pictures: Sequence[Array]) -> list[str]:
-        """Give each picture its caption."""
-        known = self.pictures.astype(np.float32)
+        """Return a caption for each picture."""
+        known = self.vectors.astype(np.float32)
         squares = np.einsum("nd,nd->n", known, known)
-        found: list[str] = []
+        captions: list[str] = []
         for start in range(0, len(pictures), PART):
-            new = _marks(pictures[start : start + PART]).astype(np.float32)
-            found += [self.said[place] for place in (squares - 2 * new @ known.T).argmin(1)]
-        return found
+            new = _vectors(pictures[start : start + PART]).astype(np.float32)
+            captions += [self.first_captions[index] for index in (squares - 2 * new @ known.T).argmin(1)]
+        return captions
 
     def state_dict(self) -> dict[str, Array]:
-        return {"pictures": self.pictures, "captions": _pack(self.said)}
+        return {"pictures": self.vectors, "captions": _pack(self.first_captions)}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take pictures and captions back; raises ``ValueError`` when there is not one of these for each of those."""
-        self.pictures, self.said = state["pictures"], _unpack(state["captions"])
-        if self.pictures.ndim != 2 or len(self.pictures) != len(self.said):
-            raise ValueError(f"captions: got {len(self.said)}, wanted one for each of {self.pictures.shape} pictures")
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if pictures and captions differ in number."""
+        self.vectors, self.first_captions = state["pictures"], _unpack(state["captions"])
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.first_captions):
+            raise ValueError(
+                f"captions: got {len(self.first_captions)}, wanted one for each of {self.vectors.shape} pictures"
+            )
 
     @property
     def parameters_count(self) -> int:
         return 0
 
 
-def _marks(pictures: Sequence[Array]) -> Array:
-    """What pictures are told apart by, ``[N, D]``: uint8 for pixels, float32 for features."""
-    return np.stack([_shrunk(one) if one.ndim == 3 else one.mean(0) for one in pictures])
+def _vectors(pictures: Sequence[Array]) -> Array:
+    """Return the vectors ``[N, D]`` that pictures are compared by: uint8 for pixels, float32 for features."""
+    return np.stack([_shrink(picture) if picture.ndim == 3 else picture.mean(0) for picture in pictures])
 
 
-def _shrunk(pixels: Array) -> Array:
-    """The mean of each square of pixels, in a row."""
-    square = -(-len(pixels) // SIDE)
+def _shrink(pixels: Array) -> Array:
+    """Return the mean of each square of pixels, as one vector."""
+    square = -(-len(pixels) // MAX_SIDE)
     starts = np.arange(0, len(pixels), square)
     sums = np.add.reduceat(np.add.reduceat(pixels.astype(np.float32), starts, 0), starts, 1)
     sizes = np.diff([*starts, len(pixels)]).astype(np.float32)
@@ -95,7 +100,7 @@ def _shrunk(pixels: Array) -> Array:
 
 
 def _pack(texts: Sequence[str]) -> Array:
-    """Texts as UTF-8 in one array, with line ends between: a caption has none within."""
+    """Return texts as UTF-8 in one array, separated by line ends. A caption contains none."""
     return np.frombuffer("\n".join(texts).encode(), np.uint8)
 
 

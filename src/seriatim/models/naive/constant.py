@@ -1,4 +1,7 @@
-"""The regression that does not look: the mean of the training targets, with their quantiles."""
+"""The constant regression: the mean and quantiles of the training targets.
+
+The mean minimises the squared error, and a quantile the quantile loss (Koenker & Bassett 1978), of all constants.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,26 @@ Array = np.ndarray[Any, Any]
 
 
 @final
-class Constant:
-    """Gives every sequence the mean and the quantiles seen in training."""
+class ConstantRegression:
+    """Predicts the mean and quantiles of the training part for every sequence."""
 
     def __init__(self) -> None:
         self.values: Array = np.zeros(1 + len(QUANTILES))
         """[1 + Q] float64: the mean, then the quantiles."""
 
     def fit(self, targets: Array) -> None:
-        """Take them from ``targets`` [N]."""
+        """Take the values from ``targets`` [N]."""
         self.values = np.array([targets.mean(), *np.quantile(targets, QUANTILES)])
 
     def predictions(self, count: int) -> Array:
-        """Return ``[count, 1 + Q]``, every row the same."""
+        """Return ``[count, 1 + Q]`` with equal rows."""
         return np.tile(self.values, (count, 1))
 
     def state_dict(self) -> dict[str, Array]:
         return {"values": self.values}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take the state back; raises ``ValueError`` when it is of other quantiles."""
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it has other quantiles."""
         if state["values"].shape != self.values.shape:
             raise ValueError(f"values: got {state['values'].shape}, wanted {self.values.shape}")
         self.values = state["values"]

@@ -1,4 +1,4 @@
-"""The tagger without context: each word's commonest tag, and for an unknown word that of its ending."""
+"""The tagger without context: the commonest tag of each word (Charniak 1993), or of its ending (Brants 2000)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any, final
 
 import numpy as np
 
-LONGEST = 5
-"""Letters of an ending."""
+MAX_LETTERS = 5
+"""The longest ending."""
 RARE = 3
-"""Endings are learnt from words that stand at most so often: unknown words are of that kind."""
+"""Endings are learned from words that occur at most this often, since unknown words are rare too."""
 
 Array = np.ndarray[Any, Any]
 
 
 @final
 class MostFrequentTag:
-    """Word → its commonest tag in training.
+    """Gives each word its commonest tag in the training part.
 
-    An unknown word gets the commonest tag of the longest ending that rare words of its shape had, up to five letters;
-    the shape is whether it has a digit, begins with a capital letter, or neither (after Brants 2000).
+    An unknown word gets the commonest tag of its longest known ending, of up to five letters, among rare words of the
+    same shape. The shapes are: with a digit, with a capital first letter, or neither (after Brants 2000).
     """
 
     def __init__(self, tags: int) -> None:
         self.tags = tags
         self.words: dict[str, int] = {}
         self.endings: dict[str, int] = {}
-        """Shape and ending → tag; the last resort is the empty key."""
+        """The tag for each shape and ending. The empty key is for words whose shape is unknown."""
 
     def fit(self, sentences: Iterable[tuple[Sequence[str], Array]]) -> None:
         """Count the tags of the words of (words, tags [T]) pairs."""
@@ -54,7 +54,7 @@ class MostFrequentTag:
         return next(self.endings[ending] for ending in (*_endings(word), "") if ending in self.endings)
 
     def state_dict(self) -> dict[str, Array]:
-        """Both tables as arrays: the keys as UTF-8, each behind a line end, and their tags."""
+        """Return both tables as arrays: the keys as UTF-8, each after a line end, and their tags."""
         arrays = {}
         for name in ("words", "endings"):
             table = getattr(self, name)
@@ -64,7 +64,7 @@ class MostFrequentTag:
         return arrays
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take the state back; raises ``ValueError`` when it is damaged or of other tags."""
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it is damaged or has other tags."""
         for name in ("words", "endings"):
             keys = state[name].astype(np.uint8).tobytes().decode(errors="surrogatepass").split("\n")[1:]
             tags = state[f"{name}_tags"]
@@ -80,11 +80,11 @@ class MostFrequentTag:
 
 
 def _endings(word: str) -> list[str]:
-    """Shape and ending, the longest ending first, the last one the shape alone."""
+    """Return the shape with each ending, the longest first, and last the shape alone."""
     shape = "0" if any(letter.isdigit() for letter in word) else "A" if word[:1].isupper() else "a"
-    return [shape + word[-size:].lower() if size else shape for size in range(min(LONGEST, len(word)), -1, -1)]
+    return [shape + word[-size:].lower() if size else shape for size in range(min(MAX_LETTERS, len(word)), -1, -1)]
 
 
 def _commonest(counts: Mapping[str, Counter[int]]) -> dict[str, int]:
-    """The commonest tag of each key; of equally common ones the lower."""
+    """Return the commonest tag of each key; of equally common ones the lowest."""
     return {key: min(tags, key=lambda tag: (-tags[tag], tag)) for key, tags in counts.items()}

@@ -1,4 +1,4 @@
-"""The classifier that does not look: the share of each class in the training part."""
+"""The majority classifier: the share of each class in the training part (ZeroR; Witten & Frank 1999)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @final
 class Majority:
-    """Gives every sequence the class frequencies seen in training; its choice is the commonest class."""
+    """Predicts the class frequencies of the training part for every sequence, so it chooses the commonest class."""
 
     def __init__(self, classes: int) -> None:
         self.share = np.full(classes, 1.0 / classes)
@@ -21,14 +21,14 @@ class Majority:
         self.share = counts / counts.sum()
 
     def probabilities(self, count: int) -> np.ndarray[Any, Any]:
-        """Return ``[count, K]``, every row the same."""
+        """Return ``[count, K]`` with equal rows."""
         return np.tile(self.share, (count, 1))
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         return {"share": self.share}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take the state back; raises ``ValueError`` when it is of other classes."""
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it has another number of classes."""
         if state["share"].shape != self.share.shape:
             raise ValueError(f"share: got {state['share'].shape}, wanted {self.share.shape}")
         self.share = state["share"]

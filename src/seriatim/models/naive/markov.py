@@ -7,13 +7,13 @@ With h a context of up to ``order`` units, h' the same without its oldest unit, 
                                                                    N3: three times or more
     (3)  D1 = 1 − 2Y n2/n1    D2 = 2 − 3Y n3/n2    D3 = 3 − 4Y n4/n3    Y = n1 / (n1 + 2 n2)
 
-n1 … n4 say how many grams of one length have count 1 … 4. Grams of the full length, order + 1, are counted
-as they occur. The count of a shorter gram is the number of different units that stood before it, where the
-start of the stream is one more unit. A discount that (3) cannot give (a count of counts is 0) or gives
-outside (0, i) is i/2. So every unit has a probability above 0, and they sum to one.
+n1 … n4 are the numbers of grams of one length with count 1 … 4. Grams of the full length, order + 1, are counted as
+they occur. The count of a shorter gram is the number of different units before it, where the start of the stream is one
+more unit. If (3) is undefined (a count of counts is 0) or outside (0, i), the discount is i/2. So every unit has a
+probability above 0, and they sum to one.
 
-Grams live in one sorted array per length. A gram's key is ``context_id · V + unit``, its id is its place in
-the array, and a context is a gram one unit shorter: reading a stream is one binary search per length.
+There is one sorted array of grams per length. A gram's key is ``context_id · V + unit``, its id is its index in the
+array, and a context is a gram that is one unit shorter. Reading a stream is one binary search per length.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from seriatim.errors import DataError, UsageError
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-HIGHEST_ORDER: Final = 8
+MAX_ORDER: Final = 8
 NEVER_SEEN: Final = -1
-"""Id of a gram that training did not hold. Each table below ends with the entry that this index reads."""
+"""The id of a gram that did not occur in training. Each table below ends with an entry for this index."""
 
 
 class Markov:
     """P(x_t | x_{t-1} … x_{t-n}) by interpolated, modified Kneser–Ney smoothing; ``order`` is n.
 
-    Made by ``Markov.fit`` or ``Markov.choose_order``; ``Markov()`` is empty until ``load_state_dict``.
-    At the start of a stream, where fewer than n units have passed, the context is what has passed.
+    ``Markov.fit`` and ``Markov.choose_order`` make a fitted model. ``Markov()`` is empty until ``load_state_dict``. At
+    the start of a stream, after fewer than n units, the context is shorter.
     """
 
     def __init__(self) -> None:
@@ -51,11 +51,11 @@ class Markov:
     def fit(cls, tokens: npt.ArrayLike, vocabulary_size: int, order: int) -> Markov:
         """Count the grams of one stream.
 
-        ``tokens`` int [N], each in 0 … V-1; ``order`` 0 (unigram) … 8. Raises ``UsageError`` for an order
-        or a vocabulary size out of range, ``DataError`` for tokens that are none or outside the vocabulary.
+        ``tokens`` int [N], each in 0 … V-1; ``order`` 0 (unigram) … 8. Raises ``UsageError`` for an order or a
+        vocabulary size out of range, ``DataError`` for no tokens or tokens outside the vocabulary.
         """
         _check_order(order)
-        return next(islice(cls._climb(tokens, vocabulary_size), order, None))
+        return next(islice(cls._by_order(tokens, vocabulary_size), order, None))
 
     @classmethod
     def choose_order(
@@ -63,12 +63,12 @@ class Markov:
         train: npt.ArrayLike,
         valid: npt.ArrayLike,
         vocabulary_size: int,
-        orders: Collection[int] = range(HIGHEST_ORDER + 1),
+        orders: Collection[int] = range(MAX_ORDER + 1),
     ) -> Markov:
-        """Fit on ``train`` and keep the order of lowest perplexity on ``valid``.
+        """Fit on ``train`` and return the order with the lowest perplexity on ``valid``.
 
-        Orders are tried from the lowest; after two in a row that are no better than the best, the
-        rest are left out. Raises as ``fit`` does.
+        Orders are tried from the lowest. After two in a row that are not better than the best, the others are not
+        tried. Raises the errors of ``fit``.
         """
         if not orders:
             raise UsageError("orders: got none, wanted at least one")
@@ -77,7 +77,7 @@ class Markov:
         valid_tokens = _units(valid, "valid", vocabulary_size)
         best: Markov | None = None
         lowest, worse = np.inf, 0
-        for model in islice(cls._climb(train, vocabulary_size), max(orders) + 1):
+        for model in islice(cls._by_order(train, vocabulary_size), max(orders) + 1):
             if model.order not in orders:
                 continue
             perplexity = model.perplexity(valid_tokens)
@@ -91,7 +91,7 @@ class Markov:
         return best
 
     @classmethod
-    def _climb(cls, tokens: npt.ArrayLike, vocabulary_size: int) -> Iterator[Markov]:
+    def _by_order(cls, tokens: npt.ArrayLike, vocabulary_size: int) -> Iterator[Markov]:
         """Yield the fitted models of order 0, 1, 2, …; each costs one more sort of the stream."""
         if vocabulary_size < 1:
             raise UsageError(f"vocabulary_size: got {vocabulary_size}, wanted at least 1")
@@ -110,14 +110,14 @@ class Markov:
 
     @property
     def parameters_count(self) -> int:
-        """How many counts are stored: one per distinct gram of each length."""
+        """The number of counts: one per distinct gram of each length."""
         return sum(level.counts.size for level in self._fitted())
 
     def log_probabilities(self, tokens: npt.ArrayLike, history: npt.ArrayLike = ()) -> Floats:
-        """Natural logarithm of P(x_t | what came before) for each of ``tokens`` [N], as float64 [N].
+        """Return the natural logarithm of P(x_t | past) for each of ``tokens`` [N], as float64 [N].
 
-        ``history`` is what stood before the first token; only its last ``order`` units matter.
-        Raises ``DataError`` for tokens outside the vocabulary.
+        ``history`` is the past of the first token; only its last ``order`` units matter. Raises ``DataError`` for
+        tokens outside the vocabulary.
         """
         levels = self._fitted()
         following = _units(tokens, "tokens", self.vocabulary_size)
@@ -133,18 +133,18 @@ class Markov:
         return logarithms
 
     def log_probability(self, tokens: npt.ArrayLike, history: npt.ArrayLike = ()) -> float:
-        """Joint log-probability of ``tokens``: the chain rule's sum, in nats."""
+        """Return the joint log-probability of ``tokens`` in nats."""
         return float(self.log_probabilities(tokens, history).sum())
 
     def perplexity(self, tokens: npt.ArrayLike, history: npt.ArrayLike = ()) -> float:
-        """exp of the mean negative log-probability per unit. Raises ``DataError`` without tokens."""
-        each = self.log_probabilities(tokens, history)
-        if each.size == 0:
+        """Return exp of the mean negative log-probability per unit. Raises ``DataError`` without tokens."""
+        logarithms = self.log_probabilities(tokens, history)
+        if logarithms.size == 0:
             raise DataError("tokens: got none, wanted at least 1 to measure perplexity")
-        return float(np.exp(-each.mean()))
+        return float(np.exp(-logarithms.mean()))
 
     def step(self, tokens_so_far: npt.ArrayLike) -> Floats:
-        """Log-probabilities of every possible next unit, float64 [V]; what ``log_probabilities`` would give it."""
+        """Return the log-probability of every possible next unit, float64 [V], as ``log_probabilities`` computes it."""
         levels, size = self._fitted(), self.vocabulary_size
         past = _units(tokens_so_far, "tokens_so_far", size)
         recent = past[max(0, past.size - self.order) :]
@@ -162,16 +162,15 @@ class Markov:
         return logarithms
 
     def advance(self, token: int, state: tuple[int, ...] = ()) -> tuple[Floats, tuple[int, ...]]:
-        """``step`` with its state in hand, as ``seriatim.decoding.sampling`` asks for it.
+        """Return the log-probabilities [V] of the unit after ``token``, and the next state.
 
-        ``state`` holds the last units before ``token``. Returns the log-probabilities [V] of the unit
-        after ``token``, and the state that goes with that unit.
+        ``state`` holds the last units before ``token``. This is the step function of ``seriatim.decoding.sampling``.
         """
         past = (*state, token)[-max(1, self.order) :]
         return self.step(past), past
 
     def state_dict(self) -> dict[str, Ints]:
-        """All that is needed to build the model again: keys and counts per gram length."""
+        """Return the keys and counts for each length of grams."""
         state = {"vocabulary_size": np.array([self.vocabulary_size], np.int64)}
         for length, level in enumerate(self._fitted(), start=1):
             state[f"keys.{length}"] = level.keys[:-1].copy()
@@ -179,10 +178,9 @@ class Markov:
         return state
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Take the place of the model whose ``state_dict`` this was.
+        """Restore the result of ``state_dict``.
 
-        Raises ``ValueError`` for names, types, shapes or numbers that no fitted model has; the model is
-        then as it was before.
+        Raises ``ValueError`` for names, types, shapes or numbers that no fitted model has. The model is unchanged then.
         """
         size = _stored(state, "vocabulary_size")
         if size.size != 1 or size[0] < 1:
@@ -191,7 +189,7 @@ class Markov:
         longest = (len(state) - 1) // 2
         lengths = range(1, longest + 1)
         expected = {"vocabulary_size", *(f"{part}.{length}" for part in ("keys", "counts") for length in lengths)}
-        if set(state) != expected or not 1 <= longest <= HIGHEST_ORDER + 1:
+        if set(state) != expected or not 1 <= longest <= MAX_ORDER + 1:
             raise ValueError(f"state: got {sorted(state)}, wanted vocabulary_size, keys.1, counts.1, keys.2, …")
         levels: list[_Level] = []
         contexts = 1
@@ -217,16 +215,16 @@ class Markov:
 
 @dataclass(frozen=True)
 class _Level:
-    """Every gram of one length, N of them, over the grams one unit shorter as contexts, M of them."""
+    """The N grams of one length. Their M contexts are the grams that are one unit shorter."""
 
-    keys: Ints  # [N + 1], ascending; the last is larger than any
+    keys: Ints  # [N + 1], ascending; the last is larger than any key
     counts: Ints  # [N]
     share: Floats  # [N + 1], first term of (1); the last is 0, for a gram never seen
-    backoff: Floats  # [M + 1], γ of (2); 1 for a context that nothing followed or that was never seen
+    backoff: Floats  # [M + 1], γ of (2); 1 for a context that is unknown or has no next unit
 
     @classmethod
     def of(cls, keys: Ints, counts: Ints, contexts: int, vocabulary_size: int) -> _Level:
-        """Work out (1) to (3) from keys [N] and counts [N]."""
+        """Compute (1) to (3) from keys [N] and counts [N]."""
         discounts = _discounts(counts)[np.minimum(counts, 3)]
         context = keys // vocabulary_size
         totals = np.bincount(context, counts, contexts)
@@ -237,7 +235,7 @@ class _Level:
         return cls(np.append(keys, beyond), counts, np.append(share, 0.0), np.append(backoff, 1.0))
 
     def find(self, contexts: Ints, tokens: Ints, vocabulary_size: int) -> Ints:
-        """Id of each gram (context, token), or ``NEVER_SEEN``."""
+        """Return the id of each gram (context, token), or ``NEVER_SEEN``."""
         keys = contexts * vocabulary_size + tokens  # below 0 where the context was never seen
         places = np.searchsorted(self.keys, keys)
         return np.where(self.keys[places] == keys, places, NEVER_SEEN).astype(np.int64)
@@ -254,11 +252,11 @@ def _count(stream: Ints, vocabulary_size: int) -> Iterator[tuple[_Level, ...]]:
         distinct = np.unique(grams, return_index=True, return_inverse=True, return_counts=True)
         longer_keys, first, inverse, counts = distinct
         if shorter.size:
-            # Each distinct gram stands for one unit before the gram that is left when its oldest unit is dropped.
-            before = np.bincount(shorter[inside[first]], minlength=keys.size)
+            # Each distinct gram is one unit before the gram without its oldest unit.
+            predecessors = np.bincount(shorter[inside[first]], minlength=keys.size)
             opening = np.flatnonzero(shorter != NEVER_SEEN)[:1]
-            before[shorter[opening]] += 1
-            lower = (*lower, _Level.of(keys, before, contexts, vocabulary_size))
+            predecessors[shorter[opening]] += 1
+            lower = (*lower, _Level.of(keys, predecessors, contexts, vocabulary_size))
             contexts = keys.size
         yield (*lower, _Level.of(longer_keys, counts, contexts, vocabulary_size))
         keys, shorter = longer_keys, np.full(stream.size, NEVER_SEEN, np.int64)
@@ -267,7 +265,7 @@ def _count(stream: Ints, vocabulary_size: int) -> Iterator[tuple[_Level, ...]]:
 
 
 def _discounts(counts: Ints) -> Floats:
-    """D of (3) for a count of 0, 1, 2, and 3 or more."""
+    """Return D of (3) for a count of 0, 1, 2, and 3 or more."""
     n1, n2, n3, n4 = (int((counts == i).sum()) for i in (1, 2, 3, 4))
     y = n1 / (n1 + 2 * n2) if n1 and n2 else 0.0
     discounts = [0.0]
@@ -278,26 +276,26 @@ def _discounts(counts: Ints) -> Floats:
 
 
 def _one_later(ids: Ints) -> Ints:
-    """For each position the id of the gram that ends just before it."""
+    """Return, for each position, the id of the gram that ends just before it."""
     return np.concatenate([[NEVER_SEEN], ids[:-1]]) if ids.size else ids
 
 
 def _units(tokens: npt.ArrayLike, name: str, vocabulary_size: int) -> Ints:
-    """Check that these are units of the vocabulary."""
+    """Return ``tokens`` as an array. Raises ``DataError`` if they are not units of the vocabulary."""
     array = np.asarray(tokens)
     if array.size == 0:
         array = array.astype(np.int64)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise DataError(f"{name}: got {array.dtype} of shape {array.shape}, wanted whole numbers [N]")
     if array.size and (array.min() < 0 or array.max() >= vocabulary_size):
-        place = int(np.flatnonzero((array < 0) | (array >= vocabulary_size))[0])
-        raise DataError(f"{name}: got {array[place]} at position {place}, wanted 0 to {vocabulary_size - 1}")
+        position = int(np.flatnonzero((array < 0) | (array >= vocabulary_size))[0])
+        raise DataError(f"{name}: got {array[position]} at position {position}, wanted 0 to {vocabulary_size - 1}")
     return array.astype(np.int64)
 
 
 def _check_order(order: int) -> None:
-    if not 0 <= order <= HIGHEST_ORDER:
-        raise UsageError(f"order: got {order}, wanted 0 to {HIGHEST_ORDER}")
+    if not 0 <= order <= MAX_ORDER:
+        raise UsageError(f"order: got {order}, wanted 0 to {MAX_ORDER}")
 
 
 def _stored(state: Mapping[str, npt.NDArray[np.generic]], name: str) -> Ints:

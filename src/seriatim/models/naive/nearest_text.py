@@ -1,4 +1,7 @@
-"""Writers that do not write: the target of the training source that is most like the new one, and the source itself."""
+"""Naive models of translation: the target of the most similar training source, and the source itself.
+
+Similarity is the cosine of TF-IDF vectors (Salton & Buckley 1988) of character n-grams.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 GRAMS = (1, 4)
-"""Characters per n-gram, least and most."""
+"""The smallest and largest number of characters per n-gram."""
 PART = 256
 """Sources that are compared at a time."""
 
 
 @final
-class Nearest:
-    """Gives each source the target of the nearest training source: by the cosine of TF-IDF of character n-grams."""
+class NearestText:
+    """Gives each source the target of the most similar training source."""
 
     def __init__(self) -> None:
         self.sources: list[str] = []
@@ -25,11 +28,11 @@ class Nearest:
         self._index: tuple[Any, Any] | None = None
 
     def fit(self, sources: Sequence[str], targets: Sequence[str]) -> None:
-        """Remember pairs."""
+        """Store the pairs."""
         self.sources, self.targets, self._index = list(sources), list(targets), None
 
     def write(self, sources: Sequence[str]) -> Iterator[tuple[str, float]]:
-        """Give the target for each source, and how near the source was, 0 to 1."""
+        """Yield a target for each source, and the similarity of its source, 0 to 1."""
         from sklearn.feature_extraction.text import TfidfVectorizer  # slow to import, needed only here
 
         if self._index is None:
@@ -37,16 +40,16 @@ class Nearest:
             self._index = grams, grams.fit_transform(self.sources).T.tocsr()
         grams, known = self._index
         for start in range(0, len(sources), PART):
-            likeness = (grams.transform(sources[start : start + PART]) @ known).tocsr()
-            best = np.asarray(likeness.argmax(axis=1)).ravel()
+            similarity = (grams.transform(sources[start : start + PART]) @ known).tocsr()
+            best = np.asarray(similarity.argmax(axis=1)).ravel()
             for row, column in enumerate(best):
-                yield self.targets[column], float(likeness[row, column])
+                yield self.targets[column], float(similarity[row, column])
 
     def state_dict(self) -> dict[str, Array]:
         return {"sources": _pack(self.sources), "targets": _pack(self.targets)}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take the pairs back; raises ``ValueError`` when they are damaged."""
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it is damaged."""
         sources, targets = _unpack(state["sources"]), _unpack(state["targets"])
         if len(sources) != len(targets):
             raise ValueError(f"targets: got {len(targets)}, wanted {len(sources)} as of the sources")
@@ -58,18 +61,18 @@ class Nearest:
 
 
 @final
-class Copy:
-    """Gives each source back: what writing nothing new is worth."""
+class CopySource:
+    """Gives each source back as its target, to show the score of doing nothing."""
 
     def write(self, sources: Sequence[str]) -> Iterator[tuple[str, float]]:
-        """Give each source, which is sure to be what it is."""
+        """Yield each source with similarity 1."""
         return ((source, 1.0) for source in sources)
 
     def state_dict(self) -> dict[str, Array]:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take nothing back."""
+        """Do nothing."""
 
     @property
     def parameters_count(self) -> int:
@@ -77,7 +80,7 @@ class Copy:
 
 
 def _pack(texts: Sequence[str]) -> Array:
-    """Texts as UTF-8 in one array, each behind a line end: no text of a pair has one within."""
+    """Return texts as UTF-8 in one array, separated by line ends. The text of a pair contains none."""
     return np.frombuffer("\n".join(text.replace("\n", " ") for text in texts).encode(), np.uint8)
 
 

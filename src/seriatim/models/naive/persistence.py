@@ -1,7 +1,7 @@
-"""Forecasts that only repeat the past: last value, last season, last value plus average change.
+"""Forecasts that repeat the past: the last value, the last season, or the last value plus the average change.
 
-Equations and their normal-theory intervals: Hyndman & Athanasopoulos (2021), sections 5.2 and 5.5. The
-point forecast follows each origin's own history; σ comes from the training part's one-step residuals.
+Equations and normal-theory intervals: Hyndman & Athanasopoulos (2021), sections 5.2 and 5.5. The point forecast uses
+the history before each origin. σ comes from the one-step residuals of the training part.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from seriatim.errors import UsageError
-from seriatim.models.naive.statistical import Fitted, Floats, Ints, Statistical, deviation
+from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
 
 
-class Naive(Statistical):
-    """The last value, for ever: ŷ_{o+h} = y_o, σ_h = σ √h."""
+class Naive(StatisticalForecaster):
+    """Repeats the last value: ŷ_{o+h} = y_o, σ_h = σ √h."""
 
     arrays: ClassVar = {"deviation": 1}
 
@@ -41,11 +41,11 @@ class Naive(Statistical):
         return self._series["deviation"].size
 
 
-class SeasonalNaive(Statistical):
-    """The value one season ago: σ_h = σ √(k + 1) with k whole seasons between it and the forecast.
+class SeasonalNaive(StatisticalForecaster):
+    """Repeats the value of one season ago: σ_h = σ √(k + 1), with k whole seasons between it and the forecast.
 
-    From an origin with less than one season behind it the last value is repeated. A training part no
-    longer than one season takes σ from the changes between neighbours.
+    If the history is shorter than one season, the last value is repeated. If the training part is not longer than one
+    season, σ comes from the changes between neighbours.
     """
 
     arrays: ClassVar = {"deviation": 1}
@@ -82,8 +82,8 @@ class SeasonalNaive(Statistical):
         return self._series["deviation"].size
 
 
-class Drift(Statistical):
-    """The line through the history's first and last value: σ_h = σ √(h (1 + h / (o - 1))).
+class Drift(StatisticalForecaster):
+    """Continues the line through the first and last value of the history: σ_h = σ √(h (1 + h / (o - 1))).
 
     A history of one value has no slope.
     """
@@ -112,6 +112,6 @@ class Drift(Statistical):
 
     @property
     def parameters_count(self) -> int:
-        """One σ per series and channel; the slope is the history's own."""
+        """One σ per series and channel; the slope comes from the history."""
         self._require_fit()
         return self._series["deviation"].size

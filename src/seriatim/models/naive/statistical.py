@@ -1,8 +1,8 @@
-"""What the statistical forecasters share: everything that follows from three numbers.
+"""The common part of the statistical forecasters: everything that follows from a mean, weights and a deviation.
 
-Each of them says, for one series, a point forecast ŷ_{o+h} from the history before an origin o, the weights
-ψ of past shocks in what comes later, and the deviation σ of a shock. Then (Box & Jenkins 1970; Hyndman &
-Athanasopoulos 2021, section 5.5)
+Each model defines, for one series, a point forecast ŷ_{o+h} from the history before an origin o, the weights ψ of past
+shocks in later values, and the deviation σ of a shock. Then (Box & Jenkins 1970; Hyndman & Athanasopoulos 2021, section
+5.5)
 
     (1)  y_{o+h} = ŷ_{o+h} + Σ_{j<h} ψ_j ε_{o+h-j} + h β        ε ~ N(0, σ²), ψ_0 = 1
     (2)  Var(y_{o+h}) = σ² (Σ_{j<h} ψ_j² + h² u)                β ~ N(0, σ² u), the error of an estimated slope
@@ -28,27 +28,27 @@ from seriatim.notation import QUANTILES
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Fitted = dict[str, npt.NDArray[Any]]
-"""What was estimated: ``deviation`` (σ, [C]) and what else a model needs, each ``[C]`` or ``[C, K]``."""
+"""The estimates: ``deviation`` (σ, [C]) and whatever else a model needs, each ``[C]`` or ``[C, K]``."""
 
 SMALLEST_DEVIATION: Final = 1e-9
-"""A shock's deviation in a density, of the series' largest value, where the training part left none."""
+"""The smallest deviation of a shock in a density, as a share of the series' largest value."""
 
 
-class Statistical(ABC):
-    """A forecaster with a closed form, fitted to each series by itself.
+class StatisticalForecaster(ABC):
+    """A forecaster with a closed form, which is fitted to each series separately.
 
-    ``values`` are float [T, C], the targets of one series from its first row on; a forecast from origin o
-    sees ``values[:o]`` and nothing later. ``series`` is a position in the list that was given to ``fit``;
-    ``None`` is a series that ``fit`` never saw, fitted on the spot.
+    ``values`` are float [T, C], the targets of one series from its first row on. A forecast from origin o uses
+    ``values[:o]`` and nothing later. ``series`` is an index in the list that ``fit`` received. ``None`` means a new
+    series, to which the model is fitted when it is called.
     """
 
     arrays: ClassVar[Mapping[str, int]] = {}
-    """Names of the fitted arrays, and of how many axes each is per series (1 = [C], 2 = [C, K])."""
+    """The names of the fitted arrays, and the number of axes of each per series (1: [C], 2: [C, K])."""
 
     def __init__(self) -> None:
         self._series: Fitted = {}
 
-    # What a model must say for itself
+    # Defined by each model
 
     @abstractmethod
     def _estimate(self, values: Floats) -> Fitted:
@@ -56,49 +56,48 @@ class Statistical(ABC):
 
     @abstractmethod
     def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
-        """ŷ: point forecasts [N, horizon, C]."""
+        """Return ŷ, the point forecasts [N, horizon, C]."""
 
     @abstractmethod
     def _weights(self, fitted: Fitted, horizon: int) -> Floats:
-        """ψ_0 … ψ_{horizon-1}, [horizon, C]."""
+        """Return ψ_0 … ψ_{horizon-1}, [horizon, C]."""
 
     @abstractmethod
     def _slope_variance(self, origins: Ints) -> Floats:
-        """u of (2) at each origin, [N]; 0 where no slope is estimated."""
+        """Return u of (2) at each origin, [N]; 0 if no slope is estimated."""
 
     @abstractmethod
     def _reach(self, fitted: Fitted) -> int:
-        """How many values must have passed before the model is all there."""
+        """Return the number of past values that the whole model needs."""
 
     @property
     @abstractmethod
     def parameters_count(self) -> int:
-        """How many numbers were estimated, over all series."""
+        """The number of estimates, over all series."""
 
-    # What follows from it
+    # The same for all models
 
     def fit(self, values: Sequence[npt.ArrayLike]) -> None:
         """Fit each series, [T_i, C], on its training part. Replaces an earlier fit.
 
         Raises ``DataError`` for no series, an empty one, differing channels, or values that are not finite.
         """
-        checked = [_series(one, f"values: series {position}") for position, one in enumerate(values)]
+        checked = [_series(series, f"values: series {index}") for index, series in enumerate(values)]
         if not checked:
             raise DataError("values: got no series, wanted at least 1")
-        for position, one in enumerate(checked):
-            if one.shape[1] != checked[0].shape[1]:
+        for index, series in enumerate(checked):
+            if series.shape[1] != checked[0].shape[1]:
                 raise DataError(
-                    f"values: series {position} has {one.shape[1]} channels, series 0 has {checked[0].shape[1]}"
+                    f"values: series {index} has {series.shape[1]} channels, series 0 has {checked[0].shape[1]}"
                 )
-        each = [self._estimate(one) for one in checked]
-        self._series = {name: np.stack([fitted[name] for fitted in each]) for name in self.arrays}
+        estimates = [self._estimate(series) for series in checked]
+        self._series = {name: np.stack([fitted[name] for fitted in estimates]) for name in self.arrays}
 
     def forecast(self, series: int | None, values: npt.ArrayLike, origins: npt.ArrayLike, horizon: int) -> Floats:
-        """Quantiles at the levels ``notation.QUANTILES``, float64 [N, horizon, C, Q].
+        """Return quantiles at the levels ``notation.QUANTILES``, float64 [N, horizon, C, Q].
 
-        ``origins`` int [N], each in 1 … T: the history of origin o is ``values[:o]``. A series never seen
-        is fitted on the values before the first origin. A history shorter than the model looks back is
-        made do with, as each model says.
+        ``origins`` int [N], each in 1 … T: the history of origin o is ``values[:o]``. For a new series the model is
+        fitted on the values before the first origin. Each model says what it does with a short history.
         """
         known = _series(values, "values")
         at = _origins(origins, len(known))
@@ -118,10 +117,10 @@ class Statistical(ABC):
         return quantiles
 
     def log_probability(self, series: int | None, values: npt.ArrayLike) -> float:
-        """Joint log-density of a series, in nats, given as many first values as the model looks back.
+        """Return the joint log-density of a series in nats, after the first values that the model needs as its past.
 
-        The chain rule over one-step forecasts, summed over steps and channels; 0 when no value is left
-        to predict. A series never seen is fitted on these very values.
+        It is the sum of one-step forecasts over steps and channels; 0 if no value is left to predict. For a new series
+        the model is fitted on the same values.
         """
         known = _series(values, "values")
         fitted = self._of(series, known)
@@ -141,7 +140,7 @@ class Statistical(ABC):
         generator: np.random.Generator,
         samples: int = 1,
     ) -> Floats:
-        """Trajectories that go on from ``history`` [T, C], float64 [steps, samples, C], by (1)."""
+        """Return trajectories after ``history`` [T, C], float64 [steps, samples, C], by (1)."""
         known = _series(history, "history")
         if steps < 1 or samples < 1:
             raise UsageError(f"steps, samples: got {steps} and {samples}, wanted at least 1 of each")
@@ -156,15 +155,14 @@ class Statistical(ABC):
         return paths
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Every fitted array, series first: [S, C] or [S, C, K]."""
+        """Return the fitted arrays, series first: [S, C] or [S, C, K]."""
         self._require_fit()
         return {name: array.copy() for name, array in self._series.items()}
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take over a ``state_dict``.
+        """Restore the result of ``state_dict``.
 
-        Raises ``ValueError`` for names, types, shapes or numbers that no fit gives; the model is then as
-        it was before.
+        Raises ``ValueError`` for names, types, shapes or numbers that no fit gives. The model is unchanged then.
         """
         if set(state) != set(self.arrays):
             raise ValueError(f"state: got {sorted(state)}, wanted {sorted(self.arrays)}")
@@ -182,7 +180,7 @@ class Statistical(ABC):
         self._series = {name: np.array(state[name], np.float64) for name in self.arrays}
 
     def _of(self, series: int | None, values: Floats) -> Fitted:
-        """The fit of one series; of ``values`` themselves when it was never seen."""
+        """Return the estimates of one series; for a new series, those of ``values``."""
         if series is None:
             return self._estimate(values)
         self._require_fit()
@@ -199,7 +197,7 @@ class Statistical(ABC):
 
 
 def deviation(residuals: Floats, lost: int) -> Floats:
-    """σ [C] of residuals [n, C] of which ``lost`` degrees of freedom went into estimates; 0 when none are left."""
+    """Return σ [C] of residuals [n, C], minus ``lost`` degrees of freedom for estimates; 0 if none are left."""
     free = len(residuals) - lost
     if free < 1:
         return np.zeros(residuals.shape[1])
