@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -39,7 +40,7 @@ ARGUMENTS = (*DIFFERENTIABLE, *MASKS)
 
 @dataclass(frozen=True)
 class Plan:
-    """The cell of a call and how the engine is to run it."""
+    """The cell of a call and how the engine is to run it. ``torch.compile`` cannot trace the cached properties."""
 
     spec: CellSpec
     input_projected: bool = False
@@ -48,20 +49,59 @@ class Plan:
     """Whether products may be made in bfloat16, where the engine has such products."""
 
     @property
+    def cell(self) -> Cell:
+        """The engine's description of the cell."""
+        if self.bf16:
+            return native.cell(self.spec, self.input_projected, native.has_bf16())  # depends on the target
+        return self._full_cell
+
+    @cached_property
+    def _full_cell(self) -> Cell:
+        return native.cell(self.spec, self.input_projected)
+
+    @cached_property
     def has_c(self) -> bool:
         """Whether the cell has states beside h."""
         return len(self.spec.states) > 1
 
-    @property
-    def cell(self) -> Cell:
-        """The engine's description of the cell."""
-        return native.cell(self.spec, self.input_projected, self.bf16 and native.has_bf16())
+    @cached_property
+    def input_size(self) -> int:
+        """Width of x."""
+        return len(self.spec.gates) * self.spec.hidden_size if self.input_projected else self.spec.input_size
+
+    @cached_property
+    def c_size(self) -> int:
+        """Width of c: all states beside h."""
+        return (len(self.spec.states) - 1) * self.spec.hidden_size
+
+    @cached_property
+    def output_size(self) -> int:
+        """Width of the output and of h."""
+        return self.spec.output_size
+
+    @cached_property
+    def slots_shape(self) -> tuple[int, int]:
+        """Shape of the slots of one row at one step."""
+        return self.cell.slots, self.spec.hidden_size
+
+    @cached_property
+    def needs_slots(self) -> bool:
+        """Whether a backward needs more than the output. A plain RNN needs only h."""
+        return not (self.spec.kind == "rnn" and not self.spec.proj_size and not self.spec.layer_norm)
 
 
 def weight_list(weights: Weights[Tensor]) -> list[Tensor | None]:
     """The same as ``weights.fused()`` in a tenth of the time, because single steps call it."""
     w = weights
     return [w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr, w.w_ch, w.g_ih, w.g_hh, w.g_c, w.b_c]
+
+
+def present_weights(weights: Weights[Tensor]) -> list[Tensor | None]:
+    """``weight_list`` without None at the end."""
+    values = weight_list(weights)
+    while values[-1] is None:
+        del values[-1]
+    return values
 
 
 def mask_list(walk: Walk[Tensor]) -> list[Tensor | None]:

@@ -12,25 +12,23 @@ from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
 from seriatim.ops.arguments import (
-    DIFFERENTIABLE,
-    WEIGHTS,
     Plan,
     State,
     dense,
     dense_rows,
     mask_list,
-    weight_list,
+    present_weights,
 )
 from seriatim.ops.double_backward import differentiable_backward
 from seriatim.ops.eager import has_saved_tensors_hooks, needs_gradient, needs_graph
-from seriatim.ops.engine import Grads, Save
+from seriatim.ops.engine import Save
 from seriatim.ops.packed_weights import PackedWeights, packed_weights
 
 
 class LayerFunction(torch.autograd.Function):
     """x, h, c, the weights, and masks where there are any → output, h_n and c_n; slots and cells if ``returns_states``.
 
-    The arguments are those of ``engine.forward``, with the weights in the order of ``WEIGHTS``.
+    The arguments are those of ``engine.forward``. The weights are those that were packed.
     """
 
     @staticmethod
@@ -39,7 +37,9 @@ class LayerFunction(torch.autograd.Function):
         h: Tensor, c: Tensor | None, *rest: Tensor | None,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         save = Save.RETURNED if returns_states else Save.FOR_BACKWARD
-        output, h_n, c_n, slots, cells = engine.forward(packed, reverse, sizes, save, x, h, c, rest[len(WEIGHTS) :])
+        output, h_n, c_n, slots, cells = engine.forward(
+            packed, reverse, sizes, save, x, h, c, rest[packed.weight_count :]
+        )
         ctx.packed = packed
         ctx.reverse = reverse
         ctx.sizes = sizes
@@ -59,23 +59,31 @@ class LayerFunction(torch.autograd.Function):
         saved = ctx.saved_tensors
         if ctx.has_hooks:  # they may return other strides
             saved = [None if tensor is None else dense(tensor) for tensor in saved]
-        output, slots, cells, *arguments = saved
         packed: PackedWeights = ctx.packed
-        needs = ctx.needs_input_grad[4 : 4 + len(DIFFERENTIABLE)]
-        masks = (None,) * (len(arguments) - len(DIFFERENTIABLE))
-        has_c = packed.has_c
-        grads = Grads(
-            all_grads[0], all_grads[1], all_grads[2] if has_c else None,
-            all_grads[-1] if has_c and ctx.returns_states else None,
-        )  # fmt: skip
-        some = next((grad for grad in grads if grad is not None), None)
+        grad_output, grad_h_n, *others = all_grads
+        grad_c_n = grad_cells = None
+        if others and packed.plan.has_c:
+            grad_c_n = others[0]
+            grad_cells = others[-1] if ctx.returns_states else None
+        grads = grad_output, grad_h_n, grad_c_n, grad_cells
+        some = grad_output if grad_output is not None else grad_h_n if grad_h_n is not None else grad_c_n
+        some = grad_cells if some is None else some
+        needs = ctx.needs_input_grad[4:]
         if some is None:
-            return None, None, None, None, *(None,) * len(needs), *masks
+            return None, None, None, None, *(None for _ in needs)
         if needs_graph(some):
-            results = differentiable_backward(packed.plan, ctx.reverse, arguments, needs, grads, ctx.sizes)
-        else:
-            results = engine.backward(packed, ctx.reverse, ctx.sizes, arguments, (output, slots, cells), grads, needs)
-        return None, None, None, None, *results, *masks
+            arguments, masks = saved[3 : 6 + packed.weight_count], saved[6 + packed.weight_count :]
+            absent = (None,) * len(packed.absent)
+            results = differentiable_backward(
+                packed.plan,
+                ctx.reverse,
+                [*arguments, *absent, *masks],
+                (*needs[: len(arguments)], *(False for _ in absent)),
+                grads,
+                ctx.sizes,
+            )[: len(arguments)]
+            return None, None, None, None, *results, *(None for _ in masks)
+        return None, None, None, None, *engine.backward(packed, ctx.reverse, ctx.sizes, saved, grads, needs)
 
 
 apply_layer: Any = super(torch.autograd.Function, LayerFunction).apply
@@ -92,7 +100,7 @@ def run_layer(
     """
     x = dense_rows(x)
     h, c = [dense(part) for part in state] if len(state) == 2 else (dense(state[0]), None)
-    dense_weights = [None if weight is None else weight.contiguous() for weight in weight_list(weights)]
+    dense_weights = [None if weight is None else weight.contiguous() for weight in present_weights(weights)]
     masks = mask_list(walk)
     if all(mask is None for mask in masks):
         masks = []

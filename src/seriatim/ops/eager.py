@@ -84,7 +84,7 @@ def is_forward_mode() -> bool:
 
 def needs_gradient(tensors: Iterable[Tensor | None]) -> bool:
     """Whether autograd records operations on any of these tensors."""
-    return _is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+    return _is_grad_enabled() and any([tensor is not None and tensor.requires_grad for tensor in tensors])
 
 
 def needs_graph(grad: Tensor) -> bool:
@@ -119,5 +119,5 @@ def is_dense_cpu(tensor: Any, dtype: torch.dtype) -> bool:
 
 def is_standard_cell(spec: CellSpec) -> bool:
     """Whether PyTorch has this cell too, and it has no projection."""
-    is_variant = spec.kind == "slstm" or spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
-    return native.fuses(spec) and not is_variant
+    is_variant = spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after or spec.kind == "slstm"
+    return not is_variant and native.fuses(spec)

@@ -49,6 +49,7 @@ class EagerCell:
 
     def __init__(self, spec: CellSpec, names: tuple[str, ...]) -> None:
         self._spec = spec
+        self._plan = Plan(spec)
         self._names = names
         self._input_size = spec.input_size
         self._hidden_size = spec.hidden_size
@@ -98,7 +99,7 @@ class EagerCell:
         if torch.is_grad_enabled():
             if has_saved_tensors_hooks():
                 return None
-            requires_grad = tuple(map(_requires_grad, current.present))
+            requires_grad = tuple(map(_requires_grad, current.weights))
             if requires_grad != current.requires_grad or (current.token is None and True in requires_grad):
                 current = self._current = TrainableWeights(self._names, current.weights, current.packed)
             token = current.token
@@ -113,7 +114,7 @@ class EagerCell:
         weights = packable(parameters, self._names)
         if weights is None:
             return None
-        return TrainableWeights(self._names, weights, pack_and_cache(Plan(self._spec), weights))
+        return TrainableWeights(self._names, weights, pack_and_cache(self._plan, weights))
 
 
 def _infer_step(current: TrainableWeights, rows: int, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, ...]:

@@ -7,6 +7,7 @@ and for arguments that must be rejected with an error.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -62,8 +63,7 @@ class _Layer(NamedTuple):
 
     packed: PackedWeights
     fingerprint: Fingerprint
-    weights: tuple[Tensor | None, ...]
-    """In the order of ``arguments.WEIGHTS``."""
+    weights: tuple[Tensor, ...]
 
 
 class EagerStack:
@@ -75,6 +75,7 @@ class EagerStack:
     def __init__(self, specs: Sequence[CellSpec], names: Sequence[tuple[str, ...]]) -> None:
         self._specs = tuple(specs)
         self._names = tuple(names)
+        self._plans = tuple(map(Plan, specs))
         self._input_size, self._hidden_size = specs[0].input_size, specs[0].hidden_size
         self._directions = len(self._names) // len(self._specs)
         self._has_c = len(self._specs[0].states) == 2
@@ -99,7 +100,7 @@ class EagerStack:
         if type(x) is PackedSequence:
             return self._run_packed(parameters, x, state)
         layers = self._current_layers(parameters, _continued_state(x, state, batch_first))
-        if layers is None or not is_on_cpu(x, layers[0].weights[0].dtype):  # type: ignore[union-attr]
+        if layers is None or not is_on_cpu(x, layers[0].weights[0].dtype):
             return None
         shape = x.shape
         if len(shape) == 3:
@@ -137,7 +138,7 @@ class EagerStack:
         """Run packed rows [N, I] without padding them."""
         x, batch_sizes, order, inverse = sequence
         layers = self._current_layers(parameters, None)
-        if layers is None or not is_on_cpu(x, layers[0].weights[0].dtype):  # type: ignore[union-attr]
+        if layers is None or not is_on_cpu(x, layers[0].weights[0].dtype):
             return None
         if x.dim() != 2 or x.shape[1] != self._input_size:
             return None
@@ -171,12 +172,14 @@ class EagerStack:
         layers: list[_Layer] = []
         for index, names in enumerate(self._names):
             weights = packable(parameters, names, (*FULL, torch.bfloat16))
-            if weights is None or not all(map(_is_leaf, weights[: len(names)])):
+            if weights is None or not all(map(_is_leaf, weights)):
                 return None
-            dtype = weights[0].dtype  # type: ignore[union-attr]
-            if layers and dtype is not layers[0].weights[0].dtype:  # type: ignore[union-attr]
+            dtype = weights[0].dtype
+            if layers and dtype is not layers[0].weights[0].dtype:
                 return None
-            plan = Plan(self._specs[index // self._directions], False, dtype is torch.bfloat16)
+            plan = self._plans[index // self._directions]
+            if dtype is torch.bfloat16:
+                plan = replace(plan, bf16=True)
             packed = pack_and_cache(plan, weights)
             assert packed.fingerprint is not None
             layers.append(_Layer(packed, packed.fingerprint, weights))
@@ -195,7 +198,7 @@ class EagerStack:
         states = state if self._has_c else (state,)
         if type(states) is not tuple or len(states) != 1 + self._has_c:
             return None
-        dtype = layers[0].weights[0].dtype  # type: ignore[union-attr]
+        dtype = layers[0].weights[0].dtype
         for part in states:
             if not is_dense_cpu(part, dtype) or part.shape != (shape[::2] if is_single_row else shape):
                 return None
@@ -207,7 +210,7 @@ class EagerStack:
         """Run x [T, B, I], or packed rows [N, I] with their ``sizes``."""
         if not (torch.is_grad_enabled() and _needs_gradient(layers, x, first)):
             return self._infer(layers, x, sizes, first)
-        if has_saved_tensors_hooks() or layers[0].weights[0].dtype not in FULL:  # type: ignore[union-attr]
+        if has_saved_tensors_hooks() or layers[0].weights[0].dtype not in FULL:
             return None
         return self._train(layers, x, sizes, first)
 
@@ -234,7 +237,7 @@ class EagerStack:
     def _infer(
         self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State
     ) -> tuple[Tensor, State] | None:
-        dtype, full = layers[0].weights[0].dtype, layers[0].packed.dtype  # type: ignore[union-attr]
+        dtype, full = layers[0].weights[0].dtype, layers[0].packed.dtype
         is_reduced = dtype is not full
         if is_reduced:
             if x.dim() == 3 and 4 * len(x) * first[0][0].numel() > CHUNK:
@@ -267,10 +270,10 @@ class EagerStack:
 
 
 def _needs_gradient(layers: list[_Layer], x: Tensor, first: State) -> bool:
-    if x.requires_grad or layers[0].weights[0].requires_grad:  # type: ignore[union-attr]  # the usual case
+    if x.requires_grad or layers[0].weights[0].requires_grad:  # the usual case
         return True
     weights = [weight for layer in layers for weight in layer.weights]
-    return any([tensor is not None and tensor.requires_grad for tensor in (*weights, *first)])
+    return any([tensor.requires_grad for tensor in (*weights, *first)])
 
 
 def _continued_state(x: Any, state: Any, batch_first: bool) -> Any:

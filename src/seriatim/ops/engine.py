@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from seriatim.errors import UsageError
 from seriatim.kernels import native
-from seriatim.ops.arguments import DIFFERENTIABLE, Flat, array, dense, rows_array, to_walk
+from seriatim.ops.arguments import Flat, array, dense, rows_array, to_walk
 from seriatim.ops.buffer_pool import POOL
 from seriatim.ops.packed_weights import PackedWeights
 
@@ -26,44 +26,33 @@ class Save(Enum):
     """Slots and cells for the caller, zero where a row has no step."""
 
 
-class Outcome(NamedTuple):
-    """The results of a forward call."""
-
-    output: Tensor
-    """[T, B, P or H], or [N, P or H] of packed rows."""
-    h_n: Tensor
-    c_n: Tensor | None
-    slots: Tensor | None
-    """[T, B, S, H], the gates and other values of each step."""
-    cells: Tensor | None
-    """[T, B, W], c of each step."""
+Outcome: TypeAlias = tuple[Tensor, Tensor, "Tensor | None", "Tensor | None", "Tensor | None"]
+"""The results of a forward call: output [T, B, P or H], or [N, P or H] of packed rows; h_n and c_n; slots [T, B, S, H],
+the gates and other values of each step; and cells [T, B, W], c of each step."""
 
 
-class Grads(NamedTuple):
-    """The gradients that reach a call. None is zero."""
-
-    output: Tensor | None
-    h_n: Tensor | None
-    c_n: Tensor | None
-    cells: Tensor | None
+Grads: TypeAlias = tuple["Tensor | None", "Tensor | None", "Tensor | None", "Tensor | None"]
+"""The gradients that reach output, h_n, c_n and cells. None is zero."""
 
 
 def check(packed: PackedWeights, x: Tensor, h: Tensor, c: Tensor | None = None) -> None:
     """Raise ``UsageError`` if x [T, B, I] or [B, I], h [B, ·] and c [B, W] do not fit the packed weights."""
-    spec, dtype = packed.plan.spec, packed.dtype
-    inputs = len(spec.gates) * spec.hidden_size if packed.plan.input_projected else spec.input_size
-    rows = x.shape[-2]
-    tensors, shapes = [("h", h)], [(rows, spec.output_size)]
-    if packed.has_c:
-        tensors.append(("c", h if c is None else c))
-        shapes.append((rows, (len(spec.states) - 1) * spec.hidden_size))
-    if not len(x) and x.dim() == 3:
-        raise UsageError(f"x: got {list(x.shape)}, wanted [T, B, {inputs}] with at least one step")
-    if x.shape[-1] != inputs or x.dtype is not dtype:
-        raise UsageError(f"x: got {list(x.shape)} of {x.dtype}, wanted width {inputs} of {dtype}")
-    for (name, tensor), shape in zip(tensors, shapes, strict=True):
-        if tensor.shape != shape or tensor.dtype is not dtype:
-            raise UsageError(f"{name}: got {list(tensor.shape)} of {tensor.dtype}, wanted {list(shape)} of {dtype}")
+    plan, dtype = packed.plan, packed.dtype
+    *leading, rows, width = x.shape
+    if width != plan.input_size or x.dtype is not dtype:
+        _refuse("x", x, (*leading, rows, plan.input_size), dtype)
+    if leading == [0]:
+        raise UsageError(f"x: got {list(x.shape)}, wanted at least one step")
+    if h.shape != (rows, plan.output_size) or h.dtype is not dtype:
+        _refuse("h", h, (rows, plan.output_size), dtype)
+    if plan.has_c != (c is not None):
+        raise UsageError(f"c: got {'None' if c is None else 'a tensor'}, wanted {'a tensor' if c is None else 'None'}")
+    if c is not None and (c.shape != (rows, plan.c_size) or c.dtype is not dtype):
+        _refuse("c", c, (rows, plan.c_size), dtype)
+
+
+def _refuse(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    raise UsageError(f"{name}: got {list(tensor.shape)} of {tensor.dtype}, wanted {list(shape)} of {dtype}")
 
 
 def forward(
@@ -81,25 +70,32 @@ def forward(
     The states are contiguous, [B, ·] or [1, B, ·]; the last axis of x is dense. ``masks``, in the order of
     ``arguments.MASKS``, is empty where there are none. Without masks nothing is checked here (``check``).
     """
+    plan = packed.plan
     leading, dtype = x.shape[:-1], h.dtype
-    output = torch.empty(*leading, packed.output_size, dtype=dtype)
+    output = torch.empty(*leading, plan.output_size, dtype=dtype)
     h_n = torch.empty_like(h)
-    c_n = None if c is None else torch.empty_like(c)
-    slots = cells = None
-    if save is Save.RETURNED or (save is Save.FOR_BACKWARD and (packed.needs_slots or _mixes(masks))):
+    slots = cells = c_n = None
+    c_address = c_n_address = slots_address = cells_address = 0
+    if c is not None:
+        c_n = torch.empty_like(c)
+        c_address, c_n_address = c.data_ptr(), c_n.data_ptr()
+    if save is Save.RETURNED or (save is Save.FOR_BACKWARD and (plan.needs_slots or _mixes(masks))):
         empty: Callable[..., Tensor] = POOL.empty
         if save is Save.RETURNED:
             empty = torch.zeros if masks and masks[0] is not None else torch.empty
-        slots = empty((*leading, *packed.slots_shape), dtype=dtype)
-        cells = None if c is None else empty((*leading, c.shape[-1]), dtype=dtype)
+        slots = empty((*leading, *plan.slots_shape), dtype=dtype)
+        slots_address = slots.data_ptr()
+        if c is not None:
+            cells = empty((*leading, c.shape[-1]), dtype=dtype)
+            cells_address = cells.data_ptr()
     threads = torch.get_num_threads()
     if not masks:
+        by_step, by_row = strides(x)
         native.engine().forward_at(
-            packed.packed, len(sizes) or len(x), h.shape[-2], sizes, x.data_ptr(), *strides(x), h.data_ptr(),
-            address(c), reverse, output.data_ptr(), h_n.data_ptr(), address(c_n), address(slots), address(cells),
-            threads,
+            packed.packed, len(sizes) or len(x), h.shape[-2], sizes, x.data_ptr(), by_step, by_row, h.data_ptr(),
+            c_address, reverse, output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address, threads,
         )  # fmt: skip
-        return Outcome(output, h_n, c_n, slots, cells)
+        return output, h_n, c_n, slots, cells
     walk = to_walk(masks, reverse, 1 if c is None else 2)
     try:
         native.engine().forward(
@@ -109,57 +105,62 @@ def forward(
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return Outcome(output, h_n, c_n, slots, cells)
+    return output, h_n, c_n, slots, cells
 
 
 def backward(
-    packed: PackedWeights,
-    reverse: bool,
-    sizes: Sequence[int],
-    arguments: Flat,
-    saved: tuple[Tensor, Tensor | None, Tensor | None],
-    grads: Grads,
-    needs: Sequence[bool],
+    packed: PackedWeights, reverse: bool, sizes: Sequence[int], saved: Flat, grads: Grads, needs: Sequence[bool]
 ) -> list[Tensor | None]:
-    """The gradients of ``DIFFERENTIABLE``, None where ``needs`` is False.
+    """The gradients of x, h, c, the weights and the masks, None where ``needs`` is False, and for masks.
 
-    ``arguments`` are those of the forward call: x, h, c, the weights and then the masks, if there are any. ``saved``
-    are its output, slots and cells.
+    ``saved`` are output, slots and cells of the forward call and then its arguments: x, h, c, the weights that were
+    packed, and the masks if there are any.
     """
-    x, h, c, *weights = arguments[: len(DIFFERENTIABLE)]
-    masks = arguments[len(DIFFERENTIABLE) :]
-    output, slots, cells = saved
-    assert x is not None and h is not None
-    grad_x = torch.empty(x.shape, dtype=x.dtype) if needs[0] else None  # not with the strides of x
-    grad_h = torch.empty_like(h) if needs[1] else None
-    grad_c = torch.empty_like(c) if c is not None and needs[2] else None
+    output, slots, cells, x, h, c, *weights = saved
+    masks: Flat = ()
+    if len(weights) > packed.weight_count:
+        masks = weights[packed.weight_count :]
+        del weights[packed.weight_count :]
+    grad_output, grad_h_n, grad_c_n, grad_cells = grads
+    assert x is not None and h is not None and output is not None
+    needs_x, needs_h, needs_c, *needs_weights = needs
+    grad_x = torch.empty(x.shape, dtype=x.dtype) if needs_x else None  # not with the strides of x
+    grad_h = torch.empty_like(h) if needs_h else None
+    grad_c = torch.empty_like(c) if c is not None and needs_c else None
     grad_weights = [
-        torch.empty_like(weight) if weight is not None and need else None
-        for weight, need in zip(weights, needs[3:], strict=True)
+        torch.empty_like(weight) if need and weight is not None else None
+        for weight, need in zip(weights, needs_weights, strict=False)
     ]
     threads = torch.get_num_threads()
-    if not masks and grads.cells is None:
-        grad_output, grad_h_n, grad_c_n = [None if grad is None else dense(grad) for grad in grads[:3]]
+    if not masks and grad_cells is None:
+        grad_output = None if grad_output is None else dense(grad_output)
+        grad_h_n = None if grad_h_n is None else dense(grad_h_n)
+        grad_c_n = None if grad_c_n is None else dense(grad_c_n)
         rows, width = h.shape[-2], output.shape[-1]
+        by_step, by_row = strides(x)
+        absent_addresses = packed.absent
         native.engine().backward_at(
-            packed.cell, packed.is_float64, list(map(address, weights)), len(sizes) or len(x), rows, sizes,
-            x.data_ptr(), *strides(x), h.data_ptr(), address(c), reverse, output.data_ptr(), address(slots),
-            address(cells), address(grad_output), rows * width, width, address(grad_h_n), address(grad_c_n),
-            address(grad_x), address(grad_h), address(grad_c), list(map(address, grad_weights)), threads,
+            packed.cell, packed.is_float64,
+            [0 if weight is None else weight.data_ptr() for weight in weights] + absent_addresses,
+            len(sizes) or len(x), rows, sizes, x.data_ptr(), by_step, by_row, h.data_ptr(), address(c), reverse,
+            output.data_ptr(), address(slots), address(cells), address(grad_output), rows * width, width,
+            address(grad_h_n), address(grad_c_n), address(grad_x), address(grad_h), address(grad_c),
+            [0 if grad is None else grad.data_ptr() for grad in grad_weights] + absent_addresses, threads,
         )  # fmt: skip
         return [grad_x, grad_h, grad_c, *grad_weights]
+    absent = (None,) * len(packed.absent)
     walk = to_walk(masks or (None,) * 5, reverse, 1 if c is None else 2)
     try:
         native.engine().backward(
-            packed.cell, list(map(array, weights)), rows_array(x), _arrays(h, c), array(walk.lengths), reverse,
+            packed.cell, [*map(array, weights), *absent], rows_array(x), _arrays(h, c), array(walk.lengths), reverse,
             array(walk.reset), array(walk.dropout), list(map(array, walk.zoneout)), array(output), array(slots),
-            array(cells), rows_array(grads.output), [array(grads.h_n), *([] if c is None else [array(grads.c_n)])],
-            array(grads.cells), array(grad_x), [array(grad_h), *([] if c is None else [array(grad_c)])],
-            list(map(array, grad_weights)), threads,
+            array(cells), rows_array(grad_output), [array(grad_h_n), *([] if c is None else [array(grad_c_n)])],
+            array(grad_cells), array(grad_x), [array(grad_h), *([] if c is None else [array(grad_c)])],
+            [*map(array, grad_weights), *absent], threads,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return [grad_x, grad_h, grad_c, *grad_weights]
+    return [grad_x, grad_h, grad_c, *grad_weights, *(None for _ in masks)]
 
 
 def strides(x: Tensor) -> tuple[int, int]:

@@ -10,6 +10,7 @@ go through ``autograd.run_layer``.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 from torch import Tensor
@@ -21,11 +22,21 @@ from seriatim.kernels.normalise import EPSILON
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
-from seriatim.ops.arguments import FULL, Plan, State, dense, dense_rows, pack_arguments, weight_list
+from seriatim.ops.arguments import (
+    FULL,
+    Flat,
+    Plan,
+    State,
+    dense,
+    dense_rows,
+    pack_arguments,
+    present_weights,
+    weight_list,
+)
 from seriatim.ops.autograd import run_layer
 from seriatim.ops.eager import is_forward_mode, is_nested_gradient, is_traced_or_transformed, needs_gradient
 from seriatim.ops.eager_layers import CHUNK
-from seriatim.ops.engine import Save
+from seriatim.ops.engine import Save, address
 from seriatim.ops.operators import run_operator
 from seriatim.ops.packed_weights import packed_weights
 from seriatim.spec import CellSpec
@@ -78,31 +89,30 @@ def run_with_states(
 
 def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     """Contract: ``ops.recurrence.step``."""
-    if (
-        x.dtype in FULL
-        and not spec.layer_norm
-        and not torch.is_autocast_enabled("cpu")
-        and not is_traced_or_transformed(x)
-        and not needs_gradient((x, *state, *weight_list(weights)))
-    ):
-        return _infer_step(spec, x, state, weights)
+    is_ordinary = x.dtype in FULL and not torch.is_autocast_enabled("cpu") and not is_traced_or_transformed(x)
+    if is_ordinary and not spec.layer_norm:
+        weight_tensors = present_weights(weights)
+        if not needs_gradient((x, *state, *weight_tensors)):
+            return _infer_step(spec, x, state, weight_tensors)
     _, final, _, _ = _run(spec, x.unsqueeze(0), state, weights, PLAIN, returns_states=False, is_step=True)
     return final
 
 
-def _infer_step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
-    packed = packed_weights(Plan(spec), weight_list(weights), state[0])
-    h, *c = map(dense, layout.to_engine(torch, state))
-    x = dense(x)
-    engine.check(packed, x, h, *c)
-    final = [torch.empty_like(h), *map(torch.empty_like, c)]
+def _infer_step(spec: CellSpec, x: Tensor, state: State, weights: Flat) -> State:
+    packed = packed_weights(_plan(spec), weights, state[0])
+    if len(state) > 2:
+        state = layout.to_engine(torch, state)
+    x, h, c = dense(x), dense(state[0]), dense(state[1]) if len(state) == 2 else None
+    engine.check(packed, x, h, c)
+    h_n = torch.empty_like(h)
+    c_n = None if c is None else torch.empty_like(c)
     native.engine().step_at(
-        packed.packed, len(x), x.data_ptr(), h.data_ptr(), c[0].data_ptr() if c else 0, final[0].data_ptr(),
-        final[1].data_ptr() if c else 0, torch.get_num_threads(),
+        packed.packed, x.shape[0], x.data_ptr(), h.data_ptr(), address(c), h_n.data_ptr(), address(c_n),
+        torch.get_num_threads(),
     )  # fmt: skip
     if packed.fingerprint is not None:
-        packed.fingerprint.remember_state(final[0])
-    return layout.from_engine(spec, final)
+        packed.fingerprint.remember_state(h_n)
+    return (h_n,) if c_n is None else layout.from_engine(spec, (h_n, c_n))
 
 
 def _run(
@@ -120,7 +130,7 @@ def _run(
     if len(walk.zoneout) > 2:
         walk = dataclasses.replace(walk, zoneout=layout.zoneout_to_engine(torch, walk.zoneout))
     if x.dtype in FULL and not (torch.is_autocast_enabled("cpu") and x.dtype is not torch.float64):
-        output, final, slots, cells = _run_in_full(Plan(spec), x, state, weights, walk, returns_states)
+        output, final, slots, cells = _run_in_full(spec, False, x, state, weights, walk, returns_states)
     else:
         output, final, slots, cells = _run_reduced(spec, x, state, weights, walk, returns_states, is_step)
     return output, layout.from_engine(spec, final), slots, cells
@@ -146,13 +156,13 @@ def _run_reduced(
         dtype = torch.promote_types(x.dtype, state[0].dtype)
     c_dtype = state[-1].dtype
     with torch.autocast("cpu", enabled=False):
-        plan = Plan(spec, bf16=torch.bfloat16 in (x.dtype, autocast_dtype))
+        bf16 = torch.bfloat16 in (x.dtype, autocast_dtype)
         state = tuple(part.float() for part in state)
         is_general = (
             needs_gradient((x, *state, *weight_list(weights))) or bool(spec.layer_norm) or is_traced_or_transformed(x)
         )
         if not (is_general or returns_states or _has_masks(walk)):
-            output, final = _infer_chunks(plan, x, state, weights, walk.reverse, dtype)
+            output, final = _infer_chunks(_plan(spec, False, bf16), x, state, weights, walk.reverse, dtype)
             slots = cells = None
         else:
             if is_general:  # otherwise the weights are converted when they are packed
@@ -160,7 +170,7 @@ def _run_reduced(
             walk = dataclasses.replace(
                 walk, dropout=_float_mask(walk.dropout), zoneout=tuple(map(_float_mask, walk.zoneout))
             )
-            output, final, slots, cells = _run_in_full(plan, x.float(), state, weights, walk, returns_states)
+            output, final, slots, cells = _run_in_full(spec, bf16, x.float(), state, weights, walk, returns_states)
         slots, cells = None if slots is None else slots.to(dtype), None if cells is None else cells.to(dtype)
         final_parts = [part.to(dtype) for part in final]
         if autocast and spec.proj_size and len(final) == 2:  # PyTorch's autocast does not change this c
@@ -184,7 +194,7 @@ def _infer_chunks(
 
     The float32 output of one chunk stays in a cache.
     """
-    packed = packed_weights(plan, weight_list(weights))
+    packed = packed_weights(plan, present_weights(weights))
     steps, rows = x.shape[:2]
     output = torch.empty((steps, rows, plan.spec.output_size), dtype=dtype)
     chunk = max(1, CHUNK // (4 * max(1, rows * plan.spec.output_size)))
@@ -193,22 +203,29 @@ def _infer_chunks(
     for start in reversed(starts) if reverse else starts:
         part = dense_rows(x[start : start + chunk].float())
         engine.check(packed, part, h, c)
-        outcome = engine.forward(packed, reverse, (), Save.NOTHING, part, h, c)
-        output[start : start + chunk] = outcome.output
-        h, c = outcome.h_n, outcome.c_n
+        output[start : start + chunk], h, c, _, _ = engine.forward(packed, reverse, (), Save.NOTHING, part, h, c)
     return output, (h,) if c is None else (h, c)
 
 
 def _run_in_full(
-    plan: Plan, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor], returns_states: bool
+    spec: CellSpec,
+    bf16: bool,
+    x: Tensor,
+    state: State,
+    weights: Weights[Tensor],
+    walk: Walk[Tensor],
+    returns_states: bool,
 ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
     """The same in float32 or float64."""
-    if plan.spec.layer_norm:
+    if spec.layer_norm:
         x, weights = _project_input(x, weights, walk)
-        plan = dataclasses.replace(plan, input_projected=True)
     if is_traced_or_transformed(x):
+        plan = Plan(spec, spec.layer_norm, bf16)
         return run_operator(plan, walk.reverse, pack_arguments(x, state, weights, walk), returns_states=returns_states)
-    return run_layer(plan, x, state, weights, walk, returns_states=returns_states)
+    return run_layer(_plan(spec, spec.layer_norm, bf16), x, state, weights, walk, returns_states=returns_states)
+
+
+_plan = functools.cache(Plan)
 
 
 def _project_input(x: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> tuple[Tensor, Weights[Tensor]]:

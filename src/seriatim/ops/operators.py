@@ -28,7 +28,7 @@ from seriatim.ops.arguments import (
 )
 from seriatim.ops.double_backward import differentiable_backward
 from seriatim.ops.eager import is_transformed
-from seriatim.ops.engine import Grads, Save
+from seriatim.ops.engine import Save
 from seriatim.ops.packed_weights import PackedWeights
 from seriatim.spec import CellSpec
 
@@ -62,8 +62,9 @@ def run_operator(
     """Output, final state, and with ``returns_states`` slots and cells."""
     saves = returns_states or torch.is_grad_enabled()
     output, h, c, slots, cells = _recurrence(*arguments, *_attributes(plan, reverse), saves)
-    final = (h, c) if plan.has_c else (h,)
-    return output, final, slots if returns_states else None, cells if returns_states and plan.has_c else None
+    has_c = arguments[2] is not None
+    final = (h, c) if has_c else (h,)
+    return output, final, slots if returns_states else None, cells if returns_states and has_c else None
 
 
 def _attributes(plan: Plan, reverse: bool) -> tuple[str, str, bool, bool, bool, bool]:
@@ -92,6 +93,8 @@ def _dense_arguments(arguments: Flat) -> tuple[DenseArguments, Flat]:
     assert x is not None and h is not None
     tensors = (dense_rows(x), dense(h), None if c is None else dense(c))
     has_masks = any(mask is not None for mask in masks)
+    while weights[-1] is None:
+        del weights[-1]
     return (*tensors, [None if weight is None else dense(weight) for weight in weights]), masks if has_masks else ()
 
 
@@ -132,8 +135,8 @@ def _backward(*values: Any) -> list[Tensor]:
     grads, (output, slots, cells), needs, arguments, plan, reverse = _backward_parts(values)
     (x, h, c, weights), masks = _dense_arguments(arguments)
     packed = PackedWeights(plan, plan.cell, weights)
-    saved = (dense(output), dense(slots), dense(cells) if plan.has_c else None)
-    results = engine.backward(packed, reverse, (), [x, h, c, *weights, *masks], saved, Grads(*grads), needs)
+    saved = [dense(output), dense(slots), dense(cells) if plan.has_c else None, x, h, c, *weights, *masks]
+    results = engine.backward(packed, reverse, (), saved, (grads[0], grads[1], grads[2], grads[3]), needs)
     return [grad for grad in results if grad is not None]
 
 

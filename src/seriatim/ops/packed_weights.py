@@ -65,21 +65,20 @@ def _no_state() -> None:
 
 
 class PackedWeights:
-    """The weights of one layer and direction in the engine's layout. Does not keep the weights themselves alive."""
+    """The weights of one layer and direction in the engine's layout. Does not keep the weights themselves alive.
+
+    ``weights`` are in the order of ``WEIGHTS``, without None at the end.
+    """
 
     def __init__(self, plan: Plan, cell: Cell, weights: Flat, fingerprint: Fingerprint | None = None) -> None:
-        full = [None if weight is None else _in_full(weight) for weight in weights]
-        self.packed = pack(cell, full)
-        spec = plan.spec
+        self.packed = pack(cell, weights)
         self.plan = plan
         self.cell = cell
         self.fingerprint = fingerprint
         """None if a change of the weights could not be noticed."""
-        self.has_c = plan.has_c
-        self.output_size = spec.output_size
-        self.slots_shape = self.cell.slots, spec.hidden_size
-        self.needs_slots = not (spec.kind == "rnn" and not spec.proj_size and not spec.layer_norm)
-        """Whether a backward needs more than the output. A plain RNN needs only h."""
+        self.weight_count = len(weights)
+        self.absent = [0] * (len(WEIGHTS) - len(weights))
+        """The addresses of the weights that are left out at the end."""
         self.is_float64 = weights[1] is not None and weights[1].dtype is torch.float64
         self.dtype = torch.float64 if self.is_float64 else torch.float32
         """The dtype that the engine computes in."""
@@ -90,9 +89,14 @@ class PackedWeights:
 
 
 def pack(cell: Cell, weights: Flat) -> Packed:
-    """Copy the weights into the engine's layout. Raises ``UsageError`` if one does not fit the cell."""
+    """Copy the weights into the engine's layout, in float32 if they are bfloat16.
+
+    Raises ``UsageError`` if one does not fit the cell.
+    """
     try:
-        packed: Packed = native.engine().Packed(cell, list(map(array, weights)), _threads())
+        arrays = [None if weight is None else array(_in_full(weight)) for weight in weights]
+        arrays += (None,) * (len(WEIGHTS) - len(arrays))
+        packed: Packed = native.engine().Packed(cell, arrays, _threads())
         return packed
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -105,7 +109,7 @@ def _in_full(weight: Tensor) -> Tensor:
 @dataclass
 class _Entry:
     references: list[weakref.ref[Tensor]]
-    packed: PackedWeights
+    packed: PackedWeights | None
 
 
 _cache: dict[tuple[Any, ...], _Entry] = {}
@@ -114,15 +118,17 @@ atexit.register(_cache.clear)  # before the engine's own types are deleted
 
 
 def packed_weights(plan: Plan, weights: Flat, h: Tensor | None = None) -> PackedWeights:
-    """The current packing of ``weights``, in the order of ``WEIGHTS``: from the cache if they have not changed.
+    """The current packing of ``weights``: from the cache if they have not changed.
 
     ``h`` is as for ``Fingerprint.is_current``.
     """
     cell = plan.cell
     key = (cell, *map(id, weights))
     entry = _cache.get(key)
-    if entry is not None and entry.packed.is_current(tuple(weights), h):
-        return entry.packed
+    packed = None if entry is None else entry.packed
+    if packed is not None and packed.is_current(tuple(weights), h):
+        return packed
+    packed = None
     if all(map(_is_trackable, [weight for weight in weights if weight is not None])):
         return pack_and_cache(plan, weights)
     _cache.pop(key, None)
@@ -133,15 +139,16 @@ def pack_and_cache(plan: Plan, weights: Flat) -> PackedWeights:
     """Pack weights whose changes can be noticed (``packable``), and keep the packing."""
     cell = plan.cell
     key = (cell, *map(id, weights))
-    packed = PackedWeights(plan, cell, weights, Fingerprint(weights))
     entry = _cache.get(key)
     if entry is not None:
-        entry.packed = packed
+        entry.packed = None  # its memory is free for the new packing, and is in the processor's cache
+        entry.packed = packed = PackedWeights(plan, cell, weights, Fingerprint(weights))
         return packed
 
     def forget(_: object, cache: dict[tuple[Any, ...], _Entry] = _cache) -> None:
         cache.pop(key, None)
 
+    packed = PackedWeights(plan, cell, weights, Fingerprint(weights))
     _cache[key] = _Entry([weakref.ref(weight, forget) for weight in weights if weight is not None], packed)
     return packed
 
@@ -153,16 +160,16 @@ def _is_trackable(weight: Tensor) -> bool:
 
 def packable(
     parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = FULL
-) -> tuple[Tensor | None, ...] | None:
-    """The parameters with these names, filled up with None to the length of ``WEIGHTS``.
+) -> tuple[Tensor, ...] | None:
+    """The parameters with these names, those of w_ih, w_hh and maybe b_ih and b_hh.
 
-    ``names`` are those of w_ih, w_hh and maybe b_ih and b_hh. Returns None if a parameter is missing, if its changes
-    would not be noticed, or if the engine is not there.
+    Returns None if a parameter is missing, if its changes would not be noticed, or if the engine is not there.
     """
     weights = tuple([weight for weight in map(parameters.get, names) if weight is not None])
     if len(weights) != len(names) or weights[0].dtype not in dtypes or not native.ready():
         return None
+    dtype = weights[0].dtype
     for weight in weights:
-        if not is_dense_cpu(weight, weights[0].dtype) or not _is_trackable(weight):
+        if not is_dense_cpu(weight, dtype) or weight.is_inference() or weight.untyped_storage().is_shared():
             return None
-    return weights + (None,) * (len(WEIGHTS) - len(weights))
+    return weights

@@ -31,38 +31,33 @@ _current_backward = torch._C._current_graph_task_id
 
 
 class TrainableWeights:
-    """The packed weights of one cell, the weights themselves, and what training needs beside them.
+    """The weights of one cell with their names, their packing, and what training needs beside them."""
 
-    ``names`` are those of the weights that are not None.
-    """
-
-    def __init__(self, names: tuple[str, ...], weights: tuple[Tensor | None, ...], packed: PackedWeights) -> None:
+    def __init__(self, names: tuple[str, ...], weights: tuple[Tensor, ...], packed: PackedWeights) -> None:
         assert packed.fingerprint is not None
         self.packed = packed
         self.packed_forward = packed.packed
         self.fingerprint = packed.fingerprint
         self.dtype = packed.dtype
-        self.has_c = packed.has_c
-        self.needs_slots = packed.needs_slots
+        self.has_c = packed.plan.has_c
+        self.needs_slots = packed.plan.needs_slots
         self.weights = weights
-        self.present = tuple([weight for weight in weights if weight is not None])
-        self.requires_grad = tuple(map(_requires_grad, self.present))
+        self.requires_grad = tuple(map(_requires_grad, self.weights))
         self.gradients: DeferredGradients | None = None
         self.token: Tensor | None = None
         self._names = names
         self._packed_backward: PackedBack | None = None
-        self._slots_template = self.present[0].detach().new_empty(0)
+        self._slots_template = self.weights[0].detach().new_empty(0)
         if any(self.requires_grad) and not torch.is_inference_mode_enabled():
             self.gradients = DeferredGradients()
             with torch.enable_grad():
-                self.token = weights_token(self.gradients, self.present)
+                self.token = weights_token(self.gradients, self.weights)
 
     @property
     def packed_backward(self) -> PackedBack:
         """The weights in the layout of a backward, packed when first needed."""
         if self._packed_backward is None:
-            memory = self.fingerprint.memory
-            arrays = [*map(array, memory), *(None,) * (len(self.weights) - len(memory))]
+            arrays = [*map(array, self.fingerprint.memory), *(None,) * len(self.packed.absent)]
             self._packed_backward = native.engine().PackedBack(self.packed.cell, arrays, torch.get_num_threads())
         return self._packed_backward
 
@@ -70,7 +65,7 @@ class TrainableWeights:
         """A tensor with the size of the slots of a step of ``rows`` rows, for ``empty_like``, the fastest way."""
         template = self._slots_template
         if len(template) != rows:
-            template = self._slots_template = template.new_empty((rows, *self.packed.slots_shape))
+            template = self._slots_template = template.new_empty((rows, *self.packed.plan.slots_shape))
         return template
 
     def refuse_changes(self) -> None:
@@ -97,11 +92,12 @@ class BackwardPass:
         self._trainable = trainable
         self._grads = [
             torch.empty_like(weight) if needed and requires_grad else None
-            for weight, requires_grad in zip(trainable.present, trainable.requires_grad, strict=True)
+            for weight, requires_grad in zip(trainable.weights, trainable.requires_grad, strict=True)
         ]
         addresses = list(map(address, self._grads))
-        absent = [0] * (len(trainable.weights) - len(addresses))
-        self._steps = native.engine().StepsBack(trainable.packed_backward, addresses + absent, torch.get_num_threads())
+        self._steps = native.engine().StepsBack(
+            trainable.packed_backward, addresses + trainable.packed.absent, torch.get_num_threads()
+        )
         self._alive: list[tuple[Tensor, Tensor]] = []
         self._has_steps = False
         self._graphs: list[Tensor | None] = [None for _ in addresses]
@@ -212,12 +208,13 @@ class StepFunction(torch.autograd.Function):
         current = None if trainable.gradients is None else trainable.gradients.current_pass(trainable)
         if needs_graph(grad):
             trainable.refuse_changes()
-            weights = trainable.weights
-            trained = trainable.requires_grad if current is not None else (False,) * len(trainable.present)
-            needs = (needs_x, needs_h, needs_c, *trained, *(False,) * (len(weights) - len(trained)))
+            absent = (None,) * len(trainable.packed.absent)
+            trained = trainable.requires_grad if current is not None else (False,) * len(trainable.weights)
+            needs = (needs_x, needs_h, needs_c, *trained, *(False,) * len(absent))
+            arguments = [x, h, c, *trainable.weights, *absent]
             grads = (None, grad_h_n, grad_c_n, None)
             grad_x, grad_h, grad_c, *grad_weights = differentiable_backward(
-                trainable.packed.plan, False, [x, h, c, *weights], needs, grads
+                trainable.packed.plan, False, arguments, needs, grads
             )
             if current is not None:
                 current.add_graph(grad_weights[: len(trained)])
