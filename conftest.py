@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -16,8 +17,16 @@ settings.load_profile("seriatim")
 
 QUICK_CELLS = ("rnn", "lstm", "gru-reset_after=False")
 """Variants for which ``--quick`` runs the laws."""
-LEFT_OUT: dict[str, str] = {}
-"""Files, or tests in them, with the mark that ``--quick`` leaves out."""
+LEFT_OUT = {
+    "processes": r"tests/(test_resume|nn/test_processes|nn/interchange/test_doors)\.py"
+    r"|tests/cli/test_(without_engine|app|info)\.py",
+    "compiler": r"::test_\w*compil",
+    "slow": r"second_derivatives"
+    r"|tests/(online|bench|bad_input|tasks|models)/test_(?!keywords)"
+    r"|tests/(test_bad_input|test_saved|learning/test_(forward_mode|traced|loop|learners|recomputing))\.py"
+    r"|tests/(nn/test_(custom_cell_doc|torch_samples)|cli/test_(bench|signature|failures))\.py",
+}
+"""Marks, and patterns of the tests that have them besides the tests that are marked where they are defined."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,12 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of ``LEFT_OUT``, and deselect them and most variants of the laws for ``--quick``."""
+    """Mark the tests of ``LEFT_OUT``; with ``--quick``, deselect marked tests and most variants of the laws."""
     for item in items:
-        file, _, name = item.nodeid.partition("::")
-        for key in (file, f"{file}::{name.partition('[')[0]}"):
-            if key in LEFT_OUT:
-                item.add_marker(LEFT_OUT[key])
+        for mark, pattern in LEFT_OUT.items():
+            if re.search(pattern, item.nodeid):
+                item.add_marker(mark)
     if config.getoption("--quick"):
         left_out = [item for item in items if is_left_out(item)]
         config.hook.pytest_deselected(items=left_out)
@@ -48,10 +56,12 @@ def is_left_out(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _empty_compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty cache for PyTorch's compiler: an old one may hold code for another instruction set."""
+def _new_compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new cache for PyTorch's compiler: an old one may have code for another instruction set. Workers share it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
         yield
 
 

@@ -53,12 +53,12 @@ from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
 from seriatim.run.fitting import fit
-from seriatim.tasks.registry import TASKS
+from seriatim.tasks.registry import find_task
 
 for bundled in bundled_sets():
     if sys.argv[1:] and bundled.name not in sys.argv[1:]:
         continue
-    task = TASKS[bundled.task]
+    task = find_task(bundled.task)
     options = fill(task.options, {**bundled.options, "epochs": 1})
     start = time.monotonic()
     prepared = task.prepare(options, bundled.path)

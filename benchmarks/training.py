@@ -42,7 +42,7 @@ from seriatim.models.contract import Trainable
 from seriatim.models.language import LanguageBatch, RecurrentLanguageModel
 from seriatim.options import fill
 from seriatim.tasks.options import ClassifyOptions, LanguageOptions, TrainOptions
-from seriatim.tasks.registry import TASKS
+from seriatim.tasks.registry import find_task
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def classify(settings: argparse.Namespace, precision: str, threads: int) -> list
         precision=precision,
         batch_size=32,
     )
-    prepared: Any = TASKS["classify"].prepare(options, bundled.path)
+    prepared: Any = find_task("classify").prepare(options, bundled.path)
     lengths = np.array([len(inputs) for inputs in prepared.train.inputs])
     batches = [prepared.train.batch(indices) for indices in buckets(lengths, options.batch_size, seed=0)]
     batches = batches[: settings.updates]

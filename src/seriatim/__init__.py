@@ -1,4 +1,4 @@
-"""Train recurrent models on sequences with an ordinary CPU, and see honestly whether they beat naive ones.
+"""Train recurrent models on sequences with an ordinary CPU, and see whether they beat naive models.
 
     import seriatim
 
@@ -69,7 +69,7 @@ _MODULES = {
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",
 }
-"""Where each public name lives; a name that is its own module maps to that module."""
+"""The module of each public name. A public module maps to itself."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,14 +1,14 @@
-"""What can go wrong, and the one line each failure is told in.
+"""The errors that Seriatim raises on purpose.
 
-    SeriatimError            the root; ``exit_code`` is what the command line ends with
+    SeriatimError            the root; ``exit_code`` is the exit code of the command line
     ├── UsageError       2   an option, a name or a column that does not exist or does not fit
     ├── DataError        1   the user's data are not what the task needs
     ├── RunError         1   a run folder is missing, foreign, damaged or newer than this package
     ├── TrainingError    1   training cannot go on (a loss that is not finite)
-    ├── MissingExtra     1   the work needs a library that an extra brings
-    └── Interrupted    130   Ctrl-C, after everything worth keeping was saved
+    ├── MissingExtra     1   the work needs a library that belongs to an extra
+    └── Interrupted    130   Ctrl-C; everything worth keeping was saved before
 
-Every message names the argument, what came and what was wanted.
+Every message is one line. It names the argument, the value and what is allowed.
 """
 
 from __future__ import annotations
@@ -55,10 +55,7 @@ class Interrupted(SeriatimError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which of ``known`` was probably meant: `` (did you mean 'hidden'?)``, else list them.
-
-    Returns a suffix for an error message.
-    """
+    """Return a suffix for an error message: the nearest of ``known``, `` (did you mean 'hidden'?)``, or all of them."""
     names = list(known)
     matches = get_close_matches(word, names, n=1, cutoff=0.6)
     if matches:

@@ -1,4 +1,4 @@
-"""A command line without training behind it: a module that stands in for ``seriatim.run``, and a small bundled set."""
+"""Fixtures for the command line without training: a fake module ``seriatim.run``, and two small bundled sets."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ UPDATED: dict[str, Any] = {
 
 
 class FakeRun:
-    """What the command line sees of a run."""
+    """A run, as the command line sees it."""
 
     main_score = "perplexity"
     higher_is_better = False
-    notes: tuple[str, ...] = ("2 texts stand on both sides of the cut",)
+    notes: tuple[str, ...] = ("2 texts are in both parts",)
     result = RESULT
 
     def verdict(self) -> str:
@@ -53,7 +53,7 @@ class FakeRun:
 
 @dataclass
 class FakeRuns:
-    """Stands in for the module ``seriatim.run``, and remembers its calls."""
+    """A fake of the module ``seriatim.run``, which records its calls."""
 
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     writing: str | None = "continues"
@@ -88,7 +88,7 @@ class FakeRuns:
 
 class LoadedRun(FakeRun):
     task = "language"
-    anew: tuple[str, ...] = ()
+    decoding_options: tuple[str, ...] = ()
 
     def __init__(self, calls: list[tuple[Any, ...]], writing: str | None = "continues") -> None:
         self.calls, self.writing = calls, writing
@@ -113,8 +113,8 @@ class LoadedRun(FakeRun):
     def write_rows(self, rows: Iterable[dict[str, Any]], file: Path) -> None:
         self.calls.append(("write_rows", len(list(rows)), file))
 
-    def generate(self, prompt: str = "", **asked: object) -> Iterator[str]:
-        self.calls.append(("generate", prompt, asked))
+    def generate(self, prompt: str = "", **options: object) -> Iterator[str]:
+        self.calls.append(("generate", prompt, options))
         yield from ("to be ", "or not")
 
 
@@ -147,8 +147,8 @@ COLUMNS = {"text": "text", "label": "label", "drop_duplicates": True}
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command left behind."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -157,7 +157,7 @@ class Said:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
-    """``seriatim.run`` as the verbs see it."""
+    """A fake ``seriatim.run`` for the verbs."""
     fake = FakeRuns()
     module = types.ModuleType("seriatim.run")
     for name in ("train", "load", "compare", "verdict"):
@@ -169,7 +169,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
 
 @pytest.fixture
 def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Bundled, ...]:
-    """Two bundled sets, as ``seriatim.data.bundled`` tells them."""
+    """Two bundled sets, in a fake ``seriatim.data.bundled``."""
     messages, plays = tmp_path / "messages.tsv", tmp_path / "plays.txt"
     messages.write_text("label\ttext\n" + "ham\thello\n" * 9, encoding="utf-8")
     plays.write_text("First Citizen:\n" * 10_000, encoding="utf-8")
@@ -185,13 +185,13 @@ def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Bundled, .
 
 
 @pytest.fixture
-def seriatim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+def seriatim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
     """Run a command in this process, as ``seriatim WORDS`` would."""
     monkeypatch.delenv("SERIATIM_DEBUG", raising=False)
 
-    def command(*words: object) -> Said:
+    def command(*words: object) -> CommandResult:
         code = run_command([str(word) for word in words])
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        result = capsys.readouterr()
+        return CommandResult(code, result.out, result.err)
 
     return command

@@ -1,4 +1,4 @@
-"""Help, mistyped words, exit codes and the cost of starting."""
+"""Help, mistyped words, exit codes, and imports at start."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ("train",), ()], ids=" ".join)
-def test_help_teaches_with_an_example(seriatim, command):
-    said = seriatim(*command, "--help")
-    assert said.code == 0 and said.err == ""
-    assert "Example: seriatim " + (command or ("train",))[0] in said.out
-    assert "\x1b" not in said.out and "│" not in said.out
+def test_help_ends_with_an_example(seriatim, command):
+    result = seriatim(*command, "--help")
+    assert result.code == 0 and result.err == ""
+    assert "Example: seriatim " + (command or ("train",))[0] in result.out
+    assert "\x1b" not in result.out and "│" not in result.out
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -47,15 +47,15 @@ def test_every_verb_has_json(seriatim, command):
 
 
 def test_help_on_a_terminal_groups_options(seriatim, monkeypatch):
-    monkeypatch.setattr("seriatim.cli.app.drawn", lambda stream: True)
+    monkeypatch.setattr("seriatim.cli.app.is_terminal", lambda stream: True)
     out = seriatim("train", "classify", "-h").out
     panels = ["The classify task", "Model", "Training", "Run"]
-    places = [out.index(f"─ {panel} ─") for panel in panels]
-    assert places == sorted(places)
-    assert out.index("--hidden") > places[1] > out.index("--drop-duplicates")
+    positions = [out.index(f"─ {panel} ─") for panel in panels]
+    assert positions == sorted(positions)
+    assert out.index("--hidden") > positions[1] > out.index("--drop-duplicates")
 
 
-def test_no_words_show_help(seriatim):
+def test_no_arguments_show_help(seriatim):
     assert seriatim().out == seriatim("--help").out
 
 
@@ -66,7 +66,7 @@ def test_version(seriatim):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["trian", "language"], "no command 'trian' (did you mean 'train'?)"),
         (["train", "langauge", "x"], "no task 'langauge' (did you mean 'language'?)"),
@@ -89,19 +89,19 @@ def test_version(seriatim):
         (["compare", "one"], "compare: got one run (one), wanted at least two"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_2(seriatim, words, told):
-    said = seriatim(*words)
-    assert (said.code, said.out, said.err) == (2, "", f"seriatim: error: {told}\n")
+def test_wrong_usage_is_one_line_and_exit_2(seriatim, words, message):
+    result = seriatim(*words)
+    assert (result.code, result.out, result.err) == (2, "", f"seriatim: error: {message}\n")
 
 
 def test_unknown_command_is_no_error_while_completing():
-    said = python(
+    result = python(
         "import sys; from seriatim.cli.app import run; sys.exit(run([]))",
         _SERIATIM_COMPLETE="complete_bash",
         COMP_WORDS="seriatim train language x --model ls",
         COMP_CWORD="5",
     )
-    assert said.stdout.split() == ["lstm"], said.stderr
+    assert result.stdout.split() == ["lstm"], result.stderr
 
 
 def test_help_loads_nothing_heavy():
@@ -113,11 +113,11 @@ for words in (["--help"], ["train", "forecast", "--help"], ["trian"]):
 heavy = {"numpy", "torch", "polars", "pandas", "sklearn", "matplotlib", "rich"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
-    said = python(code)
-    assert said.returncode == 0, said.stderr
+    result = python(code)
+    assert result.returncode == 0, result.stderr
 
 
-def test_a_reader_that_leaves_is_no_error():
+def test_closed_standard_output_is_no_error():
     code = """
 import sys
 from seriatim.cli import app, output
@@ -126,5 +126,5 @@ app.VERBS[0][0].__name__ = "flood"
 sys.exit(app.run(["flood"]))
 """
     line = f"'{sys.executable}' -c '{code}' | head -c 5"
-    said = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
-    assert said.stdout == "xxxxx" and said.stderr == ""
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "xxxxx" and result.stderr == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 
-def test_best_first_with_notes(seriatim, runs):
+def test_table_is_sorted_and_has_notes(seriatim, runs):
     lines = seriatim("compare", "runs/a", "runs/b").out.splitlines()
     assert lines[1].split() == ["runs/b", "(lstm)", "8.0000"] and lines[2].split()[0] == "runs/a"
     assert lines[-1] == "note: other test data"

@@ -12,7 +12,7 @@ def test_list(seriatim, bundled):
     assert len(lines) == 3
 
 
-def test_one(seriatim, bundled):
+def test_show_one_set(seriatim, bundled):
     out = seriatim("data", "messages").out
     assert "licence: CC BY 4.0" in out and "source: a lab" in out
     assert out.count("    ham\thello\n") == 4 and "    label\ttext\n" in out
@@ -21,12 +21,12 @@ def test_one(seriatim, bundled):
 
 def test_json(seriatim, bundled):
     out = json.loads(seriatim("data", "--json").out)
-    assert [one["name"] for one in out["sets"]] == ["messages", "plays"]
-    one = json.loads(seriatim("data", "plays", "--json").out)
-    assert one["bytes"] == 150_000 and one["first_lines"] == ["First Citizen:"] * 5
+    assert [item["name"] for item in out["sets"]] == ["messages", "plays"]
+    plays = json.loads(seriatim("data", "plays", "--json").out)
+    assert plays["bytes"] == 150_000 and plays["first_lines"] == ["First Citizen:"] * 5
 
 
-def test_unknown(seriatim, bundled):
-    said = seriatim("data", "mesages")
-    assert (said.code, said.out) == (2, "")
-    assert said.err == "seriatim: error: data: no bundled set 'mesages' (did you mean 'messages'?)\n"
+def test_unknown_set(seriatim, bundled):
+    result = seriatim("data", "mesages")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "seriatim: error: data: no bundled set 'mesages' (did you mean 'messages'?)\n"

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 
-def test_other_data_get_a_verdict_of_their_own(seriatim, runs):
-    said = seriatim("evaluate", "runs/x", "new.tsv")
-    assert said.code == 0 and "> lstm" in said.out
-    assert "\nlstm LOSES by perplexity, False\n" in said.out and "note:" not in said.out
+def test_new_data_get_their_own_verdict(seriatim, runs):
+    result = seriatim("evaluate", "runs/x", "new.tsv")
+    assert result.code == 0 and "> lstm" in result.out
+    assert "\nlstm LOSES by perplexity, False\n" in result.out and "note:" not in result.out
     assert runs.calls == [("load", Path("runs/x")), ("evaluate", Path("new.tsv"))]
 
 
-def test_notes_are_about_the_run_s_own_data(seriatim, runs):
-    assert "note: 2 texts stand on both sides of the cut\n" in seriatim("evaluate", "runs/x").out
+def test_notes_describe_training_data(seriatim, runs):
+    assert "note: 2 texts are in both parts\n" in seriatim("evaluate", "runs/x").out
 
 
 def test_json(seriatim, runs):

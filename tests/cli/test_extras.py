@@ -1,4 +1,4 @@
-"""The table of extras says what ``pyproject.toml`` says."""
+"""The table of extras agrees with ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seriatim.cli.extras import EXTRAS, extra_of
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL"}
 
 
-def test_table_is_that_of_pyproject():
+def test_extras_match_pyproject():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     for extra, modules in EXTRAS.items():
         (listed,) = re.findall(rf"^{extra} = \[(.*)\]$", text, flags=re.MULTILINE)

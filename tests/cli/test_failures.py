@@ -13,7 +13,7 @@ SEE_WHERE = " run it again with --debug to see where"
 
 
 @pytest.mark.parametrize(
-    ("failure", "code", "told"),
+    ("failure", "code", "message"),
     [
         (DataError("a.csv: line 17: 'a' is bad"), 1, "error: a.csv: line 17: 'a' is bad"),
         (UsageError("no column 'txet'"), 2, "error: no column 'txet'"),
@@ -34,18 +34,18 @@ SEE_WHERE = " run it again with --debug to see where"
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_one_line_and_a_code(seriatim, runs, failure, code, told):
+def test_failure_is_one_line_with_exit_code(seriatim, runs, failure, code, message):
     runs.failure = failure
-    said = seriatim("evaluate", "runs/x")
-    assert (said.code, said.out, said.err) == (code, "", f"seriatim: {told}\n")
+    result = seriatim("evaluate", "runs/x")
+    assert (result.code, result.out, result.err) == (code, "", f"seriatim: {message}\n")
 
 
 @pytest.mark.parametrize("words", [["--debug", "evaluate", "x"], ["evaluate", "x", "--debug"]])
-def test_debug_shows_where(seriatim, runs, words):
+def test_debug_shows_traceback(seriatim, runs, words):
     runs.failure = DataError("bad")
-    said = seriatim(*words)
-    assert said.code == 1 and said.out == ""
-    assert said.err.startswith("Traceback") and said.err.endswith("\nseriatim: error: bad\n")
+    result = seriatim(*words)
+    assert result.code == 1 and result.out == ""
+    assert result.err.startswith("Traceback") and result.err.endswith("\nseriatim: error: bad\n")
 
 
 def test_debug_by_environment(seriatim, runs, monkeypatch):

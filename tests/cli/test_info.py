@@ -15,7 +15,7 @@ from seriatim.kernels import native
 from seriatim.spec import VARIANTS, CellSpec
 
 
-def test_json_and_plain_tell_the_same(seriatim):
+def test_json_and_text_have_the_same_facts(seriatim):
     facts = json.loads(seriatim("info", "--json").out)
     assert facts["cores"] == os.cpu_count()
     assert set(facts["extras"]) == {"train", "bpe", "serve", "onnx"}
@@ -35,7 +35,7 @@ def test_instruction_sets():
 
 
 @pytest.mark.skipif(not native.available(), reason="the engine was not built")
-def test_the_engine(seriatim, monkeypatch):
+def test_engine_facts(seriatim, monkeypatch):
     monkeypatch.delenv("SERIATIM_TARGET", raising=False)
     facts = json.loads(seriatim("info", "--json").out)
     assert facts["native_engine"] == "built" and facts["target"] == facts["targets"][0]
@@ -49,13 +49,13 @@ def test_the_engine(seriatim, monkeypatch):
 
 
 @pytest.mark.skipif(not native.available(), reason="the engine was not built")
-@pytest.mark.parametrize("json_too", [(), ("--json",)])
-def test_a_bad_target(seriatim, monkeypatch, json_too):
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_unknown_target_is_refused(seriatim, monkeypatch, options):
     monkeypatch.setenv("SERIATIM_TARGET", "avx1024")
-    said = seriatim("info", *json_too)
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("seriatim: error: SERIATIM_TARGET: ")
-    assert "avx1024" in said.err and "portable" in said.err and said.err.count("\n") == 1
+    result = seriatim("info", *options)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("seriatim: error: SERIATIM_TARGET: ")
+    assert "avx1024" in result.err and "portable" in result.err and result.err.count("\n") == 1
 
 
 def test_without_the_engine(seriatim, monkeypatch):
@@ -66,7 +66,7 @@ def test_without_the_engine(seriatim, monkeypatch):
     assert "\nnative engine: not built\ntargets: none\ntarget: none\n" in seriatim("info").out
 
 
-def test_a_cell_that_the_engine_refuses_is_not_listed(seriatim, monkeypatch):
+def test_cell_refused_by_engine_is_not_listed(seriatim, monkeypatch):
     def cell(spec, given=False, halves=False):
         if spec.peephole:
             raise UsageError("peephole: not here")
@@ -81,7 +81,7 @@ def test_a_cell_that_the_engine_refuses_is_not_listed(seriatim, monkeypatch):
 
 
 @pytest.mark.skipif(not native.available(), reason="the engine was not built")
-def test_listed_rows_are_those_of_the_table():
+def test_listed_rows_match_the_table():
     import torch
 
     from seriatim.ops.recurrence import chosen, chosen_step

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.cli.output import Table, decimals, drawn, number, show, write_json
+from seriatim.cli.output import Table, decimals, is_terminal, number, show, write_json
 
 TABLE = Table(("model", "loss"), [("a[b]", "10.0"), ("longer", "9.5")], marked=1, numeric=frozenset({"loss"}))
 
@@ -22,7 +22,7 @@ def test_plain_table(capsys):
 
 
 def test_drawn_table_keeps_brackets_and_marks(capsys, monkeypatch):
-    monkeypatch.setattr("seriatim.cli.output.drawn", lambda stream: True)
+    monkeypatch.setattr("seriatim.cli.output.is_terminal", lambda stream: True)
     show(TABLE)
     lines = capsys.readouterr().out.splitlines()
     assert any("a[b]" in line and "▶" not in line for line in lines)
@@ -30,16 +30,16 @@ def test_drawn_table_keeps_brackets_and_marks(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("terminal", "term", "wanted"), [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)]
+    ("terminal", "term", "expected"), [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)]
 )
-def test_drawn_only_on_a_terminal_that_can(monkeypatch, terminal, term, wanted):
+def test_is_terminal(monkeypatch, terminal, term, expected):
     monkeypatch.setenv("TERM", term)
     stream = io.StringIO()
     stream.isatty = lambda: terminal
-    assert drawn(stream) is wanted
+    assert is_terminal(stream) is expected
 
 
-def test_json_is_one_object_that_any_parser_reads(capsys):
+def test_json_is_one_strict_object(capsys):
     write_json({"nan": math.nan, "deep": [{"inf": -math.inf}], "path": Path("a/b"), "text": "한국어\n"})
     out = capsys.readouterr().out
     assert out.count("\n") == 1
@@ -54,12 +54,12 @@ def test_decimals_show_four_digits_or_more(value):
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
+    ("values", "expected"),
     [([0.95, 0.5], 4), ([4.75, 28.1], 3), ([812.0], 2), ([123456.0], 0), ([0.00123], 6), ([], 1), ([0.0], 1)],
 )
-def test_decimals(values, wanted):
-    assert decimals(values) == wanted
+def test_decimals(values, expected):
+    assert decimals(values) == expected
 
 
-def test_number_that_is_none():
+def test_missing_number():
     assert [number(value, 2) for value in (None, math.nan, 1234.5, 3)] == ["-", "-", "1,234.50", "3.00"]

@@ -19,7 +19,7 @@ def test_json_is_one_object(seriatim, runs):
     assert out["run"] == "runs/x" and len(out["predictions"]) == 2
 
 
-def test_into_a_file(seriatim, runs):
+def test_output_file(seriatim, runs):
     assert seriatim("predict", "runs/x", "new.tsv", "-o", "out.csv").out == "predictions: out.csv\n"
     assert runs.calls[1:] == [("predict", Path("new.tsv"), None), ("write_rows", 2, Path("out.csv"))]
 
@@ -31,9 +31,9 @@ def test_standard_input(seriatim, runs, monkeypatch):
     assert runs.calls[1] == ("predict", stream, "csv")
 
 
-def test_format_is_checked_before_the_run_is_read(seriatim, runs):
-    said = seriatim("predict", "runs/x", "-", "--format", "cvs")
-    assert said.code == 2 and "did you mean 'csv'?" in said.err
-    said = seriatim("predict", "runs/x", "new.tsv", "--format", "csv")
-    assert said.code == 2 and "standard input only" in said.err
+def test_format_is_checked_before_reading_the_run(seriatim, runs):
+    result = seriatim("predict", "runs/x", "-", "--format", "cvs")
+    assert result.code == 2 and "did you mean 'csv'?" in result.err
+    result = seriatim("predict", "runs/x", "new.tsv", "--format", "csv")
+    assert result.code == 2 and "standard input only" in result.err
     assert runs.calls == []

@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 
 from seriatim.cli.signature import flag, parameters, values
-from seriatim.cli.train import TASKS
 from seriatim.errors import UsageError
 from seriatim.options import duration, option
+from seriatim.tasks.registry import ROWS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ PANELS = {Options: "This", Base: "Base"}
 
 
 def infos():
-    return {one.name: get_args(one.annotation)[1] for one in parameters(Options, PANELS)}
+    return {parameter.name: get_args(parameter.annotation)[1] for parameter in parameters(Options, PANELS)}
 
 
-def test_panels_are_by_first_declaration_in_the_order_given():
+def test_panels_follow_first_declaration_and_order():
     assert [(name, info.rich_help_panel) for name, info in infos().items()] == [
         ("kind", "This"),
         ("names", "This"),
@@ -47,8 +47,8 @@ def test_panels_are_by_first_declaration_in_the_order_given():
 
 
 def test_names_help_and_metavars():
-    told = {name: (info.default, info.metavar, info.help) for name, info in infos().items()}
-    assert told == {
+    described = {name: (info.default, info.metavar, info.help) for name, info in infos().items()}
+    assert described == {
         "kind": ("--kind", "red|green", "colour (default: red)"),
         "size": ("--size", "INTEGER", "how large here (default: 5)"),
         "names": ("--names", "A,B,…", "columns"),
@@ -58,11 +58,11 @@ def test_names_help_and_metavars():
     }
 
 
-def test_choices_complete():
+def test_completion_of_choices():
     assert infos()["kind"].autocompletion("g") == ["green"]
 
 
-def test_values_are_those_given_in_their_types():
+def test_typed_values_are_converted():
     typed = {"kind": None, "size": "7", "names": "a, b", "limit": "2m", "bold_face": True, "header": True}
     assert values(Options, typed) == {
         "size": 7,
@@ -78,10 +78,10 @@ def test_errors_name_the_option_as_typed():
         values(Options, {"bold_face": "x"})
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_every_option_of_a_task_is_offered(seriatim, task):
-    shown = seriatim("train", task.name, "--help").out
-    for field in dataclasses.fields(task.options):
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_help_shows_every_option_of_a_task(seriatim, row):
+    help_text = seriatim("train", row.name, "--help").out
+    for field in dataclasses.fields(row.options):
         negative = field.metadata["negative"]
-        assert f"  {'--' + negative if negative else flag(field.name)}" in shown
+        assert f"  {'--' + negative if negative else flag(field.name)}" in help_text
         assert "[" not in field.metadata["help"], "Rich would read it as markup"

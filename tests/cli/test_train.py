@@ -14,9 +14,9 @@ def corpus(tmp_path):
     return file
 
 
-def test_options_reach_training_in_their_types(seriatim, runs, corpus):
-    said = seriatim("train", "language", corpus, "--hidden", 64, "--time-limit", "2m", "--tie", "--lr", "1e-2")
-    assert said.code == 0
+def test_options_are_converted_to_their_types(seriatim, runs, corpus):
+    result = seriatim("train", "language", corpus, "--hidden", 64, "--time-limit", "2m", "--tie", "--lr", "1e-2")
+    assert result.code == 0
     assert runs.calls == [("language", corpus, {"hidden": 64, "time_limit": 120.0, "tie": True, "lr": 0.01})]
 
 
@@ -31,8 +31,8 @@ def test_lists_and_off_flags(seriatim, runs, corpus):
 
 
 def test_result_on_stdout_and_progress_on_stderr(seriatim, runs, corpus):
-    said = seriatim("train", "language", corpus)
-    assert said.out.splitlines() == [
+    result = seriatim("train", "language", corpus)
+    assert result.out.splitlines() == [
         "  model    perplexity     nll",
         "  markov        4.750  1.5500",
         "> lstm          5.013  1.6120",
@@ -43,16 +43,16 @@ def test_result_on_stdout_and_progress_on_stderr(seriatim, runs, corpus):
         "432,100 parameters, 1 epoch, 148.2 seconds",
         "run folder: runs/language-lstm-1",
     ]
-    assert "valid_perplexity 5.25" in said.err and "baseline: markov" in said.err
-    assert "\x1b" not in said.out + said.err
+    assert "valid_perplexity 5.25" in result.err and "baseline: markov" in result.err
+    assert "\x1b" not in result.out + result.err
 
 
-def test_json_is_the_result_and_nothing_else(seriatim, runs, corpus):
+def test_json_is_only_the_result(seriatim, runs, corpus):
     out = json.loads(seriatim("train", "language", corpus, "--json").out)
     assert out["scores"] == {"nll": 1.612, "perplexity": 5.013}
     assert out["baselines"]["cbow"] == {"nll": None, "perplexity": None}
 
 
 def test_quiet(seriatim, runs, corpus):
-    said = seriatim("train", "language", corpus, "--quiet")
-    assert said.err == "" and "run folder" in said.out
+    result = seriatim("train", "language", corpus, "--quiet")
+    assert result.err == "" and "run folder" in result.out

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 
-def test_both_sides_are_shown(seriatim, runs):
-    said = seriatim("update", "runs/x", "new.txt", "--replay", "0.5", "--epochs", "2")
-    assert said.code == 0
+def test_scores_on_old_and_new_data_are_shown(seriatim, runs):
+    result = seriatim("update", "runs/x", "new.txt", "--replay", "0.5", "--epochs", "2")
+    assert result.code == 0
     assert runs.calls == [("load", Path("runs/x")), ("update", Path("new.txt"), {"replay": 0.5, "epochs": 2})]
-    lines = [line.split() for line in said.out.splitlines()]
+    lines = [line.split() for line in result.out.splitlines()]
     assert [">", "lstm", "after", "6.0000", "5.5000"] in lines and ["lstm", "before", "9.0000", "5.0000"] in lines
     assert ["markov", "7.0000", "-"] in lines
 
@@ -20,6 +20,6 @@ def test_json(seriatim, runs):
     assert runs.calls[1][1] == [Path("a.txt"), Path("b.txt")]
 
 
-def test_a_wrong_value_names_the_option(seriatim):
-    said = seriatim("update", "runs/x", "new.txt", "--replay", "much")
-    assert said.code == 2 and "--replay" in said.err
+def test_error_names_the_option(seriatim):
+    result = seriatim("update", "runs/x", "new.txt", "--replay", "much")
+    assert result.code == 2 and "--replay" in result.err

@@ -1,4 +1,4 @@
-"""``seriatim train`` where the native engine was not built: PyTorch does the work, and one warning says so."""
+"""``seriatim train`` without the native engine: PyTorch computes, and one warning says so."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def test_train(tmp_path):
     file = tmp_path / "corpus.txt"
     file.write_text("the cat sat on the mat, the dog sat on the log\n" * 40, encoding="utf-8")
     options = ["--hidden", "8", "--epochs", "1", "--threads", "1", "--baselines", "none", "--json"]
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", CODE, "train", "language", str(file), *options, "--out", str(tmp_path / "run")],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    assert json.loads(said.stdout)["epochs"] == 1
-    assert said.stderr.count("the native engine was not built") == 1, said.stderr
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["epochs"] == 1
+    assert result.stderr.count("the native engine was not built") == 1, result.stderr

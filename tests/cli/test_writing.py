@@ -1,4 +1,4 @@
-"""Models that write texts, from the command line: trained without DATA, and given other options when they write."""
+"""Models that write texts, on the command line: training without DATA, and other decoding options afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seriatim.cli.app import run as run_command
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
-    words = [f"{one}{other}{third}" for one in "abcd" for other in "abcd" for third in "abc"]
+    words = [f"{first}{second}{third}" for first in "abcd" for second in "abcd" for third in "abc"]
     (folder / "a.txt").write_text("".join(f"{word}\n" for word in words))
     (folder / "b.txt").write_text("".join(f"{word[::-1]}\n" for word in words))
     words = [
@@ -32,39 +32,39 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
+def run_json(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
     capsys.readouterr()
     assert run_command([str(word) for word in words]) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_test_part_and_other_files_are_scored_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = said(capsys, "evaluate", folder / "run", "--json")
+def test_evaluate_with_other_files_and_options(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = run_json(capsys, "evaluate", folder / "run", "--json")
     assert first["scores"] == json.loads((folder / "run" / "result.json").read_text())["scores"]
     assert set(first["baselines"]) == {"nearest", "copy"}
-    other = said(
+    other = run_json(
         capsys, "evaluate", folder / "run", f"{folder / 'a.txt'},{folder / 'b.txt'}", "--beam-size", 1, "--json"
     )
     assert other["data"]["test"] == 48
-    short = said(capsys, "evaluate", folder / "run", "--max-length", "1", "--json")
+    short = run_json(capsys, "evaluate", folder / "run", "--max-length", "1", "--json")
     assert short["scores"]["exact_match"] == 0.0
     assert short["scores"]["perplexity"] == first["scores"]["perplexity"]
 
 
-def test_predictions_with_others_and_alignments_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_with_n_best_and_drawn_alignments(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "two.txt").write_text("abc\ndda\n")
     words = ("predict", folder / "run", folder / "two.txt", "--json")
-    rows = said(capsys, *words, "--beam-size", 3, "--n-best", 2, "--draw", folder / "drawn")["predictions"]
+    rows = run_json(capsys, *words, "--beam-size", 3, "--n-best", 2, "--draw", folder / "drawn")["predictions"]
     assert [len(row["n_best"]) for row in rows] == [2, 2]
     assert all("alignment" not in row for row in rows)
     drawn = sorted((folder / "drawn").iterdir())
     assert [file.name for file in drawn] == ["1.png", "2.png"]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in drawn)
-    (row, _) = said(capsys, *words, "--alignment")["predictions"]
+    (row, _) = run_json(capsys, *words, "--alignment")["predictions"]
     assert row["alignment"]["source"] == ["a", "b", "c"]
 
 
-def test_other_runs_are_not_given_these_options_anew(
+def test_decoding_options_are_refused_for_other_tasks(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "t.txt").write_text("the cat sees the sun. " * 20)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.data.calendar import DAY, Calendar, Constant, Months, Workdays, find_calendar, format_stamp, future_stamps
+from seriatim.data.calendar import DAY, Calendar, Constant, Months, Workdays, find_calendar, future_stamps
+from seriatim.data.zones import NamedZone, ObservedOffsets
 
 
 def dates(*texts: str) -> np.ndarray:  # type: ignore[type-arg]
@@ -70,7 +71,7 @@ def test_irregular() -> None:
     assert future_stamps(dates("2020-01-01", "2020-01-02", "2020-01-03T05"), 1).dtype == "datetime64[us]"
 
 
-GRIDS = [Constant(3_600_000_000, True), Constant(7 * DAY, True), Months(1, False), Months(3, True), Months(12, False)]
+GRIDS = [Constant(3_600_000_000, True), Constant(7 * DAY, True), Months(1, 1), Months(3, 31), Months(12, 1)]
 
 
 @given(
@@ -78,7 +79,7 @@ GRIDS = [Constant(3_600_000_000, True), Constant(7 * DAY, True), Months(1, False
     st.lists(st.integers(1, 3), min_size=5, max_size=30),
 )
 def test_calendar_is_recovered_and_continued(calendar: Calendar, steps: list[int]) -> None:
-    first = np.datetime64("2019-01-31" if calendar == Months(3, True) else "2019-01-01", "us")
+    first = np.datetime64("2019-01-31" if calendar == Months(3, 31) else "2019-01-01", "us")
     positions = np.cumsum([0, *[1] * (len(steps) + 1), *steps])  # gaps, but 1 is the most common step
     whole = calendar.stamps(first, np.arange(positions[-1] + 1))
     stamps = whole[positions]
@@ -86,11 +87,40 @@ def test_calendar_is_recovered_and_continued(calendar: Calendar, steps: list[int
     np.testing.assert_array_equal(future_stamps(stamps, 3), calendar.stamps(first, positions[-1] + np.arange(1, 4)))
 
 
-def test_format_stamp() -> None:
-    stamps = dates("2020-01-31", "2020-01-31T05:00", "2020-01-31T05:00:00.5")
-    assert [format_stamp(stamp) for stamp in stamps] == [
-        "2020-01-31",
-        "2020-01-31T05:00:00",
-        "2020-01-31T05:00:00.500000",
-    ]
-    assert format_stamp(np.int64(17)) == "17" and format_stamp(np.float64(0.5)) == "0.5"
+def test_months_keep_their_day_through_february() -> None:
+    stamps = dates("2019-11-30", "2019-12-30", "2020-01-30")
+    assert future_stamps(stamps, 3).tolist() == dates("2020-02-29", "2020-03-30", "2020-04-30").tolist()
+    stamps = dates("2019-12-30", "2020-01-30", "2020-02-29", "2020-03-30")
+    assert find_calendar(stamps) == Months(1, 30)
+    assert future_stamps(stamps[:3], 1).tolist() == dates("2020-03-30").tolist()
+
+
+def test_days_are_regular_in_local_time() -> None:
+    """UTC days around a change of clocks have 23 or 25 hours."""
+    for zone in (NamedZone("Europe/Berlin"), observed(dates("2020-03-28", "2020-03-29", "2020-03-30"), 60, 60, 120)):
+        stamps = zone.to_instants(dates("2020-03-27", "2020-03-28", "2020-03-29", "2020-03-30"))
+        assert str(find_calendar(stamps, zone)) == "1 day"
+        assert zone.to_local(future_stamps(stamps, 2, zone)).tolist() == dates("2020-03-31", "2020-04-01").tolist()
+    zone = NamedZone("Europe/Berlin")
+    hours = zone.to_instants(dates("2020-03-29T00", "2020-03-29T01"))
+    assert zone.to_local(future_stamps(hours, 2, zone)).tolist() == dates("2020-03-29T03", "2020-03-29T04").tolist()
+
+
+def test_utc_stamps_of_local_days_without_zone() -> None:
+    days = np.arange("2021-10-25", "2021-11-20", dtype="datetime64[D]")
+    work = days[np.is_busday(days)]
+    hours = np.where(work < np.datetime64("2021-11-08"), 4, 5)
+    stamps = work.astype("datetime64[us]") + hours.astype("timedelta64[h]")
+    calendar = find_calendar(stamps)
+    assert calendar is not None and str(calendar) == "1 working day"
+    assert calendar.positions(stamps).tolist() == list(range(len(stamps)))  # type: ignore[union-attr]
+    assert future_stamps(stamps, 1).tolist() == dates("2021-11-22T05").tolist()
+    midnights = dates("2020-03-27T23", "2020-03-28T23", "2020-03-29T22", "2020-03-30T22")
+    assert str(find_calendar(midnights)) == "1 day"
+    assert future_stamps(midnights, 1).tolist() == dates("2020-03-31T22").tolist()
+    assert find_calendar(dates("2020-03-27T20", "2020-03-28T23", "2020-03-29T22")) is None
+
+
+def observed(local: np.ndarray, *minutes: int) -> ObservedOffsets:  # type: ignore[type-arg]
+    offsets = np.array(minutes)
+    return ObservedOffsets(local - (offsets * 60_000_000).astype("timedelta64[us]"), offsets)

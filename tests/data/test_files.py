@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas
 import polars
 import pytest
 
-from seriatim.data.files import content_hash, read_text
+from seriatim.data.files import InputStream, content_hash, read_text, split_lines
 from seriatim.errors import DataError
 
 
@@ -75,3 +76,15 @@ def test_equal_contents_have_equal_hashes() -> None:
 def test_unhashable_object_is_refused() -> None:
     with pytest.raises(TypeError, match="object"):
         content_hash(object())
+
+
+ODD = "red rose\u2028fire sun\nsea sky\x85ice snow\nred\x0bfire\nsea\x0csnow\nred\x1csun\nsea\rice\n"
+
+
+def test_only_line_ends_split_lines(tmp_path: Path) -> None:
+    assert len(split_lines(ODD)) == 6 and split_lines(ODD)[0] == "red rose\u2028fire sun"
+    for end in ("\n", "\r\n", "\r"):
+        assert split_lines(f"a b{end}{end}c{end}") == ["a b", "", "c"]
+        (tmp_path / "a.txt").write_bytes(f"a b{end}{end}c{end}".encode())
+        assert read_text(tmp_path / "a.txt") == "a b\n\nc\n"
+        assert InputStream(io.BytesIO(f"a{end}b".encode()), "txt").text() == "a\nb"

@@ -56,9 +56,10 @@ def test_all_sources_give_equal_tables(tmp_path: Path) -> None:
         assert result.numbers(["n", "close"]).tolist() == [[1.0, 1.5], [2.0, 2.0]], name
         assert result.labels("n") == ["1", "2"], name
         assert result.text("word") == ["a", "é b"], name
-        assert result.timestamps("day").astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-03"], (
-            name
-        )
+        assert result.timestamps("day").values.astype("datetime64[D]").astype(str).tolist() == [
+            "2020-01-01",
+            "2020-01-03",
+        ], name
         assert result.codes("word")[1] == ["a", "é b"] and not result.has("other")
         lines = isinstance(source, Path) and source.suffix != ".parquet"
         first = 1 if name in ("t.jsonl",) or not lines else 2
@@ -120,7 +121,7 @@ def test_codes_are_in_order_of_appearance() -> None:
     ],
 )
 def test_timestamps(cells: list[str], expected: list[object]) -> None:
-    result = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).timestamps("a")
+    result = table(("a,b\n" + "".join(f"{cell},1\n" for cell in cells)).encode()).timestamps("a").values
     expected: NDArray[np.generic] = np.array(expected)
     if expected.dtype.kind == "U":
         expected = expected.astype("datetime64[us]")
@@ -131,7 +132,9 @@ def test_timestamps(cells: list[str], expected: list[object]) -> None:
 def test_time_zones_of_frames_become_utc() -> None:
     stamps = pandas.to_datetime(["2020-01-01"]).tz_localize("Asia/Seoul")
     for frame in (pandas.DataFrame({"a": stamps}), polars.DataFrame({"a": list(stamps)})):
-        assert open_table(frame, columns=["a"]).timestamps("a").astype(str).tolist() == ["2019-12-31T15:00:00.000000"]
+        assert open_table(frame, columns=["a"]).timestamps("a").values.astype(str).tolist() == [
+            "2019-12-31T15:00:00.000000"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,7 @@ def test_mixed_dates_and_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(delimited, "BLOCK", 8)
     with pytest.raises(DataError, match=r"line 3, column 'a': dates and plain numbers"):
         table(b"a\n2020-01-01\n123456789012\n").timestamps("a")
-    assert table(b"a\n1\n2\n3\n4.5\n").timestamps("a").tolist() == [1, 2, 3, 4.5]
+    assert table(b"a\n1\n2\n3\n4.5\n").timestamps("a").values.tolist() == [1, 2, 3, 4.5]
 
 
 def test_json_lines() -> None:

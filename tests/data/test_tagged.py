@@ -100,6 +100,21 @@ def test_prose_is_read_for_prediction(tmp_path: Path) -> None:
     assert read_tagged(tmp_path / "words.txt", need_tags=False).words == [["the", "dog"], ["barks"]]
 
 
+def test_prose_with_equal_numbers_of_words(tmp_path: Path) -> None:
+    """Two words a line are a word and its tag only if the tags are known."""
+    file = tmp_path / "a.txt"
+    file.write_text("red rose\n\nsea sky\n   \nred fire\n")
+    stream = InputStream(io.BytesIO(file.read_bytes()), "txt")
+    for source in (file, stream):
+        prose = read_tagged(source, need_tags=False, known_tags=["NOUN", "ADJ"])
+        assert prose.words == [["red", "rose"], ["sea", "sky"], ["red", "fire"]]
+        assert prose.rows == [1, 3, 5]
+    file.write_text("red ADJ\nrose NOUN\n\n-DOCSTART- O\n\nsea NOUN\n")
+    columns = read_tagged(file, need_tags=False, known_tags=["NOUN", "ADJ"])
+    assert columns.words == [["red", "rose"], ["sea"]] and columns.rows == [1, 2]
+    assert read_tagged(["red rose", "sea"], need_tags=False).rows == [1, 2]
+
+
 def test_sentences_with_same_words_are_duplicates() -> None:
     tagged = read_tagged([(["a", "b"], ["X", "Y"]), (["a b"], ["X"]), (["a", "b"], ["Y", "Y"])])
     kept, dropped = tagged.without_duplicates()

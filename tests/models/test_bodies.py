@@ -116,7 +116,7 @@ def test_a_row_forgotten_begins_anew_and_the_others_go_on(name: str) -> None:
     body, more = make(name, causal=True), values(6, seed=2)
     _, carry = run(body, values())
     kept = torch.tensor([True, False, True, False, True])
-    onward, after = run(body, more, body.forget(carry, kept))
+    onward, after = run(body, more, body.reset_rows(carry, kept))
     same(onward[:, kept], run(body, more, carry)[0][:, kept])
     same(onward[:, ~kept], run(body, more)[0][:, ~kept])
     again, _ = run(body, more, after)

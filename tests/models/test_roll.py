@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from seriatim.models.naive.note_chances import NoteFrequencies, NoteTransitions
 from seriatim.models.options import STREAMING
-from seriatim.models.roll import NoteFrequencies, NoteTransitions, RollBatch, RollModel
+from seriatim.models.roll import RollBatch, RollModel
 from seriatim.tasks.options import LanguageOptions
 
 K = 5

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import seriatim
+from documents import ROOT, running
 from seriatim.nn import Recurrent
 from seriatim.nn.cell_laws import LAWS
-from seriatim.spec import REGISTERED
 
-PAGE = Path(__file__).parents[2] / "docs" / "own_cell.md"
+PAGE = ROOT / "docs" / "own_cell.md"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The variables that the page's code leaves behind, run in an empty folder; ``stdout`` is what it prints."""
-    variables, folder, stdout = {}, Path.cwd(), io.StringIO()
-    os.chdir(tmp_path_factory.mktemp("page"))
-    with contextlib.redirect_stdout(stdout):
-        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S):
-            exec(compile(block, str(PAGE), "exec"), variables)
-    yield {**variables, "stdout": stdout.getvalue()}
-    os.chdir(folder)
-    REGISTERED.clear()
+    stdout = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        with contextlib.redirect_stdout(stdout):
+            variables = stack.enter_context(running(PAGE, tmp_path_factory.mktemp("page")))
+        yield {**variables, "stdout": stdout.getvalue()}
 
 
 def sigmoid(a):

@@ -74,5 +74,5 @@ def test_an_optimizer_step_in_between_is_seen():
 def test_refusals():
     with pytest.raises(UsageError, match="weight_drop: got 2, wanted a number from 0 to 1"):
         LSTM(3, 5, weight_drop=2)
-    with pytest.raises(UsageError, match="weight_drop: not for mingru, of which h enters no product"):
+    with pytest.raises(UsageError, match="weight_drop: not for mingru, whose h enters no product"):
         MinGRU(3, 5, weight_drop=0.1)

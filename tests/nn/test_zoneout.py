@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from seriatim.nn import GRU, LSTM, RNN
-from seriatim.nn.dropout import factors
-from seriatim.nn.zoneout import shares
+from seriatim.nn.dropout import recurrent_mask
+from seriatim.nn.zoneout import zoneout_masks
 from seriatim.ops.recurrence import using
 
 H = torch.zeros(3, 500)
@@ -15,26 +15,26 @@ H = torch.zeros(3, 500)
 
 def test_factors_are_one_draw_per_row_scaled_to_keep_the_mean():
     torch.manual_seed(0)
-    drawn = factors(H, 0.2, training=True)
+    drawn = recurrent_mask(H, 0.2, training=True)
     assert set(drawn.unique().tolist()) == {0.0, 1.25}
     assert drawn.shape == H.shape
     assert abs(float(drawn.mean()) - 1) < 0.05  # 1500 draws of deviation 0.5: 0.013
     assert not torch.equal(drawn[0], drawn[1])
-    assert factors(H, 0.2, training=False) is None
-    assert factors(H, 0.0, training=True) is None
+    assert recurrent_mask(H, 0.2, training=False) is None
+    assert recurrent_mask(H, 0.0, training=True) is None
 
 
 def test_shares_are_draws_in_training_and_their_mean_afterwards():
     torch.manual_seed(0)
-    of_h, of_c = shares((H, H.double()), 7, (0.3, 0.1), training=True)
+    of_h, of_c = zoneout_masks((H, H.double()), 7, (0.3, 0.1), training=True)
     assert (of_h.shape, of_c.shape) == ((7, 3, 500), (7, 3, 500))
     assert of_h.dtype is of_c.dtype is torch.bool
     assert abs(float(of_h.double().mean()) - 0.3) < 0.02  # 10500 draws of deviation 0.46: 0.0045
     assert abs(float(of_c.double().mean()) - 0.1) < 0.02
-    after_h, after_c = shares((H, H), 7, (0.3, 0.0), training=False)
+    after_h, after_c = zoneout_masks((H, H), 7, (0.3, 0.0), training=False)
     assert after_c is None
     assert torch.equal(after_h, torch.full((1, 1, 500), 0.3))
-    assert shares((H, H), 7, (0.0, 0.0), training=True) == ()
+    assert zoneout_masks((H, H), 7, (0.0, 0.0), training=True) == ()
 
 
 def test_each_layer_and_direction_has_a_mask_of_its_own():

@@ -16,7 +16,7 @@ import seriatim
 from seriatim.models.options import CELLS, OWN
 from seriatim.nn import Cell, cell, register
 from seriatim.spec import REGISTERED
-from seriatim.tasks.registry import TASKS
+from seriatim.tasks.registry import NAMES
 
 SMALL: dict[str, Any] = {"hidden": 8, "epochs": 1, "baselines": "none", "quiet": True, "threads": 1}
 VARIANTS: list[dict[str, Any]] = [
@@ -178,7 +178,7 @@ TRAINERS: dict[str, Callable[[dict[str, Any], Path], object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", NAMES)
 @pytest.mark.parametrize("model", ["leaky", "indrnn"])
 def test_a_users_cell_in_every_task(own: Any, model: str, task: str, tmp_path: Path) -> None:
     TRAINERS[task]({"model": model, "layers": 2, "residual": "residual"}, tmp_path)
@@ -196,7 +196,7 @@ def test_a_users_cell_has_no_options_of_ours(own: Any, tmp_path: Path) -> None:
     with pytest.raises(seriatim.UsageError, match="zoneout: for rnn, lstm, gru, mingru, minlstm, not leaky"):
         seriatim.train("language", text, model="leaky", zoneout=0.1, **SMALL)
     register("unigram", Leaky)
-    with pytest.raises(seriatim.UsageError, match="model: 'unigram' stands for something else here"):
+    with pytest.raises(seriatim.UsageError, match="model: 'unigram' already has a meaning here"):
         seriatim.train("language", text, model="unigram", **SMALL)
 
 

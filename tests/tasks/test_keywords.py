@@ -1,22 +1,28 @@
-"""The typed words of ``seriatim.train`` are the options of the tasks."""
+"""The keywords of ``seriatim.train`` are the options of all tasks, and the registry's rows agree with the tasks."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 
-from seriatim.tasks import registry
+import pytest
+
 from seriatim.tasks.options.keywords import TrainKeywords
+from seriatim.tasks.registry import ROWS, TaskRow, find_task
 
-TASKS = tuple(task.options for task in registry.TASKS.values())
 
-
-def test_every_option_is_a_keyword_of_the_same_type() -> None:
-    words = typing.get_type_hints(TrainKeywords)
-    declared = {field.name for task in TASKS for field in dataclasses.fields(task)}
-    assert words.keys() == declared
-    for task in TASKS:
-        for name, hint in typing.get_type_hints(task).items():
-            given = str(words[name])
+def test_keywords_name_every_option_with_its_type() -> None:
+    keywords = typing.get_type_hints(TrainKeywords)
+    options = {field.name for row in ROWS for field in dataclasses.fields(row.options)}
+    assert keywords.keys() == options
+    for row in ROWS:
+        for name, hint in typing.get_type_hints(row.options).items():
+            keyword = str(keywords[name])
             parts = {int, float, str, bool} & {*typing.get_args(hint), hint}
-            assert all(part.__name__ in given for part in parts), f"{name}: {hint} against {given}"
+            assert all(part.__name__ in keyword for part in parts), f"{name}: {hint} against {keyword}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_registry_row_agrees_with_task(row: TaskRow) -> None:
+    task = find_task(row.name)
+    assert (task.name, task.options) == (row.name, row.options)

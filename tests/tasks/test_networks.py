@@ -11,7 +11,7 @@ import pytest
 import seriatim
 from seriatim.models.options import NETWORKS, STREAMING, defaults_of
 from seriatim.options import fill
-from seriatim.tasks.registry import TASKS
+from seriatim.tasks.registry import NAMES, find_task
 
 SMALL: dict[str, Any] = {"hidden": 8, "epochs": 1, "baselines": "none", "quiet": True, "threads": 1}
 NEW = tuple(name for name in NETWORKS if name not in ("rnn", "lstm", "gru"))
@@ -82,9 +82,9 @@ def test_a_models_own_defaults_go_before_the_tasks_and_after_what_was_asked(tmp_
     assert (lstm.options.layers, lstm.options.warmup) == (1, 0)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", NAMES)
 def test_a_baseline_is_trained_the_same_way_beside_every_model(task: str) -> None:
-    kind = TASKS[task]
+    kind = find_task(task)
     for name in kind.neural_baselines:
         warm, cold = (
             kind.baseline_options(fill(kind.options, {"model": model, **defaults_of(model)}), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import random
 from pathlib import Path
 from typing import Any
@@ -270,3 +271,19 @@ def test_a_run_from_a_file_to_predictions(tmp_path: Path) -> None:
 def write(file: Path, sentences: Pairs) -> None:
     blocks = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*one, strict=True)) for one in sentences)
     file.write_text("\n".join(blocks))
+
+
+def test_predictions_agree_by_path_stream_and_list(tmp_path: Path) -> None:
+    options = dataclasses.replace(OPTIONS, model="most_frequent_tag")
+    prepared = TASK.prepare(options, parts_of_speech())
+    model = TASK.make(options, prepared.codec)
+    fit(TASK, model, options, prepared, NullStore(), Silent())
+    text = "red rose\u2028now\n\nsea sky\n"
+    (tmp_path / "a.txt").write_text(text)
+    stream = TASK.from_stream(io.BytesIO(text.encode()), "txt")
+    by_path, by_stream, by_list = (
+        list(TASK.predict(model, options, prepared.codec, source))
+        for source in (tmp_path / "a.txt", stream, ["red rose\u2028now", "sea sky"])
+    )
+    assert by_path == by_stream and [row["row"] for row in by_path] == [1, 3]
+    assert [row["words"] for row in by_path] == [row["words"] for row in by_list]

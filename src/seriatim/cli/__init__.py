@@ -1,12 +1,12 @@
-"""The command line: one file per verb, each turning its arguments into one call of ``seriatim.run``."""
+"""The command line: one file for each verb, which turns its arguments into one call of ``seriatim.run``."""
 
 from __future__ import annotations
 
 
 def main() -> int:
-    """Run the command line on ``sys.argv``; returns the exit code.
+    """Run the command line on ``sys.argv``, and return the exit code.
 
-    Typer is imported here, not above, so that importing this room costs nothing.
+    Typer is imported here, so that importing this package is quick.
     """
     import sys
 

@@ -1,4 +1,4 @@
-"""The verbs put together, and the one place where a command's failure becomes an exit code."""
+"""The whole command line. Here, and nowhere else, a failure becomes an exit code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typer.core import TyperGroup
 
 from seriatim.cli import bench, compare, data, evaluate, generate, info, inspect, predict, train, update
 from seriatim.cli.failures import INTERRUPTED, report
-from seriatim.cli.output import drawn
+from seriatim.cli.output import is_terminal
 from seriatim.errors import UsageError, nearest
+from seriatim.tasks.registry import NAMES, ROWS
 
 VERBS: tuple[tuple[Callable[..., None], str], ...] = (
     (evaluate.evaluate, evaluate.EXAMPLE),
@@ -26,44 +27,44 @@ VERBS: tuple[tuple[Callable[..., None], str], ...] = (
     (data.data, data.EXAMPLE),
     (info.info, info.EXAMPLE),
 )
-"""Every verb but ``train``, and the example at the end of its help."""
+"""The verbs except ``train``, each with the example at the end of its help."""
 
-HELP = "Train recurrent models on your own sequences, see whether they beat naive ones, and use them."
+HELP = "Train recurrent models on your own sequences, compare them with naive models, and use them."
 
 
-class Verbs(TyperGroup):
-    """A group that answers a mistyped word with the nearest right one."""
+class Commands(TyperGroup):
+    """A group of commands that answers a mistyped name with the nearest known one."""
 
     noun = "command"
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command called ``cmd_name``; raises ``UsageError`` where there is none."""
+        """Return the command ``cmd_name``. Raises ``UsageError`` if there is none."""
         if cmd_name not in self.commands and not cmd_name.startswith("-") and not ctx.resilient_parsing:
             raise UsageError(f"no {self.noun} '{cmd_name}'{nearest(cmd_name, self.commands)}")
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The commands as help lists them: ``train`` first, since everything else needs a run."""
+        """Return the commands in the order of the help: ``train`` first, because the others need a run."""
         return sorted(self.commands, key=lambda name: name != "train")
 
 
-class Tasks(Verbs):
-    """The same for the tasks of ``train``."""
+class Tasks(Commands):
+    """The group of the tasks of ``train``."""
 
     noun = "task"
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns the exit code. Failures are one line, without ``--debug``."""
+    """Run one command, and return the exit code. Without ``--debug``, a failure is reported in one line."""
     debug = os.environ.get("SERIATIM_DEBUG", "") not in ("", "0")
-    if "--debug" in arguments:  # wherever it stands
+    if "--debug" in arguments:  # at any position
         debug = True
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = build().main(arguments or ["--help"], prog_name="seriatim", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _closed()
+        return _end_quietly()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -74,22 +75,22 @@ def run(arguments: list[str]) -> int:
 
 
 def build() -> Any:
-    """The whole command line as a Typer command."""
-    # Without a terminal help is plain text, and Rich is not even imported.
-    markup: Any = "rich" if drawn(sys.stdout) else None
+    """Build the whole command line as a Typer command."""
+    # Without a terminal, the help is plain text, and Rich is not imported.
+    markup: Any = "rich" if is_terminal(sys.stdout) else None
     settings = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(
-        cls=Verbs,
+        cls=Commands,
         help=HELP,
-        epilog=_example(train.TASKS[0].example),
+        epilog=_example(ROWS[0].example),
         rich_markup_mode=markup,
         context_settings=settings,
     )
     tasks = typer.Typer(cls=Tasks, rich_markup_mode=markup, context_settings=settings)
     app.callback()(_global)
-    tasks.callback(invoke_without_command=True)(_task_wanted)
-    app.add_typer(tasks, name="train", epilog=_example(train.TASKS[0].example))
-    for task in train.TASKS:
+    tasks.callback(invoke_without_command=True)(_require_task)
+    app.add_typer(tasks, name="train", epilog=_example(ROWS[0].example))
+    for task in ROWS:
         tasks.command(task.name, epilog=_example(task.example))(train.command(task))
     for verb, example in VERBS:
         app.command(epilog=_example(example))(verb)
@@ -100,8 +101,8 @@ def _example(command: str) -> str:
     return f"Example: {command}"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         from seriatim.version import __version__
 
         typer.echo(f"seriatim {__version__}")
@@ -116,16 +117,16 @@ def _global(
         bool, typer.Option("--debug", help="show the traceback of a failure (or SERIATIM_DEBUG=1)")
     ] = False,
 ) -> None:
-    """Options of the whole program; ``--debug`` is taken out by ``run``, since it may stand anywhere."""
+    """Options of the whole program. ``run`` removes ``--debug``, because it may be at any position."""
 
 
-def _task_wanted(context: typer.Context) -> None:
-    """Train a model for a task; the example of each is in its own --help."""
+def _require_task(context: typer.Context) -> None:
+    """Train a model for a task. The --help of each task ends with an example."""
     if context.invoked_subcommand is None:
-        raise UsageError(f"train: wanted a task: {', '.join(task.name for task in train.TASKS)}")
+        raise UsageError(f"train: wanted a task: {', '.join(NAMES)}")
 
 
-def _closed() -> int:
-    """The reader of our output has gone: end quietly, and keep Python's own flush at exit quiet too."""
+def _end_quietly() -> int:
+    """End without a message, because standard output was closed. Python's own flush at exit must not fail either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

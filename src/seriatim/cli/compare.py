@@ -18,7 +18,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="run folders of one task")],
     json: Json = False,
 ) -> None:
-    """Put the test scores of several runs side by side, best first."""
+    """Show the test scores of several runs, the best first."""
     if len(runs) < 2:
         raise UsageError(f"compare: got one run ({runs[0]}), wanted at least two")
     from seriatim import run as module

@@ -1,4 +1,4 @@
-"""``seriatim data [NAME]``: the bundled sets."""
+"""``seriatim data [NAME]``: the bundled data sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST_LINES = 5
 
 
 def data(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="a set to look into")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="a set to show")] = None,
     json: Json = False,
 ) -> None:
     """List the bundled data sets, or show one with the command that trains on it."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seriatim.cli.output import Json, write_json
-from seriatim.cli.writing import BeamSize, LengthPenalty, MaxLength, asked
+from seriatim.cli.writing import BeamSize, LengthPenalty, MaxLength, decoding_options
 
 EXAMPLE = "seriatim evaluate runs/classify-lstm-1 new_messages.tsv"
 
@@ -23,16 +23,16 @@ def evaluate(
     max_length: MaxLength = None,
     json: Json = False,
 ) -> None:
-    """Score a trained model beside its baselines, on its test part or on other data."""
+    """Score a trained model and its baselines, on the test part or on other data."""
     from seriatim import run as runs
     from seriatim.cli.scores import show_result
 
     loaded = runs.load(run)
     typed = {"beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length}
-    result = loaded.evaluate(data, **asked(loaded, typed))
+    result = loaded.evaluate(data, **decoding_options(loaded, typed))
     if json:
         write_json(result)
     else:
         verdict = runs.verdict(result, loaded.main_score, loaded.higher_is_better)
-        # The notes are about the data that the run was made from.
+        # The notes describe the training data.
         show_result(loaded, result, verdict, loaded.notes if data is None else ())

@@ -1,4 +1,4 @@
-"""Which optional library comes with which extra of ``pip install 'seriatim[…]'``."""
+"""The optional libraries of each extra of ``pip install 'seriatim[…]'``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "serve": ("fastapi", "uvicorn"),
     "onnx": ("onnx", "onnxruntime"),
 }
-"""Import names of the libraries that each extra brings."""
+"""The import names of the libraries in each extra."""
 
 
 def extra_of(module: str) -> str | None:
-    """The extra that brings ``module`` (``torch.nn`` counts as ``torch``), or None."""
+    """Return the extra that contains ``module`` (``torch.nn`` counts as ``torch``), or None."""
     root = module.split(".")[0]
     return next((extra for extra, modules in EXTRAS.items() if root in modules), None)
 
 
 def installed() -> dict[str, bool]:
-    """For each extra: are all its libraries here? None of them is imported to find out."""
+    """Return for each extra whether all its libraries are installed, without importing them."""
     from importlib.util import find_spec
 
     return {extra: all(find_spec(module) is not None for module in modules) for extra, modules in EXTRAS.items()}

@@ -1,4 +1,4 @@
-"""Every way a command can end badly, told in one line on standard error, with its exit code."""
+"""The report of a failure: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ INTERRUPTED = 130
 
 
 def report(error: Exception, debug: bool) -> int:
-    """Tell ``error`` in one line on standard error; returns the exit code.
+    """Write ``error`` in one line to standard error, and return the exit code.
 
-    ``debug`` shows the traceback first.
+    With ``debug``, the traceback comes first.
     """
-    line, code = _tell(error)
+    line, code = _describe(error)
     if debug:
         import traceback
 
         traceback.print_exception(error)
-    elif code == 1 and not _expected(error):
+    elif code == 1 and not _is_expected(error):
         line += "; run it again with --debug to see where"
     label = "" if isinstance(error, Interrupted) else "error: "
     sys.stderr.write(f"seriatim: {label}{line}\n")
     return code
 
 
-def _expected(error: Exception) -> bool:
+def _is_expected(error: Exception) -> bool:
     return isinstance(error, (SeriatimError, OSError, MemoryError)) or _missing_extra(error) is not None
 
 
-def _tell(error: Exception) -> tuple[str, int]:
+def _describe(error: Exception) -> tuple[str, int]:
+    """Return the line for ``error``, and the exit code."""
     if isinstance(error, TyperException):
-        return _misused(error), error.exit_code
-    told = _missing_extra(error) or error
-    if isinstance(told, SeriatimError):
-        return _one_line(str(told)), told.exit_code
+        return _usage_line(error), error.exit_code
+    known = _missing_extra(error) or error
+    if isinstance(known, SeriatimError):
+        return _one_line(str(known)), known.exit_code
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}", 1
@@ -53,14 +54,14 @@ def _one_line(text: str) -> str:
 
 
 def _missing_extra(error: Exception) -> MissingExtra | None:
-    """Read "no module named 'torch'" as the extra that would bring it."""
+    """Turn "no module named 'torch'" into an error that names the extra with this module."""
     extra = extra_of(error.name) if isinstance(error, ModuleNotFoundError) and error.name else None
     return MissingExtra("this command", extra) if extra else None
 
 
-def _misused(error: TyperException) -> str:
-    """Say what was wrong with the words typed, and the nearest right one or where to read on."""
-    # Typer's own subclasses are private: what they carry is asked for by name.
+def _usage_line(error: TyperException) -> str:
+    """Describe wrong usage, with the nearest known option, or with the command that shows the help."""
+    # Typer's own subclasses are private, so their attributes are read by name.
     context: Any = getattr(error, "ctx", None)
     mistyped = getattr(error, "option_name", None)
     if mistyped is not None and context is not None:

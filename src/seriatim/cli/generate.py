@@ -21,38 +21,42 @@ EXAMPLE = 'seriatim generate runs/language-lstm-1 --prompt "Once upon" --tempera
 def generate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder of a language or translate model")],
     prompt: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="text to go on from, or to answer", show_default=False)
+        str | None, typer.Option(metavar="TEXT", help="text to continue, or to answer", show_default=False)
     ] = None,
     chat: Annotated[bool, typer.Option("--chat", help="answer each line of standard input, until it ends")] = False,
-    length: Annotated[int, typer.Option(metavar="INTEGER", help="units to generate at most")] = 500,
+    length: Annotated[int, typer.Option(metavar="INTEGER", help="maximum number of units to generate")] = 500,
     temperature: Annotated[
-        float, typer.Option(metavar="NUMBER", help="below 1 safer, above 1 bolder, 0 always the likeliest")
+        float,
+        typer.Option(
+            metavar="NUMBER", help="below 1: safer text; above 1: more varied; 0: the most probable unit each time"
+        ),
     ] = 1.0,
-    top_k: Annotated[int, typer.Option(metavar="INTEGER", help="draw from the k likeliest units; 0 is off")] = 0,
+    top_k: Annotated[int, typer.Option(metavar="INTEGER", help="draw from the k most probable units; 0 is off")] = 0,
     top_p: Annotated[
-        float, typer.Option(metavar="NUMBER", help="draw from the likeliest units that hold this much probability")
+        float,
+        typer.Option(metavar="NUMBER", help="draw from the most probable units with this total probability"),
     ] = 1.0,
     repetition_penalty: Annotated[
-        float, typer.Option(metavar="NUMBER", help="above 1: units that were there already become less likely")
+        float, typer.Option(metavar="NUMBER", help="above 1: earlier units become less probable")
     ] = 1.0,
     stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="end before this text; may be given several times")
+        list[str] | None, typer.Option(metavar="TEXT", help="end before this text; can be repeated")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="INTEGER", help="seed of the draws (default: another text each time)")
+        int | None, typer.Option(metavar="INTEGER", help="seed of the random draws (default: another text each time)")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Let a model write on from a prompt, or answer it; with --chat, line by line."""
+    """Let a model continue a prompt or answer it; with --chat, line by line."""
     from seriatim import run as runs
 
     if chat and prompt is not None:
         raise UsageError("--prompt: not with --chat, which reads its prompts from standard input")
-    opened = runs.load(run)
-    if opened.writing is None:
-        raise UsageError(f"generate: for language and translate runs; {run} is a {opened.task} run")
+    loaded = runs.load(run)
+    if loaded.writing is None:
+        raise UsageError(f"generate: for language and translate runs; {run} is a {loaded.task} run")
     answer = partial(
-        opened.generate,
+        loaded.generate,
         length=length,
         temperature=temperature,
         top_k=top_k,
@@ -62,34 +66,34 @@ def generate(
         seed=seed,
     )
     if chat:
-        turns = _turns(answer, shown=not json)
+        turns = _turns(answer, is_shown=not json)
         if json:
             write_json({"run": str(run), "turns": list(turns)})
         else:
             for _ in turns:
                 pass
         return
-    asked = prompt or ""
-    pieces = answer(asked)
+    text = prompt or ""
+    pieces = answer(text)
     if json:
-        write_json({"run": str(run), "prompt": asked, "text": "".join(pieces)})
+        write_json({"run": str(run), "prompt": text, "text": "".join(pieces)})
     else:
-        _write(itertools.chain([asked], pieces) if opened.writing == "continues" else pieces)
+        _write(itertools.chain([text], pieces) if loaded.writing == "continues" else pieces)
 
 
-def _turns(answer: Callable[[str], Iterator[str]], *, shown: bool) -> Iterator[dict[str, str]]:
-    """Answer line after line, as they come."""
+def _turns(answer: Callable[[str], Iterator[str]], *, is_shown: bool) -> Iterator[dict[str, str]]:
+    """Answer each line of standard input."""
     for line in _lines():
         pieces = answer(line)
-        text = _write(pieces) if shown else "".join(pieces)
+        text = _write(pieces) if is_shown else "".join(pieces)
         yield {"prompt": line, "text": text}
 
 
 def _lines() -> Iterator[str]:
-    """Lines of standard input that hold something; on a terminal they can be edited and called back."""
+    """Yield the lines of standard input that are not blank. A terminal offers editing and a history."""
     if sys.stdin.isatty():
         with suppress(ImportError):
-            import readline  # noqa: F401  # input() finds it
+            import readline  # noqa: F401  # input() uses it
 
         with suppress(EOFError):
             while True:
@@ -104,7 +108,7 @@ def _lines() -> Iterator[str]:
 
 
 def _write(pieces: Iterable[str]) -> str:
-    """Write pieces as they come, and a line end; return them together."""
+    """Write each piece at once, then a line end, and return the whole text."""
     text = ""
     for piece in pieces:
         text += piece

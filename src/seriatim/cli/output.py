@@ -1,6 +1,6 @@
 """Results on standard output: a table, plain lines, or one JSON object.
 
-On a terminal tables are drawn by Rich; anywhere else they are aligned text without escape codes.
+On a terminal, Rich draws the tables. Elsewhere they are aligned text without escape codes.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import Annotated, TextIO
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
-"""The option that every verb has."""
+"""An option of all verbs."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under names; ``marked`` is the position of the row that stands out."""
+    """Rows of text under column names. ``marked`` is the index of a highlighted row."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     marked: int | None = None
     numeric: frozenset[str] = frozenset()
-    """Columns that are flush right."""
+    """The columns that are aligned to the right."""
 
 
-def drawn(stream: TextIO) -> bool:
-    """Whether ``stream`` is a terminal that can be drawn on."""
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether ``stream`` is a terminal with colours and cursor control."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def show(table: Table) -> None:
     """Write ``table`` to standard output."""
-    if drawn(sys.stdout):
+    if is_terminal(sys.stdout):
         _draw(table)
     else:
         _align(table)
@@ -49,12 +49,12 @@ def say(text: str = "") -> None:
 
 
 def write_json(value: Mapping[str, object]) -> None:
-    """Write ``value`` to standard output as one JSON object; numbers that are not finite become null."""
+    """Write ``value`` to standard output as one JSON object. Numbers that are not finite become null."""
     sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def decimals(numbers: Iterable[float | None]) -> int:
-    """How many decimals show four to five significant digits of the largest of ``numbers``."""
+    """Return the number of decimals that shows four to five significant digits of the largest of ``numbers``."""
     largest = max((abs(number) for number in numbers if number is not None and math.isfinite(number)), default=0.0)
     if largest == 0.0:
         return 1
@@ -63,7 +63,7 @@ def decimals(numbers: Iterable[float | None]) -> int:
 
 
 def number(value: object, places: int) -> str:
-    """A number with ``places`` decimals, or ``-`` where there is none."""
+    """Format a number with ``places`` decimals; a missing number becomes ``-``."""
     if isinstance(value, (int, float)) and math.isfinite(value):
         return f"{value:,.{places}f}"
     return "-"
@@ -71,9 +71,9 @@ def number(value: object, places: int) -> str:
 
 def _finite(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(key): _finite(one) for key, one in value.items()}
+        return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, os.PathLike):
@@ -86,11 +86,11 @@ def _align(table: Table) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for index, line in enumerate(lines):
         mark = "> " if table.marked is not None and index == table.marked + 1 else "  "
-        cells = [
-            cell.rjust(width) if name in table.numeric else cell.ljust(width)
-            for cell, width, name in zip(line, widths, table.columns, strict=True)
+        texts = [
+            text.rjust(width) if name in table.numeric else text.ljust(width)
+            for text, width, name in zip(line, widths, table.columns, strict=True)
         ]
-        say((mark + "  ".join(cells)).rstrip())
+        say((mark + "  ".join(texts)).rstrip())
 
 
 def _draw(table: Table) -> None:
@@ -104,7 +104,7 @@ def _draw(table: Table) -> None:
     for name in table.columns:
         rich.add_column(name, justify="right" if name in table.numeric else "left", overflow="fold")
     for index, row in enumerate(table.rows):
-        marked = index == table.marked
-        cells = [Text(cell) for cell in row]  # Text: a name in [brackets] is no markup
-        rich.add_row("▶" if marked else "", *cells, style="bold green" if marked else None)
+        is_marked = index == table.marked
+        texts = [Text(text) for text in row]  # Text, because a name in [brackets] must not be read as markup
+        rich.add_row("▶" if is_marked else "", *texts, style="bold green" if is_marked else None)
     Console(file=sys.stdout, highlight=False).print(rich)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from seriatim.cli.output import Json, say, write_json
-from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest, asked
+from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest, decoding_options
 from seriatim.errors import UsageError, nearest
 
 EXAMPLE = "seriatim predict runs/classify-lstm-1 new_messages.tsv -o predictions.csv"
@@ -24,7 +24,7 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="write here: .csv, or JSON lines (default: standard output)"
+            "-o", "--output", metavar="FILE", help="output file, .csv or JSON lines (default: standard output)"
         ),
     ] = None,
     format: Annotated[
@@ -37,27 +37,27 @@ def predict(
     alignment: Alignment = False,
     draw: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="translate, caption: draw where attention looked, ROW.png for each text"),
+        typer.Option(metavar="FOLDER", help="translate, caption: draw the attention weights, ROW.png for each text"),
     ] = None,
     json: Json = False,
 ) -> None:
     """Predict for each row or sequence of a file: one JSON object per line."""
     from seriatim import run as runs
 
-    standard_input = str(data) == "-"
+    is_standard_input = str(data) == "-"
     if format is not None and format not in FORMATS:
         raise UsageError(f"--format: '{format}' is not one of {', '.join(FORMATS)}{nearest(format, FORMATS)}")
-    if format is not None and not standard_input:
+    if format is not None and not is_standard_input:
         raise UsageError("--format: for standard input only (DATA -); a file is read by its extension")
     loaded = runs.load(run)
-    source = sys.stdin.buffer if standard_input else data
+    source = sys.stdin.buffer if is_standard_input else data
     typed = {
         "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
         "alignment": alignment, "draw": draw,
     }  # fmt: skip
-    rows: Iterable[dict[str, Any]] = loaded.predict(source, format=format, **asked(loaded, typed))
+    rows: Iterable[dict[str, Any]] = loaded.predict(source, format=format, **decoding_options(loaded, typed))
     if draw is not None:
-        rows = _drawn(rows, draw, keep=alignment)
+        rows = _draw(rows, draw, keep_alignment=alignment)
     if output is not None:
         loaded.write_rows(rows, output)
         if json:
@@ -71,11 +71,11 @@ def predict(
             say(json_format.dumps(row, ensure_ascii=False))
 
 
-def _drawn(rows: Iterable[dict[str, Any]], folder: Path, *, keep: bool) -> Iterator[dict[str, Any]]:
-    """Draw each row's alignment, and leave the row without it unless it is to be kept."""
+def _draw(rows: Iterable[dict[str, Any]], folder: Path, *, keep_alignment: bool) -> Iterator[dict[str, Any]]:
+    """Draw the alignment of each row, and yield the row, without its alignment unless ``keep_alignment``."""
     from seriatim.insight.alignment import draw_alignment
     from seriatim.storage import write_bytes
 
     for row in rows:
         write_bytes(folder / f"{row['row']}.png", draw_alignment(row["alignment"]))
-        yield row if keep else {name: value for name, value in row.items() if name != "alignment"}
+        yield row if keep_alignment else {name: value for name, value in row.items() if name != "alignment"}

@@ -1,4 +1,4 @@
-"""Training as it goes, on standard error: a live bar on a terminal, a line per event anywhere else."""
+"""Progress of a training on standard error: a live bar on a terminal, elsewhere one line for each event."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from seriatim.cli.output import drawn
+from seriatim.cli.output import is_terminal
 from seriatim.learning.observer import Observer, Plain, Silent, at_most
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 REDRAW = 0.1
-"""Seconds between two updates of the bar, so that drawing costs nothing beside training."""
+"""Seconds between two updates of the bar, so that drawing takes no noticeable time."""
 
 _HIGHER_IS_BETTER = ("accuracy", "f1", "bleu", "chrf", "exact_match")
 
 
-def observer(quiet: bool) -> Observer:
-    """The observer that fits standard error."""
+def make_observer(quiet: bool) -> Observer:
+    """Return the observer for standard error."""
     if quiet:
         return Silent()
-    return LiveObserver() if drawn(sys.stderr) else Plain()
+    return LiveObserver() if is_terminal(sys.stderr) else Plain()
 
 
 class BestScore:
-    """The best validation score so far, in words."""
+    """The best validation score so far, as text."""
 
     def __init__(self) -> None:
         self.name = ""
         self.value = float("nan")
 
     def see(self, row: Mapping[str, object]) -> None:
-        """Take in a row of ``metrics.jsonl``; its first ``valid_…`` is the score."""
+        """Read a row of ``metrics.jsonl``. The score is its first ``valid_…``."""
         name = next((key for key in row if key.startswith("valid_")), "")
         value = row.get(name)
         if not isinstance(value, (int, float)):
             return
-        higher = any(word in name for word in _HIGHER_IS_BETTER)
-        if self.value != self.value or (value > self.value if higher else value < self.value):
+        higher_is_better = any(word in name for word in _HIGHER_IS_BETTER)
+        if self.value != self.value or (value > self.value if higher_is_better else value < self.value):
             self.name, self.value = name.removeprefix("valid_"), value
 
     def __str__(self) -> str:
@@ -48,58 +48,58 @@ class BestScore:
 
 
 class LiveObserver(Observer):
-    """A bar over the updates or the time limit, whichever is nearer, with loss, speed and best score."""
+    """A bar that shows the share of updates or of time, whichever is larger, with loss, speed and best score."""
 
     def __init__(self) -> None:
         self._progress = _columns()
-        self._task = self._progress.add_task("", total=None, said="")
-        self._what = "training"
+        self._task = self._progress.add_task("", total=None, status="")
+        self._title = "training"
         self._best = BestScore()
         self._total_steps: int | None = None
         self._time_limit = float("inf")
-        self._began = 0.0
-        self._drawn = 0.0
+        self._start = 0.0
+        self._last_update = 0.0
 
     def begin(self, total_steps: int | None, time_limit: float) -> None:
         """Draw the bar."""
-        self._total_steps, self._time_limit, self._began = total_steps, time_limit, time.monotonic()
-        self._best, self._drawn = BestScore(), 0.0
+        self._total_steps, self._time_limit, self._start = total_steps, time_limit, time.monotonic()
+        self._best, self._last_update = BestScore(), 0.0
         self._show(0.0, at_most(time_limit))
 
     def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
         """Move the bar, at most every ``REDRAW`` seconds."""
         now = time.monotonic()
-        if now - self._drawn < REDRAW:
+        if now - self._last_update < REDRAW:
             return
-        self._drawn = now
-        done = (now - self._began) / self._time_limit
+        self._last_update = now
+        done = (now - self._start) / self._time_limit
         if self._total_steps:
             done = max(done, step / self._total_steps)
-        said = [f"epoch {epoch}", f"loss {loss:.3f}", f"{_rate(units_per_second)}/s", str(self._best)]
-        self._progress.update(self._task, completed=min(done, 1.0), said="  ".join(filter(None, said)))
+        status = [f"epoch {epoch}", f"loss {loss:.3f}", f"{_rate(units_per_second)}/s", str(self._best)]
+        self._progress.update(self._task, completed=min(done, 1.0), status="  ".join(filter(None, status)))
 
     def validated(self, row: Mapping[str, object]) -> None:
-        """Remember the best score; the next step shows it."""
+        """Update the best score, which the next step shows."""
         self._best.see(row)
-        self._drawn = 0.0
+        self._last_update = 0.0
 
     def baseline(self, name: str) -> None:
-        """Say which baseline is being fitted, under a bar that only moves."""
-        self._what = f"baseline {name}"
+        """Show the name of a baseline during its training, with a bar without a total."""
+        self._title = f"baseline {name}"
         self._show(None, "")
 
     def note(self, text: str) -> None:
-        """One line above the bar."""
+        """Write one line above the bar."""
         self._progress.console.print(f"note: {text}", markup=False, highlight=False)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
-    def _show(self, completed: float | None, said: str) -> None:
-        """Start the bar anew at ``completed`` of 1, or without a goal where that is None."""
-        self._progress.reset(self._task, description=self._what, completed=int(completed or 0), said=said)
-        # Rich takes a total of None for "as it was", so it is set by hand.
+    def _show(self, completed: float | None, status: str) -> None:
+        """Restart the bar at ``completed`` of 1, or without a total if it is None."""
+        self._progress.reset(self._task, description=self._title, completed=int(completed or 0), status=status)
+        # Rich's reset reads a total of None as "unchanged", so it is set here.
         self._progress.tasks[0].total = None if completed is None else 1.0
         self._progress.start()
 
@@ -112,7 +112,7 @@ def _columns() -> Progress:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[status]}", markup=False),
         console=Console(file=sys.stderr),
         refresh_per_second=5,
         transient=True,

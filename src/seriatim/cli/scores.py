@@ -1,4 +1,4 @@
-"""A result as a person reads it: the model among its baselines, best first, and the verdict in plain words."""
+"""A result for people: a table of the model and its baselines, the best first, and the verdict."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from seriatim.cli.output import Table, decimals, number, say, show
 
 
 class Scored(Protocol):
-    """What tells how the scores of a run are read."""
+    """A run, as far as its scores are concerned."""
 
     @property
     def main_score(self) -> str:
-        """The score that the task sorts by."""
+        """The score by which models are sorted."""
 
     @property
     def higher_is_better(self) -> bool:
-        """Its direction."""
+        """Whether a higher main score is better."""
 
 
 def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Sequence[str] = ()) -> None:
-    """Write the score table of ``result``, the verdict on it, the notes and where the run folder is."""
+    """Write the score table of ``result``, the verdict, the notes and the path of the run folder."""
     rows = {result["model"]: result["scores"], **result["baselines"]}
     show(score_table(rows, run.main_score, run.higher_is_better, marked=result["model"]))
     say()
@@ -31,8 +31,8 @@ def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Seq
     for note in notes:
         say(f"note: {note}")
     say(
-        f"{result['parameters']:,} parameters, {_counted(result['epochs'], 'epoch')}, "
-        f"{_counted(round(result['seconds'], 1), 'second')}"
+        f"{result['parameters']:,} parameters, {_count(result['epochs'], 'epoch')}, "
+        f"{_count(round(result['seconds'], 1), 'second')}"
     )
     say(f"run folder: {result['run']}")
 
@@ -40,17 +40,17 @@ def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Seq
 def score_table(
     rows: Mapping[str, Mapping[str, float | None]], main_score: str, higher_is_better: bool, marked: str | None = None
 ) -> Table:
-    """The scores of several models, best ``main_score`` first; those without it come last."""
+    """Return the scores of several models, the best ``main_score`` first, and models without it last."""
     names = _score_names(rows, main_score)
     places = {name: decimals(scores.get(name) for scores in rows.values()) for name in names}
 
-    def badness(model: str) -> float:
+    def sort_key(model: str) -> float:
         score = rows[model].get(main_score)
         if score is None or math.isnan(score):
             return math.inf
         return -score if higher_is_better else score
 
-    models = sorted(rows, key=badness)
+    models = sorted(rows, key=sort_key)
     return Table(
         columns=("model", *names),
         rows=[(model, *(number(rows[model].get(name), places[name]) for name in names)) for model in models],
@@ -60,10 +60,10 @@ def score_table(
 
 
 def _score_names(rows: Mapping[str, Mapping[str, float | None]], main_score: str) -> Sequence[str]:
-    """Every score of any row, the main one first, the others as they come."""
-    found = dict.fromkeys([main_score, *(name for scores in rows.values() for name in scores)])
-    return list(found)
+    """Return the names of all scores, the main score first."""
+    score_names = dict.fromkeys([main_score, *(name for scores in rows.values() for name in scores)])
+    return list(score_names)
 
 
-def _counted(amount: float, noun: str) -> str:
+def _count(amount: float, noun: str) -> str:
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"

@@ -1,7 +1,7 @@
-"""An options dataclass becomes the options of a command, so that nothing about them is written twice.
+"""Turns an options dataclass into the options of a command, so that each option is declared only once.
 
-``drop_duplicates`` becomes ``--drop-duplicates``; help, default and choices are the field's own. Values
-arrive as the words that were typed, and ``options.fill`` reads them as it does for the Python face.
+``drop_duplicates`` becomes ``--drop-duplicates``, with the help, default and choices of the field. Values are passed on
+as text, and ``options.fill`` reads them as it does for ``seriatim.train``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
 def parameters(declared: type, panels: Mapping[type, str]) -> list[inspect.Parameter]:
-    """Parameters for a Typer command, one per field of the dataclass ``declared``.
+    """Return the parameters of a Typer command, one for each field of the dataclass ``declared``.
 
-    ``panels`` names the help panel of the fields that each class declares first, in the order in which
-    the panels are shown.
+    ``panels`` maps each class to the help panel of the fields that it declares first, in the order of the help.
     """
     hints = typing.get_type_hints(declared)
     owners = {name: owner for owner in declared.__mro__ for name in inspect.get_annotations(owner)}
@@ -34,61 +33,62 @@ def parameters(declared: type, panels: Mapping[type, str]) -> list[inspect.Param
     return [_parameter(field, hints[field.name], panels[owners[field.name]]) for field in fields]
 
 
-def values(declared: type, given: Mapping[str, object]) -> dict[str, object]:
-    """Read the words typed for the options of ``declared``: those given only, in their own types.
+def values(declared: type, typed: Mapping[str, object]) -> dict[str, object]:
+    """Convert the typed values of the options of ``declared``. Options without a value are left out.
 
     Raises ``UsageError`` that names the option as it was typed (``--vocab-size``).
     """
     negatives = {field.name for field in dataclasses.fields(declared) if field.metadata["negative"]}
-    named = {name: value for name, value in given.items() if value is not None}
-    named |= {name: False for name in negatives & named.keys()}  # --no-header was typed
+    present = {name: value for name, value in typed.items() if value is not None}
+    present |= {name: False for name in negatives & present.keys()}  # --no-header was typed
     try:
-        filled: object = fill(declared, named)
+        filled: object = fill(declared, present)
     except UsageError as error:
         name, _, rest = str(error).partition(":")
-        raise UsageError(f"{flag(name)}:{rest}" if name in named else str(error)) from None
-    return {name: getattr(filled, name) for name in named}
+        raise UsageError(f"{flag(name)}:{rest}" if name in present else str(error)) from None
+    return {name: getattr(filled, name) for name in present}
 
 
 def flag(name: str) -> str:
-    """The option as it is typed: ``vocab_size`` → ``--vocab-size``."""
+    """Return the option as it is typed: ``vocab_size`` → ``--vocab-size``."""
     return "--" + name.replace("_", "-")
 
 
 def _parameter(field: dataclasses.Field[Any], hint: object, panel: str) -> inspect.Parameter:
-    wanted = field.metadata
-    switch = hint is bool
-    spelled = flag(wanted["negative"] or field.name)
+    rules = field.metadata
+    is_switch = hint is bool
     info = typer.Option(
-        spelled,
+        flag(rules["negative"] or field.name),
         help=_help(field),
         show_default=False,
-        metavar="" if switch else _metavar(hint, wanted),
-        autocompletion=_completion(wanted["choices"]) if wanted["choices"] else None,
+        metavar="" if is_switch else _metavar(hint, rules),
+        autocompletion=_completion(rules["choices"]) if rules["choices"] else None,
         rich_help_panel=panel,
     )
-    kind = bool | None if switch else str | None
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, info])
+    type_ = bool | None if is_switch else str | None
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, info]
+    )
 
 
-def _metavar(hint: object, wanted: Mapping[str, Any]) -> str:
-    if wanted["choices"]:
-        return "|".join(wanted["choices"])
-    if wanted["parse"] in (duration, size):
-        return {duration: "DURATION", size: "SIZE"}[wanted["parse"]]
+def _metavar(hint: object, rules: Mapping[str, Any]) -> str:
+    if rules["choices"]:
+        return "|".join(rules["choices"])
+    if rules["parse"] in (duration, size):
+        return {duration: "DURATION", size: "SIZE"}[rules["parse"]]
     if isinstance(hint, types.UnionType):
-        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+        hint = next(member for member in typing.get_args(hint) if member is not type(None))
     return "A,B,…" if typing.get_origin(hint) is tuple else _METAVARS[hint]
 
 
 def _help(field: dataclasses.Field[Any]) -> str:
-    """The field's help and its default, unless there is none or the help tells it already."""
-    told: str = field.metadata["help"]
+    """Return the field's help with its default, unless the default is None, a boolean or a tuple."""
+    text: str = field.metadata["help"]
     value = field.default
     if value is None or isinstance(value, (bool, tuple)):
-        return told
-    shown = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{told} (default: {shown})"
+        return text
+    default = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{text} (default: {default})"
 
 
 def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:

@@ -17,11 +17,11 @@ EXAMPLE = "seriatim update runs/forecast-lstm-1 this_week.csv --replay 0.5"
 
 
 def command() -> Callable[..., None]:
-    """The function behind ``seriatim update``: its signature is that of the options."""
+    """Return the function behind ``seriatim update``, with the options as its parameters."""
 
-    def update(*, run: Path, data: list[Path], json: bool, **given: object) -> None:
-        """Go on training a run with new data, and see what it learned and what it forgot."""
-        _update(run, data, values(UpdateOptions, given), json)
+    def update(*, run: Path, data: list[Path], json: bool, **typed: object) -> None:
+        """Continue the training of a run with new data, and show what it learned and forgot."""
+        _update(run, data, values(UpdateOptions, typed), json)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     update.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -33,7 +33,7 @@ def command() -> Callable[..., None]:
                 "data",
                 keyword,
                 annotation=Annotated[
-                    list[Path], typer.Argument(metavar="DATA", help="new data, as the run was trained on")
+                    list[Path], typer.Argument(metavar="DATA", help="new data, in the form of the training data")
                 ],
             ),
             *parameters(UpdateOptions, {UpdateOptions: "Update"}),
@@ -43,35 +43,35 @@ def command() -> Callable[..., None]:
     return update
 
 
-def _update(run: Path, data: list[Path], given: dict[str, Any], as_json: bool) -> None:
+def _update(run: Path, data: list[Path], options: dict[str, Any], as_json: bool) -> None:
     from seriatim import run as runs
-    from seriatim.cli.progress import observer
+    from seriatim.cli.progress import make_observer
 
     loaded = runs.load(run)
-    watching = observer(quiet=bool(given.get("quiet")))
+    observer = make_observer(quiet=bool(options.get("quiet")))
     try:
-        found = loaded.update(data if len(data) > 1 else data[0], observer=watching, **given)
+        result = loaded.update(data if len(data) > 1 else data[0], observer=observer, **options)
     finally:
-        watching.end()
+        observer.end()
     if as_json:
-        write_json(found)
+        write_json(result)
         return
-    show(_table(found, loaded.main_score))
+    show(_table(result, loaded.main_score))
     say()
-    say(f"run folder: {found['run']}")
+    say(f"run folder: {result['run']}")
 
 
-def _table(found: Mapping[str, Any], main_score: str) -> Table:
-    """The main score on either side, before and after, with the baselines on the new side."""
+def _table(result: Mapping[str, Any], main_score: str) -> Table:
+    """Return the main score on new and old data, before and after, and the baselines' scores on new data."""
     rows = {
-        f"{found['model']} {when}": (found[when]["new"].get(main_score), (found[when]["old"] or {}).get(main_score))
+        f"{result['model']} {when}": (result[when]["new"].get(main_score), (result[when]["old"] or {}).get(main_score))
         for when in ("before", "after")
     }
-    rows |= {name: (scores.get(main_score), None) for name, scores in found["baselines"].items()}
+    rows |= {name: (scores.get(main_score), None) for name, scores in result["baselines"].items()}
     places = decimals(score for pair in rows.values() for score in pair)
     return Table(
         columns=("model", f"{main_score}, new data", "old data"),
         rows=[(name, *(number(score, places) for score in pair)) for name, pair in rows.items()],
-        marked=list(rows).index(f"{found['model']} after"),
+        marked=list(rows).index(f"{result['model']} after"),
         numeric=frozenset((f"{main_score}, new data", "old data")),
     )

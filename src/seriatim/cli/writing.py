@@ -1,4 +1,4 @@
-"""How a model writes texts: options of the verbs that let it write."""
+"""Options of writing texts, for the verbs ``evaluate`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ def _option(metavar: str, help: str) -> typer.models.OptionInfo:
     return info
 
 
-BeamSize = Annotated[int | None, _option("INTEGER", "beginnings that are kept; 1 is greedy (default: the run's)")]
-NBest = Annotated[int | None, _option("INTEGER", "texts for each source, at most the beam's size")]
-LengthPenalty = Annotated[float | None, _option("NUMBER", "favours longer texts (default: the run's)")]
-MaxLength = Annotated[int | None, _option("INTEGER", "units written at most (default: the run's)")]
-Alignment = Annotated[bool, _option("", "give attention's weights too")]
+BeamSize = Annotated[
+    int | None,
+    _option("INTEGER", "number of partial texts that the beam search keeps; 1 is greedy (default: as in training)"),
+]
+NBest = Annotated[int | None, _option("INTEGER", "number of texts for each input, at most --beam-size")]
+LengthPenalty = Annotated[float | None, _option("NUMBER", "preference for longer texts (default: as in training)")]
+MaxLength = Annotated[int | None, _option("INTEGER", "maximum number of written units (default: as in training)")]
+Alignment = Annotated[bool, _option("", "also return the attention weights")]
 
 
-class Writes(Protocol):
-    """A run, which writes or does not."""
+class DecodingRun(Protocol):
+    """A run with its task and decoding options."""
 
     @property
     def task(self) -> str: ...
     @property
     def decoding_options(self) -> tuple[str, ...]:
-        """Options that it may be given anew."""
+        """The options that other verbs may override; empty if the task writes no texts."""
 
 
-def asked(run: Writes, typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given of the options ``typed``. Raises ``UsageError`` where the run's task does not write.
+def decoding_options(run: DecodingRun, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of ``typed`` that have a value. Raises ``UsageError`` if the run's task writes no texts.
 
-    ``draw`` asks for the alignment that it draws.
+    ``draw`` becomes ``alignment``, because it draws the alignment.
     """
-    given = {name: value for name, value in typed.items() if value is not None and value is not False}
-    for name in given:
+    options = {name: value for name, value in typed.items() if value is not None and value is not False}
+    for name in options:
         if not run.decoding_options:
             raise UsageError(f"{flag(name)}: for translate and caption runs; this is a {run.task} run")
-    if given.pop("draw", None) is not None:
-        given["alignment"] = True
-    return given
+    if options.pop("draw", None) is not None:
+        options["alignment"] = True
+    return options

@@ -13,11 +13,14 @@ from typing import Any, Final, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.data.zones import Zone
+
 Stamps = NDArray[Any]
 Positions = NDArray[np.int64]
 
 DAY: Final = 86_400_000_000
 """Microseconds."""
+HOUR: Final = DAY // 24
 UNITS: Final = (("week", 7 * DAY), ("day", DAY), ("hour", DAY // 24), ("minute", DAY // 1440), ("second", 1_000_000))
 
 
@@ -71,30 +74,32 @@ class Constant(Calendar):
 @final
 @dataclass(frozen=True)
 class Months(Calendar):
-    """A step of whole months, on the same day and at the same time; with ``ends``, on the last day of the month."""
+    """A step of whole months, on the same ``day`` and at the same time; a shorter month has its last day instead.
+
+    ``day`` 31 is the end of each month.
+    """
 
     step: int
-    ends: bool
+    day: int
 
     def positions(self, stamps: Stamps) -> Positions | None:
-        shifted = _shift(stamps, self.ends)
-        months = shifted.astype("datetime64[M]")
-        within = shifted - months.astype("datetime64[us]")
+        days = stamps.astype("datetime64[D]")
+        months = days.astype("datetime64[M]")
+        expected = np.minimum(self.day, _month_lengths(months))
         since = (months - months[0]).astype(np.int64)
-        if (within != within[0]).any() or (since % self.step).any():
+        clock = stamps - days.astype("datetime64[us]")
+        is_off = (clock != clock[0]).any() or (_days_of_month(days) != expected).any()
+        if is_off or (since % self.step).any():
             return None
         return cast("Positions", since // self.step)
 
     def stamps(self, first: Any, positions: Positions) -> Stamps:
-        start = _shift(np.asarray([first], dtype="datetime64[us]"), self.ends)[0]
-        month = start.astype("datetime64[M]")
-        months = (month + (positions * self.step).astype("timedelta64[M]")).astype("datetime64[us]")
-        days = (months.astype("datetime64[M]") + 1).astype("datetime64[us]") - months - np.timedelta64(DAY, "us")
-        # The 31st of a shorter month is its last day.
-        within = start - month.astype("datetime64[us]")
-        day, hour = within // np.timedelta64(DAY, "us"), within % np.timedelta64(DAY, "us")
-        stamps = months + np.minimum(day * np.timedelta64(DAY, "us"), days) + hour
-        return cast("Stamps", stamps - np.timedelta64(DAY, "us") if self.ends else stamps)
+        day = first.astype("datetime64[D]")
+        months = day.astype("datetime64[M]") + (positions * self.step).astype("timedelta64[M]")
+        days = np.minimum(self.day, _month_lengths(months)) - 1
+        clock = first - day.astype("datetime64[us]")
+        stamps = months.astype("datetime64[D]") + days.astype("timedelta64[D]")
+        return cast("Stamps", stamps.astype("datetime64[us]") + clock)
 
     def __str__(self) -> str:
         years, months = divmod(self.step, 12)
@@ -124,33 +129,93 @@ class Workdays(Calendar):
         return "1 working day"
 
 
-def find_calendar(stamps: Stamps) -> Calendar | None:
+@final
+@dataclass(frozen=True)
+class Local(Calendar):
+    """A calendar of the local time in ``zone``: its days do not all have 24 hours."""
+
+    inner: Calendar
+    zone: Zone
+
+    def positions(self, stamps: Stamps) -> Positions | None:
+        return self.inner.positions(self.zone.to_local(stamps))
+
+    def stamps(self, first: Any, positions: Positions) -> Stamps:
+        start = self.zone.to_local(np.asarray([first], dtype="datetime64[us]"))[0]
+        return self.zone.to_instants(self.inner.stamps(start, positions))
+
+    def __str__(self) -> str:
+        return str(self.inner)
+
+
+@final
+@dataclass(frozen=True)
+class ClockChanges(Calendar):
+    """Days, weeks or months at ``clock`` or one hour later, as a local time with summer time looks in UTC."""
+
+    inner: Calendar
+    clock: int
+    """Microseconds since midnight."""
+
+    def positions(self, stamps: Stamps) -> Positions | None:
+        return self.inner.positions(stamps - _lateness(stamps, self.clock))
+
+    def stamps(self, first: Any, positions: Positions) -> Stamps:
+        late = _lateness(np.asarray([first], dtype="datetime64[us]"), self.clock)[0]
+        return cast("Stamps", self.inner.stamps(first - late, positions) + late)
+
+    def __str__(self) -> str:
+        return str(self.inner)
+
+
+def find_calendar(stamps: Stamps, zone: Zone | None = None) -> Calendar | None:
     """Find the calendar of sorted, distinct ``stamps`` ``[N]``; ``None`` if they are irregular or fewer than two.
 
-    The step is the most common difference; all others must be multiples of it.
+    The step is the most common difference; all others must be multiples of it. Stamps with a ``zone`` are UTC; steps
+    of a day or more are regular in local time.
     """
     if len(stamps) < 2:
         return None
-    return next((calendar for calendar in _candidates(stamps) if calendar.positions(stamps) is not None), None)
+    is_daily = stamps.dtype.kind == "M" and (stamps[1:] - stamps[:-1]).min() >= np.timedelta64(DAY - 3 * HOUR, "us")
+    if is_daily and zone is not None:
+        inner = find_calendar(zone.to_local(stamps))
+        if inner is not None:
+            return Local(inner, zone)
+    for calendar in _candidates(stamps):
+        if calendar.positions(stamps) is not None:
+            return calendar
+    return _with_clock_changes(stamps) if is_daily else None
 
 
-def future_stamps(stamps: Stamps, horizon: int) -> Stamps:
+def _with_clock_changes(stamps: Stamps) -> Calendar | None:
+    clocks = np.unique((stamps - stamps.astype("datetime64[D]")).astype(np.int64))
+    for clock in clocks.tolist():
+        if len(clocks) == 2 and set(((clocks - clock) % DAY).tolist()) == {0, HOUR}:
+            inner = find_calendar(stamps - _lateness(stamps, clock))
+            return None if inner is None else ClockChanges(inner, clock)
+    return None
+
+
+def _lateness(stamps: Stamps, clock: int) -> Stamps:
+    """Return by how much each stamp is later than ``clock`` on its day: 0 or one hour."""
+    late = ((stamps - stamps.astype("datetime64[D]")).astype(np.int64) - clock) % DAY
+    return cast("Stamps", late.astype("timedelta64[us]"))
+
+
+def future_stamps(stamps: Stamps, horizon: int, zone: Zone | None = None) -> Stamps:
     """Return the ``horizon`` stamps after the last one.
 
     Irregular stamps continue by their median difference, a single stamp by one day or by 1.
     """
-    calendar = find_calendar(stamps)
-    if calendar is None:
-        dates = stamps.dtype.kind == "M"
-        numbers = _plain(stamps)
-        step: int | float = np.median(np.diff(numbers)).item() if len(stamps) > 1 else (DAY if dates else 1)
-        whole = stamps.dtype.kind != "f"
-        return Constant(max(round(step), 1) if whole else step, dates).stamps(stamps[-1], np.arange(1, horizon + 1))
-    if isinstance(calendar, Constant):
-        return calendar.stamps(stamps[-1], np.arange(1, horizon + 1))
-    positions = calendar.positions(stamps)
-    assert positions is not None  # find_calendar checked this
-    return calendar.stamps(stamps[0], positions[-1] + np.arange(1, horizon + 1))
+    ahead = np.arange(1, horizon + 1)
+    calendar = find_calendar(stamps, zone)
+    if calendar is not None:
+        return calendar.stamps(stamps[-1], ahead)
+    is_date = stamps.dtype.kind == "M"
+    numbers = _plain(stamps)
+    step: int | float = np.median(np.diff(numbers)).item() if len(stamps) > 1 else (DAY if is_date else 1)
+    is_whole = stamps.dtype.kind != "f"
+    return Constant(max(round(step), 1) if is_whole else step, is_date).stamps(stamps[-1], ahead)
 
 
 def _candidates(stamps: Stamps) -> list[Calendar]:
@@ -176,18 +241,25 @@ def _candidates(stamps: Stamps) -> list[Calendar]:
 
 
 def _by_month(stamps: Stamps) -> list[Calendar]:
-    calendars: list[Calendar] = []
-    for ends in (False, True):
-        months = _shift(stamps, ends).astype("datetime64[M]").astype(np.int64)
-        distinct, counts = np.unique(np.diff(months), return_counts=True)
-        if distinct[0] > 0:
-            calendars.append(Months(int(distinct[counts.argmax()]), ends))
-    return calendars
+    days = stamps.astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    distinct, counts = np.unique(np.diff(months.astype(np.int64)), return_counts=True)
+    if distinct[0] <= 0:
+        return []
+    step = int(distinct[counts.argmax()])
+    day_of_month = _days_of_month(days)
+    ends = [31] if (day_of_month == _month_lengths(months)).all() else []
+    return [Months(step, day) for day in (*ends, int(day_of_month.max()))]
 
 
-def _shift(stamps: Stamps, ends: bool) -> Stamps:
-    """Move stamps by a day if ``ends``, so that the last day of a month becomes the first of the next."""
-    return stamps + np.timedelta64(DAY, "us") if ends else stamps
+def _days_of_month(days: NDArray[Any]) -> NDArray[np.int64]:
+    return cast("NDArray[np.int64]", (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1)
+
+
+def _month_lengths(months: NDArray[Any]) -> NDArray[np.int64]:
+    return cast(
+        "NDArray[np.int64]", ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    )
 
 
 def _plain(stamps: Stamps) -> NDArray[Any]:
@@ -196,11 +268,3 @@ def _plain(stamps: Stamps) -> NDArray[Any]:
 
 def _plural(count: int, name: str) -> str:
     return f"{count} {name}{'s' if count > 1 else ''}"
-
-
-def format_stamp(stamp: Any) -> str:
-    """Format a stamp: ``2020-01-31``, ``2020-01-31T05:00:00``, ``17``, ``0.5``."""
-    if not isinstance(stamp, np.datetime64):
-        return f"{stamp:d}" if isinstance(stamp, (int, np.integer)) else repr(float(stamp))
-    text = str(stamp.astype("datetime64[us]")).removesuffix(".000000")
-    return text.removesuffix("T00:00:00")

@@ -63,6 +63,8 @@ class Delimited(Rows):
     ``open_file`` opens the file at its beginning each time it is called.
     """
 
+    is_text = True
+
     def __init__(self, open_file: Callable[[], BinaryIO], name: str, dialect: Dialect, header: bool) -> None:
         """Raises ``DataError`` for bytes that are not UTF-8, ragged rows, a misplaced or unclosed quote, two columns
         with the same name, or a file without rows."""

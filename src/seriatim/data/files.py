@@ -49,7 +49,8 @@ class InputStream:
 
     def text(self) -> str:
         """Read the remaining bytes as UTF-8 text. Raises ``DataError`` for an invalid byte or an empty text."""
-        text = decode(self.read().removeprefix(BOM), self.name).replace("\r\n", "\n")
+        text = decode(self.read().removeprefix(BOM), self.name)
+        text = unify_line_ends(text)
         if not text.strip():
             raise DataError(f"{self.name}: is empty")
         return text
@@ -70,7 +71,18 @@ def read_text(path: str | Path) -> str:
     text = decode(raw.removeprefix(BOM), str(path), offset=len(BOM) if raw.startswith(BOM) else 0)
     if not text.strip():
         raise DataError(f"{path}: holds nothing but white space")
-    return text.replace("\r\n", "\n")
+    return unify_line_ends(text)
+
+
+def unify_line_ends(text: str) -> str:
+    """Replace ``\\r\\n`` by ``\\n``; in a text without ``\\n`` also ``\\r``, the old line end of the Mac."""
+    text = text.replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at its line ends only; ``str.splitlines`` would also split at U+2028, form feeds and others."""
+    return unify_line_ends(text).removesuffix("\n").split("\n")
 
 
 def load_npy(file: Any) -> NDArray[Any]:

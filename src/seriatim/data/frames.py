@@ -143,14 +143,33 @@ def pandas_frame(source: Any) -> Frame:
 def _from_pandas(column: Any, name: str) -> polars.Series:
     """Convert a pandas column without PyArrow, which a user of pandas may not have."""
     kind = getattr(column.dtype, "kind", "O")
+    zone = getattr(column.dtype, "tz", None)
+    if zone is not None:
+        return _from_zoned(column, str(zone), name)
     if kind == "M":
         return from_array(column.to_numpy(dtype="datetime64[us]"), name)
+    if hasattr(column.dtype, "freq"):  # periods such as 2020Q1; a week is written as its first day
+        starts = column.dt.start_time.dt.strftime("%Y-%m-%d") if column.dtype.name.startswith("period[W") else column
+        texts = [None if is_missing else str(value) for value, is_missing in zip(starts, column.isna(), strict=True)]
+        return from_values(texts, name)
     if kind in "iuf" and column.isna().any():
         return from_array(column.to_numpy(dtype="float64", na_value=float("nan")), name)
     if kind in "iuf":
         return from_array(column.to_numpy(dtype=f"{kind if kind != 'u' else 'i'}8"), name)
     missing = column.isna().to_numpy()
     return from_values([None if is_missing else value for value, is_missing in zip(column, missing, strict=True)], name)
+
+
+def _from_zoned(column: Any, zone: str, name: str) -> polars.Series:
+    """Convert pandas stamps with a time zone; a zone that Polars does not know becomes text with offsets."""
+    import polars
+
+    try:
+        instants = from_array(column.to_numpy(dtype="datetime64[us]"), name)
+        return instants.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    except polars.exceptions.PolarsError:
+        texts = [None if stamp != stamp else stamp.isoformat() for stamp in column]
+        return polars.Series(name, texts, dtype=polars.String)
 
 
 def from_array(values: np.ndarray[Any, Any], name: str) -> polars.Series:

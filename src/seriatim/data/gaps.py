@@ -8,7 +8,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.calendar import Calendar, find_calendar, format_stamp
+from seriatim.data.calendar import Calendar, find_calendar
+from seriatim.data.stamp_formats import ISO, StampFormat
 from seriatim.errors import DataError
 
 Values = NDArray[np.float64]
@@ -71,15 +72,15 @@ class Findings:
         return notes
 
 
-def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings) -> Calendar | None:
+def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings, format: StampFormat = ISO) -> Calendar | None:
     """Return the calendar of a series' sorted ``stamps``; add gaps and irregular steps to ``findings``."""
     if stamps is None or len(stamps) < 2:
         return None
-    calendar = find_calendar(stamps)
+    calendar = find_calendar(stamps, format.zone)
     if calendar is None:
         steps = np.diff(stamps)
         at = int((steps != steps[0]).argmax())
-        findings.irregular.add(1, f"from {format_stamp(stamps[at])} to {format_stamp(stamps[at + 1])}", name)
+        findings.irregular.add(1, f"from {format.write(stamps[at])} to {format.write(stamps[at + 1])}", name)
         return None
     positions = calendar.positions(stamps)
     assert positions is not None  # find_calendar checked this
@@ -87,7 +88,7 @@ def inspect(name: str, stamps: NDArray[Any] | None, findings: Findings) -> Calen
     if missing:
         at = int((positions[1:] - positions[:-1] > 1).argmax())
         first = calendar.stamps(stamps[0], positions[at : at + 1] + 1)[0]
-        findings.gaps.add(missing, f"{format_stamp(first)} where the step is {calendar}", name)
+        findings.gaps.add(missing, f"{format.write(first)} where the step is {calendar}", name)
     return calendar
 
 

@@ -23,6 +23,8 @@ class Rows(ABC):
     names: list[str]
     """Names of all columns."""
     rows: int
+    is_text: bool = False
+    """Whether all cells are texts, as in CSV: a number then needs no quotes to be one."""
 
     @abstractmethod
     def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:

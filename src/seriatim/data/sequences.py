@@ -94,6 +94,7 @@ def read_sequences(
     id: str | None = None,
     time: str | None = None,
     group: str | None = None,
+    date_format: str | None = None,
     header: bool = True,
     need_label: bool = True,
 ) -> Sequences:
@@ -148,7 +149,7 @@ def read_sequences(
         elif sound:
             rows = _recordings(table, sound, reader or SoundReader(), group)
         else:
-            rows = _steps(table, channels, id, time, group)
+            rows = _steps(table, channels, id, time, group, date_format)
         if not answer or not table.has(answer):
             return rows.sequences
         try:
@@ -194,7 +195,14 @@ def _recordings(table: Table, sound: str, reader: SoundReader, group: str | None
     return _Rows(sequences, np.arange(len(frames)), np.ones(len(frames), dtype=np.int64))
 
 
-def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | None, group: str | None) -> _Rows:
+def _steps(
+    table: Table,
+    channels: Sequence[str],
+    id: str | None,
+    time: str | None,
+    group: str | None,
+    date_format: str | None,
+) -> _Rows:
     values = table.numbers(channels)
     faults = {"missing value": np.isnan(values), "too large for float32": np.abs(values) > FLOAT32}
     for fault, wrong in faults.items():
@@ -202,7 +210,11 @@ def _steps(table: Table, channels: Sequence[str], id: str | None, time: str | No
             row, channel = divmod(int(wrong.argmax()), len(channels))
             raise table.fault(row, channels[channel], f"{fault}, {int(wrong.sum())} in all")
     codes, names = table.codes(id) if id else (np.arange(len(table)), None)
-    order = np.argsort(codes, kind="stable") if time is None else np.lexsort((table.timestamps(time), codes))
+    order = (
+        np.argsort(codes, kind="stable")
+        if time is None
+        else np.lexsort((table.timestamps(time, date_format).values, codes))
+    )
     counts = np.bincount(codes)
     ends = np.cumsum(counts)
     inputs = np.split(values[order].astype(np.float32), ends[:-1])

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.calendar import format_stamp
+from seriatim.data.calendar import future_stamps
 from seriatim.data.gaps import Findings, fill, inspect
+from seriatim.data.stamp_formats import ISO, Stamp, StampFormat
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, UsageError
 
@@ -29,7 +30,14 @@ class Series:
     observed: NDArray[np.bool_] | None
     """``[T, C]``: true for observed values, false for filled ones; ``None`` if the two are not distinguished."""
     times: NDArray[Any] | None
-    """``[T]`` stamps: ``datetime64[us]``, ``int64`` or ``float64``."""
+    """``[T]`` stamps: ``datetime64[us]`` (UTC if the format has a zone), ``int64`` or ``float64``."""
+    format: StampFormat = ISO
+    """Form in which the stamps were written."""
+
+    def future_times(self, horizon: int) -> list[Stamp]:
+        """Return the ``horizon`` stamps after the end, in the form of the others. ``times`` must not be None."""
+        assert self.times is not None
+        return [self.format.write(stamp) for stamp in future_stamps(self.times, horizon, self.format.zone)]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -43,6 +51,7 @@ def read_series(
     time: str | None = None,
     id: str | None = None,
     missing: str = "error",
+    date_format: str | None = None,
     header: bool = True,
 ) -> tuple[list[Series], list[str]]:
     """Return the series in order of first appearance, and notes for the user about their time stamps.
@@ -65,13 +74,13 @@ def read_series(
     elif not target:
         raise UsageError("target: name the column or columns to forecast")
     else:
-        raw_series = _from_table(source, [*target, *covariates], time, id, missing, header, findings)
+        raw_series = _from_table(source, [*target, *covariates], time, id, missing, date_format, header, findings)
     series = []
     for item in raw_series:
-        calendar = inspect(item.id, item.times, findings)
+        calendar = inspect(item.id, item.times, findings, item.format)
         if missing != "error":
             values, observed, times = fill(item.id, item.values, item.times, calendar, findings)
-            item = Series(item.id, values, observed if missing == "mask" else None, times)
+            item = Series(item.id, values, observed if missing == "mask" else None, times, item.format)
         series.append(item)
     return series, findings.notes(missing, len(series))
 
@@ -82,6 +91,7 @@ def _from_table(
     time: str | None,
     id: str | None,
     missing: str,
+    date_format: str | None,
     header: bool,
     findings: Findings,
 ) -> Iterator[Series]:
@@ -94,9 +104,10 @@ def _from_table(
     if nan.any():
         row, index = divmod(int(nan.argmax()), len(columns))
         raise table.fault(row, columns[index], _missing(nan))
-    times = table.timestamps(time) if time else None
+    stamps = table.timestamps(time, date_format) if time else None
+    times, format = (None, ISO) if stamps is None else (stamps.values, stamps.format)
     if id is None:
-        yield _in_order(Series("1", values, None, times), None, table, time, findings)
+        yield _in_order(Series("1", values, None, times, format), None, table, time, findings)
         return
     codes, names = table.codes(id)
     rows: Rows = np.arange(len(codes))
@@ -105,7 +116,7 @@ def _from_table(
         values, times = values[rows], None if times is None else times[rows]
     ends = np.cumsum(np.bincount(codes)).tolist()
     for name, start, end in zip(names, [0, *ends[:-1]], ends, strict=True):
-        part = Series(name, values[start:end], None, None if times is None else times[start:end])
+        part = Series(name, values[start:end], None, None if times is None else times[start:end], format)
         yield _in_order(part, rows[start:end], table, time, findings)
 
 
@@ -120,12 +131,12 @@ def _in_order(series: Series, rows: Rows | None, table: Table, time: str | None,
         findings.unsorted.add(1, table.line(row if rows is None else int(rows[row])), series.id)
         order = np.argsort(times, kind="stable")
         times, rows = times[order], order if rows is None else rows[order]
-        series = Series(series.id, series.values[order], None, times)
+        series = Series(series.id, series.values[order], None, times, series.format)
     repeated = times[1:] == times[:-1]
     if repeated.any():
         at = int(repeated.argmax())
         first, second = (at, at + 1) if rows is None else (int(rows[at]), int(rows[at + 1]))
-        stamp = f"{format_stamp(times[at])} occurs twice in series '{series.id}', before in {table.line(first)}"
+        stamp = f"{series.format.write(times[at])} occurs twice in series '{series.id}', before in {table.line(first)}"
         hint = "; if the table holds several series, name the column that distinguishes them as id"
         raise table.fault(second, time or "", stamp + (hint if len(table) == len(series) else ""))
     return series

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data import frames
-from seriatim.data.cell_values import CellError, to_floats, to_strings, to_timestamps
+from seriatim.data.cell_values import CellError, to_floats, to_strings
 from seriatim.data.delimited import CSV, TSV, Delimited
 from seriatim.data.files import InputStream, check_file
 from seriatim.data.rows import Rows
+from seriatim.data.stamp_forms import TimeStamps
+from seriatim.data.timestamps import StampReader
 from seriatim.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -105,24 +107,25 @@ class Table:
             row += chunk.height
         return values
 
-    def timestamps(self, column: str) -> NDArray[Any]:
-        """The column as time stamps ``[N]``: ``datetime64[us]``, or ``int64`` or ``float64`` for plain numbers.
+    def timestamps(self, column: str, date_format: str | None = None) -> TimeStamps:
+        """Return the column as time stamps ``[N]``: dates, or plain numbers.
 
-        Dates are ISO 8601, or with ``/`` or ``.`` in them, or YYYY-MM, or YYYYMMDD.
+        Dates are ISO 8601, or have a form that is clear from the whole column; ``date_format`` (a pattern of
+        ``strptime``) names the form otherwise. Whole numbers may be dates too: YYYYMMDD, YYYYMM, YYYYMMDDHH, YYYYQ.
         """
-        timestamps: NDArray[Any] | None = None
+        reader = StampReader(date_format, is_text=self._rows.is_text)
         row = 0
         self._check([column])
         for chunk in self._rows.chunks([column], numbers=False):
             try:
-                part = to_timestamps(chunk[column])
-                timestamps = _room_for(part, self.rows, timestamps)
+                reader.read(chunk[column])
             except CellError as error:
                 raise self.fault(row + error.row, column, error.fault) from None
-            timestamps[row : row + chunk.height] = part
             row += chunk.height
-        assert timestamps is not None  # a table has rows
-        return timestamps
+        try:
+            return reader.finish()
+        except CellError as error:
+            raise self.fault(error.row, column, error.fault) from None
 
     def line(self, row: int) -> str:
         """Return the location of row ``row`` (from 0), for messages: ``line 17`` in text files, else ``row 17``."""
@@ -155,15 +158,6 @@ class Table:
         for chunk in self._string_chunks(column, noun):
             strings.extend(chunk.to_list())
         return strings
-
-
-def _room_for(part: NDArray[Any], rows: int, timestamps: NDArray[Any] | None) -> NDArray[Any]:
-    """An array for ``rows`` stamps of the kind of ``part``: a new one, or ``timestamps``, as floats if need be."""
-    if timestamps is None:
-        return np.empty(rows, dtype=part.dtype)
-    if "M" in (part.dtype.kind, timestamps.dtype.kind) and part.dtype != timestamps.dtype:
-        raise CellError(0, "dates and plain numbers are mixed")
-    return timestamps.astype(np.float64) if part.dtype.kind == "f" and timestamps.dtype.kind != "f" else timestamps
 
 
 def open_table(

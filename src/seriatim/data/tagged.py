@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection as Container
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
@@ -30,6 +31,8 @@ class Sentence:
     """Prefix of locations: ``dev.conllu line`` or ``data item``."""
     numbers: list[int]
     """Line of each word, or number of the item in memory."""
+    is_line: bool = False
+    """Whether the sentence is one line of a text; its row number is then the number of the line."""
 
     def location(self, word: int) -> str:
         """Return the location of word ``word`` (from 0), for messages: ``dev.conllu line 17``."""
@@ -47,6 +50,11 @@ class Tagged(Collection):
 
     def __len__(self) -> int:
         return len(self.sentences)
+
+    @property
+    def rows(self) -> list[int]:
+        """Row number of each sentence, from 1; blank lines between lines of a text count."""
+        return [item.numbers[0] if item.is_line else row for row, item in enumerate(self.sentences, 1)]
 
     @property
     def words(self) -> list[list[str]]:
@@ -80,7 +88,13 @@ class TagColumns:
     """CoNLL-U: a name (default form). Columns: a number from 1 (default the first). JSON: a name (default words)."""
 
 
-def read_tagged(source: object, columns: TagColumns = TagColumns(), *, need_tags: bool = True) -> Tagged:
+def read_tagged(
+    source: object,
+    columns: TagColumns = TagColumns(),
+    *,
+    need_tags: bool = True,
+    known_tags: Container[str] | None = None,
+) -> Tagged:
     """Read sentences. The extension of a file decides its format; ``.gz`` may follow it.
 
     - ``.conllu``: ten columns separated by tabs; multiword tokens (3-4) and empty nodes (5.1) are skipped;
@@ -90,14 +104,15 @@ def read_tagged(source: object, columns: TagColumns = TagColumns(), *, need_tags
     - in memory: a list of (words, tags) pairs or of such dictionaries.
 
     Without ``need_tags`` no tags are read, and sentences may also be lists of words, or texts with words separated by
-    white space: in a list, or in a ``.txt`` file whose lines have different numbers of words.
+    white space: in a list, or in a ``.txt`` file, a line each. A ``.txt`` file holds columns instead if it has tabs, or
+    if all lines have the same number of words and, with ``known_tags``, a known tag in the column of the tags.
 
     Raises ``UsageError`` for an unknown extension or column. Raises ``DataError`` with file and line for a line that
     lacks a column, words without tags, numbers of words and tags that differ, or a file without sentences.
     """
     if isinstance(source, (str, Path, InputStream)):
         file, extension = _open(source, columns, need_tags)
-        prose = extension == ".txt" and not need_tags and _is_prose(file.text)
+        prose = extension == ".txt" and not need_tags and _is_prose(file, known_tags)
         name, iterator = file.name, (_prose if prose else _READERS[extension])(file)
     elif isinstance(source, (list, tuple)):
         name, iterator = "data", _from_memory(source, columns, need_tags)
@@ -199,7 +214,7 @@ def _plain_column(file: _File, name: str, width: int) -> int:
 def _prose(file: _File) -> Iterator[Sentence]:
     for block in file.blocks():
         for number, line in block:
-            yield file.sentence([(number, word, "") for word in line.split()])
+            yield replace(file.sentence([(number, word, "") for word in line.split()]), is_line=True)
 
 
 def _json_lines(file: _File) -> Iterator[Sentence]:
@@ -239,10 +254,19 @@ def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool
     return _File(name, text, columns, need_tags), extension
 
 
-def _is_prose(text: str) -> bool:
-    """Whether a text is prose, not columns: its lines have different numbers of words, or there is only one line."""
-    widths = [len(line.split()) for line in text.split("\n") if line.strip()]
-    return "\t" not in text and (len(widths) == 1 or len(set(widths)) > 1)
+def _is_prose(file: _File, known_tags: Container[str] | None) -> bool:
+    """Whether a text is prose, not columns: see ``read_tagged``."""
+    if "\t" in file.text:
+        return False
+    lines = [line.split() for line in file.text.split("\n") if line.strip()]
+    widths = {len(words) for words in lines}
+    if len(lines) == 1 or len(widths) > 1:
+        return True
+    width = widths.pop()
+    if known_tags is None or width == 1:
+        return False
+    column = _plain_column(file, file.columns.tags or str(width), width)
+    return not all(words[column] in known_tags or words[0] == "-DOCSTART-" for words in lines)
 
 
 class _Fault(Exception):

@@ -1,4 +1,4 @@
-"""Where attention looked while a text was written, as a picture."""
+"""A picture of the attention weights between a source and the text that was written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def draw_alignment(alignment: Mapping[str, Any]) -> bytes:
-    """Draw ``{"source": [S units], "target": [T units], "weights": [T][S]}`` as a PNG file: dark is where it looked.
+    """Draw ``{"source": [S units], "target": [T units], "weights": [T][S]}`` as a PNG file: dark is a large weight.
 
-    Columns are units of the source, or the regions of a picture by number, where there is no ``source``; rows are units
-    of the text, from the top down in the order of writing.
+    Columns are units of the source, or numbered regions of a picture if there is no ``source``. Rows are units of the
+    text, in the order of writing from the top down.
     """
     from matplotlib.figure import Figure  # slow to import, needed only here
 
@@ -23,14 +23,14 @@ def draw_alignment(alignment: Mapping[str, Any]) -> bytes:
     axes = figure.add_subplot()
     if target:
         axes.imshow(alignment["weights"], cmap="Greys", vmin=0.0, vmax=1.0, aspect="equal")
-    turned = 90 if max(map(len, source)) > 2 else 0
-    axes.set_xticks(range(len(source)), _plain(source), rotation=turned)
+    rotation = 90 if max(map(len, source)) > 2 else 0
+    axes.set_xticks(range(len(source)), _plain(source), rotation=rotation)
     axes.set_yticks(range(len(target)), _plain(target))
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     picture = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the character is drawn as a box
         figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
     return picture.getvalue()
 

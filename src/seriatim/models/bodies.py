@@ -1,4 +1,4 @@
-"""The bodies by the name of the option ``model``."""
+"""The table of bodies, by the names of the option ``model``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seriatim.models.transformer import Transformer
 
 
 def build_body(options: ModelOptions, input_size: int, *, causal: bool = False) -> Body:
-    """Build the body that ``options.model`` names; with ``causal``, no step sees those after it.
+    """Build the body that ``options.model`` names. If ``causal``, no step sees later ones.
 
-    A causal body can be given its carry to go on with a stream; others start anew at each call.
+    A causal body can continue a stream from its carry. Other bodies start anew at each call.
     """
     makers: dict[str, Callable[[], Body]] = {
         "transformer": lambda: Transformer(options, input_size, causal=causal),

@@ -1,7 +1,7 @@
-"""What stands between the input and the head of every neural model: states for steps, by one flag.
+"""The interface of a body, the part of a neural model between the input and the head.
 
-A head knows nothing of what a body is made of, so that every task takes every model. Each part of a carry has its rows
-in dimension 1, whatever else it is, so that rows can be repeated and put in another order.
+A head does not know what the body consists of, so every task can use every model. Each part of a carry has its rows in
+dimension 1, so that rows can be repeated and reordered.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ from seriatim.models.contract import Carry
 
 
 class Body(nn.Module, ABC):
-    """Time-major ``[T, B, input_size]`` → ``[T, B, output_size]``, going on from a carry."""
+    """A network from ``[T, B, input_size]`` to ``[T, B, output_size]`` that continues from a carry."""
 
     output_size: int
     directions: int
-    """2 where the second half of the output was read from the end."""
+    """2 if the second half of the output was read from the end, else 1."""
 
     @abstractmethod
     def forward(self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Run over ``inputs`` from ``carry`` (empty: the beginning); return the outputs and the carry after them.
 
-        ``lengths`` [B]: steps beyond a row's length change nothing before them; what stands there is undefined.
+        ``lengths`` [B]: steps beyond a row's length do not affect the steps before. Outputs there are undefined.
         """
 
     @abstractmethod
-    def forget(self, carry: Carry, kept: Tensor) -> Carry:
-        """Return ``carry`` with the rows where ``kept`` [B] is False begun anew."""
+    def reset_rows(self, carry: Carry, keep: Tensor) -> Carry:
+        """Return ``carry`` with the rows reset to the beginning where ``keep`` [B] is False."""
 
 
 def last_steps(x: Tensor, count: int, ends: Tensor | None = None) -> Tensor:
-    """[S, B, C] → the last ``count`` steps before each row's end [B] (None: S); zeros where a row has fewer."""
+    """Return the last ``count`` steps of ``x`` [S, B, C] before the end of each row [B]. None: all rows end at S.
+
+    Steps that a row does not have are zeros.
+    """
     if ends is None and count <= len(x):
         return x[len(x) - count :]
     last = torch.full((x.shape[1],), len(x), device=x.device) if ends is None else ends

@@ -1,10 +1,9 @@
-"""One to many: a picture is read by convolutions, and a recurrent decoder says what it shows.
+"""A captioner (one to many): convolutions read a picture, and a recurrent decoder writes a text about it.
 
     picture → four stages of convolution → regions → decoder → words
 
-The decoder is started by the mean of the regions (Vinyals 2015, Show and Tell), and with ``attention`` looks at
-one region or another before each word (Xu 2015, Show, Attend and Tell). A user's own feature vectors take the place of
-the convolutions.
+The decoder starts from the mean of the regions (Vinyals 2015, Show and Tell). With ``attention`` it looks at the
+regions before each word (Xu 2015, Show, Attend and Tell). A user's own feature vectors can replace the convolutions.
 """
 
 from __future__ import annotations
@@ -24,30 +23,30 @@ from seriatim.models.seq2seq import EncoderDecoder
 from seriatim.nn.pooling import POOLINGS
 
 STAGES = 4
-"""Of convolution; each has twice the filters of the one before."""
+"""Stages of convolution. Each has twice as many filters as the one before."""
 FINEST = 4
-"""A stage halves the sides of what it reads while they are longer than this: 64 pixels come to 4 × 4 regions."""
+"""A stage halves the sides of its input as long as they are longer than this: 64 pixels become 4 × 4 regions."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """P pictures to look at."""
+    """P pictures."""
 
     inputs: Tensor
-    """[P, C, H, W] float32 pixels, or [R, P, C] float32 feature vectors, padded behind their ends."""
+    """[P, C, H, W] float32 pixels, or [R, P, C] float32 feature vectors, padded at their ends."""
     lengths: Tensor | None = None
-    """[P] int64: how many vectors are each picture's; None for pixels."""
+    """[P] int64: the number of vectors of each picture; None for pixels."""
 
 
 @dataclass(frozen=True)
 class CaptionBatch:
-    """P pictures and the B captions that are to be written of them."""
+    """P pictures and their B captions."""
 
     views: Views
     owners: Tensor
-    """[B] int64; the picture of each caption."""
+    """[B] int64: the picture of each caption."""
     targets: Tensor
-    """[T, B] int64; each ends with the boundary, with ``NO_TARGET`` behind it."""
+    """[T, B] int64; each ends with the boundary, and ``NO_TARGET`` follows it."""
 
     @property
     def units(self) -> int:
@@ -56,17 +55,17 @@ class CaptionBatch:
 
 @dataclass(frozen=True)
 class PictureSize:
-    """What a picture is: ``side``² pixels of ``channels`` colours, or with side 0 vectors of ``channels`` numbers."""
+    """The form of a picture: ``side``² pixels of ``channels`` colours; or, with side 0, vectors of ``channels``."""
 
     side: int
     channels: int
 
 
 class Encoder(nn.Module, ABC):
-    """Pictures → regions."""
+    """A network from pictures to regions."""
 
     size: int
-    """M."""
+    """M, the width of a region."""
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
@@ -77,10 +76,10 @@ class Encoder(nn.Module, ABC):
 class Convolutions(Encoder):
     """Four stages of convolution with a shortcut (He 2016) and batch normalisation (Ioffe & Szegedy 2015).
 
-    Two more channels tell each pixel where it stands (Liu 2018): "left of" and "above" ask for it.
+    Two more channels hold the coordinates of each pixel (Liu 2018), which words like "left of" and "above" need.
     """
 
-    places: Tensor
+    coordinates: Tensor
     """[1, 2, H, W]."""
 
     def __init__(self, size: PictureSize, filters: int) -> None:
@@ -93,17 +92,17 @@ class Convolutions(Encoder):
             width, side = filters << stage, -(-side // stride)
         self.stages = nn.Sequential(*stages)
         self.size = width
-        self.register_buffer("places", _places(size.side), persistent=False)
+        self.register_buffer("coordinates", _coordinates(size.side), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        places = self.places.expand(len(inputs), -1, -1, -1)
-        found: Tensor = self.stages(torch.cat([inputs, places], 1))
-        return found.flatten(2).permute(2, 0, 1)
+        coordinates = self.coordinates.expand(len(inputs), -1, -1, -1)
+        regions: Tensor = self.stages(torch.cat([inputs, coordinates], 1))
+        return regions.flatten(2).permute(2, 0, 1)
 
 
 @final
 class _Stage(nn.Module):
-    """Two convolutions of 3 × 3, the second beside a shortcut."""
+    """Two convolutions of 3 × 3, with a shortcut around the second."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -112,13 +111,13 @@ class _Stage(nn.Module):
         self.first, self.second = (nn.BatchNorm2d(outputs) for _ in range(2))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        entered = torch.relu(self.first(self.enter(inputs)))
-        return torch.relu(entered + self.second(self.stay(entered)))
+        hidden = torch.relu(self.first(self.enter(inputs)))
+        return torch.relu(hidden + self.second(self.stay(hidden)))
 
 
 @final
 class Features(Encoder):
-    """Feature vectors of a user's own, each brought to ``width`` numbers."""
+    """A user's own feature vectors, each mapped to ``width`` numbers."""
 
     def __init__(self, size: PictureSize, width: int) -> None:
         super().__init__()
@@ -133,8 +132,8 @@ class Features(Encoder):
 class Captioner(EncoderDecoder[CaptionBatch]):
     """Encoder → regions and their mean → recurrent decoder.
 
-    The context, tanh of an affine map of the mean region, starts the decoder; with ``peeky`` the decoder sees it at
-    every step, with ``attention`` it looks at the regions. ``filters``: of the first convolution.
+    The context, tanh of an affine map of the mean region, starts the decoder. With ``peeky`` the decoder reads it at
+    every step too. With ``attention`` it looks at the regions. ``filters`` is the number in the first convolution.
     """
 
     def __init__(
@@ -161,16 +160,16 @@ class Captioner(EncoderDecoder[CaptionBatch]):
 
     @property
     def embeddings(self) -> nn.Embedding:
-        """Of the words that are read and written; the last row is the boundary's."""
+        """The embedding of the words that are read and written. The last row belongs to the boundary."""
         return self.decoder.embedding
 
     def encode(self, views: Views) -> Memory:
-        """Look at the pictures."""
+        """Return the memory of the pictures."""
         regions = self.dropout(torch.relu(self.region(self.encoder(views.inputs))))
         return Memory(self.context(_mean(regions, views.lengths)), regions, views.lengths)
 
     def loss(self, batch: CaptionBatch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the mean cross entropy per unit of the captions, their ends among them, in nats."""
+        """Return the mean cross entropy per unit of the captions, including their ends, in nats."""
         return self.decoder.loss(batch.targets, self.encode(batch.views).take(batch.owners)), ()
 
     def begin(self, sources: Views) -> DecoderState:
@@ -182,11 +181,11 @@ class Captioner(EncoderDecoder[CaptionBatch]):
 
 @final
 class _AcrossPictures(nn.Module):
-    """Batch normalisation: what all pictures have in common goes, so that their faint differences count.
+    """Batch normalisation, which removes what all pictures have in common and keeps their small differences.
 
-    The mean region of one picture is much like that of another. With every norm of this file within a picture, in place
-    of across, the bundled scenes took three times as many updates to come to the same loss.
-    A batch of a single picture, which has no differences, takes the running statistics.
+    The mean regions of pictures are similar. When every norm of this file was within a picture instead, the bundled
+    scenes took three times as many updates to reach the same loss. A batch of a single picture, which has no
+    differences, uses the running statistics.
     """
 
     def __init__(self, size: int) -> None:
@@ -204,11 +203,11 @@ class _AcrossPictures(nn.Module):
 
 
 def _mean(regions: Tensor, lengths: Tensor | None) -> Tensor:
-    """The mean over each picture's regions: [R, P, M] → [P, M]."""
+    """Return the mean over the regions of each picture: [R, P, M] → [P, M]."""
     return regions.mean(0) if lengths is None else POOLINGS["mean"](regions, lengths)
 
 
-def _places(side: int) -> Tensor:
-    """Height and width of each pixel in [-1, 1]: [1, 2, H, W]."""
+def _coordinates(side: int) -> Tensor:
+    """Return the row and column of each pixel, in [-1, 1]: [1, 2, H, W]."""
     line = torch.linspace(-1.0, 1.0, side) if side > 1 else torch.zeros(1)
     return torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]

@@ -1,4 +1,4 @@
-"""Many to one: a recurrent classifier, and the bag that shows what order is worth."""
+"""Classifiers of whole sequences (many to one): a recurrent one, and a bag of embeddings that ignores order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seriatim.nn.pooling import POOLINGS
 
 @dataclass(frozen=True)
 class SequenceBatch:
-    """B sequences, padded behind their ends."""
+    """B sequences, padded at their ends."""
 
     inputs: Tensor
     """[T, B] int64 units, or [T, B, C] float32 channels."""
@@ -34,7 +34,7 @@ class SequenceBatch:
 
 @dataclass(frozen=True)
 class InputSize:
-    """What one step of a sequence is: one of ``vocabulary`` units, or ``channels`` numbers."""
+    """The form of one step of a sequence: one of ``vocabulary`` units, or ``channels`` numbers."""
 
     vocabulary: int = 0
     channels: int = 0
@@ -44,11 +44,11 @@ class SequenceClassifier(Trainable[SequenceBatch]):
     """A network that gives one vector of class logits per sequence."""
 
     reader: nn.Module
-    """What turns one step into a vector."""
+    """The layer that turns one step into a vector."""
 
     @property
     def embeddings(self) -> nn.Embedding:
-        """The vectors of the units that are read, where it reads units."""
+        """The embedding of the units, if the network reads units."""
         assert isinstance(self.reader, nn.Embedding)
         return self.reader
 
@@ -63,7 +63,7 @@ class SequenceClassifier(Trainable[SequenceBatch]):
 
 
 def _reader(size: InputSize, width: int) -> tuple[nn.Module, int]:
-    """Make what turns one step into a vector: an embedding for units, nothing for numbers."""
+    """Make the layer that turns one step into a vector, and its width: an embedding for units, nothing for numbers."""
     if size.vocabulary:
         return start_embedding(nn.Embedding(size.vocabulary, width)), width
     return nn.Identity(), size.channels
@@ -89,7 +89,7 @@ class RecurrentClassifier(SequenceClassifier):
 
 @final
 class Bag(SequenceClassifier):
-    """The mean of a sequence's embeddings (or channels) → affine: order is lost (after Joulin 2017)."""
+    """The mean of a sequence's embeddings (or channels) → affine. Order is lost (after Joulin 2017)."""
 
     def __init__(self, size: InputSize, width: int, classes: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The temporal convolutional network (Bai 2018): local filters over a window that grows with depth, and no state."""
+"""The temporal convolutional network (Bai 2018): filters over a window that grows with depth, without a state."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from seriatim.nn.convolution import ResidualBlock
 
 @final
 class TemporalConvolution(Body):
-    """Residual blocks of two convolutions, the steps between taps doubling from block to block.
+    """Residual blocks of two convolutions. The dilation doubles from block to block.
 
-    An output sees 1 + 2·(kernel - 1)·(2^layers - 1) steps: causal, itself and those before it, else as many on either
-    side. The carry holds the last inputs of each convolution [reach, B, ·], oldest first.
+    An output sees 1 + 2·(kernel - 1)·(2^layers - 1) steps. If causal, these are its own step and earlier ones, else
+    they are centred on it. The carry holds the last inputs of each convolution [reach, B, ·], oldest first.
     """
 
     directions = 1
@@ -42,20 +42,20 @@ class TemporalConvolution(Body):
         self.dropout = dropout(options)
 
     def forward(self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
-        inside = None
+        is_valid = None
         if lengths is not None:
-            inside = (torch.arange(len(inputs), device=inputs.device)[:, None] < lengths)[:, :, None]
+            is_valid = (torch.arange(len(inputs), device=inputs.device)[:, None] < lengths)[:, :, None]
         x = inputs
-        kept: list[Tensor] = []
+        next_carry: list[Tensor] = []
         for depth, block in enumerate(self.blocks):
             assert isinstance(block, ResidualBlock)
             pasts = carry[2 * depth : 2 * depth + 2]
-            x, read = block(x, pasts or None, inside)
+            x, inputs_read = block(x, pasts or None, is_valid)
             if self.causal:
-                whole = [torch.cat(parts) for parts in zip(pasts, read, strict=True)] if pasts else read
+                whole = [torch.cat(parts) for parts in zip(pasts, inputs_read, strict=True)] if pasts else inputs_read
                 ends = None if lengths is None else lengths + len(whole[0]) - len(inputs)
-                kept += [last_steps(part, block.first.reach, ends) for part in whole]
-        return self.dropout(x), tuple(part.to(inputs.dtype) for part in kept)
+                next_carry += [last_steps(part, block.first.reach, ends) for part in whole]
+        return self.dropout(x), tuple(part.to(inputs.dtype) for part in next_carry)
 
-    def forget(self, carry: Carry, kept: Tensor) -> Carry:
-        return tuple(part * kept.unsqueeze(-1) for part in carry)
+    def reset_rows(self, carry: Carry, keep: Tensor) -> Carry:
+        return tuple(part * keep.unsqueeze(-1) for part in carry)

@@ -1,13 +1,13 @@
-"""A recurrent decoder: a language model that is started by a context, and may look back at a memory (Sutskever 2014).
+"""A recurrent decoder: a language model that starts from a context and may attend to a memory (Sutskever 2014).
 
     embedding → recurrent layers → (attention) → affine → softmax
 
-The last id, ``boundary``, is what a sequence begins after and ends with: it stands behind the vocabulary's own, so
-that a vocabulary of V units makes a decoder of V + 1.
+The last id, ``boundary``, comes before the first unit of a sequence and after its last. It follows the ids of the
+vocabulary, so a vocabulary of V units makes a decoder of V + 1.
 
-The state of the recurrent layers never depends on what attention found (no input feeding), so that a whole target
-runs through each layer in one call: attention reads the layers' output afterwards, h̃_t = tanh(W_c [c_t; h_t])
-(Luong 2015), whichever way it is scored.
+The state of the recurrent layers does not depend on attention (there is no input feeding), so a whole target runs
+through each layer in one call. Attention reads the output of the layers afterwards: h̃_t = tanh(W_c [c_t; h_t])
+(Luong 2015), for every kind of score.
 """
 
 from __future__ import annotations
@@ -29,22 +29,21 @@ from seriatim.nn.loss import linear_cross_entropy
 from seriatim.nn.stacking import connect
 
 NO_TARGET = -1
-"""Stands behind the end of a target."""
-UNTOUCHED = {"slstm": ("c", "n", "m"), "lru": ("h",)}
-"""States that start at 0 whatever the context: what is averaged in an sLSTM's c is counted by n, and an LRU's h is read
-by nobody."""
+"""The padding of targets."""
+ZERO_STATES = {"slstm": ("c", "n", "m"), "lru": ("h",)}
+"""States that start at 0 and not from the context: in an sLSTM, n counts what c averages; an LRU never reads its h."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a decoder is told about each of B things: a source text, a picture."""
+    """The input of a decoder for each of B source texts or pictures."""
 
     context: Tensor
-    """[B, C]; starts the decoder."""
+    """[B, C]: the decoder starts from it."""
     states: Tensor | None = None
-    """[S, B, M]; what attention looks at."""
+    """[S, B, M]: the states that attention looks at."""
     lengths: Tensor | None = None
-    """[B] int64; states beyond a row's length are not looked at (None: all are)."""
+    """[B] int64: attention does not look at states beyond a row's length (None: it looks at all)."""
 
     def take(self, rows: Tensor) -> Memory:
         """Return the memory of ``rows`` [N] int64, which may repeat."""
@@ -57,13 +56,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where a recurrent decoder stands in each of B sequences."""
+    """The state of a recurrent decoder in each of B sequences."""
 
     memory: Memory
     keys: Tensor | None
-    """[S, B, A]; what attention needs of the memory."""
+    """[S, B, A]: the memory as attention uses it."""
     layers: tuple[Carry, ...]
-    """Of each layer, h or h and c: [1, B, H]."""
+    """The state of each layer, h or h and c: [1, B, H]."""
 
     def take(self, rows: Tensor) -> DecoderState:
         """Return the state of ``rows`` [N] int64, which may repeat."""
@@ -73,14 +72,15 @@ class DecoderState:
 
 @final
 class RecurrentDecoder(nn.Module):
-    """Units before → log-probabilities of the next one.
+    """A network from earlier units to log-probabilities of the next one.
 
-    ``options.layers`` layers of ``options.model`` start from the context: where there is one layer and the context is
-    as wide, it is h_0 itself and c_0 is 0; otherwise every layer's h_0 is tanh of an affine map of it (Cho 2014), and
-    c_0 an affine map. ``peeky``: the context is an input of every recurrent layer and of the output at every step.
-    ``attention``: a score of ``nn.attention`` over a memory of width ``memory_size``, or ``none``. ``tie``: the
-    embedding is the output's weight as well (Press & Wolf 2017), behind a linear map where the widths differ.
-    ``embedding_start``: embeddings start uniformly in ± this.
+    ``options.layers`` layers of ``options.model`` start from the context. A single layer of the same width takes it as
+    h_0, with c_0 = 0. Otherwise every layer's h_0 is tanh of an affine map of it (Cho 2014), and c_0 is an affine map.
+
+    ``peeky``: the context is also an input of every recurrent layer and of the output, at every step.
+    ``attention``: a score of ``nn.attention`` over a memory of width ``memory_size``, or ``none``.
+    ``tie``: the embedding is also the weight of the output (Press & Wolf 2017), after a linear map if widths differ.
+    ``embedding_start``: the embeddings start uniformly in ± this.
     """
 
     def __init__(
@@ -99,23 +99,23 @@ class RecurrentDecoder(nn.Module):
         self.peeky = peeky
         self.boundary = vocabulary_size
         width = embedding_width(options)
-        beside = context_size if peeky else 0
+        peek_size = context_size if peeky else 0
         self.embedding = start_embedding(nn.Embedding(vocabulary_size + 1, width), embedding_start)
         self.dropout = dropout(options)
-        one = dataclasses.replace(options, layers=1, bidirectional=False)
-        stacks = [Stack(one, width + beside)]
+        layer_options = dataclasses.replace(options, layers=1, bidirectional=False)
+        stacks = [Stack(layer_options, width + peek_size)]
         hidden = stacks[0].output_size
-        stacks += [Stack(one, hidden + beside) for _ in range(options.layers - 1)]
+        stacks += [Stack(layer_options, hidden + peek_size) for _ in range(options.layers - 1)]
         self.layers = nn.ModuleList(stacks)
         self.connections = nn.ModuleList(
             connect(options.residual, hidden) for _ in stacks[1:] if options.residual != "none"
         )
-        self.bridge = _Bridge(context_size, stacks[0].state_sizes, options.layers, UNTOUCHED.get(options.model, ()))
+        self.bridge = _Bridge(context_size, stacks[0].state_sizes, options.layers, ZERO_STATES.get(options.model, ()))
         self.attention: Attention | None = None
         if attention != "none":
             self.attention = make_attention(attention, hidden, memory_size)
             self.combine = nn.Linear(memory_size + hidden, hidden, bias=False)
-        readout = hidden + beside
+        readout = hidden + peek_size
         self.project = nn.Linear(readout, width, bias=False) if tie and readout != width else nn.Identity()
         self.output = None if tie else nn.Linear(readout, vocabulary_size + 1)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size + 1)) if tie else None
@@ -129,37 +129,37 @@ class RecurrentDecoder(nn.Module):
         return DecoderState(memory, keys, self.bridge(memory.context))
 
     def forward(self, inputs: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
-        """Read units [T, B] in one go from ``state``.
+        """Read units [T, B] from ``state`` in one call.
 
-        Returns what the output layer reads [T, B, R], the state after them, and where attention looked [T, B, S].
+        Returns the input of the output layer [T, B, R], the state after them, and the attention weights [T, B, S].
         """
         memory = state.memory
         peek = memory.context.expand(len(inputs), -1, -1) if self.peeky else None
         states = self.dropout(self.embedding(inputs))
         carries = []
         for number, (layer, carry) in enumerate(zip(self.layers, state.layers, strict=True)):
-            outputs, carry = layer(_beside(states, peek), carry)
+            outputs, carry = layer(_with_context(states, peek), carry)
             states = self.connections[number - 1](states, outputs) if number and self.connections else outputs
             carries.append(carry)
         alignment = None
         if self.attention is not None:
-            found, alignment = self.attention(states, memory.states, state.keys, memory.lengths)
-            states = self.dropout(torch.tanh(self.combine(torch.cat([found, states], -1))))
-        readout = self.project(_beside(states, peek))
+            attended, alignment = self.attention(states, memory.states, state.keys, memory.lengths)
+            states = self.dropout(torch.tanh(self.combine(torch.cat([attended, states], -1))))
+        readout = self.project(_with_context(states, peek))
         return readout, DecoderState(memory, state.keys, tuple(carries)), alignment
 
     def loss(self, targets: Tensor, memory: Memory, teacher_forcing: float = 1.0) -> Tensor:
         """Return the mean negative log-likelihood per unit of ``targets`` [T, B] in nats.
 
-        Each target ends with ``boundary``, and ``NO_TARGET`` stands behind its end. With ``teacher_forcing`` below 1
-        and while training, each unit read is with that chance the true one, else the likeliest by the model itself
-        (scheduled sampling, Bengio 2015); only this has to go step by step.
+        Each target ends with ``boundary``, and ``NO_TARGET`` follows. In training with ``teacher_forcing`` below 1,
+        each input is the true unit with that probability, else the model's own likeliest unit (scheduled sampling,
+        Bengio 2015). Only this case runs step by step.
         """
         start = torch.full_like(targets[:1], self.boundary)
         inputs = torch.cat([start, targets[:-1].clamp(min=0)])
         state = self.start(memory)
         if self.training and teacher_forcing < 1.0:
-            readout = self._own_way(inputs, state, teacher_forcing)
+            readout = self._scheduled_sampling(inputs, state, teacher_forcing)
         else:
             readout, _, _ = self(inputs, state)
         known = targets != NO_TARGET
@@ -167,20 +167,20 @@ class RecurrentDecoder(nn.Module):
         return linear_cross_entropy(readout[known], weight, bias, targets[known])
 
     def logits(self, readout: Tensor) -> Tensor:
-        """[…, R] → […, V + 1]."""
+        """Map readouts […, R] to logits […, V + 1]."""
         if self.output is None:
             return functional.linear(readout, self.embedding.weight, self.output_bias)
         logits: Tensor = self.output(readout)
         return logits
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
-        """Read one unit [B] each: log-probabilities [B, V + 1], the state, and where attention looked [B, S]."""
+        """Read one unit [B] per row; return log-probabilities [B, V + 1], the state, and attention weights [B, S]."""
         readout, state, alignment = self(tokens[None], state)
         chances = functional.log_softmax(self.logits(readout[0]).float(), -1)
         return chances, state, None if alignment is None else alignment[0]
 
-    def _own_way(self, inputs: Tensor, state: DecoderState, teacher_forcing: float) -> Tensor:
-        """Feed the decoder's own words back now and then."""
+    def _scheduled_sampling(self, inputs: Tensor, state: DecoderState, teacher_forcing: float) -> Tensor:
+        """Return the readout if some inputs are the decoder's own predictions (Bengio 2015)."""
         readouts: list[Tensor] = []
         tokens = inputs[0]
         for true in inputs[1:]:
@@ -195,30 +195,33 @@ class RecurrentDecoder(nn.Module):
 
 @final
 class _Bridge(nn.Module):
-    """From the context to where every layer starts: ``sizes`` are the states' widths, ``zero`` those left at 0."""
+    """A map from the context to the first state of every layer. ``sizes`` are the widths of the states by name.
+
+    The states in ``zero`` stay at 0.
+    """
 
     def __init__(self, context_size: int, sizes: Mapping[str, int], layers: int, zero: Sequence[str]) -> None:
         super().__init__()
         self.layers, self.sizes = layers, dict(sizes)
         self.started = {name: size for name, size in sizes.items() if name not in zero}
-        given = layers == 1 and self.started.get("h") == context_size
-        self.affine = None if given else nn.Linear(context_size, layers * sum(self.started.values()))
+        takes_context = layers == 1 and self.started.get("h") == context_size
+        self.affine = None if takes_context else nn.Linear(context_size, layers * sum(self.started.values()))
 
     def forward(self, context: Tensor) -> tuple[Carry, ...]:
         if self.affine is None:
             return (self._carry({"h": context}, context),)
         parts = self.affine(context).to(context.dtype).unflatten(-1, (self.layers, -1))
         names, sizes = list(self.started), list(self.started.values())
-        found = []
+        carries = []
         for layer in range(self.layers):
             starts = dict(zip(names, parts[:, layer].split(sizes, -1), strict=True))
-            if "h" in starts:  # which lies within ±1
+            if "h" in starts:  # h is within ±1
                 starts["h"] = torch.tanh(starts["h"])
-            found.append(self._carry(starts, context))
-        return tuple(found)
+            carries.append(self._carry(starts, context))
+        return tuple(carries)
 
     def _carry(self, starts: Mapping[str, Tensor], context: Tensor) -> Carry:
-        """[B, ·] each → every state [1, B, ·], 0 where nothing is given."""
+        """Return every state [1, B, ·] from ``starts`` [B, ·]; a state that is not among them is 0."""
         rows = len(context)
         return tuple(
             starts[name][None].contiguous() if name in starts else context.new_zeros(1, rows, size)
@@ -226,5 +229,5 @@ class _Bridge(nn.Module):
         )
 
 
-def _beside(states: Tensor, peek: Tensor | None) -> Tensor:
+def _with_context(states: Tensor, peek: Tensor | None) -> Tensor:
     return states if peek is None else torch.cat([states, peek.to(states.dtype)], -1)

@@ -1,4 +1,4 @@
-"""The plain feed-forward network: each step by itself. One to one where a sequence is one step."""
+"""The plain feed-forward network: each step by itself. It is one to one if a sequence is one step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seriatim.models.recurrent import dropout
 
 @final
 class FeedForward(Body):
-    """Layers of affine → ReLU → dropout, the same at each step; nothing is carried."""
+    """Layers of affine → ReLU → dropout, the same at each step. It has no carry."""
 
     directions = 1
 
@@ -25,13 +25,13 @@ class FeedForward(Body):
         widths = [input_size, *[options.hidden] * options.layers]
         self.layers = nn.Sequential(
             *(
-                nn.Sequential(nn.Linear(before, after), nn.ReLU(), dropout(options))
-                for before, after in pairwise(widths)
+                nn.Sequential(nn.Linear(size, next_size), nn.ReLU(), dropout(options))
+                for size, next_size in pairwise(widths)
             )
         )
 
     def forward(self, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
         return self.layers(inputs), ()
 
-    def forget(self, carry: Carry, kept: Tensor) -> Carry:
+    def reset_rows(self, carry: Carry, keep: Tensor) -> Carry:
         return ()

@@ -1,7 +1,7 @@
 """Neural forecasters: the whole horizon at once, or step by step.
 
-Both scale each window by its own mean and deviation (Kim 2022, RevIN without the affine part), so that a level never
-seen in training is no obstacle, and both give quantiles.
+Both scale each window by its own mean and deviation (Kim 2022, RevIN without the affine part), so that levels need not
+occur in training. Both forecast quantiles.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from seriatim.notation import QUANTILES
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 SMALLEST_DEVIATION = 1e-2
-"""Of the series' own deviation: a window flatter than this counts as flat."""
+"""In units of the series' deviation. A window is never scaled by less than this."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class WindowBatch:
 
 @dataclass(frozen=True)
 class StepBatch(Segment):
-    """B scaled windows as T - 1 steps, each with the one after it."""
+    """B scaled windows as T - 1 steps, each with the step after it as its target."""
 
     inputs: Tensor
     """[T - 1, B, C] normalised float32."""
@@ -62,7 +62,7 @@ class StepBatch(Segment):
 
 @dataclass(frozen=True)
 class WindowShape:
-    """What a forecaster is built for."""
+    """The sizes that a forecaster is built for."""
 
     targets: int
     covariates: int
@@ -74,12 +74,12 @@ class WindowShape:
 
     @property
     def channels(self) -> int:
-        """Channels that are values, not masks."""
+        """The number of channels that are values, not masks."""
         return self.targets + self.covariates
 
     @property
     def width(self) -> int:
-        """Channels in all."""
+        """The number of all channels."""
         return self.channels * (2 if self.masked else 1)
 
 
@@ -96,7 +96,7 @@ class Forecaster(Trainable[BatchT]):
 
     @abstractmethod
     def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
-        """Map ``[lookback, B, C]`` to quantiles ``[B, horizon, targets, Q]`` in the history's own units."""
+        """Map ``[lookback, B, C]`` to quantiles ``[B, horizon, targets, Q]`` in the units of the history."""
 
     def _scale(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and deviation ``[B, channels]`` of each window."""
@@ -121,9 +121,8 @@ class Forecaster(Trainable[BatchT]):
 class DirectForecaster(Forecaster[WindowBatch]):
     """Quantiles of the whole horizon from the last state, trained by the quantile loss (Wen 2017).
 
-    The head adds to the seasonal naive forecast (to the last value when the season is one, or longer than the
-    window), so that an untrained forecaster is the naive one. A network without a state (mlp) reads the window as one
-    step, all its values side by side: one to one.
+    The head adds to the seasonal naive forecast (to the last value if the season is 1 or longer than the window), so an
+    untrained forecaster is the naive one. A network without a state (mlp) reads all values of the window as one step.
     """
 
     def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
@@ -167,14 +166,14 @@ class DirectForecaster(Forecaster[WindowBatch]):
         forecast, mean, deviation = self(history)
         targets = self.shape.targets
         scaled: Tensor = forecast * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
-        return torch.sort(scaled.float(), dim=-1).values  # quantiles that cross are put in order (Chernozhukov 2010)
+        return torch.sort(scaled.float(), dim=-1).values  # quantiles that cross are sorted (Chernozhukov 2010)
 
 
 @final
 class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
-    """The next step given the past as a Gaussian, fed back to itself: a latent autoregressive model (Salinas 2020).
+    """A Gaussian of the next step, fed back to itself: a latent autoregressive model (DeepAR, Salinas 2020).
 
-    All channels, covariates too, are forecast, since their future is not known. Quantiles come from sampled paths.
+    All channels are forecast, also covariates, since their future is unknown. Quantiles come from sampled paths.
     """
 
     PATHS = 100
@@ -200,8 +199,10 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         return StepBatch(inputs[:-1], inputs[1:, :, : self.shape.channels], self._weight(window)[1:])
 
     def log_density(self, batch: StepBatch, carry: Carry = ()) -> tuple[Tensor, Carry]:
-        """Return log p [T - 1, B, channels] of each target given the steps before it, in normalised units, and the
-        state after them."""
+        """Return the log density [T - 1, B, channels] of each target after the steps before it, in normalised units.
+
+        Also returns the state after the batch.
+        """
         centre, spread, carry = self(batch.inputs, carry)
         error = (batch.targets - centre) / spread
         return -0.5 * error.square() - torch.log(spread) - 0.5 * math.log(2 * math.pi), carry
@@ -211,7 +212,7 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         return after
 
     def loss(self, batch: StepBatch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the mean negative log density per step and channel, every past value given (teacher forcing)."""
+        """Return the mean negative log density per step and channel, with the true past as input (teacher forcing)."""
         density, carry = self.log_density(batch, carry)
         return -(density * batch.weight).sum() / batch.weight.sum().clamp(min=1.0), carry
 
@@ -224,14 +225,14 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         observed = torch.ones(rows, shape.width - shape.channels)
 
         def step(values: Floats, state: Carry) -> tuple[tuple[Floats, Floats], Carry]:
-            given = torch.cat([torch.from_numpy(np.array(values, np.float32)), observed], -1)
-            centre, spread, state = self(given.unsqueeze(0), state)
+            inputs = torch.cat([torch.from_numpy(np.array(values, np.float32)), observed], -1)
+            centre, spread, state = self(inputs.unsqueeze(0), state)
             return (centre[0].double().numpy(), spread[0].double().numpy()), state
 
         first = inputs[-1, :, : shape.channels].repeat(paths, 1).double().numpy()
         state = tuple(part.repeat(1, paths, 1) for part in carry)
-        drawn = trajectories(step, state, first, shape.horizon, rows, generator)  # [horizon, S·B, channels]
-        levels = quantiles(drawn.reshape(shape.horizon, paths, -1))  # [horizon, B·channels, Q]
+        sampled = trajectories(step, state, first, shape.horizon, rows, generator)  # [horizon, S·B, channels]
+        levels = quantiles(sampled.reshape(shape.horizon, paths, -1))  # [horizon, B·channels, Q]
         scaled = (
             torch.from_numpy(levels)
             .float()

@@ -15,7 +15,7 @@ from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
-from seriatim.models.resets import in_pieces
+from seriatim.models.resets import run_with_resets
 from seriatim.nn.loss import linear_cross_entropy, linear_nll
 
 NO_TARGET = -1
@@ -23,14 +23,14 @@ NO_TARGET = -1
 
 @dataclass(frozen=True)
 class LanguageBatch(Segment):
-    """A stretch of B streams: what is read and what comes next."""
+    """A segment of B streams: the units that are read, and the unit after each."""
 
     inputs: Tensor
-    """[K, B] int64; the unit before each target."""
+    """[K, B] int64: the unit before each target."""
     targets: Tensor
     """[K, B] int64; ``NO_TARGET`` beyond the end of a row."""
     reset: Tensor | None = None
-    """[K, B] bool: where a row starts anew, whatever came before."""
+    """[K, B] bool: the steps at which a row starts anew, independent of the past."""
 
     @property
     def units(self) -> int:
@@ -38,11 +38,11 @@ class LanguageBatch(Segment):
 
 
 class NeuralLanguageModel(StreamModel[LanguageBatch]):
-    """A network that gives logits of the next unit at every step."""
+    """A network that predicts the next unit at every step."""
 
     @abstractmethod
     def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
-        """Map units ``[K, B]`` and a state to what the head reads ``[K, B, H]`` and the state after them.
+        """Map units ``[K, B]`` and a state to the input of the head ``[K, B, H]`` and the state after them.
 
         ``reset`` [K, B] marks the steps at which a row starts anew.
         """
@@ -54,7 +54,7 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
     @property
     @abstractmethod
     def embeddings(self) -> nn.Embedding:
-        """The vectors of the units that are read."""
+        """The embedding of the units that are read."""
 
     def forward(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Map units ``[K, B]`` and a state to logits ``[K, B, V]`` and the state after them."""
@@ -63,7 +63,7 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
 
     @final
     def nll(self, inputs: Tensor, targets: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
-        """Return the negative log-likelihood of each target ``[K, B]`` in nats, and the state; no gradient."""
+        """Return the negative log-likelihood of each target ``[K, B]`` in nats, and the state, without a gradient."""
         with torch.no_grad():
             states, carry = self.states(inputs, carry, reset)
             return linear_nll(states.flatten(0, 1), *self.head(), targets.flatten()).view(targets.shape), carry
@@ -91,8 +91,8 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         super().__init__()
         width = layer_width(options) if tie else embedding_width(options)
         if tie and options.embedding not in (None, width):
-            said = "--projection" if options.projection else "--hidden"
-            raise UsageError(f"embedding: got {options.embedding}, but --tie wants it as wide as {said} ({width})")
+            option = "--projection" if options.projection else "--hidden"
+            raise UsageError(f"embedding: got {options.embedding}, but --tie wants it as wide as {option} ({width})")
         self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
         self.dropout = dropout(options)
         self.stack = build_body(options, width, causal=True)
@@ -108,7 +108,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
     def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
         vectors = self.dropout(self.embedding(inputs))
         if not isinstance(self.stack, Stack):
-            return in_pieces(self.stack, self.stack.forget, vectors, carry, reset)
+            return run_with_resets(self.stack, self.stack.reset_rows, vectors, carry, reset)
         states, carry = self.stack(vectors, carry, reset=reset)
         return states, carry
 

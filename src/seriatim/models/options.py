@@ -1,4 +1,4 @@
-"""What can be asked of a model."""
+"""The options of a network."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 
 CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "slstm", "lru")
-"""Our own recurrent networks; those of a user stand in ``spec.REGISTERED``."""
+"""The recurrent networks of this package; those of a user are in ``spec.REGISTERED``."""
 STREAMING = (*CELLS, "transformer", "cnn")
-"""Networks that carry something from step to step, so that they can read a stream."""
+"""Networks with a carry, so that they can read a stream."""
 NETWORKS = (*STREAMING, "mlp")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITIALISATIONS = ("orthogonal", "identity", "normal", "uniform")
 RESIDUALS = ("none", "residual", "highway")
 MIXING = ("rnn", "lstm", "gru", "slstm")
-"""Cells of which h enters a product."""
+"""Cells that multiply h by a weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,41 +94,41 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "positions": ("transformer",),
     "kernel": ("cnn",),
 }
-"""Options that only some models have. What every cell of ours has, those of a user have too."""
+"""Options that only some models have. A user's cells have those that all of our cells have."""
 
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "transformer": {"layers": 2, "warmup": 200},
     "cnn": {"layers": 4},
 }
-"""Where a model does well with another default than the task's, whatever the task."""
+"""Defaults of a model that replace those of every task, because the model does better with them."""
 
 
 def defaults_of(model: object) -> Mapping[str, object]:
-    """Tell the defaults of ``model`` that go before the task's."""
+    """Return the defaults of ``model`` that replace those of the task."""
     return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
 
 
 def layer_width(options: ModelOptions) -> int:
-    """Tell how wide the output of a layer is, in one direction."""
+    """Return the width of a layer's output, in one direction."""
     return options.projection or options.hidden
 
 
 def is_recurrent(model: str) -> bool:
-    """Tell whether ``model`` names a recurrent network, ours or a user's."""
+    """Whether ``model`` names a recurrent network, ours or a user's."""
     return model in CELLS or model in REGISTERED
 
 
 def is_streaming(model: str) -> bool:
-    """Tell whether ``model`` names a network that can read a stream."""
+    """Whether ``model`` names a network that can read a stream."""
     return model in STREAMING or model in REGISTERED
 
 
 def check_cell(options: ModelOptions) -> None:
-    """Refuse options that ``options.model`` does not have, or sizes that do not fit it. Raises ``UsageError``."""
+    """Check that ``options.model`` has the options and that the sizes fit. Raises ``UsageError``."""
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     for name, models in OWN.items():
-        own = options.model in models or (models is CELLS and options.model in REGISTERED)
-        if not own and getattr(options, name) != defaults[name]:
+        has_option = options.model in models or (models is CELLS and options.model in REGISTERED)
+        if not has_option and getattr(options, name) != defaults[name]:
             raise UsageError(f"{name}: for {', '.join(models)}, not {options.model}")
     if options.projection and options.projection >= options.hidden:
         raise UsageError(f"projection: got {options.projection}, wanted less than the {options.hidden} hidden units")
@@ -148,6 +148,6 @@ def check_cell(options: ModelOptions) -> None:
 
 
 def check_causal(options: ModelOptions) -> None:
-    """Refuse what only whole sequences can have, for a task that must not see the future. Raises ``UsageError``."""
+    """Check the options for a task that must not see the future. Raises ``UsageError`` for those of whole sequences."""
     if options.positions == "sinusoidal":
         raise UsageError("positions: sinusoidal counts from the start of a whole sequence; a stream takes rotary")

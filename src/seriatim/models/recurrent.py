@@ -1,4 +1,4 @@
-"""The recurrent stack that every neural model is built on."""
+"""The recurrent body: a stack of layers that ``options`` describe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARGUMENTS: Mapping[str, str] = {
     "activation": "nonlinearity", "peephole": "peephole", "layer_norm": "layer_norm", "zoneout": "zoneout",
     "recurrent_dropout": "recurrent_dropout", "weight_drop": "weight_drop",
 }  # fmt: skip
-"""What the options of ``OWN`` are called by the layers that have them; those that need more are in ``_arguments``."""
+"""The options of ``OWN``, and the layers' arguments of the same meaning. ``_arguments`` adds the less simple ones."""
 
 
 @final
@@ -51,21 +51,21 @@ class Stack(Body):
     ) -> tuple[Tensor, Carry]:
         """Run over ``inputs`` from the state ``carry`` (empty: zeros); return the outputs and the final state.
 
-        ``reset`` [T, B] marks the steps at which a row starts anew from zeros.
+        ``reset`` [T, B] marks the steps at which a row starts again from zeros.
         """
-        if reset is not None:  # at the first step, where it mostly is, the ordinary way will do
-            carry = self.forget(carry, ~reset[0])
+        if reset is not None:  # most resets are at the first step, where a changed carry is enough
+            carry = self.reset_rows(carry, ~reset[0])
             reset = None if len(reset) == 1 or not reset[1:].any() else reset
         state = carry[0] if len(carry) == 1 else carry or None
         outputs, parts, _ = self.layers.run(inputs, state, lengths, reset, False, None)
-        return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # bf16 computes, it does not keep
+        return self.dropout(outputs), tuple(part.to(inputs.dtype) for part in parts)  # a carry is never bfloat16
 
-    def forget(self, carry: Carry, kept: Tensor) -> Carry:
-        return tuple(part * kept.unsqueeze(-1) for part in carry)
+    def reset_rows(self, carry: Carry, keep: Tensor) -> Carry:
+        return tuple(part * keep.unsqueeze(-1) for part in carry)
 
 
 def _layers(options: ModelOptions, input_size: int) -> SequenceLayer:
-    """One layer that is a stack, or a stack of layers with a way round each."""
+    """Return one module with all layers, or a stack of single layers with residual connections."""
     if options.residual == "none" or options.layers == 1:
         between = options.dropout if options.layers > 1 else 0.0
         return _layer(options, input_size, options.layers, between, options.locked_dropout)
@@ -76,33 +76,33 @@ def _layers(options: ModelOptions, input_size: int) -> SequenceLayer:
 
 
 def _layer(options: ModelOptions, input_size: int, layers: int, between: float, locked_dropout: float) -> SequenceLayer:
-    """The layers of a registry, ours or the user's, under the same name."""
+    """Make ``layers`` layers of the cell that ``options.model`` names, from our registry or the user's."""
     shape = (input_size, options.hidden, layers)
-    own = REGISTERED.get(options.model)
-    if isinstance(own, RegisteredCell):
+    registered = REGISTERED.get(options.model)
+    if isinstance(registered, RegisteredCell):
         return Recurrent(
-            own.maker, *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=locked_dropout,
-            compile=own.compile,
+            registered.maker, *shape, dropout=between, bidirectional=options.bidirectional,
+            locked_dropout=locked_dropout, compile=registered.compile,
         )  # fmt: skip
-    made: SequenceLayer = LAYERS[options.model](
+    layer: SequenceLayer = LAYERS[options.model](
         *shape, dropout=between, bidirectional=options.bidirectional, locked_dropout=locked_dropout,
         **_arguments(options),
     )  # fmt: skip
-    return made
+    return layer
 
 
 def _arguments(options: ModelOptions) -> dict[str, Any]:
-    """The arguments of a layer that only some layers have."""
-    found = {argument: getattr(options, name) for name, argument in ARGUMENTS.items() if options.model in OWN[name]}
+    """Return the arguments that only some layers have."""
+    arguments = {argument: getattr(options, name) for name, argument in ARGUMENTS.items() if options.model in OWN[name]}
     if options.model in OWN["projection"]:
-        found["proj_size"] = options.projection or 0
+        arguments["proj_size"] = options.projection or 0
     if options.model in OWN["reset_gate"]:
-        found["reset_after"] = options.reset_gate == "after"
-    return found
+        arguments["reset_after"] = options.reset_gate == "after"
+    return arguments
 
 
 def _start(layer: RecurrentLayer, options: ModelOptions) -> None:
-    """Start the weights as ``options`` say."""
+    """Initialise the weights as ``options`` say."""
     if options.model in OWN["recurrent_init"]:
         RECURRENT[options.recurrent_init](layer)
     if options.model in OWN["forget_bias"]:
@@ -112,17 +112,17 @@ def _start(layer: RecurrentLayer, options: ModelOptions) -> None:
 
 
 def dropout(options: ModelOptions) -> nn.Module:
-    """Make the dropout that ``options`` ask for: fresh at each step, with one mask per sequence, both or none."""
+    """Make the dropout of ``options``: with a new mask at each step, with one mask per sequence, with both or none."""
     return nn.Sequential(nn.Dropout(options.dropout), LockedDropout(options.locked_dropout))
 
 
 def embedding_width(options: ModelOptions) -> int:
-    """Tell how wide the embeddings are: as asked, else as wide as the layers, at most 128."""
+    """Return the width of the embeddings: the option, or else the width of the layers, at most 128."""
     return options.embedding or min(options.hidden, 128)
 
 
 def start_embedding(embedding: nn.Embedding, width: float = 0.1) -> nn.Embedding:
-    """Start the embeddings uniformly in ± ``width``."""
+    """Initialise the embeddings uniformly in ± ``width``."""
     with torch.no_grad():
         embedding.weight.uniform_(-width, width)
     return embedding

@@ -1,4 +1,4 @@
-"""Many to one, a number: the mean and the quantiles of what a whole sequence stands for."""
+"""A regression of whole sequences (many to one): the mean and the quantiles of a number."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from seriatim.models.contract import Carry, Trainable
 from seriatim.notation import QUANTILES
 
 OUTPUTS = 1 + len(QUANTILES)
-"""What the network within a regressor gives per sequence."""
+"""Outputs of the network per sequence: the mean and the quantiles."""
 
 
 @dataclass(frozen=True)
 class RegressionBatch:
-    """B sequences, padded behind their ends."""
+    """B sequences, padded at their ends."""
 
     inputs: Tensor
     """[T, B] int64 units, or [T, B, C] float32 channels."""
@@ -35,10 +35,10 @@ class RegressionBatch:
 
 @final
 class Regressor(Trainable[RegressionBatch]):
-    """A network of ``OUTPUTS`` numbers per sequence, read as a mean and as quantiles that never cross.
+    """A network with ``OUTPUTS`` numbers per sequence, which become a mean and quantiles that never cross.
 
-    Each is trained by the loss that it minimises: the mean by half the squared error, the quantiles by the quantile
-    loss (Koenker & Bassett 1978), so that the point forecast is not paid for with the interval.
+    Each is trained by its own loss: the mean by half the squared error, the quantiles by the quantile loss (Koenker &
+    Bassett 1978). So better intervals do not make the point forecast worse.
     """
 
     def __init__(self, network: SequenceClassifier) -> None:
@@ -49,9 +49,9 @@ class Regressor(Trainable[RegressionBatch]):
 
     @property
     def embeddings(self) -> nn.Embedding:
-        """Of the words that are read; ``AttributeError`` where there are none."""
-        found: nn.Embedding = self.network.embeddings
-        return found
+        """The embedding of the words, if the network reads words."""
+        embeddings: nn.Embedding = self.network.embeddings
+        return embeddings
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Map padded sequences ``[T, B]`` or ``[T, B, C]`` to ``[B, 1 + Q]``: the mean, then rising quantiles."""

@@ -1,4 +1,4 @@
-"""Where a new sequence starts in the middle of a stretch, for what cannot be told so itself."""
+"""Resets in the middle of a segment, for networks that do not take reset marks themselves."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from torch import Tensor
 from seriatim.models.contract import Carry
 
 
-def in_pieces(
+def run_with_resets(
     run: Callable[[Tensor, Carry], tuple[Tensor, Carry]],
-    forget: Callable[[Carry, Tensor], Carry],
+    reset_rows: Callable[[Carry, Tensor], Carry],
     inputs: Tensor,
     carry: Carry,
     reset: Tensor | None,
 ) -> tuple[Tensor, Carry]:
-    """``run`` over ``inputs`` [K, B, …], its carry forgotten at the steps that ``reset`` [K, B] marks.
+    """Apply ``run`` to ``inputs`` [K, B, …], and reset rows of its carry at the steps that ``reset`` [K, B] marks.
 
-    Between two steps at which any row starts anew all rows go together; ``forget`` takes a carry and which rows are
-    kept, [B].
+    The inputs are cut at each step at which any row is reset. ``reset_rows`` takes a carry and the rows to keep, [B].
     """
     if reset is None:
         return run(inputs, carry)
-    at = [] if len(reset) == 1 else (torch.nonzero(reset[1:].any(1)).flatten() + 1).tolist()
+    cuts = [] if len(reset) == 1 else (torch.nonzero(reset[1:].any(1)).flatten() + 1).tolist()
     outputs = []
-    for start, stop in zip([0, *at], [*at, len(inputs)], strict=True):
-        carry = forget(carry, ~reset[start]) if carry else carry
+    for start, stop in zip([0, *cuts], [*cuts, len(inputs)], strict=True):
+        carry = reset_rows(carry, ~reset[start]) if carry else carry
         output, carry = run(inputs[start:stop], carry)
         outputs.append(output)
     return torch.cat(outputs), carry

@@ -17,30 +17,30 @@ from seriatim.models.recurrent import dropout, embedding_width, start_embedding
 from seriatim.nn.pooling import POOLINGS
 
 WIDE = 1.0
-"""Embeddings start in ± this: from narrow ones the layers learn little at first, and attention does not know where to
-look (on dates, embeddings of 16 and one epoch at lr 1e-3: 71 % exact matches from ± 1, none from ± 0.1)."""
+"""Embeddings start uniformly in ± this. From small ones the layers learn little at first, and attention learns late: on
+dates, with embeddings of 16 and one epoch at lr 1e-3, 71 % exact matches from ± 1, none from ± 0.1."""
 
 TIED = 0.1
-"""The same of embeddings that are the output's weights too, of which wide ones would be sure of themselves."""
+"""The same for embeddings that are also the weights of the output, which would be overconfident from large ones."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """B texts to read."""
+    """B source texts."""
 
     inputs: Tensor
-    """[S, B] int64, padded behind their ends."""
+    """[S, B] int64, padded at their ends."""
     lengths: Tensor
     """[B] int64."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """B texts to read and what is to be written for each."""
+    """B source texts and their targets."""
 
     sources: Sources
     targets: Tensor
-    """[T, B] int64; each ends with the boundary, with ``NO_TARGET`` behind it."""
+    """[T, B] int64; each ends with the boundary, and ``NO_TARGET`` follows it."""
 
     @property
     def units(self) -> int:
@@ -48,40 +48,39 @@ class PairBatch:
 
 
 class RowState(Protocol):
-    """Where a decoder stands in each of B sequences."""
+    """The state of a decoder in each of B sequences."""
 
     def take(self, rows: Tensor, /) -> Any:
         """Return the state of ``rows`` [N] int64, which may repeat."""
 
 
 class EncoderDecoder(Trainable[BatchT]):
-    """A network that writes one unit after another about something it was shown first.
+    """A network that reads a source and then writes one unit after another.
 
-    ``begin`` and ``step`` are all that decoding needs: ``decoding.beam`` and ``decoding.sampling`` run any of them.
+    Decoding needs only ``begin`` and ``step``: ``decoding.beam`` and ``decoding.sampling`` work with each such network.
     """
 
     boundary: int
-    """The id that a sequence begins after and ends with: the last."""
+    """The id before the first unit of a sequence and after its last. It is the largest id."""
 
     @abstractmethod
     def begin(self, sources: Any) -> Any:
-        """Encode a batch of what is shown; return the ``RowState`` before the first unit."""
+        """Encode a batch of sources; return the ``RowState`` before the first unit."""
 
     @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
-        """Read one unit [B] each, ``boundary`` first.
+        """Read one unit [B] per row, ``boundary`` first.
 
-        Returns log-probabilities of the next one [B, V + 1], the state, and where attention looked [B, S].
+        Returns log-probabilities of the next unit [B, V + 1], the state, and attention weights [B, S].
         """
 
 
 @final
 class RecurrentSeq2Seq(EncoderDecoder[PairBatch]):
-    """Embedding → recurrent encoder → context → recurrent decoder, with attention over the encoder's states if asked.
+    """Embedding → recurrent encoder → context → recurrent decoder, optionally with attention over the encoder's states.
 
-    The context is the encoder's last output, that of both directions where it reads in two. ``embedding_start``:
-    the deviation from 0 that embeddings start with; ``output_start``: the same of the output's weights, whose biases
-    are then 0.
+    The context is the encoder's last output, in both directions if it has two. ``embedding_start`` is the standard
+    deviation of the first embeddings. ``output_start`` is that of the output's weights, whose biases are then 0.
     """
 
     def __init__(
@@ -123,13 +122,13 @@ class RecurrentSeq2Seq(EncoderDecoder[PairBatch]):
             nn.init.zeros_(self.decoder.output.bias)
 
     def encode(self, sources: Sources) -> Memory:
-        """Read the sources."""
+        """Return the memory of the sources."""
         states, _ = self.encoder(self.dropout(self.embeddings(sources.inputs)), (), sources.lengths)
         context = POOLINGS["last"](states, sources.lengths, self.encoder.directions)
         return Memory(context, states, sources.lengths)
 
     def loss(self, batch: PairBatch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the mean cross entropy per unit of the targets, their ends among them, in nats."""
+        """Return the mean cross entropy per unit of the targets, including their ends, in nats."""
         return self.decoder.loss(batch.targets, self.encode(batch.sources), self.teacher_forcing), ()
 
     def begin(self, sources: Sources) -> DecoderState:
@@ -141,14 +140,14 @@ class RecurrentSeq2Seq(EncoderDecoder[PairBatch]):
 
 def padded_sources(sources: list[Any]) -> Sources:
     """Pad encoded texts, each [S] int32, into one batch."""
-    lengths = torch.tensor([len(one) for one in sources])
+    lengths = torch.tensor([len(source) for source in sources])
     return Sources(_padded(sources, 0), lengths)
 
 
 def padded_pairs(sources: list[Any], targets: list[Any]) -> PairBatch:
-    """Pad encoded pairs into one batch; each target, [T] int32, ends with the boundary already."""
+    """Pad encoded pairs into one batch. Each target, [T] int32, already ends with the boundary."""
     return PairBatch(padded_sources(sources), _padded(targets, NO_TARGET))
 
 
 def _padded(sequences: list[Any], fill: int) -> Tensor:
-    return nn.utils.rnn.pad_sequence([torch.from_numpy(one).long() for one in sequences], padding_value=fill)
+    return nn.utils.rnn.pad_sequence([torch.from_numpy(sequence).long() for sequence in sequences], padding_value=fill)

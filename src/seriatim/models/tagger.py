@@ -1,4 +1,4 @@
-"""Many to many, aligned: a tag for each word of a sentence."""
+"""A tagger: a tag for each word of a sentence (many to many, aligned)."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from seriatim.nn.pooling import POOLINGS
 from seriatim.notation import UNKNOWN
 
 CHARACTER_WIDTH = 32
-"""Of a character's embedding."""
+"""The width of a character's embedding."""
 WINDOW = 3
-"""Characters that one filter of the convolution sees."""
+"""The width of a filter in characters."""
 NO_TAG = -1
-"""Stands behind the end of a sentence."""
+"""The padding of tags."""
 
 
 @dataclass(frozen=True)
 class Spellings:
-    """The U different words of a batch, letter by letter, and where each stands."""
+    """The U different words of a batch as characters, and their positions."""
 
     characters: Tensor
-    """[L, U] int64, padded behind the ends."""
+    """[L, U] int64, padded at the ends."""
     lengths: Tensor
     """[U] int64."""
     places: Tensor
-    """[T, B] int64: which of the U words stands there."""
+    """[T, B] int64: the index among the U words at each position."""
 
 
 @dataclass(frozen=True)
 class TagBatch:
-    """B sentences, padded behind their ends."""
+    """B sentences, padded at their ends."""
 
     words: Tensor
     """[T, B] int64."""
@@ -50,7 +50,7 @@ class TagBatch:
     lengths: Tensor
     """[B] int64."""
     tags: Tensor
-    """[T, B] int64, ``NO_TAG`` behind the ends."""
+    """[T, B] int64, ``NO_TAG`` beyond the ends."""
 
     @property
     def units(self) -> int:
@@ -59,24 +59,24 @@ class TagBatch:
 
 @dataclass(frozen=True)
 class TagSizes:
-    """How many words, characters and tags there are, the unknown ones counted, and from which word on they are rare."""
+    """The numbers of words, characters and tags, including unknown ones, and the index of the first rare word."""
 
     words: int
     characters: int
     tags: int
     rare: int
-    """Words from this index on stood once in the training part."""
+    """Words from this index on occur once in the training part."""
 
 
 class SpellingReader(nn.Module):
-    """Characters of a word → one vector of ``output_size``, so that the ending of an unknown word tells something."""
+    """A network from the characters of a word to a vector of ``output_size``, which helps with unknown words."""
 
     output_size: int
 
 
 @final
 class RecurrentSpelling(SpellingReader):
-    """The last states of a GRU that reads from both ends (Ling 2015)."""
+    """The last states of a bidirectional GRU (Ling 2015)."""
 
     def __init__(self, characters: int, width: int) -> None:
         super().__init__()
@@ -85,14 +85,14 @@ class RecurrentSpelling(SpellingReader):
         self.output_size = 2 * width
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """[L, U], [U] → [U, output_size]."""
+        """Map characters [L, U] and lengths [U] to vectors [U, output_size]."""
         _, last = self.layer(self.embedding(characters), lengths=lengths)
         return torch.cat([last[0], last[1]], -1)
 
 
 @final
 class ConvolutionalSpelling(SpellingReader):
-    """The largest answer of each filter over the characters (dos Santos & Zadrozny 2014)."""
+    """The maximum of each filter over the characters (dos Santos & Zadrozny 2014)."""
 
     def __init__(self, characters: int, width: int) -> None:
         super().__init__()
@@ -101,9 +101,10 @@ class ConvolutionalSpelling(SpellingReader):
         self.output_size = 2 * width
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """[L, U], [U] → [U, output_size]."""
-        within = torch.arange(len(characters)).unsqueeze(1) < lengths
-        letters = self.embedding(characters) * within.unsqueeze(2)  # the padding of a word alone is 0 as well
+        """Map characters [L, U] and lengths [U] to vectors [U, output_size]."""
+        # Zeros beyond the end of a word, as the convolution's own padding has them for a word alone.
+        is_valid = torch.arange(len(characters)).unsqueeze(1) < lengths
+        letters = self.embedding(characters) * is_valid.unsqueeze(2)
         answers = self.filters(letters.permute(1, 2, 0)).permute(2, 0, 1)
         return functional.relu(POOLINGS["max"](answers, lengths))
 
@@ -111,15 +112,15 @@ class ConvolutionalSpelling(SpellingReader):
 SPELLINGS: dict[str, type[RecurrentSpelling] | type[ConvolutionalSpelling]] = {
     "birnn": RecurrentSpelling, "cnn": ConvolutionalSpelling
 }  # fmt: skip
-"""By the name of the option ``characters``."""
+"""The readers, by the names of the option ``characters``."""
 
 
 @final
 class Tagger(Trainable[TagBatch]):
     """Words and their spelling → body → affine → a softmax per word, or one CRF per sentence.
 
-    A word that stood once in the training part is read as unknown with probability ``word_dropout`` while training, so
-    that the unknown word's vector is trained too. ``characters``: a name of ``SPELLINGS``, or ``none``.
+    While training, a word that occurs once in the training part is read as unknown with probability ``word_dropout``,
+    so that the vector of unknown words is trained too. ``characters`` is a name in ``SPELLINGS``, or ``none``.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Tagger(Trainable[TagBatch]):
         self.crf = CRF(sizes.tags) if crf else None
 
     def forward(self, words: Tensor, spellings: Spellings, lengths: Tensor) -> Tensor:
-        """Return the score of each tag for each word, [T, B, K]; without a CRF they are logits."""
+        """Return the score of each tag for each word, [T, B, K]. Without a CRF they are logits."""
         inputs = self.embeddings(self._read(words))
         if self.spelling is not None:
             vectors = self.spelling(spellings.characters, spellings.lengths)
@@ -150,22 +151,25 @@ class Tagger(Trainable[TagBatch]):
         return self.nll(self(batch.words, batch.spellings, batch.lengths).float(), batch), ()
 
     def nll(self, emissions: Tensor, batch: TagBatch) -> Tensor:
-        """Return the same from the scores [T, B, K]."""
+        """Return the mean negative log-likelihood per word in nats, from the scores [T, B, K]."""
         if self.crf is None:
             return functional.cross_entropy(emissions.flatten(0, 1), batch.tags.flatten(), ignore_index=NO_TAG)
         total: Tensor = self.crf(emissions, batch.tags, batch.lengths).sum()
         return -total / batch.lengths.sum()
 
     def decode(self, emissions: Tensor, lengths: Tensor) -> list[np.ndarray[Any, Any]]:
-        """Return the likeliest tags of each sentence, [T] int64 each: word by word, or as a whole with a CRF."""
+        """Return the likeliest tags [T] of each sentence, int64. With a CRF this is the likeliest sequence of tags."""
         scores, ends = emissions.detach().float().numpy(), lengths.numpy()
         if self.crf is None:
             return [scores[:end, row].argmax(1) for row, end in enumerate(ends)]
-        transitions, start, end = (one.detach().numpy() for one in (self.crf.transitions, self.crf.start, self.crf.end))
+        transitions, start, end = (
+            parameter.detach().numpy() for parameter in (self.crf.transitions, self.crf.start, self.crf.end)
+        )
         return viterbi(scores, ends, transitions, start, end)[0]
 
     def _read(self, words: Tensor) -> Tensor:
+        """Return the words with word dropout."""
         if not self.training or not self.word_dropout:
             return words
-        gone = (words >= self.rare) & (torch.rand(words.shape) < self.word_dropout)
-        return words.masked_fill(gone, UNKNOWN)
+        is_dropped = (words >= self.rare) & (torch.rand(words.shape) < self.word_dropout)
+        return words.masked_fill(is_dropped, UNKNOWN)

@@ -1,9 +1,9 @@
-"""The Transformer (Vaswani 2017) as a body: the whole sequence at once, or a stream with a memory of fixed span.
+"""The Transformer (Vaswani 2017) as a body, for whole sequences, or for a stream with a memory of fixed span.
 
-In a stream each step looks at itself and the ``span`` - 1 steps before it, in every layer: what it sees does not depend
-on where the stream is cut. The carry holds the keys and values of those steps (after Transformer-XL, Dai 2019), so that
-one more step costs one step. Positions turn queries and keys (``nn.positions.rotate``): distance alone counts, and a
-stream of any length has no position that training did not have.
+In a stream each step attends to itself and the ``span`` - 1 steps before it, in every layer, wherever the stream is
+cut. The carry holds the keys and values of those steps (after Transformer-XL, Dai 2019), so one more step costs one
+step. Positions rotate queries and keys (``nn.positions.rotate``): only distances matter, so a long stream has no
+position that did not occur in training.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from seriatim.nn.transformer import EncoderLayer, causal_mask, padding_mask
 
 @final
 class Transformer(Body):
-    """Layers of self-attention and feed-forward, the norm before each part and behind the last layer.
+    """Layers of self-attention and feed-forward, with a norm before each part and after the last layer.
 
-    The carry: which of the last P < span steps count [P, B, 1], then each layer's keys and values of them
+    The carry has the validity of the last P < span steps [P, B, 1], then the keys and values of them in each layer
     [P, B, hidden].
     """
 
@@ -37,7 +37,7 @@ class Transformer(Body):
         self.output_size = size = options.hidden
         self.input = nn.Identity() if input_size == size else nn.Linear(input_size, size)
         rotary = causal or options.positions == "rotary"
-        # Vaswani scales embeddings by √C before positions are added; the norm does so for inputs of any scale.
+        # Vaswani scales embeddings by √C before positions are added. The norm does this for inputs of any scale.
         self.positions = nn.Identity() if rotary else nn.Sequential(nn.LayerNorm(size), SinusoidalPositions())
         self.layers = nn.ModuleList(
             EncoderLayer(size, options.heads, dropout=options.dropout, rotary=rotary) for _ in range(options.layers)
@@ -56,14 +56,14 @@ class Transformer(Body):
         for start in range(0, len(x), self.span):  # so that the scores of a long call are not [T, T]
             part = x[start : start + self.span]
             ends = None if lengths is None else (lengths - start).clamp(0, len(part))
-            part, carry = self._stretch(part, carry, ends)
+            part, carry = self._run_segment(part, carry, ends)
             parts.append(part)
         return self.dropout(self.norm(torch.cat(parts))), tuple(
             part if part.dtype == torch.bool else part.to(inputs.dtype) for part in carry
         )
 
-    def _stretch(self, x: Tensor, carry: Carry, lengths: Tensor | None) -> tuple[Tensor, Carry]:
-        """Go on from ``carry`` by at most ``span`` steps."""
+    def _run_segment(self, x: Tensor, carry: Carry, lengths: Tensor | None) -> tuple[Tensor, Carry]:
+        """Run at most ``span`` steps from ``carry``."""
         steps, rows = x.shape[:2]
         valid = x.new_ones(steps, rows, 1, dtype=torch.bool)
         pasts: list[tuple[Tensor, Tensor] | None] = [None] * len(self.layers)
@@ -75,11 +75,11 @@ class Transformer(Body):
             mask = mask & valid.permute(1, 2, 0)  # [B, steps, P + steps]
         count = min(len(valid), self.span - 1)
         ends = None if lengths is None else lengths + len(valid) - steps
-        kept = []
+        keys_values_carry = []
         for layer, past in zip(self.layers, pasts, strict=True):
             x, keys_values = layer(x, past=past, mask=mask)
-            kept += [last_steps(part, count, ends) for part in keys_values]
-        return x, (last_steps(valid, count, ends), *kept)
+            keys_values_carry += [last_steps(part, count, ends) for part in keys_values]
+        return x, (last_steps(valid, count, ends), *keys_values_carry)
 
-    def forget(self, carry: Carry, kept: Tensor) -> Carry:
-        return (carry[0] & kept.unsqueeze(-1), *carry[1:]) if carry else ()
+    def reset_rows(self, carry: Carry, keep: Tensor) -> Carry:
+        return (carry[0] & keep.unsqueeze(-1), *carry[1:]) if carry else ()

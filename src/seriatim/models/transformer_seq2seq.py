@@ -1,4 +1,4 @@
-"""The Transformer as encoder and decoder (Vaswani 2017), behind the same face as the recurrent one."""
+"""The Transformer as encoder and decoder (Vaswani 2017), with the interface of the recurrent one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from seriatim.nn.transformer import DecoderLayer, KeysValues, causal_mask, paddi
 
 @dataclass(frozen=True)
 class TransformerState:
-    """Where a Transformer's decoder stands in each of B sequences."""
+    """The state of a Transformer's decoder in each of B sequences."""
 
     source: tuple[KeysValues, ...]
-    """Of each layer, what it attends over: keys and values [S, B, H]."""
+    """The keys and values [S, B, H] of the source, for each layer."""
     mask: Tensor
-    """[B, 1, S]: which of the source's steps count."""
+    """[B, 1, S]: the valid steps of the source."""
     past: tuple[KeysValues, ...] = ()
-    """Of each layer, keys and values of the P units read so far, [P, B, H]."""
+    """The keys and values [P, B, H] of the P units so far, for each layer."""
 
     def take(self, rows: Tensor) -> TransformerState:
         """Return the state of ``rows`` [N] int64, which may repeat."""
@@ -41,10 +41,10 @@ class TransformerState:
 
 @final
 class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
-    """Embedding → encoder layers; embedding → decoder layers that attend over them → affine → softmax.
+    """Embedding → encoder layers; embedding → decoder layers that attend to them → affine → softmax.
 
-    ``options.layers`` of each. Norms stand before each part and behind the last layer. ``tie``: the target's embedding
-    is the output's weight as well.
+    Both have ``options.layers`` layers. Norms are before each part and after the last layer. ``tie``: the embedding of
+    the target is also the weight of the output.
     """
 
     def __init__(self, options: ModelOptions, source_size: int, target_size: int, *, tie: bool = False) -> None:
@@ -68,7 +68,7 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(target_size + 1)) if tie else None
 
     def loss(self, batch: PairBatch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the mean cross entropy per unit of the targets, their ends among them, in nats."""
+        """Return the mean cross entropy per unit of the targets, including their ends, in nats."""
         targets = batch.targets
         start = torch.full_like(targets[:1], self.boundary)
         inputs = torch.cat([start, targets[:-1].clamp(min=0)])
@@ -77,17 +77,17 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
         return linear_cross_entropy(readout[known], *self._output(), targets[known]), ()
 
     def forward(self, inputs: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        """Read units [T, B] in one go; return what the output layer reads [T, B, ·] and the state after them."""
+        """Read units [T, B] in one call; return the input of the output layer [T, B, ·] and the state after them."""
         x = self.scale(self.input(self.dropout(self.embedding(inputs))))
-        before = len(state.past[0][0]) if state.past else 0
-        x = x if self.positions is None else self.positions(x, before)
-        mask = causal_mask(len(x), before + len(x)).to(x.device) if len(x) > 1 else None
-        kept = []
-        for place, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
-            past = state.past[place] if state.past else None
+        past_steps = len(state.past[0][0]) if state.past else 0
+        x = x if self.positions is None else self.positions(x, past_steps)
+        mask = causal_mask(len(x), past_steps + len(x)).to(x.device) if len(x) > 1 else None
+        next_past = []
+        for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
+            past = state.past[index] if state.past else None
             x, keys_values = layer(x, source, past=past, mask=mask, source_mask=state.mask)
-            kept.append(keys_values)
-        return self.project(self.dropout(self.norm(x))), TransformerState(state.source, state.mask, tuple(kept))
+            next_past.append(keys_values)
+        return self.project(self.dropout(self.norm(x))), TransformerState(state.source, state.mask, tuple(next_past))
 
     def begin(self, sources: Sources) -> TransformerState:
         states, _ = self.encoder(self.dropout(self.embeddings(sources.inputs)), (), sources.lengths)
@@ -97,12 +97,12 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
         )
 
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState, Tensor | None]:
-        """As ``EncoderDecoder.step``; many heads in many layers look, so there is no one alignment."""
+        """Read one unit per row. There are no attention weights to return, as there are many heads in many layers."""
         readout, state = self(tokens[None], state)
         return functional.log_softmax(functional.linear(readout[0], *self._output()).float(), -1), state, None
 
     def _output(self) -> tuple[Tensor, Tensor | None]:
-        """The output layer's weight and bias."""
+        """Return the weight and bias of the output layer."""
         if self.output is None:
             return self.embedding.weight, self.output_bias
         return self.output.weight, self.output.bias

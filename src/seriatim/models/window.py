@@ -1,4 +1,4 @@
-"""Language models that see a fixed window of τ units: what ignoring order costs, and what a fixed window costs."""
+"""Language models that see a fixed window of τ units, as baselines: one ignores order, the other does not."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from torch.nn import functional
 from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.recurrent import start_embedding
-from seriatim.models.resets import in_pieces
+from seriatim.models.resets import run_with_resets
 from seriatim.notation import UNKNOWN
 
 
 def _with_past(inputs: Tensor, carry: Carry, context: int) -> tuple[Tensor, Carry]:
-    """Put the last τ - 1 units of the past in front of ``inputs`` [K, B]; the state is what to keep for next time."""
+    """Return ``inputs`` [K, B] after the last τ - 1 units of the past, and the carry: the last τ - 1 units now."""
     past = carry[0] if carry else inputs.new_full((context - 1, inputs.shape[1]), UNKNOWN)
     extended = torch.cat([past, inputs])
     return extended, (extended[extended.shape[0] - (context - 1) :],)
 
 
-def _forget(carry: Carry, kept: Tensor) -> Carry:
-    """Make the past of the rows that are not kept unknown."""
-    return tuple(past.masked_fill(~kept, UNKNOWN) for past in carry)
+def _reset_rows(carry: Carry, keep: Tensor) -> Carry:
+    """Set the past to unknown units in the rows where ``keep`` [B] is False."""
+    return tuple(past.masked_fill(~keep, UNKNOWN) for past in carry)
 
 
 @final
 class ContinuousBag(NeuralLanguageModel):
-    """CBOW: the mean of the last τ embeddings → softmax; order is lost (after Mikolov 2013)."""
+    """CBOW: the mean of the last τ embeddings → softmax. Order is lost (after Mikolov 2013)."""
 
     def __init__(self, vocabulary_size: int, context: int, width: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ContinuousBag(NeuralLanguageModel):
         return self.embedding
 
     def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
-        return in_pieces(self._means, _forget, inputs, carry, reset)
+        return run_with_resets(self._means, _reset_rows, inputs, carry, reset)
 
     def _means(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         units, carry = _with_past(inputs, carry, self.context)
@@ -56,7 +56,7 @@ class ContinuousBag(NeuralLanguageModel):
 
 @final
 class ConcatenatedWindow(NeuralLanguageModel):
-    """The last τ embeddings side by side → tanh → softmax; parameters grow with τ (Bengio 2003)."""
+    """The last τ embeddings, concatenated → tanh → softmax. The parameters grow with τ (Bengio 2003)."""
 
     def __init__(self, vocabulary_size: int, context: int, width: int, hidden: int) -> None:
         super().__init__()
@@ -70,9 +70,9 @@ class ConcatenatedWindow(NeuralLanguageModel):
         return self.embedding
 
     def states(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
-        return in_pieces(self._side_by_side, _forget, inputs, carry, reset)
+        return run_with_resets(self._hidden, _reset_rows, inputs, carry, reset)
 
-    def _side_by_side(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+    def _hidden(self, inputs: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         units, carry = _with_past(inputs, carry, self.context)
         windows = self.embedding(units).unfold(0, self.context, 1)  # [K, B, E, τ]
         return torch.tanh(self.hidden(windows.flatten(2))), carry

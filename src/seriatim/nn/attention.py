@@ -1,6 +1,6 @@
-"""Attention of a decoder over a memory: how well each query fits each state, and the mean of the states by that.
+"""Attention of a decoder over a memory: a score for each query and state, and the weighted mean of the states.
 
-    weights_t = softmax_s(score(h_t, m_s))        found_t = Σ_s weights_ts m_s
+    weights_t = softmax_s(score(h_t, m_s))        context_t = Σ_s weights_ts m_s
 
 | name | score(h, m) | source |
 |---|---|---|
@@ -9,8 +9,8 @@
 | concat | v · tanh(W [h; m]) | Luong 2015 |
 | additive | v · tanh(W h + U m + b) | Bahdanau 2015 |
 
-The last two differ in the bias alone once the query is the same. Bahdanau's is the decoder's state before step t,
-Luong's the one after it; here h_t is the one after it for all four.
+For the same query, the last two differ in the bias alone. Bahdanau's query is the decoder's state before step t, and
+Luong's is the state after it. Here h_t is the state after step t for all four.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from seriatim.errors import UsageError, nearest
 
 
 class Attention(nn.Module, ABC):
-    """Looks at a memory for several queries at once.
+    """Attention of several queries over a memory.
 
-    What of a score depends on the memory alone, its ``keys``, is made once for all queries of a sequence.
+    ``keys`` computes the part of the scores that depends on the memory alone, once for all queries of a sequence.
     """
 
     @abstractmethod
     def keys(self, memory: Tensor) -> Tensor:
-        """Map a memory [S, B, M] to what queries are held against, [S, B, A]."""
+        """Map a memory [S, B, M] to keys [S, B, A], which are compared with queries."""
 
     @abstractmethod
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Hold queries [T, B, H] against keys [S, B, A]: [B, T, S]."""
+        """Compare queries [T, B, H] with keys [S, B, A] and return scores [B, T, S]."""
 
     def forward(
         self, queries: Tensor, memory: Tensor, keys: Tensor, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Look for queries [T, B, H] at a memory [S, B, M] with its ``keys``.
+        """Attend from queries [T, B, H] over a memory [S, B, M] with its ``keys``.
 
-        States beyond a row's length (``lengths`` [B]) get no weight. Returns what was found [T, B, M] and the weights
+        States beyond a row's length (``lengths`` [B]) get no weight. Returns the context [T, B, M] and the weights
         [T, B, S], which sum to one over S.
         """
         scores = self.scores(queries, keys)
@@ -52,13 +52,13 @@ class Attention(nn.Module, ABC):
             beyond = torch.arange(len(memory), device=memory.device) >= lengths.to(memory.device)[:, None]
             scores = scores.masked_fill(beyond[:, None], -torch.inf)
         weights = torch.softmax(scores.float(), -1).to(memory.dtype)
-        found = torch.bmm(weights, memory.transpose(0, 1))
-        return found.transpose(0, 1), weights.transpose(0, 1)
+        context = torch.bmm(weights, memory.transpose(0, 1))
+        return context.transpose(0, 1), weights.transpose(0, 1)
 
 
 @final
 class Dot(Attention):
-    """h · m; both must be of one width."""
+    """h · m, for queries and states of the same width."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Dot(Attention):
 
 @final
 class General(Attention):
-    """h · W m. W starts orthogonal: with smaller scores attention would look everywhere alike for long."""
+    """h · W m. W starts orthogonal; with smaller scores the weights would stay nearly uniform for long."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class General(Attention):
 
 @final
 class Additive(Attention):
-    """v · tanh(W h + U m), and a bias b with ``bias``; as wide inside as a query."""
+    """v · tanh(W h + U m), with a bias b if ``bias``. The inner width is the width of a query."""
 
     def __init__(self, query_size: int, memory_size: int, *, bias: bool) -> None:
         super().__init__()
@@ -107,8 +107,8 @@ class Additive(Attention):
         return keys
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        both = self.of_query(queries).transpose(0, 1)[:, :, None] + keys.transpose(0, 1)[:, None]  # [B, T, S, H]
-        scores: Tensor = self.score(torch.tanh(both)).squeeze(-1)
+        sums = self.of_query(queries).transpose(0, 1)[:, :, None] + keys.transpose(0, 1)[:, None]  # [B, T, S, H]
+        scores: Tensor = self.score(torch.tanh(sums)).squeeze(-1)
         return scores
 
 
@@ -118,11 +118,11 @@ ATTENTIONS: dict[str, Callable[[int, int], Attention]] = {
     "concat": lambda query_size, memory_size: Additive(query_size, memory_size, bias=False),
     "additive": lambda query_size, memory_size: Additive(query_size, memory_size, bias=True),
 }
-"""By the name of the option ``attention``."""
+"""Attentions by the value of the option ``attention``."""
 
 
 def make_attention(name: str, query_size: int, memory_size: int) -> Attention:
-    """Make the attention called ``name``. Raises ``UsageError`` when there is none, or for widths that do not fit."""
+    """Make the attention called ``name``. Raises ``UsageError`` for an unknown name or widths that do not fit."""
     if name not in ATTENTIONS:
         raise UsageError(f"attention: '{name}'{nearest(name, ATTENTIONS)}")
     return ATTENTIONS[name](query_size, memory_size)

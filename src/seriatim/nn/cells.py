@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seriatim.nn import checks
 from seriatim.nn.constructors import NormOptions, constructor
-from seriatim.nn.recurrent import described, draw_uniform, gather, weight_names, weight_shapes
+from seriatim.nn.recurrent import describe, draw_uniform, gather, weight_names, weight_shapes
 from seriatim.ops.recurrence import eager_cell, step
 from seriatim.spec import CellSpec
 
@@ -77,7 +77,7 @@ class RecurrentCell(nn.Module):
         return tuple(part.squeeze(0) for part in batch)
 
     def extra_repr(self) -> str:
-        return described(self)
+        return describe(self)
 
 
 class CallableCell(RecurrentCell, Generic[StateT]):

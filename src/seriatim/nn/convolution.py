@@ -1,10 +1,10 @@
 """Convolution over time, dilated, causal or centred, and the residual block of a TCN (Bai 2018).
 
-    y_t = b + Σ_j x_{t - (K-1-j)·d} W_j,  j = 0 … K-1       causal: a step and those before it, d apart
+    y_t = b + Σ_j x_{t - (K-1-j)·d} W_j,  j = 0 … K-1       causal: reads earlier steps, d apart
     y_t = b + Σ_j x_{t - (⌊K/2⌋-j)·d} W_j                   centred
 
-Time-major: x [T, B, C]. Before the first step stand zeros, or what ``past`` holds: a run in parts, each with the last
-``reach`` inputs of what came before, is the whole run.
+Time-major: x [T, B, C]. The inputs before the first step are zeros, or ``past``. A run in parts equals the whole run if
+each part gets the last ``reach`` inputs of the part before as its ``past``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from seriatim.nn import checks
 class Convolution(nn.Module):
     """A filter over ``kernel`` steps, ``dilation`` apart: [T, B, input_size] → [T, B, output_size].
 
-    ``weight`` [output_size, kernel, input_size] is that of ``torch.nn.Conv1d`` with its last two axes exchanged. Raises
-    ``UsageError`` for sizes below 1.
+    ``weight`` [output_size, kernel, input_size] is the weight of ``torch.nn.Conv1d`` with its last two axes swapped.
+    Raises ``UsageError`` for sizes below 1.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Convolution(nn.Module):
             )
         self.dilation, self.causal = dilation, causal
         self.reach = (kernel - 1) * dilation
-        """From the first step that a filter spans to the last."""
+        """The number of steps between the first and the last input of a filter."""
         self.weight = nn.Parameter(torch.empty(output_size, kernel, input_size))
         self.bias = nn.Parameter(torch.zeros(output_size))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> Tensor:
-        """[T, B, C] → [T, B, output_size]; ``past`` [reach, B, C] stands before x (None: zeros)."""
+        """[T, B, C] → [T, B, output_size]; ``past`` [reach, B, C] are the inputs before x (None: zeros)."""
         checks.dimensions("input", x, {3: "[T, B, C]"})
         steps, kernel = len(x), self.weight.shape[1]
         if past is not None:
@@ -49,7 +49,7 @@ class Convolution(nn.Module):
         else:
             ahead = 0 if self.causal else (kernel - 1) // 2 * self.dilation
             x = functional.pad(x, (0, 0, 0, 0, self.reach - ahead, ahead))
-        # One product over the taps side by side: faster here than conv1d, which would want x as [B, C, T].
+        # One product over the concatenated taps: faster here than conv1d, which needs x as [B, C, T].
         taps = torch.cat([x[tap * self.dilation : tap * self.dilation + steps] for tap in range(kernel)], -1)
         return functional.linear(taps, self.weight.flatten(1), self.bias)
 
@@ -59,10 +59,10 @@ class Convolution(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, each with ReLU and dropout, beside a way straight through (Bai 2018).
+    """Two convolutions, each with ReLU and dropout, and a residual connection (Bai 2018).
 
-    The second convolution starts small, which stands in for Bai's weight normalisation: a stack of any depth begins
-    near the straight way.
+    The second convolution starts with small weights, in place of Bai's weight normalisation: a stack of any depth then
+    starts close to the residual connections alone.
     """
 
     def __init__(
@@ -79,13 +79,14 @@ class ResidualBlock(nn.Module):
     def forward(
         self, x: Tensor, pasts: tuple[Tensor, Tensor] | None = None, inside: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """[T, B, C] → [T, B, size], and what each convolution read.
+        """[T, B, C] → [T, B, size], and the inputs of each convolution.
 
-        ``pasts``: what stood before x in each; ``inside`` [T, B, 1]: False beyond a row's end, read as zeros.
+        ``pasts`` are the inputs of each convolution before x. ``inside`` [T, B, 1] is False beyond a row's end, where
+        inputs count as zeros.
         """
-        before = pasts or (None, None)
+        first_past, second_past = pasts or (None, None)
         x = x if inside is None else x * inside
-        hidden = self.dropout(torch.relu(self.first(x, before[0])))
+        hidden = self.dropout(torch.relu(self.first(x, first_past)))
         hidden = hidden if inside is None else hidden * inside
-        output = self.dropout(torch.relu(self.second(hidden, before[1])))
+        output = self.dropout(torch.relu(self.second(hidden, second_past)))
         return torch.relu(output + self.straight(x)), (x, hidden)

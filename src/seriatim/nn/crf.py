@@ -20,7 +20,7 @@ from seriatim.nn import checks
 
 @final
 class CRF(nn.Module):
-    """Scores of K tags at each step, made into one distribution over whole sequences of tags."""
+    """A distribution over sequences of tags, from scores of K tags at each step."""
 
     def __init__(self, tags: int) -> None:
         super().__init__()
@@ -33,14 +33,14 @@ class CRF(nn.Module):
     def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Return log p(tags | emissions) per sequence, [B], in nats.
 
-        ``emissions`` [T, B, K], ``tags`` [T, B] int64, ``lengths`` [B] from 1 to T; what stands beyond a length counts
-        for nothing. Raises ``UsageError`` for shapes or lengths that do not fit.
+        ``emissions`` [T, B, K], ``tags`` [T, B] int64, ``lengths`` [B] from 1 to T; steps beyond
+        a length do not count. Raises ``UsageError`` for shapes or lengths that do not fit.
         """
         return self.score(emissions, tags, lengths) - self.log_partition(emissions, lengths)
 
     def score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Return the score of ``tags``, [B]: equation 1."""
-        emissions, steps, within = self._within(emissions, lengths)
+        emissions, steps, within = self._masked(emissions, lengths)
         tags = tags.where(within, 0)
         emitted = emissions.gather(2, tags.unsqueeze(2)).sum((0, 2))
         moved = self.transitions[tags[:-1], tags[1:]].masked_fill(~within[1:], 0.0).sum(0)
@@ -49,15 +49,15 @@ class CRF(nn.Module):
 
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Return log Z, [B]: equations 2 to 4."""
-        emissions, _, within = self._within(emissions, lengths)
+        emissions, _, within = self._masked(emissions, lengths)
         alpha = self.start + emissions[0]
         for t in range(1, len(emissions)):
             longer = torch.logsumexp(alpha.unsqueeze(2) + self.transitions, 1) + emissions[t]
             alpha = torch.where(within[t].unsqueeze(1), longer, alpha)
         return torch.logsumexp(alpha + self.end, 1)
 
-    def _within(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Emissions, 0 beyond a row's length; lengths; and [T, B]: whether a step lies within its row."""
+    def _masked(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the emissions, 0 beyond a row's length; the lengths; and a mask [T, B], True within a row."""
         checks.dimensions("emissions", emissions, {3: "[T, B, K]"})
         steps = checks.lengths(lengths, emissions.shape[1], len(emissions)).to(emissions.device)
         within = torch.arange(len(emissions), device=emissions.device).unsqueeze(1) < steps

@@ -15,10 +15,10 @@ def locked(x: Tensor, p: float, training: bool) -> Tensor:
     return x * dropout(x.new_ones(1, *x.shape[1:]), p)
 
 
-def factors(h: Tensor, p: float, training: bool) -> Tensor | None:
-    """Recurrent dropout (Gal & Ghahramani 2016): what h [B, ·] is multiplied with wherever it enters a product.
+def recurrent_mask(h: Tensor, p: float, training: bool) -> Tensor | None:
+    """The mask of recurrent dropout (Gal & Ghahramani 2016): h [B, ·] is multiplied by it wherever it enters a product.
 
-    0 with probability p, 1 / (1 - p) otherwise, one draw for all steps; None where nothing is dropped.
+    Its elements are 0 with probability p and 1 / (1 - p) otherwise, the same for all steps. None if nothing is dropped.
     """
     if not training or p == 0:
         return None
@@ -26,9 +26,14 @@ def factors(h: Tensor, p: float, training: bool) -> Tensor | None:
 
 
 class LockedDropout(nn.Module):
-    """Variational dropout (Gal & Ghahramani 2016): what is dropped at one step of a sequence is dropped at all.
+    """Variational dropout (Gal & Ghahramani 2016): each channel of a sequence is dropped at all steps or at none.
 
-    Takes and returns time-major [T, B, C]. Raises ``UsageError`` if ``p`` is not from 0 to 1, or for another shape.
+    ``p`` is the probability of a drop. Takes and returns time-major x [T, B, C]. Raises ``UsageError`` if ``p`` is not
+    from 0 to 1, and for another number of dimensions.
+
+    >>> import torch
+    >>> LockedDropout(0.5)(torch.randn(5, 3, 8)).shape
+    torch.Size([5, 3, 8])
     """
 
     def __init__(self, p: float = 0.5) -> None:

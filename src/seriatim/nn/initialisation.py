@@ -1,17 +1,17 @@
-"""How the weights of a layer or a cell start. Each function changes a module in place and leaves the rest of it alone.
+"""Initialisations of a layer or a cell. Each function changes the named weights of a module in place.
 
-    function                    what                       of                           source
-    module.reset_parameters     all from U(-1/√H, 1/√H)    every cell                   PyTorch's start
+    function                    initialisation             cells                        source
+    module.reset_parameters     all from U(-1/√H, 1/√H)    every cell                   PyTorch's default
     orthogonal_recurrent_       weight_hh, by gate         rnn, lstm, gru, slstm        Saxe 2014
     identity_recurrent_         weight_hh = I, biases 0    the same; for a ReLU RNN     Le 2015
     normal_                     N(0, 1/columns), b = 0     rnn, lstm, gru, slstm        LeCun 1998
     forget_bias_                b_f                        lstm, minlstm, slstm         Jozefowicz 2015
-    chrono_                     biases of what keeps       lstm, gru, minlstm, mingru   Tallec & Ollivier 2018
+    chrono_                     biases of retention gates  lstm, gru, minlstm, mingru   Tallec & Ollivier 2018
     gate_                       any block of one gate      every cell with that gate    –
-    recurrent.ring_             λ in a ring, γ by it       lru                          Orvieto 2023
+    recurrent.ring_             λ in a ring, γ from λ      lru                          Orvieto 2023
 
-Gains of layer normalisation start at 1, an LRU's λ anywhere in the unit circle. The same seed gives the same weights:
-each draws in the order in which the parameters are registered.
+Gains of layer normalisation start at 1, and an LRU's λ evenly inside the unit circle. Each function draws in the order
+in which the parameters are registered, so the same seed gives the same weights.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from seriatim.nn.recurrent import RecurrentLayer
 
 Module: TypeAlias = RecurrentLayer | RecurrentCell
 Start: TypeAlias = Callable[[Tensor], object]
-"""Sets a block of weights in place."""
+"""A function that sets a block of weights in place."""
 
 
 def uniform_(module: Module) -> None:
-    """PyTorch's start: every weight and bias from U(-1/√H, 1/√H)."""
+    """Draw every weight and bias from U(-1/√H, 1/√H): PyTorch's default."""
     module.reset_parameters()
 
 
 def orthogonal_recurrent_(module: Module) -> None:
-    """Recurrent weights start orthogonal, gate block by gate block (Saxe 2014): h keeps its norm at first.
+    """Set recurrent weights to random orthogonal matrices, gate by gate (Saxe 2014): h keeps its norm at first.
 
     A projected block [H, P] has orthonormal columns.
     """
@@ -48,9 +48,9 @@ def orthogonal_recurrent_(module: Module) -> None:
 
 
 def identity_recurrent_(module: Module, scale: float = 1.0) -> None:
-    """Recurrent weights start as ``scale`` times the identity, gate block by gate block, and biases as 0 (Le 2015).
+    """Set recurrent weights to ``scale`` times the identity, gate by gate, and biases to 0 (Le 2015).
 
-    Meant for a ReLU RNN: h stays what it is until an input changes it. Raises ``UsageError`` for a projected h.
+    It is meant for a ReLU RNN, where h then changes only through the input. Raises ``UsageError`` for a projected h.
     """
     if module.proj_size:
         raise UsageError("module: got one with a projected h, wanted square recurrent weights")
@@ -63,9 +63,10 @@ def identity_recurrent_(module: Module, scale: float = 1.0) -> None:
 
 
 def normal_(module: Module) -> None:
-    """Weights start from N(0, 1/columns) and biases as 0 (LeCun 1998): what a unit sums up has its inputs' deviation.
+    """Draw weights from N(0, 1/columns) and set biases to 0 (LeCun 1998).
 
-    So those of a narrow input start larger than by ``uniform_``, which looks at the hidden units alone.
+    The sum of a unit then has the deviation of its inputs. The weights of a narrow input start larger than by
+    ``uniform_``, whose bound depends on the hidden size alone.
     """
     with torch.no_grad():
         for weight in (*_named(module, "weight_ih"), *_named(module, "weight_hh")):
@@ -75,9 +76,9 @@ def normal_(module: Module) -> None:
 
 
 def forget_bias_(module: Module, value: float = 1.0) -> None:
-    """The forget gate's bias starts at ``value``, so that the cell remembers at first (Jozefowicz 2015).
+    """Set the forget gate's bias to ``value``, so that the cell remembers at first (Jozefowicz 2015).
 
-    The block of ``bias_ih`` is set to ``value`` and that of ``bias_hh``, which is added to it, to 0. Raises
+    The gate's block of ``bias_ih`` becomes ``value``. Its block of ``bias_hh``, which is added, becomes 0. Raises
     ``UsageError`` for a cell without forget gate or without biases.
     """
     gates = module.spec.gates
@@ -91,14 +92,14 @@ def forget_bias_(module: Module, value: float = 1.0) -> None:
 
 
 def chrono_(module: Module, horizon: int) -> None:
-    """Gates start so that units remember for 1 to ``horizon`` - 1 steps: chrono (Tallec & Ollivier 2018).
+    """Set gate biases so that units remember for 1 to ``horizon`` - 1 steps: chrono (Tallec & Ollivier 2018).
 
-    LSTM: b_f = log u and b_i = -log u with u from U(1, horizon - 1) for each unit. GRU: b_z = log u, as PyTorch's z is
-    the share that is kept. ``bias_ih`` gets the value and ``bias_hh``, which is added to it, 0. Raises ``UsageError``
-    for a horizon below 3, an RNN or a cell without biases.
+    LSTM: b_f = log u and b_i = -log u with u from U(1, horizon - 1) for each unit. GRU: b_z = log u, because its z is
+    the share of the old state. ``bias_ih`` gets the value, and ``bias_hh``, which is added, becomes 0. Raises
+    ``UsageError`` for a horizon below 3, an RNN or a cell without biases.
     """
     gates = module.spec.gates
-    signs = KEEPING.get(module.spec.kind)
+    signs = RETENTION_GATES.get(module.spec.kind)
     if signs is None:
         raise UsageError(f"module: {type(module).__name__} has no gate that keeps, wanted an LSTM or a GRU")
     if not module.bias:
@@ -123,41 +124,41 @@ def gate_(
     weight_hh: Start | None = None,
     bias: float | None = None,
 ) -> None:
-    """Start one gate's blocks: weights by a function such as ``torch.nn.init.orthogonal_``, the bias at a number.
+    """Initialise one gate's blocks: weights by functions such as ``torch.nn.init.orthogonal_``, the bias by a number.
 
-    Each function gets a block, [H, I] or [H, H]. ``bias_ih`` is set to ``bias``, and ``bias_hh``, which is added to it,
-    to 0. Raises ``UsageError`` for a gate or weights that the module does not have.
+    Each function gets a block, [H, I] or [H, H]. ``bias_ih`` becomes ``bias``, and ``bias_hh``, which is added, becomes
+    0. Raises ``UsageError`` for a gate or weights that the module does not have.
     """
     gates = module.spec.gates
     if gate not in gates:
         raise UsageError(f"gate: {type(module).__name__} has {', '.join(gates)}, not '{gate}'")
-    wanted: dict[str, Start | None] = {
+    starts: dict[str, Start | None] = {
         "weight_ih": weight_ih,
         "weight_hh": weight_hh,
         "bias_ih": None if bias is None else lambda block: nn.init.constant_(block, bias),
     }
-    for prefix, start in wanted.items():
-        blocks = [one.detach().chunk(len(gates))[gates.index(gate)] for one in _named(module, prefix)]
+    for prefix, start in starts.items():
+        blocks = [weight.detach().chunk(len(gates))[gates.index(gate)] for weight in _named(module, prefix)]
         if start is not None and not blocks:
             raise UsageError(f"{prefix}: {type(module).__name__} has none")
         for block in blocks:
             if start is not None:
                 start(block)
     if bias is not None:
-        for one in _named(module, "bias_hh"):
-            nn.init.zeros_(one.detach().chunk(len(gates))[gates.index(gate)])
+        for weight in _named(module, "bias_hh"):
+            nn.init.zeros_(weight.detach().chunk(len(gates))[gates.index(gate)])
 
 
-KEEPING: dict[str, dict[str, float]] = {
+RETENTION_GATES: dict[str, dict[str, float]] = {
     "lstm": {"f": 1.0, "i": -1.0}, "minlstm": {"f": 1.0, "i": -1.0}, "gru": {"z": 1.0}, "mingru": {"z": -1.0},
 }  # fmt: skip
-"""Gates that say how much is kept, and (-1) how much is taken up, where that is a number from 0 to 1."""
+"""Gates from 0 to 1 that set the share of the old state (1) or of the new value (-1)."""
 
 RECURRENT: dict[str, Callable[[Module], None]] = {
     "orthogonal": orthogonal_recurrent_, "identity": identity_recurrent_, "normal": normal_,
     "uniform": lambda module: None,
 }  # fmt: skip
-"""By the name of the option ``recurrent_init``. A layer starts uniform."""
+"""Initialisations by the value of the option ``recurrent_init``. A new layer is uniform already."""
 
 
 def _named(module: Module, prefix: str) -> Iterator[Tensor]:

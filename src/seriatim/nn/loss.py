@@ -1,4 +1,4 @@
-"""The loss over a large vocabulary, without the logits of all rows at once."""
+"""The cross-entropy over a large vocabulary, computed in chunks of rows to save memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 CHUNK = 1 << 22
-"""Logits at a time, 16 MB in float32. Smaller chunks go over the gradient of the weight more often than pays."""
+"""The number of logits of a chunk: 16 MB in float32. Smaller chunks update the weight's gradient too often."""
 LEAST_ROWS = 64
-"""In a chunk, however large the vocabulary: no more than the weight itself holds."""
+"""The least number of rows of a chunk, however large the vocabulary; the weight itself is about as large."""
 WHOLE = 1 << 20
-"""Up to so many logits PyTorch's own functions are the faster ones."""
+"""Up to this number of logits PyTorch's own functions are faster."""
 
 
 def linear_cross_entropy(
@@ -23,9 +23,9 @@ def linear_cross_entropy(
     """Mean negative log-likelihood in nats of ``targets`` under ``softmax(states · weightᵀ + bias)``: a scalar.
 
     ``states`` [N, H], ``weight`` [V, H], ``bias`` [V] or None, ``targets`` [N] int64. Rows whose target is
-    ``ignore_index`` do not count; where none does, the mean is NaN, as in PyTorch. Equal to ``cross_entropy`` of
-    ``linear``, but never holds [N, V]: it walks over the rows in chunks, and each chunk's logits become their own
-    gradient (softmax - one-hot) in place, without a second product. So it can be differentiated once.
+    ``ignore_index`` do not count; if no row counts, the mean is NaN, as in PyTorch. The result equals ``cross_entropy``
+    of ``linear``, but [N, V] is never in memory: the rows are processed in chunks, and each chunk's logits are replaced
+    in place by their gradient (softmax - one-hot), without a second product. It can therefore be differentiated once.
     Under ``autocast`` products are in its dtype, the softmax and all sums in float32.
     """
     device = states.device.type
@@ -45,23 +45,23 @@ def linear_cross_entropy(
 
 @torch.no_grad()
 def linear_nll(states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """Negative log-likelihood of each target, [N]: as ``linear_cross_entropy`` before the mean, without gradient."""
+    """Negative log-likelihood of each target, [N]: ``linear_cross_entropy`` before the mean, without gradient."""
     rows = _rows(weight)
     parts = []
-    for part, aims in zip(torch.split(states, rows), torch.split(targets, rows), strict=True):
+    for part, part_targets in zip(torch.split(states, rows), torch.split(targets, rows), strict=True):
         logits = functional.linear(part, weight, bias)
         exact = torch.promote_types(logits.dtype, torch.float32)
-        parts.append(functional.cross_entropy(logits.to(exact), aims, reduction="none"))
+        parts.append(functional.cross_entropy(logits.to(exact), part_targets, reduction="none"))
     return torch.cat(parts)
 
 
 def _rows(weight: Tensor) -> int:
-    """Rows of a chunk."""
+    """The number of rows of a chunk."""
     return max(LEAST_ROWS, CHUNK // len(weight))
 
 
 class _Chunked(torch.autograd.Function):
-    """The sum over chunks of rows; gradients are ready when the loss is."""
+    """The loss as a sum over chunks of rows. The forward pass computes the gradients too."""
 
     @staticmethod
     def forward(
@@ -75,30 +75,30 @@ class _Chunked(torch.autograd.Function):
         exact: torch.dtype,
     ) -> Tensor:
         for_states, for_weight, for_bias = ctx.needs_input_grad[:3]
-        wanted = for_states or for_weight or for_bias
+        needs_gradient = for_states or for_weight or for_bias
         d_states = torch.empty_like(states) if for_states else None
         d_weight = torch.zeros_like(weight, dtype=exact) if for_weight else None
         d_bias = torch.zeros_like(weight[:, 0], dtype=exact) if for_bias else None
         rows = _rows(weight)
         counted = (targets != ignore_index).to(exact)
-        shares = counted / counted.sum()  # of each row in the mean
-        aims = targets.masked_fill(targets == ignore_index, 0)[:, None]
+        shares = counted / counted.sum()  # the share of each row in the mean
+        indices = targets.masked_fill(targets == ignore_index, 0)[:, None]
         total = states.new_zeros((), dtype=exact)
         matrix = weight.to(compute)
-        for here in (slice(start, start + rows) for start in range(0, len(states), rows)):
-            part, share, aim = states[here].to(compute), shares[here, None], aims[here]
+        for chunk in (slice(start, start + rows) for start in range(0, len(states), rows)):
+            part, share, target = states[chunk].to(compute), shares[chunk, None], indices[chunk]
             logits = (part @ matrix.t()).to(exact)
             if bias is not None:
                 logits += bias
-            peak, aimed = logits.amax(1, keepdim=True), logits.gather(1, aim)
+            peak, target_logits = logits.amax(1, keepdim=True), logits.gather(1, target)
             sums = logits.sub_(peak).exp_().sum(1, keepdim=True)
-            total += (share * (sums.log() + peak - aimed)).sum()
-            if not wanted:
+            total += (share * (sums.log() + peak - target_logits)).sum()
+            if not needs_gradient:
                 continue
-            logits.mul_(share / sums).scatter_add_(1, aim, -share)
+            logits.mul_(share / sums).scatter_add_(1, target, -share)
             gradient = logits.to(compute)
             if d_states is not None:
-                d_states[here] = gradient @ matrix
+                d_states[chunk] = gradient @ matrix
             if d_weight is not None and compute == exact:
                 d_weight.addmm_(gradient.t(), part)
             elif d_weight is not None:

@@ -1,4 +1,4 @@
-"""Packed data to padded rows and back: a single copy each, forward and backward, where PyTorch goes step by step."""
+"""Conversion of packed data to padded rows and back, by one copy each; PyTorch converts step by step."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from seriatim.ops.variable_length import permute_rows
 
 
 def unpacked(packed: PackedSequence) -> tuple[Tensor, Tensor, Places]:
-    """Padded rows [T, B, ·] in packed order (falling length), their lengths [B], and what is where.
+    """Return padded rows [T, B, ·] in packed order (falling length), their lengths [B], and the places of both forms.
 
-    Padding holds anything: a recurrence does not read it.
+    The padding holds arbitrary values, which a recurrence does not read.
     """
     sizes = packed.batch_sizes
     rows = int(sizes[0])
-    there = torch.arange(rows) < sizes[:, None]
-    of_data = there.flatten().nonzero().squeeze(1)
-    of_padded = torch.zeros(there.numel(), dtype=torch.int64).index_copy(0, of_data, torch.arange(len(of_data)))
+    in_row = torch.arange(rows) < sizes[:, None]
+    in_padded_rows = in_row.flatten().nonzero().squeeze(1)
+    in_packed_data = torch.zeros(in_row.numel(), dtype=torch.int64).index_copy(
+        0, in_padded_rows, torch.arange(len(in_padded_rows))
+    )
     device = packed.data.device
-    places = Places(of_data.to(device), of_padded.to(device))
-    padded = permute_rows(packed.data, places.of_padded, places.of_data)
-    return padded.view(-1, rows, padded.shape[1]), there.sum(0), places
+    places = Places(in_padded_rows.to(device), in_packed_data.to(device))
+    padded = permute_rows(packed.data, places.in_packed_data, places.in_padded_rows)
+    return padded.view(-1, rows, padded.shape[1]), in_row.sum(0), places
 
 
 def repacked(padded: Tensor, places: Places) -> Tensor:
-    """The rows of [T, B, ·] that are not padding, as packed data."""
-    return permute_rows(padded.flatten(0, 1), places.of_data, places.of_padded)
+    """Return the steps of [T, B, ·] that are not padding, as packed data."""
+    return permute_rows(padded.flatten(0, 1), places.in_padded_rows, places.in_packed_data)
 
 
 class Places(NamedTuple):
-    """What is where in packed data and in padded rows."""
+    """Where the steps are in packed data and in padded rows."""
 
-    of_data: Tensor
-    """Where each row of the packed data stands among the T·B."""
-    of_padded: Tensor
-    """Where each of the T·B stands in the packed data; 0 for padding."""
+    in_padded_rows: Tensor
+    """For each step of the packed data, its index among the T·B steps of the padded rows."""
+    in_packed_data: Tensor
+    """For each of the T·B steps of the padded rows, its index in the packed data; 0 for padding."""

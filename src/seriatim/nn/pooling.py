@@ -1,7 +1,7 @@
-"""How the output of a layer over time becomes one vector per row.
+"""Pooling functions: they turn the output of a layer over time into one vector per row.
 
-Each takes output [T, B, D·P], lengths [B] or None (all T), and how many directions D the layer read in; each returns
-[B, D·P]. What stands beyond a row's length does not count.
+Each takes the output [T, B, D·P], the lengths [B] or None (all are T) and the layer's number of directions D, and
+returns [B, D·P]. Steps beyond a row's length do not count.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from seriatim.nn import checks
 
 
 class Pooling(Protocol):
-    """The signature that they share."""
+    """The signature of a pooling function."""
 
     def __call__(self, output: Tensor, lengths: Tensor | Sequence[int] | None = None, directions: int = 1) -> Tensor:
         """[T, B, D·P] → [B, D·P]."""
 
 
 def last(output: Tensor, lengths: Tensor | Sequence[int] | None = None, directions: int = 1) -> Tensor:
-    """Each direction's output at the last step that it read: a backward one's stands at step 0."""
+    """The output of each direction at the last step that it read, which is step 0 for the backward direction."""
     ends = _ends(output, lengths)
     rows = torch.arange(output.shape[1], device=output.device)
     if directions == 1:
@@ -48,16 +48,16 @@ def maximum(output: Tensor, lengths: Tensor | Sequence[int] | None = None, direc
 
 
 POOLINGS: dict[str, Pooling] = {"last": last, "mean": mean, "max": maximum}
-"""By the name of the option ``pool``."""
+"""The pooling functions by the value of the option ``pool``."""
 
 
 def _ends(output: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor:
-    """Lengths [B], checked, where the output is."""
+    """Check the lengths [B] and move them to the output's device."""
     steps, rows = output.shape[:2]
-    found = torch.full((rows,), steps) if lengths is None else checks.lengths(lengths, rows, steps)
-    return found.to(output.device)
+    ends = torch.full((rows,), steps) if lengths is None else checks.lengths(lengths, rows, steps)
+    return ends.to(output.device)
 
 
 def _beyond(output: Tensor, ends: Tensor) -> Tensor:
-    """[T, B, 1]: whether a step lies beyond its row's end."""
+    """A mask [T, B, 1], True for steps beyond their row's end."""
     return (torch.arange(len(output), device=output.device)[:, None] >= ends)[:, :, None]

@@ -1,7 +1,7 @@
-"""Where a step stands, for layers that would not know: sinusoids, added to the steps or turning queries and keys.
+"""Position encodings for layers without recurrence: sinusoids added to the steps, or rotations of queries and keys.
 
-Both take the angles of Vaswani 2017: pair i of C channels turns by 10000^(-2i/C) a step, so that near and far steps are
-told apart by fast and slow pairs.
+Both use the angles of Vaswani 2017: pair i of C channels turns by 10000^(-2i/C) per step. Fast pairs distinguish near
+steps, slow pairs far ones.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def angles(positions: Tensor, channels: int) -> Tensor:
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Turn each pair of channels of x [T, …, C] by its angle at positions [T] (Su 2021).
 
-    The product of a turned query and a turned key depends on their distance alone, so no position is ever too far to
-    have been seen in training. Channel i is paired with channel i + C/2.
+    The product of a rotated query and a rotated key depends on their distance alone, so later positions than those of
+    the training are not a new case. Channel i is paired with channel i + C/2.
     """
     turn = angles(positions, x.shape[-1]).view(-1, *[1] * (x.dim() - 2), x.shape[-1] // 2)
     cosine, sine = turn.cos().to(x.dtype), turn.sin().to(x.dtype)
@@ -36,7 +36,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 class SinusoidalPositions(nn.Module):
     """Adds PE(p, 2i) = sin(p / 10000^(2i/C)) and PE(p, 2i+1) = cos(p / 10000^(2i/C)) (Vaswani 2017).
 
-    Takes and returns time-major [T, B, C]; the first step stands at ``start``. Raises ``UsageError`` for an odd C.
+    Takes and returns time-major [T, B, C]; the first step has position ``start``. Raises ``UsageError`` for an odd C.
     """
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every recurrent layer is: a stack of scans, with dropout between them."""
+"""Base class of the recurrent layers, and the names and shapes of their weights."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.errors import UsageError
 from seriatim.nn import batch_layout, checks
-from seriatim.nn.dropout import factors, locked
+from seriatim.nn.dropout import locked, recurrent_mask
 from seriatim.nn.sequence import SequenceLayer, reversed_reset
-from seriatim.nn.zoneout import Zoneout, shares
+from seriatim.nn.zoneout import Zoneout, zoneout_masks
 from seriatim.ops.recurrence import State, Walk, Weights, eager_stack, recurrence, recurrence_with_states
 from seriatim.spec import CellSpec
 
 
 class RecurrentLayer(SequenceLayer):
-    """Stacked layers of one cell, in one direction or two; the part that ``RNN``, ``LSTM`` and ``GRU`` share.
+    """Stacked layers of one cell, in one direction or two, with dropout between them.
 
     Parameters have PyTorch's names, shapes and order: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``,
-    ``bias_hh_l0``, ``weight_hr_l0``, ``weight_ih_l0_reverse``, … A variant's own stand last: ``weight_ch_l0`` (peephole
-    [3, H]), ``gain_ih_l0``, ``gain_hh_l0``, ``gain_c_l0`` and ``bias_c_l0`` (layer normalisation).
+    ``bias_hh_l0``, ``weight_hr_l0``, ``weight_ih_l0_reverse``, … The parameters of variants come last: ``weight_ch_l0``
+    (peephole [3, H]), ``gain_ih_l0``, ``gain_hh_l0``, ``gain_c_l0`` and ``bias_c_l0`` (layer normalisation).
     """
 
     def __init__(
@@ -62,39 +62,39 @@ class RecurrentLayer(SequenceLayer):
         self.weight_drop = checks.probability("weight_drop", weight_drop)
         self.zoneout = zoneout
         if self.recurrent_dropout and spec.is_diagonal:
-            raise UsageError(f"recurrent_dropout: not for {spec.kind}, of which h enters no product")
+            raise UsageError(f"recurrent_dropout: not for {spec.kind}, whose h enters no product")
         if self.weight_drop and spec.is_diagonal:
-            raise UsageError(f"weight_drop: not for {spec.kind}, of which h enters no product")
+            raise UsageError(f"weight_drop: not for {spec.kind}, whose h enters no product")
         if any(zoneout if isinstance(zoneout, tuple) else (zoneout,)) and len(spec.states) > 2:
             raise UsageError(f"zoneout: not for {spec.kind}, whose states mean nothing one by one")
         self._zoneout_rates = checks.probabilities("zoneout", zoneout, spec.states)
         self._directions = ("", "_reverse") if bidirectional else ("",)
         self.output_size = len(self._directions) * spec.output_size
 
-        between = dataclasses.replace(spec, input_size=self.output_size)
-        self._specs = (spec, *(between for _ in range(num_layers - 1)))
+        upper_spec = dataclasses.replace(spec, input_size=self.output_size)
+        self._specs = (spec, *[upper_spec] * (num_layers - 1))
         self._names = []
-        for layer, of_layer in enumerate(self._specs):
+        for layer, layer_spec in enumerate(self._specs):
             for direction in self._directions:
                 suffix = f"_l{layer}{direction}"
-                for name, shape in weight_shapes(of_layer).items():
+                for name, shape in weight_shapes(layer_spec).items():
                     values = torch.empty(shape, device=device, dtype=dtype)
                     self.register_parameter(name + suffix, nn.Parameter(values))
-                self._names.append(weight_names(of_layer, suffix))
+                self._names.append(weight_names(layer_spec, suffix))
         self._eager = eager_stack(
             self._specs, [tuple(name for name in names if name is not None) for names in self._names]
         )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every weight from U(-1/√H, 1/√H), in PyTorch's order: the same seed gives the same weights.
+        """Draw every weight from U(-1/√H, 1/√H), in PyTorch's order. The same seed gives the same weights.
 
-        Layer normalisation starts with gain 1, and with c not shifted.
+        Layer normalisation starts with gain 1 and shift 0.
         """
         draw_uniform(self, self.hidden_size)
 
     def flatten_parameters(self) -> None:
-        """Do nothing: it is here for programs written for ``torch.nn``, which call it for cuDNN's sake."""
+        """Do nothing. Programs written for ``torch.nn`` call this method for cuDNN."""
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
@@ -107,7 +107,7 @@ class RecurrentLayer(SequenceLayer):
 
     def run(
         self,
-        given: Tensor | PackedSequence,
+        input: Tensor | PackedSequence,
         hx: object,
         lengths: Tensor | Sequence[int] | None,
         reset: batch_layout.ResetMarks | None,
@@ -115,99 +115,100 @@ class RecurrentLayer(SequenceLayer):
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
         has_options = lengths is not None or reset is not None or return_states is not None or reverse is not False
-        if self._eager is not None and not has_options and self._drops_nothing():
-            result = self._eager.run(self._parameters, given, hx, self.batch_first)
+        if self._eager is not None and not has_options and not self._has_masks():
+            result = self._eager.run(self._parameters, input, hx, self.batch_first)
             if result is not None:
                 return *result, {}
-        weight = gather(self, self._names[0]).w_ih  # a replica of DataParallel's has attributes, and no parameters
-        return self.run_in_layout(weight, given, hx, lengths, reset, reverse, return_states)
+        weight = gather(self, self._names[0]).w_ih  # a replica made by DataParallel has attributes, but no parameters
+        return self.run_in_layout(weight, input, hx, lengths, reset, reverse, return_states)
 
-    def _drops_nothing(self) -> bool:
-        """Whether this is a call without any mask."""
+    def _has_masks(self) -> bool:
+        """True if a call applies dropout or zoneout."""
         drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout or self.weight_drop)
-        return not (drops or any(self._zoneout_rates))
+        return bool(drops) or any(self._zoneout_rates)
 
     def run_layers(
-        self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
+        self, x: Tensor, state: State, lengths: Tensor | None, reset: Tensor | None, reverse: bool, all_states: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        befores = zip(*(one.unbind(0) for one in state), strict=True)
+        first_states = zip(*(part.unbind(0) for part in state), strict=True)
         names = iter(self._names)
-        afters: list[State] = []
-        told: list[dict[str, Tensor]] = []
+        last_states: list[State] = []
+        states: list[dict[str, Tensor]] = []
         for layer, spec in enumerate(self._specs):
             if layer:
                 x = dropout(x, self.dropout, self.training) if self.dropout else x
                 x = locked(x, self.locked_dropout, self.training)
             outputs = []
             for direction in self._directions:
-                weights, before = self._weights(next(names)), next(befores)
-                walk = self._walk(before, len(x), lengths, starts, (direction == "_reverse") != reverse)
-                if every:
-                    output, after, inside = recurrence_with_states(spec, x, before, weights, walk)
-                    told.append({"h": output, **inside})
+                weights, first = self._weights(next(names)), next(first_states)
+                walk = self._walk(first, len(x), lengths, reset, (direction == "_reverse") != reverse)
+                if all_states:
+                    output, last, other_states = recurrence_with_states(spec, x, first, weights, walk)
+                    states.append({"h": output, **other_states})
                 else:
-                    output, after = recurrence(spec, x, before, weights, walk)
+                    output, last = recurrence(spec, x, first, weights, walk)
                 outputs.append(output)
-                afters.append(after)
+                last_states.append(last)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
-        final = tuple(torch.stack(each) for each in zip(*afters, strict=True))
-        return x, final, {name: torch.stack([one[name] for one in told]) for name in (told[0] if told else ())}
+        final = tuple(torch.stack(parts) for parts in zip(*last_states, strict=True))
+        names_of_states = states[0] if states else ()
+        return x, final, {name: torch.stack([values[name] for values in states]) for name in names_of_states}
 
     def _weights(self, names: Sequence[str | None]) -> Weights[Tensor]:
-        """The weights of one layer and direction; with weight drop, those between h and h that this call has."""
+        """The weights of one layer and direction. Weight drop draws a mask on ``weight_hh`` for each call."""
         weights = gather(self, names)
         if not (self.training and self.weight_drop) or weights.w_hh is None:
             return weights
         return dataclasses.replace(weights, w_hh=dropout(weights.w_hh, self.weight_drop))
 
     def _walk(
-        self, before: State, steps: int, lengths: Tensor | None, starts: Tensor | None, reverse: bool
+        self, state: State, steps: int, lengths: Tensor | None, reset: Tensor | None, reverse: bool
     ) -> Walk[Tensor]:
-        """How one layer walks in one direction, with masks of its own."""
-        if starts is not None and reverse:
-            starts = reversed_reset(starts)
+        """The walk of one layer in one direction, with its own masks."""
+        if reset is not None and reverse:
+            reset = reversed_reset(reset)
         return Walk(
             lengths,
             reverse,
-            starts,
-            factors(before[0], self.recurrent_dropout, self.training),
-            shares(before, steps, self._zoneout_rates, self.training),
+            reset,
+            recurrent_mask(state[0], self.recurrent_dropout, self.training),
+            zoneout_masks(state, steps, self._zoneout_rates, self.training),
         )
 
     @property
     def diagonal(self) -> bool:
-        """Whether no unit sees another's state (``seriatim.models.contract.Unitwise``)."""
+        """True if no unit reads the state of another (``seriatim.models.contract.Unitwise``)."""
         return self.spec.is_diagonal
 
     @property
     def recurrent_states(self) -> tuple[int, ...]:
-        """The parts of the state that the next step reads: of an LRU its complex number, not h."""
+        """The indices of the states that the next step reads. An LRU reads its complex number, not h."""
         return (1, 2) if self.spec.kind == "lru" else tuple(range(len(self.spec.states)))
 
     def owners(self) -> dict[str, Tensor]:
-        """For each weight the unit, layer · H + i, that it reaches in one step, in the weight's shape.
+        """The unit, layer · H + i, that each weight affects in one step, in the weight's shape.
 
-        Raises ``UsageError`` for a stack in two directions or with weights that reach several units.
+        Raises ``UsageError`` for a bidirectional stack and for weights that affect several units.
         """
-        several = {
+        affect_several = {
             "bidirectional": self.bidirectional, "proj_size": self.proj_size, "layer_norm": self.layer_norm,
             "reset_after=False": not self.reset_after,
         }  # fmt: skip
-        if any(several.values()):
-            asked = ", ".join(name for name, value in several.items() if value)
-            raise UsageError(f"learner: snap1 wants weights that each reach one unit of their layer, not {asked}")
-        units, found = torch.arange(self.hidden_size), {}
-        for layer, names in enumerate(self._names):
-            for field, name in zip(FIELDS, names, strict=True):
+        if any(affect_several.values()):
+            names = ", ".join(name for name, value in affect_several.items() if value)
+            raise UsageError(f"learner: snap1 wants weights that each reach one unit of their layer, not {names}")
+        units, owners = torch.arange(self.hidden_size), {}
+        for layer, layer_names in enumerate(self._names):
+            for field, name in zip(FIELDS, layer_names, strict=True):
                 if name is not None:
                     shape = self.get_parameter(name).shape
                     by_column = len(shape) == 1 or field in ("weight_ch", "decay")
-                    spread = units.repeat(shape[-1 if by_column else 0] // self.hidden_size)
-                    found[name] = (layer * self.hidden_size + (spread if by_column else spread[:, None])).expand(shape)
-        return found
+                    owner = units.repeat(shape[-1 if by_column else 0] // self.hidden_size)
+                    owners[name] = (layer * self.hidden_size + (owner if by_column else owner[:, None])).expand(shape)
+        return owners
 
     def extra_repr(self) -> str:
-        return described(self)
+        return describe(self)
 
 
 def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
@@ -232,39 +233,39 @@ def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
 
 
 def weight_names(spec: CellSpec, suffix: str = "") -> tuple[str | None, ...]:
-    """The parameters that stand in the fields of ``Weights``, None for a field that the cell does without."""
-    present = weight_shapes(spec)
-    return tuple(name + suffix if name in present else None for name in FIELDS)
+    """The names of the parameters in the order of the fields of ``Weights``; None for a field that the cell lacks."""
+    shapes = weight_shapes(spec)
+    return tuple(name + suffix if name in shapes else None for name in FIELDS)
 
 
 def gather(module: nn.Module, names: Sequence[str | None]) -> Weights[Tensor]:
-    """The weights of ``module`` by ``weight_names``. Plain attributes, so that parametrisations are seen."""
+    """The weights of ``module`` by ``weight_names``. They are read as attributes, so that parametrisations count."""
     return Weights(*[None if name is None else getattr(module, name) for name in names])
 
 
 def draw_uniform(module: nn.Module, hidden_size: int) -> None:
     """Draw every weight of a layer or a cell from U(-1/√H, 1/√H), in the order in which they were registered.
 
-    Gains start at 1, and the shift of c at 0; an LRU's λ anywhere in the unit circle (``ring_``).
+    Gains start at 1, the shift of c at 0, and an LRU's λ evenly inside the unit circle (``ring_``).
     """
     bound = 1 / math.sqrt(hidden_size)
     for name, parameter in module.named_parameters():
-        own = name.removeprefix("parametrizations.")
-        if own.startswith("gain"):
+        weight_name = name.removeprefix("parametrizations.")
+        if weight_name.startswith("gain"):
             nn.init.ones_(parameter)
-        elif own.startswith("bias_c"):
+        elif weight_name.startswith("bias_c"):
             nn.init.zeros_(parameter)
-        elif own.startswith("decay"):
+        elif weight_name.startswith("decay"):
             ring_(parameter)
         else:
             nn.init.uniform_(parameter, -bound, bound)
 
 
 def ring_(decay: Tensor, smallest: float = 0.0, largest: float = 1.0, widest: float = 2 * math.pi) -> None:
-    """Draw an LRU's λ evenly from the ring ``smallest`` ≤ |λ| ≤ ``largest``, its angle from 0 to ``widest``, and set
-    γ = √(1 - |λ|²), so that the state is about as large as its input (Orvieto 2023).
+    """Draw an LRU's λ evenly from the ring ``smallest`` ≤ |λ| ≤ ``largest`` with angles from 0 to ``widest``.
 
-    ``decay`` is [3, H]. λ near 1 remembers long: largest and smallest near 1 and a small angle for long sequences.
+    It sets γ = √(1 - |λ|²), so that the state is about as large as its input (Orvieto 2023). ``decay`` is [3, H]. λ
+    near 1 remembers for long; long sequences want ``smallest`` and ``largest`` near 1 and a small angle.
     """
     with torch.no_grad():
         draw = torch.rand(2, decay.shape[1], dtype=decay.dtype, device=decay.device).clamp(min=1e-6, max=1 - 1e-6)
@@ -278,7 +279,7 @@ FIELDS = (
     "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_ch", "gain_ih", "gain_hh", "gain_c", "bias_c",
     "decay", "weight_hy",
 )  # fmt: skip
-"""What a parameter is called, by the fields of ``Weights`` in order."""
+"""The names of the parameters, in the order of the fields of ``Weights``."""
 
 DEFAULTS = {
     "nonlinearity": "tanh", "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
@@ -287,8 +288,8 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-def described(module: nn.Module) -> str:
-    """Sizes of a layer or a cell, and what about it is not ``DEFAULTS``."""
-    options = {name: getattr(module, name, usual) for name, usual in DEFAULTS.items()}
-    said = [f"{name}={value}" for name, value in options.items() if value != DEFAULTS[name]]
-    return ", ".join([str(module.input_size), str(module.hidden_size), *said])
+def describe(module: nn.Module) -> str:
+    """The sizes of a layer or a cell, and its options that are not the default."""
+    options = {name: getattr(module, name, default) for name, default in DEFAULTS.items()}
+    listed = [f"{name}={value}" for name, value in options.items() if value != DEFAULTS[name]]
+    return ", ".join([str(module.input_size), str(module.hidden_size), *listed])

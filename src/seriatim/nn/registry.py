@@ -1,4 +1,4 @@
-"""Every layer and every cell by the name of its kind, and a user's own beside them."""
+"""Layers and cells by the name of their kind, and the registration of user-written cells."""
 
 from __future__ import annotations
 
@@ -23,24 +23,31 @@ CELLS: dict[str, Any] = {
 
 
 def layer_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a layer or a cell of this kind is called with, beside its sizes, of the words of a ``CellSpec``."""
-    theirs = {"activation": "nonlinearity"}
-    return {theirs.get(name, name): value for name, value in settings.items() if name != "kind"}
+    """Turn fields of a ``CellSpec`` into keyword arguments of a layer or a cell; the kind is left out."""
+    names = {"activation": "nonlinearity"}
+    return {names.get(name, name): value for name, value in settings.items() if name != "kind"}
 
 
 @dataclass(frozen=True)
 class RegisteredCell:
-    """A user's cell as a model of any task."""
+    """A user-written cell, as a model of any task."""
 
     maker: Maker
     compile: bool
 
 
 def register(name: str, maker: Maker, *, compile: bool = False) -> None:
-    """Make ``model="name"`` mean a network of such cells, in ``seriatim.train`` for any task and in ``seriatim.load``.
+    """Make ``model=name`` a network of user-written cells, in ``seriatim.train`` for any task and in ``seriatim.load``.
 
-    A run keeps the weights and the name, not the code: register the same maker again before loading it in another
-    process. The name may be registered anew. Raises ``UsageError`` for a name that is no word, or one of ours.
+    ``maker`` is a ``Cell`` class, the result of ``cell``, or any function (input size, hidden size) → ``Cell``;
+    ``compile`` is as in ``Recurrent``. A run stores the weights and the name, not the code: register the same maker
+    before loading the run in another process. A name can be registered again. Raises ``UsageError`` if the name is not
+    an identifier or is the name of a built-in cell, and if ``maker`` cannot be called.
+
+    >>> from seriatim.nn import cell
+    >>> register("leaky", cell(lambda x, h, w: 0.9 * h + x @ w.T, {"w": ("H", "I")}))
+    >>> run = seriatim.train("classify", data, model="leaky")  # doctest: +SKIP
+    >>> del REGISTERED["leaky"]
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise UsageError(f"name: got {name!r}, wanted a word of letters, digits and _")

@@ -1,7 +1,7 @@
-"""Layers on top of each other with a way round each: residual and highway connections.
+"""Stacks of layers with residual or highway connections.
 
-They connect layers at one step. Zilly 2017 builds highways inside a step, from one h to the next: another cell, not
-another way to stack.
+The connections go from the input of a layer to its output, at the same step. The recurrent highways of Zilly 2017 go
+from one h to the next inside a step; they would be another cell.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from seriatim.ops.recurrence import State
 
 
 class Connection(nn.Module, ABC):
-    """A way round F, for steps [T, B, width]."""
+    """A connection from the input x of a layer F to its output F(x), both [T, B, width]."""
 
     @abstractmethod
     def forward(self, x: Tensor, of_x: Tensor) -> Tensor:
-        """x and F(x), [T, B, C] each → [T, B, C]."""
+        """Combine x and F(x), [T, B, C] each, to [T, B, C]."""
 
     @abstractmethod
     def reset_parameters(self) -> None:
-        """Draw what it has of weights anew."""
+        """Draw the connection's own weights anew, if it has any."""
 
 
 @final
@@ -49,7 +49,7 @@ class Residual(Connection):
 
 @final
 class Highway(Connection):
-    """y = t ⊙ F(x) + (1 - t) ⊙ x with t = σ(x Wᵀ + b) (Srivastava 2015); b starts at -1, so that x passes at first."""
+    """y = t ⊙ F(x) + (1 - t) ⊙ x with t = σ(x Wᵀ + b) (Srivastava 2015); b starts at -1, so x passes at first."""
 
     def __init__(self, width: int, like: Tensor | None = None) -> None:
         super().__init__()
@@ -68,19 +68,24 @@ class Highway(Connection):
 
 
 CONNECTIONS: dict[str, Callable[[int, Tensor | None], Connection]] = {"residual": Residual, "highway": Highway}
-"""By the name of the argument ``connection``."""
+"""The connections by the value of the argument ``connection``."""
 
 
 @final
 class Stacked(AnyLayer):
-    """Recurrent layers of any cells, one on top of the other, with a connection round each but the first.
+    """A stack of recurrent layers of any cells, with a residual or highway connection past each layer but the first.
 
-        Stacked([LSTM(8, 16), LSTM(16, 16), LSTM(16, 16)], "residual")
+    The first layer has no connection, because its input may have another width. x [T, B, I] → output [T, B, D·H] and
+    the states of all layers one after another, h_n [L·D, B, H]; ``seriatim.nn.layers`` lists the other forms of a call.
+    Each of ``layers`` is time-major, has ``num_layers=1``, and has the same directions and states as the others.
+    ``dropout`` and ``locked_dropout`` apply to the input of each layer but the first, not to its connection. Sources:
+    He 2016 (residual), Srivastava 2015 (highway). Raises ``UsageError`` for layers that do not fit.
 
-    The first has none, since what it reads is as wide as it is. Call forms are those of ``layers.py``, with the states
-    of all layers one after another: h_n [L·D, B, H]. Layers are time-major, of one layer and as many directions each,
-    with states of one kind and size. ``dropout`` and ``locked_dropout`` stand before each layer but the first, not on
-    the way round it. Raises ``UsageError`` for layers that do not fit.
+    >>> from seriatim.nn import LSTM
+    >>> stack = Stacked([LSTM(8, 16), LSTM(16, 16), LSTM(16, 16)], "residual")
+    >>> output, (h_n, c_n) = stack(torch.randn(5, 3, 8))
+    >>> output.shape, h_n.shape
+    (torch.Size([5, 3, 16]), torch.Size([3, 3, 16]))
     """
 
     def __init__(
@@ -116,30 +121,32 @@ class Stacked(AnyLayer):
         return dict(first.state_sizes)
 
     def reset_parameters(self) -> None:
-        """Draw the weights of the layers anew, from the first to the last, then those of the connections."""
-        for one in (*self.layers, *self.connections):
-            one.reset_parameters()
+        """Draw the weights of the layers anew, from the first to the last, then the weights of the connections."""
+        for module in (*self.layers, *self.connections):
+            module.reset_parameters()
 
     def run_layers(
-        self, x: Tensor, state: State, lengths: Tensor | None, starts: Tensor | None, reverse: bool, every: bool
+        self, x: Tensor, state: State, lengths: Tensor | None, reset: Tensor | None, reverse: bool, all_states: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         directions = 2 if self.bidirectional else 1
-        finals, told = [], []
+        finals, states = [], []
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, SequenceLayer)
-            first = tuple(one[number * directions : (number + 1) * directions] for one in state)
+            first = tuple(part[number * directions : (number + 1) * directions] for part in state)
             hx = first if len(first) > 1 else first[0]
-            read = self._dropped(x) if number else x
-            output, final, inside = layer.run(read, hx, lengths, starts, reverse, "all" if every else None)
+            layer_input = self._with_dropout(x) if number else x
+            output, final, layer_states = layer.run(
+                layer_input, hx, lengths, reset, reverse, "all" if all_states else None
+            )
             assert isinstance(output, Tensor)
             x = self.connections[number - 1](x, output) if number else output
             finals.append(final)
-            told.append(inside)
-        after = tuple(torch.cat(each) for each in zip(*finals, strict=True))
-        shared = [name for name in told[0] if all(name in one for one in told)]
-        return x, after, {name: torch.cat([one[name] for one in told]) for name in shared}
+            states.append(layer_states)
+        last = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+        shared_names = [name for name in states[0] if all(name in values for values in states)]
+        return x, last, {name: torch.cat([values[name] for values in states]) for name in shared_names}
 
-    def _dropped(self, x: Tensor) -> Tensor:
+    def _with_dropout(self, x: Tensor) -> Tensor:
         x = dropout(x, self.dropout, self.training) if self.dropout else x
         return locked(x, self.locked_dropout, self.training)
 
@@ -148,14 +155,17 @@ class Stacked(AnyLayer):
 
 
 def connect(name: str, width: int, like: Tensor | None = None) -> Connection:
-    """Make the connection of that name for steps [T, B, width], its weights of the kind of ``like``."""
+    """Return the connection called ``name`` for steps [T, B, width], with the dtype and device of ``like``.
+
+    Raises ``UsageError`` for an unknown name.
+    """
     if name not in CONNECTIONS:
         raise UsageError(f"connection: got '{name}'{nearest(name, CONNECTIONS)}")
     return CONNECTIONS[name](width, like)
 
 
 def _check(number: int, layer: SequenceLayer, first: SequenceLayer) -> None:
-    """Refuse a layer that cannot stand in the stack, by its number."""
+    """Raise ``UsageError``, with the layer's number, if it does not fit into the stack."""
     if not isinstance(layer, SequenceLayer):
         raise UsageError(f"layers: number {number} is {type(layer).__name__}, wanted a recurrent layer of seriatim.nn")
     if layer.num_layers != 1 or layer.batch_first:

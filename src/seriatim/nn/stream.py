@@ -1,4 +1,4 @@
-"""A layer that goes on where it stopped."""
+"""A layer that runs over a stream in chunks and keeps its state between calls."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from seriatim.nn.sequence import SequenceLayer
 
 
 class Stream:
-    """Run ``layer`` over chunks of the same sequences, carrying its state from call to call.
+    """Runs ``layer`` over chunks of the same sequences and keeps its state from call to call.
 
-        stream = Stream(LSTM(8, 16))
-        stream(x[:5]), stream(x[5:6]), stream(x[6:])     # together the output of the layer on x [T, B, 8]
+    A chunk [K, B, I] gives the output [K, B, H]. The outputs of all chunks together are the output of the layer on the
+    whole sequences. The state is detached after each chunk, so a gradient reaches back to the start of its chunk only,
+    as in truncated back-propagation (Williams & Peng 1990). Raises ``UsageError`` for a bidirectional layer, which
+    needs the end of the sequence.
 
-    The state is carried without its history: a gradient reaches back to the start of a chunk and no further, as
-    truncated back-propagation wants it (Williams & Peng 1990). Raises ``UsageError`` for a bidirectional layer, which
-    would need the future.
+    >>> import torch
+    >>> from seriatim.nn import LSTM
+    >>> stream, x = Stream(LSTM(8, 16)), torch.randn(20, 3, 8)
+    >>> output = torch.cat([stream(x[:5]), stream(x[5:6]), stream(x[6:])])
+    >>> torch.allclose(output, stream.layer(x)[0], atol=1e-6)
+    True
     """
 
     def __init__(self, layer: SequenceLayer) -> None:
@@ -29,7 +34,7 @@ class Stream:
         self._state: Any = None
 
     def __call__(self, chunk: Tensor) -> Tensor:
-        """A chunk in any form that the layer takes, [K, B, I] by default → its output."""
+        """Run the layer on a chunk, in any form that it takes, and return the output."""
         output: Tensor
         output, state = self.layer(chunk, self._state)
         self.state = state
@@ -37,7 +42,7 @@ class Stream:
 
     @property
     def state(self) -> Any:
-        """What the layer returns as its state, detached; None before the first chunk. It may be set."""
+        """The layer's state after the last chunk, detached; None before the first chunk. It can be set."""
         return self._state
 
     @state.setter
@@ -45,8 +50,8 @@ class Stream:
         if state is None or isinstance(state, Tensor):
             self._state = state if state is None else state.detach()
         else:
-            self._state = tuple(one.detach() for one in state)
+            self._state = tuple(part.detach() for part in state)
 
     def reset(self) -> None:
-        """Forget: the next chunk begins new sequences."""
+        """Clear the state: the next chunk begins new sequences."""
         self._state = None

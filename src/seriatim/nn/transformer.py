@@ -1,14 +1,15 @@
-"""The Transformer's parts (Vaswani 2017): multi-head attention, and the layers of an encoder and a decoder.
+"""Parts of the Transformer (Vaswani 2017): multi-head attention, and the layers of an encoder and a decoder.
 
     Attention(Q, K, V) = softmax(Q Kᵀ / √d + mask) V              by torch's scaled_dot_product_attention
     MultiHead(x, y)    = [head_1, …, head_N] W_o,    head_n = Attention(x W_q,n, y W_k,n, y W_v,n)
 
-Time-major: x [T, B, C]. A mask is boolean, True where a query may look: [T, S] for all rows, or [B, T, S] (T may be 1);
-every query must be allowed one key. Keys and values are plain tensors that go in and come out: kept from call to call
-they are the cache that makes one more step cheap, computed once from a source they are what a decoder attends over.
+Time-major: x [T, B, C]. A mask is boolean, True where a query may attend to a key: [T, S] for all rows, or [B, T, S] (T
+may be 1); each query needs at least one such key. Keys and values are plain tensors that a call takes and returns.
+Handed from call to call they are the cache that makes one more step cheap; computed once from a source, a decoder
+attends over them.
 
 Parameters have the names and shapes of ``torch.nn.MultiheadAttention``, ``TransformerEncoderLayer`` and
-``TransformerDecoderLayer``: a ``state_dict`` of one loads into the other.
+``TransformerDecoderLayer``, so a ``state_dict`` of one loads into the other.
 """
 
 from __future__ import annotations
@@ -22,27 +23,27 @@ from seriatim.nn import checks
 from seriatim.nn.positions import rotate
 
 KeysValues = tuple[Tensor, Tensor]
-"""Keys and values [S, B, C], all heads side by side."""
+"""Keys and values [S, B, C]; the heads are consecutive blocks of C."""
 
 
 def causal_mask(queries: int, keys: int, span: int | None = None) -> Tensor:
-    """[queries, keys]: each query, one of the last steps of ``keys``, looks at itself and those before it.
+    """A mask [queries, keys]. The queries are the last of the keys' steps; each sees its own step and the steps before.
 
-    With ``span``: at the last ``span`` steps alone, itself among them.
+    With ``span`` a query sees only the last ``span`` of them.
     """
     back = torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)
     return (back >= 0) if span is None else (back >= 0) & (back < span)
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
-    """Lengths [B] → [B, 1, steps]: whether a key stands before its row's end."""
+    """A mask [B, 1, steps] from lengths [B]: True for the keys before their row's end."""
     return (torch.arange(steps, device=lengths.device) < lengths[:, None])[:, None]
 
 
 class MultiHeadAttention(nn.Module):
-    """Multi-head attention with biases. ``rotary``: queries and keys are turned by where they stand (Su 2021).
+    """Multi-head attention with biases. With ``rotary`` queries and keys are rotated by their positions (Su 2021).
 
-    Raises ``UsageError`` where ``heads`` does not divide ``size``, or not into even parts with ``rotary``.
+    Raises ``UsageError`` if ``heads`` does not divide ``size``, and with ``rotary`` if the parts are odd.
     """
 
     def __init__(self, size: int, heads: int, *, rotary: bool = False) -> None:
@@ -73,7 +74,7 @@ class MultiHeadAttention(nn.Module):
         return key, value
 
     def over(self, x: Tensor, source: KeysValues, *, mask: Tensor | None = None) -> Tensor:
-        """Attend from x [T, B, C] over what ``keys_values`` made of a source."""
+        """Attend from x [T, B, C] over a source, given by its ``keys_values``."""
         query = functional.linear(x, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
         return self._attend(query, source[0].to(query.dtype), source[1].to(query.dtype), mask)
 
@@ -94,10 +95,11 @@ class MultiHeadAttention(nn.Module):
 
 
 class _Layer(nn.Module):
-    """What both layers share: how a part is wrapped in its residual, and the feed-forward part.
+    """Base class of both layers: the residual connection with its norm, and the feed-forward part.
 
-    ``norm_first``: x + part(norm(x)) and not norm(x + part(x)). The gradient then has a way past every norm, and
-    training needs little warm-up or none (Xiong 2020); the stack wants one more norm behind its last layer.
+    With ``norm_first`` a part computes x + part(norm(x)), otherwise norm(x + part(x)). With it the gradient has a path
+    past all norms, and training needs little or no warm-up (Xiong 2020); the stack needs one more norm after its last
+    layer.
     """
 
     def __init__(self, size: int, feedforward: int, dropout: float, norm_first: bool) -> None:
@@ -107,11 +109,11 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(checks.probability("dropout", dropout))
 
     def _before(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
-        """What a part reads."""
+        """The input of a part."""
         return norm(x) if self.norm_first else x
 
     def _after(self, norm: nn.LayerNorm, x: Tensor, part: Tensor) -> Tensor:
-        """What a part adds to x."""
+        """Add the output of a part to x."""
         x = x + self.dropout(part)
         return x if self.norm_first else norm(x)
 
@@ -123,8 +125,9 @@ class _Layer(nn.Module):
 class EncoderLayer(_Layer):
     """Self-attention → feed-forward, each with dropout, residual and layer norm.
 
-    With a causal mask and ``past`` it is the layer of a decoder that attends over nothing else. Dropout is on what each
-    part gives and inside the feed-forward part, not on the attention's weights: it would keep them from the fused path.
+    With a causal mask and ``past`` it is the layer of a decoder without a source. Dropout applies to the output of each
+    part and inside the feed-forward part. It does not apply to the attention weights, because PyTorch's fused attention
+    could then not be used.
     """
 
     def __init__(
@@ -144,10 +147,10 @@ class EncoderLayer(_Layer):
     def forward(
         self, x: Tensor, *, past: KeysValues | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, KeysValues]:
-        """[T, B, C] → [T, B, C], and the P + T keys and values to give as ``past`` with the steps that follow."""
-        part, kept = self.self_attn.over_itself(self._before(self.norm1, x), past=past, mask=mask)
+        """[T, B, C] → [T, B, C], and the P + T keys and values, which are the ``past`` of the next steps."""
+        part, keys_values = self.self_attn.over_itself(self._before(self.norm1, x), past=past, mask=mask)
         x = self._after(self.norm1, x, part)
-        return self._feedforward(self.norm2, x), kept
+        return self._feedforward(self.norm2, x), keys_values
 
 
 class DecoderLayer(_Layer):
@@ -183,11 +186,11 @@ class DecoderLayer(_Layer):
     ) -> tuple[Tensor, KeysValues]:
         """[T, B, C] → [T, B, C], and the P + T keys and values of the self-attention.
 
-        ``source`` comes from ``read``; ``mask`` [T, P + T] is None for a single step, which sees all before it;
+        ``source`` comes from ``read``; ``mask`` [T, P + T] is None for a single step, which sees all steps before it;
         ``source_mask`` is ``padding_mask(source_lengths, S)``.
         """
-        part, kept = self.self_attn.over_itself(self._before(self.norm1, x), past=past, mask=mask)
+        part, keys_values = self.self_attn.over_itself(self._before(self.norm1, x), past=past, mask=mask)
         x = self._after(self.norm1, x, part)
         part = self.multihead_attn.over(self._before(self.norm2, x), source, mask=source_mask)
         x = self._after(self.norm2, x, part)
-        return self._feedforward(self.norm3, x), kept
+        return self._feedforward(self.norm3, x), keys_values

@@ -1,4 +1,4 @@
-"""Zoneout: now and then a unit keeps its old value for a step (Krueger 2016)."""
+"""Zoneout: at each step some units keep their old value, chosen at random (Krueger 2016)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from seriatim.ops.bernoulli import bernoulli_mask
 from seriatim.ops.recurrence import State
 
 Zoneout: TypeAlias = float | tuple[float, float]
-"""The share that is kept of h, or (of h, of c); one number counts for every state."""
+"""The probability that a unit keeps its old value: part number for all states, or (for h, for c)."""
 
 
-def shares(state: State, steps: int, rates: Sequence[float], training: bool) -> tuple[Tensor | None, ...]:
-    """What a walk of ``steps`` steps keeps of each state [B, ·] when ``rates`` says how much on average.
+def zoneout_masks(state: State, steps: int, rates: Sequence[float], training: bool) -> tuple[Tensor | None, ...]:
+    """The zoneout masks of each state [B, ·] for a walk of ``steps`` steps; ``rates`` are the probabilities.
 
-    In training a draw, a boolean, for each unit and step [T, B, ·], afterwards the mean [1, 1, ·].
+    In training a mask has a boolean for each step and unit [T, B, ·], True where the old value is kept. Outside
+    training it is the mean [1, 1, ·]. None stands for a state without zoneout.
     """
     if not any(rates):
         return ()
     return tuple(
         None
         if rate == 0
-        else bernoulli_mask(rate, (steps, *one.shape), one)
+        else bernoulli_mask(rate, (steps, *part.shape), part)
         if training
-        else one.new_full((1, 1, one.shape[-1]), rate)
-        for one, rate in zip(state, rates, strict=True)
+        else part.new_full((1, 1, part.shape[-1]), rate)
+        for part, rate in zip(state, rates, strict=True)
     )

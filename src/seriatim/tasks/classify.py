@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from seriatim.data.files import content_hash
+from seriatim.data.files import content_hash, split_lines
 from seriatim.data.sequences import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.labels import Labels
@@ -111,7 +111,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         return NewData(part, len(part), content_hash(sequences.content))
 
     def from_lines(self, text: str) -> object:
-        return text.splitlines()
+        return split_lines(text)
 
     def codec_from_json(self, content: dict[str, Any]) -> ClassifyCodec:
         return ClassifyCodec(Labels.from_json(content["labels"]), InputCodec.from_json(content["inputs"]))

@@ -10,7 +10,6 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from seriatim.data.calendar import format_stamp, future_stamps
 from seriatim.data.files import content_hash
 from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
@@ -259,7 +258,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         for item, quantiles in zip(series, _quantiles(model, options, codec, part), strict=True):
             row: Row = {"id": item.id, "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
-                row["time"] = [format_stamp(stamp) for stamp in future_stamps(item.times, options.horizon)]
+                row["time"] = item.future_times(options.horizon)
             for column, target in enumerate(codec.targets):
                 row[target] = {
                     str(level): quantiles[0, :, column, index].tolist() for index, level in enumerate(QUANTILES)
@@ -310,6 +309,7 @@ def _read(options: ForecastOptions, source: object) -> tuple[list[Series], list[
         time=options.time,
         id=options.id,
         missing=options.missing,
+        date_format=options.date_format,
         header=options.header,
     )
 

@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from seriatim.data.documents import Documents, join, read_documents
-from seriatim.data.files import content_hash
+from seriatim.data.files import content_hash, split_lines
 from seriatim.data.splits import split_in_order
 from seriatim.data.streams import Streams
 from seriatim.decoding.pieces import pieces
@@ -198,7 +198,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         """Yield the joint log-probability of each line, read as a text of its own."""
         number = 0
         for document in read_documents(source):
-            for line in document.splitlines():
+            for line in split_lines(document):
                 number += 1
                 tokens = codec.encode(line)
                 if not len(tokens):

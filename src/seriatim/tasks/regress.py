@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from seriatim.data.files import content_hash
+from seriatim.data.files import content_hash, split_lines
 from seriatim.data.sequences import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
@@ -122,7 +122,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
         return NewData(part, len(part), content_hash(sequences.content))
 
     def from_lines(self, text: str) -> object:
-        return text.splitlines()
+        return split_lines(text)
 
     def codec_from_json(self, content: dict[str, Any]) -> RegressCodec:
         return RegressCodec(Standardizer.from_json(content["target"]), InputCodec.from_json(content["inputs"]))

@@ -18,7 +18,8 @@ from seriatim.data.splits import split_indices
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.contract import Carry
-from seriatim.models.roll import NoteChances, NoteFrequencies, NoteTransitions, RollBatch, RollModel
+from seriatim.models.naive.note_chances import NoteChances, NoteFrequencies, NoteTransitions
+from seriatim.models.roll import RollBatch, RollModel
 from seriatim.tasks.common.epochs import epochs, evaluation_batches
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.task import ClosedForm, GenerateRequest, NewData, PreparedData, Row, Scores, Task

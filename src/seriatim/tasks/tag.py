@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import io
+from collections.abc import Collection, Iterator
 from typing import Any, final
 
 import numpy as np
 import torch
 
-from seriatim.data.files import content_hash
+from seriatim.data.files import InputStream, content_hash
 from seriatim.data.splits import Indices
 from seriatim.data.tagged import TagColumns, Tagged, read_tagged
 from seriatim.learning.loop import TrainingPlan
@@ -59,7 +60,7 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
         return NewData(codec.encode_tagged(tagged, "new data"), len(tagged), content_hash(tagged.content))
 
     def from_lines(self, text: str) -> object:
-        return [line for line in text.splitlines() if line.strip()]
+        return InputStream(io.BytesIO(text.encode()), "txt")  # read like a file
 
     def codec_from_json(self, content: dict[str, Any]) -> TagCodec:
         return TagCodec.from_json(content)
@@ -110,8 +111,9 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
 
     def predict(self, model: AnyTagger, options: TagOptions, codec: TagCodec, source: object) -> Iterator[Row]:
         """Yield the words of each sentence and their tags."""
-        texts = _read(options, source, need_tags=False).words
-        for number, (words, tags) in enumerate(zip(texts, decode(model, codec.encode(texts)), strict=True), 1):
+        tagged = _read(options, source, need_tags=False, known_tags=codec.tags.names)
+        tagging = decode(model, codec.encode(tagged.words))
+        for number, words, tags in zip(tagged.rows, tagged.words, tagging, strict=True):
             yield {"row": number, "words": words, "tags": codec.tags.decode(tags)}
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
@@ -139,8 +141,11 @@ def _evaluation_batches(sentences: Sentences) -> Epoch[TagBatch]:
     return evaluation_batches(sentences, EVALUATION_BATCH, EVALUATION_TOKENS)
 
 
-def _read(options: TagOptions, source: object, *, need_tags: bool = True) -> Tagged:
-    return read_tagged(source, TagColumns(options.column, options.words), need_tags=need_tags)
+def _read(
+    options: TagOptions, source: object, *, need_tags: bool = True, known_tags: Collection[str] | None = None
+) -> Tagged:
+    columns = TagColumns(options.column, options.words)
+    return read_tagged(source, columns, need_tags=need_tags, known_tags=known_tags)
 
 
 def _keep_known_tags(tagged: Tagged, parts: dict[str, Indices]) -> dict[str, Indices]:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
+from seriatim.data.files import split_lines
 from seriatim.data.pairs import Pairs, read_pairs, read_sources
 from seriatim.errors import UsageError
 from seriatim.models.naive.nearest_text import CopySource, NearestText
@@ -73,7 +74,7 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
         yield from unknown_notes("the targets' words", options.unit, valid.targets)
 
     def from_lines(self, text: str) -> object:
-        return text.removesuffix("\n").split("\n")
+        return split_lines(text)
 
     def codec_from_json(self, content: dict[str, Any]) -> PairCodec:
         return PairCodec.from_json(content)

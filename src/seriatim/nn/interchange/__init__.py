@@ -1,12 +1,12 @@
 """Weights of ``RNN``, ``LSTM`` and ``GRU`` to and from other frameworks.
 
-    layer = from_keras(theirs)         theirs: their layer, a list of them (a stack), or what ``to_keras`` gave
-    theirs = to_keras(layer)           a list with their description of each stacked layer, NumPy arrays in their order
+    layer = from_keras(theirs)         theirs: a layer of Keras, a list of them (a stack), or the result of ``to_keras``
+    theirs = to_keras(layer)           a list with a description of each stacked layer, NumPy arrays in Keras's order
 
-and so for ``onnx`` and ``flax``; ``to_torch`` gives a ``torch.nn`` module, ``to_cells`` one cell for each layer and
-direction. None of the frameworks has to be installed, except that reading or writing an ONNX file takes ``onnx``. What
-a framework cannot hold is refused with a ``UsageError`` that names it. ``docs/interchange.md`` has the gate orders and
-the layouts of the biases.
+The same functions exist for ``onnx`` and ``flax``. ``to_torch`` returns a ``torch.nn`` module, and ``to_cells`` one
+cell for each layer and direction. No framework has to be installed, except ``onnx`` to read or write an ONNX file. If a
+framework cannot represent an option, a ``UsageError`` names it. ``docs/interchange.md`` has the gate orders and the
+layouts of the biases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers ↔ cells: the same weights, one step at a time."""
+"""Conversion of layers to cells and back, with the same weights."""
 
 from __future__ import annotations
 
@@ -14,46 +14,45 @@ from seriatim.nn.recurrent import FIELDS, gather, weight_names
 
 Cell: TypeAlias = RNNCell | LSTMCell | GRUCell
 CELLS: dict[str, type[Cell]] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
-ABLE = ("proj_size", "peephole", "reset_after", "layer_norm", "clip")
+SUPPORTED = ("proj_size", "peephole", "reset_after", "layer_norm", "clip")
 
 
 def from_cells(cells: Sequence[Cell], *, bidirectional: bool = False, batch_first: bool = False) -> Layer:
-    """Cells of ours → the layer that stacks them, with copies of their weights.
+    """Convert cells of Seriatim to the layer that stacks them, with copies of their weights.
 
-    They stand in the order of h_n: layer after layer, with ``bidirectional`` forward and reverse of each. Raises
-    ``UsageError`` for cells that are no one stack.
+    The cells are in the order of h_n: layer after layer, and with ``bidirectional`` forward and reverse of each layer.
+    Raises ``UsageError`` for cells that do not form one stack.
     """
-    found = list(cells)
-    for cell in found:
+    cells = list(cells)
+    for cell in cells:
         if not isinstance(cell, (RNNCell, LSTMCell, GRUCell)):
             raise UsageError(f"cells: got {type(cell).__name__}, wanted RNNCell, LSTMCell or GRUCell of seriatim.nn")
     directions = 2 if bidirectional else 1
-    if not found or len(found) % directions:
-        raise UsageError(f"cells: got {len(found)}, wanted {directions} for each layer")
+    if not cells or len(cells) % directions:
+        raise UsageError(f"cells: got {len(cells)}, wanted {directions} for each layer")
     parts: list[Part] = []
-    for start in range(0, len(found), directions):
-        group = found[start : start + directions]
+    for start in range(0, len(cells), directions):
+        group = cells[start : start + directions]
         if group[0].spec != group[-1].spec:
             raise UsageError(f"cells: layer {len(parts) + 1} has {group[0]} and {group[1]}, wanted two alike")
-        parts.append(Part(group[0].spec, tuple(arrays(gather(one, weight_names(one.spec))) for one in group)))
+        parts.append(Part(group[0].spec, tuple(arrays(gather(cell, weight_names(cell.spec))) for cell in group)))
     return build(parts, batch_first=batch_first)
 
 
 def to_cells(layer: Layer, *, inference: bool = False) -> list[Cell]:
-    """A layer of ours → a cell for each layer and direction in the order of h_n, with copies of its weights.
+    """Convert a layer to a cell for each layer and direction, in the order of h_n, with copies of its weights.
 
-    Raises ``UsageError`` for zoneout and for dropout of any kind, which are the layer's; dropout is left out with
-    ``inference``.
+    Raises ``UsageError`` for zoneout and all dropout, which cells do not have. With ``inference`` dropout is left out.
     """
     parts = parts_of(layer)
-    refuse(layer, "a cell", ABLE, inference)
-    cells = []
+    refuse(layer, "a cell", SUPPORTED, inference)
+    cells: list[Cell] = []
     for part in parts:
         for weights in part.weights:
-            named = {name: one for name, one in zip(FIELDS, weights.as_list(), strict=True) if one is not None}
+            named = {name: array for name, array in zip(FIELDS, weights.as_list(), strict=True) if array is not None}
             options = {"bias": part.spec.bias, "layer_norm": part.spec.layer_norm, **ARGUMENTS[part.kind](part.spec)}
             dtype = torch.from_numpy(weights.w_ih).dtype
             cell = CELLS[part.kind](part.spec.input_size, part.spec.hidden_size, dtype=dtype, **options)
-            cell.load_state_dict({name: torch.from_numpy(one) for name, one in named.items()})
+            cell.load_state_dict({name: torch.from_numpy(array) for name, array in named.items()})
             cells.append(cell)
     return cells

@@ -1,4 +1,4 @@
-"""How each framework lays out the weights of a layer: the one place that the converters and the documentation read."""
+"""The weight layouts of each framework, which the converters and the documentation read from here."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from seriatim.notation import GATES, STATES
 
 @dataclass(frozen=True)
 class Convention:
-    """The weights of one cell in one framework, one direction."""
+    """The layout of the weights of one cell in one framework, for one direction."""
 
     gates: tuple[str, ...]
     """Blocks in their order, by the letters of ``notation.GATES``."""
     letters: str
-    """The same blocks as the framework calls them."""
+    """The framework's own names of the same blocks."""
     kernels: str
     """Shapes of the weights of x and of h."""
     biases: str
     states: tuple[str, ...]
     """In the order of the framework's own state, by the letters of ``notation.STATES``."""
     z: str = ""
-    """What a GRU's z is the share of."""
+    """The state or value whose share a GRU's z is."""
     reset: str = ""
-    """Where a GRU's reset gate stands."""
+    """Whether a GRU's reset gate is applied before or after the product."""
     peepholes: tuple[str, ...] = ()
-    """Gates in the order of the weights from c; empty where there are none."""
+    """Gates in the order of the peephole weights; empty if there are none."""
 
     def ours(self, array: NDArray[Any], kind: str) -> NDArray[Any]:
-        """Blocks of rows from this order to that of ``notation``."""
+        """Reorder blocks of rows from this order to the order of ``notation``."""
         return reordered(array, self.gates, GATES[kind])
 
     def theirs(self, array: NDArray[Any], kind: str) -> NDArray[Any]:
-        """Blocks of rows from the order of ``notation`` to this one."""
+        """Reorder blocks of rows from the order of ``notation`` to this order."""
         return reordered(array, GATES[kind], self.gates)
 
 
 KEPT: Final = "kept: h_t = z ⊙ h + (1 - z) ⊙ n"
 PEEPHOLES: Final = ("i", "f", "o")
-"""Our order: ``Weights.w_ch``."""
+"""Seriatim's order, in ``Weights.w_ch``."""
 _ROWS, _COLUMNS, _DIRECTIONS = "[G·H, I], [G·H, H]", "[I, G·H], [H, G·H]", "[D, G·H, I], [D, G·H, H]"
 _TWO = "two, [G·H] each"
 
@@ -84,28 +84,28 @@ CONVENTIONS: Final[dict[str, dict[str, Convention]]] = {
         "gru": Convention(("r", "z", "n"), "r z n", _COLUMNS, "one, [G·H], with x; none with h", ("h",), KEPT, "after"),
     },
 }  # fmt: skip
-"""By framework and kind of cell."""
+"""Conventions by framework and kind of cell."""
 
 
-def reordered(array: NDArray[Any], have: tuple[str, ...], want: Iterable[str]) -> NDArray[Any]:
-    """Blocks of rows (axis 0), named ``have``, in the order ``want``."""
-    blocks = dict(zip(have, np.split(array, len(have)), strict=True))
-    return np.concatenate([blocks[gate] for gate in want])
+def reordered(array: NDArray[Any], current: tuple[str, ...], wanted: Iterable[str]) -> NDArray[Any]:
+    """Reorder blocks of rows (axis 0) from the order ``current`` to the order ``wanted``."""
+    blocks = dict(zip(current, np.split(array, len(current)), strict=True))
+    return np.concatenate([blocks[gate] for gate in wanted])
 
 
 def table() -> str:
-    """``CONVENTIONS`` as a Markdown table, as it stands in ``docs/interchange.md``."""
+    """Return ``CONVENTIONS`` as a Markdown table, for ``docs/interchange.md``."""
     head = ("cell", "framework", "gates in order", "called", "weights of x and h", "biases", "peepholes", "state")
     rows = [head, ("---",) * len(head)]
     for kind in CONVENTIONS["Seriatim"]:
         for framework, cells in CONVENTIONS.items():
-            one = cells[kind]
-            peepholes = " ".join(one.peepholes) or "–"
+            convention = cells[kind]
+            peepholes = " ".join(convention.peepholes) or "–"
             rows.append(
-                (kind, framework, " ".join(one.gates), one.letters, one.kernels, one.biases, peepholes,
-                 " ".join(one.states))
+                (kind, framework, " ".join(convention.gates), convention.letters, convention.kernels,
+                 convention.biases, peepholes, " ".join(convention.states))
             )  # fmt: skip
-    of_gru = [("framework", "share that z is", "reset gate"), ("---",) * 3]
+    gru_rows = [("framework", "share that z is", "reset gate"), ("---",) * 3]
     for framework, cells in CONVENTIONS.items():
-        of_gru.append((framework, cells["gru"].z, f"{cells['gru'].reset} the product"))
-    return "\n\n".join("\n".join("| " + " | ".join(row) + " |" for row in part) for part in (rows, of_gru))
+        gru_rows.append((framework, cells["gru"].z, f"{cells['gru'].reset} the product"))
+    return "\n\n".join("\n".join("| " + " | ".join(row) + " |" for row in part) for part in (rows, gru_rows))

@@ -1,7 +1,7 @@
-"""flax nnx: ``OptimizedLSTMCell``, ``LSTMCell``, ``GRUCell``, ``SimpleCell``, alone, in ``RNN`` or ``Bidirectional``.
+"""Conversion from and to flax nnx: its LSTM, GRU and simple cells, alone, in ``RNN`` or in ``Bidirectional``.
 
-Parameters are nested mappings from name to array, as ``nnx.to_pure_dict(nnx.state(module, nnx.Param))`` gives them, and
-modules have the same names as attributes; nothing of flax is imported.
+Parameters are nested mappings from name to array, as ``nnx.to_pure_dict(nnx.state(module, nnx.Param))`` returns them.
+Modules have the same names as attributes. flax is not imported.
 
     {"forward_rnn": {"cell": {"dense_i": {"kernel": …}, "dense_h": {"kernel": …, "bias": …}}}, "backward_rnn": …}
 """
@@ -23,33 +23,33 @@ from seriatim.spec import CellSpec
 LAYOUT = CONVENTIONS["flax nnx"]
 KINDS = {len(order.gates): kind for kind, order in LAYOUT.items()}
 BIASED = {"rnn": "dense_i", "lstm": "dense_h", "gru": "dense_i"}
-"""Which of the two products has the bias."""
+"""The product that has the bias."""
 
 
 def from_flax(theirs: Any, *, nonlinearity: str | None = None) -> Layer:
-    """Parameters or a module of flax, or a list of them each of which reads the one before, → one layer.
+    """Convert parameters or a module of flax, or a list of them that form a stack, to one layer.
 
-    The cell is known by its names and shapes. It reads [B, T, I], as ``nnx.RNN`` does; only a module that says
-    ``time_major`` gives one that reads [T, B, I]. ``nonlinearity`` is that of a ``SimpleCell``, which parameters do not
-    tell: a module's own, or tanh. The one bias becomes the one of ours that is added where flax adds it, and the other
-    is 0. flax carries (c, h) where h_n and c_n stand here.
+    The cell is recognised by its names and shapes. The layer reads [B, T, I], as ``nnx.RNN`` does; a module with
+    ``time_major`` gives a layer that reads [T, B, I]. ``nonlinearity`` is the activation of a ``SimpleCell``, which is
+    not part of its parameters; the default is the module's own, or tanh. flax's one bias becomes ``bias_ih`` or
+    ``bias_hh``, whichever is added in the same place, and the other is 0. flax's state is (c, h) where ours is (h, c).
 
-    Raises ``UsageError`` for anything else: parameters of other cells, ``residual``, gates or activations of other
-    functions, ``RNN(reverse=True)``, another ``merge_fn``, and layers that make no one stack.
+    Raises ``UsageError`` for anything else: parameters of other cells, ``residual``, other gate or activation
+    functions, ``RNN(reverse=True)``, another ``merge_fn``, and layers that do not form one stack.
     """
-    found = listed(theirs)
-    batch_first = not getattr(found[0], "time_major", False)
-    return build([_part(one, nonlinearity) for one in found], batch_first=batch_first)
+    layers = listed(theirs)
+    batch_first = not getattr(layers[0], "time_major", False)
+    return build([_part(layer, nonlinearity) for layer in layers], batch_first=batch_first)
 
 
 def to_flax(layer: Layer, *, optimized: bool = True, inference: bool = False) -> list[dict[str, Any]]:
-    """A layer → the parameters of each layer of its stack, as they stand in ``nnx.RNN`` or ``nnx.Bidirectional``.
+    """Convert a layer to the parameters of each layer of its stack, as in ``nnx.RNN`` or ``nnx.Bidirectional``.
 
         nnx.update(rnn, to_flax(layer)[0])
 
-    An LSTM is an ``OptimizedLSTMCell``, or an ``LSTMCell`` if not ``optimized``. Our two biases are added; without
-    biases flax's is 0. Raises ``UsageError`` for what flax lacks: projection, peephole, layer normalisation, zoneout,
-    ``reset_after=False``, a GRU whose block n of ``bias_hh`` is not 0, and our kinds of dropout unless ``inference``.
+    An LSTM becomes an ``OptimizedLSTMCell``, or an ``LSTMCell`` if not ``optimized``. The two biases are added; without
+    biases flax's is 0. Raises ``UsageError`` for options that flax lacks: projection, peephole, layer normalisation,
+    zoneout, ``reset_after=False``, a GRU whose block n of ``bias_hh`` is not 0, and dropout unless ``inference``.
     """
     parts = parts_of(layer)
     refuse(layer, "flax nnx", (), inference)
@@ -61,10 +61,10 @@ def to_flax(layer: Layer, *, optimized: bool = True, inference: bool = False) ->
 
 
 def _part(theirs: Any, nonlinearity: str | None) -> Part:
-    """One layer: a cell, an RNN or a Bidirectional."""
+    """Read one layer: a cell, an RNN or a Bidirectional."""
     forward, backward = _child(theirs, "forward_rnn"), _child(theirs, "backward_rnn")
     if forward is None or backward is None:
-        if getattr(theirs, "reverse", None) is True:  # of an RNN in a Bidirectional it means nothing
+        if getattr(theirs, "reverse", None) is True:  # in a Bidirectional, an RNN's own ``reverse`` has no effect
             raise UsageError("theirs: RNN has reverse=True; wanted False, and reverse=True when the layer is called")
         return _one_way(theirs, nonlinearity)
     merge = getattr(theirs, "merge_fn", None)
@@ -77,7 +77,7 @@ def _part(theirs: Any, nonlinearity: str | None) -> Part:
 
 
 def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
-    """An RNN or its cell."""
+    """Read one direction: an RNN or its cell."""
     inner = _child(theirs, "cell")
     cell = theirs if inner is None else inner
     named = _dense(cell)
@@ -93,52 +93,52 @@ def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
         raise UsageError(f"theirs: wanted a bias in {biased} alone, as flax's cell with {rows // units} gates has it")
     order = LAYOUT[kind]
     bias = order.ours(array(f"{biased}.bias", named[biased]["bias"], rows), kind)
-    none = np.zeros_like(bias)
+    zeros = np.zeros_like(bias)
     w_ih = order.ours(array("dense_i.kernel", x, inputs, rows).T, kind)
     w_hh = order.ours(array("dense_h.kernel", h, units, rows).T, kind)
-    of_both = (bias, none) if biased == "dense_i" else (none, bias)
-    return Part(CellSpec(kind, inputs, units, activation=phi), (Weights(w_ih, w_hh, *of_both),))
+    biases = (bias, zeros) if biased == "dense_i" else (zeros, bias)
+    return Part(CellSpec(kind, inputs, units, activation=phi), (Weights(w_ih, w_hh, *biases),))
 
 
 def _dense(cell: Any) -> dict[str, dict[str, Any]]:
-    """``dense_i`` and ``dense_h`` of a cell, joined from one product for each gate if it is an ``LSTMCell``."""
-    found = {which: _linear(_child(cell, which)) for which in ("dense_i", "dense_h")}
-    if all("kernel" in one for one in found.values()):
-        return found
+    """The weights ``dense_i`` and ``dense_h`` of a cell. An ``LSTMCell`` has one product per gate; they are joined."""
+    dense = {which: _linear(_child(cell, which)) for which in ("dense_i", "dense_h")}
+    if all("kernel" in weights for weights in dense.values()):
+        return dense
     order = LAYOUT["lstm"].gates
-    apart = {which: [_linear(_child(cell, _name(which, gate))) for gate in order] for which in "ih"}
-    if not all("kernel" in one for each in apart.values() for one in each):
+    by_gate = {which: [_linear(_child(cell, _name(which, gate))) for gate in order] for which in "ih"}
+    if not all("kernel" in weights for gates in by_gate.values() for weights in gates):
         raise UsageError(
             "theirs: found neither dense_i and dense_h nor ii, if_, …, ho, wanted a cell, RNN or Bidirectional of nnx"
         )
     return {
         f"dense_{which}": {
-            name: np.concatenate([np.asarray(one[name]) for one in each], axis=-1)
+            name: np.concatenate([np.asarray(weights[name]) for weights in gates], axis=-1)
             for name in ("kernel", "bias")
-            if all(name in one for one in each)
+            if all(name in weights for weights in gates)
         }
-        for which, each in apart.items()
+        for which, gates in by_gate.items()
     }
 
 
 def _name(which: str, gate: str) -> str:
-    """Of the product of x (``i``) or h (``h``) for a gate: ``if`` is a word of Python."""
+    """flax's name for the product of x (``i``) or h (``h``) for a gate; ``if`` is a keyword of Python."""
     return "if_" if which + gate == "if" else which + gate
 
 
-def _linear(given: Any) -> dict[str, Any]:
-    """``kernel`` and ``bias`` of a product, as far as they are there."""
-    both = {name: _child(given, name) for name in ("kernel", "bias")}
-    return {name: one for name, one in both.items() if one is not None}
+def _linear(node: Any) -> dict[str, Any]:
+    """The ``kernel`` and the ``bias`` of a product, if they exist."""
+    weights = {name: _child(node, name) for name in ("kernel", "bias")}
+    return {name: value for name, value in weights.items() if value is not None}
 
 
 def _child(node: Any, name: str) -> Any:
-    """What is called ``name`` in a mapping or a module; None if nothing is."""
+    """The item of a mapping or the attribute of a module called ``name``; None if it does not exist."""
     return node.get(name) if isinstance(node, Mapping) else getattr(node, name, None)
 
 
 def _activation(cell: Any, kind: str, nonlinearity: str | None) -> str:
-    """φ of a SimpleCell, tanh of the others. Raises ``UsageError`` for a module that computes something else."""
+    """The activation of a SimpleCell, and tanh for the others. Raises ``UsageError`` for other functions."""
     if getattr(cell, "residual", False):
         raise UsageError("theirs: SimpleCell has residual=True, which has no place here")
     gate, phi = getattr(cell, "gate_fn", None), getattr(cell, "activation_fn", None)
@@ -178,7 +178,7 @@ def _theirs(weights: Weights[Array], spec: CellSpec, optimized: bool) -> dict[st
     if kind != "lstm" or optimized:
         return dense
     return {
-        _name(which[-1], gate): {name: np.split(one, 4, axis=-1)[place] for name, one in product.items()}
+        _name(which[-1], gate): {name: np.split(array, 4, axis=-1)[index] for name, array in product.items()}
         for which, product in dense.items()
-        for place, gate in enumerate(order.gates)
+        for index, gate in enumerate(order.gates)
     }

@@ -1,6 +1,6 @@
-"""Keras 3: ``SimpleRNN``, ``LSTM``, ``GRU``, ``Bidirectional`` of them, and ``RNN`` over one of their cells.
+"""Conversion from and to Keras 3: ``SimpleRNN``, ``LSTM``, ``GRU``, ``Bidirectional``, and ``RNN`` with their cells.
 
-Nothing of Keras is imported: a layer is anything with ``get_config()`` and ``get_weights()``.
+Keras is not imported: a layer is any object with ``get_config()`` and ``get_weights()``.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ TRAINING = (
     "dropout", "recurrent_dropout", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
     "activity_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
 )  # fmt: skip
-"""What acts in training alone."""
+"""Options that act in training alone."""
 
 
 @dataclass(frozen=True)
 class KerasLayer:
-    """A layer of Keras as data: what ``to_keras`` gives, and ``from_keras`` takes like Keras's own."""
+    """A layer of Keras as data. ``to_keras`` returns it, and ``from_keras`` takes it in place of a layer of Keras."""
 
     class_name: str
     config: Mapping[str, Any]
@@ -54,31 +54,31 @@ class KerasLayer:
         return self.weights
 
     def serialized(self) -> dict[str, Any]:
-        """For ``keras.layers.deserialize``. The layer that it makes takes ``weights`` once it is built."""
+        """The argument of ``keras.layers.deserialize``. Build the resulting layer, then set its ``weights``."""
         return _serialized(self.class_name, self.config)
 
 
 def from_keras(layers: Any, *, inference: bool = False) -> Layer:
-    """A layer of Keras, or a list of layers each of which reads the one before, → one layer with copies of the weights.
+    """Convert a layer of Keras, or a list of layers that form a stack, to one layer with copies of the weights.
 
-    It reads [B, T, I], as Keras does, and keeps the weights' dtype. A single bias becomes ``bias_ih``, and ``bias_hh``
-    is 0. ``h_n`` and ``c_n`` are Keras's states.
+    The layer reads [B, T, I], as Keras does, and has the dtype of the weights. A single bias becomes ``bias_ih``, and
+    ``bias_hh`` is 0. ``h_n`` and ``c_n`` are Keras's states.
 
-    Raises ``UsageError`` for other layers, one that is not built, activations that the cell lacks, ``stateful``,
-    ``go_backwards``, a merge of two directions other than ``concat``, and layers that make no one stack (of one cell,
-    one width, with biases or without). So it does for dropout, regularisers and constraints, which act in training
-    alone; with ``inference`` they are left out.
+    Raises ``UsageError`` for other layers, a layer that is not built, activations that the cell lacks, ``stateful``,
+    ``go_backwards``, a merge of two directions other than ``concat``, and layers that do not form one stack (the same
+    cell and width, all with biases or all without). It also refuses dropout, regularisers and constraints, which act in
+    training alone; with ``inference`` they are left out.
     """
-    return build([_part(one, inference) for one in listed(layers)], batch_first=True)
+    return build([_part(layer, inference) for layer in listed(layers)], batch_first=True)
 
 
 def to_keras(layer: Layer, *, inference: bool = False) -> list[KerasLayer]:
-    """A layer → its stack as layers of Keras, which return sequences.
+    """Convert a layer to its stack as layers of Keras, which return sequences.
 
-        for theirs, found in zip(model.layers, to_keras(layer)): theirs.set_weights(found.weights)
+        for theirs, converted in zip(model.layers, to_keras(layer)): theirs.set_weights(converted.weights)
 
-    Where Keras has one bias it is the sum of our two. Raises ``UsageError`` for what Keras lacks: projection, peephole,
-    layer normalisation, zoneout, and our kinds of dropout unless ``inference``.
+    If Keras has one bias, it is the sum of the two. Raises ``UsageError`` for options that Keras lacks: projection,
+    peephole, layer normalisation, zoneout, and dropout unless ``inference``.
     """
     parts = parts_of(layer)
     refuse(layer, "Keras", ["reset_after"], inference)
@@ -86,7 +86,7 @@ def to_keras(layer: Layer, *, inference: bool = False) -> list[KerasLayer]:
 
 
 def _part(layer: Any, inference: bool) -> Part:
-    """One layer of Keras, which may be a ``Bidirectional``."""
+    """Read one layer of Keras, which may be a ``Bidirectional``."""
     name = getattr(layer, "class_name", type(layer).__name__)
     if not (hasattr(layer, "get_config") and hasattr(layer, "get_weights")):
         raise UsageError(f"layers: got {name}, wanted layers of Keras, which have get_config and get_weights")
@@ -107,7 +107,7 @@ def _part(layer: Any, inference: bool) -> Part:
 
 
 def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backwards: bool, inference: bool) -> Part:
-    """One direction: what ``name`` is with ``config``, and its weights."""
+    """Read one direction from the class name, config and weights of a layer."""
     if name == "RNN":
         cell = config["cell"]
         name, config = cell["class_name"].removesuffix("Cell"), {**config, **cell["config"]}
@@ -125,8 +125,8 @@ def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backw
     if len(weights) != len(shapes):
         raise UsageError(f"layers: got {len(weights)} arrays for {name}, wanted {', '.join(shapes)}")
     named = {
-        which: array(f"{name}.{which}", one, *shape)
-        for (which, shape), one in zip(shapes.items(), weights, strict=True)
+        which: array(f"{name}.{which}", value, *shape)
+        for (which, shape), value in zip(shapes.items(), weights, strict=True)
     }
     spec = CellSpec(
         kind, inputs, units, activation=config["activation"] if kind == "rnn" else "tanh", bias=bias, reset_after=after
@@ -135,7 +135,7 @@ def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backw
 
 
 def _refuse(name: str, kind: str, config: Mapping[str, Any], backwards: bool, inference: bool) -> None:
-    """Raise ``UsageError`` for what the layer does beyond its weights and has no place here."""
+    """Raise ``UsageError`` for options of the layer that Seriatim's layers lack."""
     if config["activation"] not in PHI[kind]:
         raise UsageError(f"layers: {name} has activation={config['activation']!r}, wanted {' or '.join(PHI[kind])}")
     if config.get("recurrent_activation", "sigmoid") != "sigmoid":
@@ -157,9 +157,9 @@ def _ours(named: Mapping[str, Array], kind: str) -> Weights[Array]:
     kernels = (order.ours(named[which].T, kind) for which in ("kernel", "recurrent_kernel"))
     if "bias" not in named:
         return Weights(*kernels)
-    given = named["bias"]
-    both = given if given.ndim == 2 else np.stack([given, np.zeros_like(given)])
-    return Weights(*kernels, *(order.ours(one, kind) for one in both))
+    bias = named["bias"]
+    biases = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
+    return Weights(*kernels, *(order.ours(array, kind) for array in biases))
 
 
 def _theirs(part: Part) -> KerasLayer:
@@ -170,23 +170,23 @@ def _theirs(part: Part) -> KerasLayer:
     }  # fmt: skip
     if part.kind == "gru":
         config["reset_after"] = spec.reset_after
-    weights = [one for each in part.weights for one in _theirs_one_way(each, spec)]
+    weights = [array for direction in part.weights for array in _theirs_one_way(direction, spec)]
     if len(part.weights) == 1:
         return KerasLayer(name, config, weights)
-    both = {"layer": _serialized(name, config), "merge_mode": "concat", "dtype": config["dtype"]}
-    return KerasLayer("Bidirectional", both, weights)
+    bidirectional = {"layer": _serialized(name, config), "merge_mode": "concat", "dtype": config["dtype"]}
+    return KerasLayer("Bidirectional", bidirectional, weights)
 
 
 def _theirs_one_way(weights: Weights[Array], spec: CellSpec) -> list[Array]:
     order = CONVENTIONS["Keras"][spec.kind]
-    found = [np.ascontiguousarray(order.theirs(one, spec.kind).T) for one in (weights.w_ih, weights.w_hh)]
+    kernels = [np.ascontiguousarray(order.theirs(array, spec.kind).T) for array in (weights.w_ih, weights.w_hh)]
     joined = joined_bias(weights)
     if joined is None:
-        return found
+        return kernels
     if spec.kind == "gru" and spec.reset_after:
-        both = [weights.b_ih, weights.b_hh]
-        return [*found, np.stack([order.theirs(one, spec.kind) for one in both if one is not None])]
-    return [*found, order.theirs(joined, spec.kind)]
+        biases = [weights.b_ih, weights.b_hh]
+        return [*kernels, np.stack([order.theirs(array, spec.kind) for array in biases if array is not None])]
+    return [*kernels, order.theirs(joined, spec.kind)]
 
 
 def _serialized(name: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A layer as a whole ONNX model, which onnxruntime runs."""
+"""Conversion of a layer to a complete ONNX model, which onnxruntime runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from seriatim.nn.interchange.onnx import INPUTS, OnnxNode, library, to_onnx
 from seriatim.nn.interchange.stack import Layer
 
 OPSET, IR = 17, 8
-"""Old enough for the onnxruntime of 2022, new enough for every node used here."""
+"""Versions that the onnxruntime of 2022 reads and that have all nodes used here."""
 
 
 def onnx_model(layer: Layer, *, lengths: bool = False, state: bool = False, reverse: bool = False) -> Any:
-    """A layer → an ``onnx.ModelProto`` that computes what the layer does once trained.
+    """Convert a layer to an ``onnx.ModelProto`` that computes what the layer computes after training.
 
     Inputs: ``x`` as the layer takes it; with ``lengths`` int32 ``lengths`` [B]; with ``state`` ``h_0`` and, for an
-    LSTM, ``c_0``, [L·D, B, H]. Outputs: ``output``, ``h_n`` and ``c_n`` as the layer gives them. With ``reverse`` the
-    layer is as when it is called so. Raises ``UsageError`` as ``to_onnx`` does, ``MissingExtra`` without ``onnx``.
+    LSTM, ``c_0``, [L·D, B, H]. Outputs: ``output``, ``h_n`` and ``c_n`` as the layer returns them. With ``reverse`` the
+    model computes ``layer(x, reverse=True)``. Raises ``UsageError`` as ``to_onnx`` does, ``MissingExtra`` without
+    ``onnx``.
     """
     onnx = library("writing ONNX")
     nodes = to_onnx(layer, reverse=reverse)
@@ -36,7 +37,7 @@ def onnx_model(layer: Layer, *, lengths: bool = False, state: bool = False, reve
 
 
 class _Graph:
-    """The nodes of a stack, one after the other."""
+    """A graph that grows layer by layer."""
 
     def __init__(self, onnx: Any, stack: list[OnnxNode], states: tuple[str, ...], lengths: bool, state: bool) -> None:
         self.onnx, self.states, self.lengths, self.first = onnx, states, lengths, state
@@ -52,29 +53,29 @@ class _Graph:
                 self.nodes.append(onnx.helper.make_node("Split", [f"{name}_0", "directions"], pieces, axis=0))
 
     def add(self, op_type: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
-        """One node with one output, whose name comes back."""
+        """Add a node with one output, and return the output's name."""
         output = output or f"value_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(op_type, inputs, [output], **attributes))
         return output
 
     def recurrent(self, number: int, node: OnnxNode, x: str) -> str:
-        """One layer of the stack; its output is [T, B, D·H], as ours."""
+        """Add one layer of the stack, and return the name of its output [T, B, D·H]."""
         runtime = {"X": x} | ({"sequence_lens": "lengths"} if self.lengths else {})
         if self.first:
-            own = f"_l{number}" if self.layers > 1 else ""
-            runtime |= {f"initial_{name}": f"{name}_0{own}" for name in self.states}
+            suffix = f"_l{number}" if self.layers > 1 else ""
+            runtime |= {f"initial_{name}": f"{name}_0{suffix}" for name in self.states}
         weights = {name: f"{name}_l{number}" for name in node.inputs}
         self.constants |= {weights[name]: array for name, array in node.inputs.items()}
-        given = [(runtime | weights).get(name, "") for name in INPUTS[node.op_type]]
-        while not given[-1]:
-            given.pop()
+        inputs = [(runtime | weights).get(name, "") for name in INPUTS[node.op_type]]
+        while not inputs[-1]:
+            inputs.pop()
         y = f"Y_l{number}"
         outputs = [y, *(f"{name}_n_l{number}" for name in self.states)]
-        self.nodes.append(self.onnx.helper.make_node(node.op_type, given, outputs, f"l{number}", **node.attributes))
+        self.nodes.append(self.onnx.helper.make_node(node.op_type, inputs, outputs, f"l{number}", **node.attributes))
         return self.add("Reshape", [self.add("Transpose", [y], perm=[0, 2, 1, 3]), "joined"])
 
     def join(self) -> None:
-        """Final states of all layers, as one."""
+        """Concatenate the final states of all layers."""
         for name in self.states:
             self.add("Concat", [f"{name}_n_l{number}" for number in range(self.layers)], f"{name}_n", axis=0)
 
@@ -91,7 +92,7 @@ class _Graph:
         if self.first:
             inputs += [tensor(f"{name}_0", state) for name in self.states]
         outputs = [tensor("output", output), *(tensor(f"{name}_n", state) for name in self.states)]
-        constants = [numpy_helper.from_array(one, name) for name, one in self.constants.items()]
+        constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, "seriatim", inputs, outputs, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="seriatim")
         model.ir_version = IR

@@ -1,6 +1,6 @@
-"""ONNX: the nodes ``RNN``, ``LSTM`` and ``GRU``, as data and from models; ``model.py`` writes whole models.
+"""Conversion from and to ONNX nodes ``RNN``, ``LSTM`` and ``GRU``; ``model.py`` writes complete models.
 
-``onnx`` is imported where a model or a node of its own is read, and nowhere else.
+``onnx`` is imported only to read a model or a ``NodeProto``.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from seriatim.spec import CellSpec
 
 _COMMON = ("X", "W", "R", "B", "sequence_lens", "initial_h")
 INPUTS = {"RNN": _COMMON, "GRU": _COMMON, "LSTM": (*_COMMON, "initial_c", "P")}
-"""Inputs of a node, in order."""
+"""The inputs of a node, in order."""
 WEIGHTS = ("W", "R", "B", "P")
-"""Those that have to be constants."""
+"""The inputs that must be constants."""
 STATES = ("initial_h", "initial_c")
 ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
-"""f, g and h of one direction, unless the node says otherwise."""
+"""The default activations f, g and h of one direction."""
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 ATTRIBUTES = (
     "hidden_size", "direction", "activations", "activation_alpha", "activation_beta", "layout", "linear_before_reset",
     "input_forget", "output_sequence", "clip",
 )  # fmt: skip
-"""What can be read, as far as its value can."""
+"""The attributes that can be read; some of their values are refused."""
 
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """A node as data: what ``to_onnx`` and ``read_onnx`` give, and ``from_onnx`` takes."""
+    """A node as data. ``to_onnx`` and ``read_onnx`` return it, and ``from_onnx`` takes it."""
 
     op_type: str
     """``RNN``, ``LSTM`` or ``GRU``."""
     attributes: Mapping[str, Any]
     inputs: Mapping[str, Array]
-    """By the operator's own names: W, R, B, P, and sequence_lens, initial_h, initial_c where they are constant."""
+    """Arrays by the operator's names: W, R, B, P, and sequence_lens, initial_h and initial_c if they are constants."""
     name: str = ""
 
 
@@ -59,18 +59,17 @@ def from_onnx(
 def from_onnx(
     theirs: Any, initializers: Any = None, *, node: str | Sequence[str] | None = None, with_call: bool = False
 ) -> Layer | tuple[Layer, dict[str, Any]]:
-    """A node of ONNX, or several each of which reads the one before, → one layer with copies of the weights.
+    """Convert a node of ONNX, or several nodes that form a stack, to one layer with copies of the weights.
 
-    ``theirs``, ``initializers`` and ``node`` are those of ``read_onnx``. The layer reads [T, B, I], or [B, T, I] for
-    ``layout`` 1; its output is [T, B, D·H] where Y is [T, D, B, H], and h_n and c_n are Y_h and Y_c. What the node
-    takes while it runs, ``initial_h``, ``initial_c`` and ``sequence_lens``, goes into the call as ``hx`` and
-    ``lengths``.
+    ``theirs``, ``initializers`` and ``node`` are as in ``read_onnx``. The layer reads [T, B, I], or [B, T, I] for
+    ``layout`` 1. Its output is [T, B, D·H] where Y is [T, D, B, H]; h_n and c_n are Y_h and Y_c. The node's run-time
+    inputs ``initial_h``, ``initial_c`` and ``sequence_lens`` are the call's ``hx`` and ``lengths``.
 
-    Where the node itself fixes some of that, or reads from the end, ``with_call`` gives it beside the layer, as
-    arguments of the call:  ``layer, call = from_onnx(node, with_call=True);  output, h_n = layer(x, **call)``.
+    If these inputs are constants of the node, or if the node reads from the end, ``with_call`` returns them as keyword
+    arguments of a call:  ``layer, call = from_onnx(node, with_call=True);  output, h_n = layer(x, **call)``.
 
-    Raises ``UsageError`` for other nodes, weights that are no constants, ``input_forget``, activations that
-    the cell lacks, nodes that make no one stack, and without ``with_call`` for what it would give.
+    Raises ``UsageError`` for other nodes, weights that are not constant, ``input_forget``, activations that the cell
+    lacks, nodes that do not form one stack, and without ``with_call`` for arguments that it would return.
     """
     nodes = read_onnx(theirs, initializers, node=node)
     layouts = _one("layout", [one.attributes.get("layout", 0) for one in nodes])
@@ -90,11 +89,11 @@ def from_onnx(
 
 
 def to_onnx(layer: Layer, *, reverse: bool = False) -> list[OnnxNode]:
-    """A layer → a node for each layer of its stack; with ``reverse`` as the layer is when it is called so.
+    """Convert a layer to a node for each layer of its stack; with ``reverse`` the nodes read from the end.
 
-    The nodes have ``layout`` 0, [T, B, I], which is the one that onnxruntime runs. Raises ``UsageError`` for what ONNX
-    lacks: projection, layer normalisation, zoneout; and for ``reverse`` of a layer in two directions. Dropout of any
-    kind is left out, as ONNX's nodes do not train.
+    The nodes have ``layout`` 0, [T, B, I], the only one that onnxruntime runs. Raises ``UsageError`` for options that
+    ONNX lacks (projection, layer normalisation, zoneout) and for ``reverse`` of a bidirectional layer. All dropout is
+    left out, because ONNX's nodes are not trained.
     """
     parts = parts_of(layer)
     refuse(layer, "ONNX", ("peephole", "reset_after", "clip"), inference=True)
@@ -105,12 +104,13 @@ def to_onnx(layer: Layer, *, reverse: bool = False) -> list[OnnxNode]:
 
 
 def read_onnx(theirs: Any, initializers: Any = None, *, node: str | Sequence[str] | None = None) -> list[OnnxNode]:
-    """The recurrent nodes of a model, as data.
+    """Read the recurrent nodes of a model as data.
 
-    ``theirs`` is a model (its file, or a ``ModelProto``), a ``NodeProto`` with its ``initializers`` (arrays by name, or
-    ``TensorProto``s), or an ``OnnxNode`` or a list of them, which come back. ``node`` picks nodes of a model by name,
-    in that order; a model with one recurrent node needs none. Raises ``UsageError`` for a model without, or with
-    several, and for weights that are no constants, ``MissingExtra`` without ``onnx``.
+    ``theirs`` is a model (a file name or a ``ModelProto``), a ``NodeProto`` with its ``initializers`` (arrays by name,
+    or ``TensorProto``s), or an ``OnnxNode`` or a list of them, which is returned unchanged. ``node`` selects nodes of a
+    model by name, in that order; it is not needed if the model has one recurrent node. Raises ``UsageError`` if the
+    model has no recurrent node, or several and no ``node``, and for weights that are not constant; raises
+    ``MissingExtra`` without ``onnx``.
     """
     if all(isinstance(one, OnnxNode) for one in listed(theirs)):
         return listed(theirs)
@@ -140,7 +140,7 @@ def read_onnx(theirs: Any, initializers: Any = None, *, node: str | Sequence[str
 
 
 def library(work: str) -> Any:
-    """``onnx``, or ``MissingExtra``."""
+    """Import ``onnx``. Raises ``MissingExtra`` if it is not installed."""
     try:
         return importlib.import_module("onnx")
     except ModuleNotFoundError as error:
@@ -148,7 +148,7 @@ def library(work: str) -> Any:
 
 
 def _read(node: Any, constants: Mapping[str, Array], onnx: Any) -> OnnxNode:
-    """A ``NodeProto`` as data."""
+    """Convert a ``NodeProto`` to data."""
     if node.op_type not in INPUTS:
         raise UsageError(f"theirs: got a node {node.op_type}, wanted RNN, LSTM or GRU")
     inputs = {}
@@ -162,14 +162,14 @@ def _read(node: Any, constants: Mapping[str, Array], onnx: Any) -> OnnxNode:
 
 
 def _arrays(given: Any, onnx: Any) -> dict[str, Array]:
-    """By name, from arrays by name or from ``TensorProto``s."""
+    """Arrays by name, from arrays by name or from ``TensorProto``s."""
     if isinstance(given, Mapping):
         return {name: np.asarray(one) for name, one in given.items()}
     return {one.name: onnx.numpy_helper.to_array(one) for one in given or ()}
 
 
 def _constant(node: Any, onnx: Any) -> Array:
-    """What a node ``Constant`` gives."""
+    """The value of a ``Constant`` node."""
     value = onnx.helper.get_attribute_value(node.attribute[0])
     return np.asarray(onnx.numpy_helper.to_array(value) if hasattr(value, "data_type") else value)
 
@@ -181,7 +181,7 @@ def _plain(value: Any) -> Any:
 
 
 def _part(node: OnnxNode) -> Part:
-    """Weights of one node."""
+    """Read the weights of one node."""
     kind, attributes, given = node.op_type.lower(), node.attributes, node.inputs
     if kind not in CONVENTIONS["ONNX"]:
         raise UsageError(f"theirs: got a node {node.op_type}, wanted RNN, LSTM or GRU")
@@ -213,7 +213,7 @@ def _part(node: OnnxNode) -> Part:
 
 
 def _refuse(attributes: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` for an attribute that has no place here, or that nobody knows."""
+    """Raise ``UsageError`` for unknown attributes and for values that Seriatim's layers lack."""
     if not attributes.get("clip", 1.0) > 0:
         raise UsageError(f"clip: got {attributes['clip']:g}, wanted more than 0")
     if attributes.get("input_forget", 0):
@@ -259,7 +259,7 @@ def _call(nodes: Sequence[OnnxNode], batch_first: bool, layer: Layer) -> dict[st
 
 
 def _first_state(nodes: Sequence[OnnxNode], batch_first: bool, layer: Layer) -> Any:
-    """h_0, or (h_0, c_0), with 0 where a node fixes none."""
+    """Return h_0, or (h_0, c_0), with zeros for nodes that have no constant state."""
     directions = 2 if layer.bidirectional else 1
     axis = 0 if batch_first else 1
     rows = next(np.shape(one.inputs[name])[axis] for one in nodes for name in STATES if name in one.inputs)

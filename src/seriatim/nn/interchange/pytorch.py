@@ -1,4 +1,4 @@
-"""PyTorch: the same parameters under the same names, so every way is exact."""
+"""Conversion from and to PyTorch, which has the same parameters under the same names, so it is exact."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ from seriatim.nn.layers import GRU, LSTM, RNN
 
 
 def from_torch(module: nn.Module) -> nn.Module:
-    """A ``torch.nn.RNN``, ``LSTM``, ``GRU`` or one of their cells → ours, with copies of its weights, mode and dtype.
+    """Convert a ``torch.nn.RNN``, ``LSTM``, ``GRU`` or one of their cells, with copies of its weights, mode and dtype.
 
     (``seriatim.accelerate`` replaces such modules inside a model and shares their weights.) Raises ``UsageError`` for
-    any other module, and for one whose weights are made from something else.
+    any other module, and for computed weights, such as parametrisations.
     """
     known = isinstance(module, tuple(MAKERS))
     report = accelerate(copy.deepcopy(module)) if known else None
     if report is None or report.left or not report.changed:
-        why = "; ".join(report.left.values()) if report else "wanted an RNN, LSTM or GRU of torch.nn, or a cell of them"
-        raise UsageError(f"module: got {type(module).__name__}, {why}")
+        reason = (
+            "; ".join(report.left.values()) if report else "wanted an RNN, LSTM or GRU of torch.nn, or a cell of them"
+        )
+        raise UsageError(f"module: got {type(module).__name__}, {reason}")
     return report.model
 
 
 def to_torch(module: nn.Module, *, inference: bool = False) -> nn.Module:
-    """Our layer or cell → the one of ``torch.nn``, with copies of its weights, mode, dtype and device.
+    """Convert a layer or cell to the one of ``torch.nn``, with copies of its weights, mode, dtype and device.
 
-    Raises ``UsageError`` for what PyTorch lacks: peepholes, layer normalisation, zoneout, ``reset_after=False``, a
-    projected RNN or GRU, the sigmoid RNN, a projected cell; and for locked and recurrent dropout, unless ``inference``.
+    Raises ``UsageError`` for options that PyTorch lacks: peepholes, layer normalisation, zoneout,
+    ``reset_after=False``, a projected RNN or GRU, the sigmoid RNN, a projected cell; and for locked and recurrent
+    dropout, unless ``inference``.
     """
     if type(module) not in THEIRS:
         raise UsageError(f"module: got {type(module).__name__}, wanted an RNN, LSTM or GRU of seriatim.nn, or a cell")
-    able = ("dropout", "proj_size") if isinstance(module, LSTM) else ("dropout",)
-    refuse(module, f"torch.nn.{type(module).__name__}", able, inference)
+    supported = ("dropout", "proj_size") if isinstance(module, LSTM) else ("dropout",)
+    refuse(module, f"torch.nn.{type(module).__name__}", supported, inference)
     if isinstance(module, (RNN, RNNCell)) and module.nonlinearity == "sigmoid":
         raise UsageError("layer: nonlinearity=sigmoid has no place in torch.nn, which has tanh and relu")
-    made = THEIRS[type(module)](module)
+    converted = THEIRS[type(module)](module)
     first = next(module.parameters())
-    made = made.to_empty(device=first.device).to(first.dtype)
-    made.load_state_dict({name: one.detach() for name, one in module.state_dict().items()})
-    return made.train(module.training)
+    converted = converted.to_empty(device=first.device).to(first.dtype)
+    converted.load_state_dict({name: value.detach() for name, value in module.state_dict().items()})
+    return converted.train(module.training)
 
 
 def _stacked(old: Any) -> dict[str, Any]:
@@ -63,4 +66,4 @@ THEIRS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     LSTMCell: lambda old: nn.LSTMCell(old.input_size, old.hidden_size, old.bias, device="meta"),
     GRUCell: lambda old: nn.GRUCell(old.input_size, old.hidden_size, old.bias, device="meta"),
 }
-"""PyTorch's module for each of ours, on no device."""
+"""For each class of Seriatim: a function that builds PyTorch's module, on no device."""

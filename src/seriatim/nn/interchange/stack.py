@@ -1,4 +1,4 @@
-"""What every converter goes through: the layers of a stack as NumPy arrays in our order."""
+"""The form between all converters: the layers of a stack as NumPy arrays in Seriatim's order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Part:
 
     spec: CellSpec
     weights: tuple[Weights[Array], ...]
-    """Of the direction that reads from the start, then, if there are two, of the one that reads from the end."""
+    """The weights of the forward direction, then, if there are two directions, of the reverse one."""
 
     @property
     def kind(self) -> str:
@@ -41,11 +41,11 @@ ARGUMENTS: dict[str, Callable[[CellSpec], dict[str, Any]]] = {
     "lstm": lambda spec: {"proj_size": spec.proj_size, "peephole": spec.peephole, "clip": spec.clip},
     "gru": lambda spec: {"proj_size": spec.proj_size, "reset_after": spec.reset_after, "clip": spec.clip},
 }
-"""What the constructor of a layer or a cell takes for a spec, beside what all take."""
+"""Arguments of the constructor of a layer or a cell for a spec, without those that all kinds share."""
 
 
 def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
-    """A layer with these weights. Raises ``UsageError`` for parts that are no one stack."""
+    """Build a layer with these weights. Raises ``UsageError`` for parts that do not form one stack."""
     first = parts[0]
     directions = len(first.weights)
     width = directions * first.spec.output_size
@@ -55,13 +55,13 @@ def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
             wanted = width if field.name == "input_size" else getattr(first.spec, field.name)
             _agree(number, field.name, getattr(part.spec, field.name), wanted)
     named = {
-        f"{field}_l{number}{direction}": one
+        f"{field}_l{number}{direction}": array
         for number, part in enumerate(parts)
         for direction, weights in zip(("", "_reverse"), part.weights, strict=False)
-        for field, one in zip(FIELDS, weights.as_list(), strict=True)
-        if one is not None
+        for field, array in zip(FIELDS, weights.as_list(), strict=True)
+        if array is not None
     }
-    dtypes = sorted({str(one.dtype) for one in named.values()})
+    dtypes = sorted({str(array.dtype) for array in named.values()})
     if len(dtypes) > 1:
         raise UsageError(f"weights: got {' and '.join(dtypes)}, wanted one dtype for all")
     options = {
@@ -70,15 +70,15 @@ def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
     }  # fmt: skip
     options |= ARGUMENTS[first.kind](first.spec)
     layer = LAYERS[first.kind](first.spec.input_size, first.spec.hidden_size, **options)
-    layer.load_state_dict({name: torch.from_numpy(np.array(one)) for name, one in named.items()})
+    layer.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in named.items()})
     return layer
 
 
 def parts_of(layer: Layer) -> list[Part]:
-    """Copies of a layer's weights. Raises ``UsageError`` for anything but an RNN, LSTM or GRU of ours."""
+    """Copy the weights of a layer. Raises ``UsageError`` if it is not an RNN, LSTM or GRU of Seriatim."""
     if not isinstance(layer, (RNN, LSTM, GRU)):
-        kind = type(layer)
-        raise UsageError(f"layer: got {kind.__module__}.{kind.__name__}, wanted an RNN, LSTM or GRU of seriatim.nn")
+        type_ = type(layer)
+        raise UsageError(f"layer: got {type_.__module__}.{type_.__name__}, wanted an RNN, LSTM or GRU of seriatim.nn")
     parts = []
     for number in range(layer.num_layers):
         weights = tuple(
@@ -89,40 +89,40 @@ def parts_of(layer: Layer) -> list[Part]:
     return parts
 
 
-def refuse(module: Any, where: str, able: Sequence[str] = (), inference: bool = False) -> None:
-    """Raise ``UsageError`` if a layer or a cell has a variant that ``where`` lacks, ``able`` being what it has.
+def refuse(module: Any, framework: str, supported: Sequence[str] = (), inference: bool = False) -> None:
+    """Raise ``UsageError`` if a layer or a cell has an option that ``framework`` lacks; it has those in ``supported``.
 
-    With ``inference`` what acts in training alone is left out without a word.
+    With ``inference`` options that act in training alone are left out silently.
     """
     for name in VARIANTS:
         value = getattr(module, name, DEFAULTS[name])
-        if name in able or value == DEFAULTS[name] or value == (0.0, 0.0) or (inference and name in TRAINING):
+        if name in supported or value == DEFAULTS[name] or value == (0.0, 0.0) or (inference and name in TRAINING):
             continue
         hint = "; inference=True leaves it out, as it acts in training alone" if name in TRAINING else ""
-        raise UsageError(f"layer: {name}={value} has no place in {where}{hint}")
+        raise UsageError(f"layer: {name}={value} has no place in {framework}{hint}")
 
 
 VARIANTS = (
     "proj_size", "peephole", "reset_after", "layer_norm", "clip", "zoneout", "dropout", "locked_dropout",
     "recurrent_dropout",
 )  # fmt: skip
-"""What not every framework has."""
+"""Options that some frameworks lack."""
 TRAINING = ("dropout", "locked_dropout", "recurrent_dropout")
-"""What changes nothing once trained."""
+"""Options that act in training alone."""
 
 
 def array(name: str, value: object, *shape: int) -> Array:
-    """``value`` as an array of exactly this shape, of float32 or float64. Raises ``UsageError`` by ``name``."""
-    found = np.asarray(value)
-    if found.dtype not in (np.float32, np.float64):
-        raise UsageError(f"{name}: got {found.dtype}, wanted float32 or float64")
-    if found.shape != shape:
-        raise UsageError(f"{name}: got shape {list(found.shape)}, wanted {list(shape)}")
-    return found
+    """Return ``value`` as a float32 or float64 array of exactly this shape. A ``UsageError`` says ``name``."""
+    result = np.asarray(value)
+    if result.dtype not in (np.float32, np.float64):
+        raise UsageError(f"{name}: got {result.dtype}, wanted float32 or float64")
+    if result.shape != shape:
+        raise UsageError(f"{name}: got shape {list(result.shape)}, wanted {list(shape)}")
+    return result
 
 
 def extent(name: str, value: object) -> tuple[int, ...]:
-    """The shape of an array that has to have one. Raises ``UsageError`` by ``name`` for a single number."""
+    """The shape of ``value``. Raises ``UsageError``, which says ``name``, for a single number."""
     shape: tuple[int, ...] = np.asarray(value).shape
     if not shape:
         raise UsageError(f"{name}: got a single number, wanted an array")
@@ -135,24 +135,24 @@ def joined_bias(weights: Weights[Array]) -> Array | None:
 
 
 def listed(theirs: object) -> list[Any]:
-    """One layer or a list of them, as a list. Raises ``UsageError`` for an empty one."""
-    found = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
-    if not found:
+    """One layer or a list of layers, as a list. Raises ``UsageError`` for an empty list."""
+    layers = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
+    if not layers:
         raise UsageError("layers: got none, wanted at least one")
-    return found
+    return layers
 
 
-def _agree(number: int, name: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise UsageError(f"layers: layer {number} of the stack has {name} {found}, wanted {wanted} after the first")
+def _agree(number: int, name: str, value: object, wanted: object) -> None:
+    if value != wanted:
+        raise UsageError(f"layers: layer {number} of the stack has {name} {value}, wanted {wanted} after the first")
 
 
 def arrays(weights: Weights[torch.Tensor]) -> Weights[Array]:
-    """Copies on the CPU. Raises ``UsageError`` for a dtype that NumPy lacks."""
-    found = []
-    for one in weights.present():
-        if one.dtype not in (torch.float32, torch.float64):
-            raise UsageError(f"layer: got {str(one.dtype).removeprefix('torch.')}, wanted float32 or float64")
-        found.append(one.detach().cpu().numpy().copy())
-    remaining = iter(found)
-    return Weights(*[None if one is None else next(remaining) for one in weights.as_list()])
+    """Copy the weights to NumPy arrays. Raises ``UsageError`` for a dtype other than float32 and float64."""
+    copies = []
+    for weight in weights.present():
+        if weight.dtype not in (torch.float32, torch.float64):
+            raise UsageError(f"layer: got {str(weight.dtype).removeprefix('torch.')}, wanted float32 or float64")
+        copies.append(weight.detach().cpu().numpy().copy())
+    remaining = iter(copies)
+    return Weights(*[None if weight is None else next(remaining) for weight in weights.as_list()])

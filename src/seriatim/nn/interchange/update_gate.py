@@ -1,4 +1,4 @@
-"""The two meanings of a GRU's update gate, z: "how much old" and "how much new"."""
+"""The two meanings of a GRU's update gate z: the share of the old state, or of the new value."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ Gated = TypeVar("Gated", GRU, GRUCell)
 
 
 def convert_z(gru: Gated) -> Gated:
-    """A copy of a GRU or GRUCell whose z stands for 1 - z: W_z and b_z are negated, as σ(-a) = 1 - σ(a).
+    """Copy a GRU or GRUCell with z replaced by 1 - z: W_z and b_z are negated, because σ(-a) = 1 - σ(a).
 
-    Weights that were made for h_t = (1 - z) ⊙ h + z ⊙ n, z as "how much new", and then loaded into ``gru`` come out
-    as weights for the z of here, "how much old"; and the other way about. With layer normalisation the gains and biases
-    are negated, as the weights are normalised together. Raises ``UsageError`` for any other module.
+    If ``gru`` has weights for h_t = (1 - z) ⊙ h + z ⊙ n, where z is the share of the new value, the copy has weights
+    for Seriatim's z, the share of the old state. It converts in the other direction in the same way. With layer
+    normalisation it negates gains and biases, because all weights are normalised together. Raises ``UsageError`` for
+    any other module.
     """
     if not isinstance(gru, (GRU, GRUCell)):
         raise UsageError(f"gru: got {type(gru).__name__}, wanted a GRU or a GRUCell")

@@ -125,6 +125,7 @@ def read(
         channels=options.channels,
         id=options.id,
         time=options.time,
+        date_format=options.date_format,
         group=options.group if need_label else None,
         header=options.header,
         need_label=need_label,

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from seriatim.data.documents import read_documents
+from seriatim.data.files import split_lines
 from seriatim.encoding.vectors import Vector, format_vectors, read_vectors, vectors_width
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
@@ -214,7 +215,7 @@ def train_vectors(
     for name, value, minimum in (("width", width, 1), ("window", window, 1), ("vocab_size", vocab_size or 2, 2)):
         if value < minimum:
             raise UsageError(f"{name}: got {value}, wanted at least {minimum}")
-    lines = [line for text in read_documents(data) for line in text.splitlines()]
+    lines = [line for text in read_documents(data) for line in split_lines(text)]
     vocabulary = Vocabulary.fit(lines, "word", vocab_size, lines=False)
     vectors = cbow(
         WordCorpus(vocabulary.tokens, [vocabulary.encode(line) for line in lines]), width, seed=seed, window=window

@@ -33,6 +33,7 @@ class ForecastOptions(TrainOptions):
         None, "number of past steps that the model reads (default: fits the shortest series)", minimum=1
     )
     time: str | None = option(None, "column of time stamps (default: rows are in order of time)")
+    date_format: str | None = option(None, "format of the dates in --time, such as %d/%m/%Y, if it is ambiguous")
     id: str | None = option(None, "column that identifies each series")
     covariates: tuple[str, ...] = option((), "other numeric columns to read: a,b")
     season: int = option(1, "number of steps per season", minimum=1)

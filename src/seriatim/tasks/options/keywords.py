@@ -89,6 +89,7 @@ class TrainKeywords(TypedDict, total=False):
     channels: str | Sequence[str]
     id: str | None
     time: str | None
+    date_format: str | None
     group: str | None
     drop_duplicates: bool
     header: bool

@@ -19,6 +19,7 @@ class SequenceOptions(TextOptions):
     channels: tuple[str, ...] = option((), "numeric columns, one row per step: a,b,c")
     id: str | None = option(None, "column that identifies each sequence, with --channels")
     time: str | None = option(None, "column by which the rows of a sequence are ordered (default: order of the file)")
+    date_format: str | None = option(None, "format of the dates in --time, such as %d/%m/%Y, if it is ambiguous")
     group: str | None = option(None, "column whose equal values stay in the same part of the split")
     drop_duplicates: bool = option(False, "drop repeated inputs before splitting")
     header: bool = option(True, "the table has no header: columns are numbered from 1", negative="no-header")
