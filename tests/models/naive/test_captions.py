@@ -44,8 +44,8 @@ def test_large_pictures_are_compared_by_the_means_of_squares() -> None:
     fine = np.zeros((64, 64, 3), np.uint8)
     fine[::2, ::2] = 80
     model.fit([fine], [["x"]])
-    assert model.pictures.shape == (1, 32 * 32 * 3)
-    assert set(model.pictures.reshape(-1)) == {20}
+    assert model.vectors.shape == (1, 32 * 32 * 3)
+    assert set(model.vectors.reshape(-1)) == {20}
 
 
 def test_features_by_the_mean_of_a_pictures_vectors() -> None:
