@@ -1,4 +1,4 @@
-# The two commands. Everything that they do is in scripts/, for people and CI alike.
+# The two commands. All their steps are in scripts/, for people and for continuous integration.
 
 VENV ?= .venv
 DEMO ?= train language shakespeare --hidden 256 --time-limit 150s
