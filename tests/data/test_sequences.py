@@ -10,7 +10,9 @@ import polars
 import pytest
 
 from seriatim.data.sequences import Sequences, read_sequences
+from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, SeriatimError, UsageError
+from seriatim.tasks.common.sequence_inputs import InputCodec
 
 STEPS = [
     {"id": 7, "t": 2, "a": 3.0, "b": 4, "y": "up", "g": "x"},
@@ -42,7 +44,7 @@ def test_steps_are_in_order_of_rows_or_time() -> None:
     assert [one.tolist() for one in plain.inputs if not isinstance(one, str)] == [[[3, 4], [1, 2]], [[5, 6]]]
     timed = read_sequences(STEPS, **NUMERIC, time="t", group="g")
     assert timed.inputs[0].tolist() == [[1, 2], [3, 4]]  # type: ignore[union-attr]
-    assert timed.inputs[0].dtype == np.float32 and timed.channels == 2  # type: ignore[union-attr]
+    assert timed.inputs[0].dtype == np.float64 and timed.channels == 2  # type: ignore[union-attr]
     assert timed.labels == ["up", "down"] and timed.groups == ["x", "x"]
     assert timed.locations == ["list of dicts id '7' (row 1)", "list of dicts id '5' (row 2)"]
 
@@ -73,7 +75,7 @@ def test_archive(tmp_path: Path) -> None:
     assert result.channels == 2 and result.labels == ["a", "b", "a"] and result.locations[1] == f"{file} case 2"
     assert result.without_duplicates()[1] == 1
     file.write_text("@classLabel true a b\n@data\n1,2:3,?:a\n")
-    with pytest.raises(DataError, match=r"case 1: step 2, channel 2: nan is not finite"):
+    with pytest.raises(DataError, match=r"case 1: step 2, channel 2: missing value"):
         read_sequences(file)
 
 
@@ -139,7 +141,7 @@ def test_labels_may_be_missing_when_predicting() -> None:
         ((["a", "b"], [1, None]), {}, DataError, "item 2: no label"),
         (([np.zeros((2, 2)), np.zeros((2, 3))], [1, 2]), {}, DataError, "item 2: 3 channels, wanted 2"),
         (([np.zeros((0, 2))], [1]), {}, DataError, "item 1: empty"),
-        (([np.array([1.0, np.nan])], [1]), {}, DataError, "item 1: step 2, channel 1: nan"),
+        (([np.array([1.0, np.nan])], [1]), {}, DataError, "item 1: step 2, channel 1: missing value"),
         (([np.zeros((2, 2, 2))], [1]), {}, DataError, r"item 1: shape \(2, 2, 2\)"),
         ((["a", 5], [1, 2]), {}, DataError, "item 1: not an array of numbers"),
         ((5, [1]), {}, UsageError, "X is int"),
@@ -157,3 +159,17 @@ def test_bad_input_is_refused(
 def test_sequences_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Sequences(["a"], None, None, ["x"]).labels = []  # type: ignore[misc]
+
+
+def test_small_differences_of_large_numbers_are_kept() -> None:
+    """Epoch seconds as a channel: float32 would make all steps equal, and the sequences duplicates."""
+    rows = [
+        {"id": number, "a": 1.6e9 + (step if number else 7 - step), "y": number}
+        for number in (0, 1)
+        for step in range(8)
+    ]
+    result = read_sequences(rows, channels=["a"], id="id", label="y")
+    assert result.without_duplicates()[1] == 0
+    codec = InputCodec(scaler=Standardizer.fit(np.concatenate(result.arrays)))
+    falling, rising = codec.encode(result)
+    assert falling.dtype == np.float32 and (np.diff(falling[:, 0]) < 0).all() and (np.diff(rising[:, 0]) > 0).all()

@@ -40,3 +40,11 @@ def test_json() -> None:
 def test_damaged_json_is_refused(stored: object) -> None:
     with pytest.raises(ValueError):
         Labels.from_json(stored)  # type: ignore[arg-type]
+
+
+def test_labels_of_older_runs_are_found_by_their_plain_names() -> None:
+    assert Labels(["False", "True"]).encode(["true", "false", "True"]).tolist() == [1, 0, 1]
+    assert Labels(["7.0", "8.0"]).encode(["8", "7.0"]).tolist() == [1, 0]
+    assert Labels(["1", "1.0"]).encode(["1.0", "1"]).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="07"):
+        Labels(["7"]).encode(["07"])

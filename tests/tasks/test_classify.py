@@ -211,7 +211,7 @@ def test_a_prediction_names_the_likeliest_class() -> None:
         ((["a", "b"], ["x", "y"]), "valid part: no sequences; too little data"),
         ((["a b", " "] * 20, ["x", "y"] * 20), "data item 2: empty text"),
         ((["a b"], ["x", "y"]), "data: 2 labels for 1 sequences"),
-        (([[1.0, np.nan]] * 9, ["x"] * 9), "data item 1: step 2, channel 1: nan is not finite"),
+        (([[1.0, np.nan]] * 9, ["x"] * 9), "data item 1: step 2, channel 1: missing value"),
         (([np.ones((3, 2)), np.ones((3, 1))], ["x", "y"]), "data item 2: 1 channels, wanted 2 as in the first"),
         (["a b", "c d"], "data: no labels"),
     ],

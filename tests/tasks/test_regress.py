@@ -180,7 +180,7 @@ def test_an_archive_of_numbers(tmp_path: Path) -> None:
     [
         (([[1.0], [2.0]], [1.0]), r"data: targets of shape \(1,\), wanted \(2,\)"),
         (([[1.0], [2.0]], ["a", "b"]), "data: y is not an array of numbers"),
-        (([[1.0], [2.0]], [1.0, np.nan]), "data item 2: target nan is not finite"),
+        (([[1.0], [2.0]], [1.0, np.nan]), "data item 2: target: missing value"),
         ([[1.0], [2.0]], "data: no targets"),
         (([[1.0], [2.0]], [1.0, 2.0]), "valid part: no sequences; too little data"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -11,6 +12,10 @@ from seriatim.data.rows import MISSING
 
 if TYPE_CHECKING:
     import polars
+
+
+WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0$"
+TRUE, FALSE = r"^(?:True|TRUE)$", r"^(?:False|FALSE)$"
 
 
 class CellError(Exception):
@@ -67,6 +72,29 @@ def to_strings(cells: polars.Series, noun: str) -> polars.Series:
     if missing.any():
         raise CellError(int(missing.arg_max() or 0), f"no {noun}")
     return strings
+
+
+def to_names(cells: polars.Series, noun: str) -> polars.Series:
+    """Convert cells to names of classes, series or groups; a value has the same name from every source.
+
+    A frame and the CSV file that is written from it give equal names: 7.0 is ``7``, and true values are ``true``. Dates
+    are as pandas writes them. Raises ``CellError`` for a missing cell, with ``noun`` in the message.
+    """
+    import polars
+
+    if cells.dtype.is_float():
+        cells = cells.fill_nan(None)
+        number = np.float32 if cells.dtype == polars.Float32 else float
+        texts = [
+            None if value is None else str(int(value)) if value % 1 == 0 and abs(value) < 1e16 else str(number(value))
+            for value in cells
+        ]
+        cells = polars.Series(cells.name, texts, dtype=polars.String)
+    elif isinstance(cells.dtype, polars.Datetime):
+        is_date = bool((cells.dt.time() == time(0)).all())
+        cells = cells.dt.strftime("%Y-%m-%d" if is_date else "%Y-%m-%d %H:%M:%S%.f")
+    names = to_strings(cells, noun)
+    return names.str.replace(WHOLE, "$1").str.replace(TRUE, "true").str.replace(FALSE, "false")
 
 
 def shown(value: object) -> str:

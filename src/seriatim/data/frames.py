@@ -152,10 +152,11 @@ def _from_pandas(column: Any, name: str) -> polars.Series:
         starts = column.dt.start_time.dt.strftime("%Y-%m-%d") if column.dtype.name.startswith("period[W") else column
         texts = [None if is_missing else str(value) for value, is_missing in zip(starts, column.isna(), strict=True)]
         return from_values(texts, name)
-    if kind in "iuf" and column.isna().any():
-        return from_array(column.to_numpy(dtype="float64", na_value=float("nan")), name)
-    if kind in "iuf":
-        return from_array(column.to_numpy(dtype=f"{kind if kind != 'u' else 'i'}8"), name)
+    if kind == "f":
+        size = max(getattr(column.dtype, "numpy_dtype", column.dtype).itemsize, 4)
+        return from_array(column.to_numpy(dtype=f"f{size}", na_value=float("nan")), name)
+    if kind in "iu" and not column.isna().any():
+        return from_array(column.to_numpy(dtype=f"{kind}8"), name)
     missing = column.isna().to_numpy()
     return from_values([None if is_missing else value for value, is_missing in zip(column, missing, strict=True)], name)
 
@@ -176,8 +177,8 @@ def from_array(values: np.ndarray[Any, Any], name: str) -> polars.Series:
     """Convert one column of an array."""
     import polars
 
-    if values.dtype == object:
-        return from_values(values.tolist(), name)
+    if values.dtype == object or isinstance(values, np.ma.MaskedArray):
+        return from_values(values.tolist(), name)  # None for a masked value
     return polars.Series(name, np.ascontiguousarray(values))
 
 
@@ -185,6 +186,7 @@ def from_values(values: Sequence[object], name: str) -> polars.Series:
     """Convert one column of Python values; values of different types become strings, and none is lost."""
     import polars
 
+    values = [None if value is np.ma.masked else value for value in values]
     try:
         return polars.Series(name, values, strict=True)
     except (TypeError, OverflowError, polars.exceptions.PolarsError):

@@ -257,7 +257,7 @@ def _vector(opened: Any, format: PictureFormat) -> Picture:
     """Convert a ``.npy`` file or numbers to float32 ``[R, C]``."""
     name = _named(opened)
     try:
-        array = np.asarray(opened) if isinstance(opened, (list, np.ndarray)) else load_npy(opened)
+        array = _unmasked(opened) if isinstance(opened, (list, np.ndarray)) else load_npy(opened)
     except ValueError as error:
         raise _BadPictureError(f"{name}{first_line(error)}") from None
     if array.dtype.kind != "f" and not isinstance(opened, list):
@@ -270,6 +270,13 @@ def _vector(opened: Any, format: PictureFormat) -> Picture:
         wrong = np.atleast_2d(array)[~np.isfinite(vectors)][0]
         raise _BadPictureError(f"{name}{wrong} is not a finite number")
     return vectors
+
+
+def _unmasked(values: Any) -> Picture:
+    array = np.ma.asanyarray(values)
+    if np.ma.is_masked(array):
+        raise _BadPictureError(f"{int(np.ma.getmaskarray(array).sum())} masked values")
+    return np.asarray(array)
 
 
 def _named(opened: object) -> str:
@@ -294,9 +301,7 @@ def _from_memory(arrays: Any, captions: Any, format: PictureFormat, need_text: b
     storage = _Storage(len(arrays), format)
     for array, location in zip(arrays, locations, strict=True):
         try:
-            storage.add(
-                _vector(np.asarray(array), format) if format.features else _from_array(np.asarray(array), format)
-            )
+            storage.add(_vector(array, format) if format.features else _from_array(_unmasked(array), format))
         except _BadPictureError as error:
             raise DataError(f"{location}: {error}") from None
     texts: list[list[str]] = [[] for _ in arrays]

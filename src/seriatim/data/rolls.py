@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.data.arrays import to_float64
 from seriatim.data.files import InputStream, check_file, first_line, load_npy
 from seriatim.errors import DataError, UsageError
 
@@ -107,7 +108,7 @@ def _checked(pieces: Sequence[tuple[str, Any]], notes: int | None) -> list[Roll]
     rolls: list[Roll] = []
     for location, piece in pieces:
         try:
-            values = np.asarray(piece, dtype=np.float64)
+            values = to_float64(piece)
         except (TypeError, ValueError):
             raise DataError(f"{location}: not an array of numbers") from None
         if values.ndim != 2 or not values.size:

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.archive import read_ts
-from seriatim.data.cell_values import CellError, to_strings
+from seriatim.data.arrays import to_float64
+from seriatim.data.cell_values import CellError, to_names
 from seriatim.data.collection import Collection, duplicate_key
 from seriatim.data.frames import from_array, from_values
 from seriatim.data.sound import SUFFIXES, SoundReader
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, UsageError
 
-Steps = NDArray[np.float32]
+Steps = NDArray[np.float64]
+"""float64, because float32 loses small differences of large numbers; frames of sound are float32 all the same."""
 Targets = NDArray[np.float64]
 
 FLOAT32 = float(np.finfo(np.float32).max)
@@ -70,9 +72,10 @@ class Sequences(Collection):
 
     @property
     def content(self) -> object:
-        """Content to hash. Recordings are hashed as samples, because their frames may differ in the last bit."""
+        """Content to hash: numbers as float32; recordings as samples, whose frames may differ in the last bit."""
         answers = self.labels if self.targets is None else self.targets
-        return (self.hashes or self.inputs, answers)
+        inputs = self.inputs if self.channels is None else [values.astype(np.float32) for values in self.arrays]
+        return (self.hashes or inputs, answers)
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Sequences:
         def select(values: list[Any] | None) -> Any:
@@ -121,7 +124,7 @@ def read_sequences(
         sequences = _from_archive(source, numeric)
     elif isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES and sound and not need_label:
         frames, hash = (reader or SoundReader()).read(Path(source))
-        return Sequences([frames], None, None, [str(source)], hashes=[hash])
+        return Sequences(cast("list[Steps]", [frames]), None, None, [str(source)], hashes=[hash])
     elif (memory := _in_memory(source, bool(text or sound or channels))) is not None:
         sequences = _from_memory(*memory, numeric)
     else:
@@ -191,7 +194,7 @@ def _recordings(table: Table, sound: str, reader: SoundReader, group: str | None
     frames, hashes = reader.read_column(table, sound)
     groups = table.labels(group) if group else None
     locations = [table.location(row) for row in range(len(frames))]
-    sequences = Sequences(frames, None, groups, locations, hashes=hashes)
+    sequences = Sequences(cast("list[Steps]", frames), None, groups, locations, hashes=hashes)
     return _Rows(sequences, np.arange(len(frames)), np.ones(len(frames), dtype=np.int64))
 
 
@@ -217,7 +220,7 @@ def _steps(
     )
     counts = np.bincount(codes)
     ends = np.cumsum(counts)
-    inputs = np.split(values[order].astype(np.float32), ends[:-1])
+    inputs = np.split(values[order], ends[:-1])
     first = np.unique(codes, return_index=True)[1]
     locations = [
         f"{table.name} {id} '{name}' ({table.line(row)})" if id else table.location(row)
@@ -322,21 +325,21 @@ def _as_labels(labels: Any, count: int) -> list[str]:
         raise DataError(f"data: {len(values)} labels for {count} sequences")
     try:
         cells = from_array(values, "y") if isinstance(values, np.ndarray) else from_values(values, "y")
-        return to_strings(cells, "label").to_list()
+        return to_names(cells, "label").to_list()
     except CellError as error:
         raise DataError(f"data item {error.row + 1}: {error.fault}") from None
 
 
 def _as_targets(targets: Any, count: int) -> list[Targets]:
     try:
-        values = np.asarray(targets, dtype=np.float64)
+        values = to_float64(targets)
     except (TypeError, ValueError):
         raise DataError("data: y is not an array of numbers") from None
     if values.shape != (count,):
         raise DataError(f"data: targets of shape {values.shape}, wanted ({count},), one for each sequence")
     wrong = ~(np.abs(values) <= FLOAT32)
     if wrong.any():
-        raise DataError(f"data item {int(wrong.argmax()) + 1}: target {values[wrong][0]} is not finite")
+        raise DataError(f"data item {int(wrong.argmax()) + 1}: target: {_problem(values[wrong][0])}")
     return list(values[:, None])
 
 
@@ -345,7 +348,7 @@ def _checked(inputs: Sequence[Any], locations: Sequence[str]) -> list[Steps]:
     checked: list[Steps] = []
     for item, location in zip(inputs, locations, strict=True):
         try:
-            values = np.asarray(item, dtype=np.float64)
+            values = to_float64(item)
         except (TypeError, ValueError):
             raise DataError(f"{location}: not an array of numbers") from None
         values = values[:, None] if values.ndim == 1 else values
@@ -358,8 +361,12 @@ def _checked(inputs: Sequence[Any], locations: Sequence[str]) -> list[Steps]:
         wrong = np.argwhere(~np.isfinite(values) | (np.abs(values) > FLOAT32))
         if len(wrong):
             step, channel = (int(index) for index in wrong[0])
-            raise DataError(
-                f"{location}: step {step + 1}, channel {channel + 1}: {values[step, channel]} is not finite"
-            )
-        checked.append(values.astype(np.float32))
+            raise DataError(f"{location}: step {step + 1}, channel {channel + 1}: {_problem(values[step, channel])}")
+        checked.append(values)
     return checked
+
+
+def _problem(value: float) -> str:
+    return (
+        "missing value" if np.isnan(value) else f"{value} is not finite" if np.isinf(value) else "too large for float32"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.data.arrays import to_float64
 from seriatim.data.calendar import future_stamps
 from seriatim.data.gaps import Findings, fill, inspect
 from seriatim.data.stamp_formats import ISO, Stamp, StampFormat
@@ -146,7 +147,7 @@ def _from_arrays(arrays: Sequence[Any], missing: str) -> Iterator[Series]:
     for number, array in enumerate(arrays, 1):
         where = f"data: series {number}"
         try:
-            values = np.asarray(array, dtype=np.float64)
+            values = to_float64(array)
         except (TypeError, ValueError) as error:
             raise DataError(f"{where}: not numbers: {error}") from None
         values = values[:, None] if values.ndim == 1 else values
@@ -173,7 +174,7 @@ def _arrays(source: object, target: bool) -> list[Any] | None:
         return [source.to_numpy()]
     if not isinstance(source, (list, tuple)) or not source:
         return None
-    if all(item is None or isinstance(item, Real) for item in source):
+    if all(item is None or item is np.ma.masked or isinstance(item, Real) for item in source):
         return [source]
     if all(isinstance(item, np.ndarray) for item in source):
         return list(source)

@@ -287,7 +287,7 @@ class NumberForm(Form):
                     break
             else:
                 return int(numbers.is_null().arg_max() or 0)
-        if numbers.dtype.is_integer():
+        if numbers.dtype.is_integer() and not (numbers.dtype == polars.UInt64 and (numbers > 2**63 - 1).any()):
             self.parts.append(numbers.cast(polars.Int64).to_numpy())
             return None
         floats = numbers.cast(polars.Float64).to_numpy()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data import frames
-from seriatim.data.cell_values import CellError, to_floats, to_strings
+from seriatim.data.cell_values import CellError, to_floats, to_names, to_strings
 from seriatim.data.delimited import CSV, TSV, Delimited
 from seriatim.data.files import InputStream, check_file
 from seriatim.data.rows import Rows
@@ -53,11 +53,11 @@ class Table:
 
     def text(self, column: str) -> list[str]:
         """Return the column as strings; an empty cell is an error."""
-        return self._strings(column, "text")
+        return [text for chunk in self._convert(column, lambda cells: to_strings(cells, "text")) for text in chunk]
 
     def labels(self, column: str) -> list[str]:
-        """Return the column as class names: ``1`` becomes ``'1'``; an empty cell is an error."""
-        return self._strings(column, "label")
+        """Return the column as class names, equal from every source: 7.0 becomes ``'7'``. An empty cell is an error."""
+        return [name for chunk in self._name_chunks(column, "label") for name in chunk]
 
     def values(self, column: str, noun: str = "value") -> list[Any]:
         """Return the unchanged column: strings from text files; also bytes, numbers, lists and dicts from others.
@@ -81,7 +81,7 @@ class Table:
         codes = np.empty(self.rows, dtype=np.int64)
         known: dict[str, int] = {}
         row = 0
-        for strings in self._string_chunks(column, noun):
+        for strings in self._name_chunks(column, noun):
             distinct = strings.unique(maintain_order=True)
             for name in distinct:
                 known.setdefault(name, len(known))
@@ -143,21 +143,18 @@ class Table:
         for column in columns:
             self._rows.check_column(column)
 
-    def _string_chunks(self, column: str, noun: str) -> Iterator[polars.Series]:
+    def _name_chunks(self, column: str, noun: str) -> Iterator[polars.Series]:
+        return self._convert(column, lambda cells: to_names(cells, noun))
+
+    def _convert(self, column: str, convert: Callable[[polars.Series], polars.Series]) -> Iterator[polars.Series]:
         row = 0
         self._check([column])
         for chunk in self._rows.chunks([column], numbers=False):
             try:
-                yield to_strings(chunk[column], noun)
+                yield convert(chunk[column])
             except CellError as error:
                 raise self.fault(row + error.row, column, error.fault) from None
             row += chunk.height
-
-    def _strings(self, column: str, noun: str) -> list[str]:
-        strings: list[str] = []
-        for chunk in self._string_chunks(column, noun):
-            strings.extend(chunk.to_list())
-        return strings
 
 
 def open_table(

@@ -10,6 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def plain_name(name: str) -> str:
+    """Return the name that all sources give a value: ``7`` for 7.0, ``true`` for True.
+
+    Runs of earlier versions hold other names, which depend on the source.
+    """
+    if name in ("True", "TRUE", "False", "FALSE"):
+        return name.lower()
+    return name[:-2] if re.fullmatch(r"-?(0|[1-9][0-9]*)\.0", name) else name
+
+
 @final
 class Labels:
     """The classes of a task, sorted by number if all are integers, otherwise alphabetically."""
@@ -22,6 +32,7 @@ class Labels:
             raise ValueError("there is no label" if not names else "a label occurs twice")
         self.names = list(names)
         self._indices = {name: index for index, name in enumerate(self.names)}
+        self._plain_indices = {plain_name(name): index for index, name in enumerate(self.names)}
 
     @classmethod
     def fit(cls, labels: Iterable[str]) -> Labels:
@@ -35,15 +46,19 @@ class Labels:
         return len(self.names)
 
     def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
-        """Convert labels to indices ``[N]``.
+        """Convert labels to indices ``[N]``; ``True`` and ``7.0`` are also known as ``true`` and ``7``.
 
         Raises ``ValueError`` for an unknown label; its ``args`` are the position of the first one and the label.
         """
-        indices = np.fromiter((self._indices.get(label, -1) for label in labels), dtype=np.int64, count=len(labels))
+        indices = np.fromiter(map(self._index, labels), dtype=np.int64, count=len(labels))
         unknown = np.flatnonzero(indices < 0)
         if len(unknown):
             raise ValueError(int(unknown[0]), labels[unknown[0]])
         return indices
+
+    def _index(self, label: str) -> int:
+        index = self._indices.get(label)
+        return self._plain_indices.get(plain_name(label), -1) if index is None else index
 
     def decode(self, indices: Iterable[int]) -> list[str]:
         """Convert indices to labels."""

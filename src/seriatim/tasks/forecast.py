@@ -13,6 +13,7 @@ import torch
 from seriatim.data.files import content_hash
 from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
+from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
@@ -163,7 +164,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         return NewData(_rolling(codec, series, origins, ends), size, _hash(series))
 
     def codec_from_json(self, content: dict[str, Any]) -> ForecastCodec:
-        scalers = {name: Standardizer.from_json(scaler) for name, scaler in content["series"].items()}
+        scalers = {plain_name(name): Standardizer.from_json(scaler) for name, scaler in content["series"].items()}
         return ForecastCodec(tuple(content["targets"]), tuple(content["covariates"]), int(content["lookback"]), scalers)
 
     def make(self, options: ForecastOptions, codec: ForecastCodec) -> AnyForecaster:
