@@ -1,7 +1,6 @@
-// The matrix tiles of AMX: all of its instructions that there are here. GCC's own functions for them do not say that they touch
-// memory; these do.
+// The matrix tiles of AMX. GCC's own functions do not tell the compiler that the instructions access memory; these do.
 //
-// A thread configures its tiles before it uses them, and releases them after: eight of 16 rows of 64 bytes.
+// A thread configures its eight tiles of 16 rows of 64 bytes before it uses them, and releases them afterwards.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +19,14 @@ struct Amx {
     }
     static void release() { asm volatile("tilerelease" : : : "memory"); }
 
-    // 16 rows of 64 bytes, `apart` bytes from each other.
+    // 16 rows of 64 bytes, `row_bytes` bytes apart.
     template <int N>
-    static void load(const void* from, int64_t apart) {
-        asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(apart), "i"(N) : "memory");
+    static void load(const void* from, int64_t row_bytes) {
+        asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(row_bytes), "i"(N) : "memory");
     }
     template <int N>
-    static void store(void* to, int64_t apart) {
-        asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(apart), "i"(N) : "memory");
+    static void store(void* to, int64_t row_bytes) {
+        asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(row_bytes), "i"(N) : "memory");
     }
     // Sums[row][lane] += Σ over the pairs of Rows[row] and Panel[·][lane]. Tiny numbers are taken for 0.
     template <int Sums, int Rows, int Panel>

@@ -14,14 +14,14 @@ struct AmxSoftware {
     static void release() { configured(true) = false; }
 
     template <int N>
-    static void load(const void* from, int64_t apart) {
+    static void load(const void* from, int64_t row_bytes) {
         for (int row = 0; row < 16; ++row)
-            std::memcpy(tile<N>()[row], static_cast<const char*>(from) + row * apart, sizeof(uint32_t[16]));
+            std::memcpy(tile<N>()[row], static_cast<const char*>(from) + row * row_bytes, sizeof(uint32_t[16]));
     }
     template <int N>
-    static void store(void* to, int64_t apart) {
+    static void store(void* to, int64_t row_bytes) {
         for (int row = 0; row < 16; ++row)
-            std::memcpy(static_cast<char*>(to) + row * apart, tile<N>()[row], sizeof(uint32_t[16]));
+            std::memcpy(static_cast<char*>(to) + row * row_bytes, tile<N>()[row], sizeof(uint32_t[16]));
     }
     template <int Sums, int Rows, int Panel>
     static void multiply_add() {

@@ -9,36 +9,44 @@
 namespace seriatim {
 namespace {
 
-Spec cell(const std::string& kind, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
-          bool bias, bool reset_after, bool peephole, bool layer_norm, bool given, bool halves) {
+Spec cell(const std::string& name, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
+          bool bias, bool peephole, bool layer_norm, bool input_projected, bool bf16) {
+    const CellLayout* layout = find_cell(name);
+    if (!layout) {
+        std::string known;
+        for (const CellLayout& each : cell_layouts()) known += (known.empty() ? "" : ", ") + std::string(each.name);
+        refuse("cell", "'" + name + "'", known);
+    }
     const Spec spec{
-        .kind = named<Kind>("kind", kind,
-                            {{"rnn", Kind::rnn}, {"lstm", Kind::lstm}, {"gru", Kind::gru}, {"slstm", Kind::slstm}}),
-        .phi =
-            named<Phi>("activation", activation, {{"tanh", Phi::tanh}, {"relu", Phi::relu}, {"sigmoid", Phi::sigmoid}}),
+        .cell = layout,
+        .activation = named<Activation>(
+            "activation", activation,
+            {{"tanh", Activation::tanh}, {"relu", Activation::relu}, {"sigmoid", Activation::sigmoid}}),
         .inputs = inputs,
         .units = units,
         .projected = projected,
         .bias = bias,
-        .reset_after = reset_after || kind != "gru",
         .peephole = peephole,
         .layer_norm = layer_norm,
-        .given = given,
-        .halves = halves,
+        .input_projected = input_projected,
+        .bf16 = bf16,
     };
-    const auto at_least = [](const char* argument, int64_t value, int64_t least) {
-        if (value < least || value > int64_t{1} << 30)
-            refuse(argument, std::to_string(value), std::to_string(least) + " or more");
+    const auto check_size = [](const char* argument, int64_t value, int64_t minimum) {
+        if (value < minimum || value > int64_t{1} << 30)
+            refuse(argument, std::to_string(value), std::to_string(minimum) + " or more");
     };
-    at_least("inputs", inputs, 0);
-    at_least("units", units, 1);
-    at_least("projected", projected, 0);
-    if (given && inputs != spec.gates() * units) refuse("inputs", std::to_string(inputs), "gates × units when given");
-    if (projected && spec.kind == Kind::gru) refuse("projected", std::to_string(projected), "0 for a GRU");
-    if (peephole && spec.kind != Kind::lstm) refuse("peephole", "True", "False: it is an LSTM's");
-    if (layer_norm && spec.kind == Kind::slstm) refuse("layer_norm", "True", "False for an sLSTM");
-    if (layer_norm && !given) refuse("given", "False", "True with layer_norm");
-    if (layer_norm && !spec.reset_after) refuse("layer_norm", "True", "False with reset_after=False");
+    const auto check_option = [&](const char* argument, bool is_on, bool is_known) {
+        if (is_on && !is_known) refuse(argument, "True", "False for " + name);
+    };
+    check_size("inputs", inputs, 0);
+    check_size("units", units, 1);
+    check_size("projected", projected, 0);
+    if (input_projected && inputs != spec.gates() * units)
+        refuse("inputs", std::to_string(inputs), "gates × units with input_projected");
+    if (projected && !layout->has_projection) refuse("projected", std::to_string(projected), "0 for " + name);
+    check_option("peephole", peephole, layout->peepholes);
+    check_option("layer_norm", layer_norm, layout->has_layer_norm);
+    if (layer_norm && !input_projected) refuse("input_projected", "False", "True with layer_norm");
     return spec;
 }
 
@@ -231,7 +239,7 @@ public:
         const Backward<void> call{.steps = 1,
                                   .rows = rows,
                                   .weights = back_.weights,
-                                  .packed = static_cast<const PackedBack<void>*>(back_.packed.get()),
+                                  .packed = static_cast<const PackedBackward<void>*>(back_.packed.get()),
                                   .x = {at(x), 0, spec.inputs},
                                   .state = {at(h), at(c)},
                                   .output = {at(h_n), 0, spec.outputs()},
@@ -315,11 +323,11 @@ NB_MODULE(_native, module) {
         return names;
     });
     module.def("target", [] { return std::string(target().name); });
-    module.def("has_bf16", [] { return target().halves != nullptr; });
+    module.def("has_bf16", [] { return target().bf16 != nullptr; });
     module.def("amx", amx_state);
     nb::class_<Spec>(module, "Cell")
-        .def(nb::new_(&cell), "kind"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "reset_after"_a,
-             "peephole"_a, "layer_norm"_a, "given"_a, "halves"_a = false)
+        .def(nb::new_(&cell), "name"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "peephole"_a,
+             "layer_norm"_a, "input_projected"_a, "bf16"_a = false)
         .def_prop_ro("slots", &Spec::slots);
     nb::class_<PackedWeights>(module, "Packed")
         .def(nb::init<const Spec&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a,

@@ -5,7 +5,7 @@
 
 namespace seriatim {
 
-void bind_scan(nanobind::module_& module);  // scan, scan_backward
+void bind_scan(nanobind::module_& module);         // scan, scan_backward
 void bind_fingerprint(nanobind::module_& module);  // Fingerprint
 
 }  // namespace seriatim

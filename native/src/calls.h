@@ -26,17 +26,18 @@ struct Extent {
 
 inline std::array<Extent, 10> extents(const Spec& spec) {
     const int64_t H = spec.units, P = spec.outputs(), rows = spec.gates() * H;
-    const bool own_input = !spec.given, norm = spec.layer_norm, lstm_norm = norm && spec.kind == Kind::lstm;
+    const bool own_input = !spec.input_projected, norm = spec.layer_norm,
+               normalises_c = norm && spec.cell->normalises_c;
     return {{{"w_ih", own_input, rows, spec.inputs},
              {"w_hh", true, rows, P},
              {"b_ih", own_input && spec.bias, rows},
              {"b_hh", spec.bias, rows},
              {"w_hr", spec.projected > 0, P, H},
-             {"w_ch", spec.peephole, 3, H},
+             {"w_ch", spec.peephole, spec.cell->peepholes, H},
              {"g_ih", false, rows},
              {"g_hh", norm, rows},
-             {"g_c", lstm_norm, H},
-             {"b_c", lstm_norm, H}}};
+             {"g_c", normalises_c, H},
+             {"b_c", normalises_c, H}}};
 }
 
 template <class Array>
@@ -67,11 +68,11 @@ Weights<Value> ten(const char* argument, const Spec& spec, Type type, const std:
 // Calls work(kernels) with those that compute `spec` in `type`.
 template <class Work>
 void with_kernels(const Target& target, const Spec& spec, Type type, const Work& work) {
-    if (!spec.halves) return with_kernels(target, type, work);
-    if (!target.halves || type != nb::dtype<float>())
-        refuse("cell", "halves",
+    if (!spec.bf16) return with_kernels(target, type, work);
+    if (!target.bf16 || type != nb::dtype<float>())
+        refuse("cell", "bf16",
                std::string("none, but for float32 on a target that has them, which is not ") + target.name);
-    work(target.halves());
+    work(target.bf16());
 }
 
 // Weights in the order in which a target reads them, and what they were packed of, which is the caller's.
@@ -98,10 +99,11 @@ struct PackedWeights : Packing {
         : Packing(spec, list, threads),
           precision(named<Precision>(
               "precision", how, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}})) {
-        const bool one_stage = !spec.halves && !spec.given && !spec.projected && !spec.layer_norm && spec.reset_after;
+        const bool one_stage =
+            !spec.bf16 && !spec.input_projected && !spec.projected && !spec.layer_norm && !spec.has_two_stages();
         if (precision != Precision::full && !(type == nb::dtype<float>() && one_stage))
             refuse("precision", how,
-                   "full, but for float32 without projection, layer norm, a reset before the product and halves");
+                   "full, but for float32 without projection, layer norm, a reset before the product and bf16");
         with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
             const nb::gil_scoped_release released;
             packed = std::shared_ptr<Packed<T>>(
@@ -116,8 +118,9 @@ struct PackedForBack : Packing {
     PackedForBack(const Spec& spec, const Several<Given>& list, int threads) : Packing(spec, list, threads) {
         with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
             const nb::gil_scoped_release released;
-            packed = std::shared_ptr<PackedBack<T>>(
-                kernels.pack_back(spec, std::bit_cast<Weights<const T>>(weights), threads), kernels.discard_back);
+            packed = std::shared_ptr<PackedBackward<T>>(
+                kernels.pack_backward(spec, std::bit_cast<Weights<const T>>(weights), threads),
+                kernels.discard_backward);
         });
     }
 };
@@ -165,11 +168,12 @@ inline void run(const Target& target, const Spec& spec, Type type, const Backwar
     const Checks check{spec, type};
     check.walk(call.steps, call.rows, threads);
     if (call.rows) {
-        const bool h_says_all = spec.kind == Kind::rnn && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
-        check.array("x", call.x.data, !spec.given && spec.inputs > 0);
+        const bool output_is_enough =
+            spec.cell->output_is_enough && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
+        check.array("x", call.x.data, !spec.input_projected && spec.inputs > 0);
         check.states("state", call.state, true);
         check.array("output", call.output.data, true);
-        check.array("gates", call.gates, !h_says_all);
+        check.array("gates", call.gates, !output_is_enough);
         check.cells("cells", call.cells, true);
         check.array("grad_output", call.grad_output.data, false);
         check.states("grad_final", call.grad_final, false);

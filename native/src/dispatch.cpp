@@ -1,4 +1,4 @@
-// Which target runs: an ordered table, and an override that fails loudly.
+// The choice of the target: an ordered table, and an override that fails with an error.
 #include <cstdlib>
 #include <stdexcept>
 
@@ -12,14 +12,14 @@
 
 namespace seriatim {
 
-// Defined in targets/NAME.cpp. That file is compiled for processors that this one may not be, so nothing of it runs, not
-// even to ask, before the processor was found fit.
-#define TARGET(name)                                           \
-    namespace name {                                           \
-    template <class T>                                         \
-    const Kernels<T>& kernels();                               \
-    uint64_t digest(const void* memory, int64_t bytes);        \
-    bool products_are_right(); /* of those for halves alone */ \
+// Defined in targets/NAME.cpp. That file may use instructions that this processor does not have, so none of its code runs before the
+// processor was checked.
+#define TARGET(name)                                         \
+    namespace name {                                         \
+    template <class T>                                       \
+    const Kernels<T>& kernels();                             \
+    uint64_t hash(const void* memory, int64_t bytes);        \
+    bool products_are_right(); /* of those for bf16 alone */ \
     }
 TARGET(amx)
 TARGET(amx_software)
@@ -40,7 +40,7 @@ bool has_avx512() {
 }
 #endif
 
-// Why AMX is not used, or "used". The system lets a process use it only when asked: once, for all threads to come.
+// "used", or the reason why AMX is not used. A process must request AMX from the system once, before it starts threads.
 std::string look_for_amx() {
 #if !defined(SERIATIM_HAS_AMX)
     return "not compiled in";
@@ -58,7 +58,7 @@ std::string look_for_amx() {
 }
 [[maybe_unused]] bool has_amx() { return amx_state() == "used"; }
 
-#define KERNELS(name) name::kernels<float>, name::kernels<double>, name::digest
+#define KERNELS(name) name::kernels<float>, name::kernels<double>, name::hash
 constexpr Target compiled[] = {
 // fastest first
 #ifdef SERIATIM_HAS_AMX
@@ -76,7 +76,7 @@ constexpr Target compiled[] = {
     {"portable", always, KERNELS(portable)},
 };
 
-// Runs anywhere, for those who ask for it by name.
+// Runs on any processor, but only if it is chosen by name.
 constexpr Target for_tests{"amx-software", always, KERNELS(portable), amx_software::kernels<float>};
 #undef KERNELS
 

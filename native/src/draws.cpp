@@ -1,4 +1,4 @@
-// Sixteen generators side by side, so that the compiler makes vectors of them; each number of 32 bits gives two draws.
+// Sixteen generators in parallel, so that the compiler can use vectors. Each number of 32 bits gives two flags.
 #include "draws.h"
 
 namespace seriatim {
@@ -20,15 +20,15 @@ struct Generator {
             }
     }
 
-    static uint32_t turned(uint32_t x, int by) { return x << by | x >> (32 - by); }
+    static uint32_t rotated(uint32_t x, int by) { return x << by | x >> (32 - by); }
 
     void next(uint32_t (&words)[lanes]) {
         for (int lane = 0; lane < lanes; ++lane) {
             uint32_t &a = s[0][lane], &b = s[1][lane], &c = s[2][lane], &d = s[3][lane];
-            words[lane] = turned(a + d, 7) + a;
+            words[lane] = rotated(a + d, 7) + a;
             const uint32_t shifted = b << 9;
             c ^= a, d ^= b, b ^= c, a ^= d;
-            c ^= shifted, d = turned(d, 11);
+            c ^= shifted, d = rotated(d, 11);
         }
     }
 };

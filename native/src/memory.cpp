@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
 
-// Sanitizers see what lies beyond a block only if it is exactly as large as was asked for, and is not used again.
+// A sanitizer detects an access beyond a block only if the block has exactly the requested size and is not reused.
 #ifdef SERIATIM_SANITIZE
 constexpr bool exact = true;
 #else
@@ -33,26 +33,26 @@ struct Block {
     size_t bytes;
 };
 
-// Blocks given back, kept for the next lease: no more in all than twice what was ever leased at once, since forward and
-// backward lease in turn.
-class Shelf {
+// Returned blocks, kept for later requests. All blocks together take at most twice the largest amount in use at one time, because
+// forward and backward use different ones in turn.
+class BlockCache {
 public:
-    // Null if there is none of that size.
+    // Returns null if there is no block of that size.
     void* take(size_t bytes) {
         const std::lock_guard lock(guard_);
-        leased_ += bytes;
-        most_ = std::max(most_, leased_);
+        used_ += bytes;
+        peak_ = std::max(peak_, used_);
         const auto fits = std::ranges::find(idle_, bytes, &Block::bytes);
         return fits == idle_.end() ? nullptr : remove(fits).memory;
     }
-    // Returns those that are too many then: which have waited longest.
+    // Returns the surplus: the blocks that were unused longest.
     std::vector<Block> put(Block block) {
         const std::lock_guard lock(guard_);
-        leased_ -= block.bytes;
+        used_ -= block.bytes;
         idle_bytes_ += block.bytes;
         idle_.push_back(block);
         std::vector<Block> surplus;
-        while (!idle_.empty() && (exact || idle_bytes_ + leased_ > 2 * most_)) surplus.push_back(remove(idle_.begin()));
+        while (!idle_.empty() && (exact || idle_bytes_ + used_ > 2 * peak_)) surplus.push_back(remove(idle_.begin()));
         return surplus;
     }
 
@@ -66,16 +66,16 @@ private:
 
     std::mutex guard_;
     std::vector<Block> idle_;
-    size_t leased_ = 0, most_ = 0, idle_bytes_ = 0;
+    size_t used_ = 0, peak_ = 0, idle_bytes_ = 0;
 };
 
-Shelf& shelf = *new Shelf;  // never destroyed: leases may outlive static objects
+BlockCache& cache = *new BlockCache;  // never destroyed: scratch memory may outlive static objects
 
 }  // namespace
 
-void* lease_bytes(size_t wanted) {
+void* take_scratch(size_t wanted) {
     const size_t bytes = rounded(wanted);
-    if (void* used = shelf.take(bytes)) return used;
+    if (void* used = cache.take(bytes)) return used;
     void* fresh = ::operator new(bytes, std::align_val_t{page(bytes)});
 #if defined(__linux__)
     if (bytes >= huge_page) madvise(fresh, bytes, MADV_HUGEPAGE);
@@ -83,14 +83,14 @@ void* lease_bytes(size_t wanted) {
     return fresh;
 }
 
-void give_back(void* memory, size_t bytes) {
-    for (const Block& one : shelf.put({memory, rounded(bytes)}))
-        ::operator delete(one.memory, std::align_val_t{page(one.bytes)});
+void return_scratch(void* memory, size_t bytes) {
+    for (const Block& block : cache.put({memory, rounded(bytes)}))
+        ::operator delete(block.memory, std::align_val_t{page(block.bytes)});
 }
 
-void expect([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
+void announce_write([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
 #if defined(__linux__)
-    constexpr size_t fresh = size_t{32} << 20;  // what the C library does not keep for later
+    constexpr size_t fresh = size_t{32} << 20;  // the C library returns blocks of this size to the system
     if (bytes < fresh) return;
     const auto begin = reinterpret_cast<uintptr_t>(memory), end = begin + bytes;
     const uintptr_t first = (begin + huge_page - 1) / huge_page * huge_page;
@@ -99,14 +99,14 @@ void expect([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
 }
 
 long l2_bytes() {
-    static const long found = [] {
+    static const long bytes = [] {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
         return sysconf(_SC_LEVEL2_CACHE_SIZE);
 #else
         return 0L;
 #endif
     }();
-    return found > 0 ? found : 1L << 20;
+    return bytes > 0 ? bytes : 1L << 20;
 }
 
 }  // namespace seriatim

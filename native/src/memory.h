@@ -1,17 +1,16 @@
-// Scratch memory that is used again: fresh pages cost more than what is computed in them.
+// Reusable scratch memory. The first touch of fresh pages costs more than the computation in them.
 #pragma once
 
 #include <cstddef>
 
 namespace seriatim {
 
-void* lease_bytes(size_t bytes);  // aligned to 64 at least; not cleared; throws std::bad_alloc
-void give_back(void* memory, size_t bytes);
+void* take_scratch(size_t bytes);  // aligned to 64 bytes or more; not cleared; throws std::bad_alloc
+void return_scratch(void* memory, size_t bytes);
 
-// For whoever is about to write all of it. The system gives large memory page by page as it is first touched, which takes half as
-// long with huge pages.
-void expect(void* memory, size_t bytes);
+// Call before writing all of a large array. The system provides memory page by page at the first touch; huge pages halve that time.
+void announce_write(void* memory, size_t bytes);
 
-long l2_bytes();  // of one core
+long l2_bytes();  // the second cache of one core
 
 }  // namespace seriatim

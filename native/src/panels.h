@@ -1,24 +1,24 @@
 // Weights in the order in which tiles read them.
 //
-// A panel holds the columns of one block of units for every k: [k][column][lane]. In a panel of gates a block is one
-// vector of units and its columns are their gates, so that a tile ends up holding every gate of its units; in a plain
-// panel a block is up to four vectors of units. Where a word is two values (halves.h), a line of this stands for two of k.
+// A panel holds the columns of one block of units for every k: [k][column][lane]. In a panel of gates a block is one vector of
+// units and its columns are their gates, so that a tile finally holds every gate of its units. In a plain panel a block is up to
+// four vectors of units. With bf16 words of two values (bf16_product.h) one line holds two k.
 //
 //        gates of an LSTM, 16 lanes                 plain
 //        k=0 │ i₀…i₁₅ │ f₀…f₁₅ │ g₀…g₁₅ │ o₀…o₁₅ │    k=0 │ u₀…u₁₅ │ u₁₆…u₃₁ │ u₃₂…u₄₇ │ u₄₈…u₆₃ │
 //        k=1 │ …                                      k=1 │ …
 #pragma once
 
-#include "lease.h"
+#include "scratch.h"
 #include "product.h"
 #include "transpose.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
 struct Block {
-    int64_t first, units;  // the units that it covers
-    int columns;           // vectors in the panel
-    int64_t offset;        // vectors before it
+    int64_t first, units;
+    int columns;     // vectors in the panel
+    int64_t offset;  // vectors before it
 };
 
 using Blocks = List<Block>;
@@ -32,7 +32,7 @@ Blocks plain_blocks(int64_t units) {
     constexpr int64_t full = tile_columns * width<T>;
     Blocks blocks(units / full + 1);
     for (int64_t first = 0; first < units; first += full) {
-        const int64_t count = least(full, units - first);
+        const int64_t count = min(full, units - first);
         blocks.add({first, count, static_cast<int>((count + width<T> - 1) / width<T>), first / width<T>});
     }
     return blocks;
@@ -42,16 +42,16 @@ template <class T>
 Blocks gate_blocks(int64_t units, int gates) {
     Blocks blocks(units / width<T> + 1);
     for (int64_t first = 0; first < units; first += width<T>)
-        blocks.add({first, least(width<T>, units - first), gates, gates * (first / width<T>)});
+        blocks.add({first, min(width<T>, units - first), gates, gates * (first / width<T>)});
     return blocks;
 }
 
-// Which of `blocks` thread `me` of `size` takes: a run of about as many vectors as the others'.
+// The blocks of thread `me` of `size`: neighbours, about as many vectors as every other thread has.
 struct Range {
     int64_t begin, end;
 };
 
-inline Range share(const Blocks& blocks, int me, int size) {
+inline Range blocks_of_thread(const Blocks& blocks, int me, int size) {
     const auto until = [&](int part) {
         int64_t at = 0;
         while (at < blocks.size() && blocks[at].offset < vectors(blocks) * part / size) ++at;
@@ -69,37 +69,37 @@ public:
           words(words_of(depth)),
           data_(words * vectors(blocks) * width<T>) {}
 
-    int64_t depth = 0, words = 0;  // of k, and of a row
+    int64_t depth = 0, words = 0;  // values of k, and words of a row
     explicit operator bool() const { return static_cast<bool>(data_); }
     T* at(const Block& block) const { return data_.get() + block.offset * words * width<T>; }
     static int64_t stride(const Block& block) { return block.columns * width<T>; }
 
     // tile[r][at …] += rows[r] · this block, for `count` rows.
     void add(const Block& block, const T* const* rows, int count, Sums<T>* tile, int at = 0) const {
-        add_part(block, {0, words}, rows, count, tile, at, nothing_ahead());
+        add_part(block, {0, words}, rows, count, tile, at, no_prefetch());
     }
-    // The same for a single row; `backwards`, from the last word to the first.
+    // The same for a single row. `backwards` goes from the last word to the first.
     void add_row(const Block& block, const T* row, Sums<T>* tile, int at, bool backwards) const {
         const bool turn = backwards && values_of_word == 1;
         const int64_t first = turn ? words - 1 : 0, by = turn ? -stride(block) : stride(block);
         const T* const from[] = {row + first};
         multiply_tile(from, 1, static_cast<const T*>(this->at(block)) + first * stride(block), block.columns, by, words,
-                      *tile + at, nothing_ahead());
+                      *tile + at, no_prefetch());
     }
-    // The same over some words; `rows` start there.
-    void add_part(const Block& block, Range some, const T* const* rows, int count, Sums<T>* tile, int at,
-                  Ahead ahead) const {
-        multiply_tile(rows, count, this->at(block) + some.begin * stride(block), block.columns, stride(block),
-                      some.end - some.begin, *tile + at, ahead);
+    // The same over a range of words; `rows` point at its first word.
+    void add_part(const Block& block, Range part, const T* const* rows, int count, Sums<T>* tile, int at,
+                  Prefetch prefetch) const {
+        multiply_tile(rows, count, this->at(block) + part.begin * stride(block), block.columns, stride(block),
+                      part.end - part.begin, *tile + at, prefetch);
     }
-    // What of `next`, from some words on, is to be fetched while `count` words are multiplied for tile `tile`.
-    Ahead ahead(const Block& next, Range some, int64_t tile, int64_t count) const {
-        constexpr int64_t step = 64 * lines_ahead;
-        const int64_t bytes = (some.end - some.begin) * stride(next) * sizeof(T), from = tile * count * step;
-        if (from >= bytes) return nothing_ahead();
-        return {reinterpret_cast<const char*>(at(next) + some.begin * stride(next)) + from, step};
+    // The share of these words of `next` to prefetch while tile `tile` multiplies `count` words.
+    Prefetch prefetch(const Block& next, Range part, int64_t tile, int64_t count) const {
+        constexpr int64_t step = 64 * prefetch_lines;
+        const int64_t bytes = (part.end - part.begin) * stride(next) * sizeof(T), from = tile * count * step;
+        if (from >= bytes) return no_prefetch();
+        return {reinterpret_cast<const char*>(at(next) + part.begin * stride(next)) + from, step};
     }
-    Ahead nothing_ahead() const { return {reinterpret_cast<const char*>(data_.get()), 0}; }
+    Prefetch no_prefetch() const { return {reinterpret_cast<const char*>(data_.get()), 0}; }
     int64_t bytes(const Block& block) const { return words * stride(block) * static_cast<int64_t>(sizeof(T)); }
 
     // Columns are rows of `weights` [·, depth]: unit u of the c-th gate is row gates[c]·units + u.
@@ -110,15 +110,15 @@ public:
     void pack_rows(const Block& block, const T* weights) const {
         for (int c = 0; c < block.columns; ++c) {
             const int64_t first = block.first + c * width<T>;
-            transpose(block, c, weights + first * depth, least(width<T>, block.first + block.units - first));
+            transpose(block, c, weights + first * depth, min(width<T>, block.first + block.units - first));
         }
     }
-    // Columns are columns of `weights` [depth, row]; of every block, some words.
-    void pack_columns(const Blocks& blocks, const T* weights, int64_t row, Range some) const {
-        for (int64_t word = some.begin; word < some.end; ++word)
+    // Columns are columns of `weights` [depth, row]. Packs a range of words of every block.
+    void pack_columns(const Blocks& blocks, const T* weights, int64_t row, Range part) const {
+        for (int64_t word = part.begin; word < part.end; ++word)
             for (const Block& block : blocks)
                 for (int64_t first = 0; first < block.units; first += width<T>)
-                    store(at(block) + word * stride(block) + first, right<T>(word, depth, [&](int64_t k) {
+                    store(at(block) + word * stride(block) + first, right_word<T>(word, depth, [&](int64_t k) {
                               return load(weights + k * row + block.first + first, block.units - first);
                           }));
     }
@@ -126,13 +126,13 @@ public:
 private:
     void transpose(const Block& block, int column, const T* from, int64_t count) const {
         T* to = at(block) + column * width<T>;
-        const Left rows(count, depth, [&](int64_t row) { return from + row * depth; });
+        const LeftRows rows(count, depth, [&](int64_t row) { return from + row * depth; });
         transposed<T>(
             count, words, [&](int64_t row) { return rows[row]; },
             [&](int64_t word) { return to + word * stride(block); }, true);
     }
 
-    Lease<T> data_;
+    Scratch<T> data_;
 };
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -1,12 +1,12 @@
-// The diagonal linear recurrence, every unit on its own:  h_t = a_t h_{t-1} + b_t,  of real or of complex numbers.
+// The diagonal linear recurrence h_t = a_t h_{t-1} + b_t of real or complex numbers. Every unit is independent of the others.
 //
-// Nothing here is slower than memory, so what counts is the order in which it is read: a thread takes a block of the
-// rows' units, of which the first cache holds the state, and goes with all of it from step to step.
+// Memory limits the speed, so the order of access matters: a thread takes a block of units whose state fits the first cache, and
+// goes through all steps with it.
 #pragma once
 
 #include "engine.h"
-#include "lease.h"
-#include "minimal.h"
+#include "scratch.h"
+#include "minimal_gates.h"
 #include "threads.h"
 
 namespace seriatim::SERIATIM_TARGET {
@@ -27,11 +27,11 @@ inline V conjugate(V real) {
     return real;
 }
 
-// A vector of numbers: real ones, or complex ones, whose parts stand in two arrays.
+// A vector of real numbers, or of complex numbers whose parts are in two arrays.
 template <class T, int parts>
 using Number = std::conditional_t<parts == 1, Vec<T>, Complex<T>>;
 
-// Where one row's numbers stand; null where there are none.
+// The address of one row's numbers, or null.
 template <class T, int parts>
 struct Line {
     using N = Number<std::remove_const_t<T>, parts>;
@@ -58,7 +58,7 @@ struct Line {
     }
 };
 
-// What happens at position k of a row: at step t, which is padding unless the row is alive, and may start afresh.
+// Position k of a row: the step t in the input, whether the row has this step (else it is padding), and whether it is reset here.
 template <class T>
 struct Moment {
     ALWAYS_INLINE Moment(const Scan<T>& call, int64_t k, int64_t row) {
@@ -71,11 +71,11 @@ struct Moment {
     bool alive, fresh;
 };
 
-// Runs work(row, begin, end), units `begin` to `end` of the row, for all that columns `low` to `high` of [B · H] belong to.
+// Runs work(row, begin, end) for the units `begin` to `end` of every row that columns `low` to `high` of [B · H] belong to.
 template <class Work>
 ALWAYS_INLINE void over_rows(int64_t units, int64_t low, int64_t high, const Work& work) {
     for (int64_t at = low; at < high;) {
-        const int64_t row = at / units, begin = at - row * units, end = least(units, begin + high - at);
+        const int64_t row = at / units, begin = at - row * units, end = min(units, begin + high - at);
         work(row, begin, end);
         at += end - begin;
     }
@@ -110,8 +110,8 @@ void scan_forward_block(const Scan<T>& call, int64_t low, int64_t high) {
         });
 }
 
-// With g_t the gradient of h_t and of all that follows from it:  db_t = g_t,  da_t = g_t h*_{t-1},  g_{t-1} += a*_t g_t.
-// It stands in the gradient of `first` all the time.
+// g_t is the whole gradient of h_t:  db_t = g_t,  da_t = g_t h*_{t-1},  g_{t-1} += a*_t g_t. The memory of the gradient of `first`
+// holds it at every step.
 template <Gates G, int parts, class T>
 void scan_backward_block(const Scan<T>& call, const ScanGradients<T>& grad, int64_t low, int64_t high) {
     const int64_t H = call.units;
@@ -121,7 +121,7 @@ void scan_backward_block(const Scan<T>& call, const ScanGradients<T>& grad, int6
     for (int64_t k = call.steps; k-- > 0;)
         over_rows(H, low, high, [&](int64_t row, int64_t begin, int64_t end) {
             const auto [t, alive, fresh] = Moment<T>(call, k, row);
-            const bool summed = grad.over_time && k + 1 < call.steps;
+            const bool is_summed = grad.over_time && k + 1 < call.steps;
             const Line<T, parts> g(grad.first, row * H), da(grad.a, grad.over_time ? 0 : t, row), db(grad.b, t, row);
             const Line<const T, parts> a(call.a, t, row), of_h(grad.h, t, row);
             const Line<const T, parts> before = k ? Line<const T, parts>(call.h, Moment<T>(call, k - 1, row).t, row)
@@ -130,18 +130,18 @@ void scan_backward_block(const Scan<T>& call, const ScanGradients<T>& grad, int6
             T* du = grad.u ? grad.u.at(t, row) : nullptr;
             for (int64_t j = begin; j < end; j += width<T>) {
                 const int64_t count = end - j;
-                Number<T, parts> own{}, h{}, past{};
-                if (alive) own = of_h ? g.get(j, count) + of_h.get(j, count) : g.get(j, count);
+                Number<T, parts> d_now{}, h{}, past{};
+                if (alive) d_now = of_h ? g.get(j, count) + of_h.get(j, count) : g.get(j, count);
                 if (alive && !fresh) h = before.get(j, count);
-                const Number<T, parts> of_a = own * conjugate(h);
+                const Number<T, parts> d_a = d_now * conjugate(h);
                 if constexpr (G == Gates::none) {
-                    da.put(j, summed ? da.get(j, count) + of_a : of_a, count);
-                    db.put(j, own, count);
-                    if (!fresh) past = conjugate(a.get(j, count)) * own;
+                    da.put(j, is_summed ? da.get(j, count) + d_a : d_a, count);
+                    db.put(j, d_now, count);
+                    if (!fresh) past = conjugate(a.get(j, count)) * d_now;
                 } else if (alive) {
                     const Gated<G, T> gates(u + j, H, count);
-                    gates.back(of_a, own, du + j, H, count);
-                    if (!fresh) past = gates.a() * own;
+                    gates.back(d_a, d_now, du + j, H, count);
+                    if (!fresh) past = gates.a() * d_now;
                 } else {
                     for (int block = 0; block < Gated<G, T>::blocks; ++block)
                         store(du + block * H + j, Vec<T>{}, count);
@@ -151,15 +151,15 @@ void scan_backward_block(const Scan<T>& call, const ScanGradients<T>& grad, int6
         });
 }
 
-// Runs block<gates, parts>(low, high) over the columns [B · H], shared among threads by whole lines of the cache.
+// Runs block<gates, parts>(low, high) over the columns [B · H]. Threads share them by whole cache lines.
 template <class T, class Block>
 void over_blocks(const Scan<T>& call, int threads, const Block& block) {
-    constexpr int64_t of_block = 2048;
+    constexpr int64_t block_columns = 2048;
     const int64_t columns = call.rows * call.units;
     in_parallel(threads, [&](Team& team, int me) {
-        const auto until = [&](int part) { return least(columns, up_to(columns * part / team.size, 64)); };
-        for (int64_t low = until(me), end = until(me + 1); low < end; low += of_block) {
-            const int64_t high = least(low + of_block, end);
+        const auto until = [&](int part) { return min(columns, round_up(columns * part / team.size, 64)); };
+        for (int64_t low = until(me), end = until(me + 1); low < end; low += block_columns) {
+            const int64_t high = min(low + block_columns, end);
             if (call.gates == Gates::mingru) block.template operator()<Gates::mingru, 1>(low, high);
             else if (call.gates == Gates::minlstm) block.template operator()<Gates::minlstm, 1>(low, high);
             else if (call.complex) block.template operator()<Gates::none, 2>(low, high);

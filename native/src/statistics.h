@@ -1,4 +1,4 @@
-// What layer normalisation takes of a row: its mean and its scale.
+// The mean and the scale of a row, for layer normalisation.
 #pragma once
 
 #include "timeline.h"
@@ -7,7 +7,7 @@ namespace seriatim::SERIATIM_TARGET {
 
 inline constexpr double norm_epsilon = 1e-5;
 
-// Σ f(span) over `count` values: f gives a vector for every span, of which only the span's lanes count.
+// Σ f(span) over `count` values. f returns a vector for a span; only the lanes of the span are added.
 template <class T, class F>
 T total(int64_t count, const F& f) {
     Vec<T> sums{};

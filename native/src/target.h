@@ -1,9 +1,8 @@
-// One target: everything above, compiled for one instruction set. Each file of targets/ defines SERIATIM_TARGET,
-// VECTOR_BYTES and TILE_ROWS, includes this, and names what it needs of the processor.
+// The engine for one instruction set. Each file in targets/ defines SERIATIM_TARGET, VECTOR_BYTES and TILE_ROWS and includes this.
 #pragma once
 
 #include "backward.h"
-#include "digest.h"
+#include "hash.h"
 #include "scan.h"
 
 namespace seriatim::SERIATIM_TARGET {
@@ -17,15 +16,18 @@ const Kernels<T>& kernels() {
         },
         [](Packed<T>* packed) { delete reinterpret_cast<Own*>(packed); },
         [](const Spec& spec, const Weights<const T>& weights, int threads) {
-            return reinterpret_cast<PackedBack<T>*>(new BackWeights<T>(spec, weights, !spec.given, threads));
+            return reinterpret_cast<PackedBackward<T>*>(
+                new BackwardWeights<T>(spec, weights, !spec.input_projected, threads));
         },
-        [](PackedBack<T>* packed) { delete reinterpret_cast<BackWeights<T>*>(packed); },
+        [](PackedBackward<T>* packed) { delete reinterpret_cast<BackwardWeights<T>*>(packed); },
         [](const Spec& spec, const Weights<T>& wanted, int threads) {
-            return reinterpret_cast<StepGradients<T>*>(new StepSums<T>(spec, wanted, threads));
+            return reinterpret_cast<StepGradients<T>*>(new StepGradientSums<T>(spec, wanted, threads));
         },
-        [](StepGradients<T>& steps, int64_t rows) { return reinterpret_cast<StepSums<T>&>(steps).make_room(rows); },
-        [](StepGradients<T>& steps) { reinterpret_cast<StepSums<T>&>(steps).finish(); },
-        [](StepGradients<T>* steps) { delete reinterpret_cast<StepSums<T>*>(steps); },
+        [](StepGradients<T>& steps, int64_t rows) {
+            return reinterpret_cast<StepGradientSums<T>&>(steps).make_room(rows);
+        },
+        [](StepGradients<T>& steps) { reinterpret_cast<StepGradientSums<T>&>(steps).finish(); },
+        [](StepGradients<T>* steps) { delete reinterpret_cast<StepGradientSums<T>*>(steps); },
         [](const Packed<T>& packed, const Forward<T>& call, int threads) {
             forward(reinterpret_cast<const Own&>(packed), call, threads);
         },

@@ -27,7 +27,7 @@ void pause() {
 #endif
 }
 
-// How this thread's arithmetic rounds, and whether it takes numbers too small for a full mantissa (below 1e-38 in float32) for 0.
+// The control register of a thread's arithmetic, and its bits that replace denormal numbers (below 1e-38 in float32) by 0.
 #if defined(__x86_64__)
 using Control = unsigned;
 constexpr Control flush = 0x8040;  // FTZ: such results; DAZ: such operands
@@ -50,8 +50,8 @@ Control control() { return 0; }
 void control(Control) {}
 #endif
 
-// While it lives, this thread takes such numbers for 0: gates that are all but shut make them, and processors take a hundred times
-// as long over them.
+// While it exists, this thread replaces denormal numbers by 0. Nearly closed gates produce them, and processors need a hundred times as
+// long for them.
 class FlushTiny {
 public:
     FlushTiny() : before_(control()) { control(before_ | flush); }
@@ -62,10 +62,10 @@ private:
     const Control before_;
 };
 
-// A fork leaves the child with the calling thread alone.
+// After a fork the child has only the calling thread.
 std::atomic<bool> forked{false};
 
-// The pool of GNU or LLVM OpenMP that PyTorch uses, reached through its symbols: nothing is linked.
+// The pool of GNU or LLVM OpenMP that PyTorch uses. It is found through its symbols; nothing is linked.
 struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned, unsigned);
     int (*thread)();
@@ -77,7 +77,7 @@ struct OpenMP {
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
 struct Search {
-    unsigned long long seen, loads = 0;  // libraries that were ever loaded: at the last search, and now
+    unsigned long long seen, loads = 0;  // number of libraries ever loaded: at the last search, and now
     std::string torch = "";
 };
 
@@ -89,7 +89,7 @@ int visit(dl_phdr_info* info, size_t, void* data) {
     return search.loads == search.seen;
 }
 
-// The pool, or null. Looked for again only when libraries were loaded since: PyTorch may come after us.
+// The pool, or null. PyTorch may be loaded after us, so the search is repeated when new libraries were loaded.
 const OpenMP* openmp() {
     static std::atomic<const OpenMP*> found{nullptr};
     static std::mutex guard;
@@ -100,7 +100,7 @@ const OpenMP* openmp() {
     dl_iterate_phdr(visit, &search);
     last = search;
     if (search.torch.empty()) return found;
-    // Its symbols are those of what it needs, too.
+    // Its symbols include those of the libraries that it needs.
     void* torch = dlopen(search.torch.c_str(), RTLD_LAZY | RTLD_NOLOAD);
     const auto symbol = [&]<class F>(F*& to, const char* name) {
         to = torch ? reinterpret_cast<F*>(dlsym(torch, name)) : nullptr;
@@ -116,7 +116,7 @@ const OpenMP* openmp() {
 const OpenMP* openmp() { return nullptr; }
 #endif
 
-// What a team runs, and where its members meet.
+// The work of a team, and the state of its barrier.
 struct Job {
     const Work work;
     const void* const data;
@@ -128,10 +128,10 @@ struct Job {
     }
 };
 
-// Threads that wait for work: one job at a time. All of them look at every job, and those that it does not want do nothing.
+// Threads that wait for work, one job at a time. Every thread looks at every job, and does nothing if the job needs fewer threads.
 class Pool {
 public:
-    // False if it is busy.
+    // Returns false if the pool is busy.
     bool run(int threads, Job& job) {
         const std::unique_lock free(one_at_a_time_, std::try_to_lock);
         if (!free) return false;
@@ -161,7 +161,7 @@ private:
     Job* job_ = nullptr;
     int threads_ = 0;
     std::atomic<unsigned> round_{0};  // jobs so far
-    std::atomic<int> pending_{0};     // workers that are not done with this one
+    std::atomic<int> pending_{0};     // workers that have not finished this job
 };
 
 Pool& own = *new Pool;  // never destroyed: its threads outlive main
@@ -187,7 +187,7 @@ void in_parallel(int threads, Work work, const void* data) {
     if (pool && !pool->inside()) {
         const auto enter = [](void* call) {
             auto& [pool, job] = *static_cast<std::pair<const OpenMP*, Job*>*>(call);
-            job->run(pool->threads(), pool->thread());  // fewer than asked for, if OpenMP decides so
+            job->run(pool->threads(), pool->thread());  // OpenMP may give fewer threads
         };
         std::pair call{pool, &job};
         pool->parallel(enter, &call, static_cast<unsigned>(threads), 0);

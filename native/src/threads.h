@@ -1,11 +1,11 @@
-// Teams of threads: PyTorch's own OpenMP pool when it is in the process, else a small pool of ours.
+// Teams of threads: PyTorch's own OpenMP pool if it is in the process, otherwise a small pool of ours.
 #pragma once
 
 #include <atomic>
 
 namespace seriatim {
 
-// What a thread knows about its team. All of a team run the same function.
+// A team of threads that run the same function.
 class Team {
 public:
     struct Meeting {
@@ -13,15 +13,15 @@ public:
     };
     [[gnu::always_inline]] Team(int size, Meeting& meeting) : size(size), meeting_(meeting) {}
     const int size;
-    // Waits until all have come: spins for some microseconds, then yields.
+    // Waits until every thread of the team has arrived: spins for some microseconds, then yields.
     void barrier();
 
 private:
     Meeting& meeting_;
 };
 
-// Runs work(data, team, 0 … n - 1) on n ≤ threads threads, the caller's among them, and returns when all are done. n is 1
-// in a process that was forked from one with threads, where the pool's threads do not exist. `work` must not throw.
+// Runs work(data, team, 0 … n - 1) on n ≤ `threads` threads, including the caller's, and returns when all are done. n is 1 in a
+// forked process, where the threads of the pool do not exist. `work` must not throw.
 using Work = void (*)(const void* data, Team&, int me);
 void in_parallel(int threads, Work work, const void* data);
 

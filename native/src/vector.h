@@ -1,6 +1,6 @@
-// Vectors of one target, as GCC's and Clang's vector extensions, and the two functions that gates are made of.
+// Vectors of one target, by the vector extensions of GCC and Clang, and the functions of the gates.
 //
-// Included inside a target's translation unit, which defines SERIATIM_TARGET (a namespace), VECTOR_BYTES and TILE_ROWS.
+// For the translation unit of a target, which defines SERIATIM_TARGET (a namespace), VECTOR_BYTES and TILE_ROWS.
 #pragma once
 
 #include <bit>
@@ -22,7 +22,7 @@ struct Lanes<float> {
     typedef uint8_t Flags __attribute__((vector_size(VECTOR_BYTES / 4), aligned(1), may_alias));
     static constexpr int mantissa = 23, bias = 127;
     static constexpr float highest = 88.0f, tanh_is_one = 9.1f;
-    // 1.5 · 2²³: adding it rounds to a whole number, which then stands in the last bits, here with an exponent's bias.
+    // Adding 1.5 · 2²³ rounds to a whole number in the last bits; here the bias of an exponent is included.
     static constexpr float shift = 12582912.0f + bias;
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // ln 2 in two parts, the first short
     // (eʳ - 1 - r) / r² on |r| ≤ ln 2 / 2, lowest power first; fitted for the least relative error in eʳ, 3e-9.
@@ -73,7 +73,7 @@ inline void store(T* to, Vec<T> values) {
     *reinterpret_cast<typename Lanes<T>::Loose*>(to) = values;
 }
 
-// The first `count` lanes alone; the others read as 0 and are not written.
+// Loads or stores only the first `count` lanes. The other lanes are 0 after a load.
 template <class T>
 inline Vec<T> load(const T* from, int64_t count) {
     if (count >= width<T>) return load(from);
@@ -82,7 +82,7 @@ inline Vec<T> load(const T* from, int64_t count) {
     return values;
 }
 
-// 0 or 1 for each flag. By bits: compilers convert bytes to floating numbers one by one.
+// 0 or 1 for each flag. This works on bits, because compilers convert bytes to floating-point numbers one by one.
 template <class T>
 inline Vec<T> load_flags(const bool* from, int64_t count) {
     using Int = typename Lanes<T>::Int;
@@ -99,25 +99,25 @@ inline void store(T* to, Vec<T> values, int64_t count) {
     for (int64_t lane = 0; lane < count; ++lane) to[lane] = values[lane];
 }
 
-// A store past the caches, for what is read again only after they have been filled with other things; `to` aligned to a vector.
+// A store that bypasses the caches, for data that are read again only after other data have filled the caches. `to` is aligned to a
+// vector.
 template <class T>
-inline void store_past(T* to, Vec<T> values) {
-#ifdef STORE_PAST
-    STORE_PAST(to, values);
+inline void store_nontemporal(T* to, Vec<T> values) {
+#ifdef STORE_NONTEMPORAL
+    STORE_NONTEMPORAL(to, values);
 #else
     store(to, values);
 #endif
 }
 
-// To be called by a thread that has stored past the caches, before it tells others: such stores come to memory in an order of
-// their own, which no lock and no barrier of ours is promised to wait for.
-inline void stores_past_done() {
-#ifdef STORES_PAST_DONE
-    STORES_PAST_DONE();
+// A thread calls this after nontemporal stores and before other threads may read them: locks and barriers do not order such stores.
+inline void fence_nontemporal() {
+#ifdef FENCE_NONTEMPORAL
+    FENCE_NONTEMPORAL();
 #endif
 }
 
-// Lane l + lane l exclusive-or D, for each.
+// Lane l plus lane (l xor D), for each lane.
 template <class T, int D, int... L>
 inline Vec<T> with_partner(Vec<T> values, std::integer_sequence<int, L...>) {
     return values + __builtin_shufflevector(values, values, (L ^ D)...);
@@ -129,8 +129,8 @@ inline T sum(Vec<T> values) {
     else return sum<T, 2 * D>(with_partner<T, D>(values, std::make_integer_sequence<int, width<T>>{}));
 }
 
-// 1 / b, and a / b. Where the target has a guess of 1 / b (to 2⁻¹⁴), Newton's step and what the quotient then still lacks take
-// it to 1 ULP in half of a division's time.
+// 1 / b, and a / b. If the target has an estimate of 1 / b (to 2⁻¹⁴), Newton's step and a correction of the quotient improve it to
+// 1 ULP in half the time of a division.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> reciprocal(Vec<T> b) {
 #ifdef RECIPROCAL_FLOAT
@@ -184,8 +184,8 @@ template <class T>
 
 // eˢˣ = 2ⁿ eʳ with n whole and |r| ≤ ln 2 / 2: `power` is 2ⁿ and `less_one` is eʳ - 1. s is -1 or 2, and s x within ±highest.
 //
-// Of several vectors at once, one step of all after the other: a processor looks ahead for as many instructions as two such chains
-// have, and chains behind each other would wait.
+// Several vectors go through each step together: the processor looks ahead over about two such chains of instructions, and chains
+// one after the other would wait.
 template <class T, int N>
 struct Exponentials {
     Vec<T> power[N], less_one[N];
@@ -207,13 +207,13 @@ struct Exponentials {
     }
 };
 
-// The two functions that gates are made of, of several vectors at once and in their place; NaN stays NaN.
+// σ and tanh of several vectors together, in place. NaN stays NaN.
 //
 // σ(x) = 1 / (1 + e⁻ˣ): 2.4 ULP at most, 0.4 on average, in both types (|x| ≤ 87; 700).
-// tanh(x) = (e²ˣ - 1) / (e²ˣ + 1), of |x|: by way of e²ˣ - 1 no digits are lost near 0, and near 1 its error hardly counts, so that
-// 1 - tanh² keeps its digits too. 2.5 ULP at most, 0.3 on average, in both types.
+// tanh(x) = (e²ˣ - 1) / (e²ˣ + 1), of |x|. e²ˣ - 1 is computed directly, so no digits are lost near 0, and 1 - tanh² keeps its digits
+// near 1. 2.5 ULP at most, 0.3 on average, in both types.
 //
-// Always inline: a call would cost a tenth of the cell.
+// Always inlined: a call would cost a tenth of the cell.
 enum class Gate { sigma, tanh };
 
 template <class T, Gate... gates>
@@ -239,26 +239,26 @@ template <class T, Gate... gates>
 
 template <class T>
 [[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
-    Vec<T> one[] = {x};
-    squash<T, Gate::sigma>(one);
-    return one[0];
+    Vec<T> a[] = {x};
+    squash<T, Gate::sigma>(a);
+    return a[0];
 }
 
 template <class T>
 [[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
-    Vec<T> one[] = {x};
-    squash<T, Gate::tanh>(one);
-    return one[0];
+    Vec<T> a[] = {x};
+    squash<T, Gate::tanh>(a);
+    return a[0];
 }
 
-// e⁻ˣ for x ≥ 0; beyond 88 (708) what e⁻⁸⁸ is, which in float32 is 0. 1.0 ULP at most, 0.3 on average (x ≤ 87; 700).
+// e⁻ˣ for x ≥ 0. Beyond 88 (708) the result is that of 88 (708), which is 0 in float32. 1.0 ULP at most, 0.3 on average (x ≤ 87; 700).
 template <class T>
-[[gnu::always_inline]] inline Vec<T> falling(Vec<T> x) {
+[[gnu::always_inline]] inline Vec<T> exp_neg(Vec<T> x) {
     const Exponentials<T, 1> e({at_most<T>(x, all<T>(Lanes<T>::highest))}, {-1});
     return e.power[0] + e.power[0] * e.less_one[0];
 }
 
-// log(1 + y) for 0 ≤ y ≤ 1, as 2 artanh of y / (2 + y). 1.9 ULP at most, 0.4 on average; log σ by way of both 2.7 and 0.2.
+// log(1 + y) for 0 ≤ y ≤ 1, as 2 artanh(y / (2 + y)). 1.9 ULP at most, 0.4 on average. log σ by exp_neg and this: 2.7 and 0.2.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> log_one_plus(Vec<T> y) {
     const Vec<T> twice = quotient<T>(y + y, y + T(2)), square = T(0.25) * twice * twice;

@@ -17,6 +17,7 @@ from typing import Final
 GATES: Final[dict[str, tuple[str, ...]]] = {
     "rnn": ("h",),
     "lstm": ("i", "f", "g", "o"),
+    "cifg": ("f", "g", "o"),
     "gru": ("r", "z", "n"),
     "mingru": ("z", "n"),
     "minlstm": ("f", "i", "g"),
@@ -28,6 +29,7 @@ GATES: Final[dict[str, tuple[str, ...]]] = {
 STATES: Final[dict[str, tuple[str, ...]]] = {
     "rnn": ("h",),
     "lstm": ("h", "c"),
+    "cifg": ("h", "c"),
     "gru": ("h",),
     "mingru": ("h",),
     "minlstm": ("h",),
@@ -38,6 +40,9 @@ STATES: Final[dict[str, tuple[str, ...]]] = {
 
 PROJECTED: Final[dict[str, tuple[str, ...]]] = {**STATES, "gru": ("h", "c")}
 """The same of a projected cell. A GRU hands a share of its state on, as wide as its gates: it stands beside h then."""
+
+PEEPHOLES: Final[dict[str, tuple[str, ...]]] = {"lstm": ("i", "f", "o"), "cifg": ("f", "o")}
+"""The gates that read c through a peephole: the rows of ``w_ch``, in order."""
 
 DIAGONAL: Final[tuple[str, ...]] = ("mingru", "minlstm", "lru")
 """Cells of which each unit's next state depends on its own last state alone, and linearly."""

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from seriatim.errors import UsageError, nearest
-from seriatim.notation import DIAGONAL, GATES, PROJECTED, STATES
+from seriatim.notation import DIAGONAL, GATES, PEEPHOLES, PROJECTED, STATES
+
+NORMALISED: Final = ("rnn", "lstm", "cifg", "gru")
+"""Kinds that may have layer normalisation, and a bound on their gates."""
+
+COUPLED: Final[Mapping[str, str]] = {"lstm": "cifg"}
+"""The kind of the same cell with coupled input and forget gates."""
 
 REGISTERED: Final[dict[str, object]] = {}
 """Cells of users by name (``seriatim.nn.register``): here, where options can see them without PyTorch."""
@@ -28,6 +34,10 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "lstm projection": {"kind": "lstm", "proj_size": 2},
     "lstm peephole": {"kind": "lstm", "peephole": True},
     "lstm layer-norm": {"kind": "lstm", "layer_norm": True},
+    "lstm coupled": {"kind": "cifg"},
+    "lstm coupled projection": {"kind": "cifg", "proj_size": 2},
+    "lstm coupled peephole": {"kind": "cifg", "peephole": True},
+    "lstm coupled layer-norm": {"kind": "cifg", "layer_norm": True},
     "gru": {"kind": "gru"},
     "gru projection": {"kind": "gru", "proj_size": 2},
     "gru reset-before": {"kind": "gru", "reset_after": False},
@@ -36,6 +46,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "minlstm": {"kind": "minlstm"},
     "rnn clip": {"kind": "rnn", "clip": 0.5},
     "lstm clip": {"kind": "lstm", "clip": 0.5},
+    "lstm coupled clip": {"kind": "cifg", "clip": 0.5},
     "gru clip": {"kind": "gru", "clip": 0.5},
     "slstm": {"kind": "slstm"},
     "slstm projection": {"kind": "slstm", "proj_size": 2},
@@ -65,7 +76,7 @@ class CellSpec:
     reset_after: bool = True
     """Where a GRU's reset gate stands: after the product (cuDNN, PyTorch) or before it (Cho 2014)."""
     peephole: bool = False
-    """Whether an LSTM's gates see c (Gers 2000): i and f the one before, o the new one."""
+    """Whether an LSTM's gates see c (Gers 2000): i and f the old one, o the new one."""
     layer_norm: bool = False
     """Whether the input part and the recurrent part of the gates are normalised, each over its G·H values, and an
     LSTM's c over its H before it is squashed (Ba 2016)."""
@@ -83,15 +94,15 @@ class CellSpec:
             raise UsageError(f"reset_after: for gru, not {self.kind}")
         if not self.reset_after and self.layer_norm:
             raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
-        if self.peephole and self.kind != "lstm":
+        if self.peephole and self.kind not in PEEPHOLES:
             raise UsageError(f"peephole: for lstm, not {self.kind}")
         if self.proj_size and self.is_diagonal:
             raise UsageError(f"proj_size: not for {self.kind}, of which h enters no product; put a Linear after it")
         if self.proj_size and not self.reset_after:
             raise UsageError("proj_size: not with reset_after=False, whose r is wider than the h that it lets through")
-        if self.layer_norm and self.kind not in ("rnn", "lstm", "gru"):
+        if self.layer_norm and self.kind not in NORMALISED:
             raise UsageError(f"layer_norm: for rnn, lstm and gru, not {self.kind}")
-        if self.clip and self.kind not in ("rnn", "lstm", "gru"):
+        if self.clip and self.kind not in NORMALISED:
             raise UsageError(f"clip: for rnn, lstm and gru, not {self.kind}")
         if not isinstance(self.clip, (int, float)) or isinstance(self.clip, bool) or not 0 <= self.clip < math.inf:
             raise UsageError(f"clip: got {self.clip!r}, wanted a number of at least 0")

@@ -23,6 +23,7 @@ from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
+from seriatim.notation import PEEPHOLES
 from seriatim.spec import CellSpec
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the engine is not built")
@@ -33,6 +34,8 @@ VARIANTS = [
     {"kind": "lstm"}, {"kind": "lstm", "bias": False}, {"kind": "lstm", "projected": True},
     {"kind": "lstm", "peephole": True}, {"kind": "lstm", "layer_norm": True},
     {"kind": "lstm", "layer_norm": True, "peephole": True, "projected": True, "bias": False},
+    {"kind": "cifg"}, {"kind": "cifg", "bias": False}, {"kind": "cifg", "projected": True},
+    {"kind": "cifg", "peephole": True}, {"kind": "cifg", "layer_norm": True, "peephole": True, "projected": True},
     {"kind": "gru"}, {"kind": "gru", "bias": False}, {"kind": "gru", "reset_after": False},
     {"kind": "gru", "reset_after": False, "bias": False}, {"kind": "gru", "layer_norm": True},
     {"kind": "slstm"}, {"kind": "slstm", "projected": True, "bias": False},
@@ -82,14 +85,14 @@ def problem(spec, steps, rows, asks="", seed=0):
     def normal(*shape, scale=1.0, about=0.0):
         return random.standard_normal(shape) * scale + about
 
-    bias, norm, lstm = spec.bias, spec.layer_norm, spec.kind == "lstm"
+    bias, norm, lstm = spec.bias, spec.layer_norm, spec.kind in ("lstm", "cifg")
     weights = Weights(
         normal(gates, spec.input_size, scale=spec.input_size**-0.5),
         normal(gates, out, scale=0.7 * out**-0.5),
         normal(gates, scale=0.3) if bias else None,
         normal(gates, scale=0.3) if bias else None,
         normal(out, hidden, scale=hidden**-0.5) if spec.proj_size else None,
-        normal(3, hidden, scale=0.3) if spec.peephole else None,
+        normal(len(PEEPHOLES[spec.kind]), hidden, scale=0.3) if spec.peephole else None,
         normal(gates, scale=0.1, about=1) if norm else None,
         normal(gates, scale=0.1, about=1) if norm else None,
         normal(hidden, scale=0.1, about=1) if norm and lstm else None,

@@ -98,6 +98,19 @@ def test_lstm_step_with_peepholes():
     assert [value.item() for value in found] == pytest.approx([h_next, c_next], abs=1e-15)
 
 
+def test_coupled_lstm_step():
+    """The input gate is 1 - f, and the peepholes are those of f and o (Greff 2017)."""
+    w_i, w_h, p_f, p_o = (0.5, -0.3, 0.8), (0.1, 0.4, -0.6), 0.9, -0.8
+    x, h, c = 1.5, 0.4, -0.7
+    f, g, o = (a * x + b * h for a, b in zip(w_i, w_h, strict=True))
+    forget = sigma(f + p_f * c)
+    c_next = forget * c + (1 - forget) * math.tanh(g)
+    h_next = sigma(o + p_o * c_next) * math.tanh(c_next)
+    weights = Weights(column(*w_i), column(*w_h), w_ch=column(p_f, p_o))
+    result = step(CellSpec("cifg", 1, 1, bias=False, peephole=True), one(x), (one(h), one(c)), weights)
+    assert [value.item() for value in result] == pytest.approx([h_next, c_next], abs=1e-15)
+
+
 def norm(values):
     mean = sum(values) / len(values)
     variance = sum((value - mean) ** 2 for value in values) / len(values)

@@ -107,6 +107,7 @@ VARIANTS = [
     Variant("lstm", {"bias": False}),
     Variant("lstm", {"bias": False, "proj_size": 2}),
     Variant("lstm", {"bias": False, "proj_size": 2, "peephole": True, "layer_norm": True}),
+    Variant("cifg", {"bias": False, "proj_size": 2, "peephole": True, "layer_norm": True}),
     Variant("gru", {"bias": False}),
     Variant("gru", {"bias": False, "reset_after": False}),
     Variant("gru", {"bias": False, "proj_size": 2, "layer_norm": True}),

@@ -21,6 +21,7 @@ OTHER: dict[str, Any] = {
     "chrono": 9,
     "reset_gate": "before",
     "peephole": True,
+    "coupled": True,
     "projection": 7,
     "layer_norm": True,
     "zoneout": 0.1,

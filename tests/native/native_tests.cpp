@@ -13,7 +13,7 @@
 #include "recurrence.h"
 #include "scan_tests.h"
 #include "threads.h"
-#include "watch.h"
+#include "fingerprint.h"
 
 namespace seriatim::test {
 
@@ -27,37 +27,40 @@ constexpr double close_back = std::is_same_v<T, float> ? 5e-6 : 1e-12;
 std::vector<Spec> specs(int64_t inputs, int64_t units) {
     std::vector<Spec> all;
     for (bool bias : {true, false}) {
-        Spec rnn{.kind = Kind::rnn, .inputs = inputs, .units = units, .bias = bias};
-        Spec lstm{.kind = Kind::lstm, .inputs = inputs, .units = units, .bias = bias};
-        Spec gru{.kind = Kind::gru, .inputs = inputs, .units = units, .bias = bias};
-        Spec slstm{.kind = Kind::slstm, .inputs = inputs, .units = units, .bias = bias};
-        all.insert(all.end(), {rnn, lstm, gru, slstm});
-        all.emplace_back(rnn).phi = bias ? Phi::relu : Phi::sigmoid;
+        const auto named = [&](const char* name) {
+            return Spec{.cell = find_cell(name), .inputs = inputs, .units = units, .bias = bias};
+        };
+        const Spec rnn = named("rnn"), lstm = named("lstm"), cifg = named("cifg"), gru = named("gru"),
+                   slstm = named("slstm");
+        all.insert(all.end(), {rnn, lstm, cifg, gru, named("gru reset-before"), slstm});
+        all.emplace_back(rnn).activation = bias ? Activation::relu : Activation::sigmoid;
         all.emplace_back(lstm).peephole = true;
-        all.emplace_back(gru).reset_after = false;
+        all.emplace_back(cifg).peephole = true;
         if (units > 1) {
             all.emplace_back(rnn).projected = (units + 1) / 2;
             all.emplace_back(slstm).projected = (units + 1) / 2;
-            Spec& projected = all.emplace_back(lstm);
-            projected.projected = (units + 1) / 2, projected.peephole = bias;
+            for (const Spec& spec : {lstm, cifg}) {
+                Spec& projected = all.emplace_back(spec);
+                projected.projected = (units + 1) / 2, projected.peephole = bias;
+            }
         }
-        for (Spec given : {rnn, lstm, gru, slstm}) {
-            given.given = true, given.inputs = given.gates() * units;
-            all.push_back(given);
-            if (units < 4 || given.kind == Kind::slstm)
-                continue;  // two or three values normalised have next to no gradient but rounding's
-            given.layer_norm = true, given.peephole = given.kind == Kind::lstm && bias;
-            all.push_back(given);
+        for (Spec spec : {rnn, lstm, cifg, gru, slstm}) {
+            spec.input_projected = true, spec.inputs = spec.gates() * units;
+            all.push_back(spec);
+            if (units < 4 || !spec.cell->has_layer_norm)
+                continue;  // the normalised values of two or three units have next to no gradient except rounding errors
+            spec.layer_norm = true, spec.peephole = spec.cell->peepholes && bias;
+            all.push_back(spec);
         }
     }
     return all;
 }
 
-// Targets whose products take halves: the real tiles where there are any, and those in software.
+// Targets whose products take bf16: the real tiles where there are any, and those in software.
 std::vector<const Target*> targets_for_halves() {
     std::vector<const Target*> all{&target("amx-software")};
     for (const Target* one : targets())
-        if (one->halves) all.push_back(one);
+        if (one->bf16) all.push_back(one);
     return all;
 }
 
@@ -144,7 +147,7 @@ double off_the_slope(const Problem& p, const Arrays<double>& gradients, Name nam
     };
     // Five points: the rule's own error is step⁴, and rounding's 1e-16 / step. A short step seldom crosses a bend, of relu or
     // of an sLSTM's m.
-    const bool bends = p.one.spec.phi == Phi::relu || p.one.spec.kind == Kind::slstm;
+    const bool bends = p.one.spec.activation == Activation::relu || is(p.one.spec, "slstm");
     const double step = bends ? 1e-6 : 1e-4;
     const double slope = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
     const double size = std::sqrt(dot(gradients[name], gradients[name]));
@@ -212,7 +215,7 @@ void packed_rows_are_as_padded_ones(Case one, const Target& target, int threads)
 }
 
 void a_wrong_gradient_is_noticed() {
-    const Problem p = problem({.spec = {.kind = Kind::gru, .inputs = 3, .units = 5}, .steps = 4, .rows = 3});
+    const Problem p = problem({.spec = {.cell = find_cell("gru"), .inputs = 3, .units = 5}, .steps = 4, .rows = 3});
     const Recurrence<double> recurrence(p);
     const Target& last = *targets().back();
     const auto packed = recurrence.pack(last, 1);
@@ -275,9 +278,9 @@ constexpr double close_back_in_halves = 1e-2;
 void in_halves(const Target& target, int64_t steps, int64_t rows, int64_t inputs, int64_t units, int threads) {
     for (Case one : cases(steps, rows, inputs, units)) {
         // Of an sLSTM's single h the gradient is the small rest of four products that were rounded.
-        if (one.spec.kind == Kind::slstm && units == 1) continue;
+        if (is(one.spec, "slstm") && units == 1) continue;
         const Problem exact = problem(one);
-        one.spec.halves = true;
+        one.spec.bf16 = true;
         const Problem p = problem(one);
         const std::string what = std::string(target.name) + ", " + one.name() + ", threads " + std::to_string(threads);
         const Plain wanted = plain(p, p.inputs);
@@ -330,8 +333,8 @@ void steps_back_on_several_threads(const Target& target) {
 }
 
 void calls_side_by_side(const Target& target) {
-    const Problem p =
-        problem({.spec = {.kind = Kind::lstm, .inputs = 20, .units = 40}, .steps = 9, .rows = 8, .lengths = true});
+    const Problem p = problem(
+        {.spec = {.cell = find_cell("lstm"), .inputs = 20, .units = 40}, .steps = 9, .rows = 8, .lengths = true});
     const Recurrence<float> recurrence(p);
     const auto packed = recurrence.pack(target, 2);
     const auto wanted = recurrence.forward(target, *packed, 2);
@@ -370,33 +373,33 @@ void a_watch_sees_every_change(const Target& target) {
     for (int64_t bytes : {1, 15, 64, 129, 1000, 2048}) {
         std::vector<char> memory(bytes);
         for (int64_t at = 0; at < bytes; ++at) memory[at] = static_cast<char>(at * 37 + at / 256);
-        const auto before = target.digest(memory.data(), bytes);
+        const auto before = target.hash(memory.data(), bytes);
         bool seen = true;
         for (int64_t bit = 0; bit < 8 * bytes; ++bit) {
             memory[bit / 8] ^= static_cast<char>(1 << bit % 8);
-            seen &= target.digest(memory.data(), bytes) != before;
+            seen &= target.hash(memory.data(), bytes) != before;
             memory[bit / 8] ^= static_cast<char>(1 << bit % 8);
         }
         for (int64_t sign = 3; sign < bytes; sign += 4)  // of two floats, however far apart
             for (int64_t other = sign + 4; other < bytes; other += 4) {
                 memory[sign] ^= char(-128), memory[other] ^= char(-128);
-                seen &= target.digest(memory.data(), bytes) != before;
+                seen &= target.hash(memory.data(), bytes) != before;
                 memory[sign] ^= char(-128), memory[other] ^= char(-128);
             }
         for (int64_t apart = 4; 2 * apart <= bytes; apart *= 2) {
             std::swap_ranges(memory.begin(), memory.begin() + apart, memory.begin() + apart);
-            seen &= target.digest(memory.data(), bytes) != before;
+            seen &= target.hash(memory.data(), bytes) != before;
             std::swap_ranges(memory.begin(), memory.begin() + apart, memory.begin() + apart);
         }
         const std::string what = std::string(target.name) + ", " + std::to_string(bytes) + " bytes";
         check(seen, what + ": a change was not seen");
-        check(target.digest(memory.data(), bytes) == before, what + ": a change was seen where there was none");
+        check(target.hash(memory.data(), bytes) == before, what + ": a change was seen where there was none");
     }
 }
 
 void a_watch_comes_round() {
     std::vector<char> small(100), large(5'000'000);
-    const Watch watch({{small.data(), 100}, {large.data(), 5'000'000}, {nullptr, 0}}, 2);
+    const MemoryFingerprint watch({{small.data(), 100}, {large.data(), 5'000'000}, {nullptr, 0}}, 2);
     check(watch.whole(2) && watch.whole(1) && watch.some(), "a watch sees what is not there");
     for (char* changed : {&small[99], &large[0], &large[3'000'000], &large[4'999'999]}) {
         *changed = 1;
@@ -422,8 +425,8 @@ void tiny_numbers_are_flushed(int threads) {
 void what_is_expected_stays() {
     const size_t bytes = size_t{40} << 20;
     std::vector<char> memory(bytes, 7);
-    expect(memory.data() + 5, bytes - 5);
-    expect(memory.data(), 100);
+    announce_write(memory.data() + 5, bytes - 5);
+    announce_write(memory.data(), 100);
     check(std::ranges::count(memory, 7) == static_cast<int64_t>(bytes), "memory that was to be written has changed");
 }
 
@@ -434,7 +437,7 @@ void on_matrix_tiles(const Target& target, bool everything) {
     for (const auto& [steps, rows, inputs, units, threads] : shapes)
         if (everything || threads > 1) in_halves(target, steps, rows, inputs, units, threads);
     for (Spec spec : specs(9, 20)) {
-        spec.halves = true;
+        spec.bf16 = true;
         if (spec.bias) packed_rows_are_as_padded_ones<float>({.spec = spec, .steps = 6, .rows = 50}, target, 3);
         steps_back_are_a_sequence_back<float>(spec, 3, 50, target, 3, close_back_in_halves);
     }

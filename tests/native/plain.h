@@ -20,13 +20,13 @@ inline double half(double value) {
     return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
 }
 
-// weight [outputs, entering] times `entering`, with `halves` both rounded to bf16, plus bias.
-inline Row affine(const double* weight, const double* bias, const Row& entering, int64_t outputs, bool halves) {
+// weight [outputs, entering] times `entering`, with `bf16` both rounded to bf16, plus bias.
+inline Row affine(const double* weight, const double* bias, const Row& entering, int64_t outputs, bool bf16) {
     Row a(outputs, 0.0);
     for (int64_t i = 0; i < outputs; ++i) {
         for (size_t k = 0; k < entering.size(); ++k) {
             const double w = weight[i * entering.size() + k];
-            a[i] += halves ? half(w) * half(entering[k]) : w * entering[k];
+            a[i] += bf16 ? half(w) * half(entering[k]) : w * entering[k];
         }
         if (bias) a[i] += bias[i];
     }
@@ -49,16 +49,18 @@ inline Row normalised(const Row& a, const double* gain, const double* shift) {
 inline void plain_step(const Spec& s, const Weights<const double>& w, const Row& x, const Row& h_in, const Row& h,
                        const Row& c, Row& new_h, Row& new_c) {
     const int64_t H = s.units;
-    const Row u = s.given ? x : affine(w.w_ih, w.b_ih, x, s.gates() * H, s.halves);
-    const Row v = s.layer_norm ? normalised(affine(w.w_hh, nullptr, h_in, s.gates() * H, s.halves), w.g_hh, w.b_hh)
-                               : affine(w.w_hh, w.b_hh, h_in, s.gates() * H, s.halves);
+    const Row u = s.input_projected ? x : affine(w.w_ih, w.b_ih, x, s.gates() * H, s.bf16);
+    const Row v = s.layer_norm ? normalised(affine(w.w_hh, nullptr, h_in, s.gates() * H, s.bf16), w.g_hh, w.b_hh)
+                               : affine(w.w_hh, w.b_hh, h_in, s.gates() * H, s.bf16);
     Row m(H);
-    if (s.kind == Kind::rnn) {
+    if (is(s, "rnn")) {
         for (int64_t j = 0; j < H; ++j) {
             const double a = u[j] + v[j];
-            m[j] = s.phi == Phi::tanh ? std::tanh(a) : s.phi == Phi::relu ? std::max(a, 0.0) : sigmoid(a);
+            m[j] = s.activation == Activation::tanh   ? std::tanh(a)
+                   : s.activation == Activation::relu ? std::max(a, 0.0)
+                                                      : sigmoid(a);
         }
-    } else if (s.kind == Kind::lstm) {
+    } else if (is(s, "lstm")) {
         const auto peephole = [&](int64_t row, int64_t j) { return w.w_ch ? w.w_ch[row * H + j] : 0.0; };
         new_c.resize(H);
         Row o(H);
@@ -71,7 +73,19 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
         }
         const Row shown = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
         for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(shown[j]);
-    } else if (s.kind == Kind::slstm) {
+    } else if (is(s, "cifg")) {
+        const auto peephole = [&](int64_t row, int64_t j) { return w.w_ch ? w.w_ch[row * H + j] : 0.0; };
+        new_c.resize(H);
+        Row o(H);
+        for (int64_t j = 0; j < H; ++j) {
+            const double f = sigmoid(u[j] + v[j] + peephole(0, j) * c[j]);
+            const double g = std::tanh(u[H + j] + v[H + j]);
+            new_c[j] = f * c[j] + (1 - f) * g;
+            o[j] = sigmoid(u[2 * H + j] + v[2 * H + j] + peephole(1, j) * new_c[j]);
+        }
+        const Row shown = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
+        for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(shown[j]);
+    } else if (is(s, "slstm")) {
         new_c.resize(3 * H);
         for (int64_t j = 0; j < H; ++j) {
             const double a_i = u[j] + v[j], log_f = -std::log1p(std::exp(-(u[H + j] + v[H + j])));
@@ -87,14 +101,14 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
         Row r(H), entering(h_in);
         for (int64_t j = 0; j < H; ++j) r[j] = sigmoid(u[j] + v[j]);
         for (int64_t j = 0; j < H; ++j) entering[j] *= r[j];
-        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, entering, H, s.halves);
+        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, entering, H, s.bf16);
         for (int64_t j = 0; j < H; ++j) {
             const double z = sigmoid(u[H + j] + v[H + j]);
-            const double n = std::tanh(u[2 * H + j] + (s.reset_after ? r[j] * v[2 * H + j] : before[j]));
+            const double n = std::tanh(u[2 * H + j] + (is(s, "gru") ? r[j] * v[2 * H + j] : before[j]));
             m[j] = z * h[j] + (1 - z) * n;
         }
     }
-    new_h = s.projected ? affine(w.w_hr, nullptr, m, s.projected, s.halves) : m;
+    new_h = s.projected ? affine(w.w_hr, nullptr, m, s.projected, s.bf16) : m;
 }
 
 inline Plain plain(const Problem& p, const Arrays<double>& inputs) {

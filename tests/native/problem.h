@@ -8,11 +8,14 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine.h"
 
 namespace seriatim::test {
+
+inline bool is(const Spec& spec, std::string_view cell) { return spec.cell->name == cell; }
 
 struct Case {
     Spec spec{};
@@ -21,19 +24,17 @@ struct Case {
          drawn = false;
 
     std::string name() const {
-        const char* kinds[] = {"rnn", "lstm", "gru", "slstm"};
-        std::string words = kinds[static_cast<int>(spec.kind)];
+        std::string words = spec.cell->name;
         words += " T" + std::to_string(steps) + " B" + std::to_string(rows) + " I" + std::to_string(spec.inputs) +
                  " H" + std::to_string(spec.units);
         if (spec.projected) words += " P" + std::to_string(spec.projected);
-        const std::pair<bool, const char*> flags[] = {{spec.phi == Phi::relu, "relu"},
-                                                      {spec.phi == Phi::sigmoid, "sigmoid"},
+        const std::pair<bool, const char*> flags[] = {{spec.activation == Activation::relu, "relu"},
+                                                      {spec.activation == Activation::sigmoid, "sigmoid"},
                                                       {!spec.bias, "no bias"},
-                                                      {!spec.reset_after, "reset before"},
                                                       {spec.peephole, "peephole"},
                                                       {spec.layer_norm, "layer norm"},
-                                                      {spec.given, "given"},
-                                                      {spec.halves, "halves"},
+                                                      {spec.input_projected, "input projected"},
+                                                      {spec.bf16, "bf16"},
                                                       {lengths, "lengths"},
                                                       {reverse, "reverse"},
                                                       {reset, "reset"},
@@ -60,14 +61,14 @@ inline std::array<int64_t, names> sizes(const Case& one) {
     sizes[X] = one.steps * one.rows * s.inputs;
     sizes[H0] = one.rows * s.outputs();
     sizes[C0] = one.rows * s.carried();
-    if (!s.given) sizes[W_IH] = rows * s.inputs;
+    if (!s.input_projected) sizes[W_IH] = rows * s.inputs;
     sizes[W_HH] = rows * s.outputs();
-    if (s.bias && !s.given) sizes[B_IH] = rows;
+    if (s.bias && !s.input_projected) sizes[B_IH] = rows;
     if (s.bias) sizes[B_HH] = rows;
     sizes[W_HR] = s.projected * s.units;
-    if (s.peephole) sizes[W_CH] = 3 * s.units;
+    if (s.peephole) sizes[W_CH] = s.cell->peepholes * s.units;
     if (s.layer_norm) sizes[G_HH] = rows;
-    if (s.layer_norm && s.kind == Kind::lstm) sizes[G_C] = s.units, sizes[B_C] = s.units;
+    if (s.layer_norm && s.cell->normalises_c) sizes[G_C] = s.units, sizes[B_C] = s.units;
     return sizes;
 }
 
@@ -138,7 +139,7 @@ inline Problem problem(const Case& one) {
         p.inputs[name] = draws(counts[name], matrix ? 1 / std::sqrt(width) : 0.7, random);
     }
     for (int64_t at = 0; at < counts[C0]; ++at)  // of c, n and m, n is more than 0; a reset makes it 0
-        if (double& n = p.inputs[C0][at]; s.kind == Kind::slstm && at / s.units % 3 == 1) n = 1 + std::abs(n);
+        if (double& n = p.inputs[C0][at]; is(s, "slstm") && at / s.units % 3 == 1) n = 1 + std::abs(n);
     p.lengths.assign(one.rows, one.steps);
     p.reset = std::make_unique<bool[]>(one.steps * one.rows);
     if (one.lengths)
@@ -153,7 +154,7 @@ inline Problem problem(const Case& one) {
     if (one.zoneout) {
         p.zoneout[0] = draws(one.steps * one.rows * s.outputs(), 0.3, random);
         p.zoneout[1] = draws(s.carried(), 0.3, random);
-        if (s.kind == Kind::slstm)
+        if (is(s, "slstm"))
             for (double& share : p.zoneout[1]) share = std::min(std::abs(share), 0.5);
     }
     for (auto& shares : p.zoneout)

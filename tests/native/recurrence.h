@@ -16,7 +16,7 @@ const Kernels<T>& kernels(const Target& target) {
 template <class T>
 const Kernels<T>& kernels(const Target& target, const Spec& spec) {
     if constexpr (std::is_same_v<T, float>)
-        if (spec.halves) return target.halves();
+        if (spec.bf16) return target.bf16();
     return kernels<T>(target);
 }
 
@@ -111,18 +111,19 @@ struct Recurrence {
         call.state[0] = pointer(inputs[H0]), call.state[1] = pointer(inputs[C0]);
         call.walk = walk(shares);
         call.output = sequence(output.data(), P);
-        const bool h_says_all = s.kind == Kind::rnn && !s.projected && !s.layer_norm && (!p.one.zoneout || p.one.drawn);
-        call.gates = h_says_all ? nullptr : pointer(gates), call.cells = pointer(cells);
+        const bool output_is_enough =
+            s.cell->output_is_enough && !s.projected && !s.layer_norm && (!p.one.zoneout || p.one.drawn);
+        call.gates = output_is_enough ? nullptr : pointer(gates), call.cells = pointer(cells);
         call.grad_output = sequence(of_output.data(), P);
         call.grad_final[0] = pointer(grad_final[0]), call.grad_final[1] = pointer(grad_final[1]);
         call.grad_cells = pointer(of_cells);
         call.grad_x = sequence(of_x.data(), s.inputs);
         call.grad_state[0] = pointer(gradients[H0]), call.grad_state[1] = pointer(gradients[C0]);
         call.grad_weights = weights_of<T>(gradients);
-        using PackedForBack = std::unique_ptr<PackedBack<T>, void (*)(PackedBack<T>*)>;
+        using PackedForBack = std::unique_ptr<PackedBackward<T>, void (*)(PackedBackward<T>*)>;
         const auto& table = kernels<T>(target, s);
-        const PackedForBack packed{in_advance ? table.pack_back(s, call.weights, threads) : nullptr,
-                                   table.discard_back};
+        const PackedForBack packed{in_advance ? table.pack_backward(s, call.weights, threads) : nullptr,
+                                   table.discard_backward};
         call.packed = packed.get();
         table.backward(s, call, threads);
         gradients[X] = padded_rows(of_x, T(0));
@@ -138,8 +139,8 @@ struct Recurrence {
         for (int name = 0; name < names; ++name) gradients[name] = unwritten<T>(counts[name]);
         const auto& table = kernels<T>(target, s);
         const auto weights = weights_of<const T>(inputs);
-        const std::unique_ptr<PackedBack<T>, void (*)(PackedBack<T>*)> packed{table.pack_back(s, weights, threads),
-                                                                              table.discard_back};
+        const std::unique_ptr<PackedBackward<T>, void (*)(PackedBackward<T>*)> packed{
+            table.pack_backward(s, weights, threads), table.discard_backward};
         const std::unique_ptr<StepGradients<T>, void (*)(StepGradients<T>*)> gather{
             table.gather(s, weights_of<T>(gradients), threads), table.discard_gathered};
         std::vector<T> of_h = grad_final[0], of_c = grad_final[1];

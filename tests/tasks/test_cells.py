@@ -24,6 +24,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"model": "rnn", "activation": "relu", "recurrent_init": "identity", "lr": 1e-5},
     {"model": "gru", "reset_gate": "before"},
     {"model": "lstm", "peephole": True},
+    {"model": "lstm", "coupled": True},
     {"model": "lstm", "projection": 5},
     {"model": "rnn", "projection": 5},
     {"model": "gru", "projection": 5},

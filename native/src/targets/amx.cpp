@@ -1,4 +1,4 @@
-// x86 with AMX (TILE, BF16) and AVX-512: products of bf16 factors on matrix tiles. All else of this target is avx512's.
+// x86 with AMX (TILE, BF16) and AVX-512: only products of bf16 factors, on matrix tiles. The avx512 target does the rest.
 #include "../avx512.h"
 
 #define SERIATIM_TARGET amx

@@ -1,4 +1,4 @@
-// The matrix tiles of AMX in plain C++, for tests on any processor: slow. All else of this target is the portable one's.
+// The matrix tiles of AMX in plain C++: slow, for tests on any processor. The portable target does the rest.
 #define SERIATIM_TARGET amx_software
 #define VECTOR_BYTES 64
 #define TILE_ROWS 32

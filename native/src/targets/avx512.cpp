@@ -11,7 +11,7 @@ namespace seriatim::avx512 {
 
 namespace {
 
-// With VNNI four products and their sum are one instruction.
+// With VNNI one instruction computes four products and their sum.
 template <int C>
 __attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, int64_t quads, const uint8_t* row,
                                                           Int* sums) {
@@ -42,7 +42,7 @@ __attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, i
 template <int C>
 void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     static const bool vnni = __builtin_cpu_supports("avx512vnni");
-    (vnni ? add_bytes_vnni<C> : add_bytes_plainly<C>)(panel, quads, row, sums);
+    (vnni ? add_bytes_vnni<C> : add_bytes_portable<C>)(panel, quads, row, sums);
 }
 
 }  // namespace seriatim::avx512

@@ -1,4 +1,4 @@
-// ARM of 64 bits: 32 registers of 16 bytes. Every such processor has it.
+// 64-bit ARM: 32 registers of 16 bytes. Every such processor has NEON.
 #define SERIATIM_TARGET neon
 #define VECTOR_BYTES 16
 #define TILE_ROWS 6

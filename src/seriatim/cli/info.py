@@ -21,6 +21,7 @@ OTHERS = {
     "minlstm": "scan",
     "rnn clip": "composed",
     "lstm clip": "composed",
+    "lstm coupled clip": "composed",
     "gru clip": "composed",
     "lru": "scan",
 }

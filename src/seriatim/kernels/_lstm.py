@@ -50,7 +50,7 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     c_next = f * c + i * g  # (3)
     a_o, free_o = clipped(spec, a_o + p_o * c_next)
     o = sigmoid(a_o)  # (4)
-    shown, from_c = _shown(c_next, w)
+    shown, from_c = squash_cell(c_next, w)
     squashed = np.tanh(shown)
     m = o * squashed  # (5)
     tape = (from_x, from_h, from_c, c, i, f, g, o, c_next, squashed, (free_i, free_f, free_g, free_o))
@@ -67,7 +67,7 @@ def step_backward(
     p_i, p_f, p_o = _peepholes(w, c)
     dm, dw_hr = projected_backward(dh_next, o * squashed, w)  # (6)
     da_o = dm * squashed * o * (1 - o) * free_o  # (5), (4)
-    through_tanh, dg_c, db_c = _shown_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
+    through_tanh, dg_c, db_c = squash_cell_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
     dc = dc_next + through_tanh + da_o * p_o  # (5) and (4) join what came from the step after
     da_i = dc * g * i * (1 - i) * free_i  # (3), (2)
     da_f = dc * c * f * (1 - f) * free_f
@@ -87,7 +87,7 @@ def _peepholes(w: Weights[Floats], c: Floats) -> Floats:
     return np.zeros((3, c.shape[1]), c.dtype) if w.w_ch is None else w.w_ch
 
 
-def _shown(c: Floats, w: Weights[Floats]) -> tuple[Floats, Tape]:
+def squash_cell(c: Floats, w: Weights[Floats]) -> tuple[Floats, Tape]:
     """c as tanh in (5) sees it."""
     if w.g_c is None or w.b_c is None:
         return c, ()
@@ -95,8 +95,8 @@ def _shown(c: Floats, w: Weights[Floats]) -> tuple[Floats, Tape]:
     return w.g_c * normal + w.b_c, (normal, deviation)
 
 
-def _shown_backward(grad: Floats, w: Weights[Floats], tape: Tape) -> tuple[Floats, Floats | None, Floats | None]:
-    """Gradients of ``_shown``: of c, of its gain and of its shift."""
+def squash_cell_backward(grad: Floats, w: Weights[Floats], tape: Tape) -> tuple[Floats, Floats | None, Floats | None]:
+    """Gradients of ``squash_cell``: of c, of its gain and of its shift."""
     if w.g_c is None:
         return grad, None, None
     normal, deviation = tape

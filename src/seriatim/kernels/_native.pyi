@@ -16,17 +16,16 @@ class Cell:
     slots: int
     def __init__(
         self,
-        kind: str,
+        name: str,
         inputs: int,
         units: int,
         projected: int,
         activation: str,
         bias: bool,
-        reset_after: bool,
         peephole: bool,
         layer_norm: bool,
-        given: bool,
-        halves: bool = False,
+        input_projected: bool,
+        bf16: bool = False,
     ) -> None: ...
 
 class Packed:

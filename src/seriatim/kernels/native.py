@@ -32,7 +32,7 @@ except ImportError as _error:  # not built, or built for another machine
     _native = None  # type: ignore[assignment]
     _missing = str(_error)
 
-KINDS = ("rnn", "lstm", "gru", "slstm")
+KINDS = ("rnn", "lstm", "cifg", "gru", "slstm")
 """The cells that the engine fuses, without clip and a GRU without projection; of a diagonal one it runs the scan."""
 PRECISIONS = ("full", "bf16", "int8")
 """How a ``Stepper`` may hold its weights."""
@@ -94,18 +94,19 @@ def amx() -> str:
 
 
 @functools.cache
-def cell(spec: CellSpec, given: bool = False, halves: bool = False) -> _native.Cell:
+def cell(spec: CellSpec, given: bool = False, bf16: bool = False) -> _native.Cell:
     """The engine's description of ``spec``; ``given`` when it gets the input part of the gates in place of x.
 
-    With ``halves``, which is for float32 where ``has_bf16``, the factors of every product are rounded to bfloat16.
+    With ``bf16``, which is for float32 where ``has_bf16``, the factors of every product are rounded to bfloat16.
     """
     if spec.clip:
         raise UsageError(f"clip: got {spec.clip:g}, wanted 0 for the engine")
     inputs = len(spec.gates) * spec.hidden_size if given else spec.input_size
+    name = spec.kind if spec.reset_after else f"{spec.kind} reset-before"
     with told():
         return _native.Cell(
-            spec.kind, inputs, spec.hidden_size, spec.proj_size, spec.activation, spec.bias, spec.reset_after,
-            spec.peephole, spec.layer_norm, given, halves,
+            name, inputs, spec.hidden_size, spec.proj_size, spec.activation, spec.bias, spec.peephole, spec.layer_norm,
+            given, bf16,
         )  # fmt: skip
 
 

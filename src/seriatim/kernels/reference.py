@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.kernels import _gru, _lru, _lstm, _minimal, _rnn, _slstm
+from seriatim.kernels import _cifg, _gru, _lru, _lstm, _minimal, _rnn, _slstm
 from seriatim.kernels.cell import Cell, Floats, State, Tape
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
@@ -30,6 +30,7 @@ from seriatim.spec import CellSpec
 CELLS: dict[str, Cell] = {
     "rnn": _rnn.CELL,
     "lstm": _lstm.CELL,
+    "cifg": _cifg.CELL,
     "gru": _gru.CELL,
     "mingru": _minimal.MIN_GRU,
     "minlstm": _minimal.MIN_LSTM,

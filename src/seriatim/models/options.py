@@ -39,6 +39,7 @@ class ModelOptions:
         "after", "gru only: where the reset gate stands, of the product with h", choices=("after", "before")
     )
     peephole: bool = option(False, "lstm only: the gates see c (Gers 2000)")
+    coupled: bool = option(False, "lstm only: the input gate is 1 - the forget gate (Greff 2017)")
     projection: int | None = option(None, "rnn, lstm, gru, slstm: project h to so many units (Sak 2014)", minimum=1)
     layer_norm: bool = option(False, "rnn, lstm, gru: normalise the gates and c (Ba 2016)")
     zoneout: float = option(
@@ -79,6 +80,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "activation": ("rnn",),
     "reset_gate": ("gru",),
     "peephole": ("lstm",),
+    "coupled": ("lstm",),
     "projection": MIXING,
     "layer_norm": ("rnn", "lstm", "gru"),
     "zoneout": ("rnn", "lstm", "gru", "mingru", "minlstm"),

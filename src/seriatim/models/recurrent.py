@@ -21,8 +21,8 @@ from seriatim.nn.stacking import Stacked
 from seriatim.spec import REGISTERED
 
 ARGUMENTS: Mapping[str, str] = {
-    "activation": "nonlinearity", "peephole": "peephole", "layer_norm": "layer_norm", "zoneout": "zoneout",
-    "recurrent_dropout": "recurrent_dropout", "weight_drop": "weight_drop",
+    "activation": "nonlinearity", "peephole": "peephole", "coupled": "coupled", "layer_norm": "layer_norm",
+    "zoneout": "zoneout", "recurrent_dropout": "recurrent_dropout", "weight_drop": "weight_drop",
 }  # fmt: skip
 """The options of ``OWN``, and the layers' arguments of the same meaning. ``_arguments`` adds the less simple ones."""
 

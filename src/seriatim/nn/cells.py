@@ -3,9 +3,9 @@
     h = cell(x)          x [B, I] → h [B, H]; or one row, x [I] → h [H]
     h = cell(x, h)       LSTMCell has (h, c) in place of h
 
-Equations and variants are the same as in the layers (``layers.py``): ``peephole``, ``reset_after``, ``proj_size``,
-``layer_norm`` and ``clip``, which PyTorch's cells do not have. Only layers have random masks, which are drawn for a
-whole sequence. Arguments that do not fit raise ``UsageError``.
+Equations and variants are the same as in the layers (``layers.py``): ``peephole``, ``coupled``, ``reset_after``,
+``proj_size``, ``layer_norm`` and ``clip``, which PyTorch's cells do not have. Only layers have random masks, which are
+drawn for a whole sequence. Arguments that do not fit raise ``UsageError``.
 """
 
 from __future__ import annotations
@@ -169,5 +169,7 @@ class LSTMCell(CallableCell[Pair]):
         *,
         proj_size: int = 0,
         peephole: bool = False,
+        coupled: bool = False,
         **options: Unpack[NormOptions],
-    ) -> None: ...
+    ) -> None:
+        self.coupled = coupled

@@ -14,9 +14,10 @@ from typing import Any, TypedDict, TypeVar, cast
 
 from torch import nn
 
+from seriatim.nn import checks
 from seriatim.nn.recurrent import DEFAULTS
 from seriatim.nn.zoneout import Zoneout
-from seriatim.spec import CellSpec
+from seriatim.spec import COUPLED, CellSpec
 
 Init = TypeVar("Init", bound=Callable[..., None])
 SPEC_FIELDS = {field.name for field in dataclasses.fields(CellSpec)}
@@ -72,7 +73,9 @@ def constructor(base: type[nn.Module], options: type[Any]) -> Callable[[Init], I
             arguments = {SPEC_NAMES.get(name, name): value for name, value in call.arguments.items() if name != "self"}
             if arguments["bias"] is None:
                 arguments["bias"] = getattr(type(self), "has_bias", None)
-            spec = CellSpec(self.kind, **{name: arguments.pop(name) for name in SPEC_FIELDS & arguments.keys()})
+            is_coupled = checks.flag("coupled", arguments.pop("coupled", False))
+            kind = COUPLED[self.kind] if is_coupled else self.kind
+            spec = CellSpec(kind, **{name: arguments.pop(name) for name in SPEC_FIELDS & arguments.keys()})
             base.__init__(self, spec, **arguments)
             init(self, *args, **kwargs)
 

@@ -150,7 +150,8 @@ def gate_(
 
 
 RETENTION_GATES: dict[str, dict[str, float]] = {
-    "lstm": {"f": 1.0, "i": -1.0}, "minlstm": {"f": 1.0, "i": -1.0}, "gru": {"z": 1.0}, "mingru": {"z": -1.0},
+    "lstm": {"f": 1.0, "i": -1.0}, "cifg": {"f": 1.0}, "minlstm": {"f": 1.0, "i": -1.0}, "gru": {"z": 1.0},
+    "mingru": {"z": -1.0},
 }  # fmt: skip
 """Gates from 0 to 1 that set the share of the old state (1) or of the new value (-1)."""
 

@@ -119,8 +119,9 @@ class LSTM(RecurrentLayer, CallableLayer[Pair]):
 
     i, f, o = σ(·), g = tanh(·);  c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t;  h_t = o_t ⊙ tanh(c_t)
 
-    With ``proj_size`` P (Sak 2014) h_t is multiplied by W_hrᵀ [H, P]. With ``peephole`` (Gers 2000) the gates i and f
-    see c_{t-1}, and o sees c_t, each unit its own. x [T, B, I] → output [T, B, D·H] and (h_n, c_n), [L·D, B, H] each;
+    With ``coupled`` i_t = 1 - f_t (CIFG; Greff 2017), and the weights have three blocks, f g o. With ``proj_size`` P
+    (Sak 2014) h_t is multiplied by W_hrᵀ [H, P]. With ``peephole`` (Gers 2000) the gates i and f see c_{t-1}, and o
+    sees c_t, each unit its own. x [T, B, I] → output [T, B, D·H] and (h_n, c_n), [L·D, B, H] each;
     ``seriatim.nn.layers`` lists the other forms of a call. Raises ``UsageError`` for arguments that do not fit.
 
     >>> layer = LSTM(8, 16, num_layers=2, bidirectional=True)
@@ -146,5 +147,7 @@ class LSTM(RecurrentLayer, CallableLayer[Pair]):
         dtype: torch.dtype | None = None,
         *,
         peephole: bool = False,
+        coupled: bool = False,
         **options: Unpack[LayerOptions],
-    ) -> None: ...
+    ) -> None:
+        self.coupled = coupled

@@ -16,6 +16,7 @@ from seriatim.nn import batch_layout, checks
 from seriatim.nn.dropout import locked, recurrent_mask
 from seriatim.nn.sequence import SequenceLayer, reversed_reset
 from seriatim.nn.zoneout import Zoneout, zoneout_masks
+from seriatim.notation import PEEPHOLES
 from seriatim.ops.recurrence import State, Walk, Weights, eager_stack, recurrence, recurrence_with_states
 from seriatim.spec import CellSpec
 
@@ -25,7 +26,8 @@ class RecurrentLayer(SequenceLayer):
 
     Parameters have PyTorch's names, shapes and order: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``,
     ``bias_hh_l0``, ``weight_hr_l0``, ``weight_ih_l0_reverse``, … The parameters of variants come last: ``weight_ch_l0``
-    (peephole [3, H]), ``gain_ih_l0``, ``gain_hh_l0``, ``gain_c_l0`` and ``bias_c_l0`` (layer normalisation).
+    (peephole [3, H], or [2, H] of a coupled LSTM), ``gain_ih_l0``, ``gain_hh_l0``, ``gain_c_l0`` and ``bias_c_l0``
+    (layer normalisation).
     """
 
     def __init__(
@@ -222,10 +224,10 @@ def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
     if spec.proj_size:
         shapes |= {"weight_hr": (spec.proj_size, spec.hidden_size)}
     if spec.peephole:
-        shapes |= {"weight_ch": (3, spec.hidden_size)}
+        shapes |= {"weight_ch": (len(PEEPHOLES[spec.kind]), spec.hidden_size)}
     if spec.layer_norm:
         shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
-        if spec.kind == "lstm":
+        if spec.kind in PEEPHOLES:  # the LSTM and its coupled variant
             shapes |= {"gain_c": (spec.hidden_size,), "bias_c": (spec.hidden_size,)}
     if spec.kind == "lru":
         shapes |= {"decay": (3, spec.hidden_size), "weight_hy": (spec.hidden_size, 2 * spec.hidden_size)}
@@ -283,7 +285,7 @@ FIELDS = (
 
 DEFAULTS = {
     "nonlinearity": "tanh", "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-    "bidirectional": False, "peephole": False, "reset_after": True, "layer_norm": False, "clip": 0.0,
+    "bidirectional": False, "peephole": False, "coupled": False, "reset_after": True, "layer_norm": False, "clip": 0.0,
     "locked_dropout": 0.0, "recurrent_dropout": 0.0, "zoneout": 0.0, "weight_drop": 0.0,
 }  # fmt: skip
 

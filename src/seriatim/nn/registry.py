@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from seriatim.errors import UsageError
@@ -14,11 +15,12 @@ from seriatim.nn.modern_layers import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, M
 from seriatim.spec import REGISTERED
 
 LAYERS: dict[str, Any] = {
-    "rnn": RNN, "lstm": LSTM, "gru": GRU, "mingru": MinGRU, "minlstm": MinLSTM, "slstm": SLSTM, "lru": LRU,
+    "rnn": RNN, "lstm": LSTM, "cifg": partial(LSTM, coupled=True), "gru": GRU, "mingru": MinGRU, "minlstm": MinLSTM,
+    "slstm": SLSTM, "lru": LRU,
 }  # fmt: skip
 CELLS: dict[str, Any] = {
-    "rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell, "mingru": MinGRUCell, "minlstm": MinLSTMCell,
-    "slstm": SLSTMCell, "lru": LRUCell,
+    "rnn": RNNCell, "lstm": LSTMCell, "cifg": partial(LSTMCell, coupled=True), "gru": GRUCell,
+    "mingru": MinGRUCell, "minlstm": MinLSTMCell, "slstm": SLSTMCell, "lru": LRUCell,
 }  # fmt: skip
 
 

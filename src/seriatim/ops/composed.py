@@ -65,6 +65,19 @@ def _lstm(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weight
     return (_projected(m, weights), c_next), (i, f, g, o)  # (6)
 
 
+def _cifg(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
+    _, c = state
+    a_f, a_g, a_o = (u + _recurrent_part(h_in, weights)).chunk(3, dim=1)  # (1)
+    a_f = a_f if weights.w_ch is None else a_f + weights.w_ch[0] * c
+    f, g = torch.sigmoid(_clipped(spec, a_f)), torch.tanh(_clipped(spec, a_g))  # (2)
+    c_next = f * c + (1 - f) * g  # (3)
+    o = torch.sigmoid(_clipped(spec, a_o if weights.w_ch is None else a_o + weights.w_ch[1] * c_next))  # (4)
+    shown = c_next
+    if weights.g_c is not None:
+        shown = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
+    return (_projected(o * torch.tanh(shown), weights), c_next), (f, g, o)  # (5), (6)
+
+
 def _gru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:
     u_r, u_z, u_n = u.chunk(3, dim=1)
     if spec.reset_after:
@@ -131,6 +144,7 @@ def _lru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights
 STEPS: dict[str, Step] = {
     "rnn": _rnn,
     "lstm": _lstm,
+    "cifg": _cifg,
     "gru": _gru,
     "mingru": _mingru,
     "minlstm": _minlstm,

@@ -119,5 +119,5 @@ def is_dense_cpu(tensor: Any, dtype: torch.dtype) -> bool:
 
 def is_standard_cell(spec: CellSpec) -> bool:
     """Whether PyTorch has this cell too, and it has no projection."""
-    is_variant = spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after or spec.kind == "slstm"
-    return not is_variant and native.fuses(spec)
+    is_variant = spec.proj_size or spec.peephole or spec.layer_norm or not spec.reset_after
+    return spec.kind in ("rnn", "lstm", "gru") and not is_variant and native.fuses(spec)

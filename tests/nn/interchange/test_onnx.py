@@ -55,6 +55,9 @@ OURS = {
     "lstm-peephole": (nn.LSTM, {"peephole": True}),
     "lstm-two": (nn.LSTM, {"peephole": True, "bidirectional": True, "num_layers": 2}),
     "lstm-free": (nn.LSTM, {"bias": False, "peephole": True}),
+    "lstm-coupled": (nn.LSTM, {"coupled": True, "num_layers": 2}),
+    "lstm-coupled-two": (nn.LSTM, {"coupled": True, "peephole": True, "bidirectional": True}),
+    "lstm-coupled-free": (nn.LSTM, {"coupled": True, "bias": False, "clip": 0.3}),
     "gru": (nn.GRU, {}),
     "gru-two": (nn.GRU, {"num_layers": 2, "bidirectional": True, "batch_first": True}),
     "gru-before": (nn.GRU, {"reset_after": False, "num_layers": 3}),
@@ -92,6 +95,63 @@ def test_a_layer_of_ours_comes_back(name, dtype, tools):
     assert repr(back) == repr(layer)
 
 
+def lstm_with_input_forget(node, x, h, c):
+    """The operator's LSTM in one direction, with f_t = 1 - i_t: x [T, B, I] → Y [T, B, H], Y_h and Y_c."""
+    w, r = node.inputs["W"][0], node.inputs["R"][0]
+    b = node.inputs["B"][0] if "B" in node.inputs else np.zeros(2 * len(w))
+    p_i, p_o, _ = np.split(node.inputs["P"][0] if "P" in node.inputs else np.zeros(3 * h.shape[1]), 3)
+    clip, output = node.attributes.get("clip", np.inf), []
+
+    def sigmoid(a):
+        return 1 / (1 + np.exp(-np.clip(a, -clip, clip)))
+
+    for step in x:
+        a_i, a_o, _, a_c = np.split(step @ w.T + h @ r.T + b[: len(w)] + b[len(w) :], 4, axis=1)
+        i = sigmoid(a_i + p_i * c)
+        c = (1 - i) * c + i * np.tanh(np.clip(a_c, -clip, clip))
+        h = sigmoid(a_o + p_o * c) * np.tanh(c)
+        output.append(h)
+    return np.stack(output), h, c
+
+
+@pytest.mark.parametrize("options", [{}, {"P": True}, {"clip": 0.4, "P": True}, {"B": False}])
+def test_input_forget_is_the_coupled_lstm(options):
+    """Exact up to the rounding of σ(-a) against 1 - σ(a)."""
+    random, units = np.random.default_rng(0), 5
+    shapes = {"W": (1, 20, 3), "R": (1, 20, units), "B": (1, 40), "P": (1, 15)}
+    wanted = [name for name in shapes if options.get(name, name != "P")]
+    inputs = {name: random.standard_normal(shapes[name]) for name in wanted}
+    attributes = {"hidden_size": units, "input_forget": 1} | {key: options[key] for key in options if key == "clip"}
+    node = OnnxNode("LSTM", attributes, inputs)
+    layer = from_onnx(node)
+    assert layer.coupled and layer.spec.kind == "cifg"
+    x, h, c = (random.standard_normal(shape) for shape in ((6, 2, 3), (2, units), (2, units)))
+    expected = lstm_with_input_forget(node, x, h, c)
+    output, (h_n, c_n) = layer(torch.from_numpy(x), (torch.from_numpy(h[None]), torch.from_numpy(c[None])))
+    for value, reference in zip((output, h_n[0], c_n[0]), expected, strict=True):
+        assert np.abs(value.detach().numpy() - reference).max() < 1e-14
+    (back,) = to_onnx(layer)
+    assert back.attributes["input_forget"] == 1
+    again = lstm_with_input_forget(back, x, h, c)
+    assert all(np.abs(one - two).max() < 1e-14 for one, two in zip(again, expected, strict=True))
+
+
+def test_a_changed_coupled_gate_is_noticed():
+    """The forget block of such a node is not read, its input block is."""
+    random = np.random.default_rng(0)
+    inputs = {"W": random.standard_normal((1, 8, 3)), "R": random.standard_normal((1, 8, 2))}
+    x = torch.from_numpy(random.standard_normal((4, 1, 3)))
+
+    def run(block):
+        changed = inputs["W"].copy()
+        changed[:, block * 2 : block * 2 + 2] += 1e-3
+        return from_onnx(OnnxNode("LSTM", {"input_forget": 1}, inputs | {"W": changed}))(x)[0]
+
+    plain = from_onnx(OnnxNode("LSTM", {"input_forget": 1}, inputs))(x)[0]
+    assert torch.equal(run(2), plain), "block f"
+    assert not torch.allclose(run(0), plain, atol=1e-6), "block i"
+
+
 def constants(op_type="GRU", directions=1, **more):
     rows = {"RNN": 1, "GRU": 3, "LSTM": 4}[op_type] * 2
     ones = {"W": np.ones((directions, rows, 3), np.float32), "R": np.ones((directions, rows, 2), np.float32)}
@@ -111,7 +171,6 @@ STATE = np.full((1, 4, 2), 0.5, np.float32)
     [
         ([], "layers: got none"),
         (node(clip=0.0), "clip: got 0, wanted more than 0"),
-        (node("LSTM", input_forget=1), "input_forget=1 has no place here"),
         (node(direction="sideways"), "direction: got 'sideways', wanted forward, reverse, bidirectional"),
         (node(zone=1), "unknown attribute zone"),
         (node(hidden_size=5), "hidden_size: got 5, wanted 2, as R has"),
@@ -131,7 +190,7 @@ STATE = np.full((1, 4, 2), 0.5, np.float32)
         ([node(), node(layout=1)], "layout: the nodes of a stack have 0 and 1"),
         ([node(), node()], "layer 2 of the stack has input_size 3, wanted 2"),
     ],
-    ids=range(21),
+    ids=range(20),
 )
 def test_what_has_no_place_here_is_named(theirs, named):
     with pytest.raises(UsageError, match=named):

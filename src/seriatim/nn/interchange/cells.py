@@ -13,8 +13,8 @@ from seriatim.nn.interchange.stack import ARGUMENTS, Layer, Part, arrays, build,
 from seriatim.nn.recurrent import FIELDS, gather, weight_names
 
 Cell: TypeAlias = RNNCell | LSTMCell | GRUCell
-CELLS: dict[str, type[Cell]] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
-SUPPORTED = ("proj_size", "peephole", "reset_after", "layer_norm", "clip")
+CELLS: dict[str, type[Cell]] = {"rnn": RNNCell, "lstm": LSTMCell, "cifg": LSTMCell, "gru": GRUCell}
+SUPPORTED = ("proj_size", "peephole", "coupled", "reset_after", "layer_norm", "clip")
 
 
 def from_cells(cells: Sequence[Cell], *, bidirectional: bool = False, batch_first: bool = False) -> Layer:

@@ -9,6 +9,7 @@ import importlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -18,7 +19,7 @@ from seriatim.errors import MissingExtra, UsageError
 from seriatim.nn.interchange.convention import CONVENTIONS, PEEPHOLES, reordered
 from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, extent, listed, parts_of, refuse
 from seriatim.ops.recurrence import Weights
-from seriatim.spec import CellSpec
+from seriatim.spec import COUPLED, CellSpec
 
 _COMMON = ("X", "W", "R", "B", "sequence_lens", "initial_h")
 INPUTS = {"RNN": _COMMON, "GRU": _COMMON, "LSTM": (*_COMMON, "initial_c", "P")}
@@ -68,8 +69,8 @@ def from_onnx(
     If these inputs are constants of the node, or if the node reads from the end, ``with_call`` returns them as keyword
     arguments of a call:  ``layer, call = from_onnx(node, with_call=True);  output, h_n = layer(x, **call)``.
 
-    Raises ``UsageError`` for other nodes, weights that are not constant, ``input_forget``, activations that the cell
-    lacks, nodes that do not form one stack, and without ``with_call`` for arguments that it would return.
+    Raises ``UsageError`` for other nodes, weights that are not constant, activations that the cell lacks, nodes
+    that do not form one stack, and without ``with_call`` for arguments that it would return.
     """
     nodes = read_onnx(theirs, initializers, node=node)
     layouts = _one("layout", [one.attributes.get("layout", 0) for one in nodes])
@@ -96,7 +97,7 @@ def to_onnx(layer: Layer, *, reverse: bool = False) -> list[OnnxNode]:
     left out, because ONNX's nodes are not trained.
     """
     parts = parts_of(layer)
-    refuse(layer, "ONNX", ("peephole", "reset_after", "clip"), inference=True)
+    refuse(layer, "ONNX", ("peephole", "coupled", "reset_after", "clip"), inference=True)
     if reverse and layer.bidirectional:
         raise UsageError("reverse: the layer reads in both directions, wanted one")
     direction = "bidirectional" if layer.bidirectional else "reverse" if reverse else "forward"
@@ -195,17 +196,23 @@ def _part(node: OnnxNode) -> Part:
     if attributes.get("hidden_size", units) != units:
         raise UsageError(f"hidden_size: got {attributes['hidden_size']}, wanted {units}, as R has")
     rows = len(order.gates) * units
+    is_coupled = kind == "lstm" and bool(attributes.get("input_forget", 0))
+    ours = _from_coupled if is_coupled else partial(order.ours, kind=kind)
     w = array("W", given["W"], directions, rows, inputs)
     r = array("R", given["R"], directions, rows, units)
     b = array("B", given["B"], directions, 2 * rows) if "B" in given else None
     p = array("P", given["P"], directions, 3 * units) if "P" in given else None
     weights = []
     for number in range(directions):
-        b_ih, b_hh = (None, None) if b is None else (order.ours(one, kind) for one in np.split(b[number], 2))
-        seen = None if p is None else reordered(p[number].reshape(3, units), order.peepholes, PEEPHOLES)
-        weights.append(Weights(order.ours(w[number], kind), order.ours(r[number], kind), b_ih, b_hh, w_ch=seen))
+        b_ih, b_hh = (None, None) if b is None else map(ours, np.split(b[number], 2))
+        peepholes = None if p is None else p[number].reshape(3, units)
+        if peepholes is not None:
+            i, o, _ = peepholes
+            peepholes = np.stack([-i, o]) if is_coupled else reordered(peepholes, order.peepholes, PEEPHOLES)
+        weights.append(Weights(ours(w[number]), ours(r[number]), b_ih, b_hh, w_ch=peepholes))
     spec = CellSpec(
-        kind, inputs, units, activation=_activation(node, directions), bias=b is not None, peephole=p is not None,
+        COUPLED[kind] if is_coupled else kind, inputs, units, activation=_activation(node, directions),
+        bias=b is not None, peephole=p is not None,
         reset_after=kind != "gru" or bool(attributes.get("linear_before_reset", 0)),
         clip=float(attributes.get("clip", 0.0)),
     )  # fmt: skip
@@ -216,8 +223,6 @@ def _refuse(attributes: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for unknown attributes and for values that Seriatim's layers lack."""
     if not attributes.get("clip", 1.0) > 0:
         raise UsageError(f"clip: got {attributes['clip']:g}, wanted more than 0")
-    if attributes.get("input_forget", 0):
-        raise UsageError("input_forget=1 has no place here: an LSTM has a forget gate of its own")
     if attributes.get("direction", "forward") not in DIRECTIONS:
         raise UsageError(f"direction: got {attributes['direction']!r}, wanted {', '.join(DIRECTIONS)}")
     unknown = sorted(set(attributes) - set(ATTRIBUTES))
@@ -282,26 +287,46 @@ def _one(name: str, values: Sequence[Any]) -> Any:
 
 
 def _theirs(part: Part, direction: str) -> OnnxNode:
-    spec, op_type = part.spec, part.kind.upper()
-    order = CONVENTIONS["ONNX"][part.kind]
+    spec, is_coupled = part.spec, part.kind == COUPLED["lstm"]
+    kind = "lstm" if is_coupled else part.kind
+    op_type, order = kind.upper(), CONVENTIONS["ONNX"][kind]
+    theirs = _to_coupled if is_coupled else partial(order.theirs, kind=kind)
     attributes: dict[str, Any] = {"hidden_size": spec.hidden_size, "direction": direction}
     if spec.clip:
         attributes["clip"] = spec.clip
-    if part.kind == "rnn":
+    if is_coupled:
+        attributes["input_forget"] = 1
+    if kind == "rnn":
         attributes["activations"] = [spec.activation.capitalize()] * len(part.weights)
-    if part.kind == "gru":
+    if kind == "gru":
         attributes["linear_before_reset"] = int(spec.reset_after)
     inputs = {
-        "W": np.stack([order.theirs(one.w_ih, part.kind) for one in part.weights]),
-        "R": np.stack([order.theirs(one.w_hh, part.kind) for one in part.weights]),
+        "W": np.stack([theirs(one.w_ih) for one in part.weights]),
+        "R": np.stack([theirs(one.w_hh) for one in part.weights]),
     }
     biases = [
-        np.concatenate([order.theirs(one.b_ih, part.kind), order.theirs(one.b_hh, part.kind)])
+        np.concatenate([theirs(one.b_ih), theirs(one.b_hh)])
         for one in part.weights
         if one.b_ih is not None and one.b_hh is not None
     ]
     peepholes = [
-        reordered(one.w_ch, PEEPHOLES, order.peepholes).reshape(-1) for one in part.weights if one.w_ch is not None
+        np.concatenate([-one.w_ch[0], one.w_ch[1], one.w_ch[0]])
+        if is_coupled
+        else reordered(one.w_ch, PEEPHOLES, order.peepholes).reshape(-1)
+        for one in part.weights
+        if one.w_ch is not None
     ]
     inputs |= {name: np.stack(each) for name, each in (("B", biases), ("P", peepholes)) if each}
     return OnnxNode(op_type, attributes, inputs)
+
+
+def _from_coupled(array: Array) -> Array:
+    """Rows i o f g of a node with ``input_forget`` → f g o. The node has f = 1 - i, and 1 - σ(a) = σ(-a)."""
+    i, o, _, g = np.split(array, 4)
+    return np.concatenate([-i, g, o])
+
+
+def _to_coupled(array: Array) -> Array:
+    """Rows f g o → i o f g, so that f = 1 - i also holds where ``input_forget`` is ignored."""
+    f, g, o = np.split(array, 3)
+    return np.concatenate([-f, o, f, g])

@@ -34,11 +34,12 @@ class Part:
         return self.spec.kind
 
 
-LAYERS: dict[str, type[Layer]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+LAYERS: dict[str, type[Layer]] = {"rnn": RNN, "lstm": LSTM, "cifg": LSTM, "gru": GRU}
 
 ARGUMENTS: dict[str, Callable[[CellSpec], dict[str, Any]]] = {
     "rnn": lambda spec: {"nonlinearity": spec.activation, "proj_size": spec.proj_size, "clip": spec.clip},
     "lstm": lambda spec: {"proj_size": spec.proj_size, "peephole": spec.peephole, "clip": spec.clip},
+    "cifg": lambda spec: {"proj_size": spec.proj_size, "peephole": spec.peephole, "coupled": True, "clip": spec.clip},
     "gru": lambda spec: {"proj_size": spec.proj_size, "reset_after": spec.reset_after, "clip": spec.clip},
 }
 """Arguments of the constructor of a layer or a cell for a spec, without those that all kinds share."""
@@ -103,7 +104,7 @@ def refuse(module: Any, framework: str, supported: Sequence[str] = (), inference
 
 
 VARIANTS = (
-    "proj_size", "peephole", "reset_after", "layer_norm", "clip", "zoneout", "dropout", "locked_dropout",
+    "proj_size", "peephole", "coupled", "reset_after", "layer_norm", "clip", "zoneout", "dropout", "locked_dropout",
     "recurrent_dropout",
 )  # fmt: skip
 """Options that some frameworks lack."""

@@ -50,6 +50,7 @@ class TrainKeywords(TypedDict, total=False):
     activation: str
     reset_gate: str
     peephole: bool
+    coupled: bool
     projection: int | None
     layer_norm: bool
     zoneout: float

@@ -1,8 +1,8 @@
-// Weights of 16 or 8 bits, for one step of a few rows, where reading the weights is what takes the time.
+// Weights of 16 or 8 bits for single steps of a few rows, where reading the weights takes most of the time.
 //
-// bf16: the upper half of a float32; products and sums are float32's.
-// int8: a column's weights are q · scale with q in -127 … 127; so is the row that meets them, by its own largest value, but
-//       shifted by 128 to be unsigned as the processors' dot products want it. What the shift adds is taken off again:
+// bf16: the upper half of a float32. Products and sums are float32.
+// int8: the weights of a column are q · scale with q in -127 … 127. The row is quantised likewise, by its own largest value, and
+//       shifted by 128, because the processors' dot products need unsigned numbers. Subtracting 128 Σ q undoes the shift:
 //       Σ (a + 128) q = Σ a q + 128 Σ q.
 #pragma once
 
@@ -20,10 +20,10 @@ inline float largest_of(const float* row, int64_t depth) {
     return largest;
 }
 
-// A row as integer products want it: four values of k to a lane.
+// A row for integer products: four values of k in each lane.
 struct ByteRow {
-    explicit ByteRow(int64_t depth) : values(up_to(depth, 4), uint8_t(128)) {}
-    Lease<uint8_t> values;
+    explicit ByteRow(int64_t depth) : values(round_up(depth, 4), uint8_t(128)) {}
+    Scratch<uint8_t> values;
     float scale = 0;
 
     void set(const float* row, int64_t depth) {
@@ -33,9 +33,9 @@ struct ByteRow {
     }
 };
 
-// sums[c] += Σ over the four bytes of every lane, for `quads` groups of four k; the panel stands [quad][column][lane][4].
+// sums[c] += Σ over the four bytes of every lane, for `quads` groups of four k. The panel is [quad][column][lane][4].
 template <int C>
-inline void add_bytes_plainly(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
+inline void add_bytes_portable(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     for (int64_t quad = 0; quad < quads; ++quad, row += 4)
         for (int c = 0; c < C; ++c, panel += VECTOR_BYTES) {
             Int four;
@@ -44,11 +44,11 @@ inline void add_bytes_plainly(const int8_t* panel, int64_t quads, const uint8_t*
                        (four >> 24) * row[3];
         }
 }
-#ifdef ADD_BYTES  // the same in the processor's own words
+#ifdef ADD_BYTES  // the same with instructions of the processor
 template <int C>
 void ADD_BYTES(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums);
 #else
-#define ADD_BYTES add_bytes_plainly
+#define ADD_BYTES add_bytes_portable
 #endif
 
 // f<C>() for the number of columns of a block.
@@ -64,11 +64,11 @@ public:
     ReducedPanels() = default;
     ReducedPanels(const Blocks& blocks, int64_t depth, Precision precision) : depth_(depth), precision_(precision) {
         const int64_t columns = vectors(blocks) * width<float>;
-        if (precision == Precision::bf16) halves_ = Lease<uint16_t>(depth * columns, uint16_t(0));
+        if (precision == Precision::bf16) halves_ = Scratch<uint16_t>(depth * columns, uint16_t(0));
         if (precision != Precision::int8) return;
-        bytes_ = Lease<int8_t>(up_to(depth, 4) * columns, int8_t(0));
-        scales_ = Lease<float>(columns, 0.0f);
-        shifts_ = Lease<int32_t>(columns, 0);
+        bytes_ = Scratch<int8_t>(round_up(depth, 4) * columns, int8_t(0));
+        scales_ = Scratch<float>(columns, 0.0f);
+        shifts_ = Scratch<int32_t>(columns, 0);
     }
 
     // Column `lane` of the c-th vector of a block is a row of weights.
@@ -89,21 +89,22 @@ public:
         }
     }
 
-    // sums[c] += row · this block. `bytes` is the row as integers, for int8.
+    // sums[c] += row · this block. `bytes` is the same row as integers, for int8.
     void add(const Block& block, const float* row, const ByteRow& bytes, Vec<float>* sums) const {
         if (precision_ == Precision::bf16) {
             const uint16_t* panel = halves_of(block);
             return by_columns(block.columns, [&]<int C>() {
                 const auto column = [&](int64_t k, int c) {
-                    const auto& halves = *reinterpret_cast<const Halves*>(panel + (k * C + c) * width<float>);
-                    return std::bit_cast<Vec<float>>(__builtin_convertvector(halves, Wide) << 16);
+                    const auto& bf16 = *reinterpret_cast<const Halves*>(panel + (k * C + c) * width<float>);
+                    return std::bit_cast<Vec<float>>(__builtin_convertvector(bf16, Wide) << 16);
                 };
                 multiply_one<float, C>(row, 1, depth_, column, sums);
             });
         }
         Int products[tile_columns] = {};
-        by_columns(block.columns,
-                   [&]<int C>() { ADD_BYTES<C>(bytes_of(block), up_to(depth_, 4) / 4, bytes.values.get(), products); });
+        by_columns(block.columns, [&]<int C>() {
+            ADD_BYTES<C>(bytes_of(block), round_up(depth_, 4) / 4, bytes.values.get(), products);
+        });
         for (int c = 0; c < block.columns; ++c) {
             const int64_t at = (block.offset + c) * width<float>;
             Int shift;
@@ -119,14 +120,16 @@ private:
         return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
     uint16_t* halves_of(const Block& block) const { return halves_.get() + block.offset * depth_ * width<float>; }
-    int8_t* bytes_of(const Block& block) const { return bytes_.get() + block.offset * up_to(depth_, 4) * width<float>; }
+    int8_t* bytes_of(const Block& block) const {
+        return bytes_.get() + block.offset * round_up(depth_, 4) * width<float>;
+    }
 
     int64_t depth_ = 0;
     Precision precision_ = Precision::full;
-    Lease<uint16_t> halves_;  // [block][k][column][lane]
-    Lease<int8_t> bytes_;     // [block][k / 4][column][lane][k % 4]
-    Lease<float> scales_;     // by column
-    Lease<int32_t> shifts_;   // 128 Σ q, by column
+    Scratch<uint16_t> halves_;  // [block][k][column][lane]
+    Scratch<int8_t> bytes_;     // [block][k / 4][column][lane][k % 4]
+    Scratch<float> scales_;     // by column
+    Scratch<int32_t> shifts_;   // 128 Σ q, by column
 };
 
 }  // namespace seriatim::SERIATIM_TARGET

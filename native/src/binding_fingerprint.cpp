@@ -1,7 +1,7 @@
 // Whether weights are still what was packed. Each call asks, single steps too, and in Python that took a quarter of such a step.
 #include "binding.h"
 #include "calls.h"
-#include "watch.h"
+#include "fingerprint.h"
 
 namespace seriatim {
 namespace {
@@ -11,14 +11,14 @@ class Fingerprint {
 public:
     // What stands there must outlive it.
     Fingerprint(const std::vector<nb::object>& tensors, int threads) {
-        std::vector<Stretch> stretches;
+        std::vector<MemoryRange> ranges;
         for (const nb::object& one : tensors) {
             seen_.push_back({one.ptr(), number(one.ptr(), version()), address(one.ptr())});
-            stretches.push_back(
+            ranges.push_back(
                 {static_cast<const char*>(at(seen_.back().address)), nb::cast<int64_t>(one.attr("nbytes"))});
         }
         const nb::gil_scoped_release released;
-        watch_ = std::make_unique<Watch>(stretches, checked_threads(threads));
+        watch_ = std::make_unique<MemoryFingerprint>(ranges, checked_threads(threads));
     }
 
     // Whether these are they, but for None between them; `all` of their values are compared, or some.
@@ -58,7 +58,7 @@ private:
     }
 
     std::vector<Tensor> seen_;
-    std::unique_ptr<Watch> watch_;
+    std::unique_ptr<MemoryFingerprint> watch_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The gates of minGRU and minLSTM (Feng 2024), which do not see h: a and b of the scan h_t = a_t h_{t-1} + b_t out of the
-// input part u_t, and the gradient of u_t out of theirs. kernels/_minimal.py has the equations.
+// The gates of minGRU and minLSTM (Feng 2024), which do not read h. They compute a and b of the scan h_t = a_t h_{t-1} + b_t from
+// the input part u_t, and the gradient of u_t from those of a and b. The equations are in src/seriatim/kernels/_minimal.py.
 #pragma once
 
 #include "engine.h"
@@ -18,22 +18,21 @@ inline Positive<T> positive(Vec<T> u) {
     return {u >= T(0) ? u + T(0.5) : s, u >= T(0) ? all<T>(1) : s * (T(1) - s)};
 }
 
-// A vector of units' gates: a, b, and the gradient of u out of theirs. u and du point at the first of the gates' blocks, which
-// stand `apart`.
+// The gates of a vector of units. u and du point into the first block of gates; the next block is `stride` values later.
 template <Gates G, class T>
 struct Gated;
 
 template <class T>
 struct Gated<Gates::mingru, T> {
     static constexpr int blocks = 2;
-    Gated(const T* u, int64_t apart, int64_t count)
+    Gated(const T* u, int64_t stride, int64_t count)
         : z(sigmoid<T>(load(u, count))),
-          n(positive<T>(load(u + apart, count))) {}
+          n(positive<T>(load(u + stride, count))) {}
     Vec<T> a() const { return T(1) - z; }
     Vec<T> b() const { return z * n.value; }
-    void back(Vec<T> da, Vec<T> db, T* du, int64_t apart, int64_t count) const {
+    void back(Vec<T> da, Vec<T> db, T* du, int64_t stride, int64_t count) const {
         store(du, (db * n.value - da) * z * (T(1) - z), count);
-        store(du + apart, db * z * n.slope, count);
+        store(du + stride, db * z * n.slope, count);
     }
 
 private:
@@ -41,26 +40,26 @@ private:
     const Positive<T> n;
 };
 
-// s = f / (f + i), with all exponentials divided by the largest: two shut gates are not 0 / 0.
+// s = f / (f + i). All exponentials are divided by the largest one, so that two closed gates do not give 0 / 0.
 template <class T>
 struct Gated<Gates::minlstm, T> {
     static constexpr int blocks = 3;
-    Gated(const T* u, int64_t apart, int64_t count) : g(positive<T>(load(u + 2 * apart, count))) {
-        const Vec<T> u_f = load(u, count), u_i = load(u + apart, count);
+    Gated(const T* u, int64_t stride, int64_t count) : g(positive<T>(load(u + 2 * stride, count))) {
+        const Vec<T> u_f = load(u, count), u_i = load(u + stride, count);
         Vec<T> largest = -u_f > -u_i ? -u_f : -u_i;
         largest = largest > T(0) ? largest : Vec<T>{};
-        const Vec<T> one = falling<T>(largest), of_f = one + falling<T>(largest + u_f),
-                     of_i = one + falling<T>(largest + u_i), whole = reciprocal<T>(of_f + of_i);
+        const Vec<T> one = exp_neg<T>(largest), of_f = one + exp_neg<T>(largest + u_f),
+                     of_i = one + exp_neg<T>(largest + u_i), whole = reciprocal<T>(of_f + of_i);
         s = of_i * whole, rest = of_f * whole;
         f = quotient<T>(one, of_f), i = quotient<T>(one, of_i);
     }
     Vec<T> a() const { return s; }
     Vec<T> b() const { return rest * g.value; }
-    void back(Vec<T> da, Vec<T> db, T* du, int64_t apart, int64_t count) const {
+    void back(Vec<T> da, Vec<T> db, T* du, int64_t stride, int64_t count) const {
         const Vec<T> of_ratio = (da - db * g.value) * s * rest;
         store(du, of_ratio * (T(1) - f), count);
-        store(du + apart, -of_ratio * (T(1) - i), count);
-        store(du + 2 * apart, db * rest * g.slope, count);
+        store(du + stride, -of_ratio * (T(1) - i), count);
+        store(du + 2 * stride, db * rest * g.slope, count);
     }
 
 private:

@@ -1,14 +1,14 @@
-// A number that tells whether memory still holds what it held, at the speed of reading it.
+// A hash of memory, as fast as reading it.
 #pragma once
 
-#include "lease.h"
+#include "scratch.h"
 #include "vector.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
-// Every lane adds what it reads and turns its bits, twice over: from a different word on a lane stays different, until another
-// word happens to undo it, one chance in 2⁶⁴. Two sets of lanes take turns, since each waits for itself.
-uint64_t digest(const void* memory, int64_t bytes) {
+// Every lane adds the words that it reads and rotates, on two levels. After a different word a lane stays different, unless a later
+// word undoes it by chance (2⁻⁶⁴). There are two sets of lanes, because each step of a lane waits for the one before.
+uint64_t hash(const void* memory, int64_t bytes) {
     typedef uint64_t Words __attribute__((vector_size(VECTOR_BYTES)));
     typedef uint64_t Loose __attribute__((vector_size(VECTOR_BYTES), aligned(1), may_alias));
     constexpr int64_t stride = 2 * VECTOR_BYTES;
