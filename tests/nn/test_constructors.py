@@ -30,13 +30,17 @@ ARGUMENTS = {
     },
     "LSTM": {
         "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0,
-        "device": None, "dtype": None, "*": None, "peephole": False, **NORM, **MASKS,
+        "device": None, "dtype": None, "*": None, "peephole": False, "coupled": False, **NORM,
+        **MASKS,
     },
     "RNNCell": {
         "bias": True, "nonlinearity": "tanh", "device": None, "dtype": None, "*": None, "proj_size": 0, **NORM,
     },
     "GRUCell": {"bias": True, "device": None, "dtype": None, "*": None, "proj_size": 0, "reset_after": True, **NORM},
-    "LSTMCell": {"bias": True, "device": None, "dtype": None, "*": None, "proj_size": 0, "peephole": False, **NORM},
+    "LSTMCell": {
+        "bias": True, "device": None, "dtype": None, "*": None, "proj_size": 0, "peephole": False, "coupled": False,
+        **NORM,
+    },
     **dict.fromkeys(["MinGRU", "MinLSTM", "LRU", "SLSTM"], MODERN_LAYER),
     **dict.fromkeys(["MinGRUCell", "MinLSTMCell", "LRUCell", "SLSTMCell"], MODERN_CELL),
 }  # fmt: skip
