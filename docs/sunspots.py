@@ -18,14 +18,14 @@ import polars
 from matplotlib import pyplot
 
 import seriatim
-from seriatim.data.bundled import find
+from seriatim.data.bundled import bundled_set
 
 MODELS = {"lstm": "#c0392b", "ar": "#2c7fb8", "seasonal_naive": "#999999"}
 
 
 def main(picture: Path) -> None:
     """Train the models, forecast the test part and draw."""
-    table = polars.read_csv(find("sunspots").path)
+    table = polars.read_csv(bundled_set("sunspots").path)
     past, future = table.head(len(table) - 11), table.tail(11)
     figure, axes = pyplot.subplots(figsize=(8, 3.4), layout="constrained")
     axes.plot(table["year"].tail(71), table["activity"].tail(71), color="#222222", lw=1.2, label="observed")

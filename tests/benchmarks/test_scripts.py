@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scripts import ROOT, load_script, run_main
+from script_runner import ROOT, load_script, run_main
 
 RUNS: dict[str, list[str]] = {
     "recurrence": [

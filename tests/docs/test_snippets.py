@@ -158,5 +158,17 @@ def test_links_lead_to_files(page):
             assert (page.parent / target).exists(), target
 
 
+FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
+BASES = (".", "src/seriatim", "native/src", "native")
+NOT_FILES = re.compile(r"NAME|DATA/|[.][A-Z]+$|^(baselines|checkpoint)/$|^[\d/]+$")
+"""Placeholders, attributes of modules, folders of a run, dates."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_of)
+def test_named_files_exist(page):
+    for name in FILE.findall(page.read_text(encoding="utf-8")):
+        assert NOT_FILES.search(name) or any((ROOT / base / name).exists() for base in BASES), name
+
+
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120

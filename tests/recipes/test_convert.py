@@ -7,7 +7,7 @@ from pathlib import Path
 import polars
 import pytest
 
-from scripts import load_script
+from script_runner import load_script
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

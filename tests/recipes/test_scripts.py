@@ -11,7 +11,7 @@ import numpy as np
 import polars
 import pytest
 
-from scripts import ROOT, load_script, run_main
+from script_runner import ROOT, load_script, run_main
 from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
