@@ -1,4 +1,4 @@
-"""The tree of errors, its exit codes, and the nearest right word."""
+"""The tree of errors, its exit codes, and suggestions of the nearest name."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from seriatim.errors import MissingExtra, SeriatimError, nearest
         ("Interrupted", 130),
     ],
 )  # fmt: skip
-def test_every_error_has_one_root_and_an_exit_code(name: str, code: int) -> None:
+def test_errors_have_one_root_and_exit_codes(name: str, code: int) -> None:
     error = getattr(errors, name)
     assert issubclass(error, SeriatimError)
     assert error.exit_code == code
     assert name in (errors.__doc__ or ""), "the module draws the whole tree"
 
 
-def test_no_error_is_left_out_of_the_tree() -> None:
-    there = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
-    assert there == {
+def test_docstring_tree_contains_all_errors() -> None:
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert classes == {
         "SeriatimError", "UsageError", "DataError", "RunError", "TrainingError", "MissingExtra", "Interrupted"
     }  # fmt: skip
 
 
-def test_a_missing_extra_says_what_to_type() -> None:
+def test_missing_extra_names_the_command() -> None:
     assert str(MissingExtra("--unit bpe", "bpe")) == "--unit bpe needs an extra: pip install 'seriatim[bpe]'"
 
 
 @pytest.mark.parametrize(
-    ("word", "known", "said"),
+    ("word", "known", "message"),
     [
         ("clse", ["open", "close"], " (did you mean 'close'?)"),
         ("hiden", ["hidden", "head"], " (did you mean 'hidden'?)"),
@@ -42,6 +42,6 @@ def test_a_missing_extra_says_what_to_type() -> None:
         ("xyz", [], ""),
     ],
 )
-def test_nearest(word: str, known: list[str], said: str) -> None:
-    assert nearest(word, known) == said
-    assert nearest(word, iter(known)) == said
+def test_nearest(word: str, known: list[str], message: str) -> None:
+    assert nearest(word, known) == message
+    assert nearest(word, iter(known)) == message

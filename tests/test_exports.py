@@ -1,4 +1,4 @@
-"""The public names are a written list, and importing the package costs nothing."""
+"""The list of public names, and the quick import of the package."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PUBLIC = (
 )  # fmt: skip
 
 
-def test_the_list_is_this_one():
+def test_public_names():
     assert tuple(seriatim.__all__) == PUBLIC
     assert set(seriatim._MODULES) == set(PUBLIC) - {"__version__"}
     assert dir(seriatim) == sorted(PUBLIC)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_name_is_there(name):
+def test_public_names_exist(name):
     value = getattr(seriatim, name)
     assert isinstance(value, (str, type, ModuleType)) or callable(value)
 
@@ -40,7 +40,7 @@ def test_unknown_name():
         seriatim.trian  # noqa: B018
 
 
-def test_a_missing_library_names_the_extra(monkeypatch):
+def test_missing_library_names_the_extra(monkeypatch):
     def absent(name):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
@@ -58,5 +58,5 @@ seriatim.UsageError, seriatim.__version__
 heavy = {"numpy", "torch", "polars", "typer", "rich"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert said.returncode == 0, said.stderr
+    error = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert error.returncode == 0, error.stderr

@@ -1,4 +1,4 @@
-"""Options: filled in from any face, and refused in one clear line."""
+"""Options: conversion of values, and refusal in one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Options:
     rows: tuple[int, ...] = option((), "rows", minimum=1)
 
 
-def test_what_is_not_given_keeps_its_default() -> None:
+def test_missing_values_keep_their_defaults() -> None:
     assert fill(Options, {}) == Options()
     assert fill(Options, {"size": None, "rate": None}) == Options()
 
@@ -56,14 +56,14 @@ def test_what_is_not_given_keeps_its_default() -> None:
         ({"quiet": True}, "quiet", True),
     ],
 )
-def test_values_are_turned_into_their_type(given: dict[str, object], name: str, value: object) -> None:
+def test_values_are_converted(given: dict[str, object], name: str, value: object) -> None:
     got = getattr(fill(Options, given), name)
     assert got == value
     assert type(got) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "error"),
     [
         ({"siz": 3}, "no option 'siz' (did you mean 'size'?)"),
         ({"size": 0}, "size: got 0, wanted at least 1"),
@@ -89,14 +89,14 @@ def test_values_are_turned_into_their_type(given: dict[str, object], name: str, 
         ({"rows": [8, 0, 2]}, "rows: got 0, wanted at least 1"),
     ],
 )
-def test_what_does_not_fit_is_refused(given: dict[str, object], said: str) -> None:
+def test_unsuitable_values_are_refused(given: dict[str, object], error: str) -> None:
     with pytest.raises(UsageError) as refused:
         fill(Options, given)
-    assert str(refused.value) == said
+    assert str(refused.value) == error
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_a_number_is_taken_or_refused_by_its_range(value: float) -> None:
+def test_number_ranges(value: float) -> None:
     if 0.0 < value < 1.0:
         assert fill(Options, {"rate": value}).rate == value
         assert fill(Options, {"rate": repr(value)}).rate == value
@@ -113,6 +113,6 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "m", "-5s", "5d", "1e3", "5mm", "nan", "1,5h"])
-def test_what_is_no_duration(text: str) -> None:
+def test_wrong_durations_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="wanted a duration such as"):
         duration(text)

@@ -1,4 +1,4 @@
-"""From a user's file to a run folder and back: the whole path, for every task."""
+"""The whole path from a file to a run folder and back, for every task."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ MAKE: dict[str, tuple[str, Callable[..., str]]] = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one file of data per task."""
+    """A folder with one data file for each task."""
     home = tmp_path_factory.mktemp("home")
     for name, make in MAKE.values():
         (home / name).write_text(make(), encoding="utf-8")
@@ -83,7 +83,7 @@ def data(home: Path, task: str) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(home: Path) -> dict[str, Run]:
-    """One trained run per task."""
+    """One trained run for each task."""
     return {task: train(task, data(home, task), out=str(home / task), **OPTIONS[task]) for task in TASKS}
 
 
@@ -95,7 +95,7 @@ def files(folder: Path) -> set[str]:
 
 
 @every_task
-def test_the_result_has_the_keys_of_the_contract(runs: dict[str, Run], task: str) -> None:
+def test_keys_of_the_result(runs: dict[str, Run], task: str) -> None:
     result = runs[task].result
     assert list(result) == [
         "task", "model", "run", "data", "scores", "baselines", "parameters", "epochs", "seconds"
@@ -111,7 +111,7 @@ def test_the_result_has_the_keys_of_the_contract(runs: dict[str, Run], task: str
 
 
 @every_task
-def test_the_folder_holds_the_files_of_the_contract(runs: dict[str, Run], task: str) -> None:
+def test_files_of_the_run_folder(runs: dict[str, Run], task: str) -> None:
     folder = runs[task].path
     assert files(folder) == {
         "config.json", "model.safetensors", CODEC[task], "metrics.jsonl", "result.json", "checkpoint/state.safetensors",
@@ -127,7 +127,7 @@ def test_the_folder_holds_the_files_of_the_contract(runs: dict[str, Run], task: 
 
 
 @every_task
-def test_nothing_in_the_folder_is_a_pickle(runs: dict[str, Run], task: str) -> None:
+def test_run_folder_contains_no_pickle(runs: dict[str, Run], task: str) -> None:
     for name in files(runs[task].path):
         raw = (runs[task].path / name).read_bytes()
         if name.endswith(".safetensors"):
@@ -138,7 +138,7 @@ def test_nothing_in_the_folder_is_a_pickle(runs: dict[str, Run], task: str) -> N
 
 
 @every_task
-def test_no_path_no_time_and_no_host_stand_in_the_weights(runs: dict[str, Run], task: str) -> None:
+def test_weights_file_contains_no_path_time_or_host(runs: dict[str, Run], task: str) -> None:
     raw = (runs[task].path / "model.safetensors").read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     assert "__metadata__" not in header
@@ -148,11 +148,11 @@ def test_no_path_no_time_and_no_host_stand_in_the_weights(runs: dict[str, Run], 
 
 
 @every_task
-def test_a_loaded_run_scores_the_same(runs: dict[str, Run], task: str) -> None:
-    again = load(str(runs[task].path))
-    assert repr(again) == f"Run('{again.path}', task='{task}', model='lstm')"
-    assert again.evaluate() == runs[task].result
-    assert again.options == runs[task].options
+def test_loaded_run_has_equal_scores(runs: dict[str, Run], task: str) -> None:
+    loaded = load(str(runs[task].path))
+    assert repr(loaded) == f"Run('{loaded.path}', task='{task}', model='lstm')"
+    assert loaded.evaluate() == runs[task].result
+    assert loaded.options == runs[task].options
 
 
 @every_task
@@ -166,19 +166,19 @@ def test_a_run_folder_can_be_moved(runs: dict[str, Run], home: Path, tmp_path: P
 
 
 @every_task
-def test_new_data_are_scored_beside_the_same_baselines(runs: dict[str, Run], tmp_path: Path, task: str) -> None:
+def test_evaluate_scores_stored_baselines_on_new_data(runs: dict[str, Run], tmp_path: Path, task: str) -> None:
     name, make = MAKE[task]
     (tmp_path / name).write_text(make(seed=7), encoding="utf-8")
-    fresh = runs[task].evaluate(tmp_path / name)
-    assert list(fresh) == list(runs[task].result)
-    assert fresh["data"]["hash"] != runs[task].result["data"]["hash"]
-    assert fresh["data"]["train"] == 0 and fresh["data"]["test"] > 0
-    assert list(fresh["baselines"]) == BASELINES[task]
-    assert task == "classify" or fresh["scores"] != runs[task].result["scores"]
-    assert fresh["scores"].keys() == SCORES[task]
+    new_data = runs[task].evaluate(tmp_path / name)
+    assert list(new_data) == list(runs[task].result)
+    assert new_data["data"]["hash"] != runs[task].result["data"]["hash"]
+    assert new_data["data"]["train"] == 0 and new_data["data"]["test"] > 0
+    assert list(new_data["baselines"]) == BASELINES[task]
+    assert task == "classify" or new_data["scores"] != runs[task].result["scores"]
+    assert new_data["scores"].keys() == SCORES[task]
 
 
-def test_new_text_that_is_unknown_is_told(runs: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_units_in_new_text_give_a_note(runs: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
     class Listening(Silent):
         def __init__(self) -> None:
             self.notes: list[str] = []
@@ -194,7 +194,7 @@ def test_new_text_that_is_unknown_is_told(runs: dict[str, Run], capsys: pytest.C
     assert capsys.readouterr().err == f"note: {note}\n"
 
 
-def test_a_rate_that_is_to_be_found(home: Path, tmp_path: Path) -> None:
+def test_learning_rate_search(home: Path, tmp_path: Path) -> None:
     options = {**OPTIONS["classify"], "baselines": "none"}
     run = train("classify", data(home, "classify"), out=str(tmp_path / "run"), **options, lr="find")
     assert json.loads((run.path / "config.json").read_text())["options"]["lr"] == "find"
@@ -215,22 +215,22 @@ def test_equal_seeds_give_equal_bytes(runs: dict[str, Run], home: Path, tmp_path
 
 
 @every_task
-def test_watching_changes_nothing(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
-    told: list[str] = []
+def test_observer_does_not_change_the_result(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
+    message: list[str] = []
 
     class Watch(Silent):
         def note(self, text: str) -> None:
-            told.append(text)
+            message.append(text)
 
         def baseline(self, name: str) -> None:
-            told.append(name)
+            message.append(name)
 
     watched = train(task, data(home, task), out=str(tmp_path / "run"), observer=Watch(), **OPTIONS[task])
     assert watched.result["baselines"] == runs[task].result["baselines"]
-    assert told == [*watched.notes, *BASELINES[task]]
+    assert message == [*watched.notes, *BASELINES[task]]
 
 
-def test_data_that_changed_are_not_scored_as_the_same(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+def test_changed_data_are_refused(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
     name, make = MAKE["forecast"]
     (tmp_path / name).write_text(make(), encoding="utf-8")
     run = train("forecast", tmp_path / name, out=str(tmp_path / "run"), baselines="none", **OPTIONS["forecast"])
@@ -250,12 +250,10 @@ def frame(home: Path) -> pl.DataFrame:
     return pl.read_csv(home / "prices.csv", try_parse_dates=True)
 
 
-@pytest.mark.parametrize("kind", ["polars", "pandas", "tsv", "parquet", "jsonl", "rows"])
-def test_one_table_in_any_shape_is_one_run(
-    runs: dict[str, Run], frame: pl.DataFrame, tmp_path: Path, kind: str
-) -> None:
+@pytest.mark.parametrize("form", ["polars", "pandas", "tsv", "parquet", "jsonl", "rows"])
+def test_table_formats_give_equal_runs(runs: dict[str, Run], frame: pl.DataFrame, tmp_path: Path, form: str) -> None:
     def written(write: Callable[[Path], object]) -> Path:
-        path = tmp_path / f"prices.{kind}"
+        path = tmp_path / f"prices.{form}"
         write(path)
         return path
 
@@ -267,14 +265,14 @@ def test_one_table_in_any_shape_is_one_run(
         "jsonl": lambda: written(frame.write_ndjson),
         "rows": frame.to_dicts,
     }
-    run = train("forecast", sources[kind](), out=str(tmp_path / "run"), **{**OPTIONS["forecast"], "baselines": "none"})
+    run = train("forecast", sources[form](), out=str(tmp_path / "run"), **{**OPTIONS["forecast"], "baselines": "none"})
     assert run.result["scores"] == runs["forecast"].result["scores"]
     assert run.result["data"] == runs["forecast"].result["data"]
-    rows = [list(runs["forecast"].predict(source)) for source in (sources[kind](), frame)]
+    rows = [list(runs["forecast"].predict(source)) for source in (sources[form](), frame)]
     assert rows[0] == rows[1]
 
 
-def test_arrays_and_lists_need_no_columns(frame: pl.DataFrame, tmp_path: Path) -> None:
+def test_arrays_and_lists(frame: pl.DataFrame, tmp_path: Path) -> None:
     values = frame["close"].to_numpy()
     options = {**COMMON, "horizon": 4, "lookback": 12, "baselines": "none"}
     scores = [
@@ -320,7 +318,7 @@ def test_predictions_from_an_open_binary_file(runs: dict[str, Run], home: Path) 
     assert lines == list(runs["classify"].predict(["red rose", "blue sky"]))
 
 
-def test_a_label_is_not_needed_to_predict(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_predict_needs_no_label(runs: dict[str, Run], tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text\nred rose\nblue sky\n")
     rows = list(runs["classify"].predict(tmp_path / "new.csv"))
     assert [set(row) for row in rows] == [{"row", "label", "probability", "probabilities"}] * 2
@@ -329,7 +327,7 @@ def test_a_label_is_not_needed_to_predict(runs: dict[str, Run], tmp_path: Path) 
         assert row["probability"] == row["probabilities"][row["label"]] == max(row["probabilities"].values())
 
 
-def test_a_forecast_goes_on_behind_the_end(runs: dict[str, Run], home: Path) -> None:
+def test_forecast_continues_after_the_end(runs: dict[str, Run], home: Path) -> None:
     (row,) = runs["forecast"].predict(home / "prices.csv")
     assert row["step"] == [1, 2, 3, 4]
     assert [stamp[:10] for stamp in row["time"]] == ["2020-03-31", "2020-04-01", "2020-04-02", "2020-04-03"]
@@ -339,7 +337,7 @@ def test_a_forecast_goes_on_behind_the_end(runs: dict[str, Run], home: Path) -> 
 
 
 @every_task
-def test_predictions_in_a_file_are_the_rows(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
+def test_write_predictions_writes_the_rows(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
     run, source = runs[task], data(home, task)
     rows = list(run.predict(source))
     run.write_predictions(source, tmp_path / "out.jsonl")
@@ -355,7 +353,7 @@ def test_predictions_in_a_file_are_the_rows(runs: dict[str, Run], home: Path, tm
     assert list(flat[0]) == columns[task]
     assert len(flat) == (4 if task == "forecast" else len(rows))
     if task == "forecast":
-        assert [float(one["close_0.5"]) for one in flat] == rows[0]["close"]["0.5"]
+        assert [float(item["close_0.5"]) for item in flat] == rows[0]["close"]["0.5"]
     assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "out.csv"}
 
 
@@ -363,19 +361,19 @@ def test_predictions_in_a_file_are_the_rows(runs: dict[str, Run], home: Path, tm
 
 
 @pytest.mark.parametrize("unit", ["char", "word", "bpe"])
-def test_text_is_generated_in_every_unit(home: Path, tmp_path: Path, unit: str) -> None:
+def test_generation_with_all_units(home: Path, tmp_path: Path, unit: str) -> None:
     options = {**OPTIONS["language"], "unit": unit, "vocab_size": 270, "baselines": "none"}
     run = train("language", home / "corpus.txt", out=str(tmp_path / "run"), **options)
     run = load(run.path)
-    once, again, other = ("".join(run.generate("the cat", length=20, seed=seed)) for seed in (1, 1, 2))
-    assert once == again != other
+    once, loaded, other = ("".join(run.generate("the cat", length=20, seed=seed)) for seed in (1, 1, 2))
+    assert once == loaded != other
     likeliest = {"".join(run.generate("the cat", length=10, temperature=0.0, seed=seed)) for seed in (1, 2)}
     assert len(likeliest) == 1
     assert "<unk>" not in once
     assert "".join(run.generate(length=5, seed=0))
 
 
-def test_a_stop_string_ends_the_text_and_is_not_shown(runs: dict[str, Run]) -> None:
+def test_stop_string_ends_the_text(runs: dict[str, Run]) -> None:
     whole = "".join(runs["language"].generate("the ", length=60, seed=3))
     stop = whole[20:23]
     ended = "".join(runs["language"].generate("the ", length=60, seed=3, stop=[stop, "nowhere"]))
@@ -383,12 +381,15 @@ def test_a_stop_string_ends_the_text_and_is_not_shown(runs: dict[str, Run]) -> N
     assert ended == "".join(runs["language"].generate("the ", length=60, seed=3, stop=stop))
     other = "".join(runs["language"].generate("the ", length=60, seed=3, repetition_penalty=3.0))
     assert other != whole
-    for given, said in (({"stop": [""]}, "stop: got"), ({"repetition_penalty": 0.0}, "repetition_penalty: got 0.0")):
-        with pytest.raises(UsageError, match=said):
-            runs["language"].generate("the ", **given)  # type: ignore[arg-type]
+    for arguments, error in (
+        ({"stop": [""]}, "stop: got"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty: got 0.0"),
+    ):
+        with pytest.raises(UsageError, match=error):
+            runs["language"].generate("the ", **arguments)  # type: ignore[arg-type]
 
 
-def test_only_language_runs_write(runs: dict[str, Run]) -> None:
+def test_generate_is_refused_for_other_tasks(runs: dict[str, Run]) -> None:
     assert runs["language"].writing == "continues"
     for task in ("classify", "forecast"):
         assert runs[task].writing is None
@@ -403,26 +404,26 @@ def test_only_language_runs_write(runs: dict[str, Run]) -> None:
     ("task", "model"),
     [(task, model) for task in TASKS for model in (*BASELINES[task], *(["bag"] if task == "classify" else []))],
 )
-def test_every_baseline_is_a_model_of_its_own(home: Path, tmp_path: Path, task: str, model: str) -> None:
+def test_each_baseline_can_be_trained_alone(home: Path, tmp_path: Path, task: str, model: str) -> None:
     options = {**OPTIONS[task], "model": model, "baselines": "none"}
     run = train(task, data(home, task), out=str(tmp_path / "run"), **options)
     assert run.model == model
-    again = load(run.path)
-    assert again.evaluate() == run.result
-    assert list(again.predict(data(home, task)))
+    loaded = load(run.path)
+    assert loaded.evaluate() == run.result
+    assert list(loaded.predict(data(home, task)))
     if task == "language":
-        assert "".join(again.generate("the", length=5, seed=0))
+        assert "".join(loaded.generate("the", length=5, seed=0))
     assert run.result["parameters"] > 0
 
 
-def test_a_baseline_beside_a_model_is_the_one_alone(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+def test_baseline_of_a_run_equals_baseline_trained_alone(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
     for task, model in (("language", "markov"), ("classify", "majority"), ("forecast", "ar")):
         options = {**OPTIONS[task], "model": model, "baselines": "none"}
-        alone = train(task, data(home, task), out=str(tmp_path / task), **options)
-        assert alone.result["scores"] == runs[task].result["baselines"][model]
+        single = train(task, data(home, task), out=str(tmp_path / task), **options)
+        assert single.result["scores"] == runs[task].result["baselines"][model]
 
 
-def test_which_baselines_stand_beside(home: Path, tmp_path: Path) -> None:
+def test_baselines_option_selects_baselines(home: Path, tmp_path: Path) -> None:
     def beside(wanted: str, model: str) -> list[str]:
         options = {**OPTIONS["language"], "baselines": wanted, "model": model}
         return list(train("language", home / "corpus.txt", out=str(tmp_path / wanted), **options).result["baselines"])
@@ -436,7 +437,7 @@ def test_which_baselines_stand_beside(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "others", "higher", "said"),
+    ("own", "others", "higher", "error"),
     [
         (None, {"a": 4.0}, False, "lstm has no s to compare"),
         (3.0, {"a": 4.0, "b": 5.0}, False, "lstm beats every baseline: s 3, a 4"),
@@ -447,14 +448,14 @@ def test_which_baselines_stand_beside(home: Path, tmp_path: Path) -> None:
         (4.0, {}, False, "no baseline to compare lstm with"),
     ],
 )
-def test_the_verdict_in_plain_words(own: float | None, others: dict[str, float], higher: bool, said: str) -> None:
+def test_verdict_sentences(own: float | None, others: dict[str, float], higher: bool, error: str) -> None:
     baselines = {name: {"s": score} for name, score in others.items()}
     result = {"model": "lstm", "scores": {} if own is None else {"s": own}, "baselines": baselines}
-    assert verdict(result, "s", higher) == said
+    assert verdict(result, "s", higher) == error
 
 
 @every_task
-def test_a_run_judges_itself(runs: dict[str, Run], task: str) -> None:
+def test_run_verdict(runs: dict[str, Run], task: str) -> None:
     run = runs[task]
     best = (max if run.higher_is_better else min)(scores[run.main_score] for scores in run.result["baselines"].values())
     own = run.result["scores"][run.main_score]
@@ -462,14 +463,14 @@ def test_a_run_judges_itself(runs: dict[str, Run], task: str) -> None:
     assert ("beats every" in run.verdict()) == better
 
 
-def test_runs_of_one_task_side_by_side(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+def test_compare_runs(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
     options = {**OPTIONS["forecast"], "baselines": "none"}
     same = train("forecast", home / "prices.csv", out=str(tmp_path / "same"), **{**options, "model": "gru"})
     farther = train("forecast", home / "prices.csv", out=str(tmp_path / "far"), **{**options, "horizon": 5})
-    both = compare([runs["forecast"], str(same.path)])
-    assert both.keys() == {"task", "main_score", "higher_is_better", "runs", "notes"}
-    assert [one["model"] for one in both["runs"]] == ["lstm", "gru"]
-    assert both["notes"] == []
+    pair = compare([runs["forecast"], str(same.path)])
+    assert pair.keys() == {"task", "main_score", "higher_is_better", "runs", "notes"}
+    assert [item["model"] for item in pair["runs"]] == ["lstm", "gru"]
+    assert pair["notes"] == []
     assert compare([same, farther])["notes"] == [
         "the runs were not scored on the same data and split: their scores do not compare"
     ]
@@ -482,44 +483,46 @@ def test_runs_of_one_task_side_by_side(runs: dict[str, Run], home: Path, tmp_pat
 # Files for validation and test
 
 
-def test_valid_and_test_files_are_used_as_they_are(home: Path, tmp_path: Path) -> None:
+def test_valid_and_test_files_are_used_whole(home: Path, tmp_path: Path) -> None:
     for name, seed in (("valid.csv", 1), ("test.csv", 2)):
         (tmp_path / name).write_text(messages(10 + seed, seed), encoding="utf-8")
     options = {**OPTIONS["classify"], "baselines": "none"}
     paths = {"valid": str(tmp_path / "valid.csv"), "test": str(tmp_path / "test.csv")}
-    both = train("classify", home / "messages.csv", out=str(tmp_path / "both"), **paths, **options).result["data"]
-    assert (both["train"], both["valid"], both["test"]) == (120, 22, 24)
-    one = train("classify", home / "messages.csv", out=str(tmp_path / "one"), test=paths["test"], **options)
-    assert (one.result["data"]["train"], one.result["data"]["valid"]) == (108, 12)
-    assert one.result["data"]["test"] == 24
-    assert one.evaluate(tmp_path / "test.csv")["scores"] == one.result["scores"]
+    pair = train("classify", home / "messages.csv", out=str(tmp_path / "both"), **paths, **options).result["data"]
+    assert (pair["train"], pair["valid"], pair["test"]) == (120, 22, 24)
+    item = train("classify", home / "messages.csv", out=str(tmp_path / "one"), test=paths["test"], **options)
+    assert (item.result["data"]["train"], item.result["data"]["valid"]) == (108, 12)
+    assert item.result["data"]["test"] == 24
+    assert item.evaluate(tmp_path / "test.csv")["scores"] == item.result["scores"]
 
 
 # Out and resume
 
 
-def test_a_run_has_a_place_of_its_own(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_run_folders_are_numbered(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = {**OPTIONS["classify"], "model": "majority", "baselines": "none"}
     places = [train("classify", home / "messages.csv", **options).path for _ in range(2)]
     assert places == [Path("runs/classify-majority-1"), Path("runs/classify-majority-2")]
 
 
-def test_a_folder_that_is_not_empty_is_refused(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
+def test_folder_with_files_is_refused(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     for out in (tmp_path, runs["classify"].path):
-        before = files(out)
+        previous = files(out)
         with pytest.raises(UsageError, match="is not empty; give another folder, or --resume"):
             train("classify", home / "messages.csv", out=str(out), **OPTIONS["classify"])
-        assert files(out) == before
+        assert files(out) == previous
     with pytest.raises(RunError, match=r"no config\.json, so this is not a run folder; nothing to resume"):
         train("classify", home / "messages.csv", out=str(tmp_path), resume=True, **OPTIONS["classify"])
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_resume_without_a_checkpoint_starts_anew(runs: dict[str, Run], home: Path, tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("has_folder", [False, True])
+def test_resume_without_checkpoint_trains_from_the_start(
+    runs: dict[str, Run], home: Path, tmp_path: Path, has_folder: bool
+) -> None:
     out = tmp_path / "run"
-    if there:  # what a crash in the very first write leaves
+    if has_folder:  # what a crash in the very first write leaves
         out.mkdir()
         (out / ".config.json.part").write_text("{")
     options = {**OPTIONS["classify"], "baselines": "none"}
@@ -527,15 +530,15 @@ def test_resume_without_a_checkpoint_starts_anew(runs: dict[str, Run], home: Pat
     assert run.result["scores"] == runs["classify"].result["scores"]
 
 
-def test_resume_of_a_finished_run_is_its_stored_result(
+def test_resume_of_finished_run_returns_stored_result(
     runs: dict[str, Run], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seriatim.tasks.classify.Classify.prepare", lambda *given: pytest.fail("read the data"))
+    monkeypatch.setattr("seriatim.tasks.classify.Classify.prepare", lambda *arguments: pytest.fail("read the data"))
     out = runs["classify"].path
-    before = {name: (out / name).stat().st_mtime_ns for name in files(out)}
-    again = train("classify", home / "messages.csv", out=str(out), resume=True, **OPTIONS["classify"])
-    assert again.result == runs["classify"].result
-    assert {name: (out / name).stat().st_mtime_ns for name in files(out)} == before
+    previous = {name: (out / name).stat().st_mtime_ns for name in files(out)}
+    loaded = train("classify", home / "messages.csv", out=str(out), resume=True, **OPTIONS["classify"])
+    assert loaded.result == runs["classify"].result
+    assert {name: (out / name).stat().st_mtime_ns for name in files(out)} == previous
 
 
 def test_resume_with_other_options_is_refused(runs: dict[str, Run], home: Path) -> None:
@@ -548,7 +551,7 @@ def test_resume_with_other_options_is_refused(runs: dict[str, Run], home: Path) 
     assert train("classify", home / "messages.csv", out=out, resume=True, **{**OPTIONS["classify"], **free}).result
 
 
-def test_resume_on_other_data_is_refused(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_resume_with_other_data_is_refused(runs: dict[str, Run], tmp_path: Path) -> None:
     shutil.copytree(runs["classify"].path, tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
     (tmp_path / "messages.csv").write_text(messages(seed=9), encoding="utf-8")
@@ -558,7 +561,7 @@ def test_resume_on_other_data_is_refused(runs: dict[str, Run], tmp_path: Path) -
         load(tmp_path / "run").result  # noqa: B018
 
 
-def test_a_bundled_set_brings_its_options(tmp_path: Path) -> None:
+def test_bundled_set_sets_options(tmp_path: Path) -> None:
     run = train("forecast", "sunspots", model="naive", out=str(tmp_path / "run"), baselines="none")
     assert run.options.target  # type: ignore[attr-defined]
     assert run.evaluate() == run.result
@@ -571,7 +574,7 @@ def test_a_bundled_set_brings_its_options(tmp_path: Path) -> None:
 @every_task
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
 def test_bf16_scores_near_fp32(task: str, model: str, home: Path, tmp_path: Path) -> None:
-    """The arithmetic is coarser (8 bits of fraction), the weights and the carried state are kept in float32."""
+    """The arithmetic has only 8 bits of fraction; weights and carry stay in float32."""
     main = {"language": "perplexity", "classify": "accuracy", "forecast": "mase"}[task]
     scores = []
     for precision in ("fp32", "bf16"):

@@ -1,4 +1,4 @@
-"""``update``: a run goes on with new data, and nothing of it is lost on the way."""
+"""``update``: training continues with new data, and a failure loses nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue")}
 
 def table(file: Path, seed: int, words=WORDS) -> Path:
     draw = random.Random(seed)
-    lines = [f"{' '.join(draw.choices(words[one], k=3))} {row},{one}" for row in range(40) for one in words]
+    lines = [f"{' '.join(draw.choices(words[item], k=3))} {row},{item}" for row in range(40) for item in words]
     file.write_text("\n".join(["text,label", *lines]) + "\n")
     return file
 
@@ -39,43 +39,43 @@ def new(tmp_path: Path) -> Path:
     return table(tmp_path / "new.csv", 1)
 
 
-def test_both_sides_are_scored_before_and_after(run, new):
-    before = run.evaluate()["scores"]
-    found = run.update(new, epochs=2, quiet=True)
-    assert found["before"]["old"] == before
-    assert found["after"]["old"] == run.evaluate()["scores"] == run.result["scores"]
-    assert found["before"].keys() == found["after"].keys() == {"new", "old"}
-    assert found["baselines"].keys() == {"majority"} and found["epochs"] == 2
-    assert run.result["epochs"] == 3 and run.result["data"]["hash"] != found["data"]["hash"]
+def test_old_and_new_data_are_scored_before_and_after(run, new):
+    previous = run.evaluate()["scores"]
+    results = run.update(new, epochs=2, quiet=True)
+    assert results["before"]["old"] == previous
+    assert results["after"]["old"] == run.evaluate()["scores"] == run.result["scores"]
+    assert results["before"].keys() == results["after"].keys() == {"new", "old"}
+    assert results["baselines"].keys() == {"majority"} and results["epochs"] == 2
+    assert run.result["epochs"] == 3 and run.result["data"]["hash"] != results["data"]["hash"]
     assert load(run.path).notes[-1].startswith(f"updated on {new} (sha256:")
 
 
-def test_it_starts_where_the_training_ended(run, new):
-    """At a learning rate of next to nothing the weights stay, and the optimizer has counted on."""
+def test_update_starts_from_trained_weights(run, new):
+    """With a tiny learning rate the weights hardly change, and the optimizer continues its step count."""
     weights = read_arrays(run.path / "model.safetensors")
     steps = {
-        name: one for name, one in read_arrays(run.path / "checkpoint/state.safetensors").items() if "step" in name
+        name: item for name, item in read_arrays(run.path / "checkpoint/state.safetensors").items() if "step" in name
     }
     codec = (run.path / "vocabulary.json").read_bytes()
     run.update(new, lr=1e-12, quiet=True)
-    after = read_arrays(run.path / "model.safetensors")
-    assert all(abs(one - after[name]).max() < 1e-9 for name, one in weights.items())
+    updated = read_arrays(run.path / "model.safetensors")
+    assert all(abs(item - updated[name]).max() < 1e-9 for name, item in weights.items())
     counted = read_arrays(run.path / "checkpoint/state.safetensors")
-    assert steps and all(counted[name] == 2 * one for name, one in steps.items())
+    assert steps and all(counted[name] == 2 * item for name, item in steps.items())
     assert (run.path / "vocabulary.json").read_bytes() == codec
 
 
-def test_out_leaves_the_run_alone(run, new, tmp_path):
-    before = bytes_of(run.path)
-    found = run.update(new, out=tmp_path / "other", quiet=True)
-    assert bytes_of(run.path) == before and found["run"] == str(tmp_path / "other")
-    assert load(tmp_path / "other").result["scores"] == found["after"]["old"]
+def test_out_leaves_the_run_unchanged(run, new, tmp_path):
+    previous = bytes_of(run.path)
+    results = run.update(new, out=tmp_path / "other", quiet=True)
+    assert bytes_of(run.path) == previous and results["run"] == str(tmp_path / "other")
+    assert load(tmp_path / "other").result["scores"] == results["after"]["old"]
     with pytest.raises(UsageError, match=r"out: .* is not empty"):
         run.update(new, out=tmp_path / "other", quiet=True)
 
 
 class Breaking(Silent):
-    """Ends a training in the middle, in one way or another."""
+    """An observer that ends the training with an exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -85,40 +85,40 @@ class Breaking(Silent):
 
 
 @pytest.mark.parametrize("error", [Interrupted("now"), OSError("disk"), KeyboardInterrupt()], ids=repr)
-def test_what_breaks_in_the_middle_changes_nothing(run, new, error):
-    before = bytes_of(run.path)
+def test_failed_update_changes_nothing(run, new, error):
+    previous = bytes_of(run.path)
     with pytest.raises(type(error)):
         run.update(new, observer=Breaking(error))
-    assert bytes_of(run.path) == before
+    assert bytes_of(run.path) == previous
     assert sorted(file.name for file in run.path.parent.iterdir()) == ["new.csv", "old.csv", "run"]
 
 
-def test_where_the_old_data_are_gone(run, new, tmp_path):
+def test_missing_old_data(run, new, tmp_path):
     (tmp_path / "old.csv").unlink()
     with pytest.raises(DataError, match="replay: "):
         run.update(new, replay=0.5, quiet=True)
-    found = run.update(new, quiet=True)
-    assert found["before"]["old"] is None
-    assert run.result["data"]["hash"] == found["data"]["hash"] and run.result["scores"] == found["after"]["new"]
+    results = run.update(new, quiet=True)
+    assert results["before"]["old"] is None
+    assert run.result["data"]["hash"] == results["data"]["hash"] and run.result["scores"] == results["after"]["new"]
 
 
-def test_replay_keeps_what_was_known(tmp_path):
-    """New data that say the opposite of the old: what is forgotten is less with the old data beside."""
+def test_replay_preserves_old_knowledge(tmp_path):
+    """New data that contradict the old ones: with replay of old data, less is forgotten."""
     old, new = table(tmp_path / "old.csv", 0), tmp_path / "new.csv"
     table(new, 1, {"warm": ("ice", "snow"), "cold": ("ice", "snow")})
-    given = {**OPTIONS, "text": "text", "label": "label", "baselines": "none", "epochs": 12, "lr": 1e-2}
-    train("classify", old, out=str(tmp_path / "run"), **given)
+    options = {**OPTIONS, "text": "text", "label": "label", "baselines": "none", "epochs": 12, "lr": 1e-2}
+    train("classify", old, out=str(tmp_path / "run"), **options)
     sizes = []
     for share in (0.0, 1.0):
-        found = load(tmp_path / "run").update(new, replay=share, epochs=2, out=tmp_path / str(share), quiet=True)
+        results = load(tmp_path / "run").update(new, replay=share, epochs=2, out=tmp_path / str(share), quiet=True)
         rows = (tmp_path / str(share) / "metrics.jsonl").read_text().splitlines()
         sizes.append(json.loads(rows[-1])["step"])
-        assert set(found["after"]["old"]) == {"accuracy", "macro_f1"}
+        assert set(results["after"]["old"]) == {"accuracy", "macro_f1"}
     assert sizes == [8, 16]  # updates: twice the data
 
 
 @pytest.mark.parametrize("task", ["language", "forecast"])
-def test_other_tasks_with_replay(task, tmp_path):
+def test_replay_of_other_tasks(task, tmp_path):
     if task == "language":
         files = [tmp_path / f"{name}.txt" for name in "ab"]
         for file, line in zip(files, ("the cat sees the sun.\n", "the sun sees a cat.\n"), strict=True):
@@ -128,23 +128,23 @@ def test_other_tasks_with_replay(task, tmp_path):
         files = [tmp_path / f"{name}.csv" for name in "ab"]
         for file, slope in zip(files, (1, 3), strict=True):
             file.write_text("\n".join(["close", *(str(slope * step % 17) for step in range(90))]) + "\n")
-        given = {"target": "close", "horizon": 3, "lookback": 9, "baselines": "none"}
-        run = train(task, files[0], out=str(tmp_path / "run"), **given, **OPTIONS)
-    found = run.update(files[1], replay=0.5, quiet=True)
-    assert found["after"]["new"].keys() == found["before"]["old"].keys() == run.result["scores"].keys()
+        options = {"target": "close", "horizon": 3, "lookback": 9, "baselines": "none"}
+        run = train(task, files[0], out=str(tmp_path / "run"), **options, **OPTIONS)
+    results = run.update(files[1], replay=0.5, quiet=True)
+    assert results["after"]["new"].keys() == results["before"]["old"].keys() == run.result["scores"].keys()
 
 
-def test_data_that_do_not_fit(run, tmp_path):
-    before = bytes_of(run.path)
+def test_unsuitable_new_data_are_refused(run, tmp_path):
+    previous = bytes_of(run.path)
     odd = table(tmp_path / "odd.csv", 1, {"warm": ("red",), "odd": ("sea",)})
     with pytest.raises(DataError, match=r"label 'odd' is in the .* part but not in the training part"):
         run.update(odd, quiet=True)
     with pytest.raises(UsageError, match="replay"):
         run.update(odd, replay=-1.0, quiet=True)
-    assert bytes_of(run.path) == before
+    assert bytes_of(run.path) == previous
 
 
-def test_a_model_that_is_fitted_in_one_go(tmp_path):
+def test_statistical_model_cannot_be_updated(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("the cat sees the sun. " * 20)
     run = train("language", file, model="unigram", baselines="none", out=str(tmp_path / "run"), quiet=True)

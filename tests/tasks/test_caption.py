@@ -1,4 +1,4 @@
-"""Captioners from a table to scores: parts, references, and what a prediction says."""
+"""Captioners from a table to scores: parts, references, and fields of predictions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Made = tuple[Any, Any, Any]
 
 
 def pictures(rows: int = 90, seed: int = 0) -> Data:
-    """A square of some colour on the left or on the right, said in two ways."""
+    """A coloured square on the left or on the right, with two captions each."""
     draw = np.random.default_rng(seed)
     arrays, captions = [], []
     for row in range(rows):
@@ -49,7 +49,7 @@ def pictures(rows: int = 90, seed: int = 0) -> Data:
 
 
 def vectors(rows: int = 60) -> Data:
-    """Vectors of as many regions as there are: the first tells the colour."""
+    """Feature vectors of several regions. The first region shows the colour."""
     draw = np.random.default_rng(0)
     codes = np.eye(3)
     arrays = [
@@ -58,27 +58,27 @@ def vectors(rows: int = 60) -> Data:
     return arrays, [[f"it is {list(COLOURS)[row % 3]}"] for row in range(rows)]
 
 
-def made(source: object, **given: Any) -> Made:
-    """A model that is not fitted, with the data and the options that it is of."""
-    options = dataclasses.replace(OPTIONS, **given)
+def make_model(source: object, **arguments: Any) -> Made:
+    """A model before fitting, with its data and options."""
+    options = dataclasses.replace(OPTIONS, **arguments)
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     return TASK.make(options, prepared.codec), prepared, options
 
 
-def fitted(source: object, **given: Any) -> Made:
-    model, prepared, options = made(source, **given)
+def fit_model(source: object, **arguments: Any) -> Made:
+    model, prepared, options = make_model(source, **arguments)
     fit(TASK, model, options, prepared, NullStore(), Silent())
     return model, prepared, options
 
 
 @pytest.fixture(scope="module")
 def seeing() -> Made:
-    """A model that has learned what can be seen."""
-    return fitted(pictures())
+    """A trained captioner of pictures."""
+    return fit_model(pictures())
 
 
-def test_it_learns_what_can_be_seen(seeing: Made) -> None:
+def test_captioner_learns_visible_features(seeing: Made) -> None:
     model, prepared, options = seeing
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     assert scores["exact_match"] > 0.7
@@ -87,58 +87,60 @@ def test_it_learns_what_can_be_seen(seeing: Made) -> None:
     assert 1.0 < scores["perplexity"] < 2.0  # there are two ways to say it
 
 
-def test_it_learns_from_feature_vectors() -> None:
-    model, prepared, options = fitted(vectors(), features="x")
+def test_captioner_learns_from_feature_vectors() -> None:
+    model, prepared, options = fit_model(vectors(), features="x")
     assert TASK.score(model, options, prepared.codec, prepared.test)["exact_match"] > 0.7
 
 
 @pytest.mark.parametrize(("model", "right"), [("most_common", 1 / 6), ("nearest_image", 1.0)])
-def test_the_baselines(model: str, right: float) -> None:
-    network, prepared, options = fitted(pictures(240), model=model)
+def test_baselines(model: str, right: float) -> None:
+    network, prepared, options = fit_model(pictures(240), model=model)
     scores = TASK.score(network, options, prepared.codec, prepared.test)
     assert scores["exact_match"] == pytest.approx(right, abs=0.1)
     assert "perplexity" not in scores
-    again = TASK.make(options, prepared.codec)
-    again.load_state_dict({name: np.array(array) for name, array in network.state_dict().items()})
-    assert TASK.score(again, options, prepared.codec, prepared.test) == scores
+    loaded = TASK.make(options, prepared.codec)
+    loaded.load_state_dict({name: np.array(array) for name, array in network.state_dict().items()})
+    assert TASK.score(loaded, options, prepared.codec, prepared.test) == scores
 
 
-def test_a_picture_is_on_one_side_with_all_its_captions(tmp_path: Path) -> None:
+def test_captions_of_a_picture_stay_in_one_part(tmp_path: Path) -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
     assert prepared.sizes == {"train": 72, "valid": 9, "test": 9}
-    seen = [one.tobytes() for part in (prepared.train, prepared.valid, prepared.test) for one in part.inputs]
-    assert len(set(seen)) == 90
-    assert all(len(some) == 2 for some in prepared.test.references)
+    pixels = [item.tobytes() for part in (prepared.train, prepared.valid, prepared.test) for item in part.inputs]
+    assert len(set(pixels)) == 90
+    assert all(len(texts) == 2 for texts in prepared.test.references)
     other = TASK.prepare(dataclasses.replace(OPTIONS, seed=1), pictures())
     assert other.test.references != prepared.test.references
     assert other.hash == prepared.hash
 
 
-def test_a_group_stays_on_one_side() -> None:
+def test_group_stays_in_one_part() -> None:
     options = CaptionOptions(image="image", text="caption", group="combination", image_size=8)
     prepared = TASK.prepare(options, bundled_set("scenes").path)
     look = PictureFormat(8)
     whole = read_pictures(bundled_set("scenes").path, look, image="image", text="caption", group="combination")
-    groups = dict(zip((one.tobytes() for one in whole.inputs), whole.groups or [], strict=True))
-    parts = [{groups[one.tobytes()] for one in part.inputs} for part in (prepared.train, prepared.valid, prepared.test)]
+    groups = dict(zip((item.tobytes() for item in whole.inputs), whole.groups or [], strict=True))
+    parts = [
+        {groups[item.tobytes()] for item in part.inputs} for part in (prepared.train, prepared.valid, prepared.test)
+    ]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
 
 
-def test_a_batch_looks_at_each_picture_once() -> None:
+def test_batch_contains_each_picture_once() -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
     batch = prepared.train.batch(np.array([3, 0]))
     assert batch.views.inputs.shape == (2, 3, 8, 8)
     assert batch.owners.tolist() == [0, 0, 1, 1]
     boundary = len(prepared.codec.script)
     units = [[unit for unit in column if 0 <= unit < boundary] for column in batch.targets.T.tolist()]
-    assert [prepared.codec.script.decode(some) for some in units] == [
+    assert [prepared.codec.script.decode(texts) for texts in units] == [
         *prepared.train.references[3],
         *prepared.train.references[0],
     ]
     assert (batch.targets == boundary).sum() == 4
 
 
-def test_pixels_are_scaled_by_the_training_part() -> None:
+def test_pixel_scaler_is_fitted_on_training_part() -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
     inputs = prepared.codec.input_batch(prepared.train.inputs).inputs
     torch.testing.assert_close(inputs.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
@@ -146,15 +148,15 @@ def test_pixels_are_scaled_by_the_training_part() -> None:
     assert prepared.codec.input_batch(prepared.test.inputs).inputs.mean((0, 2, 3)).abs().max() > 1e-3
 
 
-def test_a_reader_comes_back_from_its_json() -> None:
-    for source, given in ((pictures(), {}), (vectors(), {"features": "x", "unit": "char", "lowercase": True})):
-        codec = TASK.prepare(dataclasses.replace(OPTIONS, **given), source).codec
-        again = TASK.codec_from_json(json.loads(json.dumps(codec.to_json())))
-        assert again.to_json() == codec.to_json()
-        assert again.size == codec.size
+def test_codec_json_round_trip() -> None:
+    for source, arguments in ((pictures(), {}), (vectors(), {"features": "x", "unit": "char", "lowercase": True})):
+        codec = TASK.prepare(dataclasses.replace(OPTIONS, **arguments), source).codec
+        loaded = TASK.codec_from_json(json.loads(json.dumps(codec.to_json())))
+        assert loaded.to_json() == codec.to_json()
+        assert loaded.size == codec.size
 
 
-def test_duplicates_are_told_and_can_be_dropped() -> None:
+def test_duplicates_are_noted_and_can_be_dropped() -> None:
     arrays, captions = pictures()
     prepared = TASK.prepare(OPTIONS, (arrays * 2, captions * 2))
     shared = [note for note in prepared.notes if "pictures are also in the training part (--drop-duplicates)" in note]
@@ -164,7 +166,7 @@ def test_duplicates_are_told_and_can_be_dropped() -> None:
     assert sum(dropped.sizes.values()) == 90
 
 
-def test_what_a_prediction_says(seeing: Made) -> None:
+def test_fields_of_a_prediction(seeing: Made) -> None:
     model, prepared, options = seeing
     arrays, captions = pictures(6)
     rows = list(TASK.predict(model, options, prepared.codec, arrays))
@@ -174,33 +176,33 @@ def test_what_a_prediction_says(seeing: Made) -> None:
     assert set(rows[0]) == {"row", "image", "prediction", "score"}
     more = dataclasses.replace(options, n_best=2, alignment=True)
     (row,) = TASK.predict(model, more, prepared.codec, arrays[:1])
-    assert len({one["prediction"] for one in row["n_best"]}) == 2
+    assert len({item["prediction"] for item in row["n_best"]}) == 2
     assert row["n_best"][0] == {"prediction": row["prediction"], "score": row["score"]}
     weights = np.array(row["alignment"]["weights"])
     assert weights.shape == (len(row["alignment"]["target"]), 16)
     np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-3)
     flat = list(TASK.csv_rows(row))
-    assert [set(one) for one in flat] == [{"row", "image", "rank", "prediction", "score"}] * 2
+    assert [set(item) for item in flat] == [{"row", "image", "rank", "prediction", "score"}] * 2
 
 
-def test_predictions_do_not_depend_on_company(seeing: Made) -> None:
+def test_predictions_do_not_depend_on_batch(seeing: Made) -> None:
     model, prepared, options = seeing
     arrays, _ = pictures(70, seed=5)
-    together = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, arrays)]
-    alone = [next(TASK.predict(model, options, prepared.codec, [one]))["prediction"] for one in arrays[60:]]
-    assert alone == together[60:]
+    batched = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, arrays)]
+    single = [next(TASK.predict(model, options, prepared.codec, [item]))["prediction"] for item in arrays[60:]]
+    assert single == batched[60:]
 
 
-def test_a_word_that_training_never_saw_is_never_written() -> None:
+def test_unknown_word_is_never_written() -> None:
     arrays, captions = pictures()
-    named = [[f"{one[0]} n{row}"] for row, one in enumerate(captions)]
-    model, prepared, options = made((arrays, named), vocab_size=9)
-    assert any(UNKNOWN in units for some in prepared.train.targets for units in some)
+    named = [[f"{item[0]} n{row}"] for row, item in enumerate(captions)]
+    model, prepared, options = make_model((arrays, named), vocab_size=9)
+    assert any(UNKNOWN in units for texts in prepared.train.targets for units in texts)
     assert all("<unk>" not in row["prediction"] for row in TASK.predict(model, options, prepared.codec, arrays[:20]))
 
 
-def test_word_vectors_start_the_words_and_not_the_boundary() -> None:
-    model, prepared, _ = made(pictures())
+def test_initial_vectors_leave_boundary_unchanged() -> None:
+    model, prepared, _ = make_model(pictures())
     words = TASK.word_corpus(prepared)
     assert words is not None
     assert [words.tokens[unit] for unit in words.sentences[0]] == separate_punctuation(
@@ -214,38 +216,38 @@ def test_word_vectors_start_the_words_and_not_the_boundary() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"bidirectional": True}, "bidirectional: a decoder writes from the start"),
         ({"image": "a", "features": "b"}, "image: give either --image or --features, not both"),
         ({"n_best": 5}, "n_best: got 5, wanted at most the beam's size"),
     ],
 )
-def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        TASK.check(dataclasses.replace(OPTIONS, **given))
+def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        TASK.check(dataclasses.replace(OPTIONS, **arguments))
 
 
-def test_data_that_a_model_cannot_read() -> None:
-    _, prepared, _ = made(vectors(), features="x", model="nearest_image")
+def test_data_of_another_shape_are_refused() -> None:
+    _, prepared, _ = make_model(vectors(), features="x", model="nearest_image")
     with pytest.raises(DataError, match="data item 1: vectors of 4 numbers, but the model reads 3"):
         TASK.read(dataclasses.replace(OPTIONS, features="x"), prepared.codec, (np.ones((2, 4)), ["a", "b"]))
     with pytest.raises(DataError, match="valid part: no pictures; too little data"):
         TASK.prepare(OPTIONS, pictures(2))
-    model, prepared, options = made(pictures(), attention="none")
+    model, prepared, options = make_model(pictures(), attention="none")
     with pytest.raises(UsageError, match="trained with --attention none"):
         list(TASK.predict(model, dataclasses.replace(options, alignment=True), prepared.codec, pictures(1)[0]))
 
 
-def test_a_run_from_a_bundled_set_to_new_pictures(tmp_path: Path) -> None:
+def test_run_from_bundled_set_to_predictions(tmp_path: Path) -> None:
     options: dict[str, Any] = {"hidden": 8, "filters": 1, "epochs": 1, "threads": 1, "beam_size": 1, "quiet": True}
     run = train("caption", "scenes", out=str(tmp_path / "run"), image_size=8, **options)
     assert set(run.result["baselines"]) == {"most_common", "nearest_image"}
     assert any(note.startswith("bleu: nrefs:2") for note in run.notes)
     polars.read_parquet(bundled_set("scenes").path, n_rows=40).write_parquet(tmp_path / "new.parquet")
-    again = load(tmp_path / "run").evaluate(tmp_path / "new.parquet")
-    assert again["data"]["test"] == 20
-    assert again["baselines"]["nearest_image"]["exact_match"] > 0.6, "most of them are known"
+    loaded = load(tmp_path / "run").evaluate(tmp_path / "new.parquet")
+    assert loaded["data"]["test"] == 20
+    assert loaded["baselines"]["nearest_image"]["exact_match"] > 0.6, "most of them are known"
     run.write_predictions(tmp_path / "new.parquet", tmp_path / "captions.csv")
     lines = (tmp_path / "captions.csv").read_text().splitlines()
     assert lines[0] == "row,image,prediction,score"

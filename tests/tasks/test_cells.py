@@ -1,4 +1,4 @@
-"""Every cell and every variant by its flag: it trains, is kept, comes back and predicts."""
+"""Each cell and variant, selected by its option, trains, is saved, is loaded and predicts."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def names(options: dict[str, Any]) -> str:
     return "-".join(str(value) for value in options.values())
 
 
-every = pytest.mark.parametrize("options", VARIANTS, ids=names)
+all_options = pytest.mark.parametrize("options", VARIANTS, ids=names)
 
 
 class Leaky(Cell):
-    """An RNN that keeps a share of h."""
+    """An RNN that mixes the new h with the previous one."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -70,7 +70,7 @@ def indrnn(x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor) -> Tensor:
 
 @pytest.fixture
 def own() -> Any:
-    """Two cells of a user's, for as long as a test runs."""
+    """Register two custom cells during a test."""
     register("leaky", Leaky)
     register("indrnn", cell(indrnn, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}))
     yield
@@ -90,7 +90,7 @@ def trains_language(options: dict[str, Any], folder: Path) -> seriatim.Run:
     )
     predicted = list(run.predict(text))
     assert list(seriatim.load(run.path).predict(text)) == predicted
-    written = ["".join(one.generate("so ", length=9, seed=0)) for one in (run, seriatim.load(run.path))]
+    written = ["".join(item.generate("so ", length=9, seed=0)) for item in (run, seriatim.load(run.path))]
     assert written[0] == written[1] and len(written[0]) == 9
     return run
 
@@ -105,18 +105,18 @@ def trains_classify(options: dict[str, Any], folder: Path) -> seriatim.Run:
     return run
 
 
-def test_every_option_of_cells_is_tried_here() -> None:
+def test_all_cell_options_are_covered() -> None:
     tried = {name for options in VARIANTS for name in options}
     of_cells = {name for name, models in OWN.items() if set(models) <= set(CELLS)}
     assert of_cells - tried == {"bidirectional", "forget_bias"}  # the first is in each test, the second in all of them
 
 
-@every
+@all_options
 def test_language(options: dict[str, Any], tmp_path: Path) -> None:
     trains_language(options, tmp_path)
 
 
-@every
+@all_options
 def test_classify(options: dict[str, Any], tmp_path: Path) -> None:
     trains_classify(options, tmp_path)
 
@@ -124,8 +124,8 @@ def test_classify(options: dict[str, Any], tmp_path: Path) -> None:
 def trains_translate(options: dict[str, Any], folder: Path) -> None:
     table = folder / "pairs.tsv"
     table.write_text("a\tb\n" + "".join(f"{n}{n}\t{n}\n" for n in range(40)), encoding="utf-8")
-    given = {"source": "a", "target": "b", "attention": "dot", "tie": True, **SMALL, **options}
-    run = seriatim.train("translate", table, out=str(folder / "run"), **given)
+    arguments = {"source": "a", "target": "b", "attention": "dot", "tie": True, **SMALL, **options}
+    run = seriatim.train("translate", table, out=str(folder / "run"), **arguments)
     predicted = list(run.predict(table))
     assert list(seriatim.load(run.path).predict(table)) == predicted and len(predicted) == 40
 
@@ -133,20 +133,20 @@ def trains_translate(options: dict[str, Any], folder: Path) -> None:
 def trains_tag(options: dict[str, Any], folder: Path) -> None:
     sentences = [(["the", f"{'ab'[n % 2]}{n}"], ["DET", "XY"[n % 2]]) for n in range(40)]
     run = seriatim.train("tag", sentences, out=str(folder / "run"), **SMALL | options)
-    words = [one for one, _ in sentences]
+    words = [item for item, _ in sentences]
     assert list(seriatim.load(run.path).predict(words)) == list(run.predict(words))
 
 
 def trains_regress(options: dict[str, Any], folder: Path) -> None:
     draw = np.random.default_rng(0)
     inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
-    targets = [float(one.sum()) for one in inputs]
+    targets = [float(item.sum()) for item in inputs]
     run = seriatim.train("regress", (inputs, targets), out=str(folder / "run"), **SMALL | options)
     assert list(seriatim.load(run.path).predict(inputs)) == list(run.predict(inputs))
 
 
 @pytest.mark.parametrize(
-    "options", [one for one in VARIANTS if one["model"] not in ("rnn", "gru") or "projection" in one], ids=names
+    "options", [item for item in VARIANTS if item["model"] not in ("rnn", "gru") or "projection" in item], ids=names
 )
 def test_translate(options: dict[str, Any], tmp_path: Path) -> None:
     trains_translate(options, tmp_path)
@@ -156,8 +156,8 @@ def trains_forecast(options: dict[str, Any], folder: Path) -> None:
     table = folder / "rows.csv"
     table.write_text("x\n" + "".join(f"{n % 7}\n" for n in range(60)), encoding="utf-8")
     for strategy in ("direct", "recursive"):
-        given = {"target": ("x",), "horizon": 2, "lookback": 5, "strategy": strategy, **SMALL, **options}
-        run = seriatim.train("forecast", table, out=str(folder / strategy), **given)
+        arguments = {"target": ("x",), "horizon": 2, "lookback": 5, "strategy": strategy, **SMALL, **options}
+        run = seriatim.train("forecast", table, out=str(folder / strategy), **arguments)
         predicted = list(run.predict(table))
         assert list(seriatim.load(run.path).predict(table)) == predicted and len(predicted) == 1
 
@@ -167,8 +167,8 @@ def trains_caption(options: dict[str, Any], folder: Path) -> None:
     pictures = [draw.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(30)]
     captions = [f"a picture, number {n % 3}" for n in range(30)]
     for attention in ("none", "additive"):
-        given = {"image_size": 8, "filters": 1, "peeky": True, "attention": attention, **SMALL, **options}
-        run = seriatim.train("caption", (pictures, captions), out=str(folder / attention), **given)
+        arguments = {"image_size": 8, "filters": 1, "peeky": True, "attention": attention, **SMALL, **options}
+        run = seriatim.train("caption", (pictures, captions), out=str(folder / attention), **arguments)
         predicted = list(run.predict(pictures))
         assert list(seriatim.load(run.path).predict(pictures)) == predicted and len(predicted) == 30
 
@@ -181,18 +181,18 @@ TRAINERS: dict[str, Callable[[dict[str, Any], Path], object]] = {
 
 @pytest.mark.parametrize("task", NAMES)
 @pytest.mark.parametrize("model", ["leaky", "indrnn"])
-def test_a_users_cell_in_every_task(own: Any, model: str, task: str, tmp_path: Path) -> None:
+def test_custom_cell_in_every_task(own: Any, model: str, task: str, tmp_path: Path) -> None:
     TRAINERS[task]({"model": model, "layers": 2, "residual": "residual"}, tmp_path)
 
 
-def test_a_run_of_a_users_cell_says_what_to_register(own: Any, tmp_path: Path) -> None:
+def test_loading_custom_cell_names_missing_registration(own: Any, tmp_path: Path) -> None:
     run = trains_classify({"model": "leaky"}, tmp_path)
     REGISTERED.clear()
     with pytest.raises(seriatim.RunError, match=r"seriatim\.nn\.register\('leaky', …\)"):
         seriatim.load(run.path)
 
 
-def test_a_users_cell_has_no_options_of_ours(own: Any, tmp_path: Path) -> None:
+def test_custom_cell_refuses_variant_options(own: Any, tmp_path: Path) -> None:
     text = write_text(tmp_path)
     with pytest.raises(seriatim.UsageError, match="zoneout: for rnn, lstm, gru, mingru, minlstm, not leaky"):
         seriatim.train("language", text, model="leaky", zoneout=0.1, **SMALL)
@@ -201,7 +201,7 @@ def test_a_users_cell_has_no_options_of_ours(own: Any, tmp_path: Path) -> None:
         seriatim.train("language", text, model="unigram", **SMALL)
 
 
-def test_names_that_cannot_be_registered() -> None:
+def test_reserved_names_cannot_be_registered() -> None:
     with pytest.raises(seriatim.UsageError, match="'lstm' is a cell of seriatim's own"):
         register("lstm", Leaky)
     with pytest.raises(seriatim.UsageError, match="name: got 'my cell', wanted a word"):
@@ -211,7 +211,7 @@ def test_names_that_cannot_be_registered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         ({"model": "lstm", "projection": 8}, "projection: got 8, wanted less than the 8 hidden units"),
         ({"model": "gru", "layer_norm": True, "reset_gate": "before"}, "layer_norm: not with --reset-gate before"),
@@ -222,6 +222,6 @@ def test_names_that_cannot_be_registered() -> None:
     ],
     ids=str,
 )
-def test_what_does_not_fit_is_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(seriatim.UsageError, match=said):
+def test_unsuitable_values_are_refused(options: dict[str, Any], error: str, tmp_path: Path) -> None:
+    with pytest.raises(seriatim.UsageError, match=error):
         seriatim.train("language", write_text(tmp_path), **SMALL | options)

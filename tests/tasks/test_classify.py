@@ -1,4 +1,4 @@
-"""Classifiers from a table to scores: parts, labels, duplicates, and what a prediction says."""
+"""Classifiers from a table to scores: parts, labels, duplicates, and fields of predictions."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def steps(rows: int = 60) -> tuple[list[Any], list[str]]:
     slopes = [1.0, -1.0] * (rows // 2)
     shape, noise = np.array([1.0, 0.5]), 0.1
     arrays = [
-        one * np.arange(draw.integers(3, 9))[:, None] * shape + draw.normal(scale=noise, size=2) for one in slopes
+        item * np.arange(draw.integers(3, 9))[:, None] * shape + draw.normal(scale=noise, size=2) for item in slopes
     ]
     return arrays, ["up" if slope > 0 else "down" for slope in slopes]
 
 
-def fitted(source: object, **given: Any) -> tuple[Any, Any]:
-    options = dataclasses.replace(OPTIONS, **given)
+def fit_model(source: object, **arguments: Any) -> tuple[Any, Any]:
+    options = dataclasses.replace(OPTIONS, **arguments)
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
@@ -55,13 +55,13 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("model", ["lstm", "bag"])
-def test_it_learns_what_can_be_learned_from_texts(model: str) -> None:
-    network, prepared = fitted(texts(), model=model, epochs=12)
+def test_classifier_learns_texts(model: str) -> None:
+    network, prepared = fit_model(texts(), model=model, epochs=12)
     scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
     assert scores == {"accuracy": 1.0, "macro_f1": 1.0}
 
 
-def test_a_loss_on_its_way_to_zero_does_not_improve_for_ever() -> None:
+def test_tiny_improvements_end_training() -> None:
     options = TASK.baseline_options(OPTIONS, "bag")
     prepared = TASK.prepare(options, texts(20))
     torch.manual_seed(0)
@@ -72,16 +72,16 @@ def test_a_loss_on_its_way_to_zero_does_not_improve_for_ever() -> None:
 
 
 @pytest.mark.parametrize(("model", "learns"), [("gru", True), ("majority", False)])
-def test_it_learns_what_can_be_learned_from_numbers(model: str, learns: bool) -> None:
-    network, prepared = fitted(steps(), model=model, epochs=8, text=None)
+def test_classifier_learns_numeric_sequences(model: str, learns: bool) -> None:
+    network, prepared = fit_model(steps(), model=model, epochs=8, text=None)
     scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
     assert (scores["accuracy"] > 0.9) == learns
 
 
-def test_the_majority_by_hand() -> None:
+def test_majority_scores_by_hand() -> None:
     inputs, labels = texts(20)
     keep = [index for index in range(60) if labels[index] != "fresh" or index < 30]  # 20 warm, 20 cold, 10 fresh
-    network, prepared = fitted(([inputs[i] for i in keep], [labels[i] for i in keep]), model="majority")
+    network, prepared = fit_model(([inputs[i] for i in keep], [labels[i] for i in keep]), model="majority")
     counts = np.bincount(prepared.train.labels)
     np.testing.assert_allclose(probabilities(network, prepared.test.inputs)[0], counts / counts.sum())
     scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
@@ -91,27 +91,27 @@ def test_the_majority_by_hand() -> None:
     assert scores["macro_f1"] == pytest.approx(2 * share / (1 + share) / 3)  # recall 1, precision share, one class of 3
 
 
-def test_probabilities_do_not_depend_on_company() -> None:
-    network, prepared = fitted(texts())
+def test_probabilities_do_not_depend_on_batch() -> None:
+    network, prepared = fit_model(texts())
     inputs = prepared.test.inputs
-    together = probabilities(network, inputs)
-    np.testing.assert_allclose(together.sum(1), 1.0)
-    np.testing.assert_allclose(probabilities(network, inputs[::-1])[::-1], together, rtol=1e-5)
-    alone = np.concatenate([probabilities(network, [one]) for one in inputs])
-    np.testing.assert_allclose(alone, together, rtol=1e-5)
+    batched = probabilities(network, inputs)
+    np.testing.assert_allclose(batched.sum(1), 1.0)
+    np.testing.assert_allclose(probabilities(network, inputs[::-1])[::-1], batched, rtol=1e-5)
+    single = np.concatenate([probabilities(network, [item]) for item in inputs])
+    np.testing.assert_allclose(single, batched, rtol=1e-5)
 
 
-def test_parts_are_80_10_10_stratified_by_label_and_seeded() -> None:
-    _, prepared = fitted(texts(), model="majority")
+def test_split_is_80_10_10_stratified_and_seeded() -> None:
+    _, prepared = fit_model(texts(), model="majority")
     assert prepared.sizes == {"train": 96, "valid": 12, "test": 12}
     for part in (prepared.train, prepared.valid, prepared.test):
         assert len(set(np.bincount(part.labels))) == 1
-    _, other = fitted(texts(), model="majority", seed=1)
+    _, other = fit_model(texts(), model="majority", seed=1)
     assert any(not np.array_equal(a, b) for a, b in zip(prepared.test.inputs, other.test.inputs, strict=True))
     assert other.hash == prepared.hash
 
 
-def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
+def test_group_stays_in_one_part(tmp_path: Path) -> None:
     inputs, labels = texts()
     lines = [f"{text},{label},g{index // 6}" for index, (text, label) in enumerate(zip(inputs, labels, strict=True))]
     (tmp_path / "table.csv").write_text("\n".join(["text,label,who", *lines]) + "\n")
@@ -127,7 +127,7 @@ def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
     assert {part for parts in sides.values() for part in parts} == {"train", "valid", "test"}
 
 
-def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
+def test_duplicates_between_parts_are_noted_and_can_be_dropped() -> None:
     inputs, labels = texts()
     doubled = (inputs * 2, labels * 2)
     options = dataclasses.replace(OPTIONS, unit="char")
@@ -139,20 +139,20 @@ def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
     assert sum(dropped.sizes.values()) == 120
 
 
-def test_recordings_from_a_table_and_one_by_itself(tmp_path: Path) -> None:
+def test_recordings_in_a_table_and_single_recording(tmp_path: Path) -> None:
     for row in range(24):
         tone = np.sin(2 * np.pi * (300, 900)[row % 2] * np.arange(1600 + 8 * row) / 8000)
         soundfile.write(tmp_path / f"{row}.wav", 0.5 * tone, 8000)
     table = tmp_path / "table.csv"
     table.write_text("file,label\n" + "".join(f"{row}.wav,{('low', 'high')[row % 2]}\n" for row in range(24)))
     options = dataclasses.replace(OPTIONS, text=None, sound="file")
-    model, prepared = fitted(table, text=None, sound="file", epochs=12)
-    predicted = [dict(one) for one in TASK.predict(model, options, prepared.codec, table)]
-    assert [one["label"] for one in predicted] == ["low", "high"] * 12
+    model, prepared = fit_model(table, text=None, sound="file", epochs=12)
+    predicted = [dict(item) for item in TASK.predict(model, options, prepared.codec, table)]
+    assert [item["label"] for item in predicted] == ["low", "high"] * 12
     for source in (tmp_path / "3.wav", str(tmp_path / "3.wav")):
-        (alone,) = TASK.predict(model, options, prepared.codec, source)
-        assert (alone["row"], alone["label"]) == (1, "high")
-        assert alone["probability"] == pytest.approx(predicted[3]["probability"], rel=1e-5)
+        (single,) = TASK.predict(model, options, prepared.codec, source)
+        assert (single["row"], single["label"]) == (1, "high")
+        assert single["probability"] == pytest.approx(predicted[3]["probability"], rel=1e-5)
     soundfile.write(tmp_path / "fast.flac", np.zeros(1600), 16000)
     with pytest.raises(DataError, match=r"fast.flac has 16000 samples per second, but the model reads 8000"):
         list(TASK.predict(model, options, prepared.codec, tmp_path / "fast.flac"))
@@ -160,7 +160,7 @@ def test_recordings_from_a_table_and_one_by_itself(tmp_path: Path) -> None:
         list(TASK.predict(model, options, prepared.codec, tmp_path / "gone.wav"))
 
 
-def test_a_vocabulary_of_words_that_misses_much_is_told() -> None:
+def test_many_unknown_words_give_a_note() -> None:
     inputs, labels = texts()
     new = [f"{text} unheard{number}" for number, text in enumerate(inputs)]
     (note,) = TASK.prepare(OPTIONS, (new, labels)).notes
@@ -168,7 +168,7 @@ def test_a_vocabulary_of_words_that_misses_much_is_told() -> None:
     assert TASK.prepare(dataclasses.replace(OPTIONS, unit="char"), (new, labels)).notes == ()
 
 
-def test_the_reader_is_of_the_training_part() -> None:
+def test_codec_is_fitted_on_training_part() -> None:
     prepared = TASK.prepare(dataclasses.replace(OPTIONS, text=None), steps())
     rows = np.concatenate(prepared.train.inputs)
     np.testing.assert_allclose(rows.mean(0), 0.0, atol=1e-5)
@@ -179,16 +179,16 @@ def test_the_reader_is_of_the_training_part() -> None:
     assert known != set(" ".join(texts()[0]).split()), "the words of the test part alone are unknown"
 
 
-def test_a_reader_comes_back_from_its_json() -> None:
+def test_codec_json_round_trip() -> None:
     for source, options in ((texts(), OPTIONS), (steps(), dataclasses.replace(OPTIONS, text=None))):
         codec = TASK.prepare(options, source).codec
-        again = TASK.codec_from_json(codec.to_json())
-        assert again.to_json() == codec.to_json()
+        loaded = TASK.codec_from_json(codec.to_json())
+        assert loaded.to_json() == codec.to_json()
         assert TASK.codec_file(codec) == ("vocabulary.json" if codec.vocabulary else "scaler.json")
 
 
-def test_a_prediction_names_the_likeliest_class() -> None:
-    network, prepared = fitted(texts(), epochs=12)
+def test_prediction_has_most_probable_class() -> None:
+    network, prepared = fit_model(texts(), epochs=12)
     rows = list(TASK.predict(network, OPTIONS, prepared.codec, ["red fire", "dew", "unheard of"]))
     assert [row["row"] for row in rows] == [1, 2, 3]
     assert [row["label"] for row in rows[:2]] == ["warm", "fresh"]
@@ -205,7 +205,7 @@ def test_a_prediction_names_the_likeliest_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "error"),
     [
         ((["a b", "c d"] * 20, ["x"] * 40), "label: a single class 'x' in the training part, wanted at least 2"),
         ((["a", "b"], ["x", "y"]), "valid part: no sequences; too little data"),
@@ -216,32 +216,32 @@ def test_a_prediction_names_the_likeliest_class() -> None:
         (["a b", "c d"], "data: no labels"),
     ],
 )
-def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
+def test_unusable_data_in_memory_are_refused(source: object, error: str) -> None:
     with pytest.raises(DataError) as refused:
         TASK.prepare(dataclasses.replace(OPTIONS, text=None, label=None), source)
-    assert str(refused.value) == said
+    assert str(refused.value) == error
 
 
-def test_a_label_that_training_never_saw() -> None:
-    _, prepared = fitted(texts(), model="majority")
+def test_unseen_label_is_refused() -> None:
+    _, prepared = fit_model(texts(), model="majority")
     with pytest.raises(DataError, match="data item 2: label 'hot' is in the new data but not in the training part"):
         TASK.read(OPTIONS, prepared.codec, (["red", "fire"], ["warm", "hot"]))
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"channels": ("a",)}, "text: give either --text or --channels, not both"),
         ({"text": None, "channels": ("a",)}, "id: --channels needs --id"),
     ],
 )
-def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        TASK.check(dataclasses.replace(OPTIONS, **given))
+def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        TASK.check(dataclasses.replace(OPTIONS, **arguments))
 
 
-def test_what_was_never_seen_reads_as_one_unknown_unit() -> None:
-    network, prepared = fitted(texts(), unit="word")
+def test_unseen_text_becomes_one_unknown_unit() -> None:
+    network, prepared = fit_model(texts(), unit="word")
     sequences = read_sequences(["\u2060 x", "unheard", "\u200b"], need_label=False)
-    assert [one.tolist() for one in prepared.codec.inputs.encode(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
+    assert [item.tolist() for item in prepared.codec.inputs.encode(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
     assert len(list(TASK.predict(network, OPTIONS, prepared.codec, ["unheard"]))) == 1

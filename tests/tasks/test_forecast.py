@@ -1,4 +1,4 @@
-"""Forecasters from a table to scores: parts, scalers, several series and targets, gaps, and what a forecast says."""
+"""Forecasters from a table to scores: parts, scalers, several series and targets, gaps, and fields of forecasts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def wave(rows: int = 60, level: float = 10.0, seed: int = 0) -> Any:
     return level + np.sin(np.arange(rows) * np.pi / 2) + np.random.default_rng(seed).normal(scale=0.1, size=rows)
 
 
-def fitted(source: object, **given: Any) -> tuple[Any, Any, ForecastOptions]:
-    options = dataclasses.replace(OPTIONS, **given)
+def fit_model(source: object, **arguments: Any) -> tuple[Any, Any, ForecastOptions]:
+    options = dataclasses.replace(OPTIONS, **arguments)
     TASK.check(options)
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
@@ -46,7 +46,7 @@ def table(path: Path, **columns: Any) -> Path:
 # Parts
 
 
-def test_sizes_and_origins_are_those_of_the_contract() -> None:
+def test_sizes_and_origins_of_the_split() -> None:
     prepared = TASK.prepare(OPTIONS, wave())
     assert prepared.sizes == {"train": 54, "valid": 3, "test": 3}
     assert [list(part.origins[0]) for part in (prepared.valid, prepared.test)] == [[54], [57]]
@@ -58,13 +58,13 @@ def test_sizes_and_origins_are_those_of_the_contract() -> None:
     assert fixed.test.origins[0] == range(40, 48)
 
 
-def test_a_season_longer_than_the_training_part_is_told() -> None:
+def test_too_long_season_gives_a_note() -> None:
     (note,) = TASK.prepare(dataclasses.replace(OPTIONS, season=54), wave()).notes
     assert note == "season 54 does not fit a training part of 54 rows: its mase is taken at lag 1"
     assert TASK.prepare(dataclasses.replace(OPTIONS, season=53), wave()).notes == ()
 
 
-def test_the_scaler_is_of_the_training_part() -> None:
+def test_scaler_is_fitted_on_training_part() -> None:
     values = wave()
     values[54:] += 1000.0
     scaler = TASK.prepare(OPTIONS, values).codec.scalers["1"]
@@ -72,16 +72,16 @@ def test_the_scaler_is_of_the_training_part() -> None:
     np.testing.assert_allclose(scaler.scale, values[:54].std())
 
 
-def test_the_test_part_does_not_reach_the_model() -> None:
+def test_test_part_does_not_influence_the_model() -> None:
     values = wave()
     changed = values.copy()
     changed[57:] += 50.0
-    for given in (*NEURAL, *STATISTICAL):
-        one, other = (fitted(source, **given)[0].state_dict() for source in (values, changed))
-        assert all(np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one), given
+    for arguments in (*NEURAL, *STATISTICAL):
+        item, other = (fit_model(source, **arguments)[0].state_dict() for source in (values, changed))
+        assert all(np.array_equal(np.asarray(item[name]), np.asarray(other[name])) for name in item), arguments
 
 
-def test_a_lookback_is_chosen_to_fit_and_told() -> None:
+def test_default_lookback_fits_and_gives_a_note() -> None:
     prepared = TASK.prepare(dataclasses.replace(OPTIONS, lookback=None), [wave(60), wave(30)])
     assert prepared.codec.lookback == 10  # half of the 30 - 6 - 3 rows of the shortest, rounded down
     assert "lookback 10, chosen to fit the shortest series" in prepared.notes
@@ -92,7 +92,7 @@ def test_a_lookback_is_chosen_to_fit_and_told() -> None:
 
 def test_naive_scores_by_hand() -> None:
     values = wave()
-    model, prepared, options = fitted(values, model="naive")
+    model, prepared, options = fit_model(values, model="naive")
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     error = values[57:] - values[56]
     assert scores["mae"] == pytest.approx(np.abs(error).mean())
@@ -102,9 +102,9 @@ def test_naive_scores_by_hand() -> None:
     assert scores["smape"] == pytest.approx(100 * (2 * np.abs(error) / (np.abs(values[57:]) + abs(values[56]))).mean())
 
 
-def test_every_origin_of_every_series_counts() -> None:
+def test_all_origins_of_all_series_are_scored() -> None:
     series = [wave(60), wave(50, level=100.0, seed=1)]
-    model, prepared, options = fitted(series, model="naive", origins=4)
+    model, prepared, options = fit_model(series, model="naive", origins=4)
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     per_series = []
     for values in series:
@@ -116,9 +116,9 @@ def test_every_origin_of_every_series_counts() -> None:
     assert scores["mase"] == pytest.approx(np.mean([mean / naive for mean, naive in per_series]))
 
 
-def test_several_targets_are_scored_on_scaled_values() -> None:
+def test_mse_and_mae_of_several_targets_are_scaled() -> None:
     values = np.stack([wave(), 100 * wave(seed=1)], 1)
-    model, prepared, options = fitted(values, model="naive")
+    model, prepared, options = fit_model(values, model="naive")
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     error = values[57:] - values[56]
     scaled = error / values[:54].std(0)
@@ -130,51 +130,51 @@ def test_several_targets_are_scored_on_scaled_values() -> None:
 # Forecasts
 
 
-@pytest.mark.parametrize("given", [*NEURAL, *STATISTICAL])
-def test_a_series_scaled_and_shifted_has_a_forecast_scaled_and_shifted(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("arguments", [*NEURAL, *STATISTICAL])
+def test_forecast_follows_scale_and_shift_of_series(arguments: dict[str, Any]) -> None:
     values = wave()
     rows = []
     for source in (values, 1000.0 + 50.0 * values):
-        model, prepared, options = fitted(source, **given)
+        model, prepared, options = fit_model(source, **arguments)
         (row,) = TASK.predict(model, options, prepared.codec, source)
         rows.append(np.array([row["1"][level] for level in ("0.1", "0.5", "0.9")]))
     np.testing.assert_allclose(rows[1], 1000.0 + 50.0 * rows[0], rtol=2e-3)
     assert (np.diff(rows[0], axis=0) >= 0).all()
 
 
-@pytest.mark.parametrize("given", [*NEURAL, *STATISTICAL])
-def test_series_do_not_touch_each_others_forecasts(given: dict[str, Any]) -> None:
-    model, prepared, options = fitted([wave(60), wave(50, seed=1)], **given)
-    both = list(TASK.predict(model, options, prepared.codec, [wave(60), wave(50, seed=1)]))
-    assert [row["id"] for row in both] == ["1", "2"]
-    (alone,) = TASK.predict(model, options, prepared.codec, [wave(60)])
-    if given.get("strategy") == "recursive":  # paths are drawn side by side
-        assert np.allclose(alone["1"]["0.5"], both[0]["1"]["0.5"], atol=1.0)
+@pytest.mark.parametrize("arguments", [*NEURAL, *STATISTICAL])
+def test_forecasts_of_series_are_independent(arguments: dict[str, Any]) -> None:
+    model, prepared, options = fit_model([wave(60), wave(50, seed=1)], **arguments)
+    pair = list(TASK.predict(model, options, prepared.codec, [wave(60), wave(50, seed=1)]))
+    assert [row["id"] for row in pair] == ["1", "2"]
+    (single,) = TASK.predict(model, options, prepared.codec, [wave(60)])
+    if arguments.get("strategy") == "recursive":  # paths are drawn side by side
+        assert np.allclose(single["1"]["0.5"], pair[0]["1"]["0.5"], atol=1.0)
     else:
-        np.testing.assert_allclose(alone["1"]["0.5"], both[0]["1"]["0.5"], rtol=1e-5)
+        np.testing.assert_allclose(single["1"]["0.5"], pair[0]["1"]["0.5"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("given", [*NEURAL, *STATISTICAL])
-def test_a_series_never_seen_is_forecast_too(given: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [*NEURAL, *STATISTICAL])
+def test_new_series_is_forecast(arguments: dict[str, Any], tmp_path: Path) -> None:
     known = table(tmp_path / "known.csv", id=["a"] * 60, v=wave())
-    model, prepared, options = fitted(known, target=("v",), id="id", **given)
+    model, prepared, options = fit_model(known, target=("v",), id="id", **arguments)
     new = table(tmp_path / "new.csv", id=["b"] * 40, v=wave(40, level=500.0))
     (row,) = TASK.predict(model, options, prepared.codec, new)
     assert row["id"] == "b"
     assert all(300 < value < 700 for value in row["v"]["0.5"])
-    fresh = TASK.read(options, prepared.codec, new)
-    assert (fresh.size, list(fresh.part.origins[0])) == (3, [37])
-    assert TASK.score(model, options, prepared.codec, fresh.part)["mae"] < 100
+    new_data = TASK.read(options, prepared.codec, new)
+    assert (new_data.size, list(new_data.part.origins[0])) == (3, [37])
+    assert TASK.score(model, options, prepared.codec, new_data.part)["mae"] < 100
 
 
-@pytest.mark.parametrize("given", NEURAL)
-def test_several_targets_and_covariates(given: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", NEURAL)
+def test_several_targets_and_covariates(arguments: dict[str, Any], tmp_path: Path) -> None:
     source = table(tmp_path / "t.csv", a=wave(), b=wave(seed=1), c=wave(seed=2), d=wave(seed=3))
-    model, prepared, options = fitted(source, target=("b", "a"), covariates=("c",), **given)
+    model, prepared, options = fit_model(source, target=("b", "a"), covariates=("c",), **arguments)
     (row,) = TASK.predict(model, options, prepared.codec, source)
     assert list(row) == ["id", "step", "b", "a"]
     flat = list(TASK.csv_rows(row))
-    assert [one["step"] for one in flat] == [1, 2, 3]
+    assert [item["step"] for item in flat] == [1, 2, 3]
     assert list(flat[0]) == ["id", "step", "b_0.1", "b_0.5", "b_0.9", "a_0.1", "a_0.5", "a_0.9"]
     assert TASK.score(model, options, prepared.codec, prepared.test)["coverage"] <= 1.0
     assert TASK.codec_from_json(prepared.codec.to_json()).to_json() == prepared.codec.to_json()
@@ -184,15 +184,15 @@ def test_several_targets_and_covariates(given: dict[str, Any], tmp_path: Path) -
 
 
 @pytest.mark.parametrize("missing", ["interpolate", "mask"])
-def test_gaps_are_filled_when_asked_and_told(missing: str, tmp_path: Path) -> None:
+def test_interpolated_gaps_give_a_note(missing: str, tmp_path: Path) -> None:
     days = np.datetime64("2021-01-01") + np.arange(60)
     values = [f"{value:.4f}" for value in wave()]
     values[20] = ""
     keep = [index for index in range(60) if index not in (30, 31)]
     source = table(tmp_path / "t.csv", day=days[keep], v=[values[index] for index in keep])
     with pytest.raises(DataError, match=r"t\.csv: line 22, column 'v': missing value, 1 in all; use --missing"):
-        fitted(source, target=("v",), time="day")
-    model, prepared, options = fitted(source, target=("v",), time="day", missing=missing)
+        fit_model(source, target=("v",), time="day")
+    model, prepared, options = fit_model(source, target=("v",), time="day", missing=missing)
     assert prepared.sizes["train"] == 54
     assert any("2 time stamps are missing" in note for note in prepared.notes)
     assert any("3 missing values were interpolated" in note for note in prepared.notes)
@@ -201,12 +201,12 @@ def test_gaps_are_filled_when_asked_and_told(missing: str, tmp_path: Path) -> No
     assert [stamp[:10] for stamp in row["time"]] == ["2021-03-02", "2021-03-03", "2021-03-04"]
 
 
-def test_values_that_were_not_there_are_not_scored(tmp_path: Path) -> None:
+def test_missing_values_are_not_scored(tmp_path: Path) -> None:
     values = [f"{value:.6f}" for value in wave()]
     whole = table(tmp_path / "whole.csv", n=range(60), v=values)
     values[58] = ""
     holed = table(tmp_path / "holed.csv", n=range(60), v=values)
-    model, _, options = fitted(whole, target=("v",), model="naive", missing="mask")
+    model, _, options = fit_model(whole, target=("v",), model="naive", missing="mask")
     masked = TASK.prepare(options, holed)
     error = np.abs(wave()[[57, 59]] - wave()[56])
     assert TASK.score(model, options, masked.codec, masked.test)["mae"] == pytest.approx(error.mean(), abs=1e-5)
@@ -217,24 +217,24 @@ def test_values_that_were_not_there_are_not_scored(tmp_path: Path) -> None:
 # What is refused
 
 
-def test_a_series_too_short() -> None:
+def test_short_series_is_refused() -> None:
     with pytest.raises(DataError, match=r"series '2': 16 rows, wanted at least 17 \(lookback 8 \+ horizon 3"):
         TASK.prepare(OPTIONS, [wave(60), wave(16)])
-    model, prepared, options = fitted(wave())
+    model, prepared, options = fit_model(wave())
     with pytest.raises(DataError, match=r"series '1': 10 rows, wanted at least 11 \(lookback 8 \+ horizon 3\)"):
         TASK.read(options, prepared.codec, wave(10))
     with pytest.raises(DataError, match="series '1': 7 rows, wanted at least the lookback of 8"):
         list(TASK.predict(model, options, prepared.codec, wave(7)))
 
 
-def test_another_number_of_channels() -> None:
-    model, prepared, options = fitted(wave())
+def test_wrong_number_of_channels_is_refused() -> None:
+    model, prepared, options = fit_model(wave())
     with pytest.raises(DataError, match="data: 2 channels, but the model reads 1"):
         list(TASK.predict(model, options, prepared.codec, np.stack([wave(), wave()], 1)))
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"bidirectional": True}, "bidirectional: a forecaster must not see what it predicts"),
         ({"split": (10, 2)}, "split: got 2 numbers"),
@@ -243,6 +243,6 @@ def test_another_number_of_channels() -> None:
         ({"target": ("a", "b"), "covariates": ("b",)}, "covariates: 'b' is a target as well"),
     ],
 )
-def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        TASK.check(dataclasses.replace(OPTIONS, **given))
+def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        TASK.check(dataclasses.replace(OPTIONS, **arguments))

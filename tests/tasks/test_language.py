@@ -1,4 +1,4 @@
-"""Language models from text to scores: the chain rule, the split, and text that is written."""
+"""Language models from text to scores: the chain rule, the split, and generated text."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def prepared() -> Any:
 
 @pytest.fixture(scope="module")
 def models(prepared: Any) -> dict[str, Any]:
-    """Every kind of model, trained a little."""
-    fitted = {}
+    """A briefly trained model of each type."""
+    fit_model = {}
     for name in MODELS:
         torch.manual_seed(0)
         options = dataclasses.replace(OPTIONS, model=name)
-        fitted[name] = TASK.make(options, prepared.codec)
-        fit(TASK, fitted[name], options, prepared, NullStore(), Silent())
-    return fitted
+        fit_model[name] = TASK.make(options, prepared.codec)
+        fit(TASK, fit_model[name], options, prepared, NullStore(), Silent())
+    return fit_model
 
 
 # The chain rule
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_joint_log_probability_is_the_sum_of_the_steps(models: dict[str, Any], prepared: Any, name: str) -> None:
+def test_joint_log_probability_is_the_sum_over_steps(models: dict[str, Any], prepared: Any, name: str) -> None:
     tokens = prepared.test.tokens[:40]
     model = models[name]
     stepper = unit_stepper(model)
@@ -78,7 +78,7 @@ def test_the_joint_log_probability_is_the_sum_of_the_steps(models: dict[str, Any
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_chances_of_all_units_sum_to_one(models: dict[str, Any], prepared: Any, name: str) -> None:
+def test_unit_probabilities_sum_to_one(models: dict[str, Any], prepared: Any, name: str) -> None:
     model = models[name]
     stepper = unit_stepper(model)
     for length in (0, 1, 2, 7):
@@ -96,10 +96,10 @@ def test_every_unit_is_predicted_once_and_sees_only_the_past(models: dict[str, A
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_folding_a_long_text_changes_almost_nothing(
+def test_scoring_in_rows_is_nearly_exact(
     models: dict[str, Any], prepared: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows side by side, each with a warm-up, against one row that carries its state through the whole text."""
+    """Parallel rows with a warm-up are compared with one row that carries its state through the whole text."""
     tokens = prepared.train.tokens
     folded = log_probabilities(models[name], tokens)  # ten rows
     monkeypatch.setattr(next_units, "EVALUATION_ROWS", 1)
@@ -112,7 +112,7 @@ def test_folding_a_long_text_changes_almost_nothing(
     np.testing.assert_allclose(log_probabilities(models[name], tokens), exact, rtol=1e-4, atol=1e-5)
 
 
-def test_without_a_warm_up_folding_would_show(
+def test_scoring_in_rows_without_warm_up_differs(
     models: dict[str, Any], prepared: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = prepared.train.tokens
@@ -128,7 +128,7 @@ def test_without_a_warm_up_folding_would_show(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_scores_are_those_of_the_mean_nll(models: dict[str, Any], prepared: Any, name: str) -> None:
+def test_scores_follow_from_mean_nll(models: dict[str, Any], prepared: Any, name: str) -> None:
     scores = TASK.score(models[name], OPTIONS, prepared.codec, prepared.test)
     nll = -log_probabilities(models[name], prepared.test.tokens).mean()
     assert scores["nll"] == pytest.approx(nll)
@@ -147,7 +147,7 @@ def test_bits_per_character_count_characters_not_units() -> None:
     assert scores["bits_per_character"] == pytest.approx(scores["nll"] * units / characters / math.log(2))
 
 
-def test_words_lose_white_space_so_they_have_no_bits_per_character() -> None:
+def test_word_units_have_no_bits_per_character() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
@@ -158,7 +158,7 @@ def test_words_lose_white_space_so_they_have_no_bits_per_character() -> None:
 # Splits
 
 
-def test_a_text_is_cut_80_10_10_evaluation_batches() -> None:
+def test_text_is_split_80_10_10_in_order() -> None:
     text = corpus()
     prepared = TASK.prepare(OPTIONS, [text])
     parts = [prepared.codec.decode(part.tokens) for part in (prepared.train, prepared.valid, prepared.test)]
@@ -167,21 +167,21 @@ def test_a_text_is_cut_80_10_10_evaluation_batches() -> None:
 
 
 @pytest.mark.parametrize("unit", ["word", "bpe"])
-def test_a_cut_never_goes_through_a_word(unit: str) -> None:
+def test_split_does_not_cut_words(unit: str) -> None:
     text = corpus()
     prepared = TASK.prepare(dataclasses.replace(OPTIONS, unit=unit, vocab_size=300), [text])
     assert prepared.notes == ()  # half a word would be unknown
     assert prepared.sizes["train"] / sum(prepared.sizes.values()) == pytest.approx(0.8, abs=0.01)
 
 
-def test_files_for_validation_and_test_are_used_as_they_are(tmp_path: Path) -> None:
+def test_valid_and_test_files_are_used_whole(tmp_path: Path) -> None:
     text, valid, test = corpus(), corpus(20, seed=1), corpus(30, seed=2)
     (tmp_path / "valid.txt").write_text(valid, encoding="utf-8")
     (tmp_path / "test.txt").write_text(test, encoding="utf-8")
     paths = {"valid": str(tmp_path / "valid.txt"), "test": str(tmp_path / "test.txt")}
 
-    def parts(*given: str) -> list[str]:
-        options = dataclasses.replace(OPTIONS, **{name: paths[name] for name in given})
+    def parts(*arguments: str) -> list[str]:
+        options = dataclasses.replace(OPTIONS, **{name: paths[name] for name in arguments})
         prepared = TASK.prepare(options, [text])
         return [prepared.codec.decode(part.tokens) for part in (prepared.train, prepared.valid, prepared.test)]
 
@@ -191,7 +191,7 @@ def test_files_for_validation_and_test_are_used_as_they_are(tmp_path: Path) -> N
     assert parts("valid") == [text[:cut], valid, text[cut:]]
 
 
-def test_the_vocabulary_is_of_the_training_part_and_the_rest_is_told() -> None:
+def test_vocabulary_is_fitted_on_training_part_and_unknown_units_are_noted() -> None:
     prepared = TASK.prepare(OPTIONS, [corpus() + "Ω" * 20])
     assert "Ω" not in prepared.codec.tokens
     assert (prepared.test.tokens == UNKNOWN).sum() == 20
@@ -199,8 +199,8 @@ def test_the_vocabulary_is_of_the_training_part_and_the_rest_is_told() -> None:
     assert note.startswith("test: ") and "count as <unk>" in note
 
 
-def test_new_text_that_is_unknown_is_told() -> None:
-    """A text of unknown units alone is easy to predict, and its perplexity worth nothing."""
+def test_unknown_units_in_new_text_give_a_note() -> None:
+    """A text of only unknown units is easy to predict, so its perplexity is meaningless."""
     codec = TASK.prepare(OPTIONS, [corpus()]).codec
     for text, share in (("ΩΩΩΩ", "100.0%"), ("theΩ", "25.0%")):
         (note,) = TASK.read(OPTIONS, codec, [text]).notes
@@ -208,13 +208,13 @@ def test_new_text_that_is_unknown_is_told() -> None:
     assert TASK.read(OPTIONS, codec, ["the sea"]).notes == ()
 
 
-def test_too_little_text() -> None:
+def test_too_short_text_is_refused() -> None:
     with pytest.raises(DataError, match="too little text"):
         TASK.prepare(OPTIONS, ["abc"])
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"bidirectional": True}, "bidirectional: a language model must not see what it predicts"),
         ({"order": 9}, "order: got 9, wanted at most 8"),
@@ -223,13 +223,13 @@ def test_too_little_text() -> None:
         ({"tie": True, "embedding": 7}, r"embedding: got 7, but --tie wants it as wide as --hidden \(16\)"),
     ],
 )
-def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        TASK.check(dataclasses.replace(OPTIONS, order=given.pop("order", None), **{"embedding": None, **given}))
+def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        TASK.check(dataclasses.replace(OPTIONS, order=arguments.pop("order", None), **{"embedding": None, **arguments}))
 
 
 @pytest.mark.parametrize("model", ["transformer", "cnn"])
-def test_any_network_can_be_tied_and_start_anew(prepared: Any, model: str) -> None:
+def test_every_network_trains_with_tie_and_restart(prepared: Any, model: str) -> None:
     options = dataclasses.replace(OPTIONS, model=model, tie=True, embedding=None, restart=0.5)
     TASK.check(options)
     torch.manual_seed(0)
@@ -240,7 +240,7 @@ def test_any_network_can_be_tied_and_start_anew(prepared: Any, model: str) -> No
     assert outcome.rows[-1]["valid_nll"] < 0.8 * uniform
 
 
-def test_a_network_that_carries_nothing_is_no_language_model() -> None:
+def test_models_without_state_are_refused() -> None:
     with pytest.raises(UsageError, match="model: 'mlp' is not one of rnn, lstm, gru"):
         fill(LanguageOptions, {"model": "mlp"})
 
@@ -248,20 +248,20 @@ def test_a_network_that_carries_nothing_is_no_language_model() -> None:
 # Text that is written
 
 
-def written(model: Any, options: LanguageOptions, codec: Vocabulary, **asked: Any) -> str:
-    return "".join(TASK.generate(model, options, codec, GenerateRequest(**asked)))
+def written(model: Any, options: LanguageOptions, codec: Vocabulary, **request: Any) -> str:
+    return "".join(TASK.generate(model, options, codec, GenerateRequest(**request)))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_seed_decides_what_is_written(models: dict[str, Any], prepared: Any, name: str) -> None:
-    one = written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
-    assert len(one) == 60
-    assert one == written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
-    assert one != written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=2)
+def test_generation_depends_on_seed(models: dict[str, Any], prepared: Any, name: str) -> None:
+    item = written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
+    assert len(item) == 60
+    assert item == written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
+    assert item != written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=2)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_temperature_0_takes_the_likeliest(models: dict[str, Any], prepared: Any, name: str) -> None:
+def test_temperature_0_takes_most_probable_unit(models: dict[str, Any], prepared: Any, name: str) -> None:
     model = models[name]
     got = written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0)
     assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0, seed=5)
@@ -272,13 +272,13 @@ def test_temperature_0_takes_the_likeliest(models: dict[str, Any], prepared: Any
     assert got[0] == prepared.codec.tokens[int(log_chances.argmax())]
 
 
-def test_what_is_written_looks_like_what_was_read(models: dict[str, Any], prepared: Any) -> None:
+def test_generated_text_resembles_training_text(models: dict[str, Any], prepared: Any) -> None:
     words = set(corpus().split())
     got = written(models["markov"], OPTIONS, prepared.codec, prompt="the cat ", length=200, seed=0)
     assert np.mean([word in words for word in got.split()[1:-1]]) > 0.5
 
 
-def test_unknown_is_never_written() -> None:
+def test_unknown_unit_is_never_generated() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", vocab_size=5, model="unigram")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
@@ -287,7 +287,7 @@ def test_unknown_is_never_written() -> None:
     assert "<unk>" not in written(model, options, prepared.codec, length=200, seed=0)
 
 
-def test_a_prompt_of_words_goes_on_in_the_same_line() -> None:
+def test_word_prompt_continues_in_the_same_line() -> None:
     options = dataclasses.replace(OPTIONS, unit="word", model="markov")
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
@@ -298,7 +298,7 @@ def test_a_prompt_of_words_goes_on_in_the_same_line() -> None:
 
 
 @pytest.mark.parametrize("unit", ["char", "bpe"])
-def test_characters_of_several_bytes_come_out_whole(unit: str) -> None:
+def test_multibyte_characters_are_generated_whole(unit: str) -> None:
     text = "안녕하세요 세계 여러분\n" * 200
     options = dataclasses.replace(OPTIONS, unit=unit, model="markov", vocab_size=257 if unit == "bpe" else None)
     prepared = TASK.prepare(options, [text])
@@ -309,21 +309,21 @@ def test_characters_of_several_bytes_come_out_whole(unit: str) -> None:
     assert all("\N{REPLACEMENT CHARACTER}" not in piece for piece in pieces)
 
 
-def test_text_comes_piece_by_piece(models: dict[str, Any], prepared: Any) -> None:
+def test_generation_yields_pieces(models: dict[str, Any], prepared: Any) -> None:
     endless = TASK.generate(models["lstm"], OPTIONS, prepared.codec, GenerateRequest(length=10**12, seed=0))
     assert len("".join(itertools.islice(endless, 5))) == 5
 
 
-def test_a_penalty_drives_out_what_was_there(models: dict[str, Any], prepared: Any) -> None:
-    asked = {"prompt": "the cat sees a", "length": 10, "temperature": 0.0}
-    plain = written(models["markov"], OPTIONS, prepared.codec, **asked)
-    got = written(models["markov"], OPTIONS, prepared.codec, repetition_penalty=1e6, **asked)
+def test_repetition_penalty_avoids_earlier_units(models: dict[str, Any], prepared: Any) -> None:
+    request = {"prompt": "the cat sees a", "length": 10, "temperature": 0.0}
+    plain_row = written(models["markov"], OPTIONS, prepared.codec, **request)
+    got = written(models["markov"], OPTIONS, prepared.codec, repetition_penalty=1e6, **request)
     assert len(set(got)) == 10, "no character comes twice"
-    assert not set(got) & set(asked["prompt"])
-    assert len(set(plain)) < 10
+    assert not set(got) & set(request["prompt"])
+    assert len(set(plain_row)) < 10
 
 
-def test_each_line_is_scored_on_its_own(models: dict[str, Any], prepared: Any) -> None:
+def test_predict_scores_each_line_separately(models: dict[str, Any], prepared: Any) -> None:
     lines = ["the cat sees a tree.", "", "tree a sees cat the."]
     rows = list(TASK.predict(models["markov"], OPTIONS, prepared.codec, ["\n".join(lines)]))
     assert [row["line"] for row in rows] == [1, 3]
@@ -333,9 +333,9 @@ def test_each_line_is_scored_on_its_own(models: dict[str, Any], prepared: Any) -
 
 
 def test_new_text_is_scored_as_a_whole(prepared: Any) -> None:
-    fresh = TASK.read(OPTIONS, prepared.codec, ["the cat", "sees\n"])
-    assert isinstance(fresh.part, Text)
-    assert fresh.size == len("the cat\nsees\n") == fresh.part.characters
+    new_data = TASK.read(OPTIONS, prepared.codec, ["the cat", "sees\n"])
+    assert isinstance(new_data.part, Text)
+    assert new_data.size == len("the cat\nsees\n") == new_data.part.characters
 
 
 # Documents and learners
@@ -352,21 +352,21 @@ def test_documents_start_at_files_blank_lines_or_lines() -> None:
     assert list(join(texts, "file").part(5, 18).split_texts()) == ["wo\n\nthree\n", "fou"]
 
 
-def test_scores_forget_at_a_start_and_count_every_unit(models: dict[str, Any], prepared: Any) -> None:
-    """Whole text with starts against each document on its own: to float32's rounding."""
+def test_scoring_resets_state_at_document_starts(models: dict[str, Any], prepared: Any) -> None:
+    """The whole text with document starts is compared with each document alone, up to rounding in float32."""
     tokens, starts = prepared.test.tokens[:90], np.array([0, 20, 21, 64])
     for name in ("lstm", "window"):
         whole = log_probabilities(models[name], tokens, starts)
-        alone = [log_probabilities(models[name], part) for part in np.split(tokens, starts[1:])]
-        np.testing.assert_allclose(whole, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+        single = [log_probabilities(models[name], part) for part in np.split(tokens, starts[1:])]
+        np.testing.assert_allclose(whole, np.concatenate(single), rtol=1e-4, atol=1e-5)
         assert not np.allclose(whole, log_probabilities(models[name], tokens), rtol=1e-4, atol=1e-5)
 
 
-def test_batches_of_documents_hold_each_unit_once() -> None:
+def test_document_batches_contain_each_unit_once() -> None:
     tokens, starts = np.arange(1, 31, dtype=np.int32), np.array([0, 7, 9, 22])
     batches = list(document_epoch(tokens, starts, 3, seed=0, epoch=1))
-    seen = torch.cat([batch.targets[batch.targets != NO_TARGET] for batch in batches])
-    assert sorted(seen.tolist()) == tokens.tolist()
+    calls = torch.cat([batch.targets[batch.targets != NO_TARGET] for batch in batches])
+    assert sorted(calls.tolist()) == tokens.tolist()
     assert sum(batch.units for batch in batches) == 30
     for batch in batches:
         read = (batch.targets != NO_TARGET) & (batch.inputs != UNKNOWN)
@@ -374,7 +374,7 @@ def test_batches_of_documents_hold_each_unit_once() -> None:
         assert (batch.inputs[0] == UNKNOWN).all()
 
 
-def test_overlapping_batches_agree_on_where_rows_start_anew() -> None:
+def test_overlapping_batches_agree_on_restarts() -> None:
     tokens = np.arange(400, dtype=np.int32)
     marks: dict[int, Any] = {}
     for batch, first in zip(
@@ -385,10 +385,10 @@ def test_overlapping_batches_agree_on_where_rows_start_anew() -> None:
         reset = torch.zeros_like(batch.targets, dtype=torch.bool) if batch.reset is None else batch.reset
         for row, mark in enumerate(reset):
             assert torch.equal(mark, marks.setdefault(first + row, mark))
-    drawn = torch.stack([mark for step, mark in sorted(marks.items())])
-    assert drawn[33, 0] and drawn[50, 2]  # where documents start
-    assert drawn[::5].float().mean() == pytest.approx(0.5, abs=0.2)
-    assert drawn.sum() - drawn[::5].sum() == 1  # 33; 250 is a drawn step as well
+    generator = torch.stack([mark for step, mark in sorted(marks.items())])
+    assert generator[33, 0] and generator[50, 2]  # where documents start
+    assert generator[::5].float().mean() == pytest.approx(0.5, abs=0.2)
+    assert generator.sum() - generator[::5].sum() == 1  # 33; 250 is a drawn step as well
 
 
 @pytest.mark.parametrize("learner", ["bptt", "recompute", "rtrl", "snap1", "uoro"])
@@ -411,6 +411,6 @@ def test_every_learner_trains_a_language_model(learner: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["transformer", "cbow", "markov"])
-def test_learners_forward_in_time_are_for_recurrent_models(model: str) -> None:
+def test_forward_mode_learners_need_recurrent_models(model: str) -> None:
     with pytest.raises(UsageError, match=f"learner: rtrl is for rnn, lstm, gru, .*, not {model}"):
         TASK.check(dataclasses.replace(OPTIONS, order=None, model=model, learner="rtrl", truncation=(5,)))

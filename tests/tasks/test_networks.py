@@ -1,4 +1,4 @@
-"""One flag, other networks: each trains, is kept, comes back and predicts in the tasks that take it."""
+"""Each network of ``--model`` trains, is saved, is loaded and predicts, in all tasks that accept it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEW = tuple(name for name in NETWORKS if name not in ("rnn", "lstm", "gru"))
 
 
 def table(folder: Path) -> Path:
-    """Rows that are examples, and steps of a series."""
+    """A table whose rows are examples, or steps of a series."""
     draw = np.random.default_rng(0)
     rows = [f"{draw.normal():.4f},{draw.normal() + place % 2:.4f},{'ab'[place % 2]}" for place in range(60)]
     file = folder / "rows.csv"
@@ -26,8 +26,8 @@ def table(folder: Path) -> Path:
     return file
 
 
-def again(run: seriatim.Run, data: object) -> list[dict[str, Any]]:
-    """Predictions, the same from the run and from its folder."""
+def loaded(run: seriatim.Run, data: object) -> list[dict[str, Any]]:
+    """Return the predictions of the run, after comparing them with those of the loaded run folder."""
     predicted = list(run.predict(data))
     assert list(seriatim.load(run.path).predict(data)) == predicted
     return predicted
@@ -36,11 +36,11 @@ def again(run: seriatim.Run, data: object) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("model", NEW)
 def test_forecast(model: str, tmp_path: Path) -> None:
     file = table(tmp_path)
-    given = {"target": ("x", "y"), "horizon": 2, "lookback": 5, **SMALL}
+    arguments = {"target": ("x", "y"), "horizon": 2, "lookback": 5, **SMALL}
     for strategy in ("direct", "recursive") if model in STREAMING else ("direct",):
         out = str(tmp_path / strategy)
-        run = seriatim.train("forecast", file, model=model, strategy=strategy, out=out, **given)
-        assert len(again(run, file)) == 1
+        run = seriatim.train("forecast", file, model=model, strategy=strategy, out=out, **arguments)
+        assert len(loaded(run, file)) == 1
 
 
 @pytest.mark.parametrize("model", [name for name in NEW if name in STREAMING])
@@ -50,7 +50,7 @@ def test_language(model: str, tmp_path: Path) -> None:
     run = seriatim.train(
         "language", text, model=model, truncation=10, batch_size=4, tie=True, out=str(tmp_path / "run"), **SMALL
     )
-    assert len(again(run, text)) == 1
+    assert len(loaded(run, text)) == 1
     written = ["".join(run.generate("so ", length=9, seed=0)) for _ in range(2)]
     assert written[0] == written[1] and len(written[0]) == 9
 
@@ -61,33 +61,33 @@ def test_classify(model: str, tmp_path: Path) -> None:
     inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
     labels = ["ab"[place % 2] for place in range(40)]
     run = seriatim.train("classify", (inputs, labels), model=model, out=str(tmp_path / "run"), **SMALL)
-    assert len(again(run, inputs)) == 40
+    assert len(loaded(run, inputs)) == 40
 
 
-def test_each_row_of_a_table_is_an_example_of_a_feed_forward_network(tmp_path: Path) -> None:
+def test_mlp_reads_each_table_row_as_an_example(tmp_path: Path) -> None:
     file, out = table(tmp_path), str(tmp_path / "run")
     run = seriatim.train("classify", file, model="mlp", channels=("x", "y"), label="label", out=out, **SMALL)
-    assert len(again(run, file)) == 60
+    assert len(loaded(run, file)) == 60
     with pytest.raises(seriatim.UsageError, match="id: --channels needs --id"):
         seriatim.train("classify", file, model="lstm", channels=("x", "y"), label="label", **SMALL)
 
 
-def test_a_models_own_defaults_go_before_the_tasks_and_after_what_was_asked(tmp_path: Path) -> None:
-    file, given = table(tmp_path), {"target": ("x",), "horizon": 2, "lookback": 5, **SMALL}
-    plain = seriatim.train("forecast", file, model="transformer", out=str(tmp_path / "plain"), **given)
-    assert (plain.options.layers, plain.options.warmup) == (2, 200)
-    asked = seriatim.train("forecast", file, model="transformer", layers=1, out=str(tmp_path / "asked"), **given)
-    assert (asked.options.layers, asked.options.warmup) == (1, 200)
-    lstm = seriatim.train("forecast", file, out=str(tmp_path / "lstm"), **given)
+def test_model_defaults_override_task_defaults_but_not_options(tmp_path: Path) -> None:
+    file, arguments = table(tmp_path), {"target": ("x",), "horizon": 2, "lookback": 5, **SMALL}
+    plain_row = seriatim.train("forecast", file, model="transformer", out=str(tmp_path / "plain"), **arguments)
+    assert (plain_row.options.layers, plain_row.options.warmup) == (2, 200)
+    request = seriatim.train("forecast", file, model="transformer", layers=1, out=str(tmp_path / "asked"), **arguments)
+    assert (request.options.layers, request.options.warmup) == (1, 200)
+    lstm = seriatim.train("forecast", file, out=str(tmp_path / "lstm"), **arguments)
     assert (lstm.options.layers, lstm.options.warmup) == (1, 0)
 
 
 @pytest.mark.parametrize("task", NAMES)
-def test_a_baseline_is_trained_the_same_way_beside_every_model(task: str) -> None:
-    kind = find_task(task)
-    for name in kind.neural_baselines:
+def test_baseline_options_do_not_depend_on_model(task: str) -> None:
+    implementation = find_task(task)
+    for name in implementation.neural_baselines:
         warm, cold = (
-            kind.baseline_options(fill(kind.options, {"model": model, **defaults_of(model)}), name)
+            implementation.baseline_options(fill(implementation.options, {"model": model, **defaults_of(model)}), name)
             for model in ("transformer", "lstm")
         )
         assert warm.warmup == cold.warmup == 0

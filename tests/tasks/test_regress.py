@@ -1,4 +1,4 @@
-"""Regression from a table to scores: targets of sequences and of steps, caps, lookback, and what a prediction says."""
+"""Regression from a table to scores: targets of sequences and of steps, caps, lookback, and fields of predictions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def sums(rows: int = 80) -> tuple[list[Any], list[float]]:
     """Sequences of 3 to 6 numbers, and the sum of each."""
     draw = np.random.default_rng(0)
     arrays = [draw.normal(size=(draw.integers(3, 7), 1)) for _ in range(rows)]
-    return arrays, [10 + 5 * float(one.sum()) for one in arrays]
+    return arrays, [10 + 5 * float(item.sum()) for item in arrays]
 
 
 def engines(count: int = 12, last_only: bool = False) -> list[dict[str, object]]:
-    """Engines of 5 to 9 steps each; ``left`` is how many steps are left."""
+    """Engines of 5 to 9 steps each. ``left`` is the number of remaining steps."""
     draw = np.random.default_rng(1)
     rows: list[dict[str, object]] = []
     for engine in range(count):
@@ -43,8 +43,8 @@ def engines(count: int = 12, last_only: bool = False) -> list[dict[str, object]]
     return rows
 
 
-def fitted(source: object, options: RegressOptions = OPTIONS, **given: Any) -> tuple[Any, Any]:
-    options = dataclasses.replace(options, **given)
+def fit_model(source: object, options: RegressOptions = OPTIONS, **arguments: Any) -> tuple[Any, Any]:
+    options = dataclasses.replace(options, **arguments)
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
@@ -53,51 +53,51 @@ def fitted(source: object, options: RegressOptions = OPTIONS, **given: Any) -> t
 
 
 @pytest.mark.parametrize(("model", "learns"), [("gru", True), ("mean", False)])
-def test_it_learns_what_can_be_learned(model: str, learns: bool) -> None:
-    network, prepared = fitted(sums(120), model=model, epochs=15)
-    found = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
+def test_network_learns(model: str, learns: bool) -> None:
+    network, prepared = fit_model(sums(120), model=model, epochs=15)
+    result = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
     spread = float(np.std(prepared.test.targets))
-    assert (found["rmse"] < spread / 3) == learns
-    assert set(found) == {"rmse", "mae", "quantile_loss", "coverage"}
+    assert (result["rmse"] < spread / 3) == learns
+    assert set(result) == {"rmse", "mae", "quantile_loss", "coverage"}
 
 
-def test_texts_have_numbers_too() -> None:
+def test_regression_of_texts() -> None:
     words = ["no", "yes"]
     texts = [" ".join(words[bit] for bit in bits) for bits in np.random.default_rng(0).integers(0, 2, (80, 3))]
-    network, prepared = fitted((texts, [text.count("yes") for text in texts]), model="lstm", epochs=20)
+    network, prepared = fit_model((texts, [text.count("yes") for text in texts]), model="lstm", epochs=20)
     assert TASK.score(network, OPTIONS, prepared.codec, prepared.test)["rmse"] < 0.4
     assert TASK.word_corpus(prepared) is not None and TASK.codec_file(prepared.codec) == "vocabulary.json"
 
 
 def test_scores_by_hand() -> None:
     predicted = np.array([[1.0, 0.0, 1.0, 2.0], [5.0, 3.0, 4.0, 6.0]])
-    found = scores(predicted, np.array([2.0, 8.0]))
-    assert found["rmse"] == pytest.approx(np.sqrt((1 + 9) / 2))
-    assert found["mae"] == pytest.approx((1 + 4) / 2)
-    assert found["coverage"] == 0.5
-    assert found["quantile_loss"] == pytest.approx(np.mean([0.2, 0.5, 0.0, 0.5, 2.0, 1.8]))
+    result = scores(predicted, np.array([2.0, 8.0]))
+    assert result["rmse"] == pytest.approx(np.sqrt((1 + 9) / 2))
+    assert result["mae"] == pytest.approx((1 + 4) / 2)
+    assert result["coverage"] == 0.5
+    assert result["quantile_loss"] == pytest.approx(np.mean([0.2, 0.5, 0.0, 0.5, 2.0, 1.8]))
 
 
-def test_the_mean_by_hand() -> None:
-    network, prepared = fitted(sums(), model="mean")
+def test_mean_baseline_by_hand() -> None:
+    network, prepared = fit_model(sums(), model="mean")
     targets = prepared.train.targets
     (row, *_) = TASK.predict(network, OPTIONS, prepared.codec, [np.ones(3)])
     assert row["prediction"] == pytest.approx(targets.mean())
     assert list(row["quantiles"].values()) == pytest.approx(np.quantile(targets, QUANTILES).tolist())
 
 
-def test_each_row_is_an_example_of_the_rows_of_its_id_up_to_it() -> None:
+def test_every_step_makes_examples_of_growing_length() -> None:
     rows = engines()
     prepared = TASK.prepare(STEPWISE, rows)
     assert sum(prepared.sizes.values()) == len(rows)
-    whole = {one["id"]: [] for one in rows}  # type: ignore[var-annotated]
+    whole = {item["id"]: [] for item in rows}  # type: ignore[var-annotated]
     for row in rows:
         whole[row["id"]].append([row["a"], row["b"]])
     scaler = prepared.codec.inputs.scaler
     for values, target, step in zip(prepared.train.inputs, prepared.train.targets, prepared.train.steps, strict=True):
         assert len(values) == step
-        scaled = [scaler.transform(np.array(one)) for one in whole.values()]
-        (engine,) = (one for one in scaled if len(one) >= step and np.allclose(one[:step], values, atol=1e-5))
+        scaled = [scaler.transform(np.array(item)) for item in whole.values()]
+        (engine,) = (item for item in scaled if len(item) >= step and np.allclose(item[:step], values, atol=1e-5))
         assert target == len(engine) - step
     ends = [len(part.inputs) for part in (prepared.train, prepared.valid, prepared.test)]
     sides = [set(map(float, part.inputs[index][0])) for part in (prepared.train, prepared.test) for index in (0, -1)]
@@ -105,23 +105,23 @@ def test_each_row_is_an_example_of_the_rows_of_its_id_up_to_it() -> None:
     assert np.shares_memory(prepared.train.inputs[0], prepared.train.inputs[1]), "examples are views"
 
 
-def test_a_lookback_reads_the_last_steps_alone() -> None:
+def test_lookback_limits_steps() -> None:
     rows = engines()
-    short, whole = (TASK.prepare(dataclasses.replace(STEPWISE, lookback=one), rows).train for one in (3, None))
-    for one, other in zip(short.inputs, whole.inputs, strict=True):
-        np.testing.assert_array_equal(one, other[-3:])
+    short, whole = (TASK.prepare(dataclasses.replace(STEPWISE, lookback=item), rows).train for item in (3, None))
+    for item, other in zip(short.inputs, whole.inputs, strict=True):
+        np.testing.assert_array_equal(item, other[-3:])
     arrays = TASK.prepare(dataclasses.replace(OPTIONS, lookback=2), sums())
-    assert {len(one) for one in arrays.train.inputs} == {2}
+    assert {len(item) for item in arrays.train.inputs} == {2}
 
 
-def test_rows_without_a_target_are_history_alone() -> None:
+def test_rows_without_target_are_only_inputs() -> None:
     rows = engines(last_only=True)
     prepared = TASK.prepare(STEPWISE, rows)
     assert sum(prepared.sizes.values()) == 12 and set(prepared.train.targets) == {3.0}
-    assert min(len(one) for one in prepared.train.inputs) >= 5
+    assert min(len(item) for item in prepared.train.inputs) >= 5
 
 
-def test_a_cap_holds_in_every_part_and_is_told() -> None:
+def test_target_cap_applies_to_all_parts_and_gives_a_note() -> None:
     prepared = TASK.prepare(dataclasses.replace(STEPWISE, target_cap=4.0), engines())
     for part in (prepared.train, prepared.valid, prepared.test):
         assert part.targets.max() == 4.0
@@ -130,38 +130,38 @@ def test_a_cap_holds_in_every_part_and_is_told() -> None:
     assert prepared.notes[-1].endswith(f" of {count} targets are above the cap and count as 4")
 
 
-def test_the_target_is_scaled_on_the_training_part() -> None:
+def test_target_scaler_is_fitted_on_training_part() -> None:
     prepared = TASK.prepare(OPTIONS, sums())
     assert prepared.train.scaled.mean() == pytest.approx(0, abs=1e-5)
     assert prepared.train.scaled.std() == pytest.approx(1, abs=1e-5)
     assert abs(prepared.test.scaled.mean()) > 1e-3
-    again = TASK.codec_from_json(json.loads(json.dumps(prepared.codec.to_json())))
-    assert again.to_json() == prepared.codec.to_json() and TASK.codec_file(again) == "scaler.json"
+    loaded = TASK.codec_from_json(json.loads(json.dumps(prepared.codec.to_json())))
+    assert loaded.to_json() == prepared.codec.to_json() and TASK.codec_file(loaded) == "scaler.json"
 
 
-def test_predictions_do_not_depend_on_company() -> None:
-    network, prepared = fitted(sums())
+def test_predictions_do_not_depend_on_batch() -> None:
+    network, prepared = fit_model(sums())
     inputs = prepared.test.inputs
-    together = predictions(network, prepared.codec, inputs)
-    alone = np.concatenate([predictions(network, prepared.codec, [one]) for one in inputs])
-    np.testing.assert_allclose(alone, together, rtol=1e-5)
-    assert (np.diff(together[:, 1:], axis=1) > 0).all()
+    batched = predictions(network, prepared.codec, inputs)
+    single = np.concatenate([predictions(network, prepared.codec, [item]) for item in inputs])
+    np.testing.assert_allclose(single, batched, rtol=1e-5)
+    assert (np.diff(batched[:, 1:], axis=1) > 0).all()
 
 
-def test_what_a_prediction_says() -> None:
+def test_fields_of_a_prediction() -> None:
     rows = engines(3)
-    network, prepared = fitted(engines(), STEPWISE, model="gru")
-    found = list(TASK.predict(network, STEPWISE, prepared.codec, [dict(row, left=None) for row in rows]))
-    assert [(row["row"], row["id"]) for row in found] == [(at, one["id"]) for at, one in enumerate(rows, 1)]
-    assert [row["step"] for row in found][:3] == [1, 2, 3]
-    assert set(found[0]) == {"row", "id", "step", "prediction", "quantiles"}
+    network, prepared = fit_model(engines(), STEPWISE, model="gru")
+    result = list(TASK.predict(network, STEPWISE, prepared.codec, [dict(row, left=None) for row in rows]))
+    assert [(row["row"], row["id"]) for row in result] == [(at, item["id"]) for at, item in enumerate(rows, 1)]
+    assert [row["step"] for row in result][:3] == [1, 2, 3]
+    assert set(result[0]) == {"row", "id", "step", "prediction", "quantiles"}
     bare = [{key: row[key] for key in ("id", "a", "b")} for row in rows]
-    assert list(TASK.predict(network, STEPWISE, prepared.codec, bare)) == found, "no column of the target is needed"
-    (flat,) = TASK.csv_rows(found[0])
+    assert list(TASK.predict(network, STEPWISE, prepared.codec, bare)) == result, "no column of the target is needed"
+    (flat,) = TASK.csv_rows(result[0])
     assert set(flat) == {"row", "id", "step", "prediction", "quantiles_0.1", "quantiles_0.5", "quantiles_0.9"}
 
 
-def test_an_archive_of_numbers(tmp_path: Path) -> None:
+def test_ts_archive_with_numeric_targets(tmp_path: Path) -> None:
     file = tmp_path / "x.ts"
     lines = [f"{row % 7},{row % 5}:1,{row % 3}:{row}.5\n" for row in range(40)]
     file.write_text("@targetLabel true\n@data\n" + "".join(lines))
@@ -176,7 +176,7 @@ def test_an_archive_of_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "error"),
     [
         (([[1.0], [2.0]], [1.0]), r"data: targets of shape \(1,\), wanted \(2,\)"),
         (([[1.0], [2.0]], ["a", "b"]), "data: y is not an array of numbers"),
@@ -185,27 +185,27 @@ def test_an_archive_of_numbers(tmp_path: Path) -> None:
         (([[1.0], [2.0]], [1.0, 2.0]), "valid part: no sequences; too little data"),
     ],
 )
-def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_unusable_data_in_memory_are_refused(source: object, error: str) -> None:
+    with pytest.raises(DataError, match=error):
         TASK.prepare(OPTIONS, source)
 
 
-def test_a_target_that_changes_where_it_may_not() -> None:
-    said = r"row 2, column 'left': \d, but \d before in the same sequence; --every-step makes each row an example"
-    with pytest.raises(DataError, match=said):
+def test_changing_target_is_refused_without_every_step() -> None:
+    error = r"row 2, column 'left': \d, but \d before in the same sequence; --every-step makes each row an example"
+    with pytest.raises(DataError, match=error):
         TASK.prepare(dataclasses.replace(STEPWISE, every_step=False), engines())
     with pytest.raises(DataError, match="row 1, column 'left': no target, 2 in all"):
         TASK.prepare(STEPWISE, [{"id": 1, "a": 1.0, "b": 2.0, "left": None}] * 2)
 
 
-def test_a_part_without_a_target() -> None:
+def test_part_without_target_is_refused() -> None:
     rows = [dict(row, left=None) for row in engines(3)] + engines(1)
     with pytest.raises(DataError, match=r"part: no row with a target; too little data"):
         TASK.prepare(STEPWISE, rows + [dict(row, id="x") for row in engines(1)])
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"id": None}, "id: --channels needs --id"),
         ({"id": None, "model": "mlp"}, "every_step: for --channels with --id"),
@@ -214,6 +214,6 @@ def test_a_part_without_a_target() -> None:
         ({"sample_rate": 8000}, "sample_rate: for --sound"),
     ],
 )
-def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        TASK.check(dataclasses.replace(STEPWISE, **given))
+def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        TASK.check(dataclasses.replace(STEPWISE, **arguments))

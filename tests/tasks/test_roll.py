@@ -26,13 +26,13 @@ OPTIONS = LanguageOptions(unit="roll", hidden=16, epochs=8, batch_size=4, lr=4e-
 
 
 def scales(count: int = 40) -> list[np.ndarray[Any, Any]]:
-    """Pieces in which note 1 follows note 0, note 2 follows note 1, and so on round."""
+    """Pieces in which note 1 follows note 0, note 2 follows note 1, and so on in a circle."""
     draw = np.random.default_rng(0)
     return [np.eye(4, dtype=np.uint8)[(draw.integers(4) + np.arange(draw.integers(5, 12))) % 4] for _ in range(count)]
 
 
-def fitted(**given: Any) -> tuple[Any, Any]:
-    options = dataclasses.replace(OPTIONS, **given)
+def fit_model(**arguments: Any) -> tuple[Any, Any]:
+    options = dataclasses.replace(OPTIONS, **arguments)
     prepared = TASK.prepare(options, scales())
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
@@ -40,21 +40,21 @@ def fitted(**given: Any) -> tuple[Any, Any]:
     return model, prepared
 
 
-def test_the_unit_chooses_the_task() -> None:
+def test_unit_roll_selects_roll_task() -> None:
     assert isinstance(Language().variant(OPTIONS), RollLanguage)
     assert isinstance(Language().variant(LanguageOptions()), Language)
 
 
-def test_a_network_learns_what_the_baselines_cannot() -> None:
-    found = {}
+def test_network_beats_baselines() -> None:
+    results = {}
     for model in ("gru", "markov", "unigram"):
-        network, prepared = fitted(model=model)
-        found[model] = TASK.score(network, OPTIONS, prepared.codec, prepared.test)["nll"]
-    assert found["gru"] < found["markov"] < found["unigram"]
+        network, prepared = fit_model(model=model)
+        results[model] = TASK.score(network, OPTIONS, prepared.codec, prepared.test)["nll"]
+    assert results["gru"] < results["markov"] < results["unigram"]
 
 
-def test_the_score_is_per_step_of_all_pieces() -> None:
-    network, prepared = fitted(model="lstm", epochs=1)
+def test_nll_is_a_mean_over_steps() -> None:
+    network, prepared = fit_model(model="lstm", epochs=1)
     joint = log_probabilities(network, prepared.test)
     steps = sum(len(piece) for piece in prepared.test.rolls)
     assert TASK.score(network, OPTIONS, prepared.codec, prepared.test)["nll"] == pytest.approx(-sum(joint) / steps)
@@ -63,13 +63,13 @@ def test_the_score_is_per_step_of_all_pieces() -> None:
     assert [row["log_probability"] for row in rows] == joint and [row["piece"] for row in rows] == [1, 2, 3, 4]
 
 
-def test_a_piece_is_written_from_its_seed() -> None:
-    network, prepared = fitted(model="gru")
+def test_generated_piece_depends_on_seed() -> None:
+    network, prepared = fit_model(model="gru")
     request = GenerateRequest(length=12, seed=3)
     lines = list(TASK.generate(network, OPTIONS, prepared.codec, request))
     assert lines == list(TASK.generate(network, OPTIONS, prepared.codec, request))
     steps = [json.loads(line) for line in lines]
-    assert [one["step"] for one in steps] == list(range(1, 13))
+    assert [item["step"] for item in steps] == list(range(1, 13))
     surest = TASK.generate(network, OPTIONS, prepared.codec, dataclasses.replace(request, temperature=0.0))
     likeliest = [json.loads(line)["notes"] for line in surest]
     assert all(len(notes) <= 1 for notes in likeliest)
@@ -79,7 +79,7 @@ def test_a_piece_is_written_from_its_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"bidirectional": True}, "bidirectional: a language model must not see"),
         ({"model": "cbow"}, "model: 'cbow' reads one unit a step"),
@@ -87,17 +87,17 @@ def test_a_piece_is_written_from_its_seed() -> None:
         ({"order": 2}, "order: for units of text"),
     ],
 )
-def test_options_that_do_not_fit(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        TASK.check(dataclasses.replace(OPTIONS, **given))
+def test_text_options_are_refused_for_rolls(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        TASK.check(dataclasses.replace(OPTIONS, **arguments))
 
 
-def test_too_few_pieces() -> None:
+def test_too_few_pieces_are_refused() -> None:
     with pytest.raises(DataError, match="valid part: no pieces; too little data"):
         TASK.prepare(OPTIONS, scales(2))
 
 
-def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
+def test_valid_and_test_files(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", scales(1)[0])
     prepared = TASK.prepare(dataclasses.replace(OPTIONS, test=str(tmp_path / "one.npy")), scales())
     assert len(prepared.test.rolls) == 1 and len(prepared.train.rolls) == 36 and len(prepared.valid.rolls) == 4
@@ -106,12 +106,12 @@ def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
         TASK.prepare(dataclasses.replace(OPTIONS, valid=str(tmp_path / "wide.npy")), scales())
 
 
-def test_a_run_folder(tmp_path: Path) -> None:
+def test_run_folder_of_a_roll_model(tmp_path: Path) -> None:
     run = train("language", scales(), unit="roll", hidden=4, epochs=1, threads=1, quiet=True, out=str(tmp_path / "run"))
-    again = load(tmp_path / "run")
-    assert run.result["task"] == "language" and again.main_score == "nll"
-    assert set(again.result["baselines"]) == {"unigram", "markov"}
-    assert len(list(again.predict(scales(3)))) == 3
-    found = again.evaluate(scales(3))
-    assert found["scores"]["nll"] > 0 and found["baselines"]["markov"]["nll"] > 0
-    assert len(list(again.generate(length=2))) == 2 and again.writing == "continues"
+    loaded = load(tmp_path / "run")
+    assert run.result["task"] == "language" and loaded.main_score == "nll"
+    assert set(loaded.result["baselines"]) == {"unigram", "markov"}
+    assert len(list(loaded.predict(scales(3)))) == 3
+    results = loaded.evaluate(scales(3))
+    assert results["scores"]["nll"] > 0 and results["baselines"]["markov"]["nll"] > 0
+    assert len(list(loaded.generate(length=2))) == 2 and loaded.writing == "continues"

@@ -1,4 +1,4 @@
-"""Taggers from a file to scores: parts, tags never seen, and what a prediction says."""
+"""Taggers from a file to scores: parts, unseen tags, and fields of predictions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Pairs = list[tuple[list[str], list[str]]]
 
 
 def parts_of_speech(count: int = 60, seed: int = 0) -> Pairs:
-    """A word's ending tells its tag, but for "light", which the next word tells; many words are new."""
+    """Sentences where the ending of a word decides its tag, except for "light", where the next word does."""
     draw = random.Random(seed)
     sentences = []
     for _ in range(count):
@@ -47,26 +47,26 @@ def parts_of_speech(count: int = 60, seed: int = 0) -> Pairs:
 
 
 def names(count: int = 80, seed: int = 0) -> Pairs:
-    """People of two words, places of one or two, among other words."""
+    """Sentences with names of people (two words) and of places (one or two words)."""
     draw = random.Random(seed)
     sentences: Pairs = []
     for _ in range(count):
         words, tags = [], []
         for _ in range(draw.randint(2, 4)):
-            kind = draw.choice(["O", "PER", "LOC"])
-            some = {
+            task = draw.choice(["O", "PER", "LOC"])
+            group = {
                 "O": [draw.choice(["sees", "and", "walks"])],
                 "PER": [draw.choice(["Ada", "Bob", "Eve"]), draw.choice(["Hill", "Stone"])],
                 "LOC": draw.choice([["Rome"], ["New", "Stone"], ["Hill"]]),
-            }[kind]
-            words += some
-            tags += ["O"] if kind == "O" else [f"B-{kind}", *[f"I-{kind}"] * (len(some) - 1)]
+            }[task]
+            words += group
+            tags += ["O"] if task == "O" else [f"B-{task}", *[f"I-{task}"] * (len(group) - 1)]
         sentences.append((words, tags))
     return sentences
 
 
-def fitted(source: object, **given: Any) -> tuple[Any, Any]:
-    options = dataclasses.replace(OPTIONS, **given)
+def fit_model(source: object, **arguments: Any) -> tuple[Any, Any]:
+    options = dataclasses.replace(OPTIONS, **arguments)
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
     model = TASK.make(options, prepared.codec)
@@ -78,44 +78,46 @@ def score(model: Any, prepared: Any) -> dict[str, float]:
     return TASK.score(model, OPTIONS, prepared.codec, prepared.test)
 
 
-@pytest.mark.parametrize("given", [{"characters": "cnn"}, {"crf": True, "model": "gru", "lowercase": False}])
-def test_it_learns_endings_and_neighbours(given: dict[str, Any]) -> None:
-    network, prepared = fitted(parts_of_speech(), **given)
+@pytest.mark.parametrize("arguments", [{"characters": "cnn"}, {"crf": True, "model": "gru", "lowercase": False}])
+def test_tagger_learns_endings_and_neighbours(arguments: dict[str, Any]) -> None:
+    network, prepared = fit_model(parts_of_speech(), **arguments)
     scores = score(network, prepared)
     assert set(scores) == {"accuracy", "macro_f1"} and scores["accuracy"] > 0.97
 
 
-@pytest.mark.parametrize("given", [{"model": "most_frequent_tag"}, {"bidirectional": False}, {"characters": "none"}])
-def test_without_the_next_word_or_the_ending_less_is_known(given: dict[str, Any]) -> None:
-    network, prepared = fitted(parts_of_speech(), **given)
+@pytest.mark.parametrize(
+    "arguments", [{"model": "most_frequent_tag"}, {"bidirectional": False}, {"characters": "none"}]
+)
+def test_tagger_without_context_or_spelling_is_worse(arguments: dict[str, Any]) -> None:
+    network, prepared = fit_model(parts_of_speech(), **arguments)
     assert 0.4 < score(network, prepared)["accuracy"] < 0.95
 
 
-def test_entities_have_a_score_of_their_own() -> None:
-    network, prepared = fitted(names(), crf=True)
+def test_entity_f1_is_scored() -> None:
+    network, prepared = fit_model(names(), crf=True)
     assert score(network, prepared)["entity_f1"] > 0.95
-    baseline, same = fitted(names(), model="most_frequent_tag")
+    baseline, same = fit_model(names(), model="most_frequent_tag")
     assert score(baseline, same)["entity_f1"] < 0.9
 
 
 def test_scores_by_hand() -> None:
-    model, prepared = fitted(parts_of_speech(), model="most_frequent_tag")
-    found = np.concatenate(decode(model, prepared.test))
+    model, prepared = fit_model(parts_of_speech(), model="most_frequent_tag")
+    results = np.concatenate(decode(model, prepared.test))
     truth = np.concatenate(prepared.test.tags)
-    assert score(model, prepared)["accuracy"] == pytest.approx(np.mean(found == truth))
+    assert score(model, prepared)["accuracy"] == pytest.approx(np.mean(results == truth))
 
 
-def test_decoding_does_not_depend_on_company() -> None:
-    network, prepared = fitted(parts_of_speech(), crf=True, epochs=2)
+def test_decoding_does_not_depend_on_batch() -> None:
+    network, prepared = fit_model(parts_of_speech(), crf=True, epochs=2)
     texts = prepared.test.texts
-    together = [tags.tolist() for tags in decode(network, prepared.test)]
-    assert [len(tags) for tags in together] == [len(words) for words in texts]
+    batched = [tags.tolist() for tags in decode(network, prepared.test)]
+    assert [len(tags) for tags in batched] == [len(words) for words in texts]
     backwards = decode(network, prepared.codec.encode(texts[::-1]))[::-1]
-    alone = [decode(network, prepared.codec.encode([words]))[0] for words in texts]
-    assert [tags.tolist() for tags in backwards] == [tags.tolist() for tags in alone] == together
+    single = [decode(network, prepared.codec.encode([words]))[0] for words in texts]
+    assert [tags.tolist() for tags in backwards] == [tags.tolist() for tags in single] == batched
 
 
-def test_batches_hold_every_word_once_and_no_more_than_asked() -> None:
+def test_batches_contain_each_word_once_within_limits() -> None:
     prepared = TASK.prepare(OPTIONS, parts_of_speech())
     split, codec = prepared.train, prepared.codec
     batch = split.batch(np.array([3, 0, 7]))
@@ -131,7 +133,7 @@ def test_batches_hold_every_word_once_and_no_more_than_asked() -> None:
             assert codec.vocabulary.tokens[batch.words[t, row]] == word
 
 
-def test_words_are_sorted_by_how_often_they_stood() -> None:
+def test_words_are_sorted_by_frequency() -> None:
     prepared = TASK.prepare(OPTIONS, parts_of_speech())
     codec, texts = prepared.codec, prepared.train.texts
     counts = {word: sum(words.count(word) for words in texts) for words in texts for word in words}
@@ -147,24 +149,24 @@ def test_words_are_sorted_by_how_often_they_stood() -> None:
     assert len(model.embeddings.weight) == len(words.tokens)
 
 
-def test_lower_case_is_for_words_alone() -> None:
+def test_lower_case_does_not_apply_to_spelling() -> None:
     codec = TASK.prepare(OPTIONS, names()).codec
     assert "rome" in codec.vocabulary.tokens and "Rome" not in codec.vocabulary.tokens
     sentence = codec.encode([["Rome", "rome", "ROME"]])
     assert len(set(sentence.words[0].tolist())) == 1 and sentence.words[0][0] != UNKNOWN
     assert codec.characters.decode(sentence.spellings[0]) == "Rome"
-    apart = TASK.prepare(dataclasses.replace(OPTIONS, lowercase=False), names()).codec
-    assert "Rome" in apart.vocabulary.tokens and "rome" not in apart.vocabulary.tokens
+    separate = TASK.prepare(dataclasses.replace(OPTIONS, lowercase=False), names()).codec
+    assert "Rome" in separate.vocabulary.tokens and "rome" not in separate.vocabulary.tokens
 
 
-def test_of_a_long_word_both_ends_are_read() -> None:
+def test_both_ends_of_a_long_word_are_read() -> None:
     codec = TASK.prepare(OPTIONS, names()).codec
     word = "R" * 20 + "o" * 40 + "m" * 20
     (spelling,) = codec.encode([[word]]).spellings
     assert codec.characters.decode(spelling) == "R" * 16 + "m" * 16 and len(spelling) == LONGEST_SPELLING
 
 
-def test_parts_are_80_10_10_and_seeded() -> None:
+def test_split_is_80_10_10_and_seeded() -> None:
     prepared = TASK.prepare(OPTIONS, parts_of_speech())
     assert prepared.sizes == {"train": 48, "valid": 6, "test": 6}
     other = TASK.prepare(dataclasses.replace(OPTIONS, seed=1), parts_of_speech())
@@ -173,8 +175,8 @@ def test_parts_are_80_10_10_and_seeded() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_rare_tag_stands_in_the_training_part(seed: int) -> None:
-    """Its only sentence would be held out with some of these seeds."""
+def test_rare_tag_is_in_training_part(seed: int) -> None:
+    """With some of these seeds, its only sentence would be in the validation or test part."""
     rare = [(["oh", "the", f"n{number}"], ["X", "DET", tag]) for number, tag in enumerate(["A", "B", "C", "D"])]
     prepared = TASK.prepare(dataclasses.replace(OPTIONS, seed=seed), parts_of_speech(30) + rare)
     tags = prepared.codec.tags
@@ -183,7 +185,7 @@ def test_a_rare_tag_stands_in_the_training_part(seed: int) -> None:
     assert set(np.concatenate(prepared.train.tags).tolist()) == set(range(len(tags)))
 
 
-def test_files_for_validation_and_test_are_used_as_they_are(tmp_path: Path) -> None:
+def test_valid_and_test_files_are_used_whole(tmp_path: Path) -> None:
     for name, seed in (("valid", 1), ("test", 2)):
         write(tmp_path / f"{name}.tsv", parts_of_speech(20, seed))
     fixed = {name: str(tmp_path / f"{name}.tsv") for name in ("valid", "test")}
@@ -194,7 +196,7 @@ def test_files_for_validation_and_test_are_used_as_they_are(tmp_path: Path) -> N
     assert cut.sizes == {"train": 27, "valid": 3, "test": 20}
 
 
-def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
+def test_duplicates_between_parts_are_noted_and_can_be_dropped() -> None:
     doubled = [(["w", str(number)], ["A", "B"]) for number in range(60)] * 2
     notes = TASK.prepare(OPTIONS, doubled).notes
     assert len(notes) == 2
@@ -204,17 +206,17 @@ def test_duplicates_across_the_cut_are_told_and_can_be_dropped() -> None:
     assert sum(dropped.sizes.values()) == 60
 
 
-def test_a_reader_comes_back_from_its_json() -> None:
+def test_codec_json_round_trip() -> None:
     codec = TASK.prepare(OPTIONS, names()).codec
-    again = TASK.codec_from_json(codec.to_json())
-    assert again.to_json() == codec.to_json()
-    assert again.sizes() == codec.sizes()
+    loaded = TASK.codec_from_json(codec.to_json())
+    assert loaded.to_json() == codec.to_json()
+    assert loaded.sizes() == codec.sizes()
     with pytest.raises(ValueError, match="rare"):
         TASK.codec_from_json(codec.to_json() | {"rare": "6"})
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "error"),
     [
         ([(["a", "b"], ["X", "X"])] * 20, "column: a single tag 'X' in the training part, wanted at least 2"),
         ([(["a", "b"], ["X", "Y"])] * 2, "valid part: no sentences; too little data"),
@@ -222,44 +224,44 @@ def test_a_reader_comes_back_from_its_json() -> None:
         ([["a", "b"]] * 20, "data item 1: words without tags, wanted a pair of (words, tags)"),
     ],
 )
-def test_data_in_memory_that_cannot_be_used(source: object, said: str) -> None:
+def test_unusable_data_in_memory_are_refused(source: object, error: str) -> None:
     with pytest.raises(DataError) as refused:
         TASK.prepare(OPTIONS, source)
-    assert str(refused.value) == said
+    assert str(refused.value) == error
 
 
-def test_a_tag_that_training_never_saw(tmp_path: Path) -> None:
+def test_unseen_tag_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "new.tsv", [(["light", "mare"], ["ADJ", "NOUN"]), (["oh", "light"], ["INTJ", "VERB"])])
     prepared = TASK.prepare(OPTIONS, parts_of_speech())
-    said = f"{tmp_path}/new.tsv line 4: tag 'INTJ' is in the {{}} but not in the training part"
+    error = f"{tmp_path}/new.tsv line 4: tag 'INTJ' is in the {{}} but not in the training part"
     with pytest.raises(DataError) as refused:
         TASK.read(OPTIONS, prepared.codec, tmp_path / "new.tsv")
-    assert str(refused.value) == said.format("new data")
+    assert str(refused.value) == error.format("new data")
     with pytest.raises(DataError) as refused:
         TASK.prepare(dataclasses.replace(OPTIONS, test=str(tmp_path / "new.tsv")), parts_of_speech())
-    assert str(refused.value) == said.format("test part")
+    assert str(refused.value) == error.format("test part")
 
 
-def test_a_run_from_a_file_to_predictions(tmp_path: Path) -> None:
+def test_run_from_file_to_predictions(tmp_path: Path) -> None:
     write(tmp_path / "train.tsv", names())
     write(tmp_path / "new.tsv", names(9, seed=5))
     keep = ("hidden", "embedding", "spelling", "epochs", "batch_size", "lr", "dropout", "threads")
     options: dict[str, Any] = {name: getattr(OPTIONS, name) for name in keep}
     run = train("tag", tmp_path / "train.tsv", out=str(tmp_path / "run"), crf=True, **options)
     assert run.result["scores"]["entity_f1"] > run.result["baselines"]["most_frequent_tag"]["entity_f1"]
-    again = load(tmp_path / "run")
-    assert again.evaluate()["scores"] == run.result["scores"]
-    assert again.evaluate()["baselines"] == run.result["baselines"]
-    fresh = again.evaluate(tmp_path / "new.tsv")
-    assert fresh["data"]["test"] == 9 and set(fresh["baselines"]) == {"most_frequent_tag"}
-    rows = list(again.predict(tmp_path / "new.tsv"))
+    loaded = load(tmp_path / "run")
+    assert loaded.evaluate()["scores"] == run.result["scores"]
+    assert loaded.evaluate()["baselines"] == run.result["baselines"]
+    new_data = loaded.evaluate(tmp_path / "new.tsv")
+    assert new_data["data"]["test"] == 9 and set(new_data["baselines"]) == {"most_frequent_tag"}
+    rows = list(loaded.predict(tmp_path / "new.tsv"))
     assert [row["words"] for row in rows] == [words for words, _ in names(9, seed=5)]
     right = sum(a == b for row, (_, tags) in zip(rows, names(9, seed=5), strict=True)
                 for a, b in zip(row["tags"], tags, strict=True))  # fmt: skip
-    assert right / sum(len(row["tags"]) for row in rows) == pytest.approx(fresh["scores"]["accuracy"])
-    (first,) = again.predict(["Ada Hill sees unheard-of Rome"])
+    assert right / sum(len(row["tags"]) for row in rows) == pytest.approx(new_data["scores"]["accuracy"])
+    (first,) = loaded.predict(["Ada Hill sees unheard-of Rome"])
     assert first["row"] == 1 and first["words"][0] == "Ada" and first["tags"][:2] == ["B-PER", "I-PER"]
-    again.write_predictions(["Ada Hill", "sees"], tmp_path / "out.csv")
+    loaded.write_predictions(["Ada Hill", "sees"], tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == [
             {"row": "1", "position": "1", "word": "Ada", "tag": "B-PER"},
@@ -269,7 +271,7 @@ def test_a_run_from_a_file_to_predictions(tmp_path: Path) -> None:
 
 
 def write(file: Path, sentences: Pairs) -> None:
-    blocks = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*one, strict=True)) for one in sentences)
+    blocks = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*item, strict=True)) for item in sentences)
     file.write_text("\n".join(blocks))
 
 

@@ -1,4 +1,4 @@
-"""Translation from pairs to scores: what is learned, how it is written, and what is told of it."""
+"""Translation from pairs to scores: training, writing, and fields of predictions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Pairs = list[tuple[str, str]]
 
 
 def turned(count: int = 150) -> Pairs:
-    """Two to four letters, and the same from the end in capitals."""
+    """Pairs of two to four letters, and the same letters reversed in capitals."""
     draw = np.random.default_rng(0)
     words = ["".join(draw.choice(list("abcde"), draw.integers(2, 5))) for _ in range(count)]
     return [(word, word[::-1].upper()) for word in words]
 
 
-def fitted(source: object, **given: Any) -> tuple[Any, Any, TranslateOptions]:
-    options = dataclasses.replace(OPTIONS, **given)
+def fit_model(source: object, **arguments: Any) -> tuple[Any, Any, TranslateOptions]:
+    options = dataclasses.replace(OPTIONS, **arguments)
     TASK.check(options)
     prepared = TASK.prepare(options, source)
     torch.manual_seed(0)
@@ -43,12 +43,12 @@ def fitted(source: object, **given: Any) -> tuple[Any, Any, TranslateOptions]:
 
 
 @pytest.fixture(scope="module")
-def learned() -> tuple[Any, Any, TranslateOptions]:
-    return fitted(turned())
+def trained() -> tuple[Any, Any, TranslateOptions]:
+    return fit_model(turned())
 
 
-def test_it_learns_what_can_be_learned(learned: Any) -> None:
-    model, prepared, options = learned
+def test_network_learns(trained: Any) -> None:
+    model, prepared, options = trained
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     assert set(scores) == {"bleu", "chrf", "exact_match", "perplexity"}
     assert scores["exact_match"] > 0.6
@@ -60,15 +60,15 @@ def test_it_learns_what_can_be_learned(learned: Any) -> None:
         assert TASK.score(other, beside, prepared.codec, prepared.test)["chrf"] < scores["chrf"]
 
 
-def test_a_prediction_is_the_best_of_the_beam(learned: Any) -> None:
-    model, prepared, options = learned
-    asked = dataclasses.replace(options, beam_size=5, n_best=3, alignment=True)
-    rows = list(TASK.predict(model, asked, prepared.codec, ["abc", "edcb"]))
+def test_prediction_is_best_text_of_the_beam(trained: Any) -> None:
+    model, prepared, options = trained
+    request = dataclasses.replace(options, beam_size=5, n_best=3, alignment=True)
+    rows = list(TASK.predict(model, request, prepared.codec, ["abc", "edcb"]))
     assert [row["row"] for row in rows] == [1, 2]
     for row in rows:
         best = row["n_best"][0]
         assert (row["prediction"], row["score"]) == (best["prediction"], best["score"])
-        scores = [one["score"] for one in row["n_best"]]
+        scores = [item["score"] for item in row["n_best"]]
         assert scores == sorted(scores, reverse=True) and len(scores) == 3
         looked = row["alignment"]
         assert looked["source"] == list(row["source"])
@@ -76,57 +76,57 @@ def test_a_prediction_is_the_best_of_the_beam(learned: Any) -> None:
         np.testing.assert_allclose(np.sum(looked["weights"], 1), 1.0, atol=1e-3)
         assert np.shape(looked["weights"]) == (len(row["prediction"]), len(row["source"]))
     flat = list(TASK.csv_rows(rows[0]))
-    assert [one["rank"] for one in flat] == [1, 2, 3] and set(flat[0]) == {
+    assert [item["rank"] for item in flat] == [1, 2, 3] and set(flat[0]) == {
         "row",
         "source",
         "rank",
         "prediction",
         "score",
     }
-    plain = next(iter(TASK.predict(model, options, prepared.codec, ["abc"])))
-    assert list(TASK.csv_rows(plain)) == [plain]
+    plain_row = next(iter(TASK.predict(model, options, prepared.codec, ["abc"])))
+    assert list(TASK.csv_rows(plain_row)) == [plain_row]
 
 
-def test_predictions_do_not_depend_on_company(learned: Any) -> None:
-    model, prepared, options = learned
+def test_predictions_do_not_depend_on_batch(trained: Any) -> None:
+    model, prepared, options = trained
     sources = prepared.test.pairs.sources
-    together = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, sources)]
-    alone = [next(iter(TASK.predict(model, options, prepared.codec, [one])))["prediction"] for one in sources]
-    assert together == alone
+    batched = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, sources)]
+    single = [next(iter(TASK.predict(model, options, prepared.codec, [item])))["prediction"] for item in sources]
+    assert batched == single
 
 
-def test_a_reversed_source_is_aligned_as_it_stands() -> None:
-    model, prepared, options = fitted(turned(40), epochs=1, reverse=True)
+def test_alignment_of_reversed_source_is_in_text_order() -> None:
+    model, prepared, options = fit_model(turned(40), epochs=1, reverse=True)
     units = prepared.codec.encode_inputs(["abc"])[0]
     assert prepared.codec.source.decode(units) == "cba"
     (row,) = TASK.predict(model, dataclasses.replace(options, alignment=True), prepared.codec, ["abc"])
     assert row["alignment"]["source"] == ["a", "b", "c"]
-    straight, _, _ = fitted(turned(40), epochs=1)
+    straight, _, _ = fit_model(turned(40), epochs=1)
     assert model.state_dict().keys() == straight.state_dict().keys()
 
 
-def test_generate_answers_piece_by_piece(learned: Any) -> None:
-    model, prepared, options = learned
-    asked = GenerateRequest(prompt="abc", temperature=0.0)
-    pieces = list(TASK.generate(model, options, prepared.codec, asked))
+def test_generate_answers_piece_by_piece(trained: Any) -> None:
+    model, prepared, options = trained
+    request = GenerateRequest(prompt="abc", temperature=0.0)
+    pieces = list(TASK.generate(model, options, prepared.codec, request))
     greedy = dataclasses.replace(options, beam_size=1)
     (row,) = TASK.predict(model, greedy, prepared.codec, ["abc"])
     assert len(pieces) > 1 and "".join(pieces) == row["prediction"]
-    short = list(TASK.generate(model, options, prepared.codec, dataclasses.replace(asked, length=2)))
+    short = list(TASK.generate(model, options, prepared.codec, dataclasses.replace(request, length=2)))
     assert short == pieces[:2]
     with pytest.raises(UsageError, match="prompt: empty"):
         TASK.generate(model, options, prepared.codec, GenerateRequest(prompt=" "))
 
 
-def test_no_text_is_longer_than_asked_for(learned: Any) -> None:
-    model, prepared, options = learned
+def test_max_length_limits_texts(trained: Any) -> None:
+    model, prepared, options = trained
     rows = TASK.predict(model, dataclasses.replace(options, max_length=1), prepared.codec, ["abcd"])
     assert [len(row["prediction"]) for row in rows] == [1]
 
 
 def test_words_and_punctuation() -> None:
     pairs = [(f"Ein Hund, Nummer {number}!", f"A dog, number {number}!") for number in range(40)]
-    _, prepared, _ = fitted(pairs, unit="word", lowercase=True, model="nearest")
+    _, prepared, _ = fit_model(pairs, unit="word", lowercase=True, model="nearest")
     codec = prepared.codec
     assert codec.script.vocabulary.tokens[1:5] == ["a", "dog", ",", "number"]
     units = codec.script.encode_target("A dog, number 7!")
@@ -135,15 +135,15 @@ def test_words_and_punctuation() -> None:
     assert prepared.train.references[0][0].islower()
 
 
-def test_the_reader_is_of_the_training_part_and_comes_back_from_its_json() -> None:
-    _, prepared, _ = fitted([(f"a{chr(200 + n)}", f"b{chr(300 + n)}") for n in range(40)], model="copy")
+def test_codec_is_fitted_on_training_part_and_survives_json() -> None:
+    _, prepared, _ = fit_model([(f"a{chr(200 + n)}", f"b{chr(300 + n)}") for n in range(40)], model="copy")
     codec = prepared.codec
     assert len(codec.source) == 1 + 1 + prepared.sizes["train"]
-    again = TASK.codec_from_json(codec.to_json())
-    assert again.to_json() == codec.to_json()
+    loaded = TASK.codec_from_json(codec.to_json())
+    assert loaded.to_json() == codec.to_json()
 
 
-def test_a_vocabulary_of_words_that_misses_much_is_told() -> None:
+def test_many_unknown_words_give_a_note() -> None:
     pairs = [(f"new{number} a", f"b neu{number}") for number in range(40)]
     notes = TASK.prepare(dataclasses.replace(OPTIONS, unit="word"), pairs).notes
     assert notes[0].startswith("valid: 50% of the sources' words are unknown; --unit bpe")
@@ -151,8 +151,8 @@ def test_a_vocabulary_of_words_that_misses_much_is_told() -> None:
     assert len(TASK.prepare(OPTIONS, pairs).notes) == 2
 
 
-def test_the_signature_is_a_note(learned: Any) -> None:
-    _, prepared, _ = learned
+def test_signatures_are_notes(trained: Any) -> None:
+    _, prepared, _ = trained
     assert any(note.startswith("bleu: nrefs:1|") for note in prepared.notes)
     assert any(note.startswith("chrf: nrefs:1|") for note in prepared.notes)
 
@@ -163,26 +163,28 @@ def test_duplicates_and_groups() -> None:
     assert any("sources are also in the training part" in note for note in prepared.notes)
     dropped = TASK.prepare(dataclasses.replace(OPTIONS, model="copy", drop_duplicates=True), doubled)
     assert "duplicates dropped before splitting" in dropped.notes[0]
-    rows = [{"source": one, "target": other, "who": f"g{place // 6}"} for place, (one, other) in enumerate(turned(60))]
+    rows = [
+        {"source": item, "target": other, "who": f"g{place // 6}"} for place, (item, other) in enumerate(turned(60))
+    ]
     grouped = TASK.prepare(dataclasses.replace(OPTIONS, model="copy", group="who"), rows)
     sides = [set(getattr(grouped, part).pairs.groups) for part in ("train", "valid", "test")]
     assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
 
 
 @pytest.mark.parametrize("model", ["gru", "transformer"])
-def test_a_run_is_saved_resumed_and_evaluated_again(tmp_path: Any, model: str) -> None:
+def test_run_can_be_resumed_and_evaluated(tmp_path: Any, model: str) -> None:
     for name, place in (("a", 0), ("b", 1)):
         (tmp_path / f"{name}.txt").write_text("".join(f"{pair[place]}\n" for pair in turned(60)))
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "source_file": str(tmp_path / "a.txt"), "target_file": str(tmp_path / "b.txt"), "model": model, "epochs": 2,
         "hidden": 16, "unit": "char", "threads": 1, "batch_size": 16,
     }  # fmt: skip
-    run = train("translate", out=str(tmp_path / "run"), **given)
-    again = train("translate", out=str(tmp_path / "again"), **given)
-    assert again.result["scores"] == run.result["scores"]
+    run = train("translate", out=str(tmp_path / "run"), **arguments)
+    loaded = train("translate", out=str(tmp_path / "again"), **arguments)
+    assert loaded.result["scores"] == run.result["scores"]
     assert run.evaluate()["scores"] == run.result["scores"]
     assert run.evaluate()["baselines"] == run.result["baselines"]
-    other = run.evaluate([given["source_file"], given["target_file"]], beam_size=1)
+    other = run.evaluate([arguments["source_file"], arguments["target_file"]], beam_size=1)
     assert other["data"]["test"] == 60 and set(other["scores"]) == set(run.result["scores"])
     run.write_predictions(tmp_path / "a.txt", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "row,source,prediction,score"
@@ -190,14 +192,14 @@ def test_a_run_is_saved_resumed_and_evaluated_again(tmp_path: Any, model: str) -
         run.evaluate(hidden=3)  # type: ignore[call-arg]
 
 
-def test_a_transformer_has_no_single_alignment() -> None:
-    model, prepared, options = fitted(turned(40), epochs=1, model="transformer", hidden=16)
+def test_alignment_is_refused_for_transformer() -> None:
+    model, prepared, options = fit_model(turned(40), epochs=1, model="transformer", hidden=16)
     with pytest.raises(UsageError, match="alignment: this transformer has many in each layer"):
         list(TASK.predict(model, dataclasses.replace(options, alignment=True), prepared.codec, ["abc"]))
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "error"),
     [
         ({"source_file": "a"}, "source_file, target_file: give both, or a table as DATA"),
         ({"n_best": 5}, "n_best: got 5, wanted at most the beam's size (2, --beam-size)"),
@@ -209,17 +211,17 @@ def test_a_transformer_has_no_single_alignment() -> None:
         ({"model": "transformer", "attention": "dot"}, "attention: for rnn, lstm, gru,"),
     ],
 )
-def test_options_that_contradict_each_other(given: dict[str, Any], said: str) -> None:
+def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
     with pytest.raises(UsageError) as refused:
-        TASK.check(dataclasses.replace(OPTIONS, **given))
-    assert str(refused.value).startswith(said)
+        TASK.check(dataclasses.replace(OPTIONS, **arguments))
+    assert str(refused.value).startswith(error)
 
 
-def test_nothing_to_train_on() -> None:
+def test_missing_data_are_refused() -> None:
     with pytest.raises(UsageError, match="data: nothing given to train on"):
         train("translate")
 
 
-def test_too_few_pairs() -> None:
+def test_too_few_pairs_are_refused() -> None:
     with pytest.raises(DataError, match="valid part: no pairs; too little data"):
         TASK.prepare(OPTIONS, [("a", "b"), ("c", "d")])

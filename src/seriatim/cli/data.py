@@ -28,10 +28,10 @@ def data(
     """List the bundled data sets, or show one with the command that trains on it."""
     from seriatim.data.bundled import bundled_sets
 
-    sets = {one.name: one for one in bundled_sets()}
+    sets = {item.name: item for item in bundled_sets()}
     if name is None:
         if json:
-            write_json({"sets": [_described(one) for one in sets.values()]})
+            write_json({"sets": [_described(item) for item in sets.values()]})
         else:
             _list(list(sets.values()))
         return
@@ -43,10 +43,10 @@ def data(
         _look(sets[name])
 
 
-def command_for(one: BundledSet) -> str:
+def command_for(item: BundledSet) -> str:
     """The command that trains on a bundled set, with its options written out."""
-    words = ["seriatim", "train", one.task, one.name]
-    for option, value in one.options.items():
+    words = ["seriatim", "train", item.task, item.name]
+    for option, value in item.options.items():
         if value is True:
             words.append(flag(option))
             continue
@@ -55,55 +55,57 @@ def command_for(one: BundledSet) -> str:
     return shlex.join(words)
 
 
-def _described(one: BundledSet) -> dict[str, object]:
+def _described(item: BundledSet) -> dict[str, object]:
     return {
-        "name": one.name,
-        "task": one.task,
-        "description": one.description,
-        "path": str(one.path),
-        "bytes": Path(one.path).stat().st_size,
-        "source": one.source,
-        "licence": one.licence,
-        "options": dict(one.options),
-        "command": command_for(one),
+        "name": item.name,
+        "task": item.task,
+        "description": item.description,
+        "path": str(item.path),
+        "bytes": Path(item.path).stat().st_size,
+        "source": item.source,
+        "licence": item.licence,
+        "options": dict(item.options),
+        "command": command_for(item),
     }
 
 
 def _list(sets: list[BundledSet]) -> None:
-    rows = [(one.name, one.task, _size(one), one.licence, f"seriatim train {one.task} {one.name}") for one in sets]
+    rows = [
+        (item.name, item.task, _size(item), item.licence, f"seriatim train {item.task} {item.name}") for item in sets
+    ]
     show(Table(("name", "task", "size", "licence", "command"), rows, numeric=frozenset({"size"})))
 
 
-def _look(one: BundledSet) -> None:
-    say(f"{one.name}: {one.description}")
-    say(f"source: {one.source}")
-    say(f"licence: {one.licence}")
-    say(f"file: {one.path} ({_size(one)})")
+def _look(item: BundledSet) -> None:
+    say(f"{item.name}: {item.description}")
+    say(f"source: {item.source}")
+    say(f"licence: {item.licence}")
+    say(f"file: {item.path} ({_size(item)})")
     say()
-    for line in _first_lines(one):
+    for line in _first_lines(item):
         say(f"    {line}")
     say()
-    say(f"train on it: {command_for(one)}")
+    say(f"train on it: {command_for(item)}")
 
 
-def _first_lines(one: BundledSet) -> list[str]:
-    if one.path.suffix == ".parquet":
+def _first_lines(item: BundledSet) -> list[str]:
+    if item.path.suffix == ".parquet":
         import polars
 
         with polars.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, fmt_str_lengths=50):
-            return str(polars.read_parquet(one.path, n_rows=FIRST_LINES)).splitlines()
-    if one.path.suffix == ".mat":
+            return str(polars.read_parquet(item.path, n_rows=FIRST_LINES)).splitlines()
+    if item.path.suffix == ".mat":
         from seriatim.data.rolls import read_rolls
 
-        steps = read_rolls(one.path).pieces[0][:FIRST_LINES]
+        steps = read_rolls(item.path).pieces[0][:FIRST_LINES]
         return [
             f"step {number}: notes {', '.join(map(str, step.nonzero()[0]))}" for number, step in enumerate(steps, 1)
         ]
-    opened = gzip.open if one.path.suffix == ".gz" else open
-    with opened(one.path, "rt", encoding="utf-8") as file:
+    opened = gzip.open if item.path.suffix == ".gz" else open
+    with opened(item.path, "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in islice(file, FIRST_LINES)]
 
 
-def _size(one: BundledSet) -> str:
-    size = Path(one.path).stat().st_size
+def _size(item: BundledSet) -> str:
+    size = Path(item.path).stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,4 +1,4 @@
-"""Where entities begin and end, and their F1: by hand, and against nervaluate."""
+"""Entities and their F1, computed by hand and by nervaluate."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 from seriatim.tasks.common.entities import are_entities, entities, entity_f1
 
 
-def drawn(seed: int, prefixes: str) -> tuple[list[list[str]], list[list[str]]]:
-    """Tags without rhyme or reason, and the same with four in ten exchanged."""
+def tags(seed: int, prefixes: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Random tags, and the same tags with four in ten replaced."""
     draw = random.Random(seed)
-    names = ["O", "O", "O", *(f"{prefix}-{kind}" for prefix in prefixes for kind in ("PER", "LOC"))]
+    names = ["O", "O", "O", *(f"{prefix}-{task}" for prefix in prefixes for task in ("PER", "LOC"))]
     truth = [draw.choices(names, k=9) for _ in range(20)]
     return truth, [[tag if draw.random() < 0.6 else draw.choice(names) for tag in tags] for tags in truth]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_what_nervaluate_counts(seed: int) -> None:
+def test_entity_f1_agrees_with_nervaluate(seed: int) -> None:
     nervaluate = pytest.importorskip("nervaluate")  # from 1.0 on, which wants Python 3.11
-    truth, found = drawn(seed, "BI")
-    theirs = nervaluate.Evaluator(truth, found, tags=["PER", "LOC"], loader="list").evaluate()["overall"]["strict"]
+    truth, result = tags(seed, "BI")
+    theirs = nervaluate.Evaluator(truth, result, tags=["PER", "LOC"], loader="list").evaluate()["overall"]["strict"]
     assert theirs.correct > 5
-    assert entity_f1(truth, found) == pytest.approx(theirs.f1)
+    assert entity_f1(truth, result) == pytest.approx(theirs.f1)
 
 
 @pytest.mark.parametrize(
-    ("tags", "there"),
+    ("tags", "spans"),
     [
         ("B-X I-X O B-X", [(0, 1, "X"), (3, 3, "X")]),
         ("I-X I-X I-Y", [(0, 1, "X"), (2, 2, "Y")]),
@@ -38,18 +38,18 @@ def test_it_is_what_nervaluate_counts(seed: int) -> None:
         ("O O", []),
     ],
 )
-def test_where_entities_begin_and_end(tags: str, there: list[tuple[int, int, str]]) -> None:
-    assert list(entities([[], tags.split()])) == [(1, *one) for one in there]
+def test_first_and_last_words_of_entities(tags: str, spans: list[tuple[int, int, str]]) -> None:
+    assert list(entities([[], tags.split()])) == [(1, *item) for item in spans]
 
 
 @pytest.mark.parametrize("prefixes", ["BI", "BIES", "BILU"])
-def test_all_right_is_one(prefixes: str) -> None:
-    truth, found = drawn(0, prefixes)
+def test_perfect_prediction_scores_one(prefixes: str) -> None:
+    truth, result = tags(0, prefixes)
     assert entity_f1(truth, truth) == 1.0
-    assert 0.2 < entity_f1(truth, found) < 0.9
+    assert 0.2 < entity_f1(truth, result) < 0.9
 
 
-def test_by_hand() -> None:
+def test_entity_f1_by_hand() -> None:
     truth = [["B-PER", "I-PER", "O", "B-LOC"]]
     assert entity_f1(truth, [["B-PER", "I-PER", "O", "B-PER"]]) == 0.5
     assert entity_f1(truth, [["B-PER", "O", "O", "O"]]) == 0.0
@@ -69,5 +69,5 @@ def test_by_hand() -> None:
         ([], False),
     ],
 )
-def test_what_a_scheme_looks_like(tags: list[str], answer: bool) -> None:
+def test_are_entities(tags: list[str], answer: bool) -> None:
     assert are_entities(tags) is answer

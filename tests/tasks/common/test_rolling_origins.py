@@ -1,4 +1,4 @@
-"""Where forecasts begin, and what their scores are, against numbers worked out by hand."""
+"""The split of series, and the scores of forecasts, compared with numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def forecasts(
     naive: float = 1.0,
     scale: float = 1.0,
 ) -> Forecasts:
-    """One origin, one target; the 10 and 90 % quantiles lie ``half`` beside the median."""
+    """One origin and one target. The 10 and 90 % quantiles are ``half`` below and above the median."""
     middle = np.array(median)
     bands = np.stack([middle - half, middle, middle + half], -1)
-    seen = [True] * len(actual) if observed is None else observed
+    is_observed = [True] * len(actual) if observed is None else observed
     return Forecasts(
         bands[None, :, None],
         np.array(actual)[None, :, None],
-        np.array(seen)[None, :, None],
+        np.array(is_observed)[None, :, None],
         np.array([naive]),
         np.array([scale]),
     )
@@ -49,18 +49,18 @@ def forecasts(
 def beside(*targets: Forecasts) -> Forecasts:
     """Several targets of one series."""
     return Forecasts(
-        np.concatenate([one.quantiles for one in targets], 2),
-        np.concatenate([one.actual for one in targets], 2),
-        np.concatenate([one.observed for one in targets], 2),
-        np.concatenate([one.naive_error for one in targets]),
-        np.concatenate([one.scale for one in targets]),
+        np.concatenate([item.quantiles for item in targets], 2),
+        np.concatenate([item.actual for item in targets], 2),
+        np.concatenate([item.observed for item in targets], 2),
+        np.concatenate([item.naive_error for item in targets]),
+        np.concatenate([item.scale for item in targets]),
     )
 
 
 # Parts of a series
 
 
-def test_the_last_horizon_is_the_test_and_the_one_before_it_the_validation() -> None:
+def test_default_split_of_a_series() -> None:
     parts = split_series(series(100), lookback=20, horizon=6, origins=1, split=())
     assert list(parts.test) == [94]
     assert list(parts.valid) == [88]
@@ -68,14 +68,14 @@ def test_the_last_horizon_is_the_test_and_the_one_before_it_the_validation() -> 
     assert parts.train_rows == 88
 
 
-def test_origins_roll_the_test_over_the_last_origins() -> None:
+def test_origins_extend_the_test_part() -> None:
     parts = split_series(series(100), lookback=20, horizon=6, origins=5, split=())
     assert list(parts.test) == [90, 91, 92, 93, 94]
     assert list(parts.valid) == [84]
     assert parts.train_rows == 84
 
 
-def test_a_fixed_split_rolls_over_every_origin_of_its_rows() -> None:
+def test_fixed_split_uses_all_origins() -> None:
     parts = split_series(series(100), lookback=20, horizon=6, origins=1, split=(60, 15, 10))
     assert parts.train == range(20, 55)
     assert parts.valid == range(60, 70)
@@ -84,7 +84,7 @@ def test_a_fixed_split_rolls_over_every_origin_of_its_rows() -> None:
 
 
 @pytest.mark.parametrize(("rows", "fits"), [(37, False), (38, True)])
-def test_the_shortest_series_that_fits(rows: int, fits: bool) -> None:
+def test_shortest_possible_series(rows: int, fits: bool) -> None:
     if fits:
         assert len(split_series(series(rows), lookback=20, horizon=6, origins=1, split=()).train) == 1
     else:
@@ -93,7 +93,7 @@ def test_the_shortest_series_that_fits(rows: int, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "said"),
+    ("split", "error"),
     [
         ((80, 15, 10), "series 'a': 100 rows, but --split wants 105"),
         ((25, 15, 10), "split: 25 rows of train, wanted at least 26 (lookback 20 + horizon 6)"),
@@ -101,15 +101,15 @@ def test_the_shortest_series_that_fits(rows: int, fits: bool) -> None:
         ((60, 15, 5), "split: 5 rows of test, wanted at least the horizon of 6"),
     ],
 )
-def test_a_split_that_does_not_fit(split: tuple[int, ...], said: str) -> None:
+def test_impossible_split_is_refused(split: tuple[int, ...], error: str) -> None:
     with pytest.raises(DataError) as refused:
         split_series(series(100), lookback=20, horizon=6, origins=1, split=split)
-    assert str(refused.value) == said
+    assert str(refused.value) == error
 
 
 @pytest.mark.parametrize("rows", [10, 11, 40, 200, 2000])
 @pytest.mark.parametrize(("horizon", "season"), [(1, 1), (3, 7), (3, 1)])
-def test_the_chosen_lookback_always_fits(rows: int, horizon: int, season: int) -> None:
+def test_default_lookback_always_fits(rows: int, horizon: int, season: int) -> None:
     lookback = default_lookback(rows, horizon, season, 2 * horizon)
     parts = split_series(series(rows), lookback, horizon, 1, ())
     assert len(parts.train) >= 1
@@ -126,7 +126,7 @@ def test_actual_windows_follow_their_origins() -> None:
         assert np.array_equal(got[row], values[origin : origin + 3])
 
 
-def test_the_naive_error_is_at_the_lag_of_a_season() -> None:
+def test_naive_error_uses_seasonal_lag() -> None:
     values = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0], [7.0, 5.0]])
     np.testing.assert_allclose(naive_error(values, 1), [(2 + 1 + 5) / 3, 5 / 3])
     np.testing.assert_allclose(naive_error(values, 2), [(1 + 4) / 2, 5 / 2])
@@ -136,9 +136,9 @@ def test_the_naive_error_is_at_the_lag_of_a_season() -> None:
 # Scores
 
 
-def test_one_series_by_hand() -> None:
-    one = forecasts([10.0, 20.0], [12.0, 19.0], half=1.5, naive=0.5)
-    scores = score_forecasts(iter([one]), scaled_errors=False)
+def test_scores_of_one_series_by_hand() -> None:
+    item = forecasts([10.0, 20.0], [12.0, 19.0], half=1.5, naive=0.5)
+    scores = score_forecasts(iter([item]), scaled_errors=False)
     quantile_loss = np.mean(
         [
             0.1 * (12 - 8.5),
@@ -149,7 +149,7 @@ def test_one_series_by_hand() -> None:
             0.1 * (21.5 - 19),  # inside the band, below the median
         ]
     )
-    wanted = {
+    expected = {
         "mase": (2 + 1) / 2 / 0.5,
         "smape": 100 * (2 * 2 / 22 + 2 * 1 / 39) / 2,
         "rmse": math.sqrt((4 + 1) / 2),
@@ -158,17 +158,17 @@ def test_one_series_by_hand() -> None:
         "quantile_loss": quantile_loss,
         "coverage": 0.5,
     }
-    assert list(scores) == list(wanted)
-    assert scores == pytest.approx(wanted)
+    assert list(scores) == list(expected)
+    assert scores == pytest.approx(expected)
 
 
-def test_smape_runs_from_0_to_200_and_nothing_over_nothing_is_0() -> None:
+def test_smape_is_between_0_and_200() -> None:
     worst = score_forecasts(iter([forecasts([5.0, -3.0], [-2.0, 4.0])]), scaled_errors=False)
     best = score_forecasts(iter([forecasts([0.0, 7.0], [0.0, 7.0])]), scaled_errors=False)
     assert (worst["smape"], best["smape"]) == (200.0, 0.0)
 
 
-def test_mase_is_the_mean_over_series_and_the_rest_over_values() -> None:
+def test_mase_is_a_mean_over_series() -> None:
     short = forecasts([0.0], [4.0], naive=1.0)
     long = forecasts([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], naive=0.5)
     scores = score_forecasts(iter([short, long]), scaled_errors=False)
@@ -176,20 +176,20 @@ def test_mase_is_the_mean_over_series_and_the_rest_over_values() -> None:
     assert scores["mae"] == pytest.approx((4 + 1 + 1 + 1) / 4)
 
 
-def test_a_series_that_never_changed_has_no_mase() -> None:
+def test_constant_series_has_no_mase() -> None:
     flat = forecasts([1.0], [2.0], naive=0.0)
     assert "mase" not in score_forecasts(iter([flat]), scaled_errors=False)
-    both = score_forecasts(iter([flat, forecasts([0.0], [3.0], naive=2.0)]), scaled_errors=False)
-    assert both["mase"] == pytest.approx(1.5)
+    scores_of_both = score_forecasts(iter([flat, forecasts([0.0], [3.0], naive=2.0)]), scaled_errors=False)
+    assert scores_of_both["mase"] == pytest.approx(1.5)
 
 
-def test_values_that_were_not_observed_do_not_count() -> None:
-    one = forecasts([0.0, 0.0], [2.0, 1000.0], observed=[True, False], naive=1.0)
-    alone = forecasts([0.0], [2.0], naive=1.0)
-    assert score_forecasts(iter([one]), scaled_errors=False) == score_forecasts(iter([alone]), scaled_errors=False)
+def test_unobserved_values_are_not_scored() -> None:
+    item = forecasts([0.0, 0.0], [2.0, 1000.0], observed=[True, False], naive=1.0)
+    single = forecasts([0.0], [2.0], naive=1.0)
+    assert score_forecasts(iter([item]), scaled_errors=False) == score_forecasts(iter([single]), scaled_errors=False)
 
 
-def test_several_targets_mse_and_mae_are_scaled_and_the_rest_is_not() -> None:
+def test_scaled_errors_affect_only_mse_and_mae() -> None:
     small = forecasts([0.0, 0.0], [1.0, 3.0], half=2.0, naive=0.5, scale=1.0)
     large = forecasts([0.0, 0.0], [100.0, 300.0], half=200.0, naive=50.0, scale=100.0)
     scores = score_forecasts(iter([beside(small, large)]), scaled_errors=True)
@@ -202,12 +202,14 @@ def test_several_targets_mse_and_mae_are_scaled_and_the_rest_is_not() -> None:
     assert unscaled["mae"] == pytest.approx((2 + 200) / 2)
 
 
-def test_the_true_quantiles_have_the_least_quantile_loss() -> None:
+def test_true_quantiles_minimise_quantile_loss() -> None:
     draws = np.random.default_rng(0).normal(size=(20_000, 1, 1))
-    seen, one = np.ones_like(draws, bool), np.ones(1)
+    is_observed, item = np.ones_like(draws, bool), np.ones(1)
 
     def loss(width: float) -> float:
         bands = np.broadcast_to([-width, 0.0, width], (*draws.shape, len(QUANTILES)))
-        return score_forecasts(iter([Forecasts(bands, draws, seen, one, one)]), scaled_errors=False)["quantile_loss"]
+        return score_forecasts(iter([Forecasts(bands, draws, is_observed, item, item)]), scaled_errors=False)[
+            "quantile_loss"
+        ]
 
     assert loss(1.2816) < min(loss(1.0), loss(1.6), loss(0.0))

@@ -7,7 +7,7 @@ import pytest
 from seriatim.tasks.common.text_scores import signatures, text_scores
 
 
-def test_what_is_the_same_is_perfect() -> None:
+def test_equal_texts_have_perfect_scores() -> None:
     texts = ["the cat sees the sun .", "a dog likes the sea ."]
     scores = text_scores(texts, [[text] for text in texts])
     assert scores == {"bleu": pytest.approx(100.0), "chrf": pytest.approx(100.0), "exact_match": 1.0}
@@ -20,14 +20,14 @@ def test_exact_match_is_a_share_and_chrf_is_graded() -> None:
     assert scores["bleu"] == 0.0, "no text has four words"
 
 
-def test_any_of_several_references_will_do_and_their_number_may_differ() -> None:
+def test_each_text_may_have_several_references() -> None:
     texts = ["a small red circle", "two blue squares"]
     references = [["one red circle", "a small red circle", "a circle"], ["two blue squares"]]
     assert text_scores(texts, references)["exact_match"] == 1.0
-    assert text_scores(texts, [one[:1] for one in references])["exact_match"] == 0.5
+    assert text_scores(texts, [item[:1] for item in references])["exact_match"] == 0.5
 
 
-def test_the_signature_tells_how_it_was_counted() -> None:
+def test_signatures_describe_the_scores() -> None:
     bleu, chrf = signatures([["a b"], ["c"]])
     assert bleu.startswith("bleu: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert chrf.startswith("chrf: nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
