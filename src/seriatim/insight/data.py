@@ -44,13 +44,13 @@ class DataMeasures:
     """What is measured of a training part."""
 
     information: LagInformation | None = None
-    """The dependence that the data's horizon is read from: of symbols mutual information, of numbers the partial
-    autocorrelation."""
+    """The dependence that the data's horizon is read from: of symbols what a lag adds to a nearer one, of numbers the
+    partial autocorrelation."""
     curves: Mapping[str, LagInformation] = field(default_factory=dict)
     """Other dependences by lag, by their names."""
     order: int = 0
     """Of numbers: the order of an autoregression that BIC chooses."""
-    measure: str = "mutual information in bits"
+    measure: str = "information in bits"
     """The name of ``information``."""
     constant: tuple[str, ...] = ()
     """Input columns with one value throughout."""

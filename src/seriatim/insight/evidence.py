@@ -36,6 +36,8 @@ class Evidence:
     """The validations of the training, as in ``metrics.jsonl``."""
     scores: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    test_size: int = 0
+    """Steps or rows of the test part that the scores are taken over."""
     samples: Sequence[Sample] = ()
     main_score: str = ""
     higher_is_better: bool = False

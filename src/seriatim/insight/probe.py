@@ -97,9 +97,13 @@ def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: Windo
 
         return Probe(body, inputs, density)
 
+    inputs = _inputs_of(body, lambda: model(batch.history))
+
     def losses(given: Tensor) -> Tensor:
         with _reading(body, given):
             forecast, mean, deviation = model(batch.history)
+        # The naive forecast that the head adds to comes from the same steps as the body's inputs.
+        forecast = forecast + (model.anchor(given) - model.anchor(inputs)).unsqueeze(-1)
         actual = (
             (batch.future[..., :targets_count] - mean[:, :targets_count]) / deviation[:, :targets_count]
         ).transpose(0, 1)
@@ -107,7 +111,7 @@ def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: Windo
         return torch.maximum(model.levels * error, (model.levels - 1) * error).mean((1, 2, 3))
 
     targets_count = model.shape.targets
-    return Probe(body, _inputs_of(body, lambda: model(batch.history)), losses)
+    return Probe(body, inputs, losses)
 
 
 def _sequence_probe(model: nn.Module, inputs: Tensor, losses: Callable[[Tensor, Tensor], Tensor]) -> Probe:

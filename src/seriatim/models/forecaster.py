@@ -141,12 +141,12 @@ class DirectForecaster(Forecaster[WindowBatch]):
         states, _ = self.stack(inputs.transpose(0, 1).flatten(1)[None] if self.flat else inputs)
         shape = self.shape
         step = self.output(states[-1]).unflatten(-1, (shape.horizon, shape.targets, len(QUANTILES)))
-        return self._anchor(inputs).unsqueeze(-1) + step, mean, deviation
+        return self.anchor(inputs).unsqueeze(-1) + step, mean, deviation
 
     def batch(self, windows: WindowBatch) -> WindowBatch:
         return windows
 
-    def _anchor(self, inputs: Tensor) -> Tensor:
+    def anchor(self, inputs: Tensor) -> Tensor:
         """Return the seasonal naive forecast ``[B, horizon, targets]``."""
         season = self.shape.season if self.shape.season <= inputs.shape[0] else 1
         steps = torch.arange(self.shape.horizon) % season - season

@@ -14,7 +14,7 @@ from seriatim.insight.network import LayerMeasures
 EXPONENT = 0.05
 """Nats per step: a change grows 150-fold over 100 steps."""
 GAIN = 100.0
-STUCK = 0.8
+STUCK = 0.5
 """The share of a layer's units that makes a stuck gate a fault."""
 OPEN, SHUT = 0.995, 0.05
 """Of a retained share: forgets 1 % in 2 steps, or nothing in 900."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seriatim.insight.checks.check import Check, unknown
+from seriatim.insight.checks.check import Check, Status, unknown
+from seriatim.insight.checks.training import beats_baselines
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.horizon import Horizon
 
@@ -42,7 +43,8 @@ def vanishing(evidence: Evidence) -> Check:
     """Compare how far back the gradient reaches with how far it should."""
     check = unknown(
         "vanishing_gradient",
-        "fault if the gradient falls to 1 % within less than half of both the data's horizon and the training's reach",
+        "fault if the gradient falls to 1 % within less than half of the data's horizon and of the training's reach, "
+        "or a warning where the model beats every baseline",
     )
     gradient, need, limit = evidence.gradient, evidence.need, evidence.limit
     if gradient is None or need is None or evidence.network is None or evidence.network.is_bidirectional:
@@ -56,8 +58,9 @@ def vanishing(evidence: Evidence) -> Check:
     used = evidence.ablation
     if used is not None and (used.is_censored or used.lag >= ENOUGH * reachable):
         return check.ok(gradient.lag, f"{said}, but the model uses {used} steps of context")
+    status: Status = "warning" if beats_baselines(evidence) else "fault"
     return check.failed(
-        "fault", gradient.lag, f"{said}, but the data depend on their past for {need}", _remember(evidence, need)
+        status, gradient.lag, f"{said}, but the data depend on their past for {need}", _remember(evidence, need)
     )
 
 
@@ -65,7 +68,8 @@ def use(evidence: Evidence) -> Check:
     """Compare how much context the model uses with what is there to use."""
     check = unknown(
         "context",
-        f"warning if the model uses less than {ENOUGH:.0%} of the steps that the data repay and the training reaches",
+        f"warning if the model uses less than {ENOUGH:.0%} of the steps that the data repay and the training reaches, "
+        "and does not beat every baseline",
     )
     used, need, limit = evidence.ablation, evidence.need, evidence.limit
     if evidence.network is None or used is None or need is None or evidence.network.is_bidirectional:
@@ -73,7 +77,7 @@ def use(evidence: Evidence) -> Check:
     reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps)
     worst = max(evidence.network.ablations["cut"].excess, default=0.0)
     said = f"without context the loss rises by {worst:.3g}, and {used} steps of context matter"
-    if used.is_censored or used.lag >= ENOUGH * reachable or reachable <= 1:
+    if used.is_censored or used.lag >= ENOUGH * reachable or reachable <= 1 or beats_baselines(evidence):
         return check.ok(used.lag, said)
     epochs = evidence.options.get("epochs")
     longer = f"--epochs {2 * int(epochs)}" if epochs else f"--patience {2 * int(evidence.options.get('patience') or 3)}"

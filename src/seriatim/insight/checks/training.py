@@ -14,6 +14,8 @@ ROUGH = 0.4
 """Share of a curve's whole way that goes up: a fair coin gives 0.5, a falling curve 0."""
 REMAINING = 0.1
 """Share of the whole gain that came in the last quarter of the updates, above which the training was not over."""
+EVEN, SLOW = 0.4, 0.05
+"""A loss whose last fall is at least this share of its first one, per update, and that falls by less in all."""
 OVERFIT = 1.1
 """Validation loss at the end over its best."""
 
@@ -37,6 +39,25 @@ def rate_high(evidence: Evidence) -> Check:
     ):
         return check.failed("fault", roughness, said, rate(evidence, 0.1))
     return check.ok(roughness, said)
+
+
+def rate_low(evidence: Evidence) -> Check:
+    """Look for a training loss that falls evenly and hardly at all."""
+    check = unknown(
+        "learning_rate_low",
+        f"fault if the training loss falls at every validation, as fast in the end as at first, but by less than "
+        f"{SLOW:.0%}",
+    )
+    rows = [row for row in evidence.rows if "train_loss" in row]
+    if len(rows) < 3:
+        return check
+    falls = [(a["train_loss"] - b["train_loss"]) / max(b["step"] - a["step"], 1) for a, b in itertools.pairwise(rows)]
+    first, last = rows[0]["train_loss"], rows[-1]["train_loss"]
+    gain = (first - last) / max(abs(first), 1e-12)
+    said = f"the training loss fell from {first:.4g} to {last:.4g}"
+    if min(falls) > 0 and falls[-1] >= EVEN * falls[0] and gain < SLOW:
+        return check.failed("fault", gain, f"{said}, as fast in the end as at first", rate(evidence, 100.0))
+    return check.ok(gain, said)
 
 
 def still_learning(evidence: Evidence) -> Check:
@@ -96,6 +117,11 @@ def baselines(evidence: Evidence) -> Check:
     return check.ok(own, said)
 
 
+def beats_baselines(evidence: Evidence) -> bool:
+    """Whether the model is better than every baseline; False where there is none to compare with."""
+    return baselines(evidence).status == "ok"
+
+
 def relation(evidence: Evidence) -> Check:
     """Look for labels that the inputs do not explain."""
     check = unknown(
@@ -113,13 +139,15 @@ def relation(evidence: Evidence) -> Check:
 def coverage(evidence: Evidence) -> Check:
     """Compare the share of values within a forecast's band with its nominal 80 %."""
     check = unknown(
-        "coverage", "warning if the band from 10 % to 90 % holds less than 60 % or more than 95 % of the values"
+        "coverage",
+        "warning if the band from 10 % to 90 % holds less than 60 % or more than 95 % of the values, beyond chance",
     )
     share = evidence.scores.get("coverage")
     if evidence.task != "forecast" or share is None:
         return check
     said = f"the band of 80 % holds {share:.0%} of the values"
-    if not 0.6 <= share <= 0.95:
+    chance = 3 * (0.16 / evidence.test_size) ** 0.5 if evidence.test_size else 1.0
+    if not 0.6 <= share <= 0.95 and abs(share - 0.8) > chance:
         return check.failed("warning", share, said, "--origins 10", "low")
     return check.ok(share, said)
 

@@ -78,6 +78,7 @@ def inspect_source(
         rows=rows,
         scores=result.get("scores", {}),
         baselines=result.get("baselines", {}),
+        test_size=int(result.get("data", {}).get("test", 0)),
         samples=found.samples,
         main_score=main_score,
         higher_is_better=higher_is_better,

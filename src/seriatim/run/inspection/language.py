@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import torch
 
+from seriatim.insight.added_information import added_information
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
 from seriatim.insight.information import default_lags, symbol_information
@@ -24,7 +25,12 @@ def gather(source: Source) -> Gathered:
     documents = [train.tokens[start:stop] for start, stop in itertools.pairwise(bounds) if stop > start]
     typical = int(np.median([len(document) for document in documents]))
     longest = max(min(STEPS, typical - 1), 1)
-    data = DataMeasures(symbol_information(documents, default_lags(longest)))
+    pairs = symbol_information(documents, default_lags(longest))
+    data = DataMeasures(
+        added_information(documents, pairs),
+        {"mutual information in bits": pairs},
+        measure="information beyond a nearer step in bits",
+    )
     limit = Limit(typical, "", "length of a document")
     if options.learner == "tbptt":
         limit = Limit(truncation_of(options)[1], "--truncation", "truncation")
