@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -16,7 +17,8 @@ from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "cells", "convert", "dates", "elec2", "memory", "reproduce", "scenes", "sensor", "table",
+    "adding", "cells", "convert", "dates", "elec2", "memory", "planted_faults", "reproduce", "scenes", "sensor",
+    "table",
     "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
@@ -73,6 +75,23 @@ def test_cells_trains_each_network_once(tmp_path, monkeypatch, capsys):
     assert [row["cell"] for row in rows] == ["gru", "lstm, peephole"]
     assert all(row["updates"] > 0 and row["test"] > 1 for row in rows)
     assert "| gru |" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_planted_faults_are_trained_and_counted(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "planted_faults")
+    figures = tmp_path / "figures.json"
+    for task, arguments in (("forecast", {"length": 200}), ("classify", {"number": 60})):
+        write = script.RECIPES[task].write
+        monkeypatch.setitem(script.RECIPES[task].options, "epochs", 2)
+        small = script.Recipe(partial(write, **arguments), script.RECIPES[task].options, script.RECIPES[task].faults)
+        monkeypatch.setitem(script.RECIPES, task, small)
+    run_main(monkeypatch, script, "--only", "season", "repeated", "--advice", "--json", figures)
+    rows = json.loads(figures.read_text(encoding="utf-8"))
+    assert [row["faults"] for row in rows] == [["season"], ["repeated"], ["leak", "season"], ["repeated", "gates_open"]]
+    assert all(script.is_named(row, row["faults"][0]) for row in rows)
+    assert "after" in rows[0] and rows[0]["advice"].startswith("--season")
+    assert "planted faults named: " in capsys.readouterr().out
 
 
 @pytest.mark.slow
