@@ -174,3 +174,16 @@ def test_sorted_series_is_not_copied() -> None:
     (one,), _ = read_series(np.arange(5.0), missing="mask")
     (two,), _ = read_series(one.values)
     assert np.shares_memory(one.values, two.values)
+
+
+@pytest.mark.parametrize("missing", ["interpolate", "mask"])
+def test_rows_of_the_future_are_left_out(tmp_path: Path, missing: str) -> None:
+    file = write(tmp_path, "id,t,a,b,c\nx,1,1,1,5\nx,2,,2,5\nx,3,3,3,5\nx,4,,,5\nx,5,,,5\ny,1,7,7,5\ny,2,8,8,5\n")
+    (x, y), notes = read_series(file, target=["a", "b"], covariates=["c"], time="t", id="id", missing=missing)
+    assert x.values.tolist() == [[1, 1, 5], [2, 2, 5], [3, 3, 5]] and len(y) == 2
+    assert x.has_value is not None and x.has_value.tolist() == [[True] * 3, [False, True, True], [True] * 3]
+    assert x.future_times(2) == [4, 5]
+    assert notes == [f"1 missing value was {'interpolated, and masked' if missing == 'mask' else 'interpolated'}",
+                     "2 rows at the end have no target and were left out, in 1 of 2 series"]  # fmt: skip
+    (array,), _ = read_series(np.array([1.0, NAN, 3.0, NAN, NAN]), missing=missing)
+    assert array.values[:, 0].tolist() == [1, 2, 3]

@@ -211,7 +211,40 @@ def test_missing_values_are_not_scored(tmp_path: Path) -> None:
     error = np.abs(wave()[[57, 59]] - wave()[56])
     assert TASK.score(model, options, masked.codec, masked.test)["mae"] == pytest.approx(error.mean(), abs=1e-5)
     interpolated = TASK.prepare(dataclasses.replace(options, missing="interpolate"), holed)
-    assert TASK.score(model, options, interpolated.codec, interpolated.test)["mae"] != pytest.approx(error.mean())
+    scores = TASK.score(model, options, interpolated.codec, interpolated.test)
+    assert scores["mae"] == pytest.approx(error.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["interpolate", "mask"])
+def test_blank_targets_at_the_end_are_forecast_and_not_scored(tmp_path: Path, missing: str) -> None:
+    """The last values that are there are the test, and ``predict`` starts at the first blank row."""
+    values = [f"{value:.6f}" for value in wave()]
+    whole = table(tmp_path / "whole.csv", n=range(60), v=values)
+    blank = table(tmp_path / "blank.csv", n=range(65), v=[*values, *[""] * 5])
+    given: dict[str, Any] = {"target": ("v",), "time": "n", "model": "naive", "missing": missing}
+    model, prepared, options = fitted(whole, **given)
+    other, shortened, _ = fitted(blank, **given)
+    assert shortened.sizes == prepared.sizes and shortened.hash == prepared.hash
+    scores = TASK.score(model, options, prepared.codec, prepared.test)
+    assert TASK.score(other, options, shortened.codec, shortened.test) == scores and scores["mase"] > 0
+    new, same = (
+        TASK.score(model, options, prepared.codec, TASK.read(options, prepared.codec, source).part)
+        for source in (blank, whole)
+    )
+    assert new == same
+    (row,), (expected,) = (list(TASK.predict(model, options, prepared.codec, source)) for source in (blank, whole))
+    assert row == expected and row["time"] == [60, 61, 62]
+
+
+def test_test_part_without_a_value_is_refused(tmp_path: Path) -> None:
+    values = [f"{value:.6f}" for value in wave()]
+    both = table(tmp_path / "both.csv", v=values, w=[*values[:-3], "", "", ""])
+    options = dataclasses.replace(OPTIONS, target=("v", "w"), missing="interpolate")
+    with pytest.raises(DataError, match="target 'w': no value in the test part of any series"):
+        TASK.prepare(options, both)
+    both = table(tmp_path / "both.csv", v=values, w=[*values[:-6], "", "", "", *values[-3:]])
+    with pytest.raises(DataError, match="target 'w': no value in the validation part of any series"):
+        TASK.prepare(options, both)
 
 
 # What is refused

@@ -45,6 +45,7 @@ class Findings:
     gaps: Finding = field(default_factory=Finding)
     irregular: Finding = field(default_factory=Finding)
     filled: Finding = field(default_factory=Finding)
+    future: Finding = field(default_factory=Finding)
     inserted: int = 0
 
     def notes(self, missing: str, total: int) -> list[str]:
@@ -69,6 +70,10 @@ class Findings:
             values = "value was" if self.filled.times == 1 else "values were"
             rows = f" ({self.inserted} rows inserted)" if self.inserted else ""
             notes.append(f"{self.filled.times} missing {values} {how}{rows}")
+        if self.future.series:
+            rows = "row at the end has" if self.future.times == 1 else "rows at the end have"
+            where = f", in {self.future.series} of {total} series" if total > 1 else ""
+            notes.append(f"{self.future.times} {rows} no target and were left out{where}")
         return notes
 
 

@@ -34,6 +34,8 @@ class Series:
     """``[T]`` stamps: ``datetime64[us]`` (UTC if the format has a zone), ``int64`` or ``float64``."""
     format: StampFormat = ISO
     """Form in which the stamps were written."""
+    has_value: NDArray[np.bool_] | None = None
+    """``[T, C]``: false where a value was filled in, which counts in no score; ``None`` if no value was missing."""
 
     def future_times(self, horizon: int) -> list[Stamp]:
         """Return the ``horizon`` stamps after the end, in the form of the others. ``times`` must not be None."""
@@ -63,7 +65,8 @@ def read_series(
 
     ``missing``: ``error`` refuses missing values and only notes gaps between stamps. ``interpolate`` inserts a row for
     each missing stamp of a regular calendar and interpolates linearly; at the ends it uses the nearest value. ``mask``
-    does the same and marks the original values in ``observed``.
+    does the same and marks the original values in ``observed``. Both leave out the rows at the end without any target:
+    the rows of the future.
 
     Raises ``UsageError`` for columns that do not fit. Raises ``DataError`` with the location of text, an infinity, a
     missing value or a stamp that occurs twice in a series.
@@ -78,12 +81,25 @@ def read_series(
         raw_series = _from_table(source, [*target, *covariates], time, id, missing, date_format, header, findings)
     series = []
     for item in raw_series:
+        if missing != "error":
+            item = _without_future(item, len(target) or item.values.shape[1] - len(covariates), findings)
         calendar = inspect(item.id, item.times, findings, item.format)
         if missing != "error":
-            values, observed, times = fill(item.id, item.values, item.times, calendar, findings)
-            item = Series(item.id, values, observed if missing == "mask" else None, times, item.format)
+            values, has_value, times = fill(item.id, item.values, item.times, calendar, findings)
+            item = Series(item.id, values, has_value if missing == "mask" else None, times, item.format, has_value)
         series.append(item)
     return series, findings.notes(missing, len(series))
+
+
+def _without_future(series: Series, targets: int, findings: Findings) -> Series:
+    """Leave out the rows after the last value of a target: they are what ``predict`` forecasts."""
+    has_value = np.isfinite(series.values[:, :targets]).any(axis=1)
+    end = len(has_value) - int(has_value[::-1].argmax())
+    if end == len(series) or not has_value.any():
+        return series
+    findings.future.add(len(series) - end, "", series.id)
+    times = None if series.times is None else series.times[:end]
+    return Series(series.id, series.values[:end], None, times, series.format)
 
 
 def _from_table(

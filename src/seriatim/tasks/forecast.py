@@ -139,6 +139,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             _rolling(codec, series, [getattr(part, name) for part in parts], ends)
             for name in ("train", "valid", "test")
         )
+        for part in (valid, test):
+            _check_values(codec, part, options.horizon, "validation" if part is valid else "test")
         sizes = {
             "train": sum(ends),
             "valid": sum(part.test.start - part.train_rows for part in parts),
@@ -161,7 +163,9 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             origins.append(range(first, last + 1))
             ends.append(first)
         size = sum(len(series_origins) + options.horizon - 1 for series_origins in origins)
-        return NewData(_rolling(codec, series, origins, ends), size, _hash(series))
+        part = _rolling(codec, series, origins, ends)
+        _check_values(codec, part, options.horizon, "test")
+        return NewData(part, size, _hash(series))
 
     def codec_from_json(self, content: dict[str, Any]) -> ForecastCodec:
         scalers = {plain_name(name): Standardizer.from_json(scaler) for name, scaler in content["series"].items()}
@@ -235,11 +239,11 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             for index, quantiles in enumerate(_quantiles(model, options, codec, part)):
                 series, origins, end = part.series[index], part.origins[index], part.train_ends[index]
                 values = series.values[:, :targets]
-                observed = np.ones_like(values, bool) if series.observed is None else series.observed[:, :targets]
+                has_value = _target_values(series, targets)
                 yield Forecasts(
                     quantiles,
                     actual_windows(values, origins, options.horizon),
-                    actual_windows(observed, origins, options.horizon),
+                    actual_windows(has_value, origins, options.horizon),
                     naive_error(values[:end], options.season),
                     codec.scaler(series, end).scale[:targets],
                 )
@@ -329,6 +333,22 @@ def _rolling(codec: ForecastCodec, series: list[Series], origins: list[range], e
     positions = {name: position for position, name in enumerate(codec.scalers)}
     scaled = [codec.scale(item, end) for item, end in zip(series, ends, strict=True)]
     return Rolling(series, scaled, origins, ends, [positions.get(item.id) for item in series])
+
+
+def _target_values(series: Series, targets: int) -> Array:
+    """Return where the targets have values, not filled gaps: bool ``[T, targets]``."""
+    has_value = np.ones_like(series.values, bool) if series.has_value is None else series.has_value
+    return has_value[:, :targets]
+
+
+def _check_values(codec: ForecastCodec, part: Rolling, horizon: int, name: str) -> None:
+    """Raise ``DataError`` for a target without a single value in the ``name`` part: nothing would be scored."""
+    targets = len(codec.targets)
+    counts = np.zeros(targets, np.int64)
+    for series, origins in zip(part.series, part.origins, strict=True):
+        counts += _target_values(series, targets)[origins.start : origins.stop - 1 + horizon].sum(0)
+    if not counts.all():
+        raise DataError(f"target '{codec.targets[int(counts.argmin())]}': no value in the {name} part of any series")
 
 
 def _default_notes(options: ForecastOptions, lookback: int, shortest: int) -> Iterator[str]:
