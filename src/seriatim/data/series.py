@@ -93,7 +93,7 @@ def read_series(
 
 def _without_future(series: Series, targets: int, findings: Findings) -> Series:
     """Leave out the rows after the last value of a target: they are what ``predict`` forecasts."""
-    has_value = np.isfinite(series.values[:, :targets]).any(axis=1)
+    has_value: NDArray[np.bool_] = np.asarray(np.isfinite(series.values[:, :targets]).any(axis=1))
     end = len(has_value) - int(has_value[::-1].argmax())
     if end == len(series) or not has_value.any():
         return series
