@@ -1,4 +1,4 @@
-"""Every cell and layer that the laws hold for. A new cell gets a row here; ``test_registered`` asks for it."""
+"""All cells and layers that the laws are tested on. A new cell gets a row here; ``test_registered`` checks it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from seriatim.spec import CellSpec
 
 @dataclass(frozen=True)
 class Variant:
-    """A kind of cell with the settings of its ``CellSpec`` that change what it computes."""
+    """A kind of cell with options of its ``CellSpec``, and makes its layers and cells."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Variant:
 
 
 class Leaky(Cell):
-    """A cell that Seriatim does not have: an RNN of which each unit keeps a share of its own."""
+    """A user-written cell: an RNN in which each unit keeps a share of its old value."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -67,8 +67,8 @@ def _two_states(x: Tensor, h: Tensor, c: Tensor, w: Tensor, u: Tensor, b: Tensor
 
 
 @dataclass(frozen=True)
-class Own:
-    """A layer of a user's cell."""
+class CustomCellLayer:
+    """Makes layers of a user-written cell."""
 
     name: str
     maker: Maker
@@ -81,8 +81,8 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Connected:
-    """Layers of ours with a way round each."""
+class ConnectedLayers:
+    """Makes stacks with residual or highway connections."""
 
     variant: Variant
     connection: str
@@ -102,7 +102,10 @@ class Connected:
 
 
 VARIANTS = [
-    *(Variant(one["kind"], {name: value for name, value in one.items() if name != "kind"}) for one in SPECS.values()),
+    *(
+        Variant(array["kind"], {name: value for name, value in array.items() if name != "kind"})
+        for array in SPECS.values()
+    ),
     Variant("rnn", {"bias": False}),
     Variant("lstm", {"bias": False}),
     Variant("lstm", {"bias": False, "proj_size": 2}),
@@ -115,15 +118,17 @@ VARIANTS = [
     Variant("slstm", {"bias": False}),
     Variant("lru", {"bias": True}),
 ]
-"""Every cell of ``spec.VARIANTS``, and what of them goes together."""
-LAYERED = [
+"""All cells of ``spec.VARIANTS``, and combinations of their options."""
+FACTORIES = [
     *VARIANTS,
-    Own("own class", Leaky),
-    Own("own function", cell(_two_states, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}, states=("h", "c"))),
-    Connected(Variant("lstm", {"proj_size": 2}), "residual"),
-    Connected(Variant("gru"), "highway"),
+    CustomCellLayer("custom class", Leaky),
+    CustomCellLayer(
+        "custom function", cell(_two_states, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}, states=("h", "c"))
+    ),
+    ConnectedLayers(Variant("lstm", {"proj_size": 2}), "residual"),
+    ConnectedLayers(Variant("gru"), "highway"),
 ]
-"""All that makes a layer over sequences."""
+"""All objects whose ``layer`` method makes a layer over sequences."""
 STACKS = [{}, {"bidirectional": True}, {"num_layers": 3}, {"num_layers": 2, "bidirectional": True}]
 
 
@@ -132,8 +137,8 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return request.param
 
 
-@pytest.fixture(params=LAYERED, ids=str, scope="session")
-def layered(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=FACTORIES, ids=str, scope="session")
+def factory(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -163,17 +168,17 @@ WALKS = {
     "masks over lengths": ("lengths", "reset", "dropout", "zoneout"),
     "everything": ("lengths", "reverse", "reset", "dropout", "mean zoneout of h, draws of c"),
 }
-"""What a walk asks for, by a name."""
+"""Options of a walk, by a name."""
 
 
 @pytest.fixture(params=WALKS.values(), ids=WALKS, scope="session")
-def asks(request: pytest.FixtureRequest) -> tuple[str, ...]:
+def walk_options(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param
 
 
 @pytest.fixture(params=["plain", "reverse", "masks over lengths", "everything"], scope="session")
-def asks_few(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """The walks that have all of the others between them, for laws that take long."""
+def few_walk_options(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """A few walks that together have all options, for laws that take long."""
     return WALKS[request.param]
 
 
@@ -194,18 +199,18 @@ class Problem:
     def tensors(self, *, requires_grad: bool = False) -> tuple[Tensor, tuple[Tensor, ...], Weights[Tensor]]:
         return (
             tensor(self.x, requires_grad=requires_grad),
-            tuple(tensor(one, requires_grad=requires_grad) for one in self.state),
-            Weights(*(tensor(one, requires_grad=requires_grad) for one in self.weights.as_list())),
+            tuple(tensor(array, requires_grad=requires_grad) for array in self.state),
+            Weights(*(tensor(array, requires_grad=requires_grad) for array in self.weights.as_list())),
         )
 
     def tensor_walk(self) -> Walk[Tensor]:
         walk = self.walk
-        lengths, reset, dropout = (tensor(one) for one in (walk.lengths, walk.reset, walk.dropout))
+        lengths, reset, dropout = (tensor(array) for array in (walk.lengths, walk.reset, walk.dropout))
         return Walk(lengths, walk.reverse, reset, dropout, tuple(map(tensor, walk.zoneout)))
 
     def astype(self, dtype: Any) -> Problem:
-        def cast(one: Any) -> Any:
-            return one if one is None or one.dtype == bool else one.astype(dtype)
+        def cast(array: Any) -> Any:
+            return array if array is None or array.dtype == bool else array.astype(dtype)
 
         walk = dataclasses.replace(
             self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(map(cast, self.walk.zoneout))
@@ -214,27 +219,27 @@ class Problem:
         return Problem(self.spec, cast(self.x), tuple(map(cast, self.state)), weights, walk)
 
 
-def random_walk(spec: CellSpec, steps: int, rows: int, asks: tuple[str, ...], dtype: Any) -> Walk[np.ndarray]:
+def random_walk(spec: CellSpec, steps: int, rows: int, walk_options: tuple[str, ...], dtype: Any) -> Walk[np.ndarray]:
     random = np.random.default_rng(steps + rows)
     sizes = [spec.state_size(name) for name in spec.states]
     draws = tuple(random.random((steps, rows, size)) < 0.3 for size in sizes)
     means = tuple(np.full((1, 1, size), 0.25, dtype) for size in sizes)
     zoneouts = {"zoneout": draws, "mean": means, "mean zoneout of h, draws of c": (means[0], *draws[1:])}
     return Walk(
-        lengths=random.integers(1, steps + 1, rows) if "lengths" in asks else None,
-        reverse="reverse" in asks,
-        reset=random.random((steps, rows)) < 0.3 if "reset" in asks else None,
-        dropout=((random.random((rows, sizes[0])) < 0.7) / 0.7).astype(dtype) if "dropout" in asks else None,
-        zoneout=next((zoneouts[one] for one in asks if one in zoneouts), ()),
+        lengths=random.integers(1, steps + 1, rows) if "lengths" in walk_options else None,
+        reverse="reverse" in walk_options,
+        reset=random.random((steps, rows)) < 0.3 if "reset" in walk_options else None,
+        dropout=((random.random((rows, sizes[0])) < 0.7) / 0.7).astype(dtype) if "dropout" in walk_options else None,
+        zoneout=next((zoneouts[array] for array in walk_options if array in zoneouts), ()),
     )
 
 
 @pytest.fixture
-def problem(variant: Variant) -> Any:
-    """(steps, rows, input size, hidden size, dtype, what the walk asks) → Problem."""
+def make_problem(variant: Variant) -> Any:
+    """A function (steps, rows, input size, hidden size, dtype, walk options) → Problem."""
 
     def make(
-        steps: int, rows: int, inputs: int, hidden: int, dtype: Any = np.float64, asks: tuple[str, ...] = ()
+        steps: int, rows: int, inputs: int, hidden: int, dtype: Any = np.float64, walk_options: tuple[str, ...] = ()
     ) -> Problem:
         spec = variant.spec(inputs, hidden)
         random = np.random.default_rng(steps * rows + hidden)
@@ -246,11 +251,11 @@ def problem(variant: Variant) -> Any:
         shapes = weight_shapes(spec)
         arrays = {name: normal(*shape, scale=scales.get(name, 0.3)) for name, shape in shapes.items()}
         arrays |= {name: 1 + value for name, value in arrays.items() if name.startswith("gain")}
-        arrays |= {name: value - 1 for name, value in arrays.items() if name == "decay"}  # so that |λ| is about 2/3
+        arrays |= {name: value - 1 for name, value in arrays.items() if name == "decay"}  # |λ| is then about 2/3
         weights = Weights(*(arrays.get(name) for name in FIELDS))
         state = tuple(normal(rows, spec.state_size(name), scale=0.5) for name in spec.states)
-        state = tuple(1 + abs(one) if name == "n" else one for one, name in zip(state, spec.states, strict=True))
-        walk = random_walk(spec, steps, rows, asks, dtype)
+        state = tuple(1 + abs(array) if name == "n" else array for array, name in zip(state, spec.states, strict=True))
+        walk = random_walk(spec, steps, rows, walk_options, dtype)
         return Problem(spec, normal(steps, rows, inputs), state, weights, walk)
 
     return make

@@ -1,4 +1,4 @@
-"""Three faces of a recurrence, cell, layer and stream, agree to rounding (float64, 1e-12)."""
+"""Cell, layer and stream compute the same up to rounding (float64, 1e-12)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_cell_layer_and_stream_agree(variant, rows):
         by_cell.append(state[0] if isinstance(state, tuple) else state)
     torch.testing.assert_close(torch.stack(by_cell), whole, **CLOSE)
     last = final if isinstance(final, tuple) else (final,)
-    for one, other in zip(state if isinstance(state, tuple) else (state,), last, strict=True):
-        torch.testing.assert_close(one, other[0], **CLOSE)
+    for value, reference in zip(state if isinstance(state, tuple) else (state,), last, strict=True):
+        torch.testing.assert_close(value, reference[0], **CLOSE)
 
     stream = Stream(layer)
     by_stream = torch.cat([stream(chunk) for chunk in x.split([1, 1, 3, 12])])
@@ -32,8 +32,8 @@ def test_cell_layer_and_stream_agree(variant, rows):
     torch.testing.assert_close(stream.state, final, **CLOSE)
 
 
-def test_layer_and_stream_agree(layered):
-    layer = layered.layer(3, 5, num_layers=2)
+def test_layer_and_stream_agree(factory):
+    layer = factory.layer(3, 5, num_layers=2)
     x = torch.randn(17, 3, 3, dtype=torch.float64)
     whole, final = layer(x)
     stream = Stream(layer)
@@ -43,10 +43,10 @@ def test_layer_and_stream_agree(layered):
     torch.testing.assert_close(stream(x), whole, **CLOSE)
 
 
-def test_one_row_without_a_batch_axis(variant):
+def test_row_without_batch_axis_equals_batch_of_one(variant):
     layer, cell = variant.layer(3, 5), variant.cell(3, 5)
     x = torch.randn(4, 3, dtype=torch.float64)
     torch.testing.assert_close(layer(x)[0], layer(x[:, None])[0][:, 0], **CLOSE)
-    alone, batch = cell(x[0]), cell(x[:1])
-    for one, other in zip(*((s if isinstance(s, tuple) else (s,)) for s in (alone, batch)), strict=True):
-        torch.testing.assert_close(one, other[0], **CLOSE)
+    row, batch = cell(x[0]), cell(x[:1])
+    for value, reference in zip(*((s if isinstance(s, tuple) else (s,)) for s in (row, batch)), strict=True):
+        torch.testing.assert_close(value, reference[0], **CLOSE)

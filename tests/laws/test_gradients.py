@@ -1,4 +1,4 @@
-"""Gradients are the slopes that finite differences find, of the operators and of the twin."""
+"""Gradients equal finite differences, for the operators and for the twin."""
 
 from __future__ import annotations
 
@@ -10,74 +10,74 @@ from seriatim.kernels import reference
 from seriatim.ops.recurrence import IMPLEMENTATIONS, recurrence, recurrence_with_states, using
 
 
-def function(made):
+def function(problem):
     """The recurrence as a function of tensors alone, for ``gradcheck``, and its arguments."""
-    x, state, weights = made.tensors(requires_grad=True)
+    x, state, weights = problem.tensors(requires_grad=True)
 
     def call(x, *rest):
         output, final = recurrence(
-            made.spec, x, rest[: len(state)], weights.like(rest[len(state) :]), made.tensor_walk()
+            problem.spec, x, rest[: len(state)], weights.like(rest[len(state) :]), problem.tensor_walk()
         )
         return (output, *final)
 
     return call, (x, *state, *weights.present())
 
 
-def test_gradients_are_finite_differences(variant, problem, asks_few):
+def test_gradients_equal_finite_differences(variant, make_problem, few_walk_options):
     """By every implementation that runs the cell along the walk."""
-    made = problem(4, 3, 2, 3, asks=asks_few)
-    call, arguments = function(made)
+    problem = make_problem(4, 3, 2, 3, walk_options=few_walk_options)
+    call, arguments = function(problem)
     for implementation in IMPLEMENTATIONS:
-        if implementation.fits(made.spec, arguments[0], made.tensor_walk()):
+        if implementation.fits(problem.spec, arguments[0], problem.tensor_walk()):
             with using(implementation.name):
                 assert torch.autograd.gradcheck(call, arguments, fast_mode=True), implementation
 
 
-@pytest.mark.parametrize("asks", [("lengths",), ("lengths", "reverse", "reset", "dropout", "mean")], ids=len)
-def test_second_derivatives(variant, problem, asks):
-    call, arguments = function(problem(3, 3, 2, 3, asks=asks))
+@pytest.mark.parametrize("walk_options", [("lengths",), ("lengths", "reverse", "reset", "dropout", "mean")], ids=len)
+def test_second_derivatives(variant, make_problem, walk_options):
+    call, arguments = function(make_problem(3, 3, 2, 3, walk_options=walk_options))
     with using("composed"):
         assert torch.autograd.gradgradcheck(call, arguments, fast_mode=True)
 
 
-def test_the_gradient_of_every_c_and_its_slope(variant, problem, asks_few):
-    """What ``recurrence_with_states`` gives of c is a part of the graph."""
-    made = problem(3, 3, 2, 3, asks=asks_few)
-    if "c" not in made.spec.traced:
+def test_gradients_of_returned_cell_states(variant, make_problem, few_walk_options):
+    """The c that ``recurrence_with_states`` returns is part of the autograd graph."""
+    problem = make_problem(3, 3, 2, 3, walk_options=few_walk_options)
+    if "c" not in problem.spec.traced:
         return
-    x, state, weights = made.tensors(requires_grad=True)
+    x, state, weights = problem.tensors(requires_grad=True)
 
     def call(x, *rest):
         made_weights = weights.like(rest[len(state) :])
-        return recurrence_with_states(made.spec, x, rest[: len(state)], made_weights, made.tensor_walk())[2]["c"]
+        return recurrence_with_states(problem.spec, x, rest[: len(state)], made_weights, problem.tensor_walk())[2]["c"]
 
     assert torch.autograd.gradcheck(call, (x, *state, *weights.present()), fast_mode=True)
 
 
-def test_the_twins_gradients_are_finite_differences(variant, problem, asks):
+def test_gradients_of_the_twin_equal_finite_differences(variant, make_problem, walk_options):
     """Differences of fourth order along one random direction of all arguments together, h = 1e-5: error O(h⁴) = 1e-20
     of a fifth derivative, which layer normalisation of a few values makes large, and 1e-11 of rounding."""
-    made = problem(4, 3, 2, 3, asks=asks)
+    problem = make_problem(4, 3, 2, 3, walk_options=walk_options)
     random = np.random.default_rng(0)
-    output, final, saved = reference.forward(made.spec, made.x, made.state, made.weights, made.walk)
+    output, final, saved = reference.forward(problem.spec, problem.x, problem.state, problem.weights, problem.walk)
     of_output = random.standard_normal(output.shape)
-    of_final = tuple(random.standard_normal(one.shape) for one in final)
+    of_final = tuple(random.standard_normal(value.shape) for value in final)
     of_cells = None if saved.cells is None else random.standard_normal(saved.cells.shape)
-    grad_x, grad_state, grad_weights = reference.backward(made.spec, of_output, of_final, saved, of_cells)
+    grad_x, grad_state, grad_weights = reference.backward(problem.spec, of_output, of_final, saved, of_cells)
 
-    arguments = [made.x, *made.state, *made.weights.present()]
-    directions = [random.standard_normal(one.shape) for one in arguments]
+    arguments = [problem.x, *problem.state, *problem.weights.present()]
+    directions = [random.standard_normal(value.shape) for value in arguments]
 
     def loss(step):
-        x, *moved = (one + step * way for one, way in zip(arguments, directions, strict=True))
-        count = len(made.state)
+        x, *moved = (value + step * way for value, way in zip(arguments, directions, strict=True))
+        count = len(problem.state)
         output, final, saved = reference.forward(
-            made.spec, x, tuple(moved[:count]), made.weights.like(moved[count:]), made.walk
+            problem.spec, x, tuple(moved[:count]), problem.weights.like(moved[count:]), problem.walk
         )
         summed = sum(float((w * v).sum()) for w, v in zip((of_output, *of_final), (output, *final), strict=True))
         return summed if of_cells is None else summed + float((of_cells * saved.cells).sum())
 
     slope = (8 * (loss(1e-5) - loss(-1e-5)) - (loss(2e-5) - loss(-2e-5))) / 12e-5
     gradients = [grad_x, *grad_state, *grad_weights.present()]
-    found = sum(float((gradient * way).sum()) for gradient, way in zip(gradients, directions, strict=True))
-    assert found == pytest.approx(slope, rel=1e-7, abs=1e-8)
+    slope_by_gradient = sum(float((gradient * way).sum()) for gradient, way in zip(gradients, directions, strict=True))
+    assert slope_by_gradient == pytest.approx(slope, rel=1e-7, abs=1e-8)

@@ -1,4 +1,4 @@
-"""A cell that is registered anywhere is registered everywhere, and the laws cover it."""
+"""All tables list the same cells, and the laws cover them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from seriatim.ops import composed
 
 
 @pytest.mark.parametrize("table", [STATES, reference.CELLS, composed.STEPS, LAYERS, CELLS])
-def test_every_table_has_every_cell(table):
+def test_all_tables_have_all_cells(table):
     assert set(table) == set(GATES)
 
 
-def test_the_laws_cover_every_cell(variants):
+def test_laws_cover_all_cells(variants):
     assert {variant.kind for variant in variants} == set(GATES)

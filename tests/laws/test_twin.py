@@ -1,12 +1,14 @@
-"""The operators compute what the twin computes.
+"""The operators and the twin compute the same.
 
-Metric: relative RMS, √(Σ(a - b)² / Σb²), of each of: output, final states, c and gates of every step, and the gradients
-of input, first states and every weight. Tolerance: 1e-12 in float64, where both round about 1e-16 in each of a few
-thousand sums; 2e-6 in float32 (rounding 6e-8) against the twin in float64. Layer normalisation makes a result depend
-more strongly on its arguments, so there the tolerance is, if that is more, ten times the most that the twin in float64
-moves when, four times, its arguments move by one rounding; and so for the diagonal cells, whose gradient of a single
-input can be a difference of nearly equal numbers. Layer normalisation gets two inputs at least, since the scale of a
-single one is divided out, and what is left of its gradient is a difference of equal numbers.
+Metric: relative RMS, √(Σ(a - b)² / Σb²), for each of: output, final states, c and gates of all steps, and the gradients
+of the input, the first states and each weight. Tolerance: 1e-12 in float64, where both round by about 1e-16 in each of
+a few thousand sums; 2e-6 in float32 (rounding 6e-8) against the twin in float64.
+
+With layer normalisation a result depends more strongly on its arguments. There the tolerance is at least ten times the
+largest change of the twin in float64 when its arguments change by one rounding, in four random tries. The same holds
+for the diagonal cells, whose gradient of a single input can be a difference of nearly equal numbers. Layer
+normalisation gets at least two inputs: the scale of a single input is divided out, so its gradient is a difference of
+equal numbers.
 """
 
 from __future__ import annotations
@@ -25,66 +27,68 @@ SIZES = [(1, 1, 1, 3), (3, 17, 1, 33), (17, 3, 33, 17), (8, 4, 16, 32)]
 """T, B, I, H."""
 
 
-def relative_rms(found, wanted):
-    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
-    return float(np.sqrt(np.square(found - wanted).sum() / max(np.square(wanted).sum(), 1e-300)))
+def relative_rms(result, expected):
+    result, expected = np.asarray(result, np.float64), np.asarray(expected, np.float64)
+    return float(np.sqrt(np.square(result - expected).sum() / max(np.square(expected).sum(), 1e-300)))
 
 
-def everything_by_twin(made):
-    """Every result and every gradient that the walk of ``made`` has."""
-    output, final, saved = reference.forward(made.spec, made.x, made.state, made.weights, made.walk)
+def everything_by_twin(problem):
+    """All results and gradients of ``problem``, by the twin."""
+    output, final, saved = reference.forward(problem.spec, problem.x, problem.state, problem.weights, problem.walk)
     of_cells = None if saved.cells is None else np.cos(saved.cells)
     grad_x, grad_state, grad_weights = reference.backward(
-        made.spec, np.cos(output), tuple(map(np.sin, final)), saved, of_cells
+        problem.spec, np.cos(output), tuple(map(np.sin, final)), saved, of_cells
     )
-    gates = dict(zip(made.spec.gates, np.moveaxis(saved.gates, 2, 0), strict=True))
-    gates |= dict(zip(made.spec.states[1:], saved.inner, strict=True))
-    inside = [gates[name] for name in made.spec.traced]
-    return [output, *final, *inside, grad_x, *grad_state, *grad_weights.present()]
+    gates = dict(zip(problem.spec.gates, np.moveaxis(saved.gates, 2, 0), strict=True))
+    gates |= dict(zip(problem.spec.states[1:], saved.inner, strict=True))
+    other_states = [gates[name] for name in problem.spec.traced]
+    return [output, *final, *other_states, grad_x, *grad_state, *grad_weights.present()]
 
 
-def everything_by_ops(made):
-    x, state, weights = made.tensors(requires_grad=True)
+def everything_by_ops(problem):
+    x, state, weights = problem.tensors(requires_grad=True)
     arguments = [x, *state, *weights.present()]
-    output, final, inside = recurrence_with_states(made.spec, x, state, weights, made.tensor_walk())
-    assert tuple(inside) == made.spec.traced
-    second = [inside[name] for name in made.spec.states[1:2]]
+    output, final, other_states = recurrence_with_states(problem.spec, x, state, weights, problem.tensor_walk())
+    assert tuple(other_states) == problem.spec.traced
+    second = [other_states[name] for name in problem.spec.states[1:2]]
     results = [output, *final, *second]
     seeds = [
         output.detach().cos(),
-        *(one.detach().sin() for one in final),
-        *(one.detach().cos() for one in second),
+        *(value.detach().sin() for value in final),
+        *(value.detach().cos() for value in second),
     ]
     gradients = torch.autograd.grad(results, arguments, seeds, materialize_grads=True)
 
-    again, ended = recurrence(made.spec, x, state, weights, made.tensor_walk())
-    assert relative_rms(again.detach(), output.detach()) < TOLERANCE[made.x.dtype.type]
-    assert max(relative_rms(*pair) for pair in zip(detached(ended), detached(final), strict=True)) < 2e-6
-    return [one.detach().numpy() for one in (output, *final, *inside.values(), *gradients)]
+    again, last = recurrence(problem.spec, x, state, weights, problem.tensor_walk())
+    assert relative_rms(again.detach(), output.detach()) < TOLERANCE[problem.x.dtype.type]
+    assert max(relative_rms(*pair) for pair in zip(detached(last), detached(final), strict=True)) < 2e-6
+    return [value.detach().numpy() for value in (output, *final, *other_states.values(), *gradients)]
 
 
 def detached(state):
-    return [one.detach() for one in state]
+    return [value.detach() for value in state]
 
 
-def errors_of(found, wanted):
-    return [relative_rms(one, other) for one, other in zip(found, wanted, strict=True)]
+def errors_of(result, expected):
+    return [relative_rms(value, reference) for value, reference in zip(result, expected, strict=True)]
 
 
-def tolerances(made, wanted):
-    """One for each result."""
-    dtype = made.x.dtype.type
-    exact, random = made.astype(np.float64), np.random.default_rng(0)
+def tolerances(problem, expected):
+    """A tolerance for each result."""
+    dtype = problem.x.dtype.type
+    exact, random = problem.astype(np.float64), np.random.default_rng(0)
     if not (exact.spec.layer_norm or exact.spec.is_diagonal):
-        return [TOLERANCE[dtype]] * len(wanted)
+        return [TOLERANCE[dtype]] * len(expected)
 
-    def rounded(one):
-        return None if one is None else one * (1 + np.finfo(dtype).eps * random.choice([-1, 1], one.shape))
+    def rounded(value):
+        return None if value is None else value * (1 + np.finfo(dtype).eps * random.choice([-1, 1], value.shape))
 
     def moved():
         weights = type(exact.weights)(*map(rounded, exact.weights.as_list()))
-        made = dataclasses.replace(exact, x=rounded(exact.x), state=tuple(map(rounded, exact.state)), weights=weights)
-        return errors_of(everything_by_twin(made), wanted)
+        problem = dataclasses.replace(
+            exact, x=rounded(exact.x), state=tuple(map(rounded, exact.state)), weights=weights
+        )
+        return errors_of(everything_by_twin(problem), expected)
 
     return [
         max(TOLERANCE[dtype], *(10 * error for error in errors))
@@ -94,72 +98,72 @@ def tolerances(made, wanted):
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_operators_are_the_twin(variant, problem, size, dtype):
+def test_operators_equal_the_twin(variant, make_problem, size, dtype):
     steps, rows, inputs, hidden = size
     if variant.options.get("layer_norm"):
         inputs = max(inputs, 2)
-    for asks in ((), ("lengths",), ("lengths", "reverse")):
-        made = problem(steps, rows, inputs, hidden, dtype, asks)
-        wanted = everything_by_twin(made.astype(np.float64))
-        errors, allowed = errors_of(everything_by_ops(made), wanted), tolerances(made, wanted)
-        assert all(error < most for error, most in zip(errors, allowed, strict=True)), (asks, errors, allowed)
+    for walk_options in ((), ("lengths",), ("lengths", "reverse")):
+        problem = make_problem(steps, rows, inputs, hidden, dtype, walk_options)
+        expected = everything_by_twin(problem.astype(np.float64))
+        errors, allowed = errors_of(everything_by_ops(problem), expected), tolerances(problem, expected)
+        assert all(error < most for error, most in zip(errors, allowed, strict=True)), (walk_options, errors, allowed)
 
 
-def test_every_walk_is_the_twins(variant, problem, asks):
-    made = problem(5, 4, 7, 6, asks=asks)
-    errors = errors_of(everything_by_ops(made), everything_by_twin(made))
+def test_operators_equal_the_twin_on_all_walks(variant, make_problem, walk_options):
+    problem = make_problem(5, 4, 7, 6, walk_options=walk_options)
+    errors = errors_of(everything_by_ops(problem), everything_by_twin(problem))
     assert max(errors) < TOLERANCE[np.float64], errors
 
 
-def test_every_implementation_is_the_twin(variant, problem, asks):
-    """Whichever comes first in the table, all that fit are the same."""
-    made = problem(5, 4, 7, 6, asks=asks)
-    x, state, weights = made.tensors()
-    output, final, _ = reference.forward(made.spec, made.x, made.state, made.weights, made.walk)
-    for one in IMPLEMENTATIONS:
-        if one.fits(made.spec, x, made.tensor_walk()):
-            found, ended = one.run(made.spec, x, state, weights, made.tensor_walk())
-            errors = errors_of([found, *ended], [output, *final])
-            assert max(errors) < TOLERANCE[np.float64], (one.name, errors)
+def test_implementations_equal_the_twin(variant, make_problem, walk_options):
+    """All implementations in the table that fit give the same results."""
+    problem = make_problem(5, 4, 7, 6, walk_options=walk_options)
+    x, state, weights = problem.tensors()
+    output, final, _ = reference.forward(problem.spec, problem.x, problem.state, problem.weights, problem.walk)
+    for implementation in IMPLEMENTATIONS:
+        if implementation.fits(problem.spec, x, problem.tensor_walk()):
+            result, last = implementation.run(problem.spec, x, state, weights, problem.tensor_walk())
+            errors = errors_of([result, *last], [output, *final])
+            assert max(errors) < TOLERANCE[np.float64], (implementation.name, errors)
 
 
-def test_one_step_is_the_twins(variant, problem):
-    made = problem(1, 3, 7, 6)
-    x, state, weights = made.tensors()
-    wanted = reference.step(made.spec, made.x[0], made.state, made.weights)
-    for found, twin in zip(step(made.spec, x[0], state, weights), wanted, strict=True):
-        assert relative_rms(found, twin) < TOLERANCE[np.float64]
+def test_step_equals_the_twins(variant, make_problem):
+    problem = make_problem(1, 3, 7, 6)
+    x, state, weights = problem.tensors()
+    expected = reference.step(problem.spec, problem.x[0], problem.state, problem.weights)
+    for result, twin in zip(step(problem.spec, x[0], state, weights), expected, strict=True):
+        assert relative_rms(result, twin) < TOLERANCE[np.float64]
 
 
-def test_float32_stays_float32_in_the_twin(variant, problem):
-    found = everything_by_twin(problem(3, 2, 3, 4, np.float32, ("lengths", "reset", "dropout", "zoneout")))
-    assert {one.dtype for one in found} == {np.dtype(np.float32)}
+def test_twin_keeps_float32(variant, make_problem):
+    result = everything_by_twin(make_problem(3, 2, 3, 4, np.float32, ("lengths", "reset", "dropout", "zoneout")))
+    assert {value.dtype for value in result} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
-def test_a_wrong_weight_would_be_seen(variant, problem, dtype):
-    """The tests above can fail: one weight that is a little off moves the metric by ten tolerances or more."""
-    made = problem(17, 3, 33, 17, dtype)
-    wanted = everything_by_twin(made.astype(np.float64))
-    wrong = made.weights.w_ih if made.weights.w_hh is None else made.weights.w_hh
+def test_a_wrong_weight_is_noticed(variant, make_problem, dtype):
+    """The tests above can fail: a small change of one weight moves the metric by at least ten tolerances."""
+    problem = make_problem(17, 3, 33, 17, dtype)
+    expected = everything_by_twin(problem.astype(np.float64))
+    wrong = problem.weights.w_ih if problem.weights.w_hh is None else problem.weights.w_hh
     wrong[-1, 1] += {np.float64: 1e-8, np.float32: 5e-3}[dtype]
-    errors = errors_of(everything_by_ops(made), wanted)
+    errors = errors_of(everything_by_ops(problem), expected)
     assert errors[0] > 10 * TOLERANCE[dtype], errors
 
 
-def test_swapped_gates_would_be_seen(variant, problem):
-    made = problem(5, 3, 4, 6)
-    gates = len(made.spec.gates)
-    if gates == 1:  # then its rows take the gates' place
-        gates = made.spec.hidden_size
-    wanted = everything_by_twin(made)
+def test_swapped_gates_are_noticed(variant, make_problem):
+    problem = make_problem(5, 3, 4, 6)
+    gates = len(problem.spec.gates)
+    if gates == 1:  # a single gate: swap its rows instead
+        gates = problem.spec.hidden_size
+    expected = everything_by_twin(problem)
     for first in range(gates - 1):
         order = np.arange(gates)
         order[[first, first + 1]] = order[[first + 1, first]]
         swapped = {
             name: value.reshape(gates, -1, *value.shape[1:])[order].reshape(value.shape)
             for name in ("w_ih", "w_hh", "b_ih", "b_hh")
-            if (value := getattr(made.weights, name)) is not None
+            if (value := getattr(problem.weights, name)) is not None
         }
-        wrong = dataclasses.replace(made, weights=dataclasses.replace(made.weights, **swapped))
-        assert relative_rms(everything_by_ops(wrong)[0], wanted[0]) > 1e-3
+        wrong = dataclasses.replace(problem, weights=dataclasses.replace(problem.weights, **swapped))
+        assert relative_rms(everything_by_ops(wrong)[0], expected[0]) > 1e-3
