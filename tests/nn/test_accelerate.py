@@ -1,4 +1,4 @@
-"""PyTorch's layers are replaced by ours with the same weights, and what cannot be is left with a reason."""
+"""``accelerate`` replaces PyTorch's layers with the same weights, and gives a reason for those that it leaves."""
 
 from __future__ import annotations
 
@@ -37,49 +37,55 @@ def model():
     return Model().double()
 
 
-def test_the_same_numbers_from_the_same_parameters(model):
+def test_output_and_parameters_stay_the_same(model):
     x = torch.randn(2, 7, 3, dtype=torch.float64)
     model.eval()
-    before, parameters, keys = model(x), dict(model.named_parameters()), list(model.state_dict())
+    original, parameters, keys = model(x), dict(model.named_parameters()), list(model.state_dict())
     report = seriatim.accelerate(model)
     assert report.model is model
     assert set(report.changed) == {"encoder", "blocks.0", "blocks.1", "cells.lstm", "cells.gru", "cells.rnn"}
     assert report.left == {}
-    assert all(type(one).__module__.startswith(("seriatim", "torch.nn.modules.container")) for one in (
+    assert all(type(module).__module__.startswith(("seriatim", "torch.nn.modules.container")) for module in (
         model.encoder, model.blocks[0], model.cells["rnn"]))  # fmt: skip
     assert dict(model.named_parameters()).keys() == parameters.keys()
-    assert all(now is parameters[name] for name, now in model.named_parameters())
+    assert all(parameter is parameters[name] for name, parameter in model.named_parameters())
     assert list(model.state_dict()) == keys
-    torch.testing.assert_close(model(x), before, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(model(x), original, rtol=1e-12, atol=1e-12)
 
 
-def test_options_and_mode_are_kept(model):
+def test_options_and_mode_stay_the_same(model):
     model.eval()
     model.blocks[0].train()
     seriatim.accelerate(model)
-    one = model.encoder
-    assert (one.num_layers, one.batch_first, one.dropout, one.bidirectional, one.proj_size) == (2, True, 0.25, True, 2)
+    module = model.encoder
+    assert (module.num_layers, module.batch_first, module.dropout, module.bidirectional, module.proj_size) == (
+        2,
+        True,
+        0.25,
+        True,
+        2,
+    )
     assert model.blocks[1].nonlinearity == "relu"
     assert not model.blocks[1].bias
-    assert [one.training for one in (model.encoder, model.blocks[0])] == [False, True]
+    assert [module.training for module in (model.encoder, model.blocks[0])] == [False, True]
 
 
-def test_twice_is_once(model):
+def test_second_call_changes_nothing(model):
     seriatim.accelerate(model)
     modules = list(model.modules())
     again = seriatim.accelerate(model)
     assert (again.changed, again.left) == ({}, {})
-    assert all(now is then for now, then in zip(model.modules(), modules, strict=True))
+    assert all(new is old for new, old in zip(model.modules(), modules, strict=True))
     assert str(again) == "nothing to accelerate: no recurrent layer of torch.nn"
 
 
-def test_the_model_itself():
+def test_model_that_is_a_layer_is_replaced():
     report = accelerate_function(nn.GRU(3, 4))
     assert type(report.model) is seriatim.nn.GRU
     assert str(report) == "1 changed, 0 left\nchanged  (model)  GRU(3, 4)"
 
 
-def test_a_module_in_two_places_stays_one():
+def test_module_in_two_places_is_replaced_by_one():
     shared = nn.GRU(4, 4)
     model = nn.ModuleDict({"first": shared, "second": shared, "within": nn.ModuleList([shared])})
     seriatim.accelerate(model)
@@ -87,10 +93,10 @@ def test_a_module_in_two_places_stays_one():
     assert type(model["first"]) is seriatim.nn.GRU
 
 
-def test_hooks_and_attributes_are_kept():
+def test_hooks_and_attributes_stay():
     model = nn.Sequential(nn.LSTM(2, 3))
     seen = []
-    handle = model[0].register_forward_hook(lambda module, given, output: seen.append(type(module)))
+    handle = model[0].register_forward_hook(lambda module, input, output: seen.append(type(module)))
     model[0].note = "mine"
     seriatim.accelerate(model)
     model(torch.randn(4, 1, 2))
@@ -102,10 +108,10 @@ def test_hooks_and_attributes_are_kept():
 
 
 class Odd(nn.GRU):
-    """Some user's own."""
+    """A subclass of a user."""
 
 
-def test_what_is_left_says_why():
+def test_report_says_why_a_module_is_left():
     replaced = nn.GRU(2, 3)
     replaced.forward = lambda x: x
     model = nn.ModuleDict({
@@ -115,7 +121,7 @@ def test_what_is_left_says_why():
         "halved": nn.RNN(2, 3, dtype=torch.float16),
         "fine": nn.GRUCell(2, 3),
     })  # fmt: skip
-    before = {name: model[name] for name in ("odd", "normed", "replaced", "halved")}
+    original = {name: model[name] for name in ("odd", "normed", "replaced", "halved")}
     report = seriatim.accelerate(model)
     assert set(report.changed) == {"fine"}
     assert report.left == {
@@ -124,7 +130,7 @@ def test_what_is_left_says_why():
         "replaced": "its forward was replaced",
         "halved": "it is of float16",
     }
-    assert all(model[name] is one for name, one in before.items())
+    assert all(model[name] is module for name, module in original.items())
     assert str(report).splitlines() == [
         "1 changed, 4 left",
         "changed  fine      GRUCell(2, 3)",
@@ -135,20 +141,20 @@ def test_what_is_left_says_why():
     ]
 
 
-def test_weights_made_by_a_hook_are_left():
+def test_layer_with_computed_weight_is_left():
     layer = nn.LSTM(2, 3)
     del layer.weight_hh_l0
-    layer.weight_hh_l0 = torch.zeros(12, 3)  # as the older weight norm does before each call
+    layer.weight_hh_l0 = torch.zeros(12, 3)  # the older weight norm does this before each call
     assert seriatim.accelerate(nn.Sequential(layer)).left == {"0": "no plain parameter: weight_hh_l0"}
 
 
-def test_no_random_number_is_drawn(model):
-    before = torch.get_rng_state()
+def test_random_state_does_not_change(model):
+    original = torch.get_rng_state()
     seriatim.accelerate(model)
-    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.get_rng_state(), original)
 
 
-def test_only_modules():
+def test_argument_that_is_no_module_is_refused():
     with pytest.raises(seriatim.UsageError, match=r"model: got list, wanted a torch\.nn\.Module"):
         seriatim.accelerate([])
 
@@ -156,21 +162,21 @@ def test_only_modules():
 def test_copies_and_round_trips(model):
     seriatim.accelerate(model.eval())
     x = torch.randn(2, 7, 3, dtype=torch.float64)
-    wanted = model(x)
-    assert torch.equal(copy.deepcopy(model)(x), wanted)
+    expected = model(x)
+    assert torch.equal(copy.deepcopy(model)(x), expected)
     buffer = io.BytesIO()
-    torch.save(model, buffer)  # the user's own pickle
+    torch.save(model, buffer)  # a pickle that the user writes
     buffer.seek(0)
-    assert torch.equal(torch.load(buffer, weights_only=False)(x), wanted)
-    fresh = Model().double().eval()
-    fresh.load_state_dict(model.state_dict())  # and back into PyTorch's own
-    torch.testing.assert_close(fresh(x), wanted, rtol=1e-12, atol=1e-12)
+    assert torch.equal(torch.load(buffer, weights_only=False)(x), expected)
+    new_model = Model().double().eval()
+    new_model.load_state_dict(model.state_dict())  # the weights go back into PyTorch's layers
+    torch.testing.assert_close(new_model(x), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_an_optimizer_made_before_goes_on(model):
+def test_existing_optimizer_updates_the_new_layers(model):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     seriatim.accelerate(model)
-    before = model.encoder.weight_hh_l0.detach().clone()
+    original = model.encoder.weight_hh_l0.detach().clone()
     model(torch.randn(2, 7, 3, dtype=torch.float64)).sum().backward()
     optimizer.step()
-    assert not torch.equal(model.encoder.weight_hh_l0, before)
+    assert not torch.equal(model.encoder.weight_hh_l0, original)

@@ -1,4 +1,4 @@
-"""Attention: what the weights must be, whatever scores them, and each score by its formula."""
+"""Attention: properties of the weights for all scores, and each score by its formula."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(T, B, H).double(), torch.randn(S, B, M).double()
 
 
-def look(attention: Attention, queries: torch.Tensor, memory: torch.Tensor, lengths: torch.Tensor | None = LENGTHS):
+def attend(attention: Attention, queries: torch.Tensor, memory: torch.Tensor, lengths: torch.Tensor | None = LENGTHS):
     return attention(queries, memory, attention.keys(memory), lengths)
 
 
 def test_weights_sum_to_one_and_padding_gets_none(attention: Attention) -> None:
-    _, weights = look(attention, *inputs())
+    _, weights = attend(attention, *inputs())
     torch.testing.assert_close(weights.sum(-1), torch.ones(T, B).double())
     for row, length in enumerate(LENGTHS):
         assert (weights[:, row, length:] == 0).all()
         assert (weights[:, row, :length] > 0).all()
 
 
-def test_what_is_found_is_the_mean_by_the_weights(attention: Attention) -> None:
+def test_context_is_the_weighted_mean_of_the_memory(attention: Attention) -> None:
     queries, memory = inputs()
-    found, weights = look(attention, queries, memory)
-    torch.testing.assert_close(found, torch.einsum("tbs,sbm->tbm", weights, memory))
+    context, weights = attend(attention, queries, memory)
+    torch.testing.assert_close(context, torch.einsum("tbs,sbm->tbm", weights, memory))
 
 
 def test_padding_changes_nothing(attention: Attention) -> None:
     queries, memory = inputs()
-    found, _ = look(attention, queries, memory)
+    context, _ = attend(attention, queries, memory)
     memory[3:, 1], memory[1:, 2] = 1e3, -1e3
-    again, _ = look(attention, queries, memory)
-    torch.testing.assert_close(again, found)
-    alone, _ = look(attention, queries[:, 1:2], memory[:3, 1:2], None)
-    torch.testing.assert_close(alone, found[:, 1:2])
+    again, _ = attend(attention, queries, memory)
+    torch.testing.assert_close(again, context)
+    row_context, _ = attend(attention, queries[:, 1:2], memory[:3, 1:2], None)
+    torch.testing.assert_close(row_context, context[:, 1:2])
 
 
-def test_each_score_is_its_formula() -> None:
+def test_scores_equal_their_formulas() -> None:
     queries, memory = inputs()
     for name in ATTENTIONS:
         attention = make_attention(name, H, M).double()
@@ -60,24 +60,26 @@ def test_each_score_is_its_formula() -> None:
         query, state = queries[2, 1], memory[4, 1]
         weights = dict(attention.named_parameters())
         if name == "dot":
-            wanted = query @ state
+            expected = query @ state
         elif name == "general":
-            wanted = query @ weights["weight.weight"] @ state
+            expected = query @ weights["weight.weight"] @ state
         else:
-            both = torch.cat([weights["of_query.weight"], weights["of_memory.weight"]], 1) @ torch.cat([query, state])
-            both = both + weights.get("of_memory.bias", torch.zeros(()))
-            wanted = weights["score.weight"][0] @ torch.tanh(both)
-        torch.testing.assert_close(scores[1, 2, 4], wanted)
+            combined = torch.cat([weights["of_query.weight"], weights["of_memory.weight"]], 1) @ torch.cat(
+                [query, state]
+            )
+            combined = combined + weights.get("of_memory.bias", torch.zeros(()))
+            expected = weights["score.weight"][0] @ torch.tanh(combined)
+        torch.testing.assert_close(scores[1, 2, 4], expected)
 
 
-def test_dot_wants_one_width_and_the_others_do_not() -> None:
+def test_only_dot_refuses_different_widths() -> None:
     with pytest.raises(UsageError, match=r"attention: dot wants queries \(6 wide\) as wide as the memory \(8\)"):
         make_attention("dot", 6, 8)
     for name in set(ATTENTIONS) - {"dot"}:
-        found, _ = look(make_attention(name, 6, 8), torch.randn(T, B, 6), torch.randn(S, B, 8))
-        assert found.shape == (T, B, 8)
+        context, _ = attend(make_attention(name, 6, 8), torch.randn(T, B, 6), torch.randn(S, B, 8))
+        assert context.shape == (T, B, 8)
 
 
-def test_no_such_attention() -> None:
+def test_unknown_name_is_refused() -> None:
     with pytest.raises(UsageError, match="attention: 'dots'"):
         make_attention("dots", 6, 6)

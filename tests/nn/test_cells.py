@@ -1,4 +1,4 @@
-"""What the cells refuse. What they compute: test_parity and the laws."""
+"""Refusals, repr and state_dict of cells. Parity and laws test their results."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def test_refusals(make, message):
     assert str(caught.value) == message
 
 
-def test_a_projected_cell_carries_a_narrow_h():
+def test_projected_cell_has_a_narrow_h():
     h, c = LSTMCell(3, 5, proj_size=2)(torch.zeros(4, 3))
     assert (h.shape, c.shape) == ((4, 2), (4, 5))
 
 
-def test_repr_says_what_is_not_usual():
+def test_repr_shows_options_that_are_not_default():
     assert repr(RNNCell(3, 5, nonlinearity="relu")) == "RNNCell(3, 5, nonlinearity=relu)"
     assert repr(LSTMCell(3, 5, bias=False, proj_size=2)) == "LSTMCell(3, 5, proj_size=2, bias=False)"
     assert repr(GRUCell(3, 5, reset_after=False)) == "GRUCell(3, 5, reset_after=False)"
     assert repr(LSTMCell(3, 5, peephole=True, layer_norm=True)) == "LSTMCell(3, 5, peephole=True, layer_norm=True)"
 
 
-def test_without_options_the_state_dict_is_pytorchs():
+def test_state_dict_without_options_equals_pytorchs():
     for make in (RNNCell, LSTMCell, GRUCell):
         theirs = getattr(torch.nn, make.__name__)(3, 5).state_dict()
         ours = make(3, 5).state_dict()
         assert [(name, value.shape) for name, value in ours.items()] == [(n, v.shape) for n, v in theirs.items()]
 
 
-def test_no_rows_give_no_rows():
+def test_empty_batch_gives_empty_state():
     assert GRUCell(3, 5)(torch.zeros(0, 3)).shape == (0, 5)
     h, c = LSTMCell(3, 5, peephole=True)(torch.zeros(0, 3))
     assert (h.shape, c.shape) == ((0, 5), (0, 5))

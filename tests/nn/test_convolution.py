@@ -1,4 +1,4 @@
-"""Convolution over time beside PyTorch's, and what it may not see."""
+"""Convolution over time equals PyTorch's, and reads only the steps that it may."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def make(kernel: int, dilation: int, *, causal: bool = True) -> Convolution:
 
 @shapes
 @pytest.mark.parametrize("causal", [True, False])
-def test_it_is_that_of_pytorch(kernel: int, dilation: int, causal: bool) -> None:
+def test_convolution_equals_pytorchs(kernel: int, dilation: int, causal: bool) -> None:
     layer = make(kernel, dilation, causal=causal)
     ahead = 0 if causal else (kernel - 1) // 2 * dilation
     rows = functional.pad(values().permute(1, 2, 0), ((kernel - 1) * dilation - ahead, ahead))
-    wanted = functional.conv1d(rows, layer.weight.transpose(1, 2), layer.bias, dilation=dilation).permute(2, 0, 1)
-    torch.testing.assert_close(layer(values()), wanted, rtol=1e-10, atol=1e-10)
+    expected = functional.conv1d(rows, layer.weight.transpose(1, 2), layer.bias, dilation=dilation).permute(2, 0, 1)
+    torch.testing.assert_close(layer(values()), expected, rtol=1e-10, atol=1e-10)
     assert layer(values()).shape == (T, B, H)
 
 
 @shapes
-def test_a_run_in_parts_is_the_whole_run(kernel: int, dilation: int) -> None:
+def test_run_in_parts_equals_whole_run(kernel: int, dilation: int) -> None:
     layer, past = make(kernel, dilation), torch.zeros((kernel - 1) * dilation, B, C, dtype=torch.float64)
     parts = []
     for part in torch.split(values(), [1, 6, 4]):
@@ -47,17 +47,17 @@ def test_a_run_in_parts_is_the_whole_run(kernel: int, dilation: int) -> None:
     torch.testing.assert_close(torch.cat(parts), layer(values()), rtol=1e-10, atol=1e-10)
 
 
-def test_a_centred_filter_sees_both_sides_and_a_causal_one_the_past() -> None:
+def test_centred_filter_reads_both_sides_and_causal_filter_the_past() -> None:
     for causal, reached in ((True, [5, 7, 9]), (False, [3, 5, 7])):
         x = values().requires_grad_()
-        other = values()
-        other[5] = values(seed=2)[5]
+        changed = values()
+        changed[5] = values(seed=2)[5]
         layer = make(3, 2, causal=causal)
-        moved = (layer(other) != layer(x)).flatten(1).any(1)
-        assert moved.nonzero().flatten().tolist() == reached
+        differs = (layer(changed) != layer(x)).flatten(1).any(1)
+        assert differs.nonzero().flatten().tolist() == reached
 
 
-def test_a_block_starts_near_the_straight_way() -> None:
+def test_block_starts_near_its_residual_connection() -> None:
     torch.manual_seed(0)
     block = ResidualBlock(C, C, 3).double()
     output, _ = block(values())
@@ -65,13 +65,15 @@ def test_a_block_starts_near_the_straight_way() -> None:
     assert (output - straight).std() < 0.5 * straight.std()
 
 
-def test_what_stands_beyond_an_end_is_read_as_zeros() -> None:
+def test_steps_beyond_the_end_count_as_zeros() -> None:
     torch.manual_seed(0)
-    block, other = ResidualBlock(C, H, 3, dilation=2, causal=False).double(), values()
-    other[6:] = values(seed=2)[6:]
-    inside = (torch.arange(T) < 6)[:, None, None].expand(T, B, 1)
-    torch.testing.assert_close(block(values(), inside=inside)[0][:6], block(other, inside=inside)[0][:6])
-    assert not torch.allclose(block(values())[0][:6], block(other)[0][:6]), "the law can fail"
+    block, changed = ResidualBlock(C, H, 3, dilation=2, causal=False).double(), values()
+    changed[6:] = values(seed=2)[6:]
+    in_row = (torch.arange(T) < 6)[:, None, None].expand(T, B, 1)
+    torch.testing.assert_close(block(values(), inside=in_row)[0][:6], block(changed, inside=in_row)[0][:6])
+    assert not torch.allclose(block(values())[0][:6], block(changed)[0][:6]), (
+        "without a mask the outputs differ, so the test can fail"
+    )
 
 
 def test_sizes_below_one_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Cells of a user's own: what a subclass and a step function become, and what is refused."""
+"""User-written cells: layers of subclasses and of step functions, and refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ X = torch.zeros(7, 4, 3)
 
 
 class Wrapped(Cell):
-    """A cell of ours as a user's: there is nothing that it could not be compared with."""
+    """A built-in cell inside a user-written cell, so that the results can be compared with a built-in layer."""
 
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
@@ -40,32 +40,34 @@ def read(x, w, b):
 IndRNN = cell(indrnn, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}, read=read)
 
 
-def test_a_cell_of_ours_as_a_users_is_the_layer():
+def test_wrapped_gru_equals_the_gru_layer():
     from seriatim.nn import GRU
 
-    ours, own = GRU(3, 5, 2, bidirectional=True), Recurrent(Wrapped, 3, 5, 2, bidirectional=True)
-    names = {name: f"cell{name[name.index('_l') :]}.inner.{name[: name.index('_l')]}" for name in ours.state_dict()}
-    own.load_state_dict({names[name]: value for name, value in ours.state_dict().items()})
+    built_in, custom = GRU(3, 5, 2, bidirectional=True), Recurrent(Wrapped, 3, 5, 2, bidirectional=True)
+    names = {name: f"cell{name[name.index('_l') :]}.inner.{name[: name.index('_l')]}" for name in built_in.state_dict()}
+    custom.load_state_dict({names[name]: value for name, value in built_in.state_dict().items()})
     x, starts = torch.randn(7, 4, 3), torch.rand(7, 4) < 0.2
-    for one, other in zip(
-        ours(x, lengths=[7, 2, 5, 5], reset=starts), own(x, lengths=[7, 2, 5, 5], reset=starts), strict=True
+    for value, reference in zip(
+        built_in(x, lengths=[7, 2, 5, 5], reset=starts), custom(x, lengths=[7, 2, 5, 5], reset=starts), strict=True
     ):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(value, reference)
 
 
-def test_a_step_function_is_its_equation():
+def test_step_function_computes_its_equation():
     """Li 2018, (4): h_t = relu(W x_t + u ⊙ h_{t-1} + b), step by step in NumPy; float64 to 1e-12."""
     layer = Recurrent(IndRNN, 3, 5, dtype=torch.float64)
     w, u, b = (layer.get_parameter(f"cell_l0.{name}").detach().numpy() for name in "wub")
     x = np.random.default_rng(0).normal(size=(9, 2, 3))
-    h, found = np.zeros((2, 5)), []
+    h, results = np.zeros((2, 5)), []
     for step in x:
         h = np.maximum(step @ w.T + u * h + b, 0)
-        found.append(h)
-    np.testing.assert_allclose(layer(torch.from_numpy(x))[0].detach().numpy(), np.stack(found), rtol=1e-12, atol=1e-12)
+        results.append(h)
+    np.testing.assert_allclose(
+        layer(torch.from_numpy(x))[0].detach().numpy(), np.stack(results), rtol=1e-12, atol=1e-12
+    )
 
 
-def test_the_face_of_one_step():
+def test_single_steps_equal_the_layer():
     layer = Recurrent(IndRNN, 3, 5)
     x, state = torch.randn(6, 2, 3), None
     for step in x:
@@ -73,7 +75,7 @@ def test_the_face_of_one_step():
     torch.testing.assert_close(state[0], layer(x)[1][0])
 
 
-def test_parameters_have_places_and_seeds():
+def test_parameter_names_and_seeds():
     layer = Recurrent(IndRNN, 3, 5, 2, bidirectional=True)
     assert [name for name, _ in layer.named_parameters()][:4] == [
         "cell_l0.w",
@@ -82,16 +84,16 @@ def test_parameters_have_places_and_seeds():
         "cell_l0_reverse.w",
     ]
     assert layer.cell_l1.w.shape == (5, 10) and layer.output_size == 10
-    assert max(one.abs().max() for one in layer.parameters()) <= 5**-0.5
-    drawn = []
+    assert max(value.abs().max() for value in layer.parameters()) <= 5**-0.5
+    draws = []
     for _ in range(2):
         torch.manual_seed(4)
         layer.reset_parameters()
-        drawn.append([one.clone() for one in layer.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))
+        draws.append([value.clone() for value in layer.parameters()])
+    assert all(torch.equal(value, reference) for value, reference in zip(*draws, strict=True))
 
 
-def test_modules_in_a_cell_start_as_they_are_used_to():
+def test_modules_in_a_cell_keep_their_own_initialisation():
     class Normed(Wrapped):
         def __init__(self, input_size, hidden_size):
             super().__init__(input_size, hidden_size)
@@ -102,7 +104,7 @@ def test_modules_in_a_cell_start_as_they_are_used_to():
     assert torch.equal(layer.cell_l0.norm.weight, torch.ones(5))
 
 
-def test_states_may_have_widths_of_their_own():
+def test_states_may_have_different_widths():
     class Wide(Cell):
         def __init__(self, input_size, hidden_size):
             super().__init__(input_size, hidden_size, {"h": 2, "memory": 3 * hidden_size})
@@ -119,14 +121,14 @@ def test_states_may_have_widths_of_their_own():
     assert layer.cell_l1.input_size == 2
 
 
-def test_bfloat16_computes_and_does_not_keep():
+def test_states_stay_float32_under_autocast():
     layer = Recurrent(IndRNN, 3, 5)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(torch.randn(7, 4, 3))[1].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: cell(indrnn, {}), "weights: got none, wanted 'u' as well"),
         (lambda: cell(indrnn, {"u": ("H",), "w": ("H", "I")}), "weights: 'w' is named by no function, wanted u"),
@@ -142,41 +144,41 @@ def test_bfloat16_computes_and_does_not_keep():
         ),
     ],
 )
-def test_refusals(make, said):
+def test_refusals(make, message):
     with pytest.raises(UsageError) as refused:
         make()
-    assert str(refused.value) == said
+    assert str(refused.value) == message
 
 
 @pytest.fixture
-def two_at_a_time(monkeypatch):
-    """Short stretches, so that there is little to compile."""
+def two_steps_per_segment(monkeypatch):
+    """Short segments, so that there is little to compile."""
     monkeypatch.setattr(segment_runner, "STEPS", 2)
 
 
 MASKED = {"lengths": [5, 2, 4], "reset": torch.rand(5, 3) < 0.3, "reverse": True}
 
 
-@pytest.mark.parametrize(("backend", "asks"), [("inductor", {}), ("aot_eager", MASKED)], ids=["plain", "masked"])
-def test_compiled_is_step_by_step(two_at_a_time, monkeypatch, backend, asks):
-    """float64, 1e-12: the same sums in another order; gradients too. C++ is compiled for one of the cases only."""
+@pytest.mark.parametrize(("backend", "options"), [("inductor", {}), ("aot_eager", MASKED)], ids=["plain", "masked"])
+def test_compiled_layer_equals_plain_layer(two_steps_per_segment, monkeypatch, backend, options):
+    """Output and gradients in float64 to 1e-12: the same sums in another order. Only one case compiles C++."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     plain = Recurrent(IndRNN, 3, 4, dtype=torch.float64)
     fast = Recurrent(IndRNN, 3, 4, dtype=torch.float64, compile=True)
     fast.load_state_dict(plain.state_dict())
     x = torch.randn(5, 3, 3, dtype=torch.float64, requires_grad=True)
-    found = []
+    results = []
     for layer in (plain, fast):
-        output, final = layer(x, **asks)
+        output, final = layer(x, **options)
         loss = (output**2).sum() + final.sin().sum()
-        found.append([output, final, *torch.autograd.grad(loss, [x, *layer.parameters()])])
-    assert fast._runners[0].is_compiled, "it fell back"
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+        results.append([output, final, *torch.autograd.grad(loss, [x, *layer.parameters()])])
+    assert fast._runners[0].is_compiled, "the layer fell back to plain steps"
+    for value, reference in zip(*results, strict=True):
+        torch.testing.assert_close(value, reference, rtol=1e-12, atol=1e-12)
     assert copy.deepcopy(fast)._runners[0]._compiled_segment is None
 
 
-def test_where_the_compiler_fails_it_warns_once_and_goes_on(two_at_a_time, monkeypatch):
+def test_failing_compiler_gives_one_warning_and_plain_steps(two_steps_per_segment, monkeypatch):
     def broken(*given, **options):
         def run(*arguments):
             raise RuntimeError("no compiler here")
@@ -194,7 +196,7 @@ def test_where_the_compiler_fails_it_warns_once_and_goes_on(two_at_a_time, monke
         fast(X)
 
 
-def test_an_error_of_the_cells_own_stays_what_it_is(two_at_a_time):
+def test_error_of_the_cell_is_raised_unchanged(two_steps_per_segment):
     layer = Recurrent(cell(lambda x, h, w: x @ w, {"w": ("H", "H")}), 3, 4, compile=True)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         layer(X)

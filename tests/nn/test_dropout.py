@@ -1,3 +1,5 @@
+"""Locked dropout: one mask per sequence."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,7 +9,7 @@ from seriatim.errors import UsageError
 from seriatim.nn import LockedDropout
 
 
-def test_one_mask_per_sequence():
+def test_mask_is_the_same_at_all_steps():
     torch.manual_seed(0)
     x = torch.randn(9, 3, 200) + 10
     dropped = LockedDropout(0.25)(x)
@@ -18,13 +20,13 @@ def test_one_mask_per_sequence():
     assert 0.6 < float((mask > 0).float().mean()) < 0.9
 
 
-def test_nothing_is_dropped_in_evaluation_or_at_zero():
+def test_no_drop_in_evaluation_or_with_p_of_zero():
     x = torch.randn(2, 3, 4)
     assert LockedDropout(0.5).eval()(x) is x
     assert LockedDropout(0.0)(x) is x
 
 
-def test_all_is_dropped_at_one():
+def test_p_of_one_drops_everything():
     assert not LockedDropout(1.0)(torch.ones(2, 3, 4)).any()
 
 

@@ -1,3 +1,5 @@
+"""Initialisations: the drawn values, the weights that they leave alone, and refusals."""
+
 from __future__ import annotations
 
 import pytest
@@ -19,12 +21,12 @@ from seriatim.nn.initialisation import (
 from seriatim.nn.registry import CELLS, LAYERS
 
 
-def test_the_table_has_every_option():
+def test_table_has_all_options():
     assert set(RECURRENT) == set(INITIALISATIONS)
 
 
 @pytest.mark.parametrize("make", [RNN, LSTM, GRU, LSTMCell, GRUCell])
-def test_every_block_is_orthogonal(make):
+def test_blocks_are_orthogonal(make):
     module = make(3, 17) if make in (LSTMCell, GRUCell) else make(3, 17, num_layers=2, bidirectional=True)
     untouched = {name: value.clone() for name, value in module.state_dict().items() if "weight_hh" not in name}
     orthogonal_recurrent_(module)
@@ -44,16 +46,16 @@ def test_projected_blocks_have_orthonormal_columns():
 
 
 @pytest.mark.parametrize("module", [LSTM(3, 5, 2, bidirectional=True), LSTMCell(3, 5)], ids=["layer", "cell"])
-def test_the_forget_gate_starts_at_the_value_and_nothing_else_moves(module):
-    before = {name: value.clone() for name, value in module.state_dict().items()}
+def test_forget_bias_changes_only_the_forget_gate(module):
+    original = {name: value.clone() for name, value in module.state_dict().items()}
     forget_bias_(module, 1.5)
     for name, value in module.state_dict().items():
         if name.startswith("bias"):
             assert torch.equal(value[5:10], torch.full((5,), 1.5 if "ih" in name else 0.0))
-            assert torch.equal(value[:5], before[name][:5])
-            assert torch.equal(value[10:], before[name][10:])
+            assert torch.equal(value[:5], original[name][:5])
+            assert torch.equal(value[10:], original[name][10:])
         else:
-            assert torch.equal(value, before[name])
+            assert torch.equal(value, original[name])
 
 
 def test_forget_bias_refusals():
@@ -64,7 +66,7 @@ def test_forget_bias_refusals():
 
 
 @pytest.mark.parametrize("make", [RNN, LSTM, GRU, LSTMCell, GRUCell])
-def test_a_normal_start_has_the_deviation_of_what_it_sums_up(make):
+def test_normal_has_the_deviation_of_the_column_count(make):
     module = make(16, 100)
     torch.manual_seed(0)
     normal_(module)
@@ -75,32 +77,35 @@ def test_a_normal_start_has_the_deviation_of_what_it_sums_up(make):
             assert float(value.std()) == pytest.approx(0.25 if "ih" in name else 0.1, rel=0.05)
 
 
-def test_uniform_is_pytorchs_start():
+def test_uniform_equals_pytorchs_default():
     layer = LSTM(3, 25)
     torch.manual_seed(0)
     uniform_(layer)
     torch.manual_seed(0)
-    other = torch.nn.LSTM(3, 25)
-    assert all(torch.equal(one, two) for one, two in zip(layer.parameters(), other.parameters(), strict=True))
-    assert all(float(one.abs().max()) <= 1 / 5 for one in layer.state_dict().values())
+    reference = torch.nn.LSTM(3, 25)
+    assert all(
+        torch.equal(weight, reference_weight)
+        for weight, reference_weight in zip(layer.parameters(), reference.parameters(), strict=True)
+    )
+    assert all(float(weight.abs().max()) <= 1 / 5 for weight in layer.state_dict().values())
 
 
 @pytest.mark.parametrize("make", [LSTM, GRU, LSTMCell, GRUCell])
-def test_chrono_starts_let_units_remember_up_to_the_horizon(make):
-    """σ(b)/(1 - σ(b)) = e^b is how many steps a gate of that bias remembers: between 1 and T - 1."""
+def test_chrono_retention_times_reach_the_horizon(make):
+    """A gate with bias b remembers for σ(b)/(1 - σ(b)) = e^b steps: between 1 and T - 1."""
     module = make(3, 500)
     chrono_(module, 41)
     for bias_ih, bias_hh in zip(
-        (one for name, one in module.named_parameters() if name.startswith("bias_ih")),
-        (one for name, one in module.named_parameters() if name.startswith("bias_hh")),
+        (weight for name, weight in module.named_parameters() if name.startswith("bias_ih")),
+        (weight for name, weight in module.named_parameters() if name.startswith("bias_hh")),
         strict=True,
     ):
         blocks = dict(zip(module.spec.gates, bias_ih.detach().chunk(len(module.spec.gates)), strict=True))
-        kept = blocks["f"] if "f" in blocks else blocks["z"]
-        assert 1 <= kept.exp().min() < 2 and 39 < kept.exp().max() <= 40
-        assert kept.exp().mean().item() == pytest.approx(20.5, abs=2)  # uniform in the steps, not in the bias
+        retention_bias = blocks["f"] if "f" in blocks else blocks["z"]
+        assert 1 <= retention_bias.exp().min() < 2 and 39 < retention_bias.exp().max() <= 40
+        assert retention_bias.exp().mean().item() == pytest.approx(20.5, abs=2)  # uniform in the steps, not in the bias
         if "f" in blocks:
-            assert torch.equal(blocks["i"], -kept)
+            assert torch.equal(blocks["i"], -retention_bias)
         of_state = dict(zip(module.spec.gates, bias_hh.detach().chunk(len(module.spec.gates)), strict=True))
         assert not of_state["f" if "f" in blocks else "z"].any()
 
@@ -115,30 +120,32 @@ def test_chrono_refusals():
 
 
 @pytest.mark.parametrize("make", [*LAYERS.values(), *CELLS.values()])
-def test_the_same_seed_gives_the_same_weights(make):
-    drawn = []
+def test_same_seed_gives_same_weights(make):
+    draws = []
     for _ in range(2):
         torch.manual_seed(7)
         module = make(3, 5)
-        first = [one.clone() for one in module.parameters()]
+        first = [weight.clone() for weight in module.parameters()]
         torch.manual_seed(7)
         module.reset_parameters()
-        assert all(torch.equal(one, other) for one, other in zip(first, module.parameters(), strict=True))
-        drawn.append(first)
-    assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))
+        assert all(torch.equal(weight, reference) for weight, reference in zip(first, module.parameters(), strict=True))
+        draws.append(first)
+    assert all(torch.equal(weight, reference) for weight, reference in zip(*draws, strict=True))
     module.reset_parameters()
-    assert not all(torch.equal(one, other) for one, other in zip(drawn[0], module.parameters(), strict=True))
+    assert not all(
+        torch.equal(weight, reference) for weight, reference in zip(draws[0], module.parameters(), strict=True)
+    )
 
 
-def test_a_relu_network_with_the_identity_keeps_what_it_has():
+def test_relu_rnn_with_identity_keeps_its_state():
     layer = RNN(3, 5, 2, nonlinearity="relu", bidirectional=True)
     identity_recurrent_(layer)
     for block in (layer.weight_hh_l0, layer.weight_hh_l1_reverse):
         assert torch.equal(block.detach(), torch.eye(5))
-    one = RNN(3, 5, nonlinearity="relu")
-    identity_recurrent_(one)
+    weight = RNN(3, 5, nonlinearity="relu")
+    identity_recurrent_(weight)
     h = torch.rand(1, 2, 5)
-    torch.testing.assert_close(one(torch.zeros(100, 2, 3), h)[1], h)
+    torch.testing.assert_close(weight(torch.zeros(100, 2, 3), h)[1], h)
     with pytest.raises(UsageError, match="module: got one with a projected h, wanted square recurrent weights"):
         identity_recurrent_(RNN(3, 5, proj_size=2))
 
@@ -154,17 +161,17 @@ def test_chrono_keeps_for_about_its_horizon(name):
     final = layer(torch.zeros(1, 1, 3, dtype=torch.float64), states if len(states) > 1 else states[0])[1]
     last = final[-1] if isinstance(final, tuple) else final
     new = 0.5 if name.startswith("min") else 0.0  # g(0) = 1/2; tanh(0) = 0
-    kept = (last - new) / (1 - new)
-    u = kept / (1 - kept)
+    retention_bias = (last - new) / (1 - new)
+    u = retention_bias / (1 - retention_bias)
     assert 1 <= u.min() < 5 and 45 < u.max() <= 49 + 1e-9
 
 
-def test_one_gate_alone():
+def test_gate_changes_one_gate_alone():
     layer = LSTM(3, 5, 2)
-    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    original = {name: value.clone() for name, value in layer.state_dict().items()}
     gate_(layer, "g", weight_hh=torch.nn.init.eye_, bias=0.25)
     for name, value in layer.state_dict().items():
-        changed = (value != before[name]).flatten(1).any(1) if value.dim() > 1 else value != before[name]
+        changed = (value != original[name]).flatten(1).any(1) if value.dim() > 1 else value != original[name]
         assert changed.nonzero().flatten().tolist() == ([] if "weight_ih" in name else [10, 11, 12, 13, 14])
     assert torch.equal(layer.weight_hh_l1.detach()[10:15], torch.eye(5))
     assert (layer.bias_ih_l0[10:15] == 0.25).all() and not layer.bias_hh_l0[10:15].any()

@@ -1,4 +1,4 @@
-"""What the layers have of their own: constructors, refusals, locked dropout."""
+"""Refusals, locked dropout, repr, state_dict and forms of a call of the layers."""
 
 from __future__ import annotations
 
@@ -98,21 +98,21 @@ def test_refusals(make, message):
     assert str(caught.value) == message
 
 
-def test_lengths_may_be_any_whole_numbers():
+def test_lengths_may_be_of_any_integer_type():
     layer = GRU(3, 5)
-    wanted = layer(X, lengths=[7, 1, 2, 2])[0]
-    for given in (torch.tensor([7, 1, 2, 2], dtype=torch.int32), torch.tensor([7, 1, 2, 2]), (7, 1, 2, 2)):
-        assert torch.equal(layer(X, lengths=given)[0], wanted)
+    expected = layer(X, lengths=[7, 1, 2, 2])[0]
+    for lengths in (torch.tensor([7, 1, 2, 2], dtype=torch.int32), torch.tensor([7, 1, 2, 2]), (7, 1, 2, 2)):
+        assert torch.equal(layer(X, lengths=lengths)[0], expected)
 
 
-def test_the_output_is_as_long_as_the_input_even_if_no_row_is():
+def test_output_is_as_long_as_the_input_even_if_all_rows_are_shorter():
     output, _ = LSTM(3, 5, batch_first=True)(X.transpose(0, 1), lengths=[2, 1, 2, 2])
     assert output.shape == (4, 7, 5)
     assert output[:, 2:].count_nonzero() == 0
 
 
 def test_locked_dropout_drops_the_same_units_at_every_step():
-    """With identity-like layers above, what reaches them is seen: a unit is dropped for a whole sequence or not."""
+    """The upper layer passes its input on, so the output shows the mask: a unit is dropped at all steps or at none."""
     layer = RNN(1, 64, 2, nonlinearity="relu", bias=False, locked_dropout=0.5)
     with torch.no_grad():
         for name, weight in layer.named_parameters():
@@ -128,26 +128,26 @@ def test_locked_dropout_drops_the_same_units_at_every_step():
     assert torch.equal(layer.eval()(torch.ones(9, 3, 1))[0], torch.ones(9, 3, 64))
 
 
-def test_nothing_is_dropped_from_the_output():
+def test_output_is_not_dropped():
     layer = RNN(1, 64, 1, nonlinearity="relu", dropout=0.9, locked_dropout=0.9)
     assert torch.equal(layer(torch.ones(3, 1, 1))[0], layer.eval()(torch.ones(3, 1, 1))[0])
 
 
-def test_positional_arguments_stand_where_pytorch_has_them():
+def test_positional_arguments_are_in_pytorchs_order():
     layer = LSTM(3, 5, 2, False, True, 0.5, True, 2)
-    other = torch.nn.LSTM(3, 5, 2, False, True, 0.5, True, 2)
+    flipped_states = torch.nn.LSTM(3, 5, 2, False, True, 0.5, True, 2)
     for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional",
                  "proj_size"):  # fmt: skip
-        assert getattr(layer, name) == getattr(other, name)
+        assert getattr(layer, name) == getattr(flipped_states, name)
     assert RNN(3, 5, 1, "relu").nonlinearity == "relu"
 
 
-def test_what_programs_for_pytorch_call():
+def test_methods_that_programs_for_pytorch_call():
     layer = LSTM(3, 5, 2, bidirectional=True)
     layer.flatten_parameters()
     layer.bfloat16().float()
-    assert [[one.shape for one in group] for group in layer.all_weights] == [
-        [one.shape for one in group] for group in torch.nn.LSTM(3, 5, 2, bidirectional=True).all_weights
+    assert [[values.shape for values in group] for group in layer.all_weights] == [
+        [values.shape for values in group] for group in torch.nn.LSTM(3, 5, 2, bidirectional=True).all_weights
     ]
     assert repr(LSTM(3, 5, 2, bias=False, locked_dropout=0.1)) == (
         "LSTM(3, 5, num_layers=2, bias=False, locked_dropout=0.1)"
@@ -159,15 +159,15 @@ def test_what_programs_for_pytorch_call():
     assert torch.equal(copy.deepcopy(layer)(X)[0], layer(X)[0])
 
 
-def test_weights_given_for_one_call_are_used():
+def test_functional_call_uses_its_weights():
     layer = GRU(3, 5)
     weights = {name: torch.zeros_like(value) for name, value in layer.state_dict().items()}
     output, _ = torch.func.functional_call(layer, weights, (torch.ones(4, 2, 3),))
     assert not output.any()
 
 
-def test_a_parametrised_weight_is_used():
-    """Weight drop and its kind put a computed weight in the place of a parameter."""
+def test_parametrised_weight_is_used():
+    """A parametrisation puts a computed weight in the place of a parameter."""
 
     class Zero(torch.nn.Module):
         def forward(self, weight):
@@ -175,19 +175,19 @@ def test_a_parametrised_weight_is_used():
 
     layer = GRU(3, 5)
     x = torch.randn(4, 2, 3)
-    before = layer(x)[0]
+    original = layer(x)[0]
     torch.nn.utils.parametrize.register_parametrization(layer, "weight_hh_l0", Zero())
-    after = layer(x)[0]
-    assert torch.equal(before[0], after[0])
-    assert not torch.equal(before[1:], after[1:])
+    changed = layer(x)[0]
+    assert torch.equal(original[0], changed[0])
+    assert not torch.equal(original[1:], changed[1:])
 
 
-def test_a_projected_layer_raises_no_warning():
+def test_projected_layer_gives_no_warning():
     """Warnings are errors here; PyTorch's own layer warns, once per process, that oneDNN has no projection."""
     assert LSTM(3, 5, proj_size=2)(X)[0].shape == (7, 4, 2)
 
 
-def test_a_run_without_gradients_keeps_no_graph():
+def test_inference_mode_records_no_graph():
     layer = LSTM(3, 5)
     with torch.inference_mode():
         output, _ = layer(X, lengths=[7, 1, 3, 3])
@@ -195,13 +195,13 @@ def test_a_run_without_gradients_keeps_no_graph():
 
 
 @pytest.mark.parametrize("make", [RNN, LSTM, GRU])
-def test_without_options_the_state_dict_is_pytorchs(make):
+def test_state_dict_without_options_equals_pytorchs(make):
     theirs = getattr(torch.nn, make.__name__)(3, 5, 2, bidirectional=True).state_dict()
     shapes = {name: value.shape for name, value in make(3, 5, 2, bidirectional=True).state_dict().items()}
     assert list(shapes.items()) == [(name, value.shape) for name, value in theirs.items()]
 
 
-def test_the_variants_parameters_stand_last_and_start_as_they_should():
+def test_parameters_of_variants_come_last_and_have_their_first_values():
     layer = LSTM(3, 5, 2, bidirectional=True, proj_size=2, peephole=True, layer_norm=True)
     names = [name for name in layer.state_dict() if name.endswith("_l1_reverse")]
     assert [name.removesuffix("_l1_reverse") for name in names] == [
@@ -218,33 +218,33 @@ def test_the_variants_parameters_stand_last_and_start_as_they_should():
     assert [name for name in GRU(3, 5, layer_norm=True).state_dict() if "gain" in name] == ["gain_ih_l0", "gain_hh_l0"]
 
 
-def test_reset_and_every_state_come_in_the_callers_form():
+def test_reset_and_returned_states_have_the_callers_axes():
     layer, flipped = LSTM(3, 5, 2), LSTM(3, 5, 2, batch_first=True)
     flipped.load_state_dict(layer.state_dict())
     x = torch.randn(7, 4, 3)
     reset = torch.rand(7, 4) < 0.3
-    output, _, every = layer(x, reset=reset, return_states="all")
-    turned, _, other = flipped(x.transpose(0, 1), reset=reset.T.tolist(), return_states="all")
-    torch.testing.assert_close(turned.transpose(0, 1), output)
-    assert {name: one.shape for name, one in other.items()} == dict.fromkeys("hcifgo", (2, 4, 7, 5))
-    alone, _, inside = layer(x[:, 1], reset=reset[:, 1], return_states="all")
-    torch.testing.assert_close(alone, output[:, 1])
-    for name, one in every.items():
-        torch.testing.assert_close(other[name].transpose(1, 2), one)
-        torch.testing.assert_close(inside[name], one[:, :, 1])
+    output, _, states = layer(x, reset=reset, return_states="all")
+    flipped_output, _, flipped_states = flipped(x.transpose(0, 1), reset=reset.T.tolist(), return_states="all")
+    torch.testing.assert_close(flipped_output.transpose(0, 1), output)
+    assert {name: values.shape for name, values in flipped_states.items()} == dict.fromkeys("hcifgo", (2, 4, 7, 5))
+    row_output, _, row_states = layer(x[:, 1], reset=reset[:, 1], return_states="all")
+    torch.testing.assert_close(row_output, output[:, 1])
+    for name, values in states.items():
+        torch.testing.assert_close(flipped_states[name].transpose(1, 2), values)
+        torch.testing.assert_close(row_states[name], values[:, :, 1])
 
 
-def test_a_packed_batch_has_its_masks_and_states_in_the_callers_order():
+def test_packed_batch_has_reset_and_states_in_the_callers_order():
     layer = GRU(3, 5, bidirectional=True)
     x, lengths = torch.randn(6, 3, 3), torch.tensor([2, 6, 4])
     reset = torch.rand(6, 3) < 0.4
     packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
-    output, h_n, every = layer(packed, reset=reset, return_states="all")
-    wanted, ended, told = layer(x, lengths=lengths, reset=reset, return_states="all")
-    torch.testing.assert_close(pad_packed_sequence(output)[0], wanted)
-    torch.testing.assert_close(h_n, ended)
-    for name, one in told.items():
-        torch.testing.assert_close(every[name], one)
+    output, h_n, states = layer(packed, reset=reset, return_states="all")
+    expected, expected_h_n, expected_states = layer(x, lengths=lengths, reset=reset, return_states="all")
+    torch.testing.assert_close(pad_packed_sequence(output)[0], expected)
+    torch.testing.assert_close(h_n, expected_h_n)
+    for name, values in expected_states.items():
+        torch.testing.assert_close(states[name], values)
 
 
 def test_masks_and_variants_in_bfloat16_autocast():
@@ -252,4 +252,4 @@ def test_masks_and_variants_in_bfloat16_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output, _ = layer(torch.randn(4, 2, 3), lengths=[4, 2], reset=torch.rand(4, 2) < 0.5)
     output.float().sum().backward()
-    assert all(torch.isfinite(one.grad).all() for one in layer.parameters())
+    assert all(torch.isfinite(values.grad).all() for values in layer.parameters())

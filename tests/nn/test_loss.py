@@ -1,4 +1,4 @@
-"""The chunked loss equals cross_entropy of linear, in value and gradient, and never holds all logits."""
+"""The chunked loss equals cross_entropy of linear, in value and gradient, and never has all logits in memory."""
 
 from __future__ import annotations
 
@@ -45,45 +45,45 @@ def chunked(leaves: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("rows", [1, 4, 5, N])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("ignored", [0, 1, 4])
-def test_it_is_cross_entropy_of_linear(rows: int, bias: bool, ignored: int) -> None:
+def test_loss_equals_cross_entropy_of_linear(rows: int, bias: bool, ignored: int) -> None:
     leaves, targets = problem(rows=rows, bias=bias)
     targets[1 : 1 + ignored] = -1
-    wanted, got = plain(leaves, targets), chunked(leaves, targets)
-    torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
+    expected, result = plain(leaves, targets), chunked(leaves, targets)
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
     upstream = torch.tensor(-3.7, dtype=torch.float64)
-    for one, other in zip(
-        torch.autograd.grad(got, leaves, upstream), torch.autograd.grad(wanted, leaves, upstream), strict=True
+    for gradient, expected_gradient in zip(
+        torch.autograd.grad(result, leaves, upstream), torch.autograd.grad(expected, leaves, upstream), strict=True
     ):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(gradient, expected_gradient, rtol=1e-12, atol=1e-12)
 
 
-def test_its_gradient_is_that_of_finite_differences() -> None:
+def test_gradient_equals_finite_differences() -> None:
     leaves, targets = problem(rows=6)
     targets[2] = -1
     assert torch.autograd.gradcheck(lambda *parts: chunked(list(parts), targets), leaves)
 
 
 @pytest.mark.parametrize("fixed", [0, 1, 2])
-def test_what_wants_no_gradient_gets_none(fixed: int) -> None:
+def test_tensor_that_requires_no_gradient_gets_none(fixed: int) -> None:
     leaves, targets = problem()
     leaves[fixed].requires_grad_(False)
     chunked(leaves, targets).backward()
-    assert [leaf.grad is None for leaf in leaves] == [place == fixed for place in range(3)]
+    assert [leaf.grad is None for leaf in leaves] == [index == fixed for index in range(3)]
 
 
-def test_tied_weights_gather_both_gradients() -> None:
+def test_tied_weights_get_both_gradients() -> None:
     (states, weight, bias), targets = problem()
     read = torch.randint(V, (N,), generator=torch.Generator().manual_seed(1))
 
-    def both(loss: object) -> torch.Tensor:
+    def weight_gradient(loss: object) -> torch.Tensor:
         (gradient,) = torch.autograd.grad(loss([states + weight[read], weight, bias], targets), [weight])  # type: ignore[operator]
         return gradient
 
-    torch.testing.assert_close(both(chunked), both(plain), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(weight_gradient(chunked), weight_gradient(plain), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("whole", [0, 10**9])
-def test_without_anything_to_predict_the_mean_is_not_a_number(whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mean_without_targets_is_nan(whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WHOLE", whole)
     for rows in (0, 3):
         leaves, _ = problem(rows=rows)
@@ -93,7 +93,7 @@ def test_without_anything_to_predict_the_mean_is_not_a_number(whole: int, monkey
 
 
 @pytest.mark.parametrize("whole", [0, 10**9])
-def test_a_target_outside_the_vocabulary_is_refused(whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_outside_the_vocabulary_is_refused(whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WHOLE", whole)
     leaves, targets = problem()
     targets[7] = V
@@ -110,18 +110,18 @@ def test_huge_logits_do_not_overflow() -> None:
 def test_under_autocast_products_are_in_bfloat16_and_the_softmax_is_not() -> None:
     leaves, targets = problem(torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        got = chunked(leaves, targets)
+        result = chunked(leaves, targets)
     rounded = [leaf.to(torch.bfloat16) for leaf in leaves[:2]]
     logits = (rounded[0] @ rounded[1].t()).float() + leaves[2]
-    assert got.dtype == torch.float32
-    torch.testing.assert_close(got, functional.cross_entropy(logits, targets))
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, functional.cross_entropy(logits, targets))
     exact = torch.autograd.grad(plain(leaves, targets), leaves)
-    for one, other in zip(torch.autograd.grad(got, leaves), exact, strict=True):
-        assert one.dtype == torch.float32
-        torch.testing.assert_close(one, other, rtol=0.05, atol=0.01)
+    for gradient, expected_gradient in zip(torch.autograd.grad(result, leaves), exact, strict=True):
+        assert gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0.05, atol=0.01)
 
 
-def test_without_gradients_nothing_is_kept() -> None:
+def test_loss_without_gradients_records_no_graph() -> None:
     leaves, targets = problem()
     with torch.no_grad():
         loss = chunked(leaves, targets)
@@ -130,16 +130,16 @@ def test_without_gradients_nothing_is_kept() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4, N])
-def test_each_target_has_its_nll(rows: int) -> None:
+def test_nll_equals_cross_entropy_without_reduction(rows: int) -> None:
     leaves, targets = problem(rows=rows)
-    got = linear_nll(leaves[0], leaves[1], leaves[2], targets)
-    wanted = functional.cross_entropy(functional.linear(*leaves), targets, reduction="none")
-    torch.testing.assert_close(got, wanted.detach(), rtol=1e-12, atol=1e-12)
-    assert not got.requires_grad
+    result = linear_nll(leaves[0], leaves[1], leaves[2], targets)
+    expected = functional.cross_entropy(functional.linear(*leaves), targets, reduction="none")
+    torch.testing.assert_close(result, expected.detach(), rtol=1e-12, atol=1e-12)
+    assert not result.requires_grad
 
 
 class Largest(TorchDispatchMode):
-    """The number of values in the largest tensor that any operation gives."""
+    """Records the number of values in the largest tensor that any operation returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,9 +147,9 @@ class Largest(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = function(*args, **(kwargs or {}))
-        for one in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(one, torch.Tensor):
-                self.values = max(self.values, one.numel())
+        for gradient in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(gradient, torch.Tensor):
+                self.values = max(self.values, gradient.numel())
         return result
 
 

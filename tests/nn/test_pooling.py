@@ -1,3 +1,5 @@
+"""Pooling of a layer's output over time."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,13 +13,13 @@ from seriatim.tasks.options import ClassifyOptions
 LENGTHS = [2, 7, 4]
 
 
-def test_the_table_has_every_option():
+def test_table_has_all_options():
     choices = ClassifyOptions.__dataclass_fields__["pool"].metadata["choices"]
     assert set(POOLINGS) == set(choices)
 
 
 @pytest.mark.parametrize("name", POOLINGS)
-def test_lengths_are_each_row_alone(name):
+def test_row_with_length_equals_row_alone(name):
     pool = POOLINGS[name]
     output = torch.randn(7, 3, 5)
     pooled = pool(output, LENGTHS)
@@ -28,21 +30,21 @@ def test_lengths_are_each_row_alone(name):
 
 
 @pytest.mark.parametrize("name", POOLINGS)
-def test_what_stands_beyond_the_end_does_not_count(name):
+def test_steps_beyond_the_end_do_not_count(name):
     output = torch.randn(7, 3, 5)
-    before = POOLINGS[name](output, torch.tensor(LENGTHS))
+    expected = POOLINGS[name](output, torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
         output[length:, row] = torch.nan
-    assert torch.equal(POOLINGS[name](output, torch.tensor(LENGTHS)), before)
+    assert torch.equal(POOLINGS[name](output, torch.tensor(LENGTHS)), expected)
 
 
-def test_values():
+def test_values_by_hand():
     output = torch.tensor([[[-3.0]], [[-1.0]], [[-2.0]], [[9.0]]])
     assert [pool(output, [3]).item() for pool in (last, mean, maximum)] == [-2.0, -2.0, -1.0]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_last_is_the_final_state_of_every_direction(bidirectional):
+def test_last_equals_the_final_state_of_each_direction(bidirectional):
     layer = GRU(3, 5, bidirectional=bidirectional)
     output, h_n = layer(torch.randn(7, 3, 3), lengths=LENGTHS)
     torch.testing.assert_close(last(output, LENGTHS, directions=len(h_n)), torch.cat(list(h_n), dim=-1))

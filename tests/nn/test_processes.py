@@ -1,4 +1,4 @@
-"""Layers and cells in other processes: several that train together, and one without the engine."""
+"""Layers and cells in other processes: distributed training, and a process without the engine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ distributed.destroy_process_group()
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch was built without it")
 def test_data_parallel_training(tmp_path):
-    """The gradient in each of two processes is the mean of theirs."""
+    """Both processes get the mean of the gradients of both."""
     x = torch.randn(2, 6, 3, 3, dtype=torch.float64)
     torch.save(x, tmp_path / "x")
     workers = [
@@ -53,21 +53,21 @@ def test_data_parallel_training(tmp_path):
         for rank in range(2)
     ]
     for one in workers:
-        _, said = one.communicate(timeout=120)
-        assert one.returncode == 0, said
+        _, result = one.communicate(timeout=120)
+        assert one.returncode == 0, result
     torch.manual_seed(0)
     layer, cell = nn.LSTM(3, 4, dtype=torch.float64), nn.GRUCell(4, 5, dtype=torch.float64)
-    for each in x:
+    for sequence in x:
         state = None
-        for one in layer(each)[0]:
+        for one in layer(sequence)[0]:
             state = cell(one, state)
         (state.square().sum() / 2).backward()
-    wanted = [one.grad for one in (*layer.parameters(), *cell.parameters())]
+    expected = [one.grad for one in (*layer.parameters(), *cell.parameters())]
     for rank in range(2):
-        torch.testing.assert_close(torch.load(tmp_path / str(rank)), wanted, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(torch.load(tmp_path / str(rank)), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_without_the_engine_pytorch_does_the_work():
+def test_without_the_engine_pytorch_is_used():
     code = """
 import sys, warnings
 sys.modules["seriatim.kernels._native"] = None
@@ -85,16 +85,16 @@ with warnings.catch_warnings(record=True) as said:
     cell(x[1], cell(x[0])).sum().backward()
 assert [str(one.message)[:36] for one in said] == ["the native engine was not built, so "], said
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert said.returncode == 0, said.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
 
 
-def test_nothing_is_said_at_exit():
+def test_exit_prints_nothing():
     code = """
 import torch
 from seriatim import nn
 layer, cell = nn.LSTM(3, 4), nn.GRUCell(3, 4)
 layer(torch.zeros(2, 1, 3)), cell(torch.zeros(1, 3))
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert (said.returncode, said.stderr) == (0, "")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""A way round each layer: what is added where, and what is refused."""
+"""Residual and highway connections of a stack, and refusals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seriatim.nn import GRU, LSTM, RNN, Stacked
 X = torch.randn(7, 4, 3)
 
 
-def test_residual_adds_what_a_layer_read():
+def test_residual_adds_the_input_of_a_layer():
     layers = [RNN(3, 5), RNN(5, 5), RNN(5, 5)]
     output, h_n = Stacked(layers)(X, lengths=[7, 2, 5, 5])
     x = layers[0](X, lengths=[7, 2, 5, 5])[0]
@@ -21,7 +21,7 @@ def test_residual_adds_what_a_layer_read():
     assert h_n.shape == (3, 4, 5)
 
 
-def test_highway_mixes_by_a_gate():
+def test_highway_mixes_input_and_output_by_a_gate():
     stack = Stacked([GRU(3, 5), GRU(5, 5)], "highway")
     x = stack.layers[0](X)[0]
     t = torch.sigmoid(stack.connections[0].transform(x))
@@ -29,7 +29,7 @@ def test_highway_mixes_by_a_gate():
     assert (stack.connections[0].transform.bias == -1).all()
 
 
-def test_dropout_is_not_on_the_way_round():
+def test_dropout_does_not_apply_to_the_connection():
     stack = Stacked([RNN(3, 5), RNN(5, 5)], dropout=1.0)
     x, from_nothing = stack.layers[0](X)[0], stack.layers[1](torch.zeros(7, 4, 5))[0]
     torch.testing.assert_close(stack(X)[0], x + from_nothing)
@@ -40,16 +40,16 @@ def test_dropout_is_not_on_the_way_round():
 def test_batch_first_and_reset_parameters():
     stack = Stacked([RNN(3, 5, dtype=torch.float64), RNN(5, 5, dtype=torch.float64)], "highway", batch_first=True)
     assert stack(X.double().transpose(0, 1))[0].shape == (4, 7, 5)
-    drawn = []
+    draws = []
     for _ in range(2):
         torch.manual_seed(2)
         stack.reset_parameters()
-        drawn.append([one.clone() for one in stack.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))
+        draws.append([first.clone() for first in stack.parameters()])
+    assert all(torch.equal(first, second) for first, second in zip(*draws, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Stacked([]), "layers: got none, wanted at least one"),
         (lambda: Stacked([RNN(3, 5)], "skip") and Stacked([RNN(3, 5), RNN(5, 5)], "skip"), "connection: got 'skip'"),
@@ -60,7 +60,7 @@ def test_batch_first_and_reset_parameters():
     ],
     ids=range(6),
 )
-def test_refusals(make, said):
+def test_refusals(make, message):
     with pytest.raises(UsageError) as refused:
         make()
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)

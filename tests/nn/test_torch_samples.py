@@ -1,8 +1,8 @@
-"""PyTorch's own samples of its recurrent modules run on ours, with the same results and gradients.
+"""PyTorch's own test samples of its recurrent modules give the same results and gradients with Seriatim's.
 
 Metric and tolerance: relative RMS of 1e-12 in float64. In float32, against PyTorch in float64, 2e-6 or 1.5 times the
-error of PyTorch's own float32 where that is larger: the samples are large numbers, which saturate every gate, and
-1 - h² has few digits left there.
+error of PyTorch's own float32 where that is larger: the samples are large numbers, which saturate all gates, and
+1 - h² has few significant digits there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from seriatim import nn
 
-pytest.importorskip("expecttest")  # PyTorch's own tests want it
+pytest.importorskip("expecttest")  # PyTorch's own tests need it
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_modules import module_db
@@ -26,37 +26,39 @@ ENTRIES = [entry for entry in module_db if entry.module_cls in OURS]
 DTYPES = [torch.float32, torch.float64]
 
 
-def tensors(given):
-    """Every tensor in what a module takes or returns, in order."""
-    if isinstance(given, torch.Tensor):
-        return [given]
-    if isinstance(given, PackedSequence):
-        return [given.data]
-    return [one for each in given for one in tensors(each)] if isinstance(given, (tuple, list)) else []
+def tensors(values):
+    """All tensors in the arguments or results of a module, in order."""
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, PackedSequence):
+        return [values.data]
+    return [value for item in values for value in tensors(item)] if isinstance(values, (tuple, list)) else []
 
 
 def run(module, arguments, keywords):
     """Results, and gradients of arguments and parameters."""
     result = module(*arguments, **keywords)
-    sum(one.square().sum() for one in tensors(result)).backward()
-    leaves = [one for one in tensors(list(arguments) + list(keywords.values())) if one.is_leaf and one.requires_grad]
-    return tensors(result), [one.grad for one in (*leaves, *module.parameters())]
+    sum(value.square().sum() for value in tensors(result)).backward()
+    leaves = [
+        value for value in tensors(list(arguments) + list(keywords.values())) if value.is_leaf and value.requires_grad
+    ]
+    return tensors(result), [value.grad for value in (*leaves, *module.parameters())]
 
 
-def cast(given):
-    """The same in float64, as new leaves."""
-    if isinstance(given, torch.Tensor):
-        return given.detach().double().requires_grad_(given.requires_grad) if given.is_leaf else given.double()
-    if isinstance(given, PackedSequence):
-        return given.to(torch.float64)
-    return type(given)(cast(one) for one in given) if isinstance(given, (tuple, list)) else given
+def cast(values):
+    """The same values in float64, as new leaves."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().double().requires_grad_(values.requires_grad) if values.is_leaf else values.double()
+    if isinstance(values, PackedSequence):
+        return values.to(torch.float64)
+    return type(values)(cast(value) for value in values) if isinstance(values, (tuple, list)) else values
 
 
-def error(found, right):
-    return float((found - right).detach().norm() / right.detach().norm().clamp_min(1e-300))
+def error(all_results, exact_value):
+    return float((all_results - exact_value).detach().norm() / exact_value.detach().norm().clamp_min(1e-300))
 
 
-def test_every_kind_has_samples():
+def test_all_modules_have_samples():
     assert {entry.module_cls for entry in ENTRIES} == set(OURS)
 
 
@@ -74,20 +76,23 @@ def test_samples(entry, dtype, training):
         ours = OURS[entry.module_cls](*arguments, **keywords, dtype=dtype)
         ours.load_state_dict(theirs.state_dict())
         exact = copy.deepcopy(theirs).double()
-        given = sample.forward_input
-        doubled = [cast(one) for one in given.args], {name: cast(one) for name, one in given.kwargs.items()}
-        found = []
+        values = sample.forward_input
+        exact_inputs = (
+            [cast(value) for value in values.args],
+            {name: cast(value) for name, value in values.kwargs.items()},
+        )
+        all_results = []
         for module, (positional, named) in (
-            (theirs, (given.args, given.kwargs)), (ours, (given.args, given.kwargs)), (exact, doubled),
+            (theirs, (values.args, values.kwargs)), (ours, (values.args, values.kwargs)), (exact, exact_inputs),
         ):  # fmt: skip
-            for one in tensors(list(positional) + list(named.values())):
-                one.grad = None
+            for value in tensors(list(positional) + list(named.values())):
+                value.grad = None
             torch.manual_seed(3)  # dropout between layers
             results, grads = run(module.train(training), positional, named)
-            found.append([*results, *grads])
-        for wanted, got, right in zip(*found, strict=True):
-            assert (wanted is None) == (got is None)
-            if wanted is not None:
-                assert got.dtype == wanted.dtype and got.shape == wanted.shape
+            all_results.append([*results, *grads])
+        for their_value, our_value, exact_value in zip(*all_results, strict=True):
+            assert (their_value is None) == (our_value is None)
+            if their_value is not None:
+                assert our_value.dtype == their_value.dtype and our_value.shape == their_value.shape
                 floor = 1e-12 if dtype == torch.float64 else 2e-6
-                assert error(got, right) <= max(floor, 1.5 * error(wanted, right)), sample.desc
+                assert error(our_value, exact_value) <= max(floor, 1.5 * error(their_value, exact_value)), sample.desc

@@ -1,4 +1,4 @@
-"""The Transformer's parts beside PyTorch's own, and their laws."""
+"""The parts of the Transformer equal PyTorch's, and keep the laws of caches and masks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def close(left: Tensor, right: Tensor) -> None:
     torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-10)
 
 
-def stirred(module: nn.Module) -> nn.Module:
-    """``module`` in float64, its zero biases and unit norms moved."""
+def randomised(module: nn.Module) -> nn.Module:
+    """``module`` in float64, with random changes to all weights, also to zero biases and unit norms."""
     draw = torch.Generator().manual_seed(7)
     module.double().eval()
     with torch.no_grad():
@@ -34,47 +34,47 @@ def stirred(module: nn.Module) -> nn.Module:
     return module
 
 
-def test_attention_is_that_of_pytorch() -> None:
-    peer = stirred(nn.MultiheadAttention(C, HEADS))
+def test_attention_equals_pytorchs() -> None:
+    peer = randomised(nn.MultiheadAttention(C, HEADS))
     ours = MultiHeadAttention(C, HEADS).double()
     ours.load_state_dict(peer.state_dict())
-    wanted, _ = peer(values(), values(), values(), attn_mask=~causal_mask(T, T))
-    close(ours.over_itself(values(), mask=causal_mask(T, T))[0], wanted)
+    expected, _ = peer(values(), values(), values(), attn_mask=~causal_mask(T, T))
+    close(ours.over_itself(values(), mask=causal_mask(T, T))[0], expected)
     source = values(S, seed=2)
-    beyond = torch.arange(S) >= LENGTHS[:, None]
-    wanted, _ = peer(values(), source, source, key_padding_mask=beyond)
-    got = ours.over(values(), ours.keys_values(source), mask=padding_mask(LENGTHS, S))
-    close(got, wanted)
+    is_padding = torch.arange(S) >= LENGTHS[:, None]
+    expected, _ = peer(values(), source, source, key_padding_mask=is_padding)
+    result = ours.over(values(), ours.keys_values(source), mask=padding_mask(LENGTHS, S))
+    close(result, expected)
     unmasked = ours.over(values(), ours.keys_values(source))
-    assert not torch.allclose(unmasked, wanted, rtol=1e-3), "the comparison can fail"
+    assert not torch.allclose(unmasked, expected, rtol=1e-3), "the comparison can fail"
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-def test_an_encoder_layer_is_that_of_pytorch(norm_first: bool) -> None:
-    peer = stirred(nn.TransformerEncoderLayer(C, HEADS, 20, norm_first=norm_first))
+def test_encoder_layer_equals_pytorchs(norm_first: bool) -> None:
+    peer = randomised(nn.TransformerEncoderLayer(C, HEADS, 20, norm_first=norm_first))
     ours = EncoderLayer(C, HEADS, 20, norm_first=norm_first).double()
     ours.load_state_dict(peer.state_dict())
     close(ours(values(), mask=causal_mask(T, T))[0], peer(values(), src_mask=~causal_mask(T, T)))
-    inside = torch.arange(S) < LENGTHS[:, None]
-    wanted = peer(values(S), src_key_padding_mask=~inside)
-    close(ours(values(S), mask=padding_mask(LENGTHS, S))[0][inside.T], wanted[inside.T])
+    in_row = torch.arange(S) < LENGTHS[:, None]
+    expected = peer(values(S), src_key_padding_mask=~in_row)
+    close(ours(values(S), mask=padding_mask(LENGTHS, S))[0][in_row.T], expected[in_row.T])
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-def test_a_decoder_layer_is_that_of_pytorch(norm_first: bool) -> None:
-    peer = stirred(nn.TransformerDecoderLayer(C, HEADS, 20, norm_first=norm_first))
+def test_decoder_layer_equals_pytorchs(norm_first: bool) -> None:
+    peer = randomised(nn.TransformerDecoderLayer(C, HEADS, 20, norm_first=norm_first))
     ours = DecoderLayer(C, HEADS, 20, norm_first=norm_first).double()
     ours.load_state_dict(peer.state_dict())
-    source, beyond = values(S, seed=2), torch.arange(S) >= LENGTHS[:, None]
-    wanted = peer(values(), source, tgt_mask=~causal_mask(T, T), memory_key_padding_mask=beyond)
-    got, _ = ours(values(), ours.read(source), mask=causal_mask(T, T), source_mask=padding_mask(LENGTHS, S))
-    close(got, wanted)
+    source, is_padding = values(S, seed=2), torch.arange(S) >= LENGTHS[:, None]
+    expected = peer(values(), source, tgt_mask=~causal_mask(T, T), memory_key_padding_mask=is_padding)
+    result, _ = ours(values(), ours.read(source), mask=causal_mask(T, T), source_mask=padding_mask(LENGTHS, S))
+    close(result, expected)
 
 
 @pytest.mark.parametrize("rotary", [True, False])
-def test_step_by_step_with_a_cache_is_the_whole(rotary: bool) -> None:
-    encoder = stirred(EncoderLayer(C, HEADS, rotary=rotary))
-    decoder = stirred(DecoderLayer(C, HEADS, rotary=rotary))
+def test_single_steps_with_a_cache_equal_the_whole_run(rotary: bool) -> None:
+    encoder = randomised(EncoderLayer(C, HEADS, rotary=rotary))
+    decoder = randomised(DecoderLayer(C, HEADS, rotary=rotary))
     assert isinstance(decoder, DecoderLayer)
     source, source_mask = decoder.read(values(S, seed=2)), padding_mask(LENGTHS, S)
     whole, _ = encoder(values(), mask=causal_mask(T, T))
@@ -88,13 +88,15 @@ def test_step_by_step_with_a_cache_is_the_whole(rotary: bool) -> None:
     close(torch.cat(steps), whole)
 
 
-def test_what_a_mask_hides_changes_nothing() -> None:
-    layer, other = stirred(EncoderLayer(C, HEADS, rotary=True)), values()
-    other[4:] = values(seed=9)[4:]
-    close(layer(other, mask=causal_mask(T, T))[0][:4], layer(values(), mask=causal_mask(T, T))[0][:4])
+def test_masked_steps_do_not_affect_the_output() -> None:
+    layer, changed = randomised(EncoderLayer(C, HEADS, rotary=True)), values()
+    changed[4:] = values(seed=9)[4:]
+    close(layer(changed, mask=causal_mask(T, T))[0][:4], layer(values(), mask=causal_mask(T, T))[0][:4])
     mask = padding_mask(torch.full((B,), 4), T)
-    close(layer(other, mask=mask)[0][:4], layer(values(), mask=mask)[0][:4])
-    assert not torch.allclose(layer(other)[0][:4], layer(values())[0][:4]), "without a mask it does"
+    close(layer(changed, mask=mask)[0][:4], layer(values(), mask=mask)[0][:4])
+    assert not torch.allclose(layer(changed)[0][:4], layer(values())[0][:4]), (
+        "without a mask the outputs differ, so the test can fail"
+    )
 
 
 def test_masks_by_hand() -> None:
@@ -103,12 +105,12 @@ def test_masks_by_hand() -> None:
     assert padding_mask(torch.tensor([1, 3]), 3).int().tolist() == [[[1, 0, 0]], [[1, 1, 1]]]
 
 
-def test_only_the_distance_of_turned_vectors_counts() -> None:
+def test_product_of_rotated_vectors_depends_on_their_distance() -> None:
     draw = torch.Generator().manual_seed(0)
     query, key = torch.randn(2, 1, C, generator=draw, dtype=torch.float64)
 
-    def product(at: int, other: int) -> Tensor:
-        return (rotate(query, torch.tensor([at])) * rotate(key, torch.tensor([other]))).sum()
+    def product(at: int, changed: int) -> Tensor:
+        return (rotate(query, torch.tensor([at])) * rotate(key, torch.tensor([changed]))).sum()
 
     close(product(5, 2), product(1005, 1002))
     assert abs(product(5, 2) - product(5, 3)) > 1e-3
@@ -116,13 +118,13 @@ def test_only_the_distance_of_turned_vectors_counts() -> None:
 
 
 def test_sinusoids_by_hand() -> None:
-    got = SinusoidalPositions()(torch.zeros(2, 1, 4, dtype=torch.float64), start=3)[:, 0]
-    wanted = [[f(p / 10_000 ** (2 * i / 4)) for i in (0, 1) for f in (math.sin, math.cos)] for p in (3, 4)]
-    close(got, torch.tensor(wanted, dtype=torch.float64))
+    result = SinusoidalPositions()(torch.zeros(2, 1, 4, dtype=torch.float64), start=3)[:, 0]
+    expected = [[f(p / 10_000 ** (2 * i / 4)) for i in (0, 1) for f in (math.sin, math.cos)] for p in (3, 4)]
+    close(result, torch.tensor(expected, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: MultiHeadAttention(10, 3), "heads: got 3, wanted a number that divides 10"),
         (lambda: MultiHeadAttention(6, 2, rotary=True), "divides 6 into an even size each"),
@@ -130,6 +132,6 @@ def test_sinusoids_by_hand() -> None:
         (lambda: EncoderLayer(4, 2, dropout=2.0), "dropout: got 2.0"),
     ],
 )
-def test_what_does_not_fit_is_refused(make: object, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_refusals(make: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         make()  # type: ignore[operator]

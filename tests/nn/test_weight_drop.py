@@ -1,4 +1,4 @@
-"""Weight drop (Merity 2018): in training the weights between h and h are thinned, once per call."""
+"""Weight drop (Merity 2018): in training, dropout on the weights between h and h, once per call."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ CLASSES = pytest.mark.parametrize("make", [RNN, LSTM, GRU, SLSTM])
 X = torch.randn(7, 4, 3)
 
 
-def output(layer, x=X, **asks):
-    return layer(x, **asks)[0]
+def output(layer, x=X, **options):
+    return layer(x, **options)[0]
 
 
 @CLASSES
-def test_none_dropped_or_not_in_training_is_the_plain_layer(make):
-    plain, none, some = make(3, 5), make(3, 5, weight_drop=0.0), make(3, 5, weight_drop=0.5).eval()
-    for layer in (none, some):
+def test_layer_without_drop_or_in_evaluation_equals_plain_layer(make):
+    plain, without_drop, with_drop = make(3, 5), make(3, 5, weight_drop=0.0), make(3, 5, weight_drop=0.5).eval()
+    for layer in (without_drop, with_drop):
         layer.load_state_dict(plain.state_dict())
         assert torch.equal(output(layer), output(plain))
 
 
 @CLASSES
-def test_in_training_it_is_a_layer_with_thinned_weights(make):
+def test_layer_in_training_equals_layer_with_dropped_weights(make):
     layer, thin = make(3, 5, weight_drop=0.5), make(3, 5)
     thin.load_state_dict(layer.state_dict())
     torch.manual_seed(3)
-    found = output(layer)
+    result = output(layer)
     torch.manual_seed(3)
     with torch.no_grad():
         thin.weight_hh_l0.copy_(dropout(thin.weight_hh_l0, 0.5))
-    torch.testing.assert_close(found, output(thin))
-    gradient, kept = torch.autograd.grad(found.sum(), layer.weight_hh_l0)[0], thin.weight_hh_l0 != 0
-    assert not gradient[~kept].any() and gradient[kept].any()
-    by_hand = torch.autograd.grad(output(thin).sum(), thin.weight_hh_l0)[0]
-    torch.testing.assert_close(gradient, by_hand * kept * 2)
+    torch.testing.assert_close(result, output(thin))
+    gradient, is_kept = torch.autograd.grad(result.sum(), layer.weight_hh_l0)[0], thin.weight_hh_l0 != 0
+    assert not gradient[~is_kept].any() and gradient[is_kept].any()
+    expected_gradient = torch.autograd.grad(output(thin).sum(), thin.weight_hh_l0)[0]
+    torch.testing.assert_close(gradient, expected_gradient * is_kept * 2)
 
 
-def test_one_mask_for_all_rows_and_steps_and_another_for_each_call():
+def test_mask_is_shared_by_rows_and_steps_and_new_in_each_call():
     layer = LSTM(3, 5, weight_drop=0.5)
     same = X[:, :1].expand(-1, 4, -1)
     first = output(layer, same)
@@ -49,18 +49,18 @@ def test_one_mask_for_all_rows_and_steps_and_another_for_each_call():
     assert not torch.equal(first, output(layer, same))
 
 
-def test_both_layers_and_directions_are_thinned():
+def test_all_layers_and_directions_are_dropped():
     layer = GRU(3, 5, 2, bidirectional=True, weight_drop=1.0)
-    before = output(layer)
+    expected = output(layer)
     with torch.no_grad():
-        for name, one in layer.named_parameters():
+        for name, weight in layer.named_parameters():
             if name.startswith("weight_hh"):
-                one.zero_()
-    torch.testing.assert_close(output(layer.eval()), before)
+                weight.zero_()
+    torch.testing.assert_close(output(layer.eval()), expected)
 
 
-def test_an_optimizer_step_in_between_is_seen():
-    """The engine keeps weights packed; what is thinned anew at each call must never be an old one."""
+def test_optimizer_step_between_calls_is_noticed():
+    """The engine keeps packed weights; the mask of each call must apply to the current ones."""
     layer, plain = LSTM(3, 5, weight_drop=0.3), LSTM(3, 5)
     for _ in range(3):
         optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
