@@ -1,4 +1,4 @@
-"""Cells in a loop: the same results and gradients as the composed steps, whatever is done to weights and graphs.
+"""Cells in a loop give the results and gradients of composed steps, also when weights change or graphs are kept.
 
 Compared in float64 to 1e-12 (relative).
 """
@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from seriatim import nn
 from seriatim.errors import UsageError
 from seriatim.kernels import native
-from seriatim.ops import eager_cells as stepping
+from seriatim.ops import eager_cells
 from seriatim.ops.recurrence import using
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the engine is not built")
@@ -40,10 +40,10 @@ def x():
 
 
 def final(cell, x, state=None):
-    """The loss of a loop: something of every step."""
+    """A loss that depends on every step."""
     total = 0
-    for one in x:
-        state = cell(one, state)
+    for step in x:
+        state = cell(step, state)
         total = total + sum(part.sin().sum() for part in (state if isinstance(state, tuple) else (state,)))
     return total
 
@@ -57,9 +57,9 @@ def composed(cell, x):
         return gradients(cell, x)
 
 
-def test_it_is_this_path_that_runs(cell, x, monkeypatch):
+def test_cell_takes_the_eager_path(cell, x, monkeypatch):
     cell(x[0])
-    monkeypatch.setattr(stepping, "apply_step", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(eager_cells, "apply_step", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cell(x[0])
     with using("composed"):
@@ -72,23 +72,23 @@ def test_results_and_gradients(cell, rows):
     x = torch.randn(5, rows, 3, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(gradients(cell, x), composed(cell, x), **CLOSE)
     with torch.no_grad():
-        found = final(cell, x)
+        actual = final(cell, x)
         with using("composed"):
-            torch.testing.assert_close(found, final(cell, x), **CLOSE)
+            torch.testing.assert_close(actual, final(cell, x), **CLOSE)
 
 
 @pytest.mark.parametrize("frozen", ["weight_ih", "weight_hh", "bias_hh"])
 def test_frozen_weights(cell, x, frozen):
     if not hasattr(cell, frozen) or getattr(cell, frozen) is None:
         pytest.skip("without bias")
-    wanted = dict(zip(dict(cell.named_parameters()), gradients(cell, x)[1:], strict=True))
+    expected = dict(zip(dict(cell.named_parameters()), gradients(cell, x)[1:], strict=True))
     getattr(cell, frozen).requires_grad_(False)
     final(cell, x).backward()
-    for name, one in cell.named_parameters():
+    for name, weight in cell.named_parameters():
         if name == frozen:
-            assert one.grad is None
+            assert weight.grad is None
         else:
-            torch.testing.assert_close(one.grad, wanted[name], **CLOSE)
+            torch.testing.assert_close(weight.grad, expected[name], **CLOSE)
     cell.requires_grad_(False)
     torch.testing.assert_close(torch.autograd.grad(final(cell, x), [x]), composed_of_x(cell, x), **CLOSE)
 
@@ -98,58 +98,58 @@ def composed_of_x(cell, x):
         return torch.autograd.grad(final(cell, x), [x])
 
 
-def test_a_pass_that_does_not_come_to_the_weights_leaves_nothing_behind(cell, x):
-    wanted = composed(cell, x)
+def test_backward_without_weights_leaves_no_pass(cell, x):
+    expected = composed(cell, x)
     loss = final(cell, x)
-    (alone,) = torch.autograd.grad(loss, [x], retain_graph=True)
-    some = torch.autograd.grad(loss, [cell.weight_hh], retain_graph=True)
-    again = torch.autograd.grad(loss, [x, *cell.parameters()])
-    torch.testing.assert_close((alone, *some), (wanted[0], wanted[2]), **CLOSE)
-    torch.testing.assert_close(again, wanted, **CLOSE)
+    (grad_x,) = torch.autograd.grad(loss, [x], retain_graph=True)
+    grad_weight = torch.autograd.grad(loss, [cell.weight_hh], retain_graph=True)
+    second_result = torch.autograd.grad(loss, [x, *cell.parameters()])
+    torch.testing.assert_close((grad_x, *grad_weight), (expected[0], expected[2]), **CLOSE)
+    torch.testing.assert_close(second_result, expected, **CLOSE)
     assert not cell._eager._current.gradients._passes
 
 
 def test_live_graphs_and_a_second_backward(cell, x):
-    wanted = composed(cell, x)
+    expected = composed(cell, x)
     first, second = final(cell, x), final(cell, 2 * x)
-    kept = torch.autograd.grad(first, [x, *cell.parameters()], retain_graph=True)
+    first_result = torch.autograd.grad(first, [x, *cell.parameters()], retain_graph=True)
     second.backward()
-    again = torch.autograd.grad(first, [x, *cell.parameters()])
-    torch.testing.assert_close((kept, again), (wanted, wanted), **CLOSE)
+    second_result = torch.autograd.grad(first, [x, *cell.parameters()])
+    torch.testing.assert_close((first_result, second_result), (expected, expected), **CLOSE)
 
 
 def test_second_derivatives(cell, x):
     def second():
         first = gradients(cell, x, create_graph=True)
-        return torch.autograd.grad(sum(one.square().sum() for one in first), [x, *cell.parameters()])
+        return torch.autograd.grad(sum(tensor.square().sum() for tensor in first), [x, *cell.parameters()])
 
-    found = second()
+    actual = second()
     with using("composed"):
-        torch.testing.assert_close(found, second(), **CLOSE)
+        torch.testing.assert_close(actual, second(), **CLOSE)
 
 
-def test_gradients_by_batches(cell, x):
-    """What ``torch.autograd.functional.jacobian(vectorize=True)`` does."""
+def test_batched_gradients(cell, x):
+    """``torch.autograd.functional.jacobian(vectorize=True)`` does this."""
     seeds = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    found = gradients(cell, x, grad_outputs=seeds, is_grads_batched=True)
-    torch.testing.assert_close([one[1] for one in found], [2 * one for one in composed(cell, x)], **CLOSE)
+    actual = gradients(cell, x, grad_outputs=seeds, is_grads_batched=True)
+    torch.testing.assert_close([tensor[1] for tensor in actual], [2 * tensor for tensor in composed(cell, x)], **CLOSE)
 
 
-def test_weights_that_change(cell, x):
+def test_changed_weights(cell, x):
     final(cell, x).backward()
     for change in (
         lambda weight: weight.mul_(1.5), lambda weight: weight.data.mul_(1.5),
         lambda weight: setattr(weight, "data", weight.data * 1.5),
     ):  # fmt: skip
-        for one in cell.parameters():
+        for weight in cell.parameters():
             with torch.no_grad():
-                change(one)
+                change(weight)
         torch.testing.assert_close(gradients(cell, x), composed(cell, x), **CLOSE)
     cell.weight_hh = torch.nn.Parameter(cell.weight_hh.detach() * 2)
     torch.testing.assert_close(gradients(cell, x), composed(cell, x), **CLOSE)
 
 
-def test_a_weight_that_is_replaced(cell, x):
+def test_replaced_weight(cell, x):
     gradients(cell, x)
     old, new = cell.weight_hh, torch.nn.Parameter(cell.weight_hh.detach())  # of the same memory and version
     cell.weight_hh = new
@@ -183,7 +183,7 @@ def change(weight):
         weight.mul_(2)
 
 
-def test_what_does_not_fit_is_refused_on_every_call(cell):
+def test_wrong_arguments_are_refused_at_each_call(cell):
     x = torch.zeros(2, 3, dtype=torch.float64)
     cell(x)
     for wrong in (x.float(), x[:, :2], x[None, None]):
@@ -195,103 +195,106 @@ def test_what_does_not_fit_is_refused_on_every_call(cell):
 
 
 def test_strides(cell, x):
-    turned = x.detach().transpose(0, 2).contiguous().transpose(0, 2)
-    torch.testing.assert_close(final(cell, turned), final(cell, x), **CLOSE)
+    transposed = x.detach().transpose(0, 2).contiguous().transpose(0, 2)
+    torch.testing.assert_close(final(cell, transposed), final(cell, x), **CLOSE)
 
 
 def test_autocast_around_backward_changes_nothing(cell, x):
-    wanted = gradients(cell, x)
+    expected = gradients(cell, x)
     loss = final(cell, x)
     with torch.autocast("cpu", torch.bfloat16):
-        found = torch.autograd.grad(loss, [x, *cell.parameters()])
-    assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
+        actual = torch.autograd.grad(loss, [x, *cell.parameters()])
+    assert all(torch.equal(*pair) for pair in zip(actual, expected, strict=True))
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpoints_and_hooks(cell, x, reentrant):
-    wanted = gradients(cell, x)
+    expected = gradients(cell, x)
     checkpoint(lambda x: final(cell, x), x, use_reentrant=reentrant).backward()
-    torch.testing.assert_close([x.grad, *(one.grad for one in cell.parameters())], list(wanted), **CLOSE)
-    with torch.autograd.graph.saved_tensors_hooks(lambda one: one.clone(), lambda one: one.clone()):
-        found = gradients(cell, x)
-    torch.testing.assert_close(found, wanted, **CLOSE)
-    with torch.autograd.graph.saved_tensors_hooks(turned, turned):  # the same values, not where they stood
-        found = gradients(cell, x)
-    torch.testing.assert_close(found, wanted, **CLOSE)
+    torch.testing.assert_close([x.grad, *(tensor.grad for tensor in cell.parameters())], list(expected), **CLOSE)
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor.clone(), lambda tensor: tensor.clone()):
+        actual = gradients(cell, x)
+    torch.testing.assert_close(actual, expected, **CLOSE)
+    with torch.autograd.graph.saved_tensors_hooks(
+        transpose_memory, transpose_memory
+    ):  # the same values with other strides
+        actual = gradients(cell, x)
+    torch.testing.assert_close(actual, expected, **CLOSE)
 
 
-def turned(one):
-    return one.detach().t().contiguous().t() if one.dim() == 2 else one
+def transpose_memory(tensor):
+    """The same values with other strides."""
+    return tensor.detach().t().contiguous().t() if tensor.dim() == 2 else tensor
 
 
 def test_copies_and_replicas(cell, x):
-    wanted = gradients(cell, x)
-    for other in (copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
-        torch.testing.assert_close(gradients(other, x), wanted, **CLOSE)
+    expected = gradients(cell, x)
+    for copied in (copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+        torch.testing.assert_close(gradients(copied, x), expected, **CLOSE)
     replica = cell._replicate_for_data_parallel()
-    for name, one in cell._parameters.items():
-        if one is not None:
-            setattr(replica, name, one * 1)
-    found = torch.autograd.grad(final(replica, x), list(cell.parameters()))
-    torch.testing.assert_close(found, wanted[1:], **CLOSE)
-    called = torch.func.functional_call(cell, {name: one * 2 for name, one in cell.named_parameters()}, (x[0],))
-    assert not torch.equal(called[0], cell(x[0])[0])
+    for name, weight in cell._parameters.items():
+        if weight is not None:
+            setattr(replica, name, weight * 1)
+    actual = torch.autograd.grad(final(replica, x), list(cell.parameters()))
+    torch.testing.assert_close(actual, expected[1:], **CLOSE)
+    scaled = torch.func.functional_call(cell, {name: weight * 2 for name, weight in cell.named_parameters()}, (x[0],))
+    assert not torch.equal(scaled[0], cell(x[0])[0])
 
 
-def test_threads_at_once(cell, x):
-    wanted, results = gradients(cell, x), {}
+def test_concurrent_threads(cell, x):
+    expected, results = gradients(cell, x), {}
 
     def work(k):
         results[k] = [gradients(cell, x) for _ in range(5)]
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(results) == 4
-    for found in (one for each in results.values() for one in each):
-        torch.testing.assert_close(found, wanted, **CLOSE)
+    for actual in (thread for each in results.values() for thread in each):
+        torch.testing.assert_close(actual, expected, **CLOSE)
 
 
 @pytest.mark.parametrize("rows, size", [(40, 96), (5, 256)], ids=["by rows", "by units"])
 @pytest.mark.parametrize("name", ["RNNCell", "GRUCell", "LSTMCell"])
-def test_several_threads(name, rows, size):
+def test_thread_counts_agree(name, rows, size):
     torch.manual_seed(3)
     cell = getattr(nn, name)(3 * size, size, dtype=torch.float64)  # a step large enough to be shared
     x = torch.randn(2, rows, 3 * size, dtype=torch.float64)
     before = torch.get_num_threads()
-    found = []
+    actual = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             with torch.no_grad():
-                found.append(cell(x[1], cell(x[0])))
+                actual.append(cell(x[1], cell(x[0])))
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(*found, **CLOSE)
+    torch.testing.assert_close(*actual, **CLOSE)
     with using("composed"), torch.no_grad():
-        torch.testing.assert_close(found[1], cell(x[1], cell(x[0])), **CLOSE)
+        torch.testing.assert_close(actual[1], cell(x[1], cell(x[0])), **CLOSE)
 
 
 def test_nothing_outlives_the_cell(x):
     cell = nn.LSTMCell(3, 4, dtype=torch.float64)
     final(cell, x).backward()
-    weight, held = weakref.ref(cell.weight_hh), weakref.ref(cell._eager._current)
+    weight, current = weakref.ref(cell.weight_hh), weakref.ref(cell._eager._current)
     del cell
     gc.collect()
-    assert held() is None and weight() is None
+    assert current() is None and weight() is None
 
 
 @torch.inference_mode()
-def test_weights_without_a_version():
+def test_inference_weights_are_packed_again():
     cell = nn.GRUCell(3, 4)
     before = cell(torch.ones(1, 3))
     cell.weight_ih.zero_()
     assert not torch.equal(cell(torch.ones(1, 3)), before)
 
 
-def test_inference_first_and_training_after(cell, x):
+def test_training_after_inference(cell, x):
     with torch.inference_mode():
         final(cell, x)
     torch.testing.assert_close(gradients(cell, x), composed(cell, x), **CLOSE)

@@ -1,4 +1,4 @@
-"""The diagonal recurrence by the engine is that by plain operations, in value, gradient and second gradient."""
+"""The engine's scan equals plain operations in value, gradient and second gradient."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def drawn(parts, *shape, scale=1.0):
 
 
 @pytest.mark.parametrize(("parts", "reverse", "masked", "over_time", "over_rows"), CASES)
-def test_the_engine_is_the_plain_loop(parts, reverse, masked, over_time, over_rows):
+def test_engine_scan_equals_composed_scan(parts, reverse, masked, over_time, over_rows):
     torch.manual_seed(0)
     a = drawn(parts, over_time, over_rows, UNITS, scale=0.5)
     b, first = drawn(parts, STEPS, ROWS, UNITS), drawn(parts, ROWS, UNITS)
@@ -31,10 +31,10 @@ def test_the_engine_is_the_plain_loop(parts, reverse, masked, over_time, over_ro
     results = []
     for run in (scan, composed_scan):
         h, last = run(a, b, first, lengths, reverse, reset)
-        gradients = torch.autograd.grad([*h, *last], [*a, *b, *first], [one.detach().cos() for one in (*h, *last)])
+        gradients = torch.autograd.grad([*h, *last], [*a, *b, *first], [part.detach().cos() for part in (*h, *last)])
         results.append([*h, *last, *gradients])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", COEFFICIENTS)
@@ -51,7 +51,7 @@ def test_gated_scans_have_second_derivatives(kind):
 
 
 @pytest.mark.parametrize("value", [-300.0, -90.0, 0.0, 90.0, 300.0])
-def test_gates_that_are_all_but_shut_give_numbers(value):
+def test_saturated_gates_are_finite(value):
     """minLSTM divides by f + i, which is 0 in float32 where both are below -104."""
     for kind, blocks in (("mingru", 2), ("minlstm", 3)):
         u = torch.full((2, 1, blocks * 3), value, requires_grad=True)
@@ -64,15 +64,15 @@ def test_gates_that_are_all_but_shut_give_numbers(value):
     assert float(half) == pytest.approx(0.75)  # equal gates share alike, however small they are
 
 
-@pytest.mark.parametrize("layer", [nn.MinGRU(3, 4), nn.MinLSTM(3, 4), nn.LRU(3, 4)], ids=lambda one: one.spec.kind)
-def test_it_compiles_without_a_break(layer):
+@pytest.mark.parametrize("layer", [nn.MinGRU(3, 4), nn.MinLSTM(3, 4), nn.LRU(3, 4)], ids=lambda layer: layer.spec.kind)
+def test_layers_compile_without_graph_break(layer):
     x = torch.randn(5, 2, 3)
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x)[0], layer(x)[0])
 
 
-def test_wrong_arrays_are_refused_with_their_name():
+def test_error_names_the_wrong_array():
     engine = native.engine()
     b = torch.zeros(3, 2, 4).numpy()
     state, h = torch.zeros(2, 4).numpy(), torch.zeros(3, 2, 4).numpy()

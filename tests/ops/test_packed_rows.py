@@ -1,4 +1,4 @@
-"""Packed sequences in an ordinary call: taken where they stand, and the same as padded rows with lengths.
+"""Packed sequences in an eager call are not padded, and give the results of padded rows with lengths.
 
 Compared in float64 to 1e-12 (relative).
 """
@@ -34,7 +34,7 @@ def kind(request):
 
 @pytest.fixture
 def in_place(monkeypatch):
-    """Refuses to pad what is packed."""
+    """Make the test fail if packed rows are padded."""
 
     def refuse(packed):
         raise AssertionError("the rows were padded")
@@ -48,43 +48,43 @@ def rows(lengths):
 
 def states(layer, count):
     shape = layer.num_layers * (1 + layer.bidirectional), count, 4
-    made = tuple(torch.randn(shape, dtype=torch.float64).requires_grad_() for _ in layer.spec.states)
-    return made if len(made) > 1 else made[0]
+    parts = tuple(torch.randn(shape, dtype=torch.float64).requires_grad_() for _ in layer.spec.states)
+    return parts if len(parts) > 1 else parts[0]
 
 
-def everything(layer, packed, state):
+def results_and_gradients(layer, packed, state):
     """Output, final states, and the gradients of x, of the first states and of every weight."""
     data = packed.data.detach().requires_grad_()
     output, final = layer(PackedSequence(data, *packed[1:]), state)
     assert torch.equal(output.batch_sizes, packed.batch_sizes)
-    made = output.data, *(final if isinstance(final, tuple) else (final,))
-    given = () if state is None else state if isinstance(state, tuple) else (state,)
-    loss = sum((one * torch.arange(1.0, one.numel() + 1).view_as(one)).sum() for one in made)
-    return made, torch.autograd.grad(loss, (data, *given, *layer.parameters()))
+    parts = output.data, *(final if isinstance(final, tuple) else (final,))
+    first = () if state is None else state if isinstance(state, tuple) else (state,)
+    loss = sum((tensor * torch.arange(1.0, tensor.numel() + 1).view_as(tensor)).sum() for tensor in parts)
+    return parts, torch.autograd.grad(loss, (data, *first, *layer.parameters()))
 
 
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("options", STACKS.values(), ids=STACKS)
-def test_as_the_composed_steps(kind, options, lengths, with_state, in_place, monkeypatch):
+def test_packed_rows_equal_composed_steps(kind, options, lengths, with_state, in_place, monkeypatch):
     layer = kind(3, 4, dtype=torch.float64, **options)
     packed = pack_sequence(rows(lengths), enforce_sorted=False)
     state = states(layer, len(lengths)) if with_state else None
-    found = everything(layer, packed, state)
+    actual = results_and_gradients(layer, packed, state)
     with torch.no_grad():
-        torch.testing.assert_close(layer(packed, state)[0].data, found[0][0], rtol=0, atol=0)
+        torch.testing.assert_close(layer(packed, state)[0].data, actual[0][0], rtol=0, atol=0)
     monkeypatch.undo()
     with using("composed"):
-        torch.testing.assert_close(found, everything(layer, packed, state), **CLOSE)
+        torch.testing.assert_close(actual, results_and_gradients(layer, packed, state), **CLOSE)
 
 
-def test_bits_of_padded_rows(kind, in_place):
-    layer, given = kind(3, 17), [one.float() for one in rows((9, 9, 7, 2, 2))]
-    packed, padded = pack_sequence(given), torch.nn.utils.rnn.pad_sequence(given)
+def test_packed_rows_equal_padded_rows_bitwise(kind, in_place):
+    layer, sequences = kind(3, 17), [row.float() for row in rows((9, 9, 7, 2, 2))]
+    packed, padded = pack_sequence(sequences), torch.nn.utils.rnn.pad_sequence(sequences)
     lengths = torch.tensor([9, 9, 7, 2, 2])
     output, final = layer(packed)
-    wanted, wanted_final = layer(padded, lengths=lengths)
-    assert torch.equal(torch.nn.utils.rnn.pad_packed_sequence(output)[0], wanted)
+    expected, wanted_final = layer(padded, lengths=lengths)
+    assert torch.equal(torch.nn.utils.rnn.pad_packed_sequence(output)[0], expected)
     torch.testing.assert_close(final, wanted_final, rtol=0, atol=0)
 
 
@@ -99,18 +99,18 @@ def test_second_derivatives(kind, in_place):
     assert torch.autograd.gradgradcheck(outputs, (packed.data.detach().requires_grad_(), *layer.parameters()))
 
 
-@pytest.mark.parametrize("apart", ["rows", "values"])
-def test_strides(kind, apart, in_place, monkeypatch):
+@pytest.mark.parametrize("axis", ["rows", "values"])
+def test_strides(kind, axis, in_place, monkeypatch):
     layer, packed = kind(3, 4, dtype=torch.float64), pack_sequence(rows((4, 2)))
     wide = torch.randn(6, 8, dtype=torch.float64)
     wide[:, :3] = packed.data
-    data = wide[:, :3] if apart == "rows" else packed.data.t().contiguous().t()
-    if apart == "values":  # which the engine does not read
+    data = wide[:, :3] if axis == "rows" else packed.data.t().contiguous().t()
+    if axis == "values":  # the engine does not read these
         monkeypatch.undo()
     torch.testing.assert_close(layer(PackedSequence(data, *packed[1:]))[0].data, layer(packed)[0].data, **CLOSE)
 
 
-def test_what_does_not_fit_is_told(kind):
+def test_wrong_arguments_are_refused(kind):
     layer, packed = kind(3, 4, dtype=torch.float64), pack_sequence(rows((4, 2)))
     with pytest.raises(UsageError, match="input"):
         layer(PackedSequence(torch.randn(6, 2, dtype=torch.float64), packed.batch_sizes))

@@ -1,4 +1,4 @@
-"""How an implementation is chosen."""
+"""The choice of an implementation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seriatim.spec import CellSpec
 
 X = torch.zeros(4, 2, 3)
 HALF = X.half()
-"""Of a dtype that the engine leaves alone, so that what comes after it in the table is seen."""
+"""The engine does not take this dtype, so a later row of the table is chosen."""
 LSTM = CellSpec("lstm", 3, 5)
 PROJECTED = CellSpec("lstm", 3, 5, proj_size=2)
 SIGMOID = CellSpec("rnn", 3, 5, activation="sigmoid")
@@ -24,12 +24,12 @@ SIGMOID = CellSpec("rnn", 3, 5, activation="sigmoid")
     [(LSTM, "pytorch", "pytorch"), (PROJECTED, "pytorch", "composed"), (SIGMOID, "composed", "composed")],
     ids=["lstm", "projected", "sigmoid"],
 )
-def test_the_first_that_fits_is_taken(spec, layer, one_step):
+def test_first_fitting_row_is_chosen(spec, layer, one_step):
     assert chosen(spec, HALF).name == layer
     assert chosen_step(spec, HALF[0]).name == one_step
 
 
-def test_the_engine_comes_first_where_it_is_built():
+def test_engine_rows_come_first():
     pytest.importorskip("seriatim.kernels._native")
     for spec, name in ((LSTM, "eager"), (PROJECTED, "native"), (SIGMOID, "eager")):
         assert chosen(spec, X).name == chosen_step(spec, X[0]).name == name
@@ -41,7 +41,7 @@ def test_the_engine_comes_first_where_it_is_built():
             assert chosen(spec, X).name == chosen_step(spec, X[0]).name == "native"
 
 
-def test_a_projected_gru_is_folded_where_that_pays():
+def test_projected_gru_is_folded_if_large():
     pytest.importorskip("seriatim.kernels._native")
     spec = CellSpec("gru", 3, 5, proj_size=2)
     reset, zoneout = Walk(reset=torch.zeros(4, 2, dtype=torch.bool)), Walk(zoneout=(None, torch.zeros(1, 1, 5)))
@@ -50,7 +50,7 @@ def test_a_projected_gru_is_folded_where_that_pays():
     assert chosen(CellSpec("gru", 3, 5), X).name == "eager"
 
 
-def test_the_last_fits_everything():
+def test_last_row_fits_everything():
     for spec in (LSTM, PROJECTED, SIGMOID):
         assert IMPLEMENTATIONS[-1].fits(spec, X, Walk())
         assert IMPLEMENTATIONS[-1].fits_step(spec, X[0])
@@ -64,7 +64,7 @@ WALKS = [
 ]
 
 
-def test_pytorchs_own_runs_plain_cells_along_plain_walks():
+def test_pytorch_row_takes_plain_cells_and_walks():
     with using("pytorch"):
         for walk in PLAIN_WALKS:
             assert chosen(LSTM, X, walk).name == "pytorch"
@@ -83,7 +83,7 @@ def test_pytorchs_own_runs_plain_cells_along_plain_walks():
             chosen_step(variant, X[0])
 
 
-def test_what_was_asked_is_told():
+def test_error_lists_the_options():
     with using("pytorch"):
         with pytest.raises(UsageError, match=r"with reset, return_states$"):
             chosen(LSTM, X, WALKS[0], with_states=True)
@@ -91,7 +91,7 @@ def test_what_was_asked_is_told():
             nn.LSTM(3, 5)(X, return_states="all")
 
 
-def test_a_block_can_force_one():
+def test_block_forces_a_row():
     with using("composed"):
         assert chosen(LSTM, HALF).name == "composed"
         with using("pytorch"):
@@ -100,14 +100,14 @@ def test_a_block_can_force_one():
     assert chosen(LSTM, HALF).name == "pytorch"
 
 
-def test_the_environment_can_force_one(monkeypatch):
+def test_environment_forces_a_row(monkeypatch):
     monkeypatch.setattr(eager, "process_choice", "composed")
     assert chosen(LSTM, X).name == "composed"
     with using("pytorch"):
         assert chosen(LSTM, X).name == "pytorch"
 
 
-def test_what_does_not_exist_or_does_not_fit_is_refused(monkeypatch):
+def test_unknown_or_unfit_row_is_refused(monkeypatch):
     with pytest.raises(UsageError, match=r"no implementation 'pytorhc' \(did you mean 'pytorch'\?\)"), using("pytorhc"):
         pass
     with using("pytorch"), pytest.raises(UsageError, match=r"'pytorch' does not run CellSpec\(kind='rnn'"):

@@ -17,7 +17,7 @@ from seriatim.nn.dropout import locked, recurrent_mask
 from seriatim.nn.sequence import SequenceLayer, reversed_reset
 from seriatim.nn.zoneout import Zoneout, zoneout_masks
 from seriatim.notation import PEEPHOLES
-from seriatim.ops.recurrence import State, Walk, Weights, eager_stack, recurrence, recurrence_with_states
+from seriatim.ops.recurrence import Implementation, State, Walk, Weights, chosen, eager_stack
 from seriatim.spec import CellSpec
 
 
@@ -136,6 +136,7 @@ class RecurrentLayer(SequenceLayer):
         names = iter(self._names)
         last_states: list[State] = []
         states: list[dict[str, Tensor]] = []
+        row: Implementation | None = None
         for layer, spec in enumerate(self._specs):
             if layer:
                 x = dropout(x, self.dropout, self.training) if self.dropout else x
@@ -144,11 +145,13 @@ class RecurrentLayer(SequenceLayer):
             for direction in self._directions:
                 weights, first = self._weights(next(names)), next(first_states)
                 walk = self._walk(first, len(x), lengths, reset, (direction == "_reverse") != reverse)
-                if all_states:
-                    output, last, other_states = recurrence_with_states(spec, x, first, weights, walk)
+                if row is None:  # the whole stack runs by one row of the table
+                    row = chosen(spec, x, walk, with_states=all_states)
+                if all_states and row.run_with_states is not None:
+                    output, last, other_states = row.run_with_states(spec, x, first, weights, walk)
                     states.append({"h": output, **other_states})
                 else:
-                    output, last = recurrence(spec, x, first, weights, walk)
+                    output, last = row.run(spec, x, first, weights, walk)
                 outputs.append(output)
                 last_states.append(last)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)

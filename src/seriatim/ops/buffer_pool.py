@@ -1,8 +1,8 @@
-"""Large buffers on loan: what a forward keeps for its backward is as large every time, and new memory is slow.
+"""A pool of large buffers, because a forward call saves as much for its backward each time, and new memory is slow.
 
-The first touch of memory that is fresh from the operating system costs as much as the kernels that write it. So a
-buffer goes back to its pool when the last tensor over it is gone, wherever that tensor was kept: two graphs that live
-at once never share one. The pool holds on to no more than was recently in use at once.
+The first access to memory that is fresh from the operating system costs as much as the kernels that write it. So a
+buffer goes back to its pool when the last tensor over it is deleted, wherever that tensor was stored. Two graphs that
+are alive at the same time never share a buffer. The pool keeps no more memory than was recently in use at once.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SMALL = 1 << 20
-"""Bytes below which the C library reuses memory by itself."""
+"""The size in bytes below which the C library reuses memory by itself."""
 RECENT = 64
-"""Loans; the high-water mark forgets what is two such spans ago."""
+"""The number of allocations after which the highest use is measured anew. The last two such measures count."""
 
 NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64}
 
 
-class Pool:
+class BufferPool:
     """Blocks of memory by size, for any number of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._returned: deque[NDArray[np.uint8]] = deque()
-        """Blocks on their way back. No lock here: a tensor may die anywhere, even while this thread has it."""
+        """Blocks on their way back. It needs no lock: a tensor may be deleted while this thread has the lock."""
         self._free: list[NDArray[np.uint8]] = []
-        self._lent = 0
-        self._high = self._high_before = 0
-        self._loans = 0
+        self._used_bytes = 0
+        self._peak = self._previous_peak = 0
+        self._allocations = 0
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """As ``torch.empty``, float32 or float64 on the CPU."""
@@ -45,22 +45,22 @@ class Pool:
         size = items * dtype.itemsize
         if size < SMALL:
             return torch.empty(shape, dtype=dtype)
-        view = np.asarray(_Loan(self, self._take(size)))[:size].view(NUMPY[dtype])
+        view = np.asarray(_Buffer(self, self._take(size)))[:size].view(NUMPY[dtype])
         return torch.from_numpy(view.reshape(shape))
 
     @property
-    def held(self) -> int:
-        """Bytes of the blocks that nobody uses."""
+    def free_bytes(self) -> int:
+        """The bytes of the blocks that are not in use."""
         with self._lock:
             self._collect()
             return sum(block.nbytes for block in self._free)
 
     def clear(self) -> None:
-        """Let go of every block that nobody uses."""
+        """Free each block that is not in use."""
         with self._lock:
             self._collect()
             self._free.clear()
-            self._high = self._high_before = self._lent
+            self._peak = self._previous_peak = self._used_bytes
 
     def give_back(self, block: NDArray[np.uint8]) -> None:
         """Take a block back."""
@@ -75,30 +75,30 @@ class Pool:
                 self._free = [other for other in self._free if other is not block]
             else:
                 block = np.empty(size, np.uint8)
-            self._lent += block.nbytes
+            self._used_bytes += block.nbytes
             self._trim()
             return block
 
     def _collect(self) -> None:
         while self._returned:
             block = self._returned.popleft()
-            self._lent -= block.nbytes
+            self._used_bytes -= block.nbytes
             self._free.append(block)
 
     def _trim(self) -> None:
-        self._loans += 1
-        if self._loans % RECENT == 0:
-            self._high, self._high_before = self._lent, self._high
-        self._high = max(self._high, self._lent)
-        spare = max(self._high, self._high_before) - self._lent
-        while sum(block.nbytes for block in self._free) > spare:
-            self._free.pop(0)  # the one unused for longest
+        self._allocations += 1
+        if self._allocations % RECENT == 0:
+            self._peak, self._previous_peak = self._used_bytes, self._peak
+        self._peak = max(self._peak, self._used_bytes)
+        allowed = max(self._peak, self._previous_peak) - self._used_bytes
+        while sum(block.nbytes for block in self._free) > allowed:
+            self._free.pop(0)  # the block that was not used for the longest time
 
 
-class _Loan:
-    """Memory on loan, as an array that NumPy keeps alive for as long as there is a view of it."""
+class _Buffer:
+    """A block as an array interface. NumPy keeps it alive as long as there is a view of it."""
 
-    def __init__(self, pool: Pool, block: NDArray[np.uint8]) -> None:
+    def __init__(self, pool: BufferPool, block: NDArray[np.uint8]) -> None:
         self._pool = pool
         self._block = block
         self.__array_interface__ = block.__array_interface__
@@ -107,12 +107,12 @@ class _Loan:
         self._pool.give_back(self._block)
 
 
-POOL = Pool()
-"""The one that the operators use."""
+POOL = BufferPool()
+"""The pool of the engine's calls."""
 
 
 def _after_fork() -> None:
-    POOL._lock = threading.Lock()  # another thread may have held it
+    POOL._lock = threading.Lock()  # another thread of the parent may have had it
 
 
 if hasattr(os, "register_at_fork"):

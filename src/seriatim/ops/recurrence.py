@@ -1,7 +1,7 @@
 """The table of implementations of a recurrence. For each call the first row that fits is taken.
 
-A layer or cell asks the table once, when it is made, for its eager path (``eager_stack``, ``eager_cell``). Calls that
-do not fit that path ask the table again for one layer or step (``recurrence``, ``step``).
+A stack of layers, or a cell, asks the table once when it is made for its eager path (``eager_stack``, ``eager_cell``).
+A call that does not fit that path asks once for the whole stack (``chosen``), or for the step (``step``).
 
 ``SERIATIM_RECURRENCE=composed`` forces a row by its name for a whole process, ``using("composed")`` for a block.
 """
