@@ -23,7 +23,7 @@ LEFT_OUT = {
     "compiler": r"::test_\w*compil",
     "slow": r"second_derivatives"
     r"|tests/(online|bench|bad_input|tasks|models)/test_(?!keywords)"
-    r"|tests/(test_bad_input|test_saved|learning/test_(forward_mode|traced|loop|learners|recomputing))\.py"
+    r"|tests/(test_saved|learning/test_(forward_mode|traced|loop|learners|recomputing))\.py"
     r"|tests/(nn/test_(custom_cell_doc|torch_samples)|cli/test_(bench|signature|failures))\.py",
 }
 """Marks, and patterns of the tests that have them besides the tests that are marked where they are defined."""
