@@ -1,7 +1,7 @@
-// Arrays as Python hands them over, checked: what is wrong is said with the argument, what came and what was wanted.
+// Arrays from Python, and their checks. An error names the argument, the value and what was expected.
 //
-// A call is put together before its type is known, of pointers to void (Forward<void>), and becomes a call in float or double
-// when its kernels are chosen. That an array is needed is checked by whoever runs the call: here None is null.
+// A call is first built with pointers to void (Forward<void>) and becomes a call in float or double when its kernels are chosen.
+// None becomes null; the caller of a kernel checks whether an array is required.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -9,6 +9,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <bit>
@@ -74,7 +75,7 @@ inline Type real(const char* argument, const Given& array) {
     return type;
 }
 
-// Type, shape, and that it is dense from axis `dense` on.
+// Checks type, shape, and that the array is dense from axis `dense` on.
 template <class Array>
 void check(const std::string& argument, const Array& array, Type type, const Shape& wanted, size_t dense) {
     if (array.dtype() != type) refuse(argument, words(array.dtype()), words(type));
@@ -124,11 +125,11 @@ const Entry& one(const char* argument, const std::vector<Entry>& list, size_t at
     return list[at];
 }
 
-// Whether an address is there, where it must be, and is one of a value.
+// Checks that an address is not null if it is needed, and that it is aligned.
 inline void check_address(const char* argument, const void* data, Type type, bool needed = true) {
     if (!data && needed) refuse(argument, "None", "an array");
     if (reinterpret_cast<uintptr_t>(data) & (type.bits / 8 - 1))  // a division would cost more than all else here
-        refuse(argument, "unaligned memory", "values at their own places");
+        refuse(argument, "unaligned memory", "aligned memory");
 }
 
 template <class Value>
@@ -146,7 +147,7 @@ inline int checked_threads(int threads) {
     return threads;
 }
 
-// Calls work(kernels) with those that compute in `type`.
+// Calls work(kernels) with the kernels of `type`.
 template <class Work>
 void with_kernels(const Target& target, Type type, const Work& work) {
     type == nb::dtype<double>() ? work(target.real()) : work(target.single());

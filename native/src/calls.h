@@ -1,5 +1,4 @@
-// Calls of the engine's kernels, of pointers to void: the weights that they are made with, what each is held to whether it came as
-// arrays or as addresses, and the step to its own type.
+// Calls of the engine's kernels with pointers to void: packed weights, the checks of every call, and the choice of the element type.
 #pragma once
 
 #include <array>
@@ -10,13 +9,12 @@
 
 namespace seriatim {
 
-// Some functions take addresses in place of arrays, 0 for None: for a caller who has checked types, shapes and strides, and
-// whose time is too short for arrays.
+// The address of an array's memory, 0 for None.
 using Address = uintptr_t;
 
 inline void* at(Address address) { return reinterpret_cast<void*>(address); }
 
-// One of the ten weights: [rows, columns], or [rows] where columns are -1.
+// One of the ten weights: [rows, columns], or [rows] if columns is -1.
 struct Extent {
     const char* name;
     bool there;
@@ -49,7 +47,7 @@ inline void* weight(const char* argument, Address address, Type type, const Exte
     return at(address);
 }
 
-// The ten in order.
+// All ten weights in order.
 template <class Value, class Entry>
 Weights<Value> ten(const char* argument, const Spec& spec, Type type, const std::vector<Entry>& list, bool needed) {
     if (list.size() != 10) refuse(argument, std::to_string(list.size()) + " arrays", "10");
@@ -65,17 +63,17 @@ Weights<Value> ten(const char* argument, const Spec& spec, Type type, const std:
     return w;
 }
 
-// Calls work(kernels) with those that compute `spec` in `type`.
+// Calls work(kernels) with the kernels for `spec` in `type`.
 template <class Work>
 void with_kernels(const Target& target, const Spec& spec, Type type, const Work& work) {
     if (!spec.bf16) return with_kernels(target, type, work);
     if (!target.bf16 || type != nb::dtype<float>())
         refuse("cell", "bf16",
-               std::string("none, but for float32 on a target that has them, which is not ") + target.name);
+               std::string("bf16 only with float32 on a target that has it, which is not ") + target.name);
     work(target.bf16());
 }
 
-// Weights in the order in which a target reads them, and what they were packed of, which is the caller's.
+// Weights in the order in which a target reads them, and the originals, which belong to the caller.
 struct Packing {
     Packing(const Spec& spec, const Several<Given>& list, int threads)
         : spec(spec),
@@ -113,7 +111,7 @@ struct PackedWeights : Packing {
     const Precision precision;
 };
 
-// For single steps back that share them. The caller keeps the arrays alive.
+// The same for the backward pass of single steps. The caller keeps the originals alive.
 struct PackedForBack : Packing {
     PackedForBack(const Spec& spec, const Several<Given>& list, int threads) : Packing(spec, list, threads) {
         with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
@@ -125,14 +123,15 @@ struct PackedForBack : Packing {
     }
 };
 
-// What every call is held to in the end, whether it came as arrays or as addresses.
+inline void check_size(int64_t steps, int64_t rows, int threads) {
+    checked_threads(threads);
+    if (steps < 1 || rows < 0) refuse("x", words(Shape{steps, rows}), "at least one step");
+}
+
+// Checks that the arrays which a cell needs are there and aligned, and that no others are.
 struct Checks {
     const Spec& spec;
     Type type;
-    void walk(int64_t steps, int64_t rows, int threads) const {
-        checked_threads(threads);
-        if (steps < 1 || rows < 0) refuse("x", words(Shape{steps, rows}), "at least one step");
-    }
     void array(const char* argument, const void* data, bool needed) const {
         check_address(argument, data, type, needed);
     }
@@ -150,7 +149,6 @@ struct Checks {
 inline void run(const PackedWeights& packed, const Forward<void>& call, int threads) {
     const Checks check{packed.spec, packed.type};
     if (packed.precision != Precision::full) refuse("packed", "weights for steps alone", "precision full");
-    check.walk(call.steps, call.rows, threads);
     if (!call.rows) return;
     check.array("x", call.x.data, packed.spec.inputs > 0);
     check.states("state", call.state, true);
@@ -166,7 +164,6 @@ inline void run(const PackedWeights& packed, const Forward<void>& call, int thre
 
 inline void run(const Target& target, const Spec& spec, Type type, const Backward<void>& call, int threads) {
     const Checks check{spec, type};
-    check.walk(call.steps, call.rows, threads);
     if (call.rows) {
         const bool output_is_enough =
             spec.cell->output_is_enough && !spec.projected && !spec.layer_norm && !call.walk.zoneout[0];
@@ -190,7 +187,7 @@ inline void run(const Target& target, const Spec& spec, Type type, const Backwar
 inline void run(const PackedWeights& packed, int64_t rows, const void* x, const void* const* state, void* const* final,
                 int threads) {
     const Checks check{packed.spec, packed.type};
-    check.walk(1, rows, threads);
+    check_size(1, rows, threads);
     if (!rows) return;
     check.array("x", x, packed.spec.inputs > 0);
     check.states("state", state, true);

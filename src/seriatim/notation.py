@@ -6,8 +6,8 @@ Axes
     sequences inside the package are time-major: ``[T, B, C]``
 
 Orders
-    gate blocks stand in PyTorch's order, so that weights are PyTorch's weights
-    states stand in the order of ``STATES``
+    gate blocks are in PyTorch's order, so that weights are PyTorch's weights
+    states are in the order of ``STATES``
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ STATES: Final[dict[str, tuple[str, ...]]] = {
     "slstm": ("h", "c", "n", "m"),
     "lru": ("h", "re", "im"),
 }
-"""What a cell carries from step to step, in order."""
+"""The states that a cell carries from step to step, in order."""
 
 PROJECTED: Final[dict[str, tuple[str, ...]]] = {**STATES, "gru": ("h", "c")}
-"""The same of a projected cell. A GRU hands a share of its state on, as wide as its gates: it stands beside h then."""
+"""The states of a projected cell. A projected GRU needs its unprojected state c for the next step, beside h."""
 
 PEEPHOLES: Final[dict[str, tuple[str, ...]]] = {"lstm": ("i", "f", "o"), "cifg": ("f", "o")}
 """The gates that read c through a peephole: the rows of ``w_ch``, in order."""
 
 DIAGONAL: Final[tuple[str, ...]] = ("mingru", "minlstm", "lru")
-"""Cells of which each unit's next state depends on its own last state alone, and linearly."""
+"""Cells in which the next state of a unit depends linearly on the unit's own last state, and on no other."""
 
 QUANTILES: Final[tuple[float, ...]] = (0.1, 0.5, 0.9)
-"""The levels at which every forecast is given."""
+"""The quantile levels of every forecast."""
 
 UNKNOWN: Final[int] = 0
-"""Index of ``<unk>`` in every vocabulary: a unit never seen, and the unknown past before a stream begins."""
+"""Index of ``<unk>`` in every vocabulary: an unknown unit, or the unknown past before a stream begins."""

@@ -1,7 +1,6 @@
-"""The cell spec: everything that says what a recurrent cell computes, in one frozen value.
+"""The cell spec: one frozen value that defines what a recurrent cell computes.
 
-The twin, the native kernels, the operators and the layers and (as they come) the runtime and the ONNX exporter all
-read it.
+The twin, the engine, the operators, the layers and the converters read it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ COUPLED: Final[Mapping[str, str]] = {"lstm": "cifg"}
 """The kind of the same cell with coupled input and forget gates."""
 
 REGISTERED: Final[dict[str, object]] = {}
-"""Cells of users by name (``seriatim.nn.register``): here, where options can see them without PyTorch."""
+"""Cells of users by name (``seriatim.nn.register``). They are here so that options need no PyTorch."""
 
 
 VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -52,7 +51,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "slstm projection": {"kind": "slstm", "proj_size": 2},
     "lru": {"kind": "lru"},
 }
-"""Cells that there are, in the words of a ``CellSpec``. A projection is to 2 units here."""
+"""All cells as arguments of a ``CellSpec``. Projections have 2 units here."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,14 @@ class CellSpec:
     proj_size: int = 0
     """P, the width of a projected h (Sak 2014; of a GRU Cheng 2018); 0 is no projection."""
     reset_after: bool = True
-    """Where a GRU's reset gate stands: after the product (cuDNN, PyTorch) or before it (Cho 2014)."""
+    """Whether a GRU applies its reset gate after the product (cuDNN, PyTorch) or before it (Cho 2014)."""
     peephole: bool = False
     """Whether an LSTM's gates see c (Gers 2000): i and f the old one, o the new one."""
     layer_norm: bool = False
     """Whether the input part and the recurrent part of the gates are normalised, each over its G·H values, and an
     LSTM's c over its H before it is squashed (Ba 2016)."""
     clip: float = 0.0
-    """What every gate is kept within, ± ``clip``, before its activation, as ONNX's nodes have it; 0 is no bound."""
+    """The bound ± ``clip`` of every gate before its activation, as in ONNX's nodes; 0 is no bound."""
 
     def __post_init__(self) -> None:
         if self.kind not in GATES:
@@ -116,17 +115,17 @@ class CellSpec:
 
     @property
     def is_diagonal(self) -> bool:
-        """Whether h is no part of any product: the steps of a whole sequence are one scan."""
+        """Whether h enters no product, so that a whole sequence is one scan."""
         return self.kind in DIAGONAL
 
     @property
     def states(self) -> tuple[str, ...]:
-        """What is carried from step to step, in order."""
+        """The states that are carried from step to step, in order."""
         return (PROJECTED if self.proj_size else STATES)[self.kind]
 
     @property
     def traced(self) -> tuple[str, ...]:
-        """What ``return_states`` gives of every step beside h: the other states, then the gates that are no state."""
+        """The names that ``return_states`` adds to h: the other states, then the gates that are not states."""
         return (*self.states[1:], *(gate for gate in self.gates if gate not in self.states))
 
     @property

@@ -379,8 +379,10 @@ def test_the_same_bits_each_time_and_in_every_thread():
 
 def test_what_does_not_fit_is_told():
     made = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
-    with pytest.raises(UsageError, match="state"):
+    with pytest.raises(UsageError, match=r"h: got \[2, 17\] of float64, wanted \[3, 17\] of float64"):
         native.forward(made.spec, made.x, (made.state[0][:2],), made.weights)
+    with pytest.raises(UsageError, match="state: got 2 arrays, wanted 1"):
+        native.forward(made.spec, made.x, (made.state[0], made.state[0]), made.weights)
     with pytest.raises(UsageError, match="lengths"):
         native.forward(made.spec, made.x, made.state, made.weights, Walk(np.array([8, 1, 1])))
     with pytest.raises(UsageError, match="precision: got 'int4', wanted full, bf16, int8"):
@@ -437,25 +439,39 @@ def test_what_can_be_checked_of_addresses_is():
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
     places = {"steps": 2, "rows": 2, "sizes": [], "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data,
               "c": 0, "reverse": False, "output": output.ctypes.data, "h_n": last.ctypes.data, "c_n": 0, "gates": 0,
-              "cells": 0, "threads": 1}  # fmt: skip
-    engine.forward_at(packed, *places.values())
+              "cells": 0, "masks": None, "threads": 1}  # fmt: skip
+    engine.forward(packed, *places.values())
     assert np.array_equal(output[-1], last)
     wrong = {"steps": 0, "rows": -1, "sizes": [2, 3], "x": 0, "h": x.ctypes.data + 1, "c": h.ctypes.data, "output": 0,
              "h_n": 0, "cells": x.ctypes.data, "threads": 0}  # fmt: skip
     for name, value in wrong.items():
         with pytest.raises(ValueError, match="got"):
-            engine.forward_at(packed, *{**places, name: value}.values())
+            engine.forward(packed, *{**places, name: value}.values())
     for sizes in ([2], [1, 1], [2, 0], [2, 2, 1]):
         with pytest.raises(ValueError, match="sizes: got"):
-            engine.forward_at(packed, *{**places, "sizes": sizes}.values())
+            engine.forward(packed, *{**places, "sizes": sizes}.values())
     with pytest.raises(ValueError, match=r"got 2 arrays, wanted 1"):
-        engine.step_at(packed, 2, places["x"], places["h"], places["h"], places["h_n"], 0, 1)
-    other = native.cell(dataclasses.replace(made.spec, bias=False))
-    with pytest.raises(ValueError, match="packed: got another cell's weights"):
-        engine.step(other, packed, x[0], [h], [last])
+        engine.step(packed, 2, places["x"], places["h"], places["h"], places["h_n"], 0, 1)
+    lengths, nothing = np.array([2, 1]), (0, 0, 0, False)
+    masks = (lengths.ctypes.data, 0, 0, nothing, nothing)
+    engine.forward(packed, *{**places, "masks": masks}.values())
+    wrong_masks = [
+        (places["x"] + 4, 0, 0, nothing, nothing),
+        (0, 0, 1, nothing, nothing),
+        (0, 0, 0, (3, 0, 0, False), nothing),
+    ]
+    for masks in wrong_masks:
+        with pytest.raises(ValueError, match="got unaligned memory"):
+            engine.forward(packed, *{**places, "masks": masks}.values())
+    for value in (0, 3):
+        lengths[1] = value
+        with pytest.raises(ValueError, match=f"lengths: got {value}, wanted 1 to 2"):
+            engine.forward(packed, *{**places, "masks": (lengths.ctypes.data, 0, 0, nothing, nothing)}.values())
+    with pytest.raises(ValueError, match="walk: got masks with packed rows"):
+        engine.forward(packed, *{**places, "sizes": [2, 1], "masks": (0, 0, 0, nothing, nothing)}.values())
     weights = [0 if one is None else one.ctypes.data for one in made.weights.fused()]
     grads = [0] * 10
-    rest = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    rest = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for list_of, message in (
         (weights, "gates: got None"),
         (weights[:9], "9 arrays, wanted 10"),
@@ -463,7 +479,7 @@ def test_what_can_be_checked_of_addresses_is():
         ([*weights[:4], weights[0], *weights[5:]], "weights.w_hr: got an array, wanted None for this cell"),
     ):
         with pytest.raises(ValueError, match=message):
-            engine.backward_at(cell, True, list_of, *rest, grads, 1)
+            engine.backward(cell, True, list_of, *rest, grads, None, 1)
     back = engine.PackedBack(cell, made.weights.fused(), 1)
     steps = engine.StepsBack(back, grads, 1)
     gates, h_n = np.zeros((2, cell.slots, 4)), np.zeros((2, 4))

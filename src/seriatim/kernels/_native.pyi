@@ -39,9 +39,9 @@ class PackedBack:
     def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int) -> None: ...
 
 class StepsBack:
-    """Single steps back by address, as ``backward_at``, whose weights' gradients are made together.
+    """Single steps back, by address. The weights' gradients of all steps are computed together.
 
-    ``step`` says whether the x and h of all steps before are done with.
+    ``step`` returns True if x and h of all earlier steps may be freed.
     """
 
     def __init__(self, back: PackedBack, grad_weights: Sequence[int], threads: int) -> None: ...
@@ -67,48 +67,15 @@ class Stream:
     def __init__(self, packed: Packed, state: Sequence[Array]) -> None: ...
     def step(self, x: Array) -> None: ...
 
-def forward(
-    cell: Cell,
-    packed: Packed,
-    x: Array,
-    state: Sequence[Array],
-    lengths: Maybe,
-    reverse: bool,
-    reset: Maybe,
-    dropout: Maybe,
-    zoneout: Sequence[Maybe],
-    output: Array,
-    final: Sequence[Array],
-    gates: Maybe,
-    cells: Maybe,
-    threads: int,
-) -> None: ...
-def backward(
-    cell: Cell,
-    weights: Sequence[Maybe],
-    x: Array,
-    state: Sequence[Array],
-    lengths: Maybe,
-    reverse: bool,
-    reset: Maybe,
-    dropout: Maybe,
-    zoneout: Sequence[Maybe],
-    output: Array,
-    gates: Maybe,
-    cells: Maybe,
-    grad_output: Maybe,
-    grad_final: Sequence[Maybe],
-    grad_cells: Maybe,
-    grad_x: Maybe,
-    grad_state: Sequence[Maybe],
-    grad_weights: Sequence[Maybe],
-    threads: int,
-) -> None: ...
-def step(cell: Cell, packed: Packed, x: Array, state: Sequence[Array], final: Sequence[Array], /) -> None: ...
+Zoneout = tuple[int, int, int, bool]
+"""Address, strides from step to step and from row to row in elements, and whether the values are booleans."""
+Masks = tuple[int, int, int, Zoneout, Zoneout] | None
+"""lengths, reset, dropout, zoneout of h and zoneout of c."""
 
-# The same by address, 0 for None, without a walk; ``sizes``, if not empty, say how many rows have each step, and that
-# all that is [T, B, ·] holds those rows alone, as a PackedSequence does. Sizes of arrays are not checked.
-def forward_at(
+# Calls of the recurrence take addresses, 0 for None. ``kernels/call_arrays.py`` checks the arrays before. ``sizes``, if
+# it is not empty, holds the number of rows of each step; then x, output, gates and cells contain those rows only, as a
+# PackedSequence does, and ``masks`` is None.
+def forward(
     packed: Packed,
     steps: int,
     rows: int,
@@ -124,12 +91,13 @@ def forward_at(
     c_n: int,
     gates: int,
     cells: int,
+    masks: Masks,
     threads: int,
     /,
 ) -> None: ...
-def backward_at(
+def backward(
     cell: Cell,
-    wide: bool,
+    is_float64: bool,
     weights: Sequence[int],
     steps: int,
     rows: int,
@@ -148,14 +116,16 @@ def backward_at(
     grad_by_row: int,
     grad_h_n: int,
     grad_c_n: int,
+    grad_cells: int,
     grad_x: int,
     grad_h: int,
     grad_c: int,
     grad_weights: Sequence[int],
+    masks: Masks,
     threads: int,
     /,
 ) -> None: ...
-def step_at(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, threads: int, /) -> None: ...
+def step(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, threads: int, /) -> None: ...
 def scan(
     a: Sequence[Array],
     b: Sequence[Array],

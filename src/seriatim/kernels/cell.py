@@ -1,7 +1,7 @@
-"""What a cell is to a scan: one step, and one step backward. And the arithmetic that every cell shares.
+"""The interface of a cell: one step, and one step backward. And the arithmetic that all cells share.
 
-h_{t-1} reaches a cell twice: as the state that it is, and as ĥ_t, what of it enters products (the same, but for
-recurrent dropout). A cell says which of the two each of its terms reads; the scan makes ĥ_t.
+h_{t-1} reaches a cell twice: as the state itself, and as ĥ_t, the factor of products. The two differ only by recurrent
+dropout, which the scan applies. Each equation of a cell says which of the two it reads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ State: TypeAlias = tuple[Floats, ...]
 Gates: TypeAlias = tuple[Floats, ...]
 """One array [B, H] per name in ``notation.GATES``, in that order, after its activation."""
 Tape: TypeAlias = tuple[Any, ...]
-"""What a step keeps for its way back."""
+"""The values that a step saves for its backward step."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cell:
 
 
 def part(entering: Floats, weight: Floats, bias: Floats | None, gain: Floats | None) -> tuple[Floats, Tape]:
-    """What x or ĥ adds to every gate before its activation, [B, G·H], and what the way back needs.
+    """The part of x or ĥ in every gate before its activation, [B, G·H], and the values for the backward pass.
 
     a = entering Wᵀ + b,  or normalised  a = g ⊙ norm(entering Wᵀ) + b
     """
@@ -52,15 +52,15 @@ def part(entering: Floats, weight: Floats, bias: Floats | None, gain: Floats | N
 def part_backward(
     da: Floats, weight: Floats, bias: Floats | None, gain: Floats | None, tape: Tape
 ) -> tuple[Floats, Floats, Floats | None, Floats | None]:
-    """Gradients of ``part``: of what entered, of the weight, the bias and the gain."""
+    """Gradients of ``part``: of its input, of the weight, the bias and the gain."""
     entering, *normalised = tape
-    of_bias = None if bias is None else da.sum(axis=0)
-    of_gain = None
+    grad_bias = None if bias is None else da.sum(axis=0)
+    grad_gain = None
     if gain is not None:
         normal, deviation = normalised
-        of_gain = (da * normal).sum(axis=0)
+        grad_gain = (da * normal).sum(axis=0)
         da = normalise_backward(da * gain, normal, deviation)
-    return da @ weight, da.T @ entering, of_bias, of_gain
+    return da @ weight, da.T @ entering, grad_bias, grad_gain
 
 
 def projected(m: Floats, weights: Weights[Floats]) -> Floats:
@@ -74,7 +74,7 @@ def projected_backward(dh: Floats, m: Floats, weights: Weights[Floats]) -> tuple
 
 
 def clipped(spec: CellSpec, a: Floats) -> tuple[Floats, Floats | float]:
-    """A gate before its activation, kept within ± ``spec.clip``, and what a gradient of it is multiplied with."""
+    """A gate before its activation, limited to ± ``spec.clip``, and the factor of its gradient."""
     if not spec.clip:
         return a, 1.0
     return np.clip(a, -spec.clip, spec.clip), (np.abs(a) <= spec.clip).astype(a.dtype)

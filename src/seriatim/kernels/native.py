@@ -1,8 +1,8 @@
-"""The native engine on NumPy arrays: the names and signatures of its twin ``reference``, and far more speed.
+"""The native engine on NumPy arrays, with the functions and signatures of its twin ``reference``, and much faster.
 
-The compiled module may be missing (no compiler when the package was installed) and then the twin does the work, which
-is said once, in a warning. Arrays that do not fit raise ``UsageError``, before anything is computed; so does a target
-forced by ``SERIATIM_TARGET`` that this processor does not have.
+If the compiled module is missing (no compiler when the package was installed), the twin runs in its place, and one
+warning says so. Arrays that do not fit raise ``UsageError`` before anything is computed. So does a target in
+``SERIATIM_TARGET`` that this processor does not have.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.errors import UsageError
 from seriatim.kernels import reference
+from seriatim.kernels.call_arrays import Masks, address, call_shapes, check_call, masks, row_strides
 from seriatim.kernels.cell import Floats, State, part, part_backward
 from seriatim.kernels.state_layout import from_engine, to_engine, zoneout_to_engine
 from seriatim.kernels.walk import Walk
@@ -33,9 +34,9 @@ except ImportError as _error:  # not built, or built for another machine
     _missing = str(_error)
 
 KINDS = ("rnn", "lstm", "cifg", "gru", "slstm")
-"""The cells that the engine fuses, without clip and a GRU without projection; of a diagonal one it runs the scan."""
+"""The cells of the engine, without clip; a GRU without projection. For diagonal cells the engine has a scan."""
 PRECISIONS = ("full", "bf16", "int8")
-"""How a ``Stepper`` may hold its weights."""
+"""The number formats of a ``Stepper``'s weights."""
 
 
 def fuses(spec: CellSpec) -> bool:
@@ -44,19 +45,19 @@ def fuses(spec: CellSpec) -> bool:
 
 
 def available() -> bool:
-    """Whether the engine is there."""
+    """Whether the engine was built."""
     return _native is not None
 
 
 def ready() -> bool:
-    """Whether the engine is there, for somebody who is about to use it: if it is not, a warning says so once."""
+    """Whether the engine was built. If it was not, warn once. For callers that are about to use it."""
     if _native is None:
         _warn_once()
     return _native is not None
 
 
 def engine() -> Any:
-    """The compiled module itself, for those who hand it tensors. Call ``ready`` first."""
+    """The compiled module itself. Call ``ready`` first."""
     return _native
 
 
@@ -75,44 +76,44 @@ def targets() -> list[str]:
 
 
 def target() -> str:
-    """The one in use, or ``reference`` without the engine. Raises ``UsageError`` for a bad ``SERIATIM_TARGET``."""
+    """The instruction set in use, or ``reference``. Raises ``UsageError`` for a bad ``SERIATIM_TARGET``."""
     if _native is None:
         return "reference"
-    with told():
+    with engine_errors():
         return _native.target()
 
 
 def has_bf16() -> bool:
     """Whether the target in use multiplies numbers of bfloat16. Raises ``UsageError`` for a bad ``SERIATIM_TARGET``."""
-    with told():
+    with engine_errors():
         return _native is not None and _native.has_bf16()
 
 
 def amx() -> str:
-    """``used``, or why AMX is not."""
+    """``used``, or the reason why AMX is not used."""
     return "not built" if _native is None else _native.amx()
 
 
 @functools.cache
-def cell(spec: CellSpec, given: bool = False, bf16: bool = False) -> _native.Cell:
-    """The engine's description of ``spec``; ``given`` when it gets the input part of the gates in place of x.
+def cell(spec: CellSpec, input_projected: bool = False, bf16: bool = False) -> _native.Cell:
+    """The engine's description of ``spec``. With ``input_projected`` x is the input part of the gates.
 
-    With ``bf16``, which is for float32 where ``has_bf16``, the factors of every product are rounded to bfloat16.
+    With ``bf16``, for float32 and only if ``has_bf16``, the factors of every product are rounded to bfloat16.
     """
     if spec.clip:
         raise UsageError(f"clip: got {spec.clip:g}, wanted 0 for the engine")
-    inputs = len(spec.gates) * spec.hidden_size if given else spec.input_size
+    inputs = len(spec.gates) * spec.hidden_size if input_projected else spec.input_size
     name = spec.kind if spec.reset_after else f"{spec.kind} reset-before"
-    with told():
+    with engine_errors():
         return _native.Cell(
             name, inputs, spec.hidden_size, spec.proj_size, spec.activation, spec.bias, spec.peephole, spec.layer_norm,
-            given, bf16,
+            input_projected, bf16,
         )  # fmt: skip
 
 
 @functools.cache
 def default_threads() -> int:
-    """``OMP_NUM_THREADS``, or as many as there are processors that this process may use."""
+    """``OMP_NUM_THREADS``, or the number of processors that this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if asked.isdigit() and int(asked):
         return int(asked)
@@ -122,8 +123,8 @@ def default_threads() -> int:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """The engine's refusals as ``UsageError``; they name the argument already."""
+def engine_errors() -> Iterator[None]:
+    """Raise the engine's errors as ``UsageError``. They already name the argument."""
     try:
         yield
     except ValueError as error:
@@ -132,26 +133,26 @@ def told() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``forward`` keeps for ``backward``, and what happened at every step."""
+    """The values that ``backward`` needs, and the gates and states of every step."""
 
     x: Floats
-    """What the engine read: x itself, or the input part of a layer-normalised cell."""
+    """The engine's input: x itself, or the input part of a layer-normalised cell."""
     state: State
     weights: Weights[Floats]
     walk: Walk[NDArray[Any]]
     output: Floats
     slots: Floats
-    """[T, B, S, H], the gates and what else of a step the way back needs."""
+    """[T, B, S, H], the gates and other values of a step that the backward pass needs."""
     carried: Floats | None
-    """[T, B, W], the states beside h where the input stood, one behind the other; 0 beyond a row's length."""
+    """[T, B, W], the states beside h, one after the other, at the time of the input; 0 beyond a row's length."""
     tape: tuple[Any, ...]
-    """Of the input part of a layer-normalised cell."""
+    """The tape of the input part of a layer-normalised cell."""
     gates: Floats
     """[T, B, G, H] in the order of ``spec.gates``, after activation; 0 beyond a row's length."""
 
     @property
     def cells(self) -> Floats | None:
-        """[T, B, H], c of every step; None for a cell that carries h alone."""
+        """[T, B, H], c of every step; None for a cell with the single state h."""
         return None if self.carried is None else self.carried[:, :, : self.slots.shape[-1]]
 
 
@@ -170,20 +171,22 @@ def forward(
     threads = threads or default_threads()
     walk = _dense_walk(walk)
     read, read_weights, tape = _input_part(spec, x, weights, walk)
-    kind = cell(spec, spec.layer_norm)
+    engine_cell = cell(spec, spec.layer_norm)
     read, before = _dense_rows(read), _to_engine(state)
-    steps, rows = read.shape[:2]
+    steps, rows = read.shape[:2] if read.ndim == 3 else (0, 0)
     output = np.empty((steps, rows, spec.output_size), read.dtype)
-    final = [np.empty_like(one) for one in before]
-    # Where a row has no step the engine touches nothing, and what is there is to be 0.
+    final = [np.empty_like(array) for array in before]
+    # The engine writes nothing where a row has no step, and the caller gets 0 there.
     blank = np.empty if walk.lengths is None else np.zeros
-    slots = blank((steps, rows, kind.slots, spec.hidden_size), read.dtype)
-    cells = blank((steps, rows, before[1].shape[1]), read.dtype) if len(before) == 2 else None
-    with told():
-        packed = _native.Packed(kind, read_weights, threads)
+    slots = blank((steps, rows, engine_cell.slots, spec.hidden_size), read.dtype)
+    cells = blank((steps, rows, before[1].shape[-1]), read.dtype) if len(before) == 2 else None
+    arrays = _call_arrays(read, before, walk) | _pair("h_n", "c_n", final)
+    _check(spec, engine_cell, arrays | {"output": output, "slots": slots, "cells": cells})
+    with engine_errors():
+        packed = _native.Packed(engine_cell, read_weights, threads)
         _native.forward(
-            kind, packed, read, before, walk.lengths, walk.reverse, walk.reset, walk.dropout, list(walk.zoneout),
-            output, final, slots, cells, threads,
+            packed, steps, rows, [], address(read), *row_strides(read), *_addresses(before), walk.reverse,
+            address(output), *_addresses(final), address(slots), address(cells), _masks(walk), threads,
         )  # fmt: skip
     saved = Saved(read, tuple(before), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
     return output, from_engine(spec, final), saved
@@ -202,19 +205,28 @@ def backward(
     if isinstance(saved, reference.Saved):
         return reference.backward(spec, grad_output, grad_state, saved, grad_cells)
     weights, walk = saved.weights, saved.walk
-    given = _given(weights) if spec.layer_norm else weights
+    engine_weights = _without_input_weights(weights) if spec.layer_norm else weights
     grad_x = np.empty_like(saved.x, order="C")
-    grad_first = [np.empty_like(one) for one in saved.state]
-    grad_weights = [None if one is None else np.empty_like(one, order="C") for one in given.fused()]
+    grad_first = [np.empty_like(array) for array in saved.state]
+    grad_weights = [None if weight is None else np.empty_like(weight, order="C") for weight in engine_weights.fused()]
     if grad_cells is not None and saved.carried is not None:
         beyond = saved.carried.shape[2] - grad_cells.shape[2]
         grad_cells = np.ascontiguousarray(np.pad(grad_cells, ((0, 0), (0, 0), (0, beyond))))
-    with told():
+    engine_cell, grad_output, grad_final = cell(spec, spec.layer_norm), _dense_rows(grad_output), _to_engine(grad_state)
+    arrays = _call_arrays(saved.x, saved.state, walk) | _pair("grad_h_n", "grad_c_n", grad_final)
+    arrays |= {"output": saved.output, "slots": saved.slots, "cells": saved.carried, "grad_output": grad_output}
+    _check(
+        spec, engine_cell, arrays | {"grad_cells": grad_cells, "grad_x": grad_x} | _pair("grad_h", "grad_c", grad_first)
+    )
+    dense_weights = _dense_weights(engine_weights)
+    steps, rows = saved.x.shape[:2]
+    with engine_errors():
         _native.backward(
-            cell(spec, spec.layer_norm), _dense_weights(given), saved.x, list(saved.state), walk.lengths, walk.reverse,
-            walk.reset, walk.dropout, list(walk.zoneout), saved.output, saved.slots, saved.carried,
-            _dense_rows(grad_output), _to_engine(grad_state), grad_cells, grad_x, grad_first, grad_weights,
-            threads or default_threads(),
+            engine_cell, saved.x.dtype == np.float64, list(map(address, dense_weights)), steps, rows, [],
+            address(saved.x), *row_strides(saved.x), *_addresses(saved.state), walk.reverse, address(saved.output),
+            address(saved.slots), address(saved.carried), address(grad_output), *row_strides(grad_output),
+            *_addresses(grad_final), address(grad_cells), address(grad_x), *_addresses(grad_first),
+            list(map(address, grad_weights)), _masks(walk), threads or default_threads(),
         )  # fmt: skip
     gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
     if spec.layer_norm:
@@ -226,15 +238,16 @@ def backward(
 
 
 def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> State:
-    """One step. Contract: ``reference.step``; a ``Stepper`` takes many and packs the weights once."""
+    """One step. Contract: ``reference.step``. A ``Stepper`` packs the weights only once for many steps."""
     return Stepper(spec, weights).step(x, state)
 
 
 class Stepper:
-    """One step at a time of one cell, with its weights packed once: for streams.
+    """Single steps of one cell, with weights that are packed once.
 
-    ``precision`` is how the weights are held: ``full``, or for float32 ``bf16`` or ``int8``, which are faster where the
-    weights are too large for the cache. Raises ``UsageError`` for another, or where a precision does not fit the cell.
+    ``precision`` is the number format of the weights: ``full``, or for float32 ``bf16`` or ``int8``, which are faster
+    if the weights are too large for the cache. Raises ``UsageError`` for an unknown format, or one that does not fit
+    the cell.
     """
 
     def __init__(self, spec: CellSpec, weights: Weights[Floats], precision: str = "full") -> None:
@@ -245,36 +258,52 @@ class Stepper:
         self._native = ready()
         if not self._native:
             return
-        given = _given(weights) if spec.layer_norm else weights
+        engine_weights = _without_input_weights(weights) if spec.layer_norm else weights
         self._cell = cell(spec, spec.layer_norm)
-        with told():
-            self._packed = _native.Packed(self._cell, _dense_weights(given), 1, precision)
+        with engine_errors():
+            self._packed = _native.Packed(self._cell, _dense_weights(engine_weights), 1, precision)
+        self._dtype = weights.w_hh.dtype
+        self._inputs = len(spec.gates) * spec.hidden_size if spec.layer_norm else spec.input_size
+        self._widths = [spec.output_size, (len(spec.states) - 1) * spec.hidden_size][: min(len(spec.states), 2)]
 
     def step(self, x: Floats, state: State) -> State:
-        """x [B, I] and the state, arrays [B, ·] in the order of ``spec.states`` → the next state. Its first is h."""
+        """x [B, I] and the state, arrays [B, ·] in the order of ``spec.states`` → the next state, h first."""
         if not self._native:
             return reference.step(self.spec, x, state, self.weights)
         if self.spec.layer_norm:
             x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
-        before = state if len(state) < 3 else _to_engine(state)
-        final = [np.empty_like(one) for one in before]
-        try:  # not told(), which would cost as much as the step
-            _native.step(self._cell, self._packed, x, before, final)
+        before = _to_engine(state)
+        x = np.ascontiguousarray(x)
+        rows = len(x)
+        wanted = [(rows, self._inputs), *((rows, width) for width in self._widths)]
+        if [array.shape for array in (x, *before)] != wanted or {array.dtype for array in (x, *before)} != {
+            self._dtype
+        }:
+            self._refuse(x, before)
+        final = [np.empty_like(array) for array in before]
+        try:  # a context manager would cost as much as the step
+            _native.step(self._packed, rows, address(x), *_addresses(before), *_addresses(final), 1)
         except ValueError as error:
             raise UsageError(str(error)) from error
         return from_engine(self.spec, final)
 
+    def _refuse(self, x: Floats, state: list[Floats]) -> NoReturn:
+        """Raise ``UsageError`` that names the array which does not fit."""
+        shapes = call_shapes(self.spec, 1, len(x), self._inputs, 0) | {"x": (len(x), self._inputs)}
+        check_call(shapes, {"x": x, **_pair("h", "c", state)})
+        raise UsageError(f"x: got {x.dtype}, wanted {self._dtype}")
+
 
 class Stream:
-    """A cell that steps on in place: ``rows`` streams side by side, with a state of their own that starts at zero.
+    """A cell with a state that starts at zero and that each step updates in place, for ``rows`` parallel streams.
 
         stream = Stream(spec, weights)
         h = stream.step(x)          x [rows, I] → h [rows, P or H], which the next step overwrites
 
-    ``state`` are the arrays [rows, ·] in the order of ``spec.states``, the first of which is h; they may be read and
-    written in place between steps. ``precision`` is as for ``Stepper``, and so are the errors. How far h was off at
-    most in 200 steps, with weights drawn as PyTorch draws them, x of unit variance and H from 64 to 512: LSTM 2.2e-3
-    (bf16) and 1.0e-2 (int8), GRU 2.9e-3 and 1.7e-2, RNN, which has no gates to damp it, 4.8e-3 and 2.4e-2.
+    ``state`` holds the arrays [rows, ·] in the order of ``spec.states``, h first. They may be read and written between
+    steps. ``precision`` and errors are as for ``Stepper``. The largest error of h in 200 steps, with PyTorch's initial
+    weights, x of unit variance and H from 64 to 512: LSTM 2.2e-3 (bf16) and 1.0e-2 (int8), GRU 2.9e-3 and 1.7e-2, RNN,
+    which has no gates that damp errors, 4.8e-3 and 2.4e-2.
     """
 
     def __init__(self, spec: CellSpec, weights: Weights[Floats], rows: int = 1, precision: str = "full") -> None:
@@ -283,30 +312,30 @@ class Stream:
         self._stepper = Stepper(spec, weights, precision)
         self._dtype = weights.w_ih.dtype
         self._shape = (rows, spec.input_size)
-        carried = _to_engine([np.zeros((rows, spec.state_size(one)), self._dtype) for one in spec.states])
+        carried = _to_engine([np.zeros((rows, spec.state_size(name)), self._dtype) for name in spec.states])
         self.state: State = from_engine(spec, carried)
         self._h = self.state[0]
         self._advance = self._by_stepper
         if self._stepper._native:
-            with told():
+            with engine_errors():
                 self._engine = _native.Stream(self._stepper._packed, carried)
             self._advance = self._normalized if spec.layer_norm else self._engine.step
 
     def step(self, x: Floats) -> Floats:
-        """Take one step. Raises ``UsageError`` for another shape or type of x than the weights want."""
-        try:  # no checks before it, which would cost as much as the step
+        """Take one step. Raises ``UsageError`` if the shape or the dtype of x does not fit the weights."""
+        try:  # the engine checks x; a check here would cost as much as the step
             self._advance(x)
         except (ValueError, TypeError, BufferError):
             self._advance(self._fit(x))
         return self._h
 
     def reset(self) -> None:
-        """Begin again from a state of zeros."""
-        for one in self.state:
-            one[...] = 0
+        """Set the state to zero."""
+        for array in self.state:
+            array[...] = 0
 
     def _fit(self, x: Floats) -> Floats:
-        """x as the engine takes it, or why it never will."""
+        """x as a contiguous aligned array. Raises ``UsageError`` if it does not fit."""
         x = np.asarray(x)
         if x.shape != self._shape or x.dtype != self._dtype:
             raise UsageError(f"x: got {list(x.shape)} of {x.dtype}, wanted {list(self._shape)} of {self._dtype}")
@@ -317,8 +346,8 @@ class Stream:
         self._engine.step(part(self._fit(x), weights.w_ih, weights.b_ih, weights.g_ih)[0])
 
     def _by_stepper(self, x: Floats) -> None:
-        for one, after in zip(self.state, self._stepper.step(self._fit(x), self.state), strict=True):
-            one[...] = after
+        for array, after in zip(self.state, self._stepper.step(self._fit(x), self.state), strict=True):
+            array[...] = after
 
 
 def _to_engine(state: Sequence[Floats]) -> list[Floats]:
@@ -326,30 +355,60 @@ def _to_engine(state: Sequence[Floats]) -> list[Floats]:
     return list(map(np.ascontiguousarray, to_engine(np, state)))
 
 
+def _call_arrays(x: Floats, state: Sequence[Floats], walk: Walk[NDArray[Any]]) -> dict[str, NDArray[Any] | None]:
+    """The arrays that forward and backward read, by the names of ``call_shapes``."""
+    of_walk = {"lengths": walk.lengths, "reset": walk.reset, "dropout": walk.dropout}
+    return {"x": x, **of_walk, **_pair("h", "c", state), **_pair("zoneout_h", "zoneout_c", walk.zoneout)}
+
+
+def _pair(first: str, second: str, arrays: Sequence[NDArray[Any] | None]) -> dict[str, NDArray[Any] | None]:
+    return dict(zip((first, second), arrays, strict=False))
+
+
+def _addresses(state: Sequence[Floats]) -> tuple[int, int]:
+    return address(state[0]), address(state[1]) if len(state) > 1 else 0
+
+
+def _check(spec: CellSpec, engine_cell: _native.Cell, arrays: dict[str, NDArray[Any] | None]) -> None:
+    x = arrays["x"]
+    assert x is not None
+    steps, rows = x.shape[:2] if x.ndim == 3 else (0, 0)
+    inputs = len(spec.gates) * spec.hidden_size if spec.layer_norm else spec.input_size
+    states = {"h", "c"} if len(spec.states) > 1 else {"h"}
+    if (arrays.keys() & {"h", "c"}) != states:
+        raise UsageError(f"state: got {len(arrays.keys() & {'h', 'c'})} arrays, wanted {len(states)}")
+    check_call(call_shapes(spec, steps, rows, inputs, engine_cell.slots), arrays, strided=("x", "grad_output"))
+
+
+def _masks(walk: Walk[NDArray[Any]]) -> Masks | None:
+    is_plain = walk.lengths is None and walk.reset is None and walk.dropout is None and not walk.zoneout
+    return None if is_plain else masks(walk.lengths, walk.reset, walk.dropout, walk.zoneout)
+
+
 def _input_part(
     spec: CellSpec, x: Floats, weights: Weights[Floats], walk: Walk[NDArray[Any]]
 ) -> tuple[Floats, list[Floats | None], tuple[Any, ...]]:
-    """What the engine reads in place of x, the weights that are left for it, and what the way back needs."""
+    """The engine's input, its weights, and the tape of the input part."""
     if not spec.layer_norm:
         return x, _dense_weights(weights), ()
     if walk.lengths is not None:  # padding may hold anything, even NaN
         x = np.where(np.arange(len(x))[:, None, None] < walk.lengths[:, None], x, 0).astype(x.dtype)
     u, tape = part(x.reshape(-1, x.shape[-1]), weights.w_ih, weights.b_ih, weights.g_ih)
-    return u.reshape(*x.shape[:2], u.shape[-1]), _dense_weights(_given(weights)), tape
+    return u.reshape(*x.shape[:2], u.shape[-1]), _dense_weights(_without_input_weights(weights)), tape
 
 
-def _given(weights: Weights[Floats]) -> Weights[Floats]:
+def _without_input_weights(weights: Weights[Floats]) -> Weights[Floats]:
     """The weights without those of the input part."""
     return replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]
 
 
 def _dense_rows(array: Floats) -> Floats:
-    """[T, B, ·] with a dense last axis, which is all that the engine asks."""
+    """[T, B, ·] with a dense last axis; the engine accepts any other strides."""
     return array if array.strides[-1] == array.itemsize else np.ascontiguousarray(array)
 
 
 def _dense_weights(weights: Weights[Floats]) -> list[Floats | None]:
-    return [None if one is None else np.ascontiguousarray(one) for one in weights.fused()]
+    return [None if weight is None else np.ascontiguousarray(weight) for weight in weights.fused()]
 
 
 def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:

@@ -18,14 +18,14 @@ EPSILON: Final[float] = 1e-5
 
 
 def normalise(a: Floats) -> tuple[Floats, Floats]:
-    """a [..., N] → norm(a) [..., N] and the deviation s [..., 1], which the way back needs."""
+    """a [..., N] → norm(a) [..., N] and the deviation s [..., 1], which the backward pass needs."""
     centred = a - a.mean(axis=-1, keepdims=True)
     deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + EPSILON)  # (1)
     return centred / deviation, deviation  # (2)
 
 
 def normalise_backward(grad: Floats, normal: Floats, deviation: Floats) -> Floats:
-    """The gradient of a [..., N], from that of norm(a) and what ``normalise`` gave.
+    """The gradient of a [..., N], from the gradient of norm(a) and the results of ``normalise``.
 
     da = (d - mean(d) - norm(a) ⊙ mean(d ⊙ norm(a))) / s
     """

@@ -1,7 +1,7 @@
 """The plain twin: one layer in one direction, forward and backward, on NumPy arrays.
 
-The scan walks over time and knows no gates; what a step does is the cell's own file (``_rnn``, ``_lstm``,
-``_gru``). float32 stays float32, and float64 is the oracle of every other implementation.
+The scan goes through time and does not depend on the cell. Each cell has its own file (``_rnn``, ``_lstm``,
+``_gru``, …). float32 stays float32; float64 is the oracle of every other implementation.
 
 A step of the scan, for each state s of a row (h, or h and c):
 
@@ -41,40 +41,40 @@ PLAIN: Walk[NDArray[Any]] = Walk()
 
 
 @dataclass(frozen=True)
-class Course:
+class Schedule:
     """A walk in the order of the scan's own steps."""
 
     order: NDArray[np.int64]
-    """[T, B, 1]: which step of the input each step of the scan reads; its own inverse."""
+    """[T, B, 1]: the step of the input that each step of the scan reads. It is its own inverse."""
     alive: NDArray[np.bool_]
     """[T, B, 1]: whether the row has a step here."""
     reset: NDArray[np.bool_]
-    """[T, B, 1]: whether its state is set to zero before."""
+    """[T, B, 1]: whether the row's state is set to zero before this step."""
     dropout: Floats
     """[B, P or H] or [1, 1]: d."""
     zoneout: tuple[Floats, ...]
     """[T, B, · or 1] per state: k."""
 
     def along(self, array: NDArray[Any]) -> NDArray[Any]:
-        """[T, B, ·] from the input's order to the scan's, or back."""
+        """Bring [T, B, ·] from the order of the input to that of the scan, or back."""
         return np.take_along_axis(array, self.order, axis=0)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``forward`` keeps for ``backward``, and what happened at every step."""
+    """The values that ``backward`` needs, and the gates and states of every step."""
 
     weights: Weights[Floats]
-    course: Course
+    schedule: Schedule
     tapes: list[Tape]
     gates: Floats
-    """[T, B, G, H] in the order of ``spec.gates``, after activation; where the input stood, 0 beyond a row's length."""
+    """[T, B, G, H] in the order of ``spec.gates``, after activation, in input order; 0 beyond a row's length."""
     inner: list[Floats]
-    """[T, B, H] for each state beside h, as ``gates``."""
+    """[T, B, H] for each state beside h, in the same order."""
 
     @property
     def cells(self) -> Floats | None:
-        """An LSTM's c; None for a cell that carries h alone."""
+        """c of an LSTM; None for a cell with the single state h."""
         return self.inner[0] if self.inner else None
 
 
@@ -92,27 +92,27 @@ def forward(
 ) -> tuple[Floats, State, Saved]:
     """Run a layer over whole sequences.
 
-    x is [T, B, I], each state [B, ·]. Returns the output [T, B, P or H] (h at each step, where the input stood, and 0
-    beyond a row's length), the final state, and what ``backward`` needs.
+    x is [T, B, I], each state [B, ·]. Returns the output [T, B, P or H] (h at each step, at the time of the input; 0
+    beyond a row's length), the final state, and the values that ``backward`` needs.
     """
-    cell, course = CELLS[spec.kind], _course(spec, x, walk)
-    x = np.where(course.alive, course.along(x), 0).astype(x.dtype)  # padding may hold anything, even NaN
-    walked = [np.zeros((*x.shape[:2], one.shape[-1]), x.dtype) for one in state]
+    cell, schedule = CELLS[spec.kind], _schedule(spec, x, walk)
+    x = np.where(schedule.alive, schedule.along(x), 0).astype(x.dtype)  # padding may hold anything, even NaN
+    states = [np.zeros((*x.shape[:2], part.shape[-1]), x.dtype) for part in state]
     gates = np.zeros((*x.shape[:2], len(spec.gates) * spec.hidden_size), x.dtype)
     tapes: list[Tape] = []
     for t in range(len(x)):
-        alive = course.alive[t]
-        before = tuple(np.where(course.reset[t], 0, one) for one in state)  # (1)
-        candidate, of_gates, tape = cell.step(spec, x[t], course.dropout * before[0], before, weights)  # (2), (3)
-        kept = (k[t] for k in course.zoneout)
-        following = (k * old + (1 - k) * new for k, old, new in zip(kept, before, candidate, strict=True))  # (4)
-        state = tuple(np.where(alive, new, old) for new, old in zip(following, state, strict=True))
-        for all_steps, one in zip((*walked, gates), (*state, np.concatenate(of_gates, axis=1)), strict=True):
-            all_steps[t] = np.where(alive, one, 0)
+        alive = schedule.alive[t]
+        before = tuple(np.where(schedule.reset[t], 0, part) for part in state)  # (1)
+        candidate, step_gates, tape = cell.step(spec, x[t], schedule.dropout * before[0], before, weights)  # (2), (3)
+        shares = (k[t] for k in schedule.zoneout)
+        mixed = (k * old + (1 - k) * new for k, old, new in zip(shares, before, candidate, strict=True))  # (4)
+        state = tuple(np.where(alive, new, old) for new, old in zip(mixed, state, strict=True))
+        for all_steps, values in zip((*states, gates), (*state, np.concatenate(step_gates, axis=1)), strict=True):
+            all_steps[t] = np.where(alive, values, 0)
         tapes.append(tape)
-    output, *inner = map(course.along, walked)
-    by_gate = course.along(gates).reshape(*x.shape[:2], len(spec.gates), spec.hidden_size)
-    return output, state, Saved(weights, course, tapes, by_gate, inner)
+    output, *inner = map(schedule.along, states)
+    by_gate = schedule.along(gates).reshape(*x.shape[:2], len(spec.gates), spec.hidden_size)
+    return output, state, Saved(weights, schedule, tapes, by_gate, inner)
 
 
 def backward(
@@ -120,31 +120,33 @@ def backward(
 ) -> tuple[Floats, State, Weights[Floats]]:
     """Back-propagate through time (Werbos 1990): gradients of x, of the first state and of the weights.
 
-    ``grad_output`` [T, B, P or H] and ``grad_state`` (arrays [B, ·]) are those of ``forward``'s output and final state,
-    ``grad_cells`` [T, B, H] that of the second state (an LSTM's c) at every step, None for zero.
+    ``grad_output`` [T, B, P or H] and ``grad_state`` (arrays [B, ·]) are the gradients of the output and the final
+    state. ``grad_cells`` [T, B, H] is that of the second state (c of an LSTM) at every step; None is zero.
     """
-    cell, weights, course = CELLS[spec.kind], saved.weights, saved.course
-    of_every = [course.along(one) for one in (grad_output, grad_cells) if one is not None]
+    cell, weights, schedule = CELLS[spec.kind], saved.weights, saved.schedule
+    step_grads = [schedule.along(grad) for grad in (grad_output, grad_cells) if grad is not None]
     grad_x = np.zeros((*grad_output.shape[:2], spec.input_size), grad_output.dtype)
-    total = [np.zeros_like(weight) for weight in weights.present()]
+    weight_sums = [np.zeros_like(weight) for weight in weights.present()]
     for t in reversed(range(len(saved.tapes))):
-        # A row that has no step here passes its gradient on untouched; one that has, hands it to the step.
-        here = [one[t] for one in of_every]
-        joined = (*(one + more for one, more in zip(grad_state, here, strict=False)), *grad_state[len(here) :])
-        into = [np.where(course.alive[t], one, 0) for one in joined]
-        kept = [k[t] for k in course.zoneout]
-        to_candidate = tuple((1 - k) * one for k, one in zip(kept, into, strict=True))  # (4)
-        grad_x[t], of_h, of_state, of_weights = cell.step_backward(spec, to_candidate, saved.tapes[t], weights)  # (3)
-        direct = [one + k * more for one, k, more in zip(of_state, kept, into, strict=True)]  # (3), (4)
-        direct[0] = direct[0] + course.dropout * of_h  # (2)
-        before = [np.where(course.reset[t], 0, one) for one in direct]  # (1)
-        grad_state = tuple(np.where(course.alive[t], new, old) for new, old in zip(before, grad_state, strict=True))
-        for summed, grad in zip(total, of_weights.present(), strict=True):
-            summed += grad
-    return course.along(grad_x), grad_state, weights.like(total)
+        # A row without a step here passes its gradient on unchanged.
+        grads = [grad[t] for grad in step_grads]
+        total = (*(grad + more for grad, more in zip(grad_state, grads, strict=False)), *grad_state[len(grads) :])
+        into = [np.where(schedule.alive[t], grad, 0) for grad in total]
+        shares = [k[t] for k in schedule.zoneout]
+        to_candidate = tuple((1 - k) * grad for k, grad in zip(shares, into, strict=True))  # (4)
+        grad_x[t], grad_h_in, grad_old, grad_weights = cell.step_backward(
+            spec, to_candidate, saved.tapes[t], weights
+        )  # (3)
+        direct = [grad + k * more for grad, k, more in zip(grad_old, shares, into, strict=True)]  # (3), (4)
+        direct[0] = direct[0] + schedule.dropout * grad_h_in  # (2)
+        before = [np.where(schedule.reset[t], 0, grad) for grad in direct]  # (1)
+        grad_state = tuple(np.where(schedule.alive[t], new, old) for new, old in zip(before, grad_state, strict=True))
+        for weight_sum, grad in zip(weight_sums, grad_weights.present(), strict=True):
+            weight_sum += grad
+    return schedule.along(grad_x), grad_state, weights.like(weight_sums)
 
 
-def _course(spec: CellSpec, x: Floats, walk: Walk[NDArray[Any]]) -> Course:
+def _schedule(spec: CellSpec, x: Floats, walk: Walk[NDArray[Any]]) -> Schedule:
     steps, rows = x.shape[:2]
     time = np.arange(steps)[:, None]
     ends = np.full(rows, steps) if walk.lengths is None else np.asarray(walk.lengths)
@@ -157,10 +159,10 @@ def _course(spec: CellSpec, x: Floats, walk: Walk[NDArray[Any]]) -> Course:
 
     none = np.zeros((1, 1, 1), x.dtype)
     reset = None if walk.reset is None else walk.reset[:, :, None]
-    return Course(
+    return Schedule(
         order=order,
         alive=alive[:, :, None],
         reset=along(reset, np.zeros((1, 1, 1), np.bool_)),
         dropout=np.ones((1, 1), x.dtype) if walk.dropout is None else walk.dropout,
-        zoneout=tuple(along(one, none).astype(x.dtype) for one in walk.zoneout or (None,) * len(spec.states)),
+        zoneout=tuple(along(share, none).astype(x.dtype) for share in walk.zoneout or (None,) * len(spec.states)),
     )

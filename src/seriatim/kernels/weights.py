@@ -10,20 +10,20 @@ from typing import Generic, TypeVar
 Array = TypeVar("Array")
 
 FUSED = 10
-"""Of the fields, those up to ``b_c``."""
+"""The number of fields up to ``b_c``."""
 
 
 @dataclass(frozen=True)
 class Weights(Generic[Array]):
     """Weights of one layer in one direction, or their gradients; of NumPy arrays or of tensors.
 
-    Blocks of H rows stand in the order of ``notation.GATES``. Biases come both or neither.
+    Blocks of H rows are in the order of ``notation.GATES``. A cell has both biases or neither.
     """
 
     w_ih: Array
     """[G·H, I], from the input."""
-    w_hh: Array = None  # type: ignore[assignment]  # who reads it runs a cell that has it
-    """[G·H, P or H], from the h before; of every cell but the diagonal ones, where it is None."""
+    w_hh: Array = None  # type: ignore[assignment]  # only cells that have it read it
+    """[G·H, P or H], from the old h; None for a diagonal cell."""
     b_ih: Array | None = None
     """[G·H]"""
     b_hh: Array | None = None
@@ -31,7 +31,7 @@ class Weights(Generic[Array]):
     w_hr: Array | None = None
     """[P, H], the projection of h."""
     w_ch: Array | None = None
-    """[3, H], from c to the gates i, f and o (peephole)."""
+    """[3, H], from c to the gates i, f and o (peephole); [2, H], f and o, with coupled gates."""
     g_ih: Array | None = None
     """[G·H], gain of the normalised input part (layer normalisation)."""
     g_hh: Array | None = None
@@ -46,18 +46,18 @@ class Weights(Generic[Array]):
     """[H, 2·H], from an LRU's state, real parts then imaginary ones, to its output."""
 
     def fused(self) -> list[Array | None]:
-        """Those fields that the cells have which the engine fuses, in order, absent ones as None."""
+        """The fields of the cells that the engine has, in order; an absent weight is None."""
         return self.as_list()[:FUSED]
 
     def as_list(self) -> list[Array | None]:
-        """All fields in order, absent ones as None."""
+        """All fields in order; an absent weight is None."""
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
     def present(self) -> list[Array]:
-        """The arrays that are there, in order; the first five are as PyTorch's own functions take them."""
-        return [one for one in self.as_list() if one is not None]
+        """The weights that are not None, in order. The first five are in the order of PyTorch's own functions."""
+        return [weight for weight in self.as_list() if weight is not None]
 
     def like(self, arrays: Iterable[Array]) -> Weights[Array]:
-        """``arrays``, as many as ``present`` gives, in the places where this has its own."""
+        """``arrays``, one for each weight of ``present``, in the same fields."""
         remaining = iter(arrays)
-        return Weights(*(None if one is None else next(remaining) for one in self.as_list()))  # type: ignore[arg-type]
+        return Weights(*(None if weight is None else next(remaining) for weight in self.as_list()))  # type: ignore[arg-type]

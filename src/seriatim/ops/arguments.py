@@ -137,11 +137,6 @@ def array(tensor: Tensor | None) -> object:
     return None if tensor is None else to_dlpack(tensor.contiguous())
 
 
-def rows_array(tensor: Tensor | None) -> object:
-    """The same for [T, B, ·]. Here only the last axis has to be dense."""
-    return None if tensor is None else to_dlpack(dense_rows(tensor))
-
-
 def dense_rows(tensor: Tensor) -> Tensor:
     """The tensor itself if its last axis is dense, or a contiguous copy."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()

@@ -121,12 +121,12 @@ def _infer_step(current: TrainableWeights, rows: int, x: Tensor, h: Tensor, c: T
     h_n = torch.empty_like(h)
     current.fingerprint.remember_state(h_n)
     if c is None:
-        native.engine().step_at(
+        native.engine().step(
             current.packed_forward, rows, x.data_ptr(), h.data_ptr(), 0, h_n.data_ptr(), 0, torch.get_num_threads()
         )
         return (h_n,)
     c_n = torch.empty_like(c)
-    native.engine().step_at(
+    native.engine().step(
         current.packed_forward, rows, x.data_ptr(), h.data_ptr(), c.data_ptr(), h_n.data_ptr(), c_n.data_ptr(),
         torch.get_num_threads(),
     )  # fmt: skip

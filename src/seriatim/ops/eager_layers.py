@@ -243,7 +243,7 @@ class EagerStack:
             if x.dim() == 3 and 4 * len(x) * first[0][0].numel() > CHUNK:
                 return None  # faster in chunks
             first = tuple([part.to(full) for part in first])
-        forward, threads = native.engine().forward_at, torch.get_num_threads()
+        forward, threads = native.engine().forward, torch.get_num_threads()
         final = tuple([torch.empty_like(part) for part in first])
         steps, rows = len(sizes) or len(x), first[0].shape[1]
         shape = *x.shape[:-1], self._hidden_size
@@ -259,7 +259,7 @@ class EagerStack:
             output = torch.empty(*shape, dtype=full)
             forward(
                 packed.packed, steps, rows, sizes, x.data_ptr(), by_step, by_row, h, c, direction == 1,
-                output.data_ptr(), h_n, c_n, 0, 0, threads,
+                output.data_ptr(), h_n, c_n, 0, 0, None, threads,
             )  # fmt: skip
             h, h_n, c, c_n = h + h_stride, h_n + h_stride, c + c_stride, c_n + c_stride
             outputs.append(output)

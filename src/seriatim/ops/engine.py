@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TypeAlias
 
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from seriatim.errors import UsageError
 from seriatim.kernels import native
-from seriatim.ops.arguments import Flat, array, dense, rows_array, to_walk
+from seriatim.kernels.call_arrays import call_shapes, check_call
+from seriatim.kernels.call_arrays import masks as mask_addresses
+from seriatim.ops.arguments import Flat, Plan, dense, dense_rows
 from seriatim.ops.buffer_pool import POOL
 from seriatim.ops.packed_weights import PackedWeights
 
@@ -91,17 +93,23 @@ def forward(
     threads = torch.get_num_threads()
     if not masks:
         by_step, by_row = strides(x)
-        native.engine().forward_at(
+        native.engine().forward(
             packed.packed, len(sizes) or len(x), h.shape[-2], sizes, x.data_ptr(), by_step, by_row, h.data_ptr(),
-            c_address, reverse, output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address, threads,
+            c_address, reverse, output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address, None,
+            threads,
         )  # fmt: skip
         return output, h_n, c_n, slots, cells
-    walk = to_walk(masks, reverse, 1 if c is None else 2)
+    x = dense_rows(x)
+    lengths, reset, dropout, *zoneout = (None if mask is None else dense(mask) for mask in masks)
+    _check_call(plan, {
+        "x": x, "h": h, "c": c, "lengths": lengths, "reset": reset, "dropout": dropout, "zoneout_h": zoneout[0],
+        "zoneout_c": zoneout[1], "output": output, "h_n": h_n, "c_n": c_n, "slots": slots, "cells": cells,
+    })  # fmt: skip
     try:
         native.engine().forward(
-            packed.cell, packed.packed, rows_array(x), _arrays(h, c), array(walk.lengths), reverse,
-            array(walk.reset), array(walk.dropout), list(map(array, walk.zoneout)), array(output), _arrays(h_n, c_n),
-            array(slots), array(cells), threads,
+            packed.packed, *x.shape[:2], [], x.data_ptr(), *strides(x), h.data_ptr(), c_address, reverse,
+            output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address,
+            mask_addresses(lengths, reset, dropout, zoneout), threads,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -139,24 +147,34 @@ def backward(
         rows, width = h.shape[-2], output.shape[-1]
         by_step, by_row = strides(x)
         absent_addresses = packed.absent
-        native.engine().backward_at(
+        native.engine().backward(
             packed.cell, packed.is_float64,
             [0 if weight is None else weight.data_ptr() for weight in weights] + absent_addresses,
             len(sizes) or len(x), rows, sizes, x.data_ptr(), by_step, by_row, h.data_ptr(), address(c), reverse,
             output.data_ptr(), address(slots), address(cells), address(grad_output), rows * width, width,
-            address(grad_h_n), address(grad_c_n), address(grad_x), address(grad_h), address(grad_c),
-            [0 if grad is None else grad.data_ptr() for grad in grad_weights] + absent_addresses, threads,
+            address(grad_h_n), address(grad_c_n), 0, address(grad_x), address(grad_h), address(grad_c),
+            [0 if grad is None else grad.data_ptr() for grad in grad_weights] + absent_addresses, None, threads,
         )  # fmt: skip
         return [grad_x, grad_h, grad_c, *grad_weights]
-    absent = (None,) * len(packed.absent)
-    walk = to_walk(masks or (None,) * 5, reverse, 1 if c is None else 2)
+    x, grad_output = dense_rows(x), None if grad_output is None else dense_rows(grad_output.resolve_neg())
+    grad_h_n, grad_c_n, grad_cells = [
+        None if grad is None else dense(grad) for grad in (grad_h_n, grad_c_n, grad_cells)
+    ]
+    lengths, reset, dropout, *zoneout = (None if mask is None else dense(mask) for mask in masks or (None,) * 5)
+    _check_call(packed.plan, {
+        "x": x, "h": h, "c": c, "lengths": lengths, "reset": reset, "dropout": dropout, "zoneout_h": zoneout[0],
+        "zoneout_c": zoneout[1], "output": output, "slots": slots, "cells": cells, "grad_output": grad_output,
+        "grad_h_n": grad_h_n, "grad_c_n": grad_c_n, "grad_cells": grad_cells, "grad_x": grad_x, "grad_h": grad_h,
+        "grad_c": grad_c,
+    })  # fmt: skip
     try:
         native.engine().backward(
-            packed.cell, [*map(array, weights), *absent], rows_array(x), _arrays(h, c), array(walk.lengths), reverse,
-            array(walk.reset), array(walk.dropout), list(map(array, walk.zoneout)), array(output), array(slots),
-            array(cells), rows_array(grad_output), [array(grad_h_n), *([] if c is None else [array(grad_c_n)])],
-            array(grad_cells), array(grad_x), [array(grad_h), *([] if c is None else [array(grad_c)])],
-            [*map(array, grad_weights), *absent], threads,
+            packed.plan.cell, packed.is_float64, list(map(address, weights)) + packed.absent, *x.shape[:2], [],
+            x.data_ptr(), *strides(x), h.data_ptr(), address(c), reverse, output.data_ptr(), address(slots),
+            address(cells), address(grad_output), *((0, 0) if grad_output is None else strides(grad_output)),
+            address(grad_h_n), address(grad_c_n), address(grad_cells), address(grad_x), address(grad_h),
+            address(grad_c), list(map(address, grad_weights)) + packed.absent,
+            mask_addresses(lengths, reset, dropout, zoneout), threads,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -178,5 +196,9 @@ def _mixes(masks: Flat) -> bool:
     return any(mask is not None and mask.dtype is not torch.bool for mask in masks[3:])
 
 
-def _arrays(h: Tensor, c: Tensor | None) -> list[object]:
-    return [array(h)] if c is None else [array(h), array(c)]
+def _check_call(plan: Plan, arrays: Mapping[str, Tensor | None]) -> None:
+    x = arrays["x"]
+    assert x is not None
+    steps, rows = x.shape[:2]
+    shapes = call_shapes(plan.spec, steps, rows, plan.input_size, plan.slots_shape[0])
+    check_call(shapes, arrays, strided=("x", "grad_output"))

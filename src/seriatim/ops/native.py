@@ -106,7 +106,7 @@ def _infer_step(spec: CellSpec, x: Tensor, state: State, weights: Flat) -> State
     engine.check(packed, x, h, c)
     h_n = torch.empty_like(h)
     c_n = None if c is None else torch.empty_like(c)
-    native.engine().step_at(
+    native.engine().step(
         packed.packed, x.shape[0], x.data_ptr(), h.data_ptr(), address(c), h_n.data_ptr(), address(c_n),
         torch.get_num_threads(),
     )  # fmt: skip

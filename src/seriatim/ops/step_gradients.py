@@ -188,9 +188,10 @@ class StepFunction(torch.autograd.Function):
             c_n = torch.empty_like(c)
             c_address, c_n_address = c.data_ptr(), c_n.data_ptr()
         h_n_address = h_n.data_ptr()
-        native.engine().forward_at(
+        native.engine().forward(
             trainable.packed_forward, 1, rows, (), x.data_ptr(), 0, inputs, h.data_ptr(), c_address, False,
-            h_n_address, h_n_address, c_n_address, slots_address, c_n_address, torch.get_num_threads(),
+            h_n_address, h_n_address, c_n_address, slots_address, c_n_address, None,
+            torch.get_num_threads(),
         )  # fmt: skip
         ctx.trainable = trainable
         ctx.set_materialize_grads(False)

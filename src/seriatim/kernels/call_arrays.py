@@ -1,0 +1,102 @@
+"""The check of the arrays of an engine call, for NumPy arrays and tensors.
+
+The engine reads memory by address, so nothing after this check can notice an array of the wrong shape or dtype. Every
+call checks its arrays here, except the quick calls of ``ops``, which have checked the same facts in another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from seriatim.errors import UsageError
+from seriatim.spec import CellSpec
+
+Shape: TypeAlias = tuple[int, ...]
+Zoneout: TypeAlias = tuple[int, int, int, bool]
+"""Address, strides from step to step and from row to row in elements, and whether the values are booleans."""
+Masks: TypeAlias = tuple[int, int, int, Zoneout, Zoneout]
+"""The addresses of lengths, reset and dropout, and zoneout of h and c."""
+NO_ZONEOUT: Final[Zoneout] = (0, 0, 0, False)
+
+
+def call_shapes(spec: CellSpec, steps: int, rows: int, inputs: int, slots: int) -> dict[str, Shape]:
+    """The shapes of the arrays of a call by name. Gradients have the shape of the array without ``grad_``."""
+    h, c = (rows, spec.output_size), (rows, (len(spec.states) - 1) * spec.hidden_size)
+    return {
+        "x": (steps, rows, inputs), "h": h, "c": c, "lengths": (rows,), "reset": (steps, rows), "dropout": h,
+        "output": (steps, *h), "h_n": h, "c_n": c, "slots": (steps, rows, slots, spec.hidden_size),
+        "cells": (steps, *c), "zoneout_h": (steps, *h), "zoneout_c": (steps, *c),
+    }  # fmt: skip
+
+
+def check_call(shapes: Mapping[str, Shape], arrays: Mapping[str, Any], strided: Iterable[str] = ()) -> None:
+    """Raise ``UsageError`` unless every array has its shape, the dtype of x, and contiguous memory; None is skipped.
+
+    Arrays named in ``strided`` need only a dense last axis. ``lengths`` is int64, ``reset`` is boolean, zoneout is
+    boolean or of the dtype of x, and may have one step or one row for all.
+    """
+    dtype = _name(arrays["x"])
+    if dtype not in ("float32", "float64"):
+        raise UsageError(f"x: got {dtype}, wanted float32 or float64")
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        shape, found = shapes[name.removeprefix("grad_")], tuple(array.shape)
+        wanted: tuple[str, ...] = {"lengths": ("int64",), "reset": ("bool",)}.get(name, (dtype,))
+        if name.startswith("zoneout"):
+            wanted = (dtype, "bool")
+            shape = tuple(1 if size == 1 else full for size, full in zip(found[:2], shape, strict=False)) + shape[2:]
+        if found != shape or _name(array) not in wanted:
+            raise UsageError(
+                f"{name}: got {list(found)} of {_name(array)}, wanted {list(shape)} of {' or '.join(wanted)}"
+            )
+        if 0 not in found and not (
+            _has_dense_rows(array) if name in strided or name.startswith("zoneout") else _is_contiguous(array)
+        ):
+            raise UsageError(f"{name}: got strides, wanted contiguous memory")
+
+
+def masks(lengths: Any, reset: Any, dropout: Any, zoneout: Iterable[Any]) -> Masks:
+    """The engine's argument for the masks of a walk: addresses, 0 for None, and the strides of zoneout."""
+    zoneout_h, zoneout_c = (*map(_zoneout, zoneout), NO_ZONEOUT, NO_ZONEOUT)[:2]
+    return address(lengths), address(reset), address(dropout), zoneout_h, zoneout_c
+
+
+def address(array: Any) -> int:
+    """The address of an array's or tensor's memory, 0 for None."""
+    if array is None:
+        return 0
+    location: int = array.data_ptr() if hasattr(array, "data_ptr") else array.__array_interface__["data"][0]
+    return location
+
+
+def row_strides(array: Any) -> tuple[int, int]:
+    """The strides of [T, B, ·] from step to step and from row to row, in elements."""
+    if hasattr(array, "data_ptr"):
+        return array.stride(0), array.stride(1)
+    return array.strides[0] // array.itemsize, array.strides[1] // array.itemsize
+
+
+def _zoneout(array: Any) -> Zoneout:
+    if array is None:
+        return NO_ZONEOUT
+    by_step, by_row = row_strides(array)
+    steps, rows = array.shape[:2]
+    return address(array), by_step if steps > 1 else 0, by_row if rows > 1 else 0, _name(array) == "bool"
+
+
+def _name(array: Any) -> str:
+    return str(array.dtype).removeprefix("torch.")
+
+
+def _is_contiguous(array: Any) -> bool:
+    contiguous: bool = array.is_contiguous() if hasattr(array, "data_ptr") else array.flags.c_contiguous
+    return contiguous
+
+
+def _has_dense_rows(array: Any) -> bool:
+    if hasattr(array, "data_ptr"):
+        return array.shape[-1] < 2 or bool(array.stride(-1) == 1)
+    is_dense = array.shape[-1] < 2 or array.strides[-1] == array.itemsize
+    return is_dense and not any(stride % array.itemsize for stride in array.strides)
