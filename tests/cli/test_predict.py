@@ -37,3 +37,12 @@ def test_format_is_checked_before_reading_the_run(seriatim, runs):
     result = seriatim("predict", "runs/x", "new.tsv", "--format", "csv")
     assert result.code == 2 and "standard input only" in result.err
     assert runs.calls == []
+
+
+def test_output_is_checked_before_reading_the_run(seriatim, runs, tmp_path):
+    result = seriatim("predict", "runs/x", "new.tsv", "-o", "out.xlsx")
+    assert result.code == 2 and "out.xlsx: cannot write this format" in result.err
+    (tmp_path / "in.csv").write_text("a\n")
+    result = seriatim("predict", "runs/x", str(tmp_path / "in.csv"), "-o", str(tmp_path / "in.csv"))
+    assert result.code == 2 and "is the input file" in result.err
+    assert runs.calls == []

@@ -24,7 +24,10 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="output file, .csv or JSON lines (default: standard output)"
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="output: .csv, .tsv, .parquet or .jsonl (default: standard output)",
         ),
     ] = None,
     format: Annotated[
@@ -43,12 +46,15 @@ def predict(
 ) -> None:
     """Predict for each row or sequence of a file: one JSON object per line."""
     from seriatim import run as runs
+    from seriatim.data.predictions import check_output
 
     is_standard_input = str(data) == "-"
     if format is not None and format not in FORMATS:
         raise UsageError(f"--format: '{format}' is not one of {', '.join(FORMATS)}{nearest(format, FORMATS)}")
     if format is not None and not is_standard_input:
         raise UsageError("--format: for standard input only (DATA -); a file is read by its extension")
+    if output is not None:
+        check_output(output, None if is_standard_input else data)
     loaded = runs.load(run)
     source = sys.stdin.buffer if is_standard_input else data
     typed = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.data.compression import is_compressed, unpack
 from seriatim.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -44,8 +43,8 @@ class InputStream:
     name: str = "standard input"
 
     def read(self) -> bytes:
-        """Read the remaining bytes."""
-        return self.file.read()
+        """Read the remaining bytes; compressed ones are unpacked."""
+        return unpack(self.file.read(), self.name)
 
     def text(self) -> str:
         """Read the remaining bytes as UTF-8 text. Raises ``DataError`` for an invalid byte or an empty text."""
@@ -56,18 +55,21 @@ class InputStream:
         return text
 
 
-def read_text(path: str | Path) -> str:
-    """Read a UTF-8 text file: without byte-order mark, with ``\\n`` for every line end; ``.gz`` files are unpacked.
-
-    Raises ``DataError`` for a file that is missing, a directory, empty, not readable, not UTF-8, or not gzip.
-    """
+def read_bytes(path: str | Path) -> bytes:
+    """Read a whole file; one that ends in ``.gz`` or ``.zst`` is unpacked. Raises ``DataError`` as ``read_text``."""
     try:
         raw = check_file(path).read_bytes()
-        raw = gzip.decompress(raw) if str(path).endswith(".gz") else raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a gzip file that can be read: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: {_reason(error)}") from None
+    return unpack(raw, str(path), check=True) if is_compressed(path) else raw
+
+
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text file: without byte-order mark, with ``\\n`` for every line end; compressed files are unpacked.
+
+    Raises ``DataError`` for a file that is missing, a directory, empty, not readable, not UTF-8, or damaged.
+    """
+    raw = read_bytes(path)
     text = decode(raw.removeprefix(BOM), str(path), offset=len(BOM) if raw.startswith(BOM) else 0)
     if not text.strip():
         raise DataError(f"{path}: holds nothing but white space")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection
+from seriatim.data.compression import format_suffix
 from seriatim.data.files import read_text
 from seriatim.data.tables import FORMATS, open_table
 from seriatim.errors import DataError, UsageError
@@ -64,7 +65,7 @@ def read_pairs(
     """Read pairs. ``data`` is one of these:
 
     - two parallel files, line by line: ``[SOURCE_FILE, TARGET_FILE]``, or one string with a comma between the two
-      names; ``.gz`` files are unpacked;
+      names; compressed files are unpacked;
     - a table (see ``open_table``) with the columns ``source`` and ``target`` (also their default names);
     - in memory, a list of pairs or an array with two columns.
 
@@ -90,7 +91,7 @@ def read_pairs(
 
 def read_sources(data: object, *, source: str | None = None, header: bool = True) -> Pairs:
     """Read sources only: from a table, from a file with one source per line, or from a list of texts."""
-    if isinstance(data, (str, Path)) and Path(data).suffix.lower() not in FORMATS:
+    if isinstance(data, (str, Path)) and format_suffix(data) not in FORMATS:
         lines = _lines(data)
         return Pairs(lines, [], None, [f"{data} line {number + 1}" for number in range(len(lines))])
     if isinstance(data, (list, tuple)) and data and all(isinstance(item, str) for item in data):

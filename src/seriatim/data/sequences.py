@@ -14,6 +14,7 @@ from seriatim.data.archive import read_ts
 from seriatim.data.arrays import to_float64
 from seriatim.data.cell_values import CellError, to_names
 from seriatim.data.collection import Collection, duplicate_key
+from seriatim.data.compression import format_suffix
 from seriatim.data.frames import from_array, from_values
 from seriatim.data.sound import SUFFIXES, SoundReader
 from seriatim.data.tables import Table, open_table
@@ -120,7 +121,7 @@ def read_sequences(
     read, a missing value or an infinity, and of a label, target or group that is missing or changes within an ``id``.
     """
     numeric = target is not None
-    if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".ts":
+    if isinstance(source, (str, Path)) and format_suffix(source) == ".ts":
         sequences = _from_archive(source, numeric)
     elif isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES and sound and not need_label:
         frames, hash = (reader or SoundReader()).read(Path(source))

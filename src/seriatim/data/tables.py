@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from seriatim.data import frames
 from seriatim.data.cell_values import CellError, to_floats, to_names, to_strings
+from seriatim.data.compression import format_suffix, is_compressed, unpack
 from seriatim.data.delimited import CSV, TSV, Delimited
-from seriatim.data.files import InputStream, check_file
+from seriatim.data.files import InputStream, check_file, read_bytes
 from seriatim.data.rows import Rows
 from seriatim.data.stamp_forms import TimeStamps
 from seriatim.data.timestamps import StampReader
@@ -187,11 +188,14 @@ def open_table(
 def _from_file(source: object, format: str | None, header: bool, columns: list[str]) -> Rows | None:
     if isinstance(source, (str, Path)):
         name = str(source)
-        opener = cast("Opener", check_file(source).open)
-        format = format or FORMATS.get(Path(source).suffix.lower())
+        opener: Callable[..., BinaryIO] = cast("Opener", check_file(source).open)
+        format = format or FORMATS.get(format_suffix(source))
         if format is None:
             known = ", ".join(FORMATS)
             raise UsageError(f"{name}: unknown extension for a table, wanted one of {known}")
+        if is_compressed(source):
+            raw = read_bytes(source)
+            opener = lambda mode: io.BytesIO(raw)  # noqa: E731
         return _READERS[_checked_format(format)](partial(_open, opener, name), name, header, columns)
     if hasattr(source, "read"):
         file_name = getattr(source, "name", None)
@@ -201,6 +205,7 @@ def _from_file(source: object, format: str | None, header: bool, columns: list[s
             raise UsageError(f"{name}: a file open as text, wanted one open as binary")
         if not raw:
             raise DataError(f"{name}: is empty")
+        raw = unpack(raw, name)
         return _READERS[_checked_format(format)](partial(io.BytesIO, raw), name, header, columns)
     return None
 

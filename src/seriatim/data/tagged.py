@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection
+from seriatim.data.compression import format_suffix
 from seriatim.data.files import InputStream, read_text
 from seriatim.errors import DataError, UsageError, nearest
 
@@ -95,7 +96,7 @@ def read_tagged(
     need_tags: bool = True,
     known_tags: Container[str] | None = None,
 ) -> Tagged:
-    """Read sentences. The extension of a file decides its format; ``.gz`` may follow it.
+    """Read sentences. The extension of a file decides its format; ``.gz`` or ``.zst`` may follow it.
 
     - ``.conllu``: ten columns separated by tabs; multiword tokens (3-4) and empty nodes (5.1) are skipped;
     - ``.tsv``, ``.conll``, ``.txt``: one word per line with its tag, separated by tabs or otherwise by white space,
@@ -244,7 +245,7 @@ def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool
         name, extension = source.name, f".{source.format}"
     else:
         name = str(source)
-        extension = Path(name.lower().removesuffix(".gz")).suffix
+        extension = format_suffix(name)
     if extension not in _READERS:
         known = ", ".join(_READERS)
         if isinstance(source, InputStream):

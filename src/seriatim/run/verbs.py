@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from seriatim.data.predictions import check_output, write_rows
 from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import UsageError
 from seriatim.learning.observer import Observer, Plain
@@ -189,27 +186,17 @@ class Run:
             yield from run.task.predict(run.network, options, run.codec, source)
 
     def write_predictions(self, data: object, file: str | Path, *, format: str | None = None) -> None:
-        """Write the predictions to ``file``, as CSV if it ends in ``.csv``, else as JSON lines.
+        """Write the predictions to ``file``: CSV, TSV, Parquet or JSON lines, by its extension; ``.gz`` compresses.
 
-        The file is complete or not written at all.
+        The file is complete or not written at all. Raises ``UsageError`` for another extension, or if ``file`` is
+        ``data``.
         """
+        check_output(file, data)
         self.write_rows(self.predict(data, format=format), file)
 
     def write_rows(self, rows: Iterable[dict[str, Any]], file: str | Path) -> None:
         """Write rows of ``predict`` to ``file``, as ``write_predictions`` does."""
-        file = Path(file)
-        text = io.StringIO(newline="")
-        if file.suffix == ".csv":
-            writer: csv.DictWriter[str] | None = None
-            for row in itertools.chain.from_iterable(map(self._opened.task.csv_rows, rows)):
-                if writer is None:
-                    writer = csv.DictWriter(text, list(row))
-                    writer.writeheader()
-                writer.writerow(row)
-        else:
-            for row in rows:
-                text.write(json.dumps(row, ensure_ascii=False) + "\n")
-        write_bytes(file, text.getvalue().encode())
+        write_rows(rows, self._opened.task.csv_rows, file)
 
     def generate(
         self,
