@@ -531,14 +531,28 @@ def test_resume_without_checkpoint_trains_from_the_start(
 
 
 def test_resume_of_finished_run_returns_stored_result(
-    runs: dict[str, Run], home: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, Run], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("seriatim.tasks.classify.Classify.prepare", lambda *arguments: pytest.fail("read the data"))
+    monkeypatch.setattr("seriatim.tasks.classify.Classify.plan", lambda *arguments: pytest.fail("trained again"))
     out = runs["classify"].path
     previous = {name: (out / name).stat().st_mtime_ns for name in files(out)}
-    loaded = train("classify", home / "messages.csv", out=str(out), resume=True, **OPTIONS["classify"])
+    options = {**OPTIONS["classify"], "quiet": False}
+    loaded = train("classify", home / "messages.csv", out=str(out), resume=True, **options)
     assert loaded.result == runs["classify"].result
     assert {name: (out / name).stat().st_mtime_ns for name in files(out)} == previous
+    assert f"note: {out} is finished: nothing was trained." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_resume_of_finished_run_with_other_data_is_refused(
+    runs: dict[str, Run], home: Path, tmp_path: Path, task: str
+) -> None:
+    other = tmp_path / data(home, task).name
+    lines = data(home, task).read_text(encoding="utf-8").splitlines(keepends=True)
+    other.write_text("".join(lines[:-1]), encoding="utf-8")
+    out = str(runs[task].path)
+    with pytest.raises(DataError, match="resume: the data have changed since"):
+        train(task, other, out=out, resume=True, **OPTIONS[task])
 
 
 def test_resume_with_other_options_is_refused(runs: dict[str, Run], home: Path) -> None:

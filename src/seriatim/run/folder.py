@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any
 
 from seriatim.errors import DataError, RunError, SeriatimError, UsageError, nearest
 from seriatim.options import fill
+from seriatim.run.claim import claim, claim_numbered
 from seriatim.storage import is_part, read_json, write_json
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
@@ -19,6 +21,8 @@ from seriatim.version import __version__
 
 FORMAT = 1
 """The version of the run folder's format."""
+CONFIG_FILES = ("config.json", "vocabulary.json", "scaler.json")
+"""The files that a training writes at its start."""
 FREE_TO_CHANGE = ("out", "resume", "quiet", "threads", "time_limit", "checkpoint_every")
 """Options that may change when a training is resumed."""
 
@@ -35,25 +39,37 @@ OPTIONAL_RESULT = {"lr": (int, float)}
 """A result contains ``lr`` if the training searched for a learning rate."""
 
 
-def open_folder(task: Task[Any, Any, Any], options: TrainOptions) -> Path:
-    """Return the folder for a new run, and refuse one with other content."""
+@contextmanager
+def open_folder(task: Task[Any, Any, Any], options: TrainOptions) -> Iterator[Path]:
+    """Choose, check and lock the folder of a training. Refuses a folder with other content."""
     if options.out is None:
         if options.resume:
             raise UsageError("resume: needs --out, the run folder to go on from")
-        number = 1
-        while (folder := Path("runs") / f"{task.name}-{options.model}-{number}").exists():
-            number += 1
-        return folder
+        with claim_numbered(Path("runs"), f"{task.name}-{options.model}") as folder:
+            yield folder
+        return
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out: '{folder}' is a file, wanted a folder")
-    if folder.exists() and any(not is_part(file) for file in folder.iterdir()):
-        if not options.resume:
-            raise UsageError(f"out: '{folder}' is not empty; give another folder, or --resume to go on from it")
-        if not (folder / "config.json").exists():
-            raise RunError(f"{folder}: no config.json, so this is not a run folder; nothing to resume")
-        _check_same_options(folder, task, options)
-    return folder
+    with claim(folder):
+        if folder.exists() and any(not is_part(file) for file in folder.iterdir()) and has_progress(folder):
+            if not options.resume:
+                raise UsageError(f"out: '{folder}' is not empty; give another folder, or --resume to go on from it")
+            if not (folder / "config.json").exists():
+                raise RunError(f"{folder}: no config.json, so this is not a run folder; nothing to resume")
+            _check_same_options(folder, task, options)
+        yield folder
+
+
+def has_progress(folder: Path) -> bool:
+    """Return whether ``folder`` has more content than the config and the codec of a training that failed early."""
+    if any(file.name not in CONFIG_FILES and not is_part(file) for file in folder.iterdir()):
+        return True
+    try:
+        read_config(folder)
+    except RunError:
+        return True
+    return False
 
 
 def _check_same_options(folder: Path, task: Task[Any, Any, Any], options: TrainOptions) -> None:
@@ -75,6 +91,9 @@ def begin(
     folder: Path, task: Task[Any, Any, Any], options: TrainOptions, data: PreparedData[Any, Any], source: object
 ) -> None:
     """Write the config and the codec, before training. Refuse to resume with other data."""
+    if folder.exists() and not has_progress(folder):
+        for name in CONFIG_FILES:
+            (folder / name).unlink(missing_ok=True)
     check_same_data(folder, data.hash)
     config = {
         "format": FORMAT,

@@ -19,7 +19,7 @@ from seriatim.learning.optimization import check_schedule
 from seriatim.models.options import check_cell, defaults_of
 from seriatim.options import fill
 from seriatim.run.fitting import fit
-from seriatim.run.folder import begin, open_folder
+from seriatim.run.folder import begin, check_same_data, open_folder
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
@@ -66,12 +66,16 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
     check_schedule(settings)
     task.check(settings)
     source = task.source(settings, data)
-    folder = open_folder(task, settings)
-    if (folder / "result.json").exists():
-        return Run(folder)
     observer = observer or (Silent() if settings.quiet else Plain())
-    with torch_settings(settings):
+    with open_folder(task, settings) as folder, torch_settings(settings):
         prepared = task.prepare(settings, source)
+        if (folder / "result.json").exists():
+            check_same_data(folder, prepared.hash)
+            observer.note(
+                f"{folder} is finished: nothing was trained. 'seriatim update' continues with new data, another --out "
+                "starts a new training"
+            )
+            return Run(folder)
         vectors = initial_vectors(settings, task.word_corpus(prepared))
         if vectors:
             prepared = dataclasses.replace(prepared, notes=(*prepared.notes, vectors.note))
@@ -80,20 +84,19 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
             observer.note(note)
         model, outcome = _fit_model(task, settings, prepared, vectors, folder, observer)
         baselines = _fit_baselines(task, settings, prepared, folder, observer)
-        scores = finite_scores(task, model, settings, prepared.codec, prepared.test)
-    result = {
-        "task": task.name,
-        "model": settings.model,
-        "run": str(folder),
-        "data": {**prepared.sizes, "hash": prepared.hash},
-        "scores": scores,
-        "baselines": baselines,
-        "parameters": parameter_count(model),
-        "epochs": outcome.epochs,
-        "seconds": round(outcome.seconds, 3),
-        **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
-    }
-    write_json(folder / "result.json", result)
+        result = {
+            "task": task.name,
+            "model": settings.model,
+            "run": str(folder),
+            "data": {**prepared.sizes, "hash": prepared.hash},
+            "scores": finite_scores(task, model, settings, prepared.codec, prepared.test),
+            "baselines": baselines,
+            "parameters": parameter_count(model),
+            "epochs": outcome.epochs,
+            "seconds": round(outcome.seconds, 3),
+            **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
+        }
+        write_json(folder / "result.json", result)
     return Run(folder)
 
 

@@ -23,6 +23,7 @@ from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
 from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.learning.optimization import check_schedule
+from seriatim.run.claim import claim
 from seriatim.run.fitting import fit
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.storage import is_part, read_json, write_json
@@ -81,7 +82,7 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
     observer = observer or (Silent() if options.quiet else Plain())
     target = (out or run.path).absolute()
     temporary = target.with_name(f".{target.name}.update.part")
-    with torch_settings(settings):
+    with claim(target), torch_settings(settings):
         model = run.network
         if not isinstance(model, torch.nn.Module):
             raise UsageError(
