@@ -1,9 +1,9 @@
-"""What the tests of every door share: recorded cases, and how outputs are compared.
+"""Shared parts of the converters' tests: recorded cases, and the comparison of outputs.
 
-Metric: the largest absolute difference of output and final states, as a share of the largest value where that is
-above 1, as c and relu's h can be.
-Tolerance: 2e-6 in float32, where the engine and the framework sum in another order and have their own σ and tanh, both
-a few units in the last place off; 1e-12 in float64.
+Metric: the largest absolute difference of output and final states, divided by the largest value if that is above 1, as
+c and relu's h can be.
+Tolerance: 2e-6 in float32, where the engine and the framework sum in another order and have different σ and tanh, both
+exact to a few units in the last place; 1e-12 in float64.
 """
 
 from __future__ import annotations
@@ -22,43 +22,45 @@ HERE = Path(__file__).parent
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
 
 
-def as_array(given, dtype):
-    """A recorded array."""
-    if isinstance(given, dict):
-        return np.full(given["shape"], given["full"], dtype)
-    return np.asarray(given, dtype)
+def as_array(recorded, dtype):
+    """Read a recorded array."""
+    if isinstance(recorded, dict):
+        return np.full(recorded["shape"], recorded["full"], dtype)
+    return np.asarray(recorded, dtype)
 
 
-def nested(given, dtype):
-    """Recorded parameters with arrays in place of lists."""
-    if isinstance(given, dict) and "full" not in given:
-        return {name: nested(one, dtype) for name, one in given.items()}
-    return as_array(given, dtype)
+def nested(recorded, dtype):
+    """Read recorded parameters, with arrays in place of lists."""
+    if isinstance(recorded, dict) and "full" not in recorded:
+        return {name: nested(value, dtype) for name, value in recorded.items()}
+    return as_array(recorded, dtype)
 
 
-def state_of(found):
-    return list(found) if isinstance(found, tuple) else [found]
+def state_of(values):
+    return list(values) if isinstance(values, tuple) else [values]
 
 
 def as_torch(state):
-    """[h] or [h, c] of arrays as a layer takes it."""
-    tensors = tuple(torch.from_numpy(np.array(one)) for one in state)
+    """Convert [h] or [h, c] to the state that a layer takes."""
+    tensors = tuple(torch.from_numpy(np.array(value)) for value in state)
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def difference(found, wanted):
+def difference(values, references):
     """The largest difference of several pairs of arrays, of the same shapes and dtypes."""
     largest = 0.0
-    for one, other in zip(found, wanted, strict=True):
-        one, other = (np.asarray(each.detach() if isinstance(each, torch.Tensor) else each) for each in (one, other))
-        assert one.shape == other.shape
-        assert one.dtype == other.dtype
-        largest = max(largest, float(np.abs(one - other).max() / max(1.0, np.abs(other).max())))
+    for value, reference in zip(values, references, strict=True):
+        value, reference = (
+            np.asarray(array.detach() if isinstance(array, torch.Tensor) else array) for array in (value, reference)
+        )
+        assert value.shape == reference.shape
+        assert value.dtype == reference.dtype
+        largest = max(largest, float(np.abs(value - reference).max() / max(1.0, np.abs(reference).max())))
     return largest
 
 
 def perturb(layer):
-    """A layer with every weight and bias drawn anew, none of them 0."""
+    """Draw all weights and biases of a layer anew, so that none is 0."""
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_(std=0.5)
@@ -69,7 +71,7 @@ def perturb(layer):
 def tools():
     """The functions of this file."""
     shared = (as_array, nested, state_of, as_torch, difference, perturb)
-    return SimpleNamespace(TOLERANCE=TOLERANCE, **{one.__name__: one for one in shared})
+    return SimpleNamespace(TOLERANCE=TOLERANCE, **{value.__name__: value for value in shared})
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +85,8 @@ def record():
 
 
 def pytest_generate_tests(metafunc):
-    """``case`` is every recorded case of the framework that the test's file names as ``RECORDED``."""
+    """Parametrise ``case`` with the recorded cases of the framework that the test's file names as ``RECORDED``."""
     if "case" in metafunc.fixturenames:
         lines = (HERE / "recorded" / f"{metafunc.module.RECORDED}.json").read_text(encoding="utf-8").splitlines()
         cases = [json.loads(line) for line in lines]
-        metafunc.parametrize("case", cases, ids=[one["name"] for one in cases])
+        metafunc.parametrize("case", cases, ids=[value["name"] for value in cases])

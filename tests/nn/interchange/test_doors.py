@@ -1,4 +1,4 @@
-"""The public names, and what importing them does not bring."""
+"""The public names, and modules that importing them does not load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from seriatim.nn import interchange
 
 
-def test_the_list_is_what_there_is():
+def test_public_names_are_the_written_list():
     assert interchange.__all__ == [
         "KerasLayer", "OnnxNode", "convert_z", "from_cells", "from_flax", "from_keras", "from_onnx", "from_torch",
         "onnx_model", "read_onnx", "table", "to_cells", "to_flax", "to_keras", "to_onnx", "to_torch",
@@ -16,7 +16,7 @@ def test_the_list_is_what_there_is():
     assert all(getattr(interchange, name).__doc__ for name in interchange.__all__)
 
 
-def test_no_framework_is_imported_and_the_layers_do_without_this():
+def test_import_loads_no_framework_and_layers_do_not_import_the_converters():
     code = """
 import sys
 import seriatim.nn
@@ -24,5 +24,5 @@ assert "seriatim.nn.interchange" not in sys.modules
 import seriatim.nn.interchange
 print({"keras", "tensorflow", "jax", "flax", "onnx", "onnxruntime"} & set(sys.modules))
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert said.stdout.strip() == "set()", said.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr

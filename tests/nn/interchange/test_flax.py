@@ -1,4 +1,4 @@
-"""Cells of flax compute the same here, and ours there."""
+"""Conversion from and to flax gives the same outputs."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ RECORDED = "flax"
 
 
 def compare(case, layer, tools):
-    """The largest difference between a case's outputs, where a row has steps, and a layer's."""
+    """The largest difference between the outputs of a case and of a layer; padding does not count."""
     dtype, lengths = case["dtype"], case["lengths"]
-    output, state = layer(torch.from_numpy(tools.as_array(case["x"], dtype)), lengths=[int(one) for one in lengths])
-    wanted, *last = [tools.as_array(one, dtype) for one in (case["output"], *case["state"])]
-    alive = np.arange(wanted.shape[1]) < np.asarray(lengths)[:, None]
-    wanted = np.where(alive[:, :, None], wanted, 0).astype(dtype)  # flax goes on over the padding
-    return tools.difference([output, *tools.state_of(state)], [wanted, *last])
+    output, state = layer(torch.from_numpy(tools.as_array(case["x"], dtype)), lengths=[int(value) for value in lengths])
+    expected, *last = [tools.as_array(value, dtype) for value in (case["output"], *case["state"])]
+    alive = np.arange(expected.shape[1]) < np.asarray(lengths)[:, None]
+    expected = np.where(alive[:, :, None], expected, 0).astype(dtype)  # flax also runs over the padding
+    return tools.difference([output, *tools.state_of(state)], [expected, *last])
 
 
 def params(case, tools):
-    return [tools.nested(one, case["dtype"]) for one in case["theirs"]]
+    return [tools.nested(value, case["dtype"]) for value in case["theirs"]]
 
 
-def test_parameters_of_flax_compute_the_same_here(case, tools):
+def test_parameters_of_flax_give_the_same_output_here(case, tools):
     layer = from_flax(params(case, tools), nonlinearity=case["nonlinearity"])
     assert layer.batch_first
     assert compare(case, layer, tools) <= tools.TOLERANCE[case["dtype"]]
 
 
-def test_they_go_back_as_they_came(case, tools):
+def test_parameters_of_flax_survive_a_round_trip(case, tools):
     def leaves(tree):
-        return [one for key in sorted(tree) for one in leaves(tree[key])] if isinstance(tree, dict) else [tree]
+        return [value for key in sorted(tree) for value in leaves(tree[key])] if isinstance(tree, dict) else [tree]
 
     def skeleton(tree):
-        return {key: skeleton(one) for key, one in tree.items()} if isinstance(tree, dict) else None
+        return {key: skeleton(value) for key, value in tree.items()} if isinstance(tree, dict) else None
 
-    for given in params(case, tools):
-        layer = from_flax(given, nonlinearity=case["nonlinearity"])
-        (found,) = to_flax(layer, optimized="ii" not in given.get("cell", {}))
-        assert skeleton(found) == skeleton(given)
-        assert tools.difference(leaves(found), leaves(given)) == 0
+    for parameters in params(case, tools):
+        layer = from_flax(parameters, nonlinearity=case["nonlinearity"])
+        (converted,) = to_flax(layer, optimized="ii" not in parameters.get("cell", {}))
+        assert skeleton(converted) == skeleton(parameters)
+        assert tools.difference(leaves(converted), leaves(parameters)) == 0
 
 
 OURS = {
@@ -58,27 +58,27 @@ OURS = {
 }
 
 
-def ours(name, dtype, tools):
+def make_layer(name, dtype, tools):
     torch.manual_seed(4)
     make, options = OURS[name]
     layer = tools.perturb(make(5, 7, batch_first=True, dtype=dtype, **options))
     if make is nn.GRU:
         with torch.no_grad():
-            for key, one in layer.named_parameters():
+            for key, value in layer.named_parameters():
                 if key.startswith("bias_hh"):
-                    one[14:] = 0  # flax has no bias there
+                    value[14:] = 0  # flax has no bias there
     return layer
 
 
 @pytest.mark.parametrize("optimized", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", OURS)
-def test_a_layer_of_ours_comes_back(name, dtype, optimized, tools):
-    layer = ours(name, dtype, tools)
+def test_our_layer_survives_a_round_trip(name, dtype, optimized, tools):
+    layer = make_layer(name, dtype, tools)
     back = from_flax(to_flax(layer, optimized=optimized), nonlinearity=OURS[name][1].get("nonlinearity"))
     x = torch.randn(2, 6, 5, dtype=dtype)
-    found, wanted = back(x)[0], layer(x)[0]
-    assert tools.difference([found], [wanted]) <= tools.TOLERANCE[str(found.dtype).removeprefix("torch.")]
+    converted, expected = back(x)[0], layer(x)[0]
+    assert tools.difference([converted], [expected]) <= tools.TOLERANCE[str(converted.dtype).removeprefix("torch.")]
 
 
 def cell(gates=4, bias="dense_h", dtype=np.float32):
@@ -92,7 +92,7 @@ def cell(gates=4, bias="dense_h", dtype=np.float32):
 
 
 class Module:
-    """A module of flax as far as it is read."""
+    """A stand-in for a module of flax, with the attributes that are read."""
 
     def __init__(self, **attributes):
         self.__dict__.update(attributes)
@@ -103,7 +103,7 @@ def sigmoid():
 
 
 @pytest.mark.parametrize(
-    ("theirs", "named"),
+    ("theirs", "message"),
     [
         ([], "layers: got none"),
         ({}, "found neither dense_i and dense_h nor ii"),
@@ -123,17 +123,19 @@ def sigmoid():
     ],
     ids=range(15),
 )
-def test_what_has_no_place_here_is_named(theirs, named):
-    with pytest.raises(UsageError, match=named):
+def test_option_that_seriatim_lacks_is_named(theirs, message):
+    with pytest.raises(UsageError, match=message):
         from_flax(theirs)
 
 
-def test_reverse_of_an_rnn_means_nothing_in_a_bidirectional():
-    both = Module(forward_rnn=Module(cell=cell(), reverse=False), backward_rnn=Module(cell=cell(), reverse=True))
-    assert from_flax(both).bidirectional
+def test_reverse_of_an_rnn_in_a_bidirectional_has_no_effect():
+    bidirectional = Module(
+        forward_rnn=Module(cell=cell(), reverse=False), backward_rnn=Module(cell=cell(), reverse=True)
+    )
+    assert from_flax(bidirectional).bidirectional
 
 
-def test_the_nonlinearity_is_a_simple_cells():
+def test_nonlinearity_is_for_simple_cells_alone():
     with pytest.raises(UsageError, match="nonlinearity: got 'relu' for a cell with gates"):
         from_flax(cell(), nonlinearity="relu")
     with pytest.raises(UsageError, match="nonlinearity: got 'relu', wanted the module's own, sigmoid"):
@@ -145,7 +147,7 @@ def test_the_nonlinearity_is_a_simple_cells():
 
 
 @pytest.mark.parametrize(
-    ("layer", "named"),
+    ("layer", "message"),
     [
         (nn.LSTM(2, 3, proj_size=2), "proj_size=2 has no place in flax nnx"),
         (nn.LSTM(2, 3, peephole=True), "peephole=True"),
@@ -155,15 +157,15 @@ def test_the_nonlinearity_is_a_simple_cells():
         (nn.GRU(2, 3), "bias_hh of n is not 0"),
         (torch.nn.GRU(2, 3), "got torch.nn.modules.rnn.GRU"),
     ],
-    ids=lambda one: None if isinstance(one, str) else repr(one),
+    ids=lambda value: None if isinstance(value, str) else repr(value),
 )
-def test_what_flax_lacks_is_named(layer, named):
-    with pytest.raises(UsageError, match=named):
+def test_option_that_flax_lacks_is_named(layer, message):
+    with pytest.raises(UsageError, match=message):
         to_flax(layer)
 
 
 @pytest.mark.filterwarnings("default")
-def test_live_the_recorded_modules(record, tools):
+def test_live_recorded_modules_give_the_same_output_here(record, tools):
     pytest.importorskip("flax")
     for case in record.flax():
         for theirs in (case["modules"], case["theirs"]):
@@ -176,31 +178,31 @@ def test_live_the_recorded_modules(record, tools):
 @pytest.mark.parametrize("optimized", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", OURS)
-def test_live_ours_runs_in_flax_and_comes_back(name, dtype, optimized, record, tools):
+def test_live_our_layer_runs_in_flax_and_survives_a_round_trip(name, dtype, optimized, record, tools):
     pytest.importorskip("flax")
     import jax
     from flax import nnx
 
     jax.config.update("jax_enable_x64", True)
-    layer = ours(name, getattr(torch, dtype), tools)
+    layer = make_layer(name, getattr(torch, dtype), tools)
     cells = {"rnn": nnx.SimpleCell, "gru": nnx.GRUCell, "lstm": nnx.OptimizedLSTMCell if optimized else nnx.LSTMCell}
     options = {"rngs": nnx.Rngs(0), "param_dtype": dtype, "dtype": dtype}
     if OURS[name][1].get("nonlinearity") == "relu":
         options["activation_fn"] = jax.nn.relu
     x = np.random.default_rng(1).normal(size=(2, 6, 5)).astype(dtype)
     current, stack = x, []
-    for one in to_flax(layer, optimized=optimized):
-        made = [nnx.RNN(cells[layer.spec.kind](current.shape[-1], 7, **options)) for _ in range(2)]
-        module = nnx.Bidirectional(*made) if layer.bidirectional else made[0]
-        nnx.update(module, one)
+    for value in to_flax(layer, optimized=optimized):
+        rnns = [nnx.RNN(cells[layer.spec.kind](current.shape[-1], 7, **options)) for _ in range(2)]
+        module = nnx.Bidirectional(*rnns) if layer.bidirectional else rnns[0]
+        nnx.update(module, value)
         stack.append(module)
         current = np.asarray(module(current))
-    for each in (
+    for same_layer in (
         layer,
         from_flax(stack),
-        from_flax([nnx.state(one, nnx.Param) for one in stack], nonlinearity=phi(layer)),
+        from_flax([nnx.state(value, nnx.Param) for value in stack], nonlinearity=phi(layer)),
     ):
-        assert tools.difference([each(torch.from_numpy(x))[0]], [current]) <= tools.TOLERANCE[dtype]
+        assert tools.difference([same_layer(torch.from_numpy(x))[0]], [current]) <= tools.TOLERANCE[dtype]
 
 
 def phi(layer):

@@ -1,4 +1,4 @@
-"""Layers of Keras compute the same here, and ours there."""
+"""Conversion from and to Keras gives the same outputs."""
 
 from __future__ import annotations
 
@@ -16,51 +16,53 @@ RECORDED = "keras"
 
 
 def stack_of(case, tools):
-    """A recorded case's layers, as Keras would hand them over."""
+    """The layers of a recorded case, as Keras would return them."""
     return [
         KerasLayer(
-            one["class_name"], one["config"], [tools.as_array(weight, case["dtype"]) for weight in one["weights"]]
+            layer_data["class_name"],
+            layer_data["config"],
+            [tools.as_array(weight, case["dtype"]) for weight in layer_data["weights"]],
         )
-        for one in case["theirs"]
+        for layer_data in case["theirs"]
     ]
 
 
 def compare(case, layer, tools):
-    """The largest difference between a case's outputs and a layer's."""
+    """The largest difference between the outputs of a case and of a layer."""
     dtype = case["dtype"]
-    hx = [tools.as_array(one, dtype) for one in case["hx"]]
+    hx = [tools.as_array(value, dtype) for value in case["hx"]]
     output, state = layer(torch.from_numpy(tools.as_array(case["x"], dtype)), tools.as_torch(hx))
-    wanted = [tools.as_array(one, dtype) for one in (case["output"], *case["state"])]
-    return tools.difference([output, *tools.state_of(state)], wanted)
+    expected = [tools.as_array(value, dtype) for value in (case["output"], *case["state"])]
+    return tools.difference([output, *tools.state_of(state)], expected)
 
 
-def test_a_layer_of_keras_computes_the_same_here(case, tools):
+def test_layer_of_keras_gives_the_same_output_here(case, tools):
     layer = from_keras(stack_of(case, tools))
     assert layer.batch_first
     assert compare(case, layer, tools) <= tools.TOLERANCE[case["dtype"]]
 
 
-def test_its_weights_go_back_as_they_came(case, tools):
+def test_weights_of_keras_survive_a_round_trip(case, tools):
     stack = stack_of(case, tools)
-    for found, wanted in zip(to_keras(from_keras(stack)), stack, strict=True):
-        assert found.class_name == ("GRU" if wanted.class_name == "RNN" else wanted.class_name)
-        assert tools.difference(found.weights, wanted.weights) == 0
+    for converted, expected in zip(to_keras(from_keras(stack)), stack, strict=True):
+        assert converted.class_name == ("GRU" if expected.class_name == "RNN" else expected.class_name)
+        assert tools.difference(converted.weights, expected.weights) == 0
 
 
-def test_a_single_bias_is_the_inputs():
+def test_single_bias_becomes_bias_ih():
     layer = from_keras(lstm(weights=[*lstm().weights, np.ones(8, np.float32)], use_bias=True))
     assert (layer.bias_ih_l0 == 1).all()
     assert (layer.bias_hh_l0 == 0).all()
 
 
-def test_the_comparison_can_fail(tools, monkeypatch):
-    """With two gates exchanged the outputs differ by far more than the tolerance."""
-    x, given = torch.randn(2, 3, 3), nn.GRU(3, 4, batch_first=True)
-    theirs = to_keras(given)
-    right = convention.CONVENTIONS["Keras"]["gru"]
-    wrong = dataclasses.replace(right, gates=("r", "z", "n"))
+def test_swapped_gates_are_noticed(tools, monkeypatch):
+    """With two gates swapped the outputs differ by far more than the tolerance."""
+    x, original = torch.randn(2, 3, 3), nn.GRU(3, 4, batch_first=True)
+    theirs = to_keras(original)
+    convention_of_gru = convention.CONVENTIONS["Keras"]["gru"]
+    wrong = dataclasses.replace(convention_of_gru, gates=("r", "z", "n"))
     monkeypatch.setitem(convention.CONVENTIONS["Keras"], "gru", wrong)
-    assert tools.difference([from_keras(theirs)(x)[0]], [given(x)[0]]) > 0.01
+    assert tools.difference([from_keras(theirs)(x)[0]], [original(x)[0]]) > 0.01
 
 
 OURS = {
@@ -77,7 +79,7 @@ OURS = {
 }
 
 
-def ours(name, dtype, tools):
+def make_layer(name, dtype, tools):
     torch.manual_seed(4)
     make, options = OURS[name]
     return tools.perturb(make(5, 7, batch_first=True, dtype=dtype, **options))
@@ -85,8 +87,8 @@ def ours(name, dtype, tools):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", OURS)
-def test_a_layer_of_ours_comes_back(name, dtype, tools):
-    layer = ours(name, dtype, tools)
+def test_our_layer_survives_a_round_trip(name, dtype, tools):
+    layer = make_layer(name, dtype, tools)
     back = from_keras(to_keras(layer))
     x = torch.randn(2, 6, 5, dtype=dtype)
     assert repr(back) == repr(layer)
@@ -99,17 +101,19 @@ BASE = {"units": 2, "activation": "tanh", "recurrent_activation": "sigmoid", "us
 
 
 def lstm(name="LSTM", weights=None, **config):
-    drawn = [np.ones((3, 8), np.float32), np.ones((2, 8), np.float32)] if weights is None else weights
-    return KerasLayer(name, BASE | config, drawn)
+    arrays = [np.ones((3, 8), np.float32), np.ones((2, 8), np.float32)] if weights is None else weights
+    return KerasLayer(name, BASE | config, arrays)
 
 
-def pair(other=None, **options):
-    one = {"class_name": "LSTM", "config": BASE}
-    return KerasLayer("Bidirectional", {"layer": one, "backward_layer": other or one} | options, lstm().weights * 2)
+def pair(backward=None, **options):
+    layer_data = {"class_name": "LSTM", "config": BASE}
+    return KerasLayer(
+        "Bidirectional", {"layer": layer_data, "backward_layer": backward or layer_data} | options, lstm().weights * 2
+    )
 
 
 @pytest.mark.parametrize(
-    ("layers", "named"),
+    ("layers", "message"),
     [
         ([], "layers: got none"),
         (lstm("Dense"), "layers: got Keras's Dense, wanted SimpleRNN, LSTM, GRU or Bidirectional"),
@@ -137,12 +141,12 @@ def pair(other=None, **options):
     ],
     ids=str,
 )
-def test_what_has_no_place_here_is_named(layers, named):
-    with pytest.raises(UsageError, match=named):
+def test_option_that_seriatim_lacks_is_named(layers, message):
+    with pytest.raises(UsageError, match=message):
         from_keras(layers)
 
 
-def test_what_acts_in_training_alone_can_be_left_out(tools):
+def test_inference_leaves_out_training_options(tools):
     assert from_keras(lstm(dropout=0.5, recurrent_dropout=0.1, bias_constraint={}), inference=True).hidden_size == 2
     layer = nn.LSTM(2, 3, 2, dropout=0.5)
     with pytest.raises(UsageError, match=r"dropout=0.5 has no place in Keras; inference=True"):
@@ -151,7 +155,7 @@ def test_what_acts_in_training_alone_can_be_left_out(tools):
 
 
 @pytest.mark.parametrize(
-    ("layer", "named"),
+    ("layer", "message"),
     [
         (nn.LSTM(2, 3, proj_size=2), "proj_size=2 has no place in Keras"),
         (nn.LSTM(2, 3, peephole=True), "peephole=True has no place in Keras"),
@@ -160,36 +164,39 @@ def test_what_acts_in_training_alone_can_be_left_out(tools):
         (nn.GRU(2, 3, dtype=torch.bfloat16), "got bfloat16, wanted float32 or float64"),
         (nn.GRUCell(2, 3), "got seriatim.nn.cells.GRUCell, wanted an RNN, LSTM or GRU"),
     ],
-    ids=lambda one: None if isinstance(one, str) else repr(one),
+    ids=lambda value: None if isinstance(value, str) else repr(value),
 )
-def test_what_keras_lacks_is_named(layer, named):
-    with pytest.raises(UsageError, match=named):
+def test_option_that_keras_lacks_is_named(layer, message):
+    with pytest.raises(UsageError, match=message):
         to_keras(layer)
 
 
 @pytest.mark.filterwarnings("default")
-def test_live_the_recorded_layers(record, tools):
+def test_live_recorded_layers_give_the_same_output_here(record, tools):
     pytest.importorskip("keras")
     for case in record.keras():
-        live = [KerasLayer(one["class_name"], one["config"], one["weights"]) for one in case["theirs"]]
+        live = [
+            KerasLayer(layer_data["class_name"], layer_data["config"], layer_data["weights"])
+            for layer_data in case["theirs"]
+        ]
         assert compare(case, from_keras(live), tools) <= tools.TOLERANCE[case["dtype"]], case["name"]
 
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", OURS)
-def test_live_ours_runs_in_keras_and_comes_back(name, dtype, record, tools):
+def test_live_our_layer_runs_in_keras_and_survives_a_round_trip(name, dtype, record, tools):
     keras = pytest.importorskip("keras")
-    layer = ours(name, dtype, tools)
+    layer = make_layer(name, dtype, tools)
     x = np.random.default_rng(1).normal(size=(2, 6, 5)).astype(str(dtype).removeprefix("torch."))
     current, stack = x, []
-    for one in to_keras(layer):
-        theirs = keras.layers.deserialize(one.serialized())
+    for layer_data in to_keras(layer):
+        theirs = keras.layers.deserialize(layer_data.serialized())
         theirs.build(np.shape(current))
-        theirs.set_weights(one.weights)
+        theirs.set_weights(layer_data.weights)
         current = theirs(current)
         stack.append(theirs)
-    wanted = keras.ops.convert_to_numpy(current)
-    for each in (layer, from_keras(stack)):
-        found = each(torch.from_numpy(x))[0]
-        assert tools.difference([found], [wanted]) <= tools.TOLERANCE[str(wanted.dtype)]
+    expected = keras.ops.convert_to_numpy(current)
+    for same_layer in (layer, from_keras(stack)):
+        converted = same_layer(torch.from_numpy(x))[0]
+        assert tools.difference([converted], [expected]) <= tools.TOLERANCE[str(expected.dtype)]

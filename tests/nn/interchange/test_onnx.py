@@ -1,4 +1,4 @@
-"""Nodes of ONNX compute the same here, and ours there; ONNX's own cases stand in ``test_onnx_cases``."""
+"""Conversion from and to ONNX gives the same outputs; ``test_onnx_cases`` has ONNX's own cases."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ RECORDED = "onnxruntime"
 
 
 def node_of(case, tools):
-    given = case["theirs"]
-    inputs = {name: tools.as_array(one, case["dtype"]) for name, one in given["inputs"].items()}
-    return OnnxNode(given["op_type"], given["attributes"], inputs)
+    recorded = case["theirs"]
+    inputs = {name: tools.as_array(value, case["dtype"]) for name, value in recorded["inputs"].items()}
+    return OnnxNode(recorded["op_type"], recorded["attributes"], inputs)
 
 
 def joined(y):
-    """Y [T, D, B, H] as our output, [T, B, D·H]."""
+    """Convert Y [T, D, B, H] to our output [T, B, D·H]."""
     return np.moveaxis(y, 1, 2).reshape(y.shape[0], y.shape[2], -1)
 
 
-def compare(case, found, tools):
-    """The largest difference between a case's outputs and those of (layer, call)."""
-    dtype, (layer, call) = case["dtype"], found
-    x, hx = (tools.as_array(case["x"], dtype), [tools.as_array(one, dtype) for one in case["hx"]])
-    lengths = [int(one) for one in case["lengths"]]
+def compare(case, result, tools):
+    """The largest difference between the outputs of a case and of (layer, call)."""
+    dtype, (layer, call) = case["dtype"], result
+    x, hx = (tools.as_array(case["x"], dtype), [tools.as_array(value, dtype) for value in case["hx"]])
+    lengths = [int(value) for value in case["lengths"]]
     output, state = layer(torch.from_numpy(x), tools.as_torch(hx), lengths=lengths, **call)
-    wanted = [joined(tools.as_array(case["output"], dtype)), *(tools.as_array(one, dtype) for one in case["state"])]
-    return tools.difference([output, *tools.state_of(state)], wanted)
+    names_of_inputs = [
+        joined(tools.as_array(case["output"], dtype)),
+        *(tools.as_array(value, dtype) for value in case["state"]),
+    ]
+    return tools.difference([output, *tools.state_of(state)], names_of_inputs)
 
 
-def test_a_node_computes_the_same_here(case, tools):
+def test_node_gives_the_same_output_here(case, tools):
     assert compare(case, from_onnx(node_of(case, tools), with_call=True), tools) <= tools.TOLERANCE[case["dtype"]]
 
 
-def test_it_goes_back_as_it_came(case, tools):
-    given = node_of(case, tools)
-    layer, call = from_onnx(given, with_call=True)
-    (found,) = to_onnx(layer, **call)
-    assert found.op_type == given.op_type
-    assert given.attributes.items() <= ({"linear_before_reset": 0} | dict(found.attributes)).items()
-    assert found.inputs.keys() == given.inputs.keys()
-    assert all(np.array_equal(one, given.inputs[name]) for name, one in found.inputs.items())
+def test_node_survives_a_round_trip(case, tools):
+    recorded = node_of(case, tools)
+    layer, call = from_onnx(recorded, with_call=True)
+    (result,) = to_onnx(layer, **call)
+    assert result.op_type == recorded.op_type
+    assert recorded.attributes.items() <= ({"linear_before_reset": 0} | dict(result.attributes)).items()
+    assert result.inputs.keys() == recorded.inputs.keys()
+    assert all(np.array_equal(value, recorded.inputs[name]) for name, value in result.inputs.items())
 
 
 OURS = {
@@ -70,7 +73,7 @@ OURS = {
 }
 
 
-def ours(name, dtype, tools):
+def make_layer(name, dtype, tools):
     torch.manual_seed(4)
     make, options = OURS[name]
     return tools.perturb(make(5, 7, dtype=dtype, **options))
@@ -86,11 +89,11 @@ def inputs_of(layer, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", OURS)
-def test_a_layer_of_ours_comes_back(name, dtype, tools):
-    layer = ours(name, dtype, tools)
+def test_our_layer_survives_a_round_trip(name, dtype, tools):
+    layer = make_layer(name, dtype, tools)
     back = from_onnx(to_onnx(layer))
     assert not back.batch_first, "nodes have layout 0"
-    assert all(torch.equal(one, back.state_dict()[key]) for key, one in layer.state_dict().items())
+    assert all(torch.equal(value, back.state_dict()[key]) for key, value in layer.state_dict().items())
     layer.batch_first = False
     assert repr(back) == repr(layer)
 
@@ -119,8 +122,8 @@ def test_input_forget_is_the_coupled_lstm(options):
     """Exact up to the rounding of σ(-a) against 1 - σ(a)."""
     random, units = np.random.default_rng(0), 5
     shapes = {"W": (1, 20, 3), "R": (1, 20, units), "B": (1, 40), "P": (1, 15)}
-    wanted = [name for name in shapes if options.get(name, name != "P")]
-    inputs = {name: random.standard_normal(shapes[name]) for name in wanted}
+    names_of_inputs = [name for name in shapes if options.get(name, name != "P")]
+    inputs = {name: random.standard_normal(shapes[name]) for name in names_of_inputs}
     attributes = {"hidden_size": units, "input_forget": 1} | {key: options[key] for key in options if key == "clip"}
     node = OnnxNode("LSTM", attributes, inputs)
     layer = from_onnx(node)
@@ -133,7 +136,9 @@ def test_input_forget_is_the_coupled_lstm(options):
     (back,) = to_onnx(layer)
     assert back.attributes["input_forget"] == 1
     again = lstm_with_input_forget(back, x, h, c)
-    assert all(np.abs(one - two).max() < 1e-14 for one, two in zip(again, expected, strict=True))
+    assert all(
+        np.abs(value - reference_value).max() < 1e-14 for value, reference_value in zip(again, expected, strict=True)
+    )
 
 
 def test_a_changed_coupled_gate_is_noticed():
@@ -167,7 +172,7 @@ STATE = np.full((1, 4, 2), 0.5, np.float32)
 
 
 @pytest.mark.parametrize(
-    ("theirs", "named"),
+    ("theirs", "message"),
     [
         ([], "layers: got none"),
         (node(clip=0.0), "clip: got 0, wanted more than 0"),
@@ -183,7 +188,7 @@ STATE = np.full((1, 4, 2), 0.5, np.float32)
         (node(inputs=constants(B=np.ones((1, 6), np.float32))), r"B: got shape \[1, 6\], wanted \[1, 12\]"),
         (node(inputs=constants(R=np.float32(1))), "R: got a single number, wanted an array"),
         (node(inputs=constants("LSTM")), r"W: got shape \[1, 8, 3\], wanted \[1, 6, 3\]"),
-        (node(inputs={name: one.astype(np.float16) for name, one in constants().items()}), "W: got float16"),
+        (node(inputs={name: value.astype(np.float16) for name, value in constants().items()}), "W: got float16"),
         (node(direction="reverse"), "direction=reverse belongs to the call here; with_call=True"),
         (node(inputs=constants(initial_h=STATE)), "a constant initial state belongs to the call here"),
         (node(inputs=constants(sequence_lens=np.ones(4, np.int32))), "constant sequence_lens belongs to the call"),
@@ -192,12 +197,12 @@ STATE = np.full((1, 4, 2), 0.5, np.float32)
     ],
     ids=range(20),
 )
-def test_what_has_no_place_here_is_named(theirs, named):
-    with pytest.raises(UsageError, match=named):
+def test_option_that_seriatim_lacks_is_named(theirs, message):
+    with pytest.raises(UsageError, match=message):
         from_onnx(theirs)
 
 
-def test_a_stack_reads_in_one_direction_and_with_the_same_lengths():
+def test_stack_of_nodes_needs_one_direction_and_the_same_lengths():
     narrow = {"W": np.ones((1, 6, 2), np.float32), "R": np.ones((1, 6, 2), np.float32)}
     with pytest.raises(UsageError, match="direction: the nodes of a stack have forward and reverse"):
         from_onnx([node(), node(inputs=narrow, direction="reverse")], with_call=True)
@@ -205,8 +210,8 @@ def test_a_stack_reads_in_one_direction_and_with_the_same_lengths():
         from_onnx([node(), node(inputs=narrow | {"sequence_lens": np.ones(4, np.int32)})], with_call=True)
 
 
-def test_what_belongs_to_the_call_comes_beside_the_layer(tools):
-    """A first state that the second of two nodes alone fixes, as [B, D, H]."""
+def test_with_call_returns_constant_state_and_direction(tools):
+    """Only the second of two nodes has a constant first state, [B, D, H]."""
     first, second = node(layout=1), node(layout=1, inputs=constants(initial_h=np.moveaxis(STATE, 0, 1)))
     second = OnnxNode("GRU", second.attributes, second.inputs | {"W": np.ones((1, 6, 2), np.float32)})
     layer, call = from_onnx([first, second], with_call=True)
@@ -220,17 +225,17 @@ def test_what_belongs_to_the_call_comes_beside_the_layer(tools):
 
 
 @pytest.mark.parametrize(
-    ("layer", "named"),
+    ("layer", "message"),
     [
         (nn.LSTM(2, 3, proj_size=2), "proj_size=2 has no place in ONNX"),
         (nn.LSTM(2, 3, layer_norm=True), "layer_norm=True has no place in ONNX"),
         (nn.GRU(2, 3, zoneout=0.1), "zoneout=0.1 has no place in ONNX"),
         (torch.nn.GRU(2, 3), "got torch.nn.modules.rnn.GRU"),
     ],
-    ids=lambda one: None if isinstance(one, str) else repr(one),
+    ids=lambda value: None if isinstance(value, str) else repr(value),
 )
-def test_what_onnx_lacks_is_named(layer, named):
-    with pytest.raises(UsageError, match=named):
+def test_option_that_onnx_lacks_is_named(layer, message):
+    with pytest.raises(UsageError, match=message):
         to_onnx(layer)
 
 
@@ -241,7 +246,7 @@ def test_reverse_is_for_one_direction_and_dropout_is_left_out():
     assert len(to_onnx(nn.GRU(2, 3, 2, dropout=0.5, recurrent_dropout=0.1))) == 2
 
 
-def test_without_onnx_the_extra_is_named(monkeypatch):
+def test_missing_onnx_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(MissingExtra, match=r"seriatim\[onnx\]"):
         onnx_model(nn.GRU(2, 3))
@@ -251,20 +256,20 @@ def test_without_onnx_the_extra_is_named(monkeypatch):
 
 @pytest.fixture
 def live(record):
-    """onnx and onnxruntime, where they are."""
+    """onnx and onnxruntime, if they are installed."""
     pytest.importorskip("onnxruntime")
     return pytest.importorskip("onnx")
 
 
-def run(model, **given):
+def run(model, **inputs):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, given)
+    return session.run(None, inputs)
 
 
 @pytest.mark.filterwarnings("default")
-def test_live_the_recorded_nodes(live, record, tools, tmp_path):
+def test_live_recorded_nodes_give_the_same_output_here(live, record, tools, tmp_path):
     for case in record.onnxruntime():
         model = record.model_of(case)
         live.save(model, tmp_path / "it.onnx")
@@ -275,47 +280,47 @@ def test_live_the_recorded_nodes(live, record, tools, tmp_path):
             (proto, case["theirs"]["inputs"]),
             (tmp_path / "it.onnx",),
         ):
-            found = from_onnx(*theirs, with_call=True)
-            assert compare(case, found, tools) <= tools.TOLERANCE["float32"], case["name"]
+            result = from_onnx(*theirs, with_call=True)
+            assert compare(case, result, tools) <= tools.TOLERANCE["float32"], case["name"]
 
 
 @pytest.mark.filterwarnings("default")
 def test_live_float64_against_the_reference(live, record, tools):
-    """onnxruntime has no float64; ONNX's reference has, without lengths, and an RNN of tanh alone."""
+    """onnxruntime has no float64. ONNX's reference evaluator has, but without lengths, and only a tanh RNN."""
     from onnx.reference import ReferenceEvaluator
 
     for case in record.nodes("float64"):
         if case["theirs"]["attributes"].get("activations", ["Tanh"])[0] != "Tanh":
             continue
         states = dict(zip(("initial_h", "initial_c"), case["hx"], strict=False))
-        given = {"X": case["x"], "sequence_lens": np.full(2, len(case["x"]), np.int32)} | states
-        output, *state = ReferenceEvaluator(record.model_of(case)).run(None, given)
-        full = case | {"lengths": given["sequence_lens"], "output": output, "state": state}
-        found = from_onnx(record.model_of(case), with_call=True)
-        assert compare(full, found, tools) <= tools.TOLERANCE["float64"], case["name"]
+        inputs = {"X": case["x"], "sequence_lens": np.full(2, len(case["x"]), np.int32)} | states
+        output, *state = ReferenceEvaluator(record.model_of(case)).run(None, inputs)
+        full = case | {"lengths": inputs["sequence_lens"], "output": output, "state": state}
+        result = from_onnx(record.model_of(case), with_call=True)
+        assert compare(full, result, tools) <= tools.TOLERANCE["float64"], case["name"]
 
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", OURS)
-def test_live_onnxruntime_runs_ours(name, live, tools):
-    layer = ours(name, torch.float32, tools).eval()
+def test_live_our_layer_runs_in_onnxruntime(name, live, tools):
+    layer = make_layer(name, torch.float32, tools).eval()
     x, lengths, hx = inputs_of(layer, torch.float32)
-    state = dict(zip(("h_0", "c_0"), (one.numpy() for one in tools.state_of(hx)), strict=False))
+    state = dict(zip(("h_0", "c_0"), (value.numpy() for value in tools.state_of(hx)), strict=False))
     for reverse in (False,) if layer.bidirectional else (False, True):
         model = onnx_model(layer, lengths=True, state=True, reverse=reverse)
-        found = run(model, x=x.contiguous().numpy(), lengths=np.array(lengths, np.int32), **state)
+        result = run(model, x=x.contiguous().numpy(), lengths=np.array(lengths, np.int32), **state)
         output, last = layer(x, hx, lengths=lengths, reverse=reverse)
-        assert tools.difference([output, *tools.state_of(last)], found) <= tools.TOLERANCE["float32"]
-    found = run(onnx_model(layer), x=x.contiguous().numpy())
+        assert tools.difference([output, *tools.state_of(last)], result) <= tools.TOLERANCE["float32"]
+    result = run(onnx_model(layer), x=x.contiguous().numpy())
     output, last = layer(x)
-    assert tools.difference([output, *tools.state_of(last)], found) <= tools.TOLERANCE["float32"]
+    assert tools.difference([output, *tools.state_of(last)], result) <= tools.TOLERANCE["float32"]
     names = [f"l{number}" for number in range(layer.num_layers)]
     back = from_onnx(onnx_model(layer), node=names)
-    assert all(torch.equal(one, back.state_dict()[key]) for key, one in layer.state_dict().items())
+    assert all(torch.equal(value, back.state_dict()[key]) for key, value in layer.state_dict().items())
 
 
 @pytest.mark.filterwarnings("default")
-def test_live_nodes_of_a_model_are_picked_by_name(live):
+def test_live_nodes_of_a_model_are_selected_by_name(live):
     model = onnx_model(nn.GRU(2, 3, 2))
     with pytest.raises(UsageError, match="got a model with 2 recurrent nodes, wanted node= with names of l0, l1"):
         from_onnx(model)
@@ -330,9 +335,9 @@ def test_live_nodes_of_a_model_are_picked_by_name(live):
 
 
 @pytest.mark.filterwarnings("default")
-def test_live_weights_have_to_be_constants(live):
+def test_live_weights_must_be_constants(live):
     model = onnx_model(nn.GRU(2, 3))
-    weight = next(one for one in model.graph.initializer if one.name == "W_l0")
+    weight = next(value for value in model.graph.initializer if value.name == "W_l0")
     model.graph.initializer.remove(weight)
     with pytest.raises(UsageError, match="W: 'W_l0' is no constant of the model or of initializers"):
         from_onnx(model)

@@ -12,27 +12,30 @@ RECORDED = "onnx"
 
 
 def check(node, x, outputs, tools):
-    """Run a node here and compare every output that the case names."""
+    """Run a node here and compare all outputs that the case names."""
     layer, call = from_onnx(node, with_call=True)
     output, state = layer(torch.from_numpy(x), **call)
     directions = 2 if layer.bidirectional else 1
     y = output.detach().numpy().reshape(*output.shape[:2], directions, -1)
-    found = dict(zip(("Y_h", "Y_c"), (one.detach().numpy() for one in tools.state_of(state)), strict=False))
+    results = dict(zip(("Y_h", "Y_c"), (value.detach().numpy() for value in tools.state_of(state)), strict=False))
     if node.attributes.get("layout"):
-        found = {name: one.swapaxes(0, 1) for name, one in found.items()} | {"Y": y}
+        results = {name: value.swapaxes(0, 1) for name, value in results.items()} | {"Y": y}
     else:
-        found["Y"] = y.swapaxes(1, 2)
-    for name, wanted in outputs.items():
-        assert tools.difference([found[name]], [wanted]) <= tools.TOLERANCE["float32"], name
+        results["Y"] = y.swapaxes(1, 2)
+    for name, expected in outputs.items():
+        assert tools.difference([results[name]], [expected]) <= tools.TOLERANCE["float32"], name
 
 
-def test_onnxs_own_case(case, tools):
-    given = case["theirs"]
+def test_case_of_onnx(case, tools):
+    recorded = case["theirs"]
     kinds = {"sequence_lens": np.int32}
-    inputs = {name: tools.as_array(one, kinds.get(name, np.float32)) for name, one in given["inputs"].items()}
-    outputs = {name: tools.as_array(one, np.float32) for name, one in case["outputs"].items()}
+    inputs = {name: tools.as_array(value, kinds.get(name, np.float32)) for name, value in recorded["inputs"].items()}
+    outputs = {name: tools.as_array(value, np.float32) for name, value in case["outputs"].items()}
     check(
-        OnnxNode(given["op_type"], given["attributes"], inputs), tools.as_array(case["x"], np.float32), outputs, tools
+        OnnxNode(recorded["op_type"], recorded["attributes"], inputs),
+        tools.as_array(case["x"], np.float32),
+        outputs,
+        tools,
     )
 
 
@@ -46,6 +49,8 @@ def test_live_onnxs_own_cases(record, tools):
         if set(call) <= {"reverse"} and not layer.batch_first:
             (node,) = to_onnx(layer, **call)
             check(node, case["x"], case["outputs"], tools)
-        given = case["theirs"]
-        check(OnnxNode(given["op_type"], given["attributes"], given["inputs"]), case["x"], case["outputs"], tools)
+        recorded = case["theirs"]
+        check(
+            OnnxNode(recorded["op_type"], recorded["attributes"], recorded["inputs"]), case["x"], case["outputs"], tools
+        )
     assert len(names) == 18
