@@ -185,6 +185,7 @@ public:
     }
     bool step(int64_t rows, Address x, Address h, Address c, Address h_n, Address gates, Address c_n, Address grad_h_n,
               Address grad_c_n, Address grad_x, Address grad_h, Address grad_c) const {
+        check_size(1, rows, threads_);
         const Spec& spec = back_.spec;
         const Backward<void> call{.steps = 1,
                                   .rows = rows,
