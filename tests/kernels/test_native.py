@@ -494,5 +494,5 @@ def test_what_can_be_checked_of_addresses_is():
         engine.StepsBack(back, grads[:9], 1)
     projected = problem(CellSpec("lstm", 3, 4, proj_size=2), 2, 2)
     back = engine.PackedBack(native.cell(projected.spec), projected.weights.fused(), 1)
-    with pytest.raises(ValueError, match="wanted those of one without projection"):
+    with pytest.raises(ValueError, match="wanted those of a cell without projection"):
         engine.StepsBack(back, grads, 1)
