@@ -1,4 +1,4 @@
-"""Cells in a loop give the results and gradients of composed steps, also when weights change or graphs are kept.
+"""Cells in a loop give the results and gradients of composed steps, also when weights change or graphs stay alive.
 
 Compared in float64 to 1e-12 (relative).
 """

@@ -185,7 +185,7 @@ def test_computed_weights_take_another_path(kind, calls):
     scale = torch.ones((), dtype=torch.float64, requires_grad=True)
     weights = {name: tensor.detach() * scale for name, tensor in layer.named_parameters()}
     actual = torch.func.functional_call(layer, weights, (x,))[0].square().sum()
-    assert len(calls) == 1  # kept weights would keep their graph alive
+    assert len(calls) == 1  # otherwise the cache would keep their graph alive
     torch.testing.assert_close(actual, layer(x)[0].square().sum(), **CLOSE)
     actual.backward()
     assert scale.grad is not None

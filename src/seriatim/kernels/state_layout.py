@@ -15,7 +15,7 @@ from seriatim.spec import CellSpec
 
 
 def to_engine(library: ModuleType, state: Sequence[Any]) -> tuple[Any, ...]:
-    """States in the order of ``spec.states`` → h, and c where the cell has more than one state."""
+    """States in the order of ``spec.states`` → h, and c if the cell has more than one state."""
     return tuple(state) if len(state) < 3 else (state[0], library.concatenate(tuple(state[1:]), axis=-1))
 
 
@@ -25,14 +25,14 @@ def from_engine(spec: CellSpec, state: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def split_states(spec: CellSpec, c: Any) -> tuple[Any, ...]:
-    """The states beside h as views of c, which may have any leading axes."""
+    """All states but h, as views of c, which may have any leading axes."""
     count = len(spec.states) - 1
     width = c.shape[-1] // count
     return tuple([c[..., index * width : (index + 1) * width] for index in range(count)])
 
 
 def zoneout_to_engine(library: ModuleType, zoneout: Sequence[Any]) -> tuple[Any, ...]:
-    """Zoneout masks [T or 1, B or 1, ·] or None, in the order of ``spec.states`` → those of h and c."""
+    """Zoneout masks [T or 1, B or 1, ·] or None, in the order of ``spec.states`` → the masks of h and c."""
     if len(zoneout) < 3:
         return tuple(zoneout)
     h_mask, *others = zoneout

@@ -1,7 +1,7 @@
 """The arguments of one call of the engine: one layer in one direction.
 
 Operators and autograd functions take flat lists of tensors. ``ARGUMENTS`` names their order; each tensor may be None.
-``Plan`` holds what a call needs beside tensors and direction. h and c are the states in the engine's layout
+``Plan`` describes the cell. h and c are the states in the engine's layout
 (``kernels/state_layout.py``).
 """
 
@@ -61,7 +61,7 @@ class Plan:
 
     @cached_property
     def has_c(self) -> bool:
-        """Whether the cell has states beside h."""
+        """Whether the cell has more states than h."""
         return len(self.spec.states) > 1
 
     @cached_property
@@ -71,7 +71,7 @@ class Plan:
 
     @cached_property
     def c_size(self) -> int:
-        """Width of c: all states beside h."""
+        """Width of c: all states but h."""
         return (len(self.spec.states) - 1) * self.spec.hidden_size
 
     @cached_property

@@ -28,7 +28,7 @@ from seriatim.ops.packed_weights import PackedWeights, packed_weights
 class LayerFunction(torch.autograd.Function):
     """x, h, c, the weights, and masks where there are any → output, h_n and c_n; slots and cells if ``returns_states``.
 
-    The arguments are those of ``engine.forward``. The weights are those that were packed.
+    The arguments are as for ``engine.forward``. The weights are the ones in ``packed``.
     """
 
     @staticmethod

@@ -72,10 +72,10 @@ def _cifg(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weight
     f, g = torch.sigmoid(_clipped(spec, a_f)), torch.tanh(_clipped(spec, a_g))  # (2)
     c_next = f * c + (1 - f) * g  # (3)
     o = torch.sigmoid(_clipped(spec, a_o if weights.w_ch is None else a_o + weights.w_ch[1] * c_next))  # (4)
-    shown = c_next
+    c_out = c_next
     if weights.g_c is not None:
-        shown = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
-    return (_projected(o * torch.tanh(shown), weights), c_next), (f, g, o)  # (5), (6)
+        c_out = layer_norm(c_next, weights.g_c.shape, weights.g_c, weights.b_c, EPSILON)
+    return (_projected(o * torch.tanh(c_out), weights), c_next), (f, g, o)  # (5), (6)
 
 
 def _gru(spec: CellSpec, u: Tensor, h_in: Tensor, state: State, weights: Weights[Tensor]) -> tuple[State, Gates]:

@@ -19,7 +19,7 @@ def differentiable_backward(
 ) -> list[Tensor | None]:
     """The gradients of ``DIFFERENTIABLE`` as a graph of the arguments and of ``grads``, None where ``needs`` is False.
 
-    The layer runs again in composed steps, and autograd differentiates them. ``arguments`` are those of
+    The layer runs again in composed steps, and autograd differentiates them. ``arguments`` are in the order of
     ``arguments.ARGUMENTS``; masks may be missing. x is [T, B, I], or [N, I] of packed rows with the ``sizes`` of their
     steps, or [B, I] of a single step; the states are [B, ·] or [1, B, ·]. ``grads`` are the gradients of output, h_n,
     c_n and cells; None is zero.

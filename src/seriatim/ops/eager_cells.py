@@ -42,9 +42,9 @@ def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> S
 
 
 class EagerCell:
-    """What one cell keeps between calls. A copy keeps nothing at first.
+    """The eager path of one cell, with its weights from the last call. A copy starts without them.
 
-    ``names`` are those of its parameters.
+    ``names`` are the names of its parameters.
     """
 
     def __init__(self, spec: CellSpec, names: tuple[str, ...]) -> None:

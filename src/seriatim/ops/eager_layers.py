@@ -67,9 +67,9 @@ class _Layer(NamedTuple):
 
 
 class EagerStack:
-    """What one stack keeps between calls. A copy keeps nothing at first.
+    """The eager path of one stack, with its weights from the last call. A copy starts without them.
 
-    ``names`` are those of the parameters, for each layer and direction; ``specs`` one for each layer.
+    ``specs`` has one spec for each layer; ``names`` has the parameters' names for each layer and direction.
     """
 
     def __init__(self, specs: Sequence[CellSpec], names: Sequence[tuple[str, ...]]) -> None:
@@ -187,7 +187,7 @@ class EagerStack:
         return layers
 
     def _initial_states(self, layers: list[_Layer], rows: int, state: Any, is_single_row: bool) -> State | None:
-        """The initial states [L·D, B, H]: zeros, or those of the call. None if the latter do not fit."""
+        """The initial states [L·D, B, H]: zeros, or the states of the call. None if these do not fit."""
         shape = len(layers), rows, self._hidden_size
         if state is None:
             zeros = self._zeros

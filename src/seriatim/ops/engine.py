@@ -19,7 +19,7 @@ from seriatim.ops.packed_weights import PackedWeights
 
 
 class Save(Enum):
-    """What a forward call keeps beside output and final state."""
+    """The values that a forward call saves in addition to output and final state."""
 
     NOTHING = 0
     FOR_BACKWARD = 1
@@ -192,7 +192,7 @@ def address(tensor: Tensor | None) -> int:
 
 
 def _mixes(masks: Flat) -> bool:
-    """Whether zoneout mixes the old state and the new one. Where it keeps one of the two, h tells which."""
+    """Whether zoneout mixes the old state and the new one. If it takes one of the two, h shows which one."""
     return any(mask is not None and mask.dtype is not torch.bool for mask in masks[3:])
 
 

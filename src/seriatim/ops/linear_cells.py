@@ -58,7 +58,7 @@ def run_with_states(
 def _run(
     spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> tuple[Tensor, State, Parts]:
-    """Output, final state, and the states beside h at every step."""
+    """Output, final state, and the other states at every step."""
     u = _input_part(x, weights, walk)
     options = walk.lengths, walk.reverse, walk.reset
     if spec.kind == "lru":

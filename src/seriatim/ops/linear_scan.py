@@ -157,7 +157,7 @@ COEFFICIENTS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {"mingru": 
 def gated_scan(
     kind: str, u: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool, reset: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """h [T, B, H] and the last state [B, H] of a ``mingru`` or ``minlstm``. The other arguments are those of ``scan``.
+    """h [T, B, H] and the last state [B, H] of a ``mingru`` or ``minlstm``. The other arguments are as for ``scan``.
 
     u [T, B, G·H] is the input part of all gates.
     """

@@ -125,7 +125,7 @@ def _forward_fake(*values: Any) -> tuple[Tensor, ...]:
 
 
 def _backward_parts(values: Sequence[Any]) -> tuple[Flat, tuple[Tensor, Tensor, Tensor], list[bool], Flat, Plan, bool]:
-    """The arguments of ``recurrence_backward``: gradients, saved tensors, needs, those of forward, plan, direction."""
+    """The arguments of ``recurrence_backward``: gradients, saved tensors, needs, forward arguments, plan, direction."""
     grads, saved, needs, rest = values[:4], values[4:7], values[7], values[8:]
     arguments = rest[: len(ARGUMENTS)]
     return grads, (saved[0], saved[1], saved[2]), needs, arguments, *_plan_of(arguments, *rest[len(ARGUMENTS) :])
@@ -222,7 +222,7 @@ def _vmap_forward(info: Any, in_dims: Sequence[Any], *values: Any) -> tuple[Sequ
     folded = [_folded(value, dim, ROW_AXES.get(name), size, rows) for name, (value, dim) in named.items()]
     outputs = _recurrence(*folded, *values[count:])
     axes = (1, 0, 0, 1, 1)
-    # An output that is absent is empty and has one axis.
+    # A missing output is an empty tensor with one axis.
     split = [
         output.expand(size, 0) if output.dim() == 1 else output.unflatten(axis, (size, rows))  # type: ignore[no-untyped-call]
         for output, axis in zip(outputs, axes, strict=True)

@@ -1,4 +1,4 @@
-"""Packed weights: copies of weights in the engine's layout, kept between calls until the weights change.
+"""Packed weights: copies of weights in the engine's layout, reused by later calls until the weights change.
 
 A packing is current while the weights are the same tensors, in the same memory, of the same version, and with the same
 values. PyTorch raises the version with each change in place, but not when ``weight.data`` or a NumPy view is changed.
@@ -91,7 +91,7 @@ class PackedWeights:
 def pack(cell: Cell, weights: Flat) -> Packed:
     """Copy the weights into the engine's layout, in float32 if they are bfloat16.
 
-    Raises ``UsageError`` if one does not fit the cell.
+    Raises ``UsageError`` if a weight does not fit the cell.
     """
     try:
         arrays = [None if weight is None else array(_in_full(weight)) for weight in weights]
@@ -161,7 +161,7 @@ def _is_trackable(weight: Tensor) -> bool:
 def packable(
     parameters: Parameters, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...] = FULL
 ) -> tuple[Tensor, ...] | None:
-    """The parameters with these names, those of w_ih, w_hh and maybe b_ih and b_hh.
+    """The parameters w_ih, w_hh and maybe b_ih and b_hh, by their ``names``.
 
     Returns None if a parameter is missing, if its changes would not be noticed, or if the engine is not there.
     """

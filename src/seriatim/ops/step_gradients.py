@@ -31,7 +31,7 @@ _current_backward = torch._C._current_graph_task_id
 
 
 class TrainableWeights:
-    """The weights of one cell with their names, their packing, and what training needs beside them."""
+    """The weights of one cell with their names, their packing, and the objects of their training."""
 
     def __init__(self, names: tuple[str, ...], weights: tuple[Tensor, ...], packed: PackedWeights) -> None:
         assert packed.fingerprint is not None
@@ -110,7 +110,7 @@ class BackwardPass:
         self._has_steps = True
 
     def add_graph(self, grads: Sequence[Tensor | None]) -> None:
-        """Add the gradients of one step that have a graph."""
+        """Add the gradients of one step, which have a graph."""
         self._graphs = list(map(_sum, self._graphs, grads))
 
     def total(self) -> list[Tensor | None]:
@@ -123,7 +123,7 @@ class BackwardPass:
 
 
 class DeferredGradients:
-    """The gradients of one set of weights. Backward passes that run at the same time are kept separate."""
+    """The gradients of one set of weights. Backward passes that run at the same time have separate sums."""
 
     def __init__(self) -> None:
         self._passes: dict[int, BackwardPass] = {}
