@@ -173,7 +173,7 @@ RECIPES: Mapping[str, Recipe] = {
             "vanishing": ({"period": 30}, {"model": "rnn", "recurrent_init": "uniform", "truncation": (60,)}),
             "exploding": (
                 {},
-                {"model": "rnn", "activation": "relu", "recurrent_init": "normal", "clip": 0.0, "lr": 0.1},
+                {"model": "rnn", "activation": "relu", "recurrent_init": "identity", "clip": 0.0, "lr": 0.03},
             ),
             "rate_high": ({}, {"lr": 0.5}),
             "rate_low": ({}, {"lr": 2e-6}),

@@ -140,6 +140,13 @@ def test_gradient_that_is_always_clipped_is_named() -> None:
     assert found(evidence(rows=clipped))["clipping"].status == "warning"
 
 
+def test_burst_of_an_unclipped_gradient_is_named() -> None:
+    burst = [{**FALLING[0], "gradient_norm": 4e8}, *FALLING[1:]]
+    check = found(evidence(rows=burst, options={"clip": 0.0}))["clipping"]
+    assert (check.status, check.advice) == ("fault", "--clip 1")
+    assert found(evidence(rows=FALLING, options={"clip": 0.0}))["clipping"].status == "ok"
+
+
 @pytest.mark.parametrize(("own", "status"), [(5.0, "ok"), (7.0, "warning")])
 def test_baseline_that_wins_is_named(own: float, status: str) -> None:
     case = evidence(main_score="perplexity", scores={"perplexity": own}, baselines={"markov": {"perplexity": 6.0}})

@@ -14,6 +14,7 @@ from seriatim.insight.network import LayerMeasures
 EXPONENT = 0.05
 """Nats per step: a change grows 150-fold over 100 steps."""
 GAIN = 100.0
+BURST = 100.0
 STUCK = 0.5
 """The share of a layer's units that makes a stuck gate a fault."""
 OPEN, SHUT = 0.995, 0.05
@@ -46,12 +47,23 @@ def exploding(evidence: Evidence) -> Check:
 
 
 def clipping(evidence: Evidence) -> Check:
-    """Look at how often the gradient was clipped, and by how much."""
-    check = unknown("clipping", "warning if the gradient is clipped at nearly every update to less than a tenth")
+    """Look at the norm of the gradient: clipped too often, or too large without clipping."""
+    check = unknown(
+        "clipping",
+        "warning if the gradient is clipped at nearly every update to less than a tenth; fault if it is not clipped and "
+        f"its mean norm at one validation is {BURST:.0f} times that at another",
+    )
     clip = float(evidence.options.get("clip") or 0.0)
     rows = [row for row in evidence.rows if "clipped" in row and "gradient_norm" in row]
-    if not rows or not clip:
+    if len(rows) < 2:
         return check
+    if not clip:
+        norms = [row["gradient_norm"] for row in rows]
+        burst = max(norms) / max(min(norms), 1e-12)
+        said = f"the mean gradient norm was between {min(norms):.3g} and {max(norms):.3g}, without clipping"
+        if burst > BURST and max(norms) > 1:
+            return check.failed("fault", burst, said, "--clip 1", "high")
+        return check.ok(burst, said)
     late = rows[-max(len(rows) // 3, 1) :]
     share = sum(row["clipped"] for row in late) / len(late)
     norm = sum(row["gradient_norm"] for row in late) / len(late)
