@@ -11,6 +11,7 @@ import torch
 
 from insight.planting import evidence, network
 from seriatim.insight.checks.table import run_checks
+from seriatim.insight.followers import Follower
 from seriatim.insight.report.chart import Axis, Line, bars, chart
 from seriatim.insight.report.page import render
 from seriatim.insight.sample import Sample
@@ -63,6 +64,11 @@ def test_page_shows_verdict_checks_and_layers() -> None:
     assert "the data repay about 90" in text
     assert "--truncation 20,150" in text and "✗ fault" in text
     assert "layer 2 (lstm)" in text and "Lyapunov exponents" in text and "truncation 20" in text
+
+
+def test_page_lists_units_that_follow_something() -> None:
+    text = page(followers=[Follower("depth of brackets", 7, -0.91, 0.2)])
+    assert "depth of brackets" in text and "-0.91" in text
 
 
 def test_page_without_measures_has_the_checks_alone() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seriatim.insight.data import DataMeasures
+from seriatim.insight.followers import Follower
 from seriatim.insight.horizon import Horizon
 from seriatim.insight.network import NetworkMeasures
 from seriatim.insight.sample import Sample
@@ -39,6 +40,8 @@ class Evidence:
     test_size: int = 0
     """Steps or rows of the test part that the scores are taken over."""
     samples: Sequence[Sample] = ()
+    followers: Sequence[Follower] = ()
+    """Units that follow something with a name."""
     main_score: str = ""
     higher_is_better: bool = False
 

@@ -93,6 +93,20 @@ def find_layer(body: nn.Module) -> SequenceLayer | None:
     return next((one for one in body.modules() if isinstance(one, SequenceLayer)), None)
 
 
+def states_of(probe: Probe) -> Tensor | None:
+    """The longest-lived state of the last recurrent layer, [T, B, H]: c where there is one, else h.
+
+    None for a body that is not recurrent, or reads in both directions.
+    """
+    layer = find_layer(probe.body)
+    if layer is None or layer.bidirectional:
+        return None
+    with torch.no_grad():
+        everything: Mapping[str, Tensor] = layer(probe.inputs, return_states="all")[2]
+    name = next((name for name in ("c", "h") if name in everything), next(iter(everything)))
+    return everything[name][-1]
+
+
 def _layers(layer: SequenceLayer, inputs: Tensor) -> Iterator[LayerMeasures]:
     with torch.no_grad():
         everything = layer(inputs, return_states="all")[2]

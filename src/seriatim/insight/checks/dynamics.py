@@ -50,8 +50,8 @@ def clipping(evidence: Evidence) -> Check:
     """Look at the norm of the gradient: clipped too often, or too large without clipping."""
     check = unknown(
         "clipping",
-        "warning if the gradient is clipped at nearly every update to less than a tenth; fault if it is not clipped and "
-        f"its mean norm at one validation is {BURST:.0f} times that at another",
+        "warning if the gradient is clipped at nearly every update to less than a tenth; fault if it is not clipped "
+        f"and its mean norm at one validation is {BURST:.0f} times that at another",
     )
     clip = float(evidence.options.get("clip") or 0.0)
     rows = [row for row in evidence.rows if "clipped" in row and "gradient_norm" in row]

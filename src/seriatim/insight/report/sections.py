@@ -11,6 +11,7 @@ from torch import Tensor
 from seriatim.insight.checks.check import Check
 from seriatim.insight.checks.training import monitor_of
 from seriatim.insight.evidence import Evidence
+from seriatim.insight.followers import Follower
 from seriatim.insight.horizon import LagCurve
 from seriatim.insight.information import LagInformation
 from seriatim.insight.network import LayerMeasures
@@ -114,7 +115,7 @@ def layers(evidence: Evidence) -> str:
         if layer.constants is not None:
             parts.append(_time_constants(name, layer.constants))
     parts.append("</div>")
-    return _section("Inside the layers", *parts, _gate_table(network.layers))
+    return _section("Inside the layers", *parts, _gate_table(network.layers), _follower_table(evidence.followers))
 
 
 def _exponents(name: str, layer: LayerMeasures) -> str:
@@ -149,6 +150,17 @@ def _gate_table(found: Sequence[LayerMeasures]) -> str:
     ]  # fmt: skip
     head = ("layer", "gate", "mean derivative, of its largest", "saturated", "largest singular value of its W_hh")
     return _table(head, rows)
+
+
+def _follower_table(found: Sequence[Follower]) -> str:
+    if not found:
+        return ""
+    rows = [
+        (one.name, str(one.unit), f"{one.correlation:.2f}", f"{one.chance:.2f}", "yes" if one.is_real else "no")
+        for one in found
+    ]
+    head = ("what a unit may follow", "best unit", "correlation", "by chance", "more than chance")
+    return f"<h3>Units that follow something</h3>{_table(head, rows)}"
 
 
 def attributions(samples: Sequence[Sample]) -> str:

@@ -80,6 +80,7 @@ def inspect_source(
         baselines=result.get("baselines", {}),
         test_size=int(result.get("data", {}).get("test", 0)),
         samples=found.samples,
+        followers=found.followers,
         main_score=main_score,
         higher_is_better=higher_is_better,
     )

@@ -6,11 +6,15 @@ import itertools
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.insight.added_information import added_information
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
+from seriatim.insight.followers import bracket_depth, followers, steps_since
 from seriatim.insight.information import default_lags, symbol_information
+from seriatim.insight.network import states_of
 from seriatim.insight.probe import language_probe
 from seriatim.insight.sample import samples_of
 from seriatim.learning.options import truncation_of
@@ -46,4 +50,20 @@ def gather(source: Source) -> Gathered:
         [caption[-1] for caption in captions],
         [caption[:-1] for caption in captions],
     )
-    return Gathered(data, limit, language_probe(source.network, torch.from_numpy(units)), samples)
+    probe = language_probe(source.network, torch.from_numpy(units))
+    states = states_of(probe)
+    found = () if states is None else followers(states, _quantities(source.codec, torch.from_numpy(units[:-1])))
+    return Gathered(data, limit, probe, samples, found)
+
+
+def _quantities(codec: Vocabulary, units: Tensor) -> dict[str, Tensor]:
+    """What units of a recurrent layer are known to follow in a text [T, B]."""
+
+    def numbers(*names: str) -> set[int]:
+        return {number for number, token in enumerate(codec.tokens) if token in names}
+
+    return {
+        "steps since the end of a line": steps_since(units, numbers("\n", "<eos>")),
+        "steps since a space": steps_since(units, numbers(" ")),
+        "depth of brackets": bracket_depth(units, numbers(*"([{"), numbers(*")]}")),
+    }

@@ -9,6 +9,7 @@ import numpy as np
 
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
+from seriatim.insight.followers import Follower
 from seriatim.insight.probe import Probe
 from seriatim.insight.sample import Sample
 from seriatim.tasks.options import TrainOptions
@@ -47,6 +48,7 @@ class Gathered:
     limit: Limit | None
     probe: Probe | None = None
     samples: tuple[Sample, ...] = ()
+    followers: tuple[Follower, ...] = ()
 
 
 def spaced(count: int, most: int) -> Array:

@@ -1,0 +1,135 @@
+"""An LSTM counts where a GRU does not: strings aⁿbⁿ, and the unit that holds the count (after Weiss 2018).
+
+    python recipes/counting.py [--seeds 3] [--units 8] [--longest 30] [--json figures.json]
+
+A network reads ^ aⁿ bⁿ $ and predicts each next letter. It is trained on n up to ``--longest`` and tested on every n up
+to four times that. Predictable steps are those from the second b on: another b, or the end after n of them. A string is
+right if the likeliest letter is right at each of them. Printed per cell and seed: the longest n up to which all strings
+are right, and the unit of the state that follows the open count (a's less b's) best, by ``insight.followers``, on
+strings as long as in training and on strings twice as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from seriatim.insight.followers import follower
+from seriatim.nn.registry import LAYERS
+
+START, A, B, END = range(4)
+ROWS = 32
+
+
+class Reader(nn.Module):
+    """One recurrent layer with logits of the next letter."""
+
+    def __init__(self, cell: str, units: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(4, 4)
+        self.layer: Any = LAYERS[cell](4, units)
+        self.output = nn.Linear(units, 4)
+
+    def forward(self, letters: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Letters [T, B] → logits [T, B, 4], and everything inside the layer."""
+        states, _, inside = self.layer(self.embedding(letters), return_states="all")
+        return self.output(states), inside
+
+
+def strings(counts: Tensor) -> Tensor:
+    """The strings of ``counts`` [B], [2 · max + 2, B], filled up with the end mark."""
+    steps = torch.arange(2 * int(counts.max()) + 2)[:, None]
+    letters = torch.where(steps <= counts, A, torch.where(steps <= 2 * counts, B, END))
+    return torch.where(steps == 0, START, letters)
+
+
+def predictable(letters: Tensor) -> Tensor:
+    """Where the letter after each one follows from those before it, [T - 1, B]."""
+    return letters[:-1] == B
+
+
+def train(cell: str, units: int, longest: int, updates: int, seed: int) -> Reader:
+    """Train on strings with n drawn evenly from 1 to ``longest``."""
+    torch.manual_seed(seed)
+    model = Reader(cell, units)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    for _ in range(updates):
+        letters = strings(torch.randint(1, longest + 1, (ROWS,)))
+        logits, _ = model(letters[:-1])
+        is_scored = letters[:-1] != END
+        loss = cross_entropy(logits[is_scored], letters[1:][is_scored])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def longest_right(model: Reader, most: int) -> int:
+    """The largest n ≤ ``most`` up to which every string is right."""
+    letters = strings(torch.arange(1, most + 1))
+    logits, _ = model(letters[:-1])
+    wrong = (logits.argmax(2) != letters[1:]) & predictable(letters)
+    failed = torch.nonzero(wrong.any(0))
+    return int(failed[0]) if len(failed) else most
+
+
+@torch.no_grad()
+def counting_unit(model: Reader, count: int) -> dict[str, float]:
+    """The unit that follows the open count best, in strings of n = ``count`` / 2 … ``count``."""
+    letters = strings(torch.arange(count // 2, count + 1))
+    open_count = ((letters == A).long() - (letters == B).long()).cumsum(0)
+    _, inside = model(letters)
+    states = inside["c" if "c" in inside else "h"][0]
+    found = follower("open count", states, open_count)
+    return {"unit": found.unit, "correlation": found.correlation, "chance": found.chance}
+
+
+def main() -> None:
+    """Train every cell with every seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=LAYERS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--units", type=int, default=8)
+    parser.add_argument("--longest", type=int, default=30)
+    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for cell in options.cells:
+        for seed in range(options.seeds):
+            model = train(cell, options.units, options.longest, options.updates, seed)
+            row = {
+                "cell": cell,
+                "seed": seed,
+                "right_up_to": longest_right(model, 4 * options.longest),
+                "as_trained": counting_unit(model, options.longest),
+                "twice_as_long": counting_unit(model, 2 * options.longest),
+            }
+            rows.append(row)
+            print(
+                f"{cell:<6}seed {seed}   right up to n = {row['right_up_to']:<4} "
+                + "   ".join(
+                    f"{name.replace('_', ' ')}: unit {found['unit']}, r = {found['correlation']:.3f} "
+                    f"(chance {found['chance']:.3f})"
+                    for name, found in row.items()
+                    if isinstance(found, dict)
+                ),
+                flush=True,
+            )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
