@@ -11,14 +11,15 @@ from itertools import product
 import numpy as np
 import polars
 import pytest
+import torch
 
 from script_runner import ROOT, load_script, run_main
 from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "cells", "convert", "dates", "elec2", "memory", "planted_faults", "reproduce", "scenes", "sensor",
-    "table",
+    "adding", "cells", "convert", "counting", "dates", "elec2", "memory", "planted_faults", "reproduce", "scenes",
+    "sensor", "table",
     "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
@@ -75,6 +76,17 @@ def test_cells_trains_each_network_once(tmp_path, monkeypatch, capsys):
     assert [row["cell"] for row in rows] == ["gru", "lstm, peephole"]
     assert all(row["updates"] > 0 and row["test"] > 1 for row in rows)
     assert "| gru |" in capsys.readouterr().out
+
+
+def test_counting_trains_and_looks_for_the_unit(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "counting")
+    assert script.strings(torch.tensor([1, 2])).T.tolist() == [[0, 1, 2, 3, 3, 3], [0, 1, 1, 2, 2, 3]]
+    figures = tmp_path / "figures.json"
+    run_main(monkeypatch, script, "--seeds", "1", "--longest", "4", "--updates", "3", "--units", "3", "--json", figures)
+    rows = json.loads(figures.read_text(encoding="utf-8"))
+    assert [row["cell"] for row in rows] == ["lstm", "gru"]
+    assert all(0 <= row["right_up_to"] <= 16 and row["as_trained"]["unit"] < 3 for row in rows)
+    assert "gru   seed 0   right up to n = " in capsys.readouterr().out
 
 
 @pytest.mark.slow
