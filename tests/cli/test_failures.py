@@ -25,6 +25,12 @@ SEE_WHERE = " run it again with --debug to see where"
         (OSError(errno.ENOSPC, "No space left on device"), 1, "error: No space left on device"),
         (MemoryError(), 1, "error: out of memory; a smaller --batch-size or --hidden needs less"),
         (ModuleNotFoundError("No module named 'torch'", name="torch.nn"), 1, f"error: {NEEDS_EXTRA}"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: 4"),
+            1,
+            "error: out of memory; a smaller --batch-size or --hidden needs less",
+        ),
+        (RuntimeError("odd"), 1, f"error: RuntimeError: odd;{SEE_WHERE}"),
         (ValueError("odd"), 1, f"error: ValueError: odd;{SEE_WHERE}"),
         (
             ModuleNotFoundError("No module named 'odd'", name="odd"),

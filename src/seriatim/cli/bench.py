@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seriatim.cli.output import Json, Table, say, show, write_json
 from seriatim.errors import UsageError
+from seriatim.learning.observer import ProgressStream
 
 if TYPE_CHECKING:
     from seriatim.bench.layer_timing import Measurement
@@ -66,7 +66,7 @@ def bench(
     count = threads or timing.default_threads()
     measurements = []
     for work in works:
-        sys.stderr.write(f"measuring {cell} {','.join(map(str, work.shape))} {work.mode}\n")
+        ProgressStream().write(f"measuring {cell} {','.join(map(str, work.shape))} {work.mode}\n")
         measurements.append(timing.measure(work, threads=count, seconds=seconds))
     facts = {"runs_on": timing.implementation_name(works[0]), "threads": count, "torch": timing.torch_version()}
     if json:

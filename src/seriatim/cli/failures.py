@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from typer import TyperException
 
 from seriatim.cli.extras import extra_of
 from seriatim.errors import Interrupted, MissingExtra, SeriatimError, nearest
+from seriatim.learning.observer import ProgressStream
 
 INTERRUPTED = 130
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "Unable to allocate")
+"""Phrases of PyTorch's errors when memory runs out."""
 
 
 def report(error: Exception, debug: bool) -> int:
@@ -26,12 +28,14 @@ def report(error: Exception, debug: bool) -> int:
     elif code == 1 and not _is_expected(error):
         line += "; run it again with --debug to see where"
     label = "" if isinstance(error, Interrupted) else "error: "
-    sys.stderr.write(f"seriatim: {label}{line}\n")
+    stream = ProgressStream()
+    stream.write(f"seriatim: {label}{line}\n")
+    stream.flush()
     return code
 
 
 def _is_expected(error: Exception) -> bool:
-    return isinstance(error, (SeriatimError, OSError, MemoryError)) or _missing_extra(error) is not None
+    return isinstance(error, (SeriatimError, OSError)) or _is_out_of_memory(error) or _missing_extra(error) is not None
 
 
 def _describe(error: Exception) -> tuple[str, int]:
@@ -44,9 +48,17 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}", 1
-    if isinstance(error, MemoryError):
+    if _is_out_of_memory(error):
         return "out of memory; a smaller --batch-size or --hidden needs less", 1
     return _one_line(f"{type(error).__name__}: {error}"), 1
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory ran out, for Python, NumPy or PyTorch, which raises a ``RuntimeError``."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(words in text for words in OUT_OF_MEMORY)
 
 
 def _one_line(text: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from seriatim.cli.output import is_terminal
-from seriatim.learning.observer import Observer, Plain, Silent, at_most
+from seriatim.learning.observer import Observer, Plain, ProgressStream, Silent, at_most
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,7 +23,8 @@ def make_observer(quiet: bool) -> Observer:
     """Return the observer for standard error."""
     if quiet:
         return Silent()
-    return LiveObserver() if is_terminal(sys.stderr) else Plain()
+    has_terminal = sys.stderr is not None and is_terminal(sys.stderr)
+    return LiveObserver() if has_terminal else Plain()
 
 
 class BestScore:
@@ -113,7 +114,7 @@ def _columns() -> Progress:
         BarColumn(bar_width=30),
         TimeElapsedColumn(),
         TextColumn("{task.fields[status]}", markup=False),
-        console=Console(file=sys.stderr),
+        console=Console(file=cast(IO[str], ProgressStream())),
         refresh_per_second=5,
         transient=True,
     )

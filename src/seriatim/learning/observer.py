@@ -6,9 +6,12 @@ An observer changes nothing in the run, so the results do not depend on it.
 
 from __future__ import annotations
 
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 
 class Observer(ABC):
@@ -105,9 +108,38 @@ def at_most(seconds: float) -> str:
     return f"at most {minutes}m{rest:02d}s" if minutes else f"at most {rest}s"
 
 
+class ProgressStream:
+    """Standard error for progress. Writing never fails, because a closed pipe or terminal must not end a training."""
+
+    def write(self, text: str) -> int:
+        """Write ``text``, or discard it if standard error is closed."""
+        try:
+            return sys.stderr.write(text)
+        except (OSError, ValueError, AttributeError):
+            _discard_stderr()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush standard error, unless it is closed."""
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):
+            _discard_stderr()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+def _discard_stderr() -> None:
+    """Send all further output of standard error to the null device, including text that is still buffered."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def _line(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    stream = ProgressStream()
+    stream.write(text + "\n")
+    stream.flush()
 
 
 def _short(value: object) -> str:
