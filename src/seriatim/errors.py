@@ -6,7 +6,7 @@
     ├── RunError         1   a run folder is missing, foreign, damaged or newer than this package
     ├── TrainingError    1   training cannot go on (a loss that is not finite)
     ├── MissingExtra     1   the work needs a library that belongs to an extra
-    └── Interrupted    130   Ctrl-C; everything worth keeping was saved before
+    └── Interrupted    130   Ctrl-C, SIGTERM or SIGHUP; everything worth keeping was saved before
 
 Every message is one line. It names the argument, the value and what is allowed.
 """
@@ -49,7 +49,7 @@ class MissingExtra(SeriatimError):
 
 
 class Interrupted(SeriatimError):
-    """Ctrl-C was pressed, and everything worth keeping was saved."""
+    """Ctrl-C, SIGTERM or SIGHUP asked to stop, and everything worth keeping was saved."""
 
     exit_code = 130
 

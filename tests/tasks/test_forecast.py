@@ -222,8 +222,8 @@ def test_blank_targets_at_the_end_are_forecast_and_not_scored(tmp_path: Path, mi
     whole = table(tmp_path / "whole.csv", n=range(60), v=values)
     blank = table(tmp_path / "blank.csv", n=range(65), v=[*values, *[""] * 5])
     given: dict[str, Any] = {"target": ("v",), "time": "n", "model": "naive", "missing": missing}
-    model, prepared, options = fitted(whole, **given)
-    other, shortened, _ = fitted(blank, **given)
+    model, prepared, options = fit_model(whole, **given)
+    other, shortened, _ = fit_model(blank, **given)
     assert shortened.sizes == prepared.sizes and shortened.hash == prepared.hash
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     assert TASK.score(other, options, shortened.codec, shortened.test) == scores and scores["mase"] > 0
