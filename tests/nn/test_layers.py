@@ -71,7 +71,7 @@ X = torch.zeros(7, 4, 3)
         (lambda: GRU(3, 5)(X, lengths=[7, 1, 8, 2]), "lengths: got 8 in row 2, wanted at most 7 steps"),
         (lambda: GRU(3, 5)(X, lengths=[7.0, 1, 1, 2]), "lengths: got float32, wanted whole numbers"),
         (lambda: GRU(3, 5)(X, lengths="seven"), "lengths: got 'seven', wanted whole numbers"),
-        (lambda: GRU(3, 5)(X[:, 0], lengths=[7]), "lengths: got them beside one sequence [T, I], wanted a batch"),
+        (lambda: GRU(3, 5)(X[:, 0], lengths=[7]), "lengths: got lengths for one sequence [T, I], wanted a batch"),
         (lambda: GRU(3, 5)(X, reset=torch.zeros(7, 4)), "reset: got float32, wanted bool"),
         (lambda: GRU(3, 5)(X, reset="here"), "reset: got str, wanted booleans [T, B]"),
         (lambda: GRU(3, 5)(X, reset=X[:, :3, 0] > 0), "reset: got shape [7, 3], wanted [7, 4], [T, B]"),
@@ -84,7 +84,7 @@ X = torch.zeros(7, 4, 3)
         (lambda: GRU(3, 5)(X, return_states=True), "return_states: got True, wanted None or 'all'"),
         (
             lambda: GRU(3, 5)(pack_sequence([X[:, 0]]), lengths=[7]),
-            "lengths: got them beside a PackedSequence, which has its own; wanted one of the two",
+            "lengths: got lengths with a PackedSequence, which has its own; wanted one of the two",
         ),
         (
             lambda: GRU(2, 5)(pack_sequence([X[:, 0]])),

@@ -28,8 +28,8 @@ class Model(torch.nn.Module):
 
     def forward(self, x):
         state = None
-        for one in self.layer(x)[0]:
-            state = self.cell(one, state)
+        for step in self.layer(x)[0]:
+            state = self.cell(step, state)
         return state
 
 torch.manual_seed(0)
@@ -38,7 +38,7 @@ x = torch.load(f"{place}/x")
 for _ in range(2):
     model.zero_grad()
     model(x[rank]).square().sum().backward()
-torch.save([one.grad for one in model.parameters()], f"{place}/{rank}")
+torch.save([weight.grad for weight in model.parameters()], f"{place}/{rank}")
 distributed.destroy_process_group()
 """
 
@@ -52,17 +52,17 @@ def test_data_parallel_training(tmp_path):
         subprocess.Popen([sys.executable, "-c", WORKER, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True)
         for rank in range(2)
     ]
-    for one in workers:
-        _, result = one.communicate(timeout=120)
-        assert one.returncode == 0, result
+    for worker in workers:
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors
     torch.manual_seed(0)
     layer, cell = nn.LSTM(3, 4, dtype=torch.float64), nn.GRUCell(4, 5, dtype=torch.float64)
     for sequence in x:
         state = None
-        for one in layer(sequence)[0]:
-            state = cell(one, state)
+        for step in layer(sequence)[0]:
+            state = cell(step, state)
         (state.square().sum() / 2).backward()
-    expected = [one.grad for one in (*layer.parameters(), *cell.parameters())]
+    expected = [weight.grad for weight in (*layer.parameters(), *cell.parameters())]
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / str(rank)), expected, rtol=1e-12, atol=1e-12)
 
@@ -83,7 +83,7 @@ with warnings.catch_warnings(record=True) as said:
     output.sum().backward()
     cell = nn.GRUCell(3, 4, reset_after=False)
     cell(x[1], cell(x[0])).sum().backward()
-assert [str(one.message)[:36] for one in said] == ["the native engine was not built, so "], said
+assert [str(warning.message)[:36] for warning in said] == ["the native engine was not built, so "], said
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr

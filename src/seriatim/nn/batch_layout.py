@@ -144,7 +144,7 @@ def recognise(
     """Return the layout of ``input``. Raises ``UsageError`` for an input or lengths that fit no layout."""
     if isinstance(input, PackedSequence):
         if lengths is not None:
-            raise UsageError("lengths: got them beside a PackedSequence, which has its own; wanted one of the two")
+            raise UsageError("lengths: got lengths with a PackedSequence, which has its own; wanted one of the two")
         checks.dimensions("input", input.data, {2: "packed data [sum of lengths, input_size]"})
         checks.width(input.data, input_size)
         padded, its_lengths, places = unpacked(input)
@@ -160,7 +160,7 @@ def recognise(
         raise UsageError(f"input: got {list(input.shape)}, wanted at least one step")
     if input.dim() == 2:
         if lengths is not None:
-            raise UsageError("lengths: got them beside one sequence [T, I], wanted a batch")
+            raise UsageError("lengths: got lengths for one sequence [T, I], wanted a batch")
         return Unbatched(x)
     return Batched(x, None if lengths is None else checks.lengths(lengths, x.shape[1], len(x)), batch_first)
 

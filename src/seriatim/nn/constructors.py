@@ -52,7 +52,7 @@ class LayerOptions(NormOptions, MaskOptions, total=False):
 
 
 class NoOptions(TypedDict):
-    """No keyword arguments beside the declared ones."""
+    """No further keyword arguments."""
 
 
 def constructor(base: type[nn.Module], options: type[Any]) -> Callable[[Init], Init]:

@@ -24,7 +24,7 @@ class Recurrent(AnyLayer):
     ``maker`` is a subclass of ``Cell``, the result of ``cell``, or any function (input size, hidden size) → ``Cell``.
     x [T, B, I] → output [T, B, D·H] and the state, [L·D, B, H] each: one tensor for a cell with one state, a tuple
     otherwise. ``seriatim.nn.layers`` lists the other forms of a call; ``return_states="all"`` gives each state by its
-    name. The parameters are those of the cells, under ``cell_l0``, ``cell_l0_reverse``, …
+    name. The cells have their parameters under ``cell_l0``, ``cell_l0_reverse``, …
 
     With ``compile``, ``torch.compile`` makes one function of 8 steps. This takes some ten seconds at the first call,
     and again for training, for another batch size, and so on. If it fails, the layer warns and runs step by step.

@@ -20,8 +20,8 @@ step, each [L·D, T, B, ·] with layers and directions in the order of h_n ([L·
 [L·D, T, ·] for one sequence, padded for a PackedSequence): "h", an LSTM's "c", "i", "f", "g" and "o", a GRU's "r", "z"
 and "n"; 0 beyond a row's length. Gradients flow through h and c; gates are detached.
 
-``constructors.py`` lists the keyword arguments that each layer takes beside PyTorch's. Arguments that do not fit raise
-``UsageError``.
+``constructors.py`` lists the keyword arguments that layers have in addition to PyTorch's. Arguments that do not fit
+raise ``UsageError``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def zoneout_masks(state: State, steps: int, rates: Sequence[float], training: bo
     """The zoneout masks of each state [B, ·] for a walk of ``steps`` steps; ``rates`` are the probabilities.
 
     In training a mask has a boolean for each step and unit [T, B, ·], True where the old value is kept. Outside
-    training it is the mean [1, 1, ·]. None stands for a state without zoneout.
+    training it is the mean [1, 1, ·]. A state without zoneout gets None.
     """
     if not any(rates):
         return ()

@@ -1,4 +1,4 @@
-"""PyTorch's layers and cells, and ours, become each other; layers and cells of ours too."""
+"""Conversion between PyTorch's layers and cells and ours, and between our layers and cells."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ LAYERS = {
     "gru": ("GRU", {"num_layers": 2, "bias": False}),
 }
 CELLS = {"rnn": ("RNNCell", {"nonlinearity": "relu"}), "lstm": ("LSTMCell", {"bias": False}), "gru": ("GRUCell", {})}
-BOTH = {f"{name}-{part}": one for part, every in (("layer", LAYERS), ("cell", CELLS)) for name, one in every.items()}
+BOTH = {
+    f"{name}-{part}": module for part, table in (("layer", LAYERS), ("cell", CELLS)) for name, module in table.items()
+}
 
 
-def close(found, wanted, dtype):
-    found, wanted = (torch.cat([one.flatten() for one in flat(each)]) for each in (found, wanted))
-    return (found - wanted).abs().max() < (2e-6 if dtype == torch.float32 else 1e-12)
+def close(result, expected, dtype):
+    result, expected = (torch.cat([tensor.flatten() for tensor in flat(values)]) for values in (result, expected))
+    return (result - expected).abs().max() < (2e-6 if dtype == torch.float32 else 1e-12)
 
 
-def flat(given):
-    return [given] if isinstance(given, torch.Tensor) else [one for each in given for one in flat(each)]
+def flat(values):
+    return [values] if isinstance(values, torch.Tensor) else [tensor for item in values for tensor in flat(item)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -67,20 +69,20 @@ def test_the_same_weights_and_outputs_both_ways(name, dtype):
         (torch.nn.Linear(2, 3), "got Linear, wanted an RNN"),
         (torch.nn.LSTM(2, 3), "got LSTM, wanted an RNN, LSTM or GRU of seriatim.nn"),
     ],
-    ids=lambda one: None if isinstance(one, str) else repr(one),
+    ids=lambda value: None if isinstance(value, str) else repr(value),
 )
-def test_what_pytorch_lacks_is_named(layer, named):
+def test_option_that_pytorch_lacks_is_named(layer, named):
     with pytest.raises(UsageError, match=named):
         to_torch(layer)
 
 
-def test_what_acts_in_training_alone_can_be_left_out():
+def test_inference_leaves_out_training_options():
     layer = nn.LSTM(2, 3, 2, locked_dropout=0.5, recurrent_dropout=0.5).eval()
     x = torch.randn(4, 1, 2)
     assert close(to_torch(layer, inference=True)(x), layer(x), torch.float32)
 
 
-def test_other_modules_and_made_weights_are_refused():
+def test_other_modules_and_computed_weights_are_refused():
     with pytest.raises(UsageError, match=r"module: got Linear, wanted an RNN, LSTM or GRU of torch.nn"):
         from_torch(torch.nn.Linear(2, 3))
     normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(2, 3), "weight_hh_l0")
@@ -100,7 +102,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_layer_and_its_cells_hold_the_same(name, dtype):
+def test_layer_and_its_cells_give_the_same_output(name, dtype):
     make, options = VARIANTS[name]
     layer = make(4, 5, 2, batch_first=True, dtype=dtype, **options)
     two = layer.bidirectional
@@ -108,12 +110,12 @@ def test_a_layer_and_its_cells_hold_the_same(name, dtype):
     assert len(cells) == (4 if two else 2)
     back = from_cells(cells, bidirectional=two, batch_first=True)
     assert repr(back) == repr(layer)
-    assert all(torch.equal(one, back.state_dict()[key]) for key, one in layer.state_dict().items())
+    assert all(torch.equal(value, back.state_dict()[key]) for key, value in layer.state_dict().items())
     x = torch.randn(3, 1, 4, dtype=dtype)
     stepped = x[:, 0]
     for number in range(2):
-        found = [cell(stepped) for cell in (cells[2 * number : 2 * number + 2] if two else [cells[number]])]
-        stepped = torch.cat([one[0] if isinstance(one, tuple) else one for one in found], dim=1)
+        states = [cell(stepped) for cell in (cells[2 * number : 2 * number + 2] if two else [cells[number]])]
+        stepped = torch.cat([state[0] if isinstance(state, tuple) else state for state in states], dim=1)
     assert close(stepped, layer(x)[0][:, 0], dtype)
 
 
@@ -129,19 +131,19 @@ def test_a_layer_and_its_cells_hold_the_same(name, dtype):
     ],
     ids=str,
 )
-def test_cells_that_are_no_stack_are_refused(cells, named):
+def test_cells_that_form_no_stack_are_refused(cells, named):
     with pytest.raises(UsageError, match=named):
         from_cells(cells)
 
 
-def test_two_directions_want_two_cells_alike():
+def test_two_directions_need_two_equal_cells():
     with pytest.raises(UsageError, match="cells: got 1, wanted 2 for each layer"):
         from_cells([nn.GRUCell(2, 3)], bidirectional=True)
     with pytest.raises(UsageError, match="wanted two alike"):
         from_cells([nn.GRUCell(2, 3), nn.GRUCell(2, 4)], bidirectional=True)
 
 
-def test_a_layers_dropout_is_no_cells():
+def test_dropout_of_a_layer_is_refused_for_cells():
     with pytest.raises(UsageError, match=r"dropout=0.5 has no place in a cell"):
         to_cells(nn.GRU(2, 3, 2, dropout=0.5))
     assert len(to_cells(nn.GRU(2, 3, 2, dropout=0.5), inference=True)) == 2

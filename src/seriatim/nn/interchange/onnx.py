@@ -73,8 +73,8 @@ def from_onnx(
     that do not form one stack, and without ``with_call`` for arguments that it would return.
     """
     nodes = read_onnx(theirs, initializers, node=node)
-    layouts = _one("layout", [one.attributes.get("layout", 0) for one in nodes])
-    layer = build([_part(one) for one in nodes], batch_first=bool(layouts))
+    layouts = _common_value("layout", [onnx_node.attributes.get("layout", 0) for onnx_node in nodes])
+    layer = build([_part(onnx_node) for onnx_node in nodes], batch_first=bool(layouts))
     call = _call(nodes, bool(layouts), layer)
     if with_call:
         return layer, call
@@ -85,7 +85,7 @@ def from_onnx(
             "lengths": "constant sequence_lens",
         }
         which = " and ".join(theirs_of[name] for name in call)
-        raise UsageError(f"theirs: {which} belongs to the call here; with_call=True gives it beside the layer")
+        raise UsageError(f"theirs: {which} belongs to the call here; with_call=True returns it with the layer")
     return layer
 
 
@@ -113,7 +113,7 @@ def read_onnx(theirs: Any, initializers: Any = None, *, node: str | Sequence[str
     model has no recurrent node, or several and no ``node``, and for weights that are not constant; raises
     ``MissingExtra`` without ``onnx``.
     """
-    if all(isinstance(one, OnnxNode) for one in listed(theirs)):
+    if all(isinstance(item, OnnxNode) for item in listed(theirs)):
         return listed(theirs)
     onnx = library("reading ONNX")
     if isinstance(theirs, (str, os.PathLike)):
@@ -124,20 +124,22 @@ def read_onnx(theirs: Any, initializers: Any = None, *, node: str | Sequence[str
     if not hasattr(graph, "initializer"):
         raise UsageError(f"theirs: got {type(theirs).__name__}, wanted a model of ONNX, its file, or a node")
     constants = _arrays(graph.initializer, onnx) | _arrays(initializers, onnx)
-    for one in graph.node:
-        if one.op_type == "Constant":
-            constants |= {one.output[0]: _constant(one, onnx)}
-    found = {
-        one.name or f"{one.op_type}#{number}": one for number, one in enumerate(graph.node) if one.op_type in INPUTS
+    for graph_node in graph.node:
+        if graph_node.op_type == "Constant":
+            constants |= {graph_node.output[0]: _constant(graph_node, onnx)}
+    recurrent_nodes = {
+        graph_node.name or f"{graph_node.op_type}#{number}": graph_node
+        for number, graph_node in enumerate(graph.node)
+        if graph_node.op_type in INPUTS
     }
-    names = [node] if isinstance(node, str) else list(found) if node is None else list(node)
-    if not found or (node is None and len(found) > 1):
-        wanted = f"node= with names of {', '.join(found)}" if found else "an RNN, LSTM or GRU in it"
-        raise UsageError(f"theirs: got a model with {len(found) or 'no'} recurrent nodes, wanted {wanted}")
+    names = [node] if isinstance(node, str) else list(recurrent_nodes) if node is None else list(node)
+    if not recurrent_nodes or (node is None and len(recurrent_nodes) > 1):
+        wanted = f"node= with names of {', '.join(recurrent_nodes)}" if recurrent_nodes else "an RNN, LSTM or GRU in it"
+        raise UsageError(f"theirs: got a model with {len(recurrent_nodes) or 'no'} recurrent nodes, wanted {wanted}")
     for name in names:
-        if name not in found:
-            raise UsageError(f"node: no recurrent node '{name}' (known: {', '.join(found)})")
-    return [_read(found[name], constants, onnx) for name in names]
+        if name not in recurrent_nodes:
+            raise UsageError(f"node: no recurrent node '{name}' (known: {', '.join(recurrent_nodes)})")
+    return [_read(recurrent_nodes[name], constants, onnx) for name in names]
 
 
 def library(work: str) -> Any:
@@ -153,20 +155,20 @@ def _read(node: Any, constants: Mapping[str, Array], onnx: Any) -> OnnxNode:
     if node.op_type not in INPUTS:
         raise UsageError(f"theirs: got a node {node.op_type}, wanted RNN, LSTM or GRU")
     inputs = {}
-    for name, given in zip(INPUTS[node.op_type], node.input, strict=False):
-        if given and name != "X" and given in constants:
-            inputs[name] = constants[given]
-        elif given and name in WEIGHTS:
-            raise UsageError(f"{name}: '{given}' is no constant of the model or of initializers, wanted one")
-    attributes = {one.name: _plain(onnx.helper.get_attribute_value(one)) for one in node.attribute}
+    for name, source in zip(INPUTS[node.op_type], node.input, strict=False):
+        if source and name != "X" and source in constants:
+            inputs[name] = constants[source]
+        elif source and name in WEIGHTS:
+            raise UsageError(f"{name}: '{source}' is no constant of the model or of initializers, wanted one")
+    attributes = {attribute.name: _plain(onnx.helper.get_attribute_value(attribute)) for attribute in node.attribute}
     return OnnxNode(node.op_type, attributes, inputs, node.name)
 
 
-def _arrays(given: Any, onnx: Any) -> dict[str, Array]:
+def _arrays(arrays: Any, onnx: Any) -> dict[str, Array]:
     """Arrays by name, from arrays by name or from ``TensorProto``s."""
-    if isinstance(given, Mapping):
-        return {name: np.asarray(one) for name, one in given.items()}
-    return {one.name: onnx.numpy_helper.to_array(one) for one in given or ()}
+    if isinstance(arrays, Mapping):
+        return {name: np.asarray(array) for name, array in arrays.items()}
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in arrays or ()}
 
 
 def _constant(node: Any, onnx: Any) -> Array:
@@ -178,30 +180,30 @@ def _constant(node: Any, onnx: Any) -> Array:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
-    return [_plain(one) for one in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
+    return [_plain(item) for item in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
 def _part(node: OnnxNode) -> Part:
     """Read the weights of one node."""
-    kind, attributes, given = node.op_type.lower(), node.attributes, node.inputs
+    kind, attributes, arrays = node.op_type.lower(), node.attributes, node.inputs
     if kind not in CONVENTIONS["ONNX"]:
         raise UsageError(f"theirs: got a node {node.op_type}, wanted RNN, LSTM or GRU")
     _refuse(attributes)
     for name in ("W", "R"):
-        if name not in given:
+        if name not in arrays:
             raise UsageError(f"{name}: missing, wanted the weights of {node.name or node.op_type}")
     order = CONVENTIONS["ONNX"][kind]
     directions = DIRECTIONS[attributes.get("direction", "forward")]
-    units, inputs = extent("R", given["R"])[-1], extent("W", given["W"])[-1]
+    units, inputs = extent("R", arrays["R"])[-1], extent("W", arrays["W"])[-1]
     if attributes.get("hidden_size", units) != units:
         raise UsageError(f"hidden_size: got {attributes['hidden_size']}, wanted {units}, as R has")
     rows = len(order.gates) * units
     is_coupled = kind == "lstm" and bool(attributes.get("input_forget", 0))
     ours = _from_coupled if is_coupled else partial(order.ours, kind=kind)
-    w = array("W", given["W"], directions, rows, inputs)
-    r = array("R", given["R"], directions, rows, units)
-    b = array("B", given["B"], directions, 2 * rows) if "B" in given else None
-    p = array("P", given["P"], directions, 3 * units) if "P" in given else None
+    w = array("W", arrays["W"], directions, rows, inputs)
+    r = array("R", arrays["R"], directions, rows, units)
+    b = array("B", arrays["B"], directions, 2 * rows) if "B" in arrays else None
+    p = array("P", arrays["P"], directions, 3 * units) if "P" in arrays else None
     weights = []
     for number in range(directions):
         b_ih, b_hh = (None, None) if b is None else map(ours, np.split(b[number], 2))
@@ -233,33 +235,33 @@ def _refuse(attributes: Mapping[str, Any]) -> None:
 def _activation(node: OnnxNode, directions: int) -> str:
     """φ of an RNN, tanh for the others, whose activations have to be the usual ones."""
     usual = ACTIVATIONS[node.op_type]
-    given = tuple(one.lower() for one in node.attributes.get("activations", usual * directions))
+    activations = tuple(name.lower() for name in node.attributes.get("activations", usual * directions))
     if node.op_type == "RNN":
-        given = given[:directions]  # the operator's own default has two for any direction
-    if len(given) != len(usual) * directions:
-        raise UsageError(f"activations: got {len(given)}, wanted {len(usual) * directions}")
-    if node.op_type != "RNN" and given != usual * directions:
-        raise UsageError(f"activations: got {' '.join(given)}, wanted {' '.join(usual)} for each direction")
-    if node.op_type == "RNN" and (len(set(given)) > 1 or given[0] not in ("tanh", "relu", "sigmoid")):
+        activations = activations[:directions]  # the operator's own default has two for any direction
+    if len(activations) != len(usual) * directions:
+        raise UsageError(f"activations: got {len(activations)}, wanted {len(usual) * directions}")
+    if node.op_type != "RNN" and activations != usual * directions:
+        raise UsageError(f"activations: got {' '.join(activations)}, wanted {' '.join(usual)} for each direction")
+    if node.op_type == "RNN" and (len(set(activations)) > 1 or activations[0] not in ("tanh", "relu", "sigmoid")):
         raise UsageError(
-            f"activations: got {' '.join(given)}, wanted tanh, relu or sigmoid, the same for each direction"
+            f"activations: got {' '.join(activations)}, wanted tanh, relu or sigmoid, the same for each direction"
         )
-    return given[0] if node.op_type == "RNN" else "tanh"
+    return activations[0] if node.op_type == "RNN" else "tanh"
 
 
 def _call(nodes: Sequence[OnnxNode], batch_first: bool, layer: Layer) -> dict[str, Any]:
-    """What the nodes fix of a call, as arguments of it."""
+    """The arguments of a call that the nodes fix."""
     call: dict[str, Any] = {}
-    if _one("direction", [one.attributes.get("direction", "forward") for one in nodes]) == "reverse":
+    if _common_value("direction", [node.attributes.get("direction", "forward") for node in nodes]) == "reverse":
         call["reverse"] = True
-    states = [name for name in STATES[: len(layer.spec.states)] if any(name in one.inputs for one in nodes)]
+    states = [name for name in STATES[: len(layer.spec.states)] if any(name in node.inputs for node in nodes)]
     if states:
         call["hx"] = _first_state(nodes, batch_first, layer)
-    given = [one.inputs["sequence_lens"] for one in nodes if "sequence_lens" in one.inputs]
-    if given:
-        if len(given) != len(nodes) or any(not np.array_equal(one, given[0]) for one in given):
+    lengths = [node.inputs["sequence_lens"] for node in nodes if "sequence_lens" in node.inputs]
+    if lengths:
+        if len(lengths) != len(nodes) or any(not np.array_equal(array, lengths[0]) for array in lengths):
             raise UsageError("sequence_lens: the nodes of a stack differ, wanted the same for all")
-        call["lengths"] = torch.from_numpy(given[0].astype(np.int64))
+        call["lengths"] = torch.from_numpy(lengths[0].astype(np.int64))
     return call
 
 
@@ -267,20 +269,20 @@ def _first_state(nodes: Sequence[OnnxNode], batch_first: bool, layer: Layer) -> 
     """Return h_0, or (h_0, c_0), with zeros for nodes that have no constant state."""
     directions = 2 if layer.bidirectional else 1
     axis = 0 if batch_first else 1
-    rows = next(np.shape(one.inputs[name])[axis] for one in nodes for name in STATES if name in one.inputs)
+    rows = next(np.shape(node.inputs[name])[axis] for node in nodes for name in STATES if name in node.inputs)
     shape = (rows, directions) if batch_first else (directions, rows)
-    found = []
+    states = []
     for name in STATES[: len(layer.spec.states)]:
-        each = []
-        for one in nodes:
-            given = one.inputs.get(name, np.zeros((*shape, layer.hidden_size), one.inputs["W"].dtype))
-            fits = array(name, given, *shape, layer.hidden_size)
-            each.append(fits.swapaxes(0, 1) if batch_first else fits)
-        found.append(torch.from_numpy(np.concatenate(each)))
-    return found[0] if len(found) == 1 else tuple(found)
+        node_states = []
+        for node in nodes:
+            state = node.inputs.get(name, np.zeros((*shape, layer.hidden_size), node.inputs["W"].dtype))
+            checked = array(name, state, *shape, layer.hidden_size)
+            node_states.append(checked.swapaxes(0, 1) if batch_first else checked)
+        states.append(torch.from_numpy(np.concatenate(node_states)))
+    return states[0] if len(states) == 1 else tuple(states)
 
 
-def _one(name: str, values: Sequence[Any]) -> Any:
+def _common_value(name: str, values: Sequence[Any]) -> Any:
     if len(set(values)) > 1:
         raise UsageError(f"{name}: the nodes of a stack have {' and '.join(map(str, values))}, wanted the same for all")
     return values[0]
@@ -301,22 +303,22 @@ def _theirs(part: Part, direction: str) -> OnnxNode:
     if kind == "gru":
         attributes["linear_before_reset"] = int(spec.reset_after)
     inputs = {
-        "W": np.stack([theirs(one.w_ih) for one in part.weights]),
-        "R": np.stack([theirs(one.w_hh) for one in part.weights]),
+        "W": np.stack([theirs(weights.w_ih) for weights in part.weights]),
+        "R": np.stack([theirs(weights.w_hh) for weights in part.weights]),
     }
     biases = [
-        np.concatenate([theirs(one.b_ih), theirs(one.b_hh)])
-        for one in part.weights
-        if one.b_ih is not None and one.b_hh is not None
+        np.concatenate([theirs(weights.b_ih), theirs(weights.b_hh)])
+        for weights in part.weights
+        if weights.b_ih is not None and weights.b_hh is not None
     ]
     peepholes = [
-        np.concatenate([-one.w_ch[0], one.w_ch[1], one.w_ch[0]])
+        np.concatenate([-weights.w_ch[0], weights.w_ch[1], weights.w_ch[0]])
         if is_coupled
-        else reordered(one.w_ch, PEEPHOLES, order.peepholes).reshape(-1)
-        for one in part.weights
-        if one.w_ch is not None
+        else reordered(weights.w_ch, PEEPHOLES, order.peepholes).reshape(-1)
+        for weights in part.weights
+        if weights.w_ch is not None
     ]
-    inputs |= {name: np.stack(each) for name, each in (("B", biases), ("P", peepholes)) if each}
+    inputs |= {name: np.stack(arrays) for name, arrays in (("B", biases), ("P", peepholes)) if arrays}
     return OnnxNode(op_type, attributes, inputs)
 
 
