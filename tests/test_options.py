@@ -116,3 +116,8 @@ def test_durations(text: str, seconds: float) -> None:
 def test_wrong_durations_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="wanted a duration such as"):
         duration(text)
+
+
+def test_lists_may_quote_a_comma() -> None:
+    assert fill(Options, {"columns": '"temp, C", b'}).columns == ("temp, C", "b")
+    assert fill(Options, {"columns": "a , b"}).columns == ("a", "b")

@@ -10,6 +10,7 @@ An option is a field of a frozen dataclass, in the room that it configures. The 
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import math
 import re
@@ -118,7 +119,7 @@ def _convert(name: str, value: object, hint: Any) -> object:
         hint = allowed[0]
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
-        parts = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else value
+        parts = _split_list(value) if isinstance(value, str) else value
         if isinstance(parts, (int, float)):
             parts = [parts]
         if not isinstance(parts, (list, tuple)):
@@ -153,6 +154,13 @@ def duration(text: str) -> float:
     if match is None:
         raise ValueError(f"got '{text}', wanted a duration such as 90s, 10m or 2h")
     return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
+
+
+def _split_list(text: str) -> list[str]:
+    """Split a list at its commas; a part that holds a comma is in double quotes."""
+    if '"' not in text:
+        return re.split(r"\s*,\s*", text.strip())
+    return next(csv.reader([text.strip()], skipinitialspace=True))
 
 
 def rate(text: str) -> float | str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,16 @@ def test_exif_orientation_is_applied(folder: Path) -> None:
     (folder / "c.jpg").write_bytes(encoded(halves(), "JPEG", exif=exif, quality=95))
     (pixels,) = read(table(folder, "c.jpg,x")).inputs
     assert pixels[:, 0, 2].min() > 200  # blue is on the left
+
+
+def test_damaged_exif_does_not_matter(folder: Path) -> None:
+    good = encoded(halves(), "PNG")
+    chunk = b"eXIf" + b"\x00\x08\x00\x02\x01\x12\x00\x03 not a TIFF header"
+    exif = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (folder / "c.png").write_bytes(good[:33] + exif + good[33:])  # behind the header
+    (folder / "d.png").write_bytes(good)
+    damaged, expected = (read(table(folder, f"{name}.png,x")).inputs[0] for name in "cd")
+    np.testing.assert_array_equal(damaged, expected)
 
 
 def test_grey(folder: Path) -> None:

@@ -173,3 +173,8 @@ def test_small_differences_of_large_numbers_are_kept() -> None:
     codec = InputCodec(scaler=Standardizer.fit(np.concatenate(result.arrays)))
     falling, rising = codec.encode(result)
     assert falling.dtype == np.float32 and (np.diff(falling[:, 0]) < 0).all() and (np.diff(rising[:, 0]) > 0).all()
+
+
+def test_lone_surrogates_are_refused_with_their_place() -> None:
+    with pytest.raises(DataError, match=r"data item 2: \\ud83d is half of a character"):
+        read_sequences((["a", "b\ud83d"], ["x", "y"]))

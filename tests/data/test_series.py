@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import polars
 import pytest
 
@@ -187,3 +188,18 @@ def test_rows_of_the_future_are_left_out(tmp_path: Path, missing: str) -> None:
                      "2 rows at the end have no target and were left out, in 1 of 2 series"]  # fmt: skip
     (array,), _ = read_series(np.array([1.0, NAN, 3.0, NAN, NAN]), missing=missing)
     assert array.values[:, 0].tolist() == [1, 2, 3]
+
+
+def test_pandas_series_keeps_the_stamps_of_its_index() -> None:
+    values = pandas.Series([1.0, 2.0], index=pandas.date_range("2020-01-30", periods=2))
+    (series,), _ = read_series(values)
+    assert series.values[:, 0].tolist() == [1, 2] and series.future_times(2) == ["2020-02-01", "2020-02-02"]
+    (plain,), _ = read_series(pandas.Series([1.0, 2.0]))
+    assert plain.times is None
+
+
+def test_numbers_whose_squares_overflow_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 3, column 'a': 1e\+200 is too large, wanted at most 1e\+100"):
+        read_series(write(tmp_path, "a\n1\n1e200\n"), target=["a"])
+    with pytest.raises(DataError, match=r"series 1: row 2, column 1: -1e\+200 is too large"):
+        read_series([1.0, -1e200])

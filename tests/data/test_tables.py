@@ -345,3 +345,49 @@ def test_blank_line_in_one_column_table_is_refused(tmp_path):
         [True],
         [False],
     ]
+
+
+def test_blanks_around_column_names_do_not_matter(tmp_path: Path) -> None:
+    """As in the tables of Nasdaq: ``Date, Close/Last, Volume``."""
+    (tmp_path / "a.jsonl").write_text('{"x": 1}\n{" close": 3.5}\n')
+    sources = [table(b"date, close\nx,3.5\n"), open_table(polars.DataFrame({" close": [3.5]}), columns=["close"])]
+    for result in (*sources, open_table([{" close": 3.5}], columns=["close"])):
+        for name in ("close", " close"):
+            assert result.has(name) and result.numbers([name]).tolist() == [[3.5]] and result.labels(name) == ["3.5"]
+    assert open_table(tmp_path / "a.jsonl", columns=["close"]).numbers(["close"])[1].tolist() == [3.5]
+    with pytest.raises(UsageError, match=r"no column 'temp'; put a name with a comma in double quotes: \"temp, C\""):
+        table(b'date,"temp, C"\nx,3.5\n').numbers(["temp"])
+    both = table(b"a, a\n1,2\n")
+    assert both.numbers(["a", " a"]).tolist() == [[1, 2]]
+
+
+def test_pandas_indices_and_multi_level_names() -> None:
+    dates = pandas.date_range("2020-01-01", periods=2)
+    frame = pandas.DataFrame({("close", "high"): [1, 2], ("volume", ""): [3, 4]}, index=dates)
+    result = open_table(frame, columns=["close.high", "volume", "index"])
+    assert result.numbers(["close.high", "volume"]).tolist() == [[1, 3], [2, 4]]
+    assert result.timestamps("index").values.astype("datetime64[D]").astype(str).tolist() == [
+        "2020-01-01",
+        "2020-01-02",
+    ]
+    assert open_table(frame.to_period("D"), columns=["index"]).timestamps("index").values.dtype.kind == "M"
+    assert open_table(pandas.DataFrame({"a": [1]}), columns=["a"]).names == ["a"], "a plain index is no column"
+
+
+@pytest.mark.parametrize("block", [8, 1 << 20])
+def test_excel_leaves_separator_lines_and_rows_of_commas(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(delimited, "BLOCK", block)
+    for raw in (b"sep=,\r\na,b\r\n1,2\r\n3,\r\n,\r\n,\r\n", b"a,b\n1,2\n3,\n,\n,", b'"sep=,"\na,b\n1,2\n3,\n'):
+        result = table(raw)
+        np.testing.assert_array_equal(result.numbers(["a", "b"]), [[1, 2], [3, NAN]])
+    assert table(b"sep=;\na;b\n1,5;x\n").text("a") == ["1,5"]
+    with pytest.raises(DataError, match=r"line 3, column 'a': no text"):
+        table(b"a,b\n1,2\n,\n3,4\n,\n").text("a")
+    monkeypatch.setattr(delimited, "TAIL", 3)
+    assert table(b"a,b\n1,2\n3,\n" + b",\n" * 9).numbers(["a"]).tolist() == [[1], [3]]
+
+
+def test_lone_surrogates_are_refused_with_their_line() -> None:
+    with pytest.raises(DataError, match=r"line 2: \\ud83d is half of a character"):
+        table(b'{"a": "x"}\n{"a": "x \\ud83d"}\n', "jsonl", "a")
+    assert table(b'{"a": "\\ud83d\\ude00"}\n', "jsonl", "a").text("a") == ["\U0001f600"]

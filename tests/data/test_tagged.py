@@ -187,3 +187,19 @@ def test_truncated_gzip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.conllu.gz").write_bytes(gzip.compress(CONLLU.encode())[:-9])
     with pytest.raises(DataError, match="not a gzip file that can be read"):
         read_tagged(tmp_path / "a.conllu.gz")
+
+
+def test_stray_tab_is_white_space(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("George B\nWashington\tI\nwent O\n\nhome O\n")
+    assert read_tagged(tmp_path / "a.txt").words == [["George", "Washington", "went"], ["home"]]
+    (tmp_path / "a.txt").write_text("George B\n\t O\nhome O\n")
+    with pytest.raises(DataError, match=r"line 2: one column \('O'\), wanted a word and its tag"):
+        read_tagged(tmp_path / "a.txt")
+
+
+def test_lone_surrogates_are_refused_with_their_place(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"words": ["a"], "tags": ["X"]}\n{"words": ["dog\\ud83d"], "tags": ["N"]}\n')
+    with pytest.raises(DataError, match=r"a.jsonl: line 2: \\ud83d is half of a character"):
+        read_tagged(tmp_path / "a.jsonl")
+    with pytest.raises(DataError, match=r"data item 1: \\ud83d is half"):
+        read_tagged([(["dog\ud83d"], ["N"])])

@@ -245,3 +245,11 @@ def test_unseen_text_becomes_one_unknown_unit() -> None:
     sequences = read_sequences(["\u2060 x", "unheard", "\u200b"], need_label=False)
     assert [item.tolist() for item in prepared.codec.inputs.encode(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
     assert len(list(TASK.predict(network, OPTIONS, prepared.codec, ["unheard"]))) == 1
+
+
+def test_labels_that_all_differ_are_refused() -> None:
+    texts = [f"text {number}" for number in range(200)]
+    with pytest.raises(
+        DataError, match="label: 200 different labels for 200 sequences, too few of each label to split"
+    ):
+        TASK.prepare(OPTIONS, (texts, texts))

@@ -6,10 +6,13 @@ knows the line of each row, so that errors name it.
 
 from __future__ import annotations
 
+import io
+import re
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, final
 
 import numpy as np
@@ -26,6 +29,10 @@ Offsets = NDArray[np.int64]
 
 BLOCK: Final = 8 << 20
 """Bytes per read."""
+TAIL: Final = 1 << 16
+"""Bytes per read at the end of the file."""
+EXCEL_SEPARATOR: Final = re.compile(rb'"?sep=([^\w\s"]|\t)"?\r?\n')
+"""First line of some files of Excel, which names the separator."""
 NEWLINE: Final = ord("\n")
 QUOTE: Final = ord('"')
 
@@ -78,6 +85,12 @@ class Delimited(Rows):
             decode(raw, name, offset=offset, line=line)
             if offset == 0 and raw.startswith(BOM):
                 offset, raw = len(BOM), raw[len(BOM) :]
+            excel = EXCEL_SEPARATOR.match(raw) if line == 1 and dialect.quoted else None
+            if excel:
+                self._dialect = replace(dialect, separator=excel[1].decode())
+                offset, line, raw = offset + excel.end(), line + 1, raw[excel.end() :]
+                if not raw:
+                    continue
             if not self.names:
                 start = self._name_columns(raw, line, header)
                 if not self.names:
@@ -131,7 +144,9 @@ class Delimited(Rows):
         """Yield the file in blocks of whole rows."""
         rest, line = b"", 1
         with self._open() as stream:
-            while chunk := stream.read(BLOCK):
+            left = self._data_size(stream)
+            while chunk := stream.read(min(BLOCK, left)):
+                left -= len(chunk)
                 rest += chunk
                 end = _last_end(rest, self._dialect)
                 if end:
@@ -142,6 +157,23 @@ class Delimited(Rows):
             if self._dialect.quoted and rest.count(b'"') % 2:
                 raise DataError(f"{self.name}: line {line}: a quote is opened and never closed")
             yield rest
+
+    def _data_size(self, stream: BinaryIO) -> int:
+        """Return the size of the file without rows of nothing but separators at its end, which Excel may write."""
+        if not stream.seekable():
+            return sys.maxsize
+        end = stream.seek(0, io.SEEK_END)
+        while end:
+            start = max(0, end - TAIL)
+            stream.seek(start)
+            kept = stream.read(end - start).rstrip(f"{self._dialect.separator}\r\n".encode())
+            if kept:  # the separators and the line end after the last value belong to its row
+                stream.seek(start + len(kept))
+                end = start + len(kept) + len(stream.readline())
+                break
+            end = start
+        stream.seek(0)
+        return end
 
     def _load(self, stream: BinaryIO, block: Block) -> bytes:
         stream.seek(block.offset)

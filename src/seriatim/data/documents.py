@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from seriatim.data.files import read_text, unify_line_ends
+from seriatim.data.files import check_unicode, read_text, unify_line_ends
 from seriatim.errors import DataError, UsageError
 
 WANTED = "wanted the path of a text file, a list of paths, or texts in a list, an array or a column"
@@ -40,6 +40,7 @@ def read_documents(source: object) -> list[str]:
     for number, text in enumerate(texts, 1):
         if not cast("str", text).strip():
             raise DataError(f"data: text {number} is empty")
+        check_unicode(text, f"data: text {number}")
     return [unify_line_ends(cast("str", text)) for text in texts]
 
 

@@ -87,6 +87,21 @@ def split_lines(text: str) -> list[str]:
     return unify_line_ends(text).removesuffix("\n").split("\n")
 
 
+def check_unicode(content: object, where: str) -> None:
+    """Raise ``DataError`` if a string in ``content`` holds half a surrogate pair, which no file can hold as UTF-8."""
+    if isinstance(content, str):
+        try:
+            content.encode()
+        except UnicodeEncodeError as error:
+            code = ord(content[error.start])
+            raise DataError(f"{where}: \\u{code:04x} is half of a character (a lone surrogate)") from None
+    elif isinstance(content, Mapping):
+        check_unicode(list(content.items()), where)
+    elif isinstance(content, (list, tuple)):
+        for item in content:
+            check_unicode(item, where)
+
+
 def load_npy(file: Any) -> NDArray[Any]:
     """Load a ``.npy`` file from a path or an open file. Raises ``ValueError`` with the reason if that fails."""
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
-from seriatim.data.files import BOM, decode
+from seriatim.data.files import BOM, check_unicode, decode
 from seriatim.data.rows import Rows
 from seriatim.errors import DataError
 
@@ -77,7 +77,8 @@ def parquet(open_file: Callable[[], BinaryIO], name: str) -> Frame:
 
 def json_lines(open_file: Callable[[], BinaryIO], name: str, columns: Sequence[str]) -> Frame:
     """Read one JSON object per line, but only ``columns``. Raises ``DataError`` with the line of an error."""
-    cells: dict[str, list[object]] = {column: [] for column in columns}
+    requested = {column.strip() for column in columns}
+    cells: dict[str, list[object]] = {}
     names: dict[str, None] = {}
     lines: list[int] = []
     offset = 0
@@ -93,7 +94,12 @@ def json_lines(open_file: Callable[[], BinaryIO], name: str, columns: Sequence[s
                 raise DataError(f"{name}: line {number}: not JSON: {error.msg} at column {error.colno}") from None
             if not isinstance(item, dict):
                 raise DataError(f"{name}: line {number}: wanted an object {{…}}, got {text.strip()[:40]}")
+            if "\\ud" in text.lower():
+                check_unicode(item, f"{name}: line {number}")
             names.update(dict.fromkeys(item))
+            for column in item:
+                if column not in cells and column.strip() in requested:
+                    cells[column] = [None] * len(lines)
             for column, values in cells.items():
                 values.append(item.get(column))
             lines.append(number)
@@ -132,12 +138,26 @@ def polars_frame(source: polars.DataFrame) -> Frame:
 
 
 def pandas_frame(source: Any) -> Frame:
-    """Wrap a pandas frame; a named index is a column too."""
+    """Wrap a pandas frame; a named index is a column too, and one of dates without a name is the column ``index``."""
     if any(name is not None for name in source.index.names):
         source = source.reset_index()
-    positions = {str(name): position for position, name in enumerate(source.columns)}
-    names = [str(name) for name in source.columns]
+    elif has_dates(source.index) and "index" not in source.columns:
+        source = source.reset_index(names="index")
+    names = [_pandas_name(name) for name in source.columns]
+    positions = {name: position for position, name in enumerate(names)}
     return Frame("frame", names, len(source), lambda column: _from_pandas(source.iloc[:, positions[column]], column))
+
+
+def has_dates(index: Any) -> bool:
+    """Whether a pandas index holds dates or periods."""
+    return getattr(index.dtype, "kind", "O") == "M" or hasattr(index.dtype, "freq")
+
+
+def _pandas_name(name: object) -> str:
+    """Return the name of a column; the levels of a multi-level name are joined by points."""
+    if isinstance(name, tuple):
+        return ".".join(str(level) for level in name if str(level))
+    return str(name)
 
 
 def _from_pandas(column: Any, name: str) -> polars.Series:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -234,7 +235,10 @@ def _pixels(opened: Any, format: PictureFormat) -> Picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(opened) as file:
                 file.draft("RGB", (format.side, format.side))  # a JPEG can be decoded small
-                return _as_pixels(ImageOps.exif_transpose(file), format)
+                file.load()
+                with suppress(Exception):  # damaged EXIF data say nothing about the pixels
+                    return _as_pixels(ImageOps.exif_transpose(file), format)
+                return _as_pixels(file, format)
     except UnidentifiedImageError:
         raise _BadPictureError(f"{_named(opened)}not an image, or of a kind that Pillow cannot read") from None
     except Exception as error:  # decoders raise many types of error; all mean a broken file

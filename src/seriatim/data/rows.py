@@ -38,13 +38,22 @@ class Rows(ABC):
     def line(self, row: int) -> str:
         """Return the location of row ``row`` (from 0), for messages: ``line 17`` in text files, else ``row 17``."""
 
-    def check_column(self, column: str) -> None:
-        """Raise ``UsageError`` with the nearest name if there is no such column."""
+    def find_column(self, column: str) -> str:
+        """Return the name of a column; blanks around it do not matter.
+
+        Raises ``UsageError`` with the nearest name if there is no such column.
+        """
         if column in self.names:
-            return
+            return column
+        stripped = [name for name in self.names if name.strip() == column.strip()]
+        if len(stripped) == 1:
+            return stripped[0]
         hint = nearest(column, self.names)
         if "did you mean" not in hint and len(self.names) > 12:
             hint = f" (known: {', '.join(self.names[:12])}, … {len(self.names)} in all)"
         if column.isdigit():
             hint += "; columns go by number only without a header (--no-header)"
+        with_comma = next((name for name in self.names if "," in name and column.strip() in name.split(",")), None)
+        if with_comma is not None:
+            hint = f'; put a name with a comma in double quotes: "{with_comma}"'
         raise UsageError(f"{self.name}: no column '{column}'{hint}")

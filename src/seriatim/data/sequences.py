@@ -15,6 +15,7 @@ from seriatim.data.arrays import to_float64
 from seriatim.data.cell_values import CellError, to_names
 from seriatim.data.collection import Collection, duplicate_key
 from seriatim.data.compression import format_suffix
+from seriatim.data.files import check_unicode
 from seriatim.data.frames import from_array, from_values
 from seriatim.data.sound import SUFFIXES, SoundReader
 from seriatim.data.tables import Table, open_table
@@ -314,6 +315,7 @@ def _from_memory(inputs: Any, answers: Any, numeric: bool) -> Sequences:
         for text, location in zip(inputs, locations, strict=True):
             if not text.strip():
                 raise DataError(f"{location}: empty text")
+            check_unicode(text, location)
         return Sequences([str(text) for text in inputs], labels, None, locations, targets)
     return Sequences(_checked(inputs, locations), labels, None, locations, targets)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seriatim.data.arrays import to_float64
 from seriatim.data.calendar import future_stamps
+from seriatim.data.frames import has_dates
 from seriatim.data.gaps import Findings, fill, inspect
 from seriatim.data.stamp_formats import ISO, Stamp, StampFormat
 from seriatim.data.tables import Table, open_table
@@ -19,6 +20,9 @@ from seriatim.errors import DataError, UsageError
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+LARGEST = 1e100
+"""Squares of larger numbers would overflow in scalers and scores."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ def read_series(
     missing value or a stamp that occurs twice in a series.
     """
     findings = Findings()
+    if not target and type(source).__module__.startswith("pandas") and not hasattr(source, "columns"):
+        index = getattr(source, "index", None)
+        if index is not None and has_dates(index):  # a pandas series with stamps
+            source = source.rename("value").rename_axis("time").reset_index()  # type: ignore[attr-defined]
+            target, time = ("value",), "time"
     arrays = _arrays(source, bool(target))
     if arrays is not None:
         raw_series = _from_arrays(arrays, missing)
@@ -122,6 +131,10 @@ def _from_table(
         row, index = divmod(int(nan.argmax()), len(columns))
         raise table.fault(row, columns[index], _missing(nan))
     stamps = table.timestamps(time, date_format) if time else None
+    too_large = np.abs(values) > LARGEST
+    if too_large.any():
+        row, index = divmod(int(too_large.argmax()), len(columns))
+        raise table.fault(row, columns[index], f"{values[row, index]:g} is too large, wanted at most {LARGEST:g}")
     times, format = (None, ISO) if stamps is None else (stamps.values, stamps.format)
     if id is None:
         yield _in_order(Series("1", values, None, times, format), None, table, time, findings)
@@ -174,6 +187,10 @@ def _from_arrays(arrays: Sequence[Any], missing: str) -> Iterator[Series]:
             row, column = divmod(int(wrong.argmax()), values.shape[1])
             infinite = np.isinf(values[row, column])
             fault = f"'{values[row, column]}' is not finite" if infinite else _missing(np.isnan(values))
+            raise DataError(f"{where}: row {row + 1}, column {column + 1}: {fault}")
+        if (np.abs(values) > LARGEST).any():
+            row, column = divmod(int((np.abs(values) > LARGEST).argmax()), values.shape[1])
+            fault = f"{values[row, column]:g} is too large, wanted at most {LARGEST:g}"
             raise DataError(f"{where}: row {row + 1}, column {column + 1}: {fault}")
         yield Series(str(number), values, None, None)
 

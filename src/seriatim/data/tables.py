@@ -50,7 +50,7 @@ class Table:
 
     def has(self, column: str) -> bool:
         """Whether the table has this column."""
-        return column in self.names
+        return any(name.strip() == column.strip() for name in self.names)
 
     def text(self, column: str) -> list[str]:
         """Return the column as strings; an empty cell is an error."""
@@ -66,7 +66,7 @@ class Table:
         An empty cell is an error; ``noun`` names the missing thing in the message.
         """
         values: list[Any] = []
-        self._check([column])
+        column = self._rows.find_column(column)
         for chunk in self._rows.chunks([column], numbers=False):
             values.extend(chunk[column].to_list())
         for row, value in enumerate(values):
@@ -98,7 +98,7 @@ class Table:
         """
         values = np.empty((self.rows, len(columns)), dtype=np.float64)
         row = 0
-        self._check(columns)
+        columns = [self._rows.find_column(column) for column in columns]
         for chunk in self._rows.chunks(columns, numbers=True):
             for index, column in enumerate(columns):
                 try:
@@ -116,7 +116,7 @@ class Table:
         """
         reader = StampReader(date_format, is_text=self._rows.is_text)
         row = 0
-        self._check([column])
+        column = self._rows.find_column(column)
         for chunk in self._rows.chunks([column], numbers=False):
             try:
                 reader.read(chunk[column])
@@ -140,16 +140,12 @@ class Table:
         """Return the error to raise for a cell, with file, line, column and reason."""
         return DataError(f"{self.name}: {self.line(row)}, column '{column}': {reason}")
 
-    def _check(self, columns: Sequence[str]) -> None:
-        for column in columns:
-            self._rows.check_column(column)
-
     def _name_chunks(self, column: str, noun: str) -> Iterator[polars.Series]:
         return self._convert(column, lambda cells: to_names(cells, noun))
 
     def _convert(self, column: str, convert: Callable[[polars.Series], polars.Series]) -> Iterator[polars.Series]:
         row = 0
-        self._check([column])
+        column = self._rows.find_column(column)
         for chunk in self._rows.chunks([column], numbers=False):
             try:
                 yield convert(chunk[column])
@@ -181,7 +177,7 @@ def open_table(
         format = format or source.format
     rows = _from_file(source, format, header, needed) or _from_memory(source)
     for column in columns:
-        rows.check_column(column)
+        rows.find_column(column)
     return Table(rows)
 
 

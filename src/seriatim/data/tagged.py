@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection
 from seriatim.data.compression import format_suffix
-from seriatim.data.files import InputStream, read_text
+from seriatim.data.files import InputStream, check_unicode, read_text
 from seriatim.errors import DataError, UsageError, nearest
 
 CONLLU: Final = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -188,7 +188,7 @@ def _conllu_column(name: str) -> int:
 
 
 def _plain(file: _File) -> Iterator[Sentence]:
-    separator, width = "\t" if "\t" in file.text else None, 0
+    separator, width = "\t" if _has_tabs(file.text) else None, 0
     for block in file.blocks():
         rows = []
         for number, line in block:
@@ -225,6 +225,7 @@ def _json_lines(file: _File) -> Iterator[Sentence]:
                 item = json.loads(line)
             except json.JSONDecodeError as error:
                 raise file.fault(number, f"not JSON: {error.msg} at column {error.colno}") from None
+            check_unicode(item, f"{file.name}: line {number}")
             if not isinstance(item, dict):
                 raise file.fault(number, f"wanted an object {{…}}, got {line.strip()[:40]}")
             try:
@@ -255,9 +256,15 @@ def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool
     return _File(name, text, columns, need_tags), extension
 
 
+def _has_tabs(text: str) -> bool:
+    """Whether tabs separate the columns: most lines have one. A stray tab is white space."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return 2 * sum("\t" in line for line in lines) > len(lines)
+
+
 def _is_prose(file: _File, known_tags: Container[str] | None) -> bool:
     """Whether a text is prose, not columns: see ``read_tagged``."""
-    if "\t" in file.text:
+    if _has_tabs(file.text):
         return False
     lines = [line.split() for line in file.text.split("\n") if line.strip()]
     widths = {len(words) for words in lines}
@@ -304,6 +311,7 @@ def _from_mapping(item: Mapping[str, Any], source: str, number: int, columns: Ta
 
 def _checked(words: Any, tags: Any, source: str, number: int) -> Sentence:
     """Build a sentence from untrusted lists."""
+    check_unicode([words, tags], f"{source} {number}")
     for noun, values in (("words", words), ("tags", tags)):
         if values is None and noun == "tags":
             continue

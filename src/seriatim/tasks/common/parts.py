@@ -74,6 +74,12 @@ def read_parts(
     parts = fixed | {name: whole.take(selected) for name, selected in adjust(whole, indices).items()}
     for name in PARTS:
         if not len(parts[name]):
+            distinct = len(set(labels(whole))) if labels and len(whole) else 0
+            if name not in fixed and distinct > 1 and len(whole) >= 10:
+                raise DataError(
+                    f"label: {distinct} different labels for {len(whole)} {whole.plural}, too few of each label to "
+                    "split; is this the column of the labels?"
+                )
             raise DataError(f"{name} part: no {whole.plural}; too little data")
         shared = 0 if name == "train" else parts[name].count_known(parts["train"])
         if shared:
