@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear
 
+from leaky_cell import Leaky
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.nn import Cell, Recurrent, Stacked, cell
+from seriatim.nn import Recurrent, Stacked, cell
 from seriatim.nn.custom_cell import Maker
 from seriatim.nn.recurrent import FIELDS, weight_shapes
 from seriatim.nn.registry import CELLS, LAYERS, layer_arguments
@@ -41,24 +42,6 @@ class Variant:
 
     def spec(self, input_size: int, hidden_size: int) -> CellSpec:
         return CellSpec(self.kind, input_size, hidden_size, **{"bias": self.kind != "lru", **self.options})
-
-
-class Leaky(Cell):
-    """A user-written cell: an RNN in which each unit keeps a share of its old value."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.keep = nn.Parameter(torch.empty(hidden_size))
-        self.take = nn.Linear(input_size, hidden_size)
-        self.mix = nn.Linear(hidden_size, hidden_size)
-        self.reset_parameters()
-
-    def read(self, x: Tensor) -> Tensor:
-        return self.take(x)  # type: ignore[no-any-return]
-
-    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        (h,) = state
-        return (torch.lerp(torch.tanh(x + self.mix(h)), h, torch.sigmoid(self.keep)),)
 
 
 def _two_states(x: Tensor, h: Tensor, c: Tensor, w: Tensor, u: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

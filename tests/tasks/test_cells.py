@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear
 
 import seriatim
+from leaky_cell import Leaky
 from seriatim.models.options import CELLS, OWN
-from seriatim.nn import Cell, cell, register
+from seriatim.nn import cell, register
 from seriatim.spec import REGISTERED
 from seriatim.tasks.registry import NAMES
 
@@ -44,24 +45,6 @@ def names(options: dict[str, Any]) -> str:
 
 
 all_options = pytest.mark.parametrize("options", VARIANTS, ids=names)
-
-
-class Leaky(Cell):
-    """An RNN that mixes the new h with the previous one."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        self.keep = nn.Parameter(torch.empty(hidden_size))
-        self.mix = nn.Linear(hidden_size, hidden_size)
-        self.take = nn.Linear(input_size, hidden_size)
-        self.reset_parameters()
-
-    def read(self, x: Tensor) -> Tensor:
-        return self.take(x)  # type: ignore[no-any-return]
-
-    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        (h,) = state
-        return (torch.lerp(torch.tanh(x + self.mix(h)), h, torch.sigmoid(self.keep)),)
 
 
 def indrnn(x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor) -> Tensor:
