@@ -1,4 +1,4 @@
-"""``seriatim info``: what this installation can do on this machine."""
+"""``seriatim info``: the features of this installation on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seriatim.cli.output import Json, say, write_json
 EXAMPLE = "seriatim info --json"
 
 INSTRUCTION_SETS = {"avx2": "avx2", "avx512f": "avx512f", "amx_bf16": "amx_bf16", "asimd": "neon", "neon": "neon"}
-"""Flags of ``/proc/cpuinfo`` that matter to the recurrence, and what they are called here."""
+"""Flags of ``/proc/cpuinfo`` that matter to the recurrence, with their names in Seriatim."""
 
 OTHERS = {
     "gru projection": "folded",
@@ -44,9 +44,9 @@ def info(json: Json = False) -> None:
 
 
 def describe() -> dict[str, object]:
-    """Everything that ``seriatim info`` tells; never loads PyTorch.
+    """Return all facts that ``seriatim info`` shows, without loading PyTorch.
 
-    Raises ``UsageError`` where ``SERIATIM_TARGET`` names a target that cannot run here.
+    Raises ``UsageError`` if ``SERIATIM_TARGET`` names a target that cannot run here.
     """
     from seriatim.kernels import native  # loads NumPy
     from seriatim.version import __version__
@@ -74,7 +74,7 @@ def describe() -> dict[str, object]:
 
 
 def _native_cells() -> list[str]:
-    """Those of ``spec.VARIANTS`` that the engine takes."""
+    """Return the cells of ``spec.VARIANTS`` that the engine runs."""
     from seriatim.errors import UsageError
     from seriatim.kernels import native
     from seriatim.spec import VARIANTS, CellSpec
@@ -92,7 +92,7 @@ def _native_cells() -> list[str]:
 
 
 def instruction_sets(cpuinfo: str) -> list[str]:
-    """Those of ``INSTRUCTION_SETS`` that the text of ``/proc/cpuinfo`` lists; on Apple's ARM it is NEON."""
+    """Return the members of ``INSTRUCTION_SETS`` in the text of ``/proc/cpuinfo``; on Apple's ARM this is NEON."""
     if not cpuinfo:
         return ["neon"] if platform.machine() == "arm64" else []
     flags: set[str] = set()
@@ -117,7 +117,7 @@ def _processor() -> str:
 
 
 def _threads() -> int:
-    """Cores that this process may use, or what ``OMP_NUM_THREADS`` allows."""
+    """Return the number of cores that this process may use, or the limit of ``OMP_NUM_THREADS``."""
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     if allowed.isdigit() and int(allowed) > 0:
         return int(allowed)
@@ -135,8 +135,8 @@ def _version(distribution: str) -> str | None:
 
 def _words(value: object) -> str:
     if isinstance(value, dict):
-        said = {True: "yes", False: "no"}
-        return ", ".join(f"{name} {said.get(one, one)}" for name, one in value.items()) or "none"
+        words = {True: "yes", False: "no"}
+        return ", ".join(f"{name} {words.get(item, item)}" for name, item in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)

@@ -24,7 +24,7 @@ def fit(
 ) -> Outcome:
     """Fit ``model`` on the training split, and choose its weights on the validation split.
 
-    Raises ``TrainingError`` when the loss is no longer finite, and ``Interrupted`` after Ctrl-C.
+    Raises ``TrainingError`` when the loss is no longer finite, and ``Interrupted`` after Ctrl-C, SIGTERM or SIGHUP.
     """
     plan = task.plan(model, options, data)
     if isinstance(plan, ClosedForm):

@@ -38,9 +38,10 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
     """Train a model on ``data``, score it together with the baselines, and save everything in a run folder.
 
     ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists. The
-    options are those of ``seriatim train TASK --help``, with the same names. Raises ``UsageError`` for options that do
-    not exist or do not fit, ``DataError`` for data that the task cannot use, ``TrainingError`` if the loss is no longer
-    finite, and ``Interrupted`` after Ctrl-C.
+    options have the same names as in ``seriatim train TASK --help``.
+
+    Raises ``UsageError`` for unknown or unsuitable options, ``DataError`` for data that the task cannot use,
+    ``TrainingError`` if the loss is no longer finite, and ``Interrupted`` after Ctrl-C, SIGTERM or SIGHUP.
 
     >>> import seriatim, tempfile
     >>> texts = ["the sun is warm", "the fire is warm", "the sea is cold", "the ice is cold"] * 10
@@ -150,12 +151,12 @@ def _bundled(task: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[s
     if not isinstance(data, (str, Path)) or os.path.exists(data) or "\n" in str(data):  # a string may be a text
         return data, {}
     sets = {item.name: item for item in bundled_sets()}
-    found = sets.get(str(data))
-    if found is None:
+    bundled_set = sets.get(str(data))
+    if bundled_set is None:
         raise DataError(f"{data}: no such file, nor a bundled set of that name{nearest(str(data), sets)}")
-    if found.task != task.name:
-        raise UsageError(f"data: the bundled set '{found.name}' is for {found.task}, not {task.name}")
-    return found.path, found.options
+    if bundled_set.task != task.name:
+        raise UsageError(f"data: the bundled set '{bundled_set.name}' is for {bundled_set.task}, not {task.name}")
+    return bundled_set.path, bundled_set.options
 
 
 def _with_absolute_paths(options: TrainOptions) -> TrainOptions:

@@ -95,9 +95,9 @@ class Run:
     ) -> Result:
         """Score the model and its baselines on ``data``, or again on the test part of the training data.
 
-        ``decoding_options`` replace those of the training (translate and caption runs). ``observer`` receives the notes
-        about ``data``; by default they go to standard error. Returns the same keys as ``result``. Raises ``DataError``
-        if the training data are needed but are gone or have changed.
+        ``decoding_options`` replace the options of the training (translate and caption runs). ``observer`` receives the
+        notes about ``data``; by default they go to standard error. Returns the same keys as ``result``. Raises
+        ``DataError`` if the training data are needed but are gone or have changed.
         """
         run, options = self._opened, self._override(decoding_options)
         with torch_settings(run.options):
@@ -158,7 +158,7 @@ class Run:
     ) -> Result:
         """Continue the training with ``data``, and write the result to the run folder, or to ``out``.
 
-        The optimizer's averages and the codec are those of the training. ``replay`` mixes in old training data, as a
+        The optimizer's averages and the codec come from the training. ``replay`` mixes in old training data, as a
         share of the new data. The other options are as in the training unless they are passed. Returns ``before`` and
         ``after``, each with the scores on the test part of the ``new`` data and of the ``old`` data (None if these are
         gone), which shows what the model has forgotten. The old weights stay until the update is complete. Raises as
@@ -178,7 +178,7 @@ class Run:
         """Yield one row of JSON values for each row or sequence of ``data`` (a path, a frame, arrays, lists).
 
         ``data`` may be a binary file, such as standard input, with the ``format`` csv, tsv, jsonl, conllu or txt.
-        ``decoding_options`` replace those of the training (translate and caption runs).
+        ``decoding_options`` replace the options of the training (translate and caption runs).
         """
         run, options = self._opened, self._override(decoding_options)
         with torch_settings(run.options):

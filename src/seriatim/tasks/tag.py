@@ -152,9 +152,9 @@ def _keep_known_tags(tagged: Tagged, parts: dict[str, Indices]) -> dict[str, Ind
     """Move validation and test sentences to the training part if it lacks one of their tags."""
     tags = tagged.tags
     known = {tag for index in parts["train"] for tag in tags[index]}
-    kept = {name: part[[known.issuperset(tags[index]) for index in part]] for name, part in parts.items()}
-    moved = [np.setdiff1d(parts[name], kept[name]) for name in parts]
-    return kept | {"train": np.sort(np.concatenate([parts["train"], *moved]))}
+    remaining = {name: part[[known.issuperset(tags[index]) for index in part]] for name, part in parts.items()}
+    moved = [np.setdiff1d(parts[name], remaining[name]) for name in parts]
+    return remaining | {"train": np.sort(np.concatenate([parts["train"], *moved]))}
 
 
 def _validation_scores(network: Tagger, sentences: Sentences) -> Scores:

@@ -99,7 +99,7 @@ def check_sequence_options(options: SequenceOptions) -> None:
 
 
 def sound_reader(options: SequenceOptions, features: LogMel | None = None) -> SoundReader:
-    """Make the reader of recordings, with the settings in ``options``, or those of ``features`` if it is passed."""
+    """Make the reader of recordings, with the settings of ``features`` if it is passed, else of ``options``."""
     return SoundReader(options.frame, options.hop, options.mels, rate=options.sample_rate, features=features)
 
 

@@ -78,14 +78,14 @@ class TagCodec:
         """Learn words, characters and tags from the training part. Raises ``DataError`` if all tags are the same."""
         counts = Counter(_fold_case(word, options.lowercase) for words in train.words for word in words)
         counts.pop(UNK, None)
-        kept = counts.most_common(None if options.vocab_size is None else options.vocab_size - 1)
+        frequent = counts.most_common(None if options.vocab_size is None else options.vocab_size - 1)
         # Words(…) and not Vocabulary.fit, because a word may contain white space, such as 1 000 in French.
-        vocabulary = Vocabulary("word", Words([UNK, *(word for word, _ in kept)], lines=False))
+        vocabulary = Vocabulary("word", Words([UNK, *(word for word, _ in frequent)], lines=False))
         characters = Vocabulary.fit(("".join(words) for words in train.words), "char")
         tags = Labels.fit(tag for tags in train.tags for tag in tags)
         if len(tags) < 2:
             raise DataError(f"column: a single tag '{tags.names[0]}' in the training part, wanted at least 2")
-        rare = 1 + sum(count > 1 for _, count in kept)
+        rare = 1 + sum(count > 1 for _, count in frequent)
         return cls(vocabulary, characters, tags, rare, options.lowercase)
 
     def encode_tagged(self, tagged: Tagged, place: str) -> Sentences:

@@ -104,15 +104,15 @@ def initial_vectors(options: TrainOptions, words: WordCorpus | None) -> InitialV
         raise UsageError(f"vectors: for texts read word by word, not {_other_input(options)}")
     if options.vectors == CBOW:
         trained = cbow(words, embedding_width(options), seed=options.seed)
-        found = {token: vector for token, vector in zip(words.tokens, trained, strict=True) if vector.any()}
+        word_vectors = {token: vector for token, vector in zip(words.tokens, trained, strict=True) if vector.any()}
         origin = "trained on the training part"
     else:
-        found = _from_file(options.vectors, words.tokens)
+        word_vectors = _from_file(options.vectors, words.tokens)
         origin = f"found in {options.vectors}"
-    known = [index for index in range(len(words.tokens)) if words.tokens[index] in found and index != UNKNOWN]
+    known = [index for index in range(len(words.tokens)) if words.tokens[index] in word_vectors and index != UNKNOWN]
     if not known:
         raise DataError(f"{options.vectors}: none of the {len(words.tokens) - 1} words of the vocabulary has a vector")
-    known_vectors = np.stack([found[words.tokens[index]] for index in known])
+    known_vectors = np.stack([word_vectors[words.tokens[index]] for index in known])
     generator = np.random.default_rng(options.seed)
     shape = len(words.tokens), known_vectors.shape[1]
     vectors = generator.normal(0.0, float(known_vectors.std()), shape).astype(np.float32)

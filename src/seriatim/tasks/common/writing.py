@@ -118,9 +118,9 @@ class Writer:
         return result
 
     def rows(self, inputs: Sequence[Array]) -> Iterator[Row]:
-        """Write a text for each input. Yield it with the beam's other texts and the alignment, if the options ask so.
+        """Write a text for each input. Yield it, on request with the beam's other texts and the alignment.
 
-        Raises ``UsageError`` if the alignment is asked for and the network has no attention, or several.
+        Raises ``UsageError`` if the alignment is requested and the network has no attention, or several.
         """
         for encoded, hypotheses in zip(inputs, self.write(inputs), strict=True):
             best = hypotheses[0]

@@ -108,7 +108,7 @@ class WritingTask(Task[OptionsT, PartT, CodecT]):
         return text_scores(texts, part.references)
 
     def write(self, model: Any, options: OptionsT, codec: CodecT, inputs: Sequence[Any]) -> Iterator[Row]:
-        """Yield a row with the text for each input, and with the rest of what ``options`` ask for."""
+        """Yield a row with the text for each input, on request with other texts and the alignment."""
         if isinstance(model, EncoderDecoder):
             return Writer(model, codec, options).rows(codec.encode_inputs(inputs))
         if options.alignment:
