@@ -1,4 +1,4 @@
-"""A run that was killed or interrupted goes on, and ends with the bits of a run that never stopped."""
+"""A run that was killed or interrupted continues, with the same bytes as a run that never stopped."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def write(folder: Path, task: str) -> Path:
 
 @pytest.fixture(scope="module", params=OPTIONS)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Run]:
-    """A task, its data, and a run that was never stopped."""
+    """A task, its data, and a run that never stopped."""
     task, folder = request.param, tmp_path_factory.mktemp("whole")
     file = write(folder, task)
     return task, file, train(task, file, out=str(folder / "run"), **OPTIONS[task])
 
 
 class Steps(Silent):
-    """Remembers the updates that it was told of, those of the model alone."""
+    """An observer that records the updates of the model."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -103,7 +103,7 @@ KILLED = """
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
-def test_a_killed_run_resumes_to_the_same_bytes(whole: tuple[str, Path, Run], tmp_path: Path, epoch: int) -> None:
+def test_killed_run_resumes_to_same_bytes(whole: tuple[str, Path, Run], tmp_path: Path, epoch: int) -> None:
     task, file, finished = whole
     killed_at = EPOCH[task] * epoch + 7  # in mid-epoch, and not where a checkpoint was just written
     out = tmp_path / "run"
@@ -127,7 +127,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(whole: tuple[str, Path, Run], tm
     assert rows == expected
 
 
-def test_other_random_numbers_would_give_other_bytes(whole: tuple[str, Path, Run], tmp_path: Path) -> None:
+def test_other_random_numbers_give_other_bytes(whole: tuple[str, Path, Run], tmp_path: Path) -> None:
     """The test above can fail: dropout draws from the generator that a checkpoint keeps."""
     task, file, finished = whole
     options = {**OPTIONS[task], "seed": 1, "baselines": "none"}
@@ -143,7 +143,7 @@ def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_ctrl_c_ends_cleanly_with_the_best_weights_saved(tmp_path: Path) -> None:
+def test_ctrl_c_saves_best_weights(tmp_path: Path) -> None:
     file, out = write(tmp_path, "classify"), tmp_path / "run"
     words = ["train", "classify", file, "--text", "text", "--label", "label", "--hidden", 8, "--out", out]
     words += ["--epochs", 1_000_000, "--checkpoint-every", 20, "--threads", 1, "--lr", 1e-5]

@@ -1,4 +1,4 @@
-"""Files are whole or not there."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seriatim.errors import RunError
 from seriatim.storage import read_arrays, read_json, write_arrays, write_bytes, write_json
 
 
-def test_arrays_come_back_as_they_went(tmp_path: Path) -> None:
+def test_arrays_are_restored(tmp_path: Path) -> None:
     arrays = {"a": torch.randn(3, 4), "b": np.arange(5), "scalar": torch.tensor(2.5), "turned": torch.randn(2, 3).T}
     write_arrays(tmp_path / "x.safetensors", arrays)
     back = read_arrays(tmp_path / "x.safetensors")
@@ -23,13 +23,13 @@ def test_arrays_come_back_as_they_went(tmp_path: Path) -> None:
         assert back[name].shape == tuple(value.shape)
 
 
-def test_equal_arrays_are_equal_bytes(tmp_path: Path) -> None:
+def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_arrays(tmp_path / name, {"w": np.ones((3, 3)), "v": np.zeros(2)})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "result.json"
     write_json(file, {"a": 1})
 
@@ -43,14 +43,14 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         write_bytes(tmp_path / "file" / "under" / "it", b"")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xff", b"[1, 2"])
-def test_damaged_files_are_told(tmp_path: Path, content: bytes) -> None:
+def test_damaged_and_missing_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(RunError, match="damaged"):
         read_json(tmp_path / "x")

@@ -1,4 +1,4 @@
-"""A small network over streams of numbers, for laws about learners, in float64."""
+"""A small network in float64 on streams of numbers, to test laws of learners."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Gradients = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Numbers(Segment):
-    """What is read and what is wanted, [K, B, ·]."""
+    """Inputs and targets, [K, B, ·]."""
 
     inputs: Tensor
     targets: Tensor
@@ -56,12 +56,12 @@ class Network(StreamModel[Numbers]):
 
 @pytest.fixture
 def network() -> Callable[..., Network]:
-    """(layer) → a network around it, the same for the same layer."""
+    """A function that makes a network around a layer, always the same for the same layer."""
 
     def make(layer: Any, **options: Any) -> Network:
         torch.manual_seed(7)
         model = Network(layer, **options)
-        model.loss(numbers(2, 1), ())  # LazyLinear takes its shape
+        model.loss(numbers(2, 1), ())  # so that LazyLinear gets its shape
         return model
 
     return make
@@ -76,31 +76,31 @@ def numbers(steps: int, rows: int, *, seed: int = 0) -> Numbers:
 
 @pytest.fixture
 def stream() -> Callable[..., Numbers]:
-    """(steps, rows) → a random batch."""
+    """A function that makes a random batch from (steps, rows)."""
     return numbers
 
 
 @pytest.fixture
 def gradients() -> Callable[..., Gradients]:
-    """(learner, model, batches) → the gradients of the mean loss over all of them, at fixed weights."""
+    """A function that returns the gradients of the mean loss over several batches, at fixed weights."""
 
     def collect(learner: Learner, model: Network, batches: list[Numbers], carry: Carry = ()) -> Gradients:
         total = sum(batch.steps for batch in batches)
-        found = {name: torch.zeros_like(one) for name, one in model.named_parameters()}
+        actual = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
         for batch in batches:
             model.zero_grad(set_to_none=True)
             _, carry = learner.step(model, batch, carry)
-            for name, one in model.named_parameters():
-                if one.grad is not None:
-                    found[name] += one.grad * batch.steps / total
-        return found
+            for name, parameter in model.named_parameters():
+                if parameter.grad is not None:
+                    actual[name] += parameter.grad * batch.steps / total
+        return actual
 
     return collect
 
 
 @pytest.fixture
 def equal() -> Callable[..., None]:
-    """Largest difference of two gradients over the largest number in them, at most so much; rounding only."""
+    """A function that checks that gradients are equal up to rounding, relative to the largest number in each."""
 
     def check(one: Gradients, other: Gradients, tolerance: float = 1e-10) -> None:
         assert one.keys() == other.keys()

@@ -1,4 +1,4 @@
-"""RTRL and its kin: at fixed weights, what BPTT gives; or right on average; or what they say they leave out."""
+"""RTRL, SnAp-1 and UORO at fixed weights: equal to BPTT, or right on average, or with the documented approximation."""
 
 from __future__ import annotations
 
@@ -70,13 +70,14 @@ class Leaks(nn.Module):
     def owners(self) -> dict[str, Tensor]:
         units = torch.arange(self.hidden)
         return {
-            name: (units[:, None] if one.dim() == 2 else units).expand_as(one) for name, one in self.named_parameters()
+            name: (units[:, None] if parameter.dim() == 2 else units).expand_as(parameter)
+            for name, parameter in self.named_parameters()
         }
 
     def forward(self, x: Tensor, state: Any = None) -> Any:
         parts = [x.new_zeros(1, x.shape[1], self.hidden)] * (1 + self.turning) if state is None else state
         h, *c = parts if isinstance(parts, (tuple, list)) else (parts,)
-        h, c = h[0], [one[0] for one in c]
+        h, c = h[0], [parameter[0] for parameter in c]
         out = []
         for step in x:
             a = torch.sigmoid(step @ self.rate.T if self.gated else self.rate)
@@ -101,7 +102,7 @@ def pieces(batch: Segment, size: int) -> list[Any]:
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", CELLS)
-def test_rtrl_is_bptt(name: str, layers: int, network: Any, stream: Any, gradients: Any, equal: Any) -> None:
+def test_rtrl_equals_bptt(name: str, layers: int, network: Any, stream: Any, gradients: Any, equal: Any) -> None:
     """1e-10 of the largest gradient in float64: the same sums in another order."""
     model, batch = network(cell(name, layers)), stream(STEPS, ROWS)
     exact = gradients(BPTT(), model, [batch])
@@ -109,9 +110,7 @@ def test_rtrl_is_bptt(name: str, layers: int, network: Any, stream: Any, gradien
         equal(gradients(RTRL(ROOM), model, pieces(batch, size)), exact)
 
 
-def test_what_is_carried_is_the_influence_and_forgetting_it_would_show(
-    network: Any, stream: Any, gradients: Any, equal: Any
-) -> None:
+def test_gradient_is_wrong_without_the_carried_influence(network: Any, stream: Any, gradients: Any, equal: Any) -> None:
     model, batch = network(cell("lstm")), stream(STEPS, ROWS)
 
     class Forgetful:
@@ -124,18 +123,18 @@ def test_what_is_carried_is_the_influence_and_forgetting_it_would_show(
         equal(gradients(Forgetful(), model, pieces(batch, 4)), exact)
 
 
-def test_the_state_and_the_loss_are_those_of_the_model(network: Any, stream: Any) -> None:
+def test_state_and_loss_equal_those_of_the_model(network: Any, stream: Any) -> None:
     model, batch = network(cell("lstm", 2)), stream(STEPS, ROWS)
-    wanted, state = model.loss(batch, ())
+    expected, state = model.loss(batch, ())
     for learner in (RTRL(ROOM), SnAp1(), UORO()):
         loss, carry = learner.step(model, batch, ())
-        torch.testing.assert_close(loss, wanted.detach())
-        for one, other in zip(carry, state, strict=False):
-            torch.testing.assert_close(one, other.detach())
+        torch.testing.assert_close(loss, expected.detach())
+        for first, second in zip(carry, state, strict=False):
+            torch.testing.assert_close(first, second.detach())
 
 
 @pytest.mark.parametrize("name", DIAGONALS)
-def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
+def test_diagonal_layer_has_exact_gradient_from_influence_per_unit(
     name: str, network: Any, stream: Any, gradients: Any, equal: Any
 ) -> None:
     model, batch = network(DIAGONALS[name]()), stream(STEPS, ROWS)
@@ -144,7 +143,7 @@ def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
     for size in (1, 4, STEPS):
         equal(gradients(RTRL(ROOM), model, pieces(batch, size)), exact)
     _, carry = RTRL(ROOM).step(model, batch, ())
-    own = sum(one.numel() for one in model.layer.parameters())
+    own = sum(parameter.numel() for parameter in model.layer.parameters())
     assert carry[-2].shape == (
         ROWS,
         len(model.layer.recurrent_states),
@@ -153,7 +152,9 @@ def test_a_diagonal_layer_is_learned_exactly_by_what_stays_in_its_units(
 
 
 @pytest.mark.parametrize("name", DIAGONALS)
-def test_snap_is_rtrl_for_one_diagonal_layer(name: str, network: Any, stream: Any, gradients: Any, equal: Any) -> None:
+def test_snap1_equals_rtrl_for_one_diagonal_layer(
+    name: str, network: Any, stream: Any, gradients: Any, equal: Any
+) -> None:
     batch = stream(STEPS, ROWS)
     model = network(DIAGONALS[name]())
     exact, sparse = (gradients(one, model, pieces(batch, 2)) for one in (RTRL(ROOM), SnAp1()))
@@ -164,10 +165,10 @@ def test_snap_is_rtrl_for_one_diagonal_layer(name: str, network: Any, stream: An
 
 
 @pytest.mark.parametrize("name", [name for name in CELLS if name not in (*SEVERAL, *SCANS)])
-def test_snap_keeps_of_the_influence_what_stays_in_a_unit(
+def test_snap1_equals_rtrl_with_influence_cut_to_units(
     name: str, network: Any, stream: Any, gradients: Any, equal: Any
 ) -> None:
-    """Against RTRL whose influence is cut to the units by hand after each step (Menick 2020, (3) with n = 1)."""
+    """Equals RTRL with an influence that is cut to units by hand after each step (Menick 2020, (3) with n = 1)."""
     model, batch = network(cell(name)), stream(STEPS, ROWS)
     owners = model.layer.owners()
     parts = len(model.layer.spec.states)
@@ -175,45 +176,47 @@ def test_snap_keeps_of_the_influence_what_stays_in_a_unit(
     class ByHand:
         def step(self, model: Any, batch: Any, carry: Carry) -> tuple[Tensor, Carry]:
             loss, (*state, influence, nothing) = RTRL(ROOM).step(model, batch, carry)
-            mask = torch.cat([self.mask(key, one) for key, one in model.named_parameters() if "output" not in key], 1)
+            mask = torch.cat(
+                [self.mask(key, parameter) for key, parameter in model.named_parameters() if "output" not in key], 1
+            )
             return loss, (*state, influence * mask, nothing)
 
-        def mask(self, key: str, one: Tensor) -> Tensor:
-            owner = owners.get(key.removeprefix("layer."), torch.full(one.shape, -1)).flatten()
+        def mask(self, key: str, parameter: Tensor) -> Tensor:
+            owner = owners.get(key.removeprefix("layer."), torch.full(parameter.shape, -1)).flatten()
             return (torch.arange(4).repeat(parts)[:, None] == owner).double()
 
-    found, wanted = (gradients(one, model, pieces(batch, 1)) for one in (SnAp1(), ByHand()))
-    equal(found, wanted)
+    actual, expected = (gradients(parameter, model, pieces(batch, 1)) for parameter in (SnAp1(), ByHand()))
+    equal(actual, expected)
     with pytest.raises(AssertionError):  # an approximation, for these
-        equal(found, gradients(BPTT(), model, [batch]))
+        equal(actual, gradients(BPTT(), model, [batch]))
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_snap_refuses_weights_that_reach_several_units(name: str, network: Any, stream: Any) -> None:
+def test_snap1_refuses_weights_that_reach_several_units(name: str, network: Any, stream: Any) -> None:
     with pytest.raises(UsageError, match="learner: snap1 wants weights that each reach one unit"):
         SnAp1().step(network(cell(name)), stream(2, 1), ())
 
 
 def samples(learner: Any, model: Any, batch: Any, size: int, count: int, rows: int) -> dict[str, Tensor]:
     """``count`` independent gradients of the same stream, each the mean over ``rows`` rows of it."""
-    wide = type(batch)(*(one.expand(-1, rows, -1) for one in (batch.inputs, batch.targets)))
-    found = []
+    wide = type(batch)(*(parameter.expand(-1, rows, -1) for parameter in (batch.inputs, batch.targets)))
+    actual = []
     for _ in range(count):
         carry: Carry = ()
-        total = {name: torch.zeros_like(one) for name, one in model.named_parameters()}
+        total = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
         for piece in pieces(wide, size):
             model.zero_grad(set_to_none=True)
             _, carry = learner.step(model, piece, carry)
-            for name, one in model.named_parameters():
-                total[name] += one.grad * piece.steps / batch.steps
-        found.append(torch.cat([one.flatten() for one in total.values()]))
-    return torch.stack(found)
+            for name, parameter in model.named_parameters():
+                total[name] += parameter.grad * piece.steps / batch.steps
+        actual.append(torch.cat([parameter.flatten() for parameter in total.values()]))
+    return torch.stack(actual)
 
 
-def worst(found: Tensor, exact: Tensor) -> float:
+def worst(actual: Tensor, exact: Tensor) -> float:
     """The largest |z| over the weights of the mean of ``found`` [samples, weights] against ``exact``."""
-    error = found.std(0) / len(found) ** 0.5
-    z = (found.mean(0) - exact) / error
+    error = actual.std(0) / len(actual) ** 0.5
+    z = (actual.mean(0) - exact) / error
     return float(z[error > 1e-12].abs().max())
 
 
@@ -237,6 +240,6 @@ def test_uoro_is_unbiased_at_fixed_weights(name: str, network: Any, stream: Any,
     assert worst(samples(Biased(), model, batch, 2, 20, 400), exact) > 7.0
 
 
-def test_rtrl_tells_what_it_would_need(network: Any, stream: Any) -> None:
+def test_rtrl_refuses_too_little_memory(network: Any, stream: Any) -> None:
     with pytest.raises(UsageError, match=r"rtrl needs .* GB for the influence of 153 weights on 8 numbers .* --memory"):
         RTRL(1e4).step(network(cell("lstm")), stream(2, 3), ())

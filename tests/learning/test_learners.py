@@ -28,15 +28,15 @@ def test_every_learner_is_an_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"), [(7, (7, 7)), ("7", (7, 7)), ("3,9", (3, 9)), ((9, 3), (9, 3)), ([5], (5, 5))]
+    ("arguments", "expected"), [(7, (7, 7)), ("7", (7, 7)), ("3,9", (3, 9)), ((9, 3), (9, 3)), ([5], (5, 5))]
 )
-def test_truncation_is_one_number_or_two(given: Any, wanted: tuple[int, int]) -> None:
+def test_truncation_is_one_number_or_two(arguments: Any, expected: tuple[int, int]) -> None:
     """One number also as a whole number: what older run folders hold."""
-    assert truncation_of(fill(LearningOptions, {"learner": "tbptt", "truncation": given})) == wanted
+    assert truncation_of(fill(LearningOptions, {"learner": "tbptt", "truncation": arguments})) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "message"),
     [
         ({"truncation": "1,2,3", "learner": "tbptt"}, "truncation: got '1,2,3', wanted k1,k2 or one number for both"),
         ({"truncation": "5,9", "learner": "rtrl"}, "truncation: k2 is for tbptt, not rtrl"),
@@ -44,12 +44,12 @@ def test_truncation_is_one_number_or_two(given: Any, wanted: tuple[int, int]) ->
         ({"memory": "2 gallons"}, "memory: got '2 gallons', wanted a size such as 800kB, 500MB or 2GB"),
     ],
 )
-def test_options_that_do_not_fit(given: Any, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        truncation_of(fill(LearningOptions, given))
+def test_invalid_options_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        truncation_of(fill(LearningOptions, arguments))
 
 
-def test_sizes() -> None:
+def test_memory_sizes_are_parsed() -> None:
     assert [size(text) for text in ("12", "800kB", "500MB", "1.5 GB", "2G")] == [12, 8e5, 5e8, 1.5e9, 2e9]
 
 

@@ -102,7 +102,7 @@ class StopAt(Observer):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("schedule", ["constant", "plateau", "cosine", "linear"])
-def test_the_loss_falls(optimizer: str, schedule: str) -> None:
+def test_loss_falls(optimizer: str, schedule: str) -> None:
     options = LearningOptions(epochs=6, lr=0.02, optimizer=optimizer, schedule=schedule)
     torch.manual_seed(0)
     model = Leaky()
@@ -112,21 +112,21 @@ def test_the_loss_falls(optimizer: str, schedule: str) -> None:
     assert outcome.rows[-1]["train_loss"] < 0.7 * outcome.rows[0]["train_loss"]
 
 
-def test_the_same_seed_gives_the_same_bits() -> None:
+def test_same_seed_gives_same_bits() -> None:
     options = LearningOptions(epochs=3, learner="tbptt")
     assert_bit_equal(trained(options).state_dict(), trained(options).state_dict())
     other = trained(LearningOptions(epochs=3, learner="tbptt", seed=1))
     assert not torch.equal(other.leak, trained(options).leak)
 
 
-def test_it_stops_when_validation_stops_improving() -> None:
+def test_training_stops_when_validation_stops_improving() -> None:
     options = LearningOptions(lr=1e-30, patience=2)
     torch.manual_seed(0)
     outcome = fit(Leaky(), course(), options, NullStore(), Silent())
     assert outcome.epochs == 3  # the first is the best, two more bring nothing
 
 
-def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
+def test_model_gets_the_best_weights(tmp_path: Path) -> None:
     rows: list[float] = []
     torch.manual_seed(0)
     model = Leaky()
@@ -150,7 +150,7 @@ def test_short_epochs_share_a_validation() -> None:
     assert [row["epoch"] for row in outcome.rows] == [3.0, 6.0, 7.0]
 
 
-def test_a_time_limit_ends_it() -> None:
+def test_time_limit_ends_training() -> None:
     torch.manual_seed(0)
     outcome = fit(Leaky(), course(), LearningOptions(time_limit=1e-9), NullStore(), Silent())
     assert outcome.steps == 1
@@ -158,14 +158,14 @@ def test_a_time_limit_ends_it() -> None:
 
 def test_clipping_is_counted() -> None:
     torch.manual_seed(0)
-    every = fit(Leaky(), course(), LearningOptions(epochs=1, clip=1e-9), NullStore(), Silent())
-    none = fit(Leaky(), course(), LearningOptions(epochs=1, clip=0.0), NullStore(), Silent())
-    assert every.rows[0]["clipped"] == 1.0
-    assert none.rows[0]["clipped"] == 0.0
-    assert none.rows[0]["gradient_norm"] > 0
+    clipped = fit(Leaky(), course(), LearningOptions(epochs=1, clip=1e-9), NullStore(), Silent())
+    unclipped = fit(Leaky(), course(), LearningOptions(epochs=1, clip=0.0), NullStore(), Silent())
+    assert clipped.rows[0]["clipped"] == 1.0
+    assert unclipped.rows[0]["clipped"] == 0.0
+    assert unclipped.rows[0]["gradient_norm"] > 0
 
 
-def test_a_schedule_with_an_end_needs_one() -> None:
+def test_cosine_schedule_needs_epochs() -> None:
     with pytest.raises(UsageError, match="schedule: 'cosine' needs --epochs"):
         fit(Leaky(), course(), LearningOptions(schedule="cosine"), NullStore(), Silent())
 
@@ -193,20 +193,22 @@ KILLED = """
     from test_loop import StopAt, trained
     from seriatim.learning.options import LearningOptions
 
-    options = LearningOptions(epochs=3, learner="tbptt", lr=0.05, checkpoint_every={every})
+    options = LearningOptions(epochs=3, learner="tbptt", lr=0.05, checkpoint_every={checkpoint_every})
     trained(options, Path({folder!r}), StopAt({step}, lambda: os.kill(os.getpid(), signal.SIGKILL)))
 """
 
 
 @pytest.mark.parametrize(
-    ("step", "every", "begins_at"), [(30, 500, 1), (33, 10, 31), (50, 500, 1), (51, 500, 51), (118, 20, 101)]
+    ("step", "checkpoint_every", "begins_at"), [(30, 500, 1), (33, 10, 31), (50, 500, 1), (51, 500, 51), (118, 20, 101)]
 )
-def test_resume_after_a_kill_in_mid_epoch_is_bit_equal(tmp_path: Path, step: int, every: int, begins_at: int) -> None:
+def test_resume_after_a_kill_in_mid_epoch_is_bit_equal(
+    tmp_path: Path, step: int, checkpoint_every: int, begins_at: int
+) -> None:
     """A killed process restarts at the update after its last checkpoint, and ends with the same bits."""
-    options = LearningOptions(epochs=3, learner="tbptt", lr=0.05, checkpoint_every=every)
+    options = LearningOptions(epochs=3, learner="tbptt", lr=0.05, checkpoint_every=checkpoint_every)
     whole = trained(options, tmp_path / "whole")
     script = textwrap.dedent(KILLED).format(
-        tests=str(Path(__file__).parent), folder=str(tmp_path / "cut"), step=step, every=every
+        tests=str(Path(__file__).parent), folder=str(tmp_path / "cut"), step=step, checkpoint_every=checkpoint_every
     )
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -222,7 +224,7 @@ def test_resume_after_a_kill_in_mid_epoch_is_bit_equal(tmp_path: Path, step: int
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "cut/model.safetensors").read_bytes()
 
 
-def test_a_resume_that_forgets_the_generator_would_be_noticed(tmp_path: Path) -> None:
+def test_resume_with_other_random_state_differs(tmp_path: Path) -> None:
     """The bit-equality tests above can fail: with another random state after the stop, the weights differ."""
     options = LearningOptions(epochs=3, lr=0.05)
     whole = trained(options)
@@ -246,7 +248,7 @@ class Exploding(Leaky):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_and_keeps_good_weights(tmp_path: Path, bad: float) -> None:
+def test_loss_that_is_not_finite_stops_training_and_keeps_good_weights(tmp_path: Path, bad: float) -> None:
     model = Exploding(bad)
     with pytest.raises(TrainingError, match=r"at step 5: training stopped, .* kept; try a lower --lr"):
         fit(model, course(), LearningOptions(epochs=2), FolderStore(tmp_path), Silent())
@@ -254,7 +256,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_good_weights(tmp_path: Path, 
     assert all(np.isfinite(array).all() for array in kept.values())
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     options = LearningOptions(epochs=2)
     trained(options, tmp_path)
     file = tmp_path / "checkpoint" / "state.safetensors"

@@ -1,4 +1,4 @@
-"""What a pass holds at its peak, where it can be counted by hand."""
+"""The peak memory of passes in which it can be counted by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIZE = 10_000
 """Numbers of float32."""
 
 
-def test_a_chain_holds_one_result_a_link_and_the_gradients_on_their_way():
+def test_chain_of_tanh_holds_one_result_per_link():
     weight, links = torch.randn(SIZE, requires_grad=True), 40
 
     def run():
@@ -24,7 +24,7 @@ def test_a_chain_holds_one_result_a_link_and_the_gradients_on_their_way():
     assert weight.grad is None
 
 
-def test_a_chain_that_keeps_nothing_holds_the_gradients_on_their_way_alone():
+def test_chain_without_saved_results_holds_only_gradients():
     weight = torch.randn(SIZE, requires_grad=True)
 
     def run():
@@ -36,6 +36,6 @@ def test_a_chain_that_keeps_nothing_holds_the_gradients_on_their_way_alone():
     assert 1 <= peak(run, [weight], []) / (4 * SIZE) <= 3
 
 
-def test_what_stands_apart_does_not_count():
+def test_excluded_tensors_do_not_count():
     weight, data = torch.randn(SIZE, requires_grad=True), torch.randn(SIZE)
     assert peak(lambda: (weight * data).sum(), [weight], [data]) < peak(lambda: (weight * data).sum(), [weight], [])

@@ -1,4 +1,4 @@
-"""The range test: rates rise, losses show where training gains and where it leaves, and nothing is changed."""
+"""The range test: the rates rise, the losses show where training gains and diverges, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ def model(network: Any) -> Any:
     return network(LSTM(3, 8, dtype=torch.float64))
 
 
-def test_the_loss_falls_at_some_rates_and_leaves_at_others(model: Any, stream: Any) -> None:
+def test_loss_falls_at_some_rates_and_diverges_at_others(model: Any, stream: Any) -> None:
     batch = stream(20, 8)
     batch.targets.copy_(batch.inputs * 2 + 1)  # something to learn
     options = LearningOptions(optimizer="sgd", clip=0.0)
-    found = range_test(model, [batch], options, low=1e-4, high=1e3, updates=80)
-    assert found.diverged and len(found.rates) < 80
-    assert list(found.rates) == sorted(found.rates)
-    assert found.rates[0] == pytest.approx(1e-4)
-    assert min(found.losses) < 0.9 * found.losses[0]
-    assert 1e-4 < found.steepest <= found.largest < found.rates[-1]
+    actual = range_test(model, [batch], options, low=1e-4, high=1e3, updates=80)
+    assert actual.diverged and len(actual.rates) < 80
+    assert list(actual.rates) == sorted(actual.rates)
+    assert actual.rates[0] == pytest.approx(1e-4)
+    assert min(actual.losses) < 0.9 * actual.losses[0]
+    assert 1e-4 < actual.steepest <= actual.largest < actual.rates[-1]
 
 
-def test_nothing_is_changed(model: Any, stream: Any) -> None:
+def test_model_and_random_state_do_not_change(model: Any, stream: Any) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     draws = torch.get_rng_state()
     range_test(model, [stream(5, 2)], LearningOptions(learner="uoro"), updates=5)
     assert torch.equal(torch.get_rng_state(), draws)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(one.grad is None for one in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("bad", [{"low": 0.0}, {"low": 1.0, "high": 1.0}, {"updates": 4}])
-def test_a_range_that_is_none(model: Any, stream: Any, bad: Any) -> None:
+def test_invalid_range_is_refused(model: Any, stream: Any, bad: Any) -> None:
     with pytest.raises(UsageError, match=r"range: got .* updates from"):
         range_test(model, [stream(5, 2)], LearningOptions(), **bad)
 
 
 class Epoch(list[Any]):
-    """Batches that are made when they are asked for, and do not tell where they end."""
+    """Batches that can be taken by position only."""
 
     def __iter__(self) -> Any:
         raise AssertionError("asked for by position")
 
 
-def test_a_training_that_looks_for_its_rate(model: Any, stream: Any) -> None:
-    """The same rate each time; and the training is that which is given the rate."""
+def test_lr_find_trains_as_with_the_found_rate(model: Any, stream: Any) -> None:
+    """The rate is the same each time, and training with it as an option gives the same result."""
     batch = stream(20, 8)
     batch.targets.copy_(batch.inputs * 2 + 1)
     ended = []
@@ -74,7 +74,7 @@ def test_a_training_that_looks_for_its_rate(model: Any, stream: Any) -> None:
     assert ended[2] == (None, ended[0][1])
 
 
-def test_the_lag_of_the_smoothed_losses_is_taken_off():
+def test_steepest_subtracts_the_lag():
     rates = tuple(float(rate) for rate in range(1, 31))
-    found = Range(rates, (5.0,) * 20 + (1.0,) * 10, False)
-    assert found.steepest == rates[19 - LAG]
+    actual = Range(rates, (5.0,) * 20 + (1.0,) * 10, False)
+    assert actual.steepest == rates[19 - LAG]

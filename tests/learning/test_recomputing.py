@@ -1,4 +1,4 @@
-"""What is computed again is what was not kept: the gradient of BPTT, in the memory that was granted."""
+"""Recomputing gives the gradient of BPTT within the allowed memory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ def layer(kind: Any, **options: Any) -> Any:
 
 @pytest.mark.parametrize("length", [1, 5, 36, 37, 50])
 @pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
-def test_the_gradient_is_that_of_bptt(
-    kind: Any, length: int, network: Any, stream: Any, gradients: Any, equal: Any
-) -> None:
+def test_gradient_equals_bptt(kind: Any, length: int, network: Any, stream: Any, gradients: Any, equal: Any) -> None:
     model, batch = network(layer(kind, num_layers=2)), stream(STEPS, ROWS)
     exact = gradients(BPTT(), model, [batch])
     model.zero_grad()
     loss = backward_in_segments(model, batch, length)
     torch.testing.assert_close(loss.double(), model.loss(batch, ())[0].detach())
-    equal({name: one.grad for name, one in model.named_parameters()}, exact)
+    equal({name: parameter.grad for name, parameter in model.named_parameters()}, exact)
 
 
-def test_draws_repeat_themselves(network: Any, stream: Any, equal: Any) -> None:
+def test_random_draws_are_repeated(network: Any, stream: Any, equal: Any) -> None:
     """With dropout, against the same segments in one graph; and the generator goes on as if nothing had been twice."""
     model, batch = network(layer(LSTM), dropout=0.4).train(), stream(STEPS, ROWS)
     torch.manual_seed(1)
@@ -45,17 +43,17 @@ def test_draws_repeat_themselves(network: Any, stream: Any, equal: Any) -> None:
         part = batch.cut(start, start + 10)
         loss, carry = model.loss(part, carry)
         total = total + loss * part.steps / STEPS
-    wanted = torch.autograd.grad(total, list(model.parameters()))
+    expected = torch.autograd.grad(total, list(model.parameters()))
     after = torch.rand(3)
     torch.manual_seed(1)
     backward_in_segments(model, batch, 10)
     assert torch.equal(torch.rand(3), after)
     names = [name for name, _ in model.named_parameters()]
-    found = {name: one.grad for name, one in model.named_parameters()}
-    equal(found, dict(zip(names, wanted, strict=True)))
+    actual = {name: parameter.grad for name, parameter in model.named_parameters()}
+    equal(actual, dict(zip(names, expected, strict=True)))
 
 
-def test_long_sequences_take_the_longest_segments_that_fit(network: Any, stream: Any) -> None:
+def test_segments_are_the_longest_that_fit(network: Any, stream: Any) -> None:
     model, batch = network(layer(LSTM)), stream(20_000, 2)
     fixed, per_step, per_state = costs(model, batch)
     plain = fixed + per_step * batch.steps
@@ -74,24 +72,26 @@ def test_long_sequences_take_the_longest_segments_that_fit(network: Any, stream:
         )
 
 
-def test_the_gradient_over_a_long_sequence(network: Any, stream: Any, gradients: Any, equal: Any) -> None:
+def test_gradient_of_long_sequence(network: Any, stream: Any, gradients: Any, equal: Any) -> None:
     """20,000 steps in 1 MB, where plain BPTT takes about 8; 1e-9 of the largest, as 20,000 sums are reordered."""
     model, batch = network(layer(GRU)), stream(20_000, 1)
     assert segment_length(model, batch, 1e6) < 5_000
     learners = (Recomputing(1e6), BPTT())
-    found, exact = (gradients(learner, model, [batch]) for learner in learners)
-    equal(found, exact, 1e-9)
+    actual, exact = (gradients(learner, model, [batch]) for learner in learners)
+    equal(actual, exact, 1e-9)
 
 
-def test_too_little_memory_is_told_with_the_least_that_would_do(network: Any, stream: Any) -> None:
+def test_too_little_memory_is_refused_with_the_least_that_is_enough(network: Any, stream: Any) -> None:
     model, batch = network(layer(LSTM)), stream(20_000, 2)
-    with pytest.raises(UsageError, match=r"memory: got 0.1 MB, too little for 20,000 steps; wanted at least") as told:
+    with pytest.raises(
+        UsageError, match=r"memory: got 0.1 MB, too little for 20,000 steps; wanted at least"
+    ) as message:
         Recomputing(1e5).step(model, batch, ())
-    least = float(str(told.value).split("at least ")[1].split(" MB")[0]) * 1e6
+    least = float(str(message.value).split("at least ")[1].split(" MB")[0]) * 1e6
     segment_length(model, batch, least * 1.01)
 
 
-def test_no_state_is_carried_from_batch_to_batch(network: Any, stream: Any) -> None:
+def test_no_state_is_carried_between_batches(network: Any, stream: Any) -> None:
     model, batch = network(layer(RNN)), stream(STEPS, ROWS)
     carry: Carry = (torch.ones(1, ROWS, 4, dtype=torch.float64),)
     first, after = Recomputing(1e9).step(model, batch, carry)

@@ -1,4 +1,4 @@
-"""Laws of every body: what is read, in what pieces and in what company, changes nothing but what it should."""
+"""Laws of every body: cutting a stream, padding and other rows do not change the outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPAN = 4
 """Much shorter than T, so that what a transformer forgets is tested too."""
 EVERY = [(name, causal) for name in NETWORKS for causal in (True, False)] + [("sinusoidal", False)]
 
-every = pytest.mark.parametrize(("name", "causal"), EVERY)
+every_case = pytest.mark.parametrize(("name", "causal"), EVERY)
 streaming = pytest.mark.parametrize("name", STREAMING)
 
 
@@ -51,16 +51,16 @@ def same(left: Tensor, right: Tensor) -> None:
     torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
 
 
-@every
-def test_the_shape_is_as_told(name: str, causal: bool) -> None:
+@every_case
+def test_output_and_carry_shapes(name: str, causal: bool) -> None:
     body = make(name, causal=causal)
     outputs, carry = run(body, values())
     assert outputs.shape == (T, B, body.output_size)
     assert all(part.shape[1] == B for part in carry), "rows stand in dimension 1 of a carry"
 
 
-@every
-def test_padding_and_company_change_nothing(name: str, causal: bool) -> None:
+@every_case
+def test_padding_and_other_rows_change_nothing(name: str, causal: bool) -> None:
     for both in (False, True) if name in CELLS and not causal else (False,):
         body = make(name, causal=causal, bidirectional=both)
         together, _ = run(body, values(), lengths=LENGTHS)
@@ -69,8 +69,8 @@ def test_padding_and_company_change_nothing(name: str, causal: bool) -> None:
             same(together[:length, row], alone[:, 0])
 
 
-@every
-def test_the_future_changes_a_causal_body_by_nothing(name: str, causal: bool) -> None:
+@every_case
+def test_future_does_not_change_causal_body(name: str, causal: bool) -> None:
     body, other = make(name, causal=causal), values()
     other[6:] = values(seed=9)[6:]
     before, after = (run(body, inputs)[0][:6] for inputs in (values(), other))
@@ -82,7 +82,7 @@ def test_the_future_changes_a_causal_body_by_nothing(name: str, causal: bool) ->
 
 @streaming
 @pytest.mark.parametrize("cuts", [(1,) * T, (5, 8), (1, 11, 1), (4, 4, 5)])
-def test_a_split_run_is_the_whole_run(name: str, cuts: tuple[int, ...]) -> None:
+def test_split_run_equals_whole_run(name: str, cuts: tuple[int, ...]) -> None:
     body = make(name, causal=True)
     whole, final = run(body, values())
     parts: list[Tensor] = []
@@ -96,13 +96,13 @@ def test_a_split_run_is_the_whole_run(name: str, cuts: tuple[int, ...]) -> None:
 
 
 @streaming
-def test_without_its_carry_a_run_is_another(name: str) -> None:
+def test_run_without_carry_differs(name: str) -> None:
     body = make(name, causal=True)
     assert not torch.allclose(run(body, values()[5:])[0], run(body, values())[0][5:]), "the law above can fail"
 
 
 @streaming
-def test_a_carry_is_that_of_each_rows_own_end(name: str) -> None:
+def test_carry_is_taken_at_the_end_of_each_row(name: str) -> None:
     body, more = make(name, causal=True), values(6, seed=2)
     _, carry = run(body, values(), lengths=LENGTHS)
     onward, _ = run(body, more, carry)
@@ -112,7 +112,7 @@ def test_a_carry_is_that_of_each_rows_own_end(name: str) -> None:
 
 
 @streaming
-def test_a_row_forgotten_begins_anew_and_the_others_go_on(name: str) -> None:
+def test_reset_rows_start_anew_and_others_continue(name: str) -> None:
     body, more = make(name, causal=True), values(6, seed=2)
     _, carry = run(body, values())
     kept = torch.tensor([True, False, True, False, True])
@@ -124,7 +124,7 @@ def test_a_row_forgotten_begins_anew_and_the_others_go_on(name: str) -> None:
 
 
 @streaming
-def test_rows_of_a_carry_can_be_put_in_another_order(name: str) -> None:
+def test_rows_of_a_carry_can_be_reordered(name: str) -> None:
     body, more = make(name, causal=True), values(2, seed=2)
     _, carry = run(body, values())
     order = torch.tensor([3, 3, 0])
@@ -132,7 +132,7 @@ def test_rows_of_a_carry_can_be_put_in_another_order(name: str) -> None:
     same(reordered, run(body, more, carry)[0][:, order])
 
 
-@every
+@every_case
 def test_every_weight_gets_a_gradient(name: str, causal: bool) -> None:
     body, inputs = make(name, causal=causal).train(), values().requires_grad_()
     outputs, _ = body(inputs, (), LENGTHS)
@@ -144,8 +144,8 @@ def test_every_weight_gets_a_gradient(name: str, causal: bool) -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, label
 
 
-@every
-def test_saved_and_loaded_it_says_the_same(name: str, causal: bool) -> None:
+@every_case
+def test_loaded_weights_give_same_output(name: str, causal: bool) -> None:
     body, other = make(name, causal=causal), make(name, causal=causal)
     with torch.no_grad():
         for parameter in other.parameters():
@@ -155,7 +155,7 @@ def test_saved_and_loaded_it_says_the_same(name: str, causal: bool) -> None:
 
 
 @streaming
-def test_bfloat16_computes_and_keeps_float32(name: str) -> None:
+def test_bfloat16_keeps_a_float32_carry(name: str) -> None:
     body, inputs = make(name, causal=True).float(), values().float()
     with torch.autocast("cpu", torch.bfloat16):
         _, carry = body(inputs)
@@ -165,7 +165,7 @@ def test_bfloat16_computes_and_keeps_float32(name: str) -> None:
     assert all(part.dtype in (torch.float32, torch.bool) for part in carry)
 
 
-def test_a_transformer_sees_its_span_in_each_layer_and_no_further() -> None:
+def test_transformer_sees_its_span_in_each_layer() -> None:
     for layers in (1, 2):
         body, reach = make("transformer", causal=True, layers=layers), layers * (SPAN - 1)
         for distance, seen in ((reach, True), (reach + 1, False)):
@@ -174,7 +174,7 @@ def test_a_transformer_sees_its_span_in_each_layer_and_no_further() -> None:
             assert torch.allclose(run(body, other)[0][-1], run(body, values())[0][-1], atol=1e-12) is not seen
 
 
-def test_a_convolution_sees_as_far_as_it_says() -> None:
+def test_convolution_sees_its_receptive_field() -> None:
     body = make("cnn", causal=True, layers=1)  # 1 + 2·(3 - 1)·(2 - 1) = 5 steps
     for distance, seen in ((4, True), (5, False)):
         other = values()
@@ -182,7 +182,7 @@ def test_a_convolution_sees_as_far_as_it_says() -> None:
         assert torch.allclose(run(body, other)[0][-1], run(body, values())[0][-1], atol=1e-12) is not seen
 
 
-def test_where_a_stream_begins_does_not_matter_to_a_transformer() -> None:
+def test_transformer_does_not_depend_on_absolute_position() -> None:
     """Positions are distances: the same steps after a long or a short past that is out of sight give the same."""
     body, end = make("transformer", causal=True), values()
     late, _ = run(body, torch.cat([values(40, seed=3), end]))
@@ -190,7 +190,7 @@ def test_where_a_stream_begins_does_not_matter_to_a_transformer() -> None:
     same(late[-5:], early[-5:])
 
 
-def test_the_last_steps_before_each_end() -> None:
+def test_last_steps_before_each_end() -> None:
     x = torch.arange(1.0, 5.0)[:, None, None].expand(4, 3, 1)
     assert last_steps(x, 2, torch.tensor([4, 1, 3]))[..., 0].T.tolist() == [[3, 4], [0, 1], [2, 3]]
     assert last_steps(x, 5)[:, 0, 0].tolist() == [0, 1, 2, 3, 4]

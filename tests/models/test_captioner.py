@@ -1,4 +1,4 @@
-"""The captioner: pictures do not touch each other, padding changes nothing, and every part of it learns."""
+"""The captioner: pictures do not affect each other, padding changes nothing, and every weight learns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SIDE, WORDS = 16, 7
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")
 
 
-def captioner(attention: str = "additive", *, side: int = SIDE, channels: int = 3, **given: object) -> Captioner:
+def captioner(attention: str = "additive", *, side: int = SIDE, channels: int = 3, **arguments: object) -> Captioner:
     torch.manual_seed(0)
-    options = ModelOptions(model="lstm", hidden=8, **given)  # type: ignore[arg-type]
+    options = ModelOptions(model="lstm", hidden=8, **arguments)  # type: ignore[arg-type]
     return Captioner(options, PictureSize(side, channels), WORDS, filters=4, peeky=True, attention=attention).eval()
 
 
@@ -48,7 +48,7 @@ def test_regions_of_pictures_of_any_side(side: int, regions: int) -> None:
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("kind", ["pixels", "vectors"])
-def test_pictures_do_not_touch_each_other(kind: str, attention: str) -> None:
+def test_pictures_do_not_affect_each_other(kind: str, attention: str) -> None:
     views = pixels() if kind == "pixels" else vectors()
     network = captioner(attention) if kind == "pixels" else captioner(attention, side=0, channels=5)
     together, _, _ = network.step(torch.tensor([1, 2, 3]), network.begin(views))
@@ -60,7 +60,7 @@ def test_pictures_do_not_touch_each_other(kind: str, attention: str) -> None:
 
 
 @pytest.mark.parametrize("attention", ["none", "additive"])
-def test_what_stands_behind_the_end_of_a_pictures_vectors_changes_nothing(attention: str) -> None:
+def test_padding_of_feature_vectors_changes_nothing(attention: str) -> None:
     network, views = captioner(attention, side=0, channels=5), vectors()
     assert views.lengths is not None
     padded = torch.where(torch.arange(4)[:, None, None] < views.lengths[:, None], views.inputs, 1e3)
@@ -72,7 +72,7 @@ def test_what_stands_behind_the_end_of_a_pictures_vectors_changes_nothing(attent
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_the_loss_is_that_of_the_steps(attention: str) -> None:
+def test_loss_equals_sum_of_steps(attention: str) -> None:
     network, views = captioner(attention), pixels()
     total, count = 0.0, 0
     for caption, owner in zip(targets().T, [0, 0, 2], strict=True):
@@ -86,7 +86,7 @@ def test_the_loss_is_that_of_the_steps(attention: str) -> None:
     assert (carry, batch(views).units) == ((), count)
 
 
-def test_where_a_thing_stands_is_seen() -> None:
+def test_positions_are_seen() -> None:
     """The mean of the regions alone would not tell: the picture is the same but for its place."""
     network = captioner("none")
     thing = torch.zeros(1, 3, SIDE, SIDE)
@@ -97,15 +97,17 @@ def test_where_a_thing_stands_is_seen() -> None:
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_every_part_learns(attention: str) -> None:
+def test_every_weight_gets_a_gradient(attention: str) -> None:
     network = captioner(attention)
     loss, _ = network.loss(batch(pixels()), ())
     loss.backward()
-    assert [name for name, one in network.named_parameters() if one.grad is None or not one.grad.any()] == []
+    assert [
+        name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 @pytest.mark.parametrize(("attention", "peeky"), [("additive", False), ("none", True)])
-def test_it_tells_two_pictures_apart(attention: str, peeky: bool) -> None:
+def test_two_pictures_are_distinguished(attention: str, peeky: bool) -> None:
     torch.manual_seed(0)
     network = Captioner(
         ModelOptions(model="lstm", hidden=16), PictureSize(SIDE, 3), WORDS, filters=4, peeky=peeky, attention=attention
@@ -123,7 +125,7 @@ def test_it_tells_two_pictures_apart(attention: str, peeky: bool) -> None:
     assert first[1] + first[2] > 0.9
 
 
-def test_its_words_have_embeddings_and_its_boundary_too() -> None:
+def test_embeddings_of_words_and_boundary() -> None:
     network = captioner(embedding=5)
     assert network.embeddings.weight.shape == (WORDS + 1, 5)
     assert network.boundary == WORDS

@@ -34,13 +34,13 @@ def padded(reads: str) -> torch.Tensor:
 
 
 KINDS = [(name, pool, both) for name in NETWORKS for pool in POOLINGS for both in ((0, 1) if name in CELLS else (0,))]
-every = pytest.mark.parametrize(("kind", "pool", "both"), [*KINDS, ("bag", "mean", 0)])
+every_case = pytest.mark.parametrize(("kind", "pool", "both"), [*KINDS, ("bag", "mean", 0)])
 either = pytest.mark.parametrize("reads", ["units", "channels"])
 
 
-@every
+@every_case
 @either
-def test_padding_and_company_change_nothing(kind: str, pool: str, both: int, reads: str) -> None:
+def test_padding_and_other_rows_change_nothing(kind: str, pool: str, both: int, reads: str) -> None:
     network, inputs = make(kind, reads, pool, bool(both)), padded(reads)
     together = network(inputs, LENGTHS)
     assert together.shape == (len(LENGTHS), K)
@@ -49,8 +49,8 @@ def test_padding_and_company_change_nothing(kind: str, pool: str, both: int, rea
         torch.testing.assert_close(alone[0], together[row], rtol=1e-5, atol=1e-6)
 
 
-@every
-def test_the_order_in_a_batch_changes_nothing(kind: str, pool: str, both: int) -> None:
+@every_case
+def test_order_of_rows_changes_nothing(kind: str, pool: str, both: int) -> None:
     network, inputs = make(kind, "units", pool, bool(both)), padded("units")
     order = torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(
@@ -59,14 +59,14 @@ def test_the_order_in_a_batch_changes_nothing(kind: str, pool: str, both: int) -
 
 
 @pytest.mark.parametrize("kind", ["lstm", "bag"])
-def test_order_within_a_sequence_is_lost_on_the_bag_alone(kind: str) -> None:
+def test_only_the_bag_ignores_order_of_steps(kind: str) -> None:
     network, inputs = make(kind, "units", "last"), torch.tensor([[1], [2], [3], [4]])
-    one, other = (network(x, torch.tensor([4])) for x in (inputs, inputs.flip(0)))
-    assert torch.allclose(one, other, rtol=1e-5, atol=1e-6) == (kind == "bag")
+    first, second = (network(x, torch.tensor([4])) for x in (inputs, inputs.flip(0)))
+    assert torch.allclose(first, second, rtol=1e-5, atol=1e-6) == (kind == "bag")
 
 
 @either
-def test_the_loss_is_the_mean_nll_per_sequence(reads: str) -> None:
+def test_loss_is_mean_nll_per_sequence(reads: str) -> None:
     network, inputs, labels = make("gru", reads), padded(reads), torch.tensor([0, 3, 1, 1, 2])
     batch = SequenceBatch(inputs, LENGTHS, labels)
     loss, carry = network.loss(batch, ())

@@ -48,7 +48,7 @@ def quantiles(network: Forecaster, history: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("season", [1, 4, LOOKBACK, 99])
-def test_untrained_the_median_is_the_seasonal_naive_forecast(season: int, normalize: bool) -> None:
+def test_untrained_median_is_seasonal_naive_forecast(season: int, normalize: bool) -> None:
     shape = replace(SHAPE, season=season, normalize=normalize)
     network, history = make("direct", shape, stirred=False), values()
     assert isinstance(network, DirectForecaster)
@@ -59,7 +59,7 @@ def test_untrained_the_median_is_the_seasonal_naive_forecast(season: int, normal
 
 
 @pytest.mark.parametrize(("strategy", "cell"), BOTH)
-def test_a_window_scaled_and_shifted_has_a_forecast_scaled_and_shifted(strategy: str, cell: str) -> None:
+def test_forecast_scales_and_shifts_with_its_window(strategy: str, cell: str) -> None:
     network, history = make(strategy, cell=cell), values()
     scale, shift = torch.tensor([3.0, 0.5, 10.0]), torch.tensor([-40.0, 7.0, 2.0])
     expected = quantiles(network, history) * scale[:2, None] + shift[:2, None]
@@ -76,14 +76,14 @@ def test_quantiles_never_cross(strategy: str) -> None:
     assert (got.diff(dim=-1) >= 0).all()
 
 
-def test_before_they_are_put_in_order_they_do_cross() -> None:
+def test_unsorted_quantiles_do_cross() -> None:
     network = make("direct")
     assert isinstance(network, DirectForecaster)
     assert (network(values())[0].diff(dim=-1) < 0).any(), "the test above can fail"
 
 
 @pytest.mark.parametrize(("strategy", "cell"), BOTH)
-def test_windows_do_not_touch_each_other(strategy: str, cell: str) -> None:
+def test_windows_do_not_affect_each_other(strategy: str, cell: str) -> None:
     network, history = make(strategy, cell=cell), values()
     other = history.clone()
     other[:, 1:] = values(seed=9)[:, 1:]
@@ -91,7 +91,7 @@ def test_windows_do_not_touch_each_other(strategy: str, cell: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_covariate_is_read(strategy: str) -> None:
+def test_covariate_is_read(strategy: str) -> None:
     network, history = make(strategy), values()
     other = history.clone()
     other[:, :, 2] = values(seed=9)[:, :, 2]
@@ -99,7 +99,7 @@ def test_a_covariate_is_read(strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_values_that_were_not_there_do_not_count(strategy: str) -> None:
+def test_missing_values_do_not_count(strategy: str) -> None:
     shape = replace(SHAPE, masked=True)
     network, history, future = make(strategy, shape), values(shape), values(shape, HORIZON, seed=2)
     future[..., shape.channels :] = 1.0
@@ -114,7 +114,7 @@ def test_values_that_were_not_there_do_not_count(strategy: str) -> None:
     )
 
 
-def test_the_direct_loss_is_the_quantile_loss_by_hand() -> None:
+def test_direct_loss_is_quantile_loss_by_hand() -> None:
     network, history, future = make("direct"), values(), values(steps=HORIZON, seed=2)
     loss, _ = network.loss(network.batch(WindowBatch(history, future)), ())
     assert isinstance(network, DirectForecaster)
@@ -131,7 +131,7 @@ def test_the_direct_loss_is_the_quantile_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("cell", STREAMING)
-def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) -> None:
+def test_density_of_window_is_product_of_steps(cell: str) -> None:
     network = make("recursive", cell=cell)
     assert isinstance(network, RecursiveForecaster)
     history, future = values(), values(steps=HORIZON, seed=2)
@@ -145,7 +145,7 @@ def test_the_density_of_a_whole_window_is_the_product_of_its_steps(cell: str) ->
     torch.testing.assert_close(joint, total, rtol=1e-5, atol=1e-4)
 
 
-def test_the_recursive_loss_is_the_mean_negative_log_density() -> None:
+def test_recursive_loss_is_mean_negative_log_density() -> None:
     network, history, future = make("recursive"), values(), values(steps=HORIZON, seed=2)
     assert isinstance(network, RecursiveForecaster)
     density, _ = network.log_density(network.batch(WindowBatch(history, future)))
@@ -158,19 +158,19 @@ def test_recomputing_gives_the_gradient_of_the_recursive_loss(cell: str) -> None
     network = make("recursive", cell=cell)
     assert isinstance(network, RecursiveForecaster)
     batch = network.batch(WindowBatch(values(), values(steps=HORIZON, seed=2)))
-    found = []
+    actual = []
     for length in (None, 3):
         network.zero_grad()
         if length is None:
             network.loss(batch, ())[0].backward()
         else:
             backward_in_segments(network, batch, length)
-        found.append([one.grad for one in network.parameters()])
-    for exact, pieced in zip(*found, strict=True):
+        actual.append([parameter.grad for parameter in network.parameters()])
+    for exact, pieced in zip(*actual, strict=True):
         torch.testing.assert_close(pieced, exact, rtol=1e-4, atol=1e-6)
 
 
-def test_sampled_quantiles_are_those_of_the_first_steps_gaussian() -> None:
+def test_sampled_quantiles_match_gaussian_of_first_step() -> None:
     network = make("recursive")
     assert isinstance(network, RecursiveForecaster)
     history = values()
@@ -186,14 +186,14 @@ def test_sampled_quantiles_are_those_of_the_first_steps_gaussian() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_flat_window_gives_a_finite_forecast_and_gradient(strategy: str) -> None:
+def test_flat_window_has_finite_forecast_and_gradient(strategy: str) -> None:
     network, history = make(strategy), torch.full((LOOKBACK, B, 3), 2.0)
     loss, _ = network.loss(network.batch(WindowBatch(history, history[:HORIZON])), ())
     loss.backward()
-    assert all(one.grad is None or one.grad.isfinite().all() for one in network.parameters())
+    assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in network.parameters())
     assert quantiles(network, history).isfinite().all()
 
 
-def test_a_lookback_of_one_is_enough() -> None:
+def test_lookback_of_one() -> None:
     for strategy in STRATEGIES:
         assert quantiles(make(strategy), values()[:1]).isfinite().all()

@@ -17,9 +17,9 @@ from seriatim.tasks.options import LanguageOptions
 V, T, B = 7, 17, 3
 
 
-def model(cell: str = "lstm", *, tie: bool = False, **given: object) -> RecurrentLanguageModel:
+def model(cell: str = "lstm", *, tie: bool = False, **arguments: object) -> RecurrentLanguageModel:
     torch.manual_seed(0)
-    options = replace(LanguageOptions(), model=cell, hidden=8, layers=2, embedding=8, **given)
+    options = replace(LanguageOptions(), model=cell, hidden=8, layers=2, embedding=8, **arguments)
     return RecurrentLanguageModel(options, V, tie=tie).eval()
 
 
@@ -30,7 +30,7 @@ def units(steps: int = T, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("tie", [False, True])
 @pytest.mark.parametrize("cell", STREAMING)
 @pytest.mark.parametrize("at", [1, 8, T - 1])
-def test_two_halves_with_the_state_between_are_the_whole(cell: str, tie: bool, at: int) -> None:
+def test_split_run_equals_whole_run(cell: str, tie: bool, at: int) -> None:
     network, inputs = model(cell, tie=tie), units()
     whole, end = network(inputs, ())
     first, carry = network(inputs[:at], ())
@@ -43,7 +43,7 @@ def test_two_halves_with_the_state_between_are_the_whole(cell: str, tie: bool, a
 
 
 @pytest.mark.parametrize("cell", STREAMING)
-def test_it_does_not_see_what_it_predicts(cell: str) -> None:
+def test_prediction_does_not_depend_on_the_target(cell: str) -> None:
     network, inputs = model(cell), units()
     changed = inputs.clone()
     changed[9] = (changed[9] + 1) % V
@@ -53,7 +53,7 @@ def test_it_does_not_see_what_it_predicts(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", STREAMING)
-def test_streams_do_not_touch_each_other(cell: str) -> None:
+def test_rows_do_not_affect_each_other(cell: str) -> None:
     network, inputs = model(cell), units()
     together, _ = network(inputs, ())
     for row in range(B):
@@ -61,7 +61,7 @@ def test_streams_do_not_touch_each_other(cell: str) -> None:
         torch.testing.assert_close(alone[:, 0], together[:, row], rtol=1e-5, atol=1e-6)
 
 
-def test_the_loss_is_the_mean_nll_per_unit() -> None:
+def test_loss_is_mean_nll_per_unit() -> None:
     network, inputs, targets = model(), units(), units(seed=1)
     loss, carry = network.loss(LanguageBatch(inputs, targets), ())
     log_chances = functional.log_softmax(network(inputs, ())[0], -1)
@@ -81,13 +81,13 @@ def test_tying_shares_one_matrix() -> None:
     assert (tied.embedding.weight.grad.abs().sum(1) > 0).all(), "units that are not read learn as outputs"
 
 
-def test_tying_wants_one_width() -> None:
+def test_tying_needs_equal_widths() -> None:
     with pytest.raises(UsageError, match=r"embedding: got 4, but --tie wants it as wide as --hidden \(5\)"):
         RecurrentLanguageModel(replace(LanguageOptions(), hidden=5, embedding=4), V, tie=True)
 
 
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "transformer", "cnn", "cbow", "window"])
-def test_a_row_starts_anew_where_it_is_told(kind: str) -> None:
+def test_reset_row_starts_anew(kind: str) -> None:
     """Against each row's pieces run on their own; native and in float32, so to rounding."""
     torch.manual_seed(2)
     windows = {"cbow": lambda: ContinuousBag(V, 3, 4), "window": lambda: ConcatenatedWindow(V, 3, 4, 5)}
@@ -109,7 +109,7 @@ def test_a_row_starts_anew_where_it_is_told(kind: str) -> None:
     assert not torch.allclose(together, network(inputs, carry)[0])
 
 
-def test_dropout_is_for_training_alone() -> None:
+def test_dropout_only_in_training() -> None:
     network, inputs = model(dropout=0.5, locked_dropout=0.3), units()
     assert torch.equal(network(inputs, ())[0], network(inputs, ())[0])
     network.train()

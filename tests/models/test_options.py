@@ -35,13 +35,13 @@ OTHER: dict[str, Any] = {
 }
 
 
-def test_every_option_of_some_models_is_tried_here() -> None:
+def test_every_model_specific_option_has_a_case() -> None:
     assert OTHER.keys() == OWN.keys()
 
 
 @pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("name", OWN)
-def test_an_option_of_another_model_is_refused(name: str, model: str) -> None:
+def test_option_of_another_model_is_refused(name: str, model: str) -> None:
     options = replace(ModelOptions(), model=model, **{name: OTHER[name]})
     if model in OWN[name]:
         check_cell(options)
@@ -53,12 +53,12 @@ def test_an_option_of_another_model_is_refused(name: str, model: str) -> None:
 def test_heads_must_divide_the_hidden_units_evenly() -> None:
     check_cell(replace(ModelOptions(), model="transformer", hidden=24, heads=4))
     for hidden in (10, 12):  # 12 / 4 is odd, and positions turn pairs
-        said = f"heads: got 4 for {hidden} hidden units, wanted a number that divides them into an even number each"
-        with pytest.raises(UsageError, match=re.escape(said)):
+        message = f"heads: got 4 for {hidden} hidden units, wanted a number that divides them into an even number each"
+        with pytest.raises(UsageError, match=re.escape(message)):
             check_cell(replace(ModelOptions(), model="transformer", hidden=hidden))
 
 
-def test_a_models_own_defaults_are_options_of_every_task() -> None:
+def test_model_defaults_are_options_of_every_task() -> None:
     known = {field.name for field in fields(TrainOptions)}
     for model, own in DEFAULTS.items():
         assert model in NETWORKS and own.keys() <= known

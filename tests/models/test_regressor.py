@@ -39,18 +39,18 @@ def test_padding_changes_nothing_and_quantiles_rise(model: str) -> None:
         torch.testing.assert_close(alone[0], together[row], rtol=1e-5, atol=1e-6)
 
 
-def test_the_loss_by_hand() -> None:
+def test_loss_by_hand() -> None:
     network, targets = make("gru"), torch.tensor([0.5, -1.0, 3.0])
     loss, carry = network.loss(RegressionBatch(INPUTS, LENGTHS, targets), ())
-    found = network(INPUTS, LENGTHS).detach().numpy()
-    error = targets.numpy()[:, None] - found
+    actual = network(INPUTS, LENGTHS).detach().numpy()
+    error = targets.numpy()[:, None] - actual
     pairs = [(level, miss) for row in error for level, miss in zip(QUANTILES, row[1:], strict=True)]
     pinball = [level * miss if miss > 0 else (level - 1) * miss for level, miss in pairs]
     assert float(loss.detach()) == pytest.approx(0.5 * np.mean(error[:, 0] ** 2) + np.mean(pinball), rel=1e-5)
     assert carry == ()
 
 
-def test_it_settles_on_the_mean_and_the_quantiles_of_what_it_cannot_tell_apart() -> None:
+def test_equal_inputs_get_mean_and_quantiles_of_their_targets() -> None:
     targets = torch.linspace(0.001, 0.999, 400)
     targets = -torch.log1p(-targets)  # skewed: its mean is not its median
     batch = RegressionBatch(torch.ones(1, 400, 1), torch.ones(400, dtype=torch.int64), targets)
@@ -64,16 +64,16 @@ def test_it_settles_on_the_mean_and_the_quantiles_of_what_it_cannot_tell_apart()
                 one -= 0.2 * gradient
     constant = ConstantRegression()
     constant.fit(targets.numpy())
-    found = network(batch.inputs, batch.lengths)[0].detach().numpy()
-    np.testing.assert_allclose(found, constant.values, atol=0.03)
+    actual = network(batch.inputs, batch.lengths)[0].detach().numpy()
+    np.testing.assert_allclose(actual, constant.values, atol=0.03)
     assert constant.values[0] - constant.values[2] > 0.25
 
 
-def test_the_constant() -> None:
-    one, other = ConstantRegression(), ConstantRegression()
-    one.fit(np.array([1.0, 2.0, 3.0, 10.0]))
-    assert one.values[0] == 4.0 and one.values[2] == 2.5
-    other.load_state_dict(one.state_dict())
-    np.testing.assert_array_equal(other.predictions(2), [one.values] * 2)
+def test_constant_regression() -> None:
+    first, second = ConstantRegression(), ConstantRegression()
+    first.fit(np.array([1.0, 2.0, 3.0, 10.0]))
+    assert first.values[0] == 4.0 and first.values[2] == 2.5
+    second.load_state_dict(first.state_dict())
+    np.testing.assert_array_equal(second.predictions(2), [first.values] * 2)
     with pytest.raises(ValueError, match="values: got"):
-        one.load_state_dict({"values": np.zeros(2)})
+        first.load_state_dict({"values": np.zeros(2)})

@@ -19,7 +19,7 @@ LENGTHS = torch.tensor([7, 1, 4])
 NOTES = (torch.rand(7, 3, K, generator=torch.Generator().manual_seed(1)) < 0.4).float()
 BATCH = RollBatch(NOTES, LENGTHS)
 
-every = pytest.mark.parametrize("model", STREAMING)
+every_case = pytest.mark.parametrize("model", STREAMING)
 
 
 def make(model: str) -> RollModel:
@@ -27,8 +27,8 @@ def make(model: str) -> RollModel:
     return RollModel(replace(LanguageOptions(), model=model, hidden=8, layers=2), K).eval()
 
 
-@every
-def test_what_stands_behind_an_end_changes_nothing(model: str) -> None:
+@every_case
+def test_padding_changes_nothing(model: str) -> None:
     network = make(model)
     together = network.losses(BATCH)
     assert (together[torch.arange(7)[:, None] >= LENGTHS] == 0).all()
@@ -37,8 +37,8 @@ def test_what_stands_behind_an_end_changes_nothing(model: str) -> None:
         torch.testing.assert_close(alone[:, 0], together[:length, row], rtol=1e-5, atol=1e-5)
 
 
-@every
-def test_a_step_is_predicted_from_those_before_it(model: str) -> None:
+@every_case
+def test_step_is_predicted_from_earlier_steps(model: str) -> None:
     network, changed = make(model), NOTES.clone()
     changed[3, 0] = 1 - changed[3, 0]
     before, after = network.losses(BATCH), network.losses(RollBatch(changed, LENGTHS))
@@ -47,9 +47,9 @@ def test_a_step_is_predicted_from_those_before_it(model: str) -> None:
     assert (before[3:, 0] != after[3:, 0]).all()
 
 
-@every
+@every_case
 @torch.no_grad()
-def test_steps_one_by_one_are_the_whole(model: str) -> None:
+def test_single_steps_equal_whole_run(model: str) -> None:
     network, piece = make(model), NOTES[:, :1]
     carry: tuple[torch.Tensor, ...] = ()
     last, joint = torch.zeros(1, 1, K), 0.0
@@ -61,7 +61,7 @@ def test_steps_one_by_one_are_the_whole(model: str) -> None:
     assert joint == pytest.approx(float(whole), rel=1e-4)
 
 
-def test_the_loss_is_the_mean_over_all_steps_of_the_sum_over_notes() -> None:
+def test_loss_is_mean_over_steps_of_sum_over_notes() -> None:
     network = make("gru")
     with torch.no_grad():
         network.output.weight.zero_()
@@ -89,7 +89,7 @@ def test_frequencies_and_transitions_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", [NoteFrequencies, NoteTransitions])
-def test_chances_sum_to_one_over_all_pieces(kind: type[NoteTransitions] | type[NoteFrequencies]) -> None:
+def test_probabilities_sum_to_one_over_all_pieces(kind: type[NoteTransitions] | type[NoteFrequencies]) -> None:
     model = kind(2)
     model.fit([np.array([[1, 0], [1, 1], [0, 1]], np.uint8)])
     steps = [np.array([a, b]) for a in (0, 1) for b in (0, 1)]

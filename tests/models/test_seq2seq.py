@@ -35,14 +35,16 @@ def network(request: pytest.FixtureRequest) -> EncoderDecoder:
     return made(**KINDS[request.param]).eval()
 
 
-def made(*, dropout: float = 0.0, teacher_forcing: float = 1.0, **given: Any) -> EncoderDecoder:
+def made(*, dropout: float = 0.0, teacher_forcing: float = 1.0, **arguments: Any) -> EncoderDecoder:
     torch.manual_seed(0)
     own = {
-        name: given.pop(name)
+        name: arguments.pop(name)
         for name in ("peeky", "attention", "tie", "embedding_start", "output_start")
-        if name in given
+        if name in arguments
     }
-    options = ModelOptions(**({"model": "lstm", "hidden": 8, "embedding": 6, "dropout": dropout, "heads": 2} | given))
+    options = ModelOptions(
+        **({"model": "lstm", "hidden": 8, "embedding": 6, "dropout": dropout, "heads": 2} | arguments)
+    )
     if options.model == "transformer":
         return TransformerSeq2Seq(options, SOURCE, TARGET, **own).double()
     return RecurrentSeq2Seq(options, SOURCE, TARGET, teacher_forcing=teacher_forcing, **own).double()
@@ -72,7 +74,7 @@ def by_steps(network: EncoderDecoder, sources: list[Any], targets: list[Any]) ->
 
 
 @torch.no_grad()
-def test_the_loss_is_the_sum_of_the_steps(network: EncoderDecoder) -> None:
+def test_loss_is_sum_of_steps(network: EncoderDecoder) -> None:
     sources, targets = pairs()
     batch = padded_pairs(sources, targets)
     assert batch.units == 11
@@ -81,14 +83,14 @@ def test_the_loss_is_the_sum_of_the_steps(network: EncoderDecoder) -> None:
 
 
 @torch.no_grad()
-def test_rows_do_not_touch_each_other_and_padding_changes_nothing(network: EncoderDecoder) -> None:
+def test_padding_and_other_rows_change_nothing(network: EncoderDecoder) -> None:
     sources, targets = pairs()
-    alone = [by_steps(network, [one], [other]) for one, other in zip(sources, targets, strict=True)]
+    alone = [by_steps(network, [first], [second]) for first, second in zip(sources, targets, strict=True)]
     assert sum(alone) == pytest.approx(by_steps(network, sources, targets), rel=1e-5)
 
 
 @torch.no_grad()
-def test_rows_of_a_state_can_be_taken_and_repeated(network: EncoderDecoder) -> None:
+def test_rows_of_state_can_be_taken_and_repeated(network: EncoderDecoder) -> None:
     sources, _ = pairs()
     state = network.begin(padded_sources(sources))
     _, state, _ = network.step(torch.tensor([TARGET] * 3), state)
@@ -104,7 +106,7 @@ def test_every_weight_gets_a_gradient(network: EncoderDecoder) -> None:
     assert without == []
 
 
-def test_it_learns_to_turn_a_sequence_round(network: EncoderDecoder) -> None:
+def test_learns_to_reverse_a_sequence(network: EncoderDecoder) -> None:
     draw = np.random.default_rng(1)
     sources = [draw.integers(0, TARGET, draw.integers(1, 4)).astype(np.int32) for _ in range(40)]
     batch = padded_pairs(sources, [np.append(one[::-1], TARGET).astype(np.int32) for one in sources])
@@ -118,14 +120,14 @@ def test_it_learns_to_turn_a_sequence_round(network: EncoderDecoder) -> None:
     assert float(loss.detach()) < 0.8 * first
 
 
-@pytest.mark.parametrize(("given", "source", "target"), [({}, 1.0, 1.0), ({"tie": True}, 1.0, 0.1)])
-def test_how_wide_embeddings_start(given: dict[str, Any], source: float, target: float) -> None:
-    network = made(**given)
+@pytest.mark.parametrize(("arguments", "source", "target"), [({}, 1.0, 1.0), ({"tie": True}, 1.0, 0.1)])
+def test_initial_width_of_embeddings(arguments: dict[str, Any], source: float, target: float) -> None:
+    network = made(**arguments)
     for embedding, width in ((network.embeddings, source), (network.decoder.embedding, target)):
         assert 0.8 * width < float(embedding.weight.detach().abs().max()) <= width
 
 
-def test_starts_that_are_asked_for() -> None:
+def test_embedding_start_and_output_start() -> None:
     for tie in (False, True):
         network = made(embedding=60, tie=tie, embedding_start=0.02)
         for embedding in (network.embeddings, network.decoder.embedding):
@@ -136,11 +138,11 @@ def test_starts_that_are_asked_for() -> None:
         assert bool(output.bias.detach().any()) is (start is None)
 
 
-def test_embeddings_are_those_of_the_source(network: EncoderDecoder) -> None:
+def test_embeddings_belong_to_the_source(network: EncoderDecoder) -> None:
     assert network.embeddings.num_embeddings == SOURCE
 
 
-def test_one_layer_as_wide_as_the_context_starts_from_it() -> None:
+def test_single_layer_takes_context_as_first_state() -> None:
     decoder = RecurrentDecoder(ModelOptions(model="lstm", hidden=5), TARGET, 5)
     context = torch.randn(3, 5)
     ((h, c),) = decoder.start(Memory(context)).layers
@@ -148,7 +150,7 @@ def test_one_layer_as_wide_as_the_context_starts_from_it() -> None:
     assert decoder.bridge.affine is None
 
 
-def test_peeky_sees_the_context_late() -> None:
+def test_peeky_reads_context_at_every_step() -> None:
     """A vanishing start is forgotten; a peeky decoder is told at every step."""
     for peeky in (False, True):
         torch.manual_seed(0)

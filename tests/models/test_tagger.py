@@ -19,7 +19,7 @@ SIZES = TagSizes(words=9, characters=7, tags=4, rare=6)
 LENGTHS = torch.tensor([6, 1, 4, 3])
 SPELT = torch.tensor([3, 1, 5, 2, 4])
 """Letters of five different words."""
-every = pytest.mark.parametrize(
+every_case = pytest.mark.parametrize(
     ("model", "characters", "crf"),
     [
         *((model, "birnn", True) for model in STREAMING),
@@ -31,10 +31,10 @@ every = pytest.mark.parametrize(
 
 
 def make(
-    model: str = "lstm", characters: str = "birnn", crf: bool = True, *, word_dropout: float = 0.5, **given: Any
+    model: str = "lstm", characters: str = "birnn", crf: bool = True, *, word_dropout: float = 0.5, **arguments: Any
 ) -> Tagger:
     torch.manual_seed(0)
-    options = replace(TagOptions(), model=model, hidden=8, **given)
+    options = replace(TagOptions(), model=model, hidden=8, **arguments)
     return Tagger(options, SIZES, characters=characters, spelling=3, word_dropout=word_dropout, crf=crf).eval()
 
 
@@ -48,26 +48,26 @@ def batch() -> TagBatch:
     return TagBatch(torch.randint(9, shape, generator=draw), spellings, LENGTHS, tags)
 
 
-def scores(network: Tagger, given: TagBatch) -> Tensor:
-    return network(given.words, given.spellings, given.lengths)
+def scores(network: Tagger, arguments: TagBatch) -> Tensor:
+    return network(arguments.words, arguments.spellings, arguments.lengths)
 
 
-def alone(given: TagBatch, row: int) -> TagBatch:
+def alone(arguments: TagBatch, row: int) -> TagBatch:
     """One sentence without its padding."""
     here = (slice(int(LENGTHS[row])), slice(row, row + 1))
-    spellings = replace(given.spellings, places=given.spellings.places[here])
-    return TagBatch(given.words[here], spellings, LENGTHS[row : row + 1], given.tags[here])
+    spellings = replace(arguments.spellings, places=arguments.spellings.places[here])
+    return TagBatch(arguments.words[here], spellings, LENGTHS[row : row + 1], arguments.tags[here])
 
 
-@every
-def test_padding_and_company_change_nothing(model: str, characters: str, crf: bool) -> None:
-    network, given = make(model, characters, crf), batch()
-    together = scores(network, given)
+@every_case
+def test_padding_and_other_rows_change_nothing(model: str, characters: str, crf: bool) -> None:
+    network, arguments = make(model, characters, crf), batch()
+    together = scores(network, arguments)
     assert together.shape == (6, 4, 4)
-    loss, tags = network.loss(given, ())[0], network.decode(together, LENGTHS)
+    loss, tags = network.loss(arguments, ())[0], network.decode(together, LENGTHS)
     losses = []
     for row, length in enumerate(LENGTHS.tolist()):
-        one = alone(given, row)
+        one = alone(arguments, row)
         torch.testing.assert_close(scores(network, one)[:, 0], together[:length, row], rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(network.decode(scores(network, one), one.lengths)[0], tags[row])
         losses.append(network.loss(one, ())[0] * length)
@@ -75,10 +75,10 @@ def test_padding_and_company_change_nothing(model: str, characters: str, crf: bo
 
 
 @pytest.mark.parametrize("characters", SPELLINGS)
-def test_a_spelling_does_not_depend_on_its_padding(characters: str) -> None:
-    network, given = make(characters=characters), batch()
+def test_spelling_does_not_depend_on_padding(characters: str) -> None:
+    network, arguments = make(characters=characters), batch()
     assert network.spelling is not None
-    letters = given.spellings.characters
+    letters = arguments.spellings.characters
     together = network.spelling(letters, SPELT)
     for word, length in enumerate(SPELT.tolist()):
         own = network.spelling(letters[:length, word : word + 1], SPELT[word : word + 1])
@@ -89,16 +89,16 @@ def test_a_spelling_does_not_depend_on_its_padding(characters: str) -> None:
 
 
 @pytest.mark.parametrize(("model", "both"), [("lstm", True), ("lstm", False), ("cnn", True), ("transformer", True)])
-def test_a_tag_depends_on_the_words_on_both_sides(model: str, both: bool) -> None:
-    network, given = make(model, bidirectional=both), batch()
-    changed = given.words.clone()
+def test_tag_depends_on_words_on_both_sides(model: str, both: bool) -> None:
+    network, arguments = make(model, bidirectional=both), batch()
+    changed = arguments.words.clone()
     changed[5, 0] = (changed[5, 0] + 1) % 9
-    before, after = scores(network, given), scores(network, replace(given, words=changed))
+    before, after = scores(network, arguments), scores(network, replace(arguments, words=changed))
     assert torch.equal(before[4, 0], after[4, 0]) is not both
     assert torch.equal(before[:, 1:], after[:, 1:])
 
 
-def test_rare_words_are_sometimes_unknown_in_training_alone() -> None:
+def test_rare_words_are_dropped_only_in_training() -> None:
     network = make()
     words = torch.arange(9).repeat_interleave(400)[:, None]
     assert torch.equal(network._read(words), words)
@@ -109,31 +109,31 @@ def test_rare_words_are_sometimes_unknown_in_training_alone() -> None:
     assert ((share[6:] > 0.4) & (share[6:] < 0.6)).all()
 
 
-def test_the_unknown_word_is_trained() -> None:
+def test_unknown_word_is_trained() -> None:
     network = make(word_dropout=0.9).train()
-    given = batch()
-    words = torch.full_like(given.words, 8)
-    network.loss(replace(given, words=words), ())[0].backward()
+    arguments = batch()
+    words = torch.full_like(arguments.words, 8)
+    network.loss(replace(arguments, words=words), ())[0].backward()
     gradient = network.embeddings.weight.grad
     assert gradient is not None and gradient[UNKNOWN].any() and not gradient[1:8].any()
 
 
 @pytest.mark.parametrize("crf", [True, False])
-def test_the_decoded_tags_are_the_likeliest(crf: bool) -> None:
-    network, given = make(crf=crf), batch()
-    found = network.decode(scores(network, given), LENGTHS)
-    best = torch.full_like(given.tags, NO_TAG)
-    for row, tags in enumerate(found):
+def test_decoded_tags_are_the_likeliest(crf: bool) -> None:
+    network, arguments = make(crf=crf), batch()
+    actual = network.decode(scores(network, arguments), LENGTHS)
+    best = torch.full_like(arguments.tags, NO_TAG)
+    for row, tags in enumerate(actual):
         best[: len(tags), row] = torch.from_numpy(tags)
-    emissions = scores(network, given)
-    least = network.nll(emissions, replace(given, tags=best))
+    emissions = scores(network, arguments)
+    least = network.nll(emissions, replace(arguments, tags=best))
     draw = torch.Generator().manual_seed(3)
     for _ in range(50):
-        other = torch.where(given.tags == NO_TAG, NO_TAG, torch.randint(4, given.tags.shape, generator=draw))
-        assert network.nll(emissions, replace(given, tags=other)) >= least
+        other = torch.where(arguments.tags == NO_TAG, NO_TAG, torch.randint(4, arguments.tags.shape, generator=draw))
+        assert network.nll(emissions, replace(arguments, tags=other)) >= least
 
 
-def test_it_comes_back_from_its_weights() -> None:
+def test_loaded_weights_give_same_output() -> None:
     network, again = make(), make()
     with torch.no_grad():
         for parameter in network.parameters():

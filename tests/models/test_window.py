@@ -22,12 +22,14 @@ def units() -> torch.Tensor:
     return torch.randint(V, (T, B), generator=torch.Generator().manual_seed(3))
 
 
-every = pytest.mark.parametrize(("kind", "context"), [(kind, tau) for kind in ("cbow", "window") for tau in (1, 2, 5)])
+every_case = pytest.mark.parametrize(
+    ("kind", "context"), [(kind, tau) for kind in ("cbow", "window") for tau in (1, 2, 5)]
+)
 
 
-@every
+@every_case
 @pytest.mark.parametrize("at", [1, 3, 8, T - 1])
-def test_two_halves_with_the_state_between_are_the_whole(kind: str, context: int, at: int) -> None:
+def test_split_run_equals_whole_run(kind: str, context: int, at: int) -> None:
     network, inputs = make(kind, context), units()
     whole, end = network(inputs, ())
     first, carry = network(inputs[:at], ())
@@ -37,8 +39,8 @@ def test_two_halves_with_the_state_between_are_the_whole(kind: str, context: int
     assert end[0].shape == (context - 1, B)
 
 
-@every
-def test_it_sees_its_window_and_no_more(kind: str, context: int) -> None:
+@every_case
+def test_prediction_depends_on_its_window_only(kind: str, context: int) -> None:
     network, inputs = make(kind, context), units()
     changed = inputs.clone()
     changed[6] = (changed[6] + 1) % V
@@ -47,21 +49,21 @@ def test_it_sees_its_window_and_no_more(kind: str, context: int) -> None:
     assert moved == [6 <= t < 6 + context for t in range(T)]
 
 
-@every
-def test_the_chances_of_all_units_sum_to_one(kind: str, context: int) -> None:
+@every_case
+def test_probabilities_sum_to_one(kind: str, context: int) -> None:
     logits, _ = make(kind, context)(units(), ())
     assert logits.shape == (T, B, V)
     torch.testing.assert_close(torch.softmax(logits, -1).sum(-1), torch.ones(T, B))
 
 
-@every
-def test_before_a_stream_begins_all_is_unknown(kind: str, context: int) -> None:
+@every_case
+def test_past_of_a_new_stream_is_unknown(kind: str, context: int) -> None:
     network, inputs = make(kind, context), units()
     led = torch.cat([torch.full((context, B), UNKNOWN), inputs])
     torch.testing.assert_close(network(led, ())[0][context:], network(inputs, ())[0], rtol=1e-6, atol=1e-6)
 
 
-def test_cbow_forgets_the_order_and_the_window_does_not() -> None:
+def test_only_cbow_ignores_order() -> None:
     inputs = torch.tensor([[1], [2], [3], [4]])
     turned = inputs.flip(0)
     last = {kind: [make(kind, 4)(one, ())[0][-1] for one in (inputs, turned)] for kind in ("cbow", "window")}
@@ -69,7 +71,7 @@ def test_cbow_forgets_the_order_and_the_window_does_not() -> None:
     assert not torch.allclose(*last["window"], rtol=1e-3)
 
 
-def test_only_the_window_grows_with_its_context() -> None:
+def test_only_window_parameters_grow_with_context() -> None:
     def size(kind: str, context: int) -> int:
         return sum(parameter.numel() for parameter in make(kind, context).parameters())
 

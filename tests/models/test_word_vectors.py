@@ -34,18 +34,18 @@ def loss(vectors: torch.Tensor, outputs: torch.Tensor, batch: ContextBatch, weig
     return total / len(batch.centres)
 
 
-def test_a_step_goes_down_the_gradient_scaled_by_row() -> None:
+def test_step_follows_gradient_scaled_by_row() -> None:
     model, batch = problem()
     tables = [model.vectors.clone().requires_grad_(), model.outputs.clone().requires_grad_()]
-    wanted = loss(*tables, batch, model.weight)
-    gradients = torch.autograd.grad(wanted, tables)
-    assert model.step(batch, 0.1) == pytest.approx(float(wanted.detach()), rel=1e-5)
+    expected = loss(*tables, batch, model.weight)
+    gradients = torch.autograd.grad(expected, tables)
+    assert model.step(batch, 0.1) == pytest.approx(float(expected.detach()), rel=1e-5)
     for after, before, gradient in zip((model.vectors, model.outputs), tables, gradients, strict=True):
         rate = 0.1 / (1e-10 + gradient.square().mean(1, keepdim=True)).sqrt()
         torch.testing.assert_close(after, before.detach() - rate * gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_words_that_a_batch_does_not_hold_stay() -> None:
+def test_words_outside_the_batch_do_not_change() -> None:
     model, batch = problem()
     before = model.vectors.clone(), model.outputs.clone()
     model.step(batch, 0.1)
@@ -54,7 +54,7 @@ def test_words_that_a_batch_does_not_hold_stay() -> None:
     assert torch.equal(model.vectors[0], torch.zeros(D)), "no word has no vector"
 
 
-def test_steps_bring_the_loss_down() -> None:
+def test_loss_falls() -> None:
     model, batch = problem()
     losses = [model.step(batch, 0.1) for _ in range(20)]
     assert losses[-1] < 0.5 * losses[0]

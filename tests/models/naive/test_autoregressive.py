@@ -30,7 +30,7 @@ def least_squares(y: np.ndarray, d: int, lags: int, first: int) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_bic_chooses_what_separate_regressions_choose(seed: int) -> None:
+def test_bic_equals_separate_regressions(seed: int) -> None:
     y = process([0.9, -0.3, 0.2], 120, constant=2.0, seed=seed)
     if seed % 2:
         y = y.cumsum(0)
@@ -55,7 +55,7 @@ def test_bic_chooses_what_separate_regressions_choose(seed: int) -> None:
     assert state["deviation"][0, 0] == pytest.approx(np.sqrt(rss / (n - lags - 1)), rel=1e-6)
 
 
-def test_a_known_process_is_found() -> None:
+def test_known_process_is_recovered() -> None:
     model = Autoregressive()
     model.fit([process([1.2, -0.5], 4000, constant=3.0)])
     state = model.state_dict()
@@ -66,7 +66,7 @@ def test_a_known_process_is_found() -> None:
     assert model.parameters_count == 4
 
 
-def test_a_random_walk_is_differenced() -> None:
+def test_random_walk_is_differenced() -> None:
     walk = process([], 1000, seed=3).cumsum(0)
     model = Autoregressive()
     model.fit([walk])
@@ -76,7 +76,7 @@ def test_a_random_walk_is_differenced() -> None:
     np.testing.assert_allclose(width / width[0], np.sqrt(np.arange(1, 26)), rtol=1e-9)
 
 
-def test_forecasts_are_the_equation_run_forward() -> None:
+def test_forecast_iterates_the_equation() -> None:
     y = np.concatenate([process([0.5, 0.3], 80), process([0.7], 80, seed=1).cumsum(0)], axis=1)
     model = Autoregressive(max_lags=5)
     model.fit([y[:60]])
@@ -89,7 +89,7 @@ def test_forecasts_are_the_equation_run_forward() -> None:
         np.testing.assert_allclose(model.forecast(0, y, [70], 9)[0, :, channel, 1], past[70:], rtol=1e-10)
 
 
-def test_weights_of_shocks_are_the_impulse_response() -> None:
+def test_shock_weights_are_impulse_response() -> None:
     a = np.array([1.1, -0.6, 0.2])
     weights, constants = iterate(2.0, a, 6)
     psi = [1.0]
@@ -111,7 +111,7 @@ def test_interval_of_a_first_order_process() -> None:
     np.testing.assert_allclose((quantiles[:, 2] - quantiles[:, 0]) / 2 / 1.2815515655446004, spread, rtol=1e-9)
 
 
-def test_a_season_within_reach_is_found() -> None:
+def test_season_within_lags_is_recovered() -> None:
     season = np.tile([0.0, 3.0, 1.0, 7.0, 4.0, 4.0, 9.0], 30)[:, None]
     y = season + 0.05 * np.random.default_rng(0).normal(size=season.shape)
     model = Autoregressive(season=7)
@@ -119,14 +119,14 @@ def test_a_season_within_reach_is_found() -> None:
     np.testing.assert_allclose(model.forecast(0, y, [168], 14)[0, :, 0, 1], season[168:182, 0], atol=0.5)
 
 
-def test_a_pure_sine_goes_on() -> None:
+def test_pure_sine_continues() -> None:
     y = np.sin(np.arange(300) / 5)[:, None]
     model = Autoregressive()
     model.fit([y[:200]])
     np.testing.assert_allclose(model.forecast(0, y, [200], 100)[0, :, 0, 1], y[200:, 0], atol=0.02)
 
 
-def test_growth_is_followed_and_explosion_is_not() -> None:
+def test_growth_is_followed_but_not_explosion() -> None:
     growing = 100 * 1.01 ** np.arange(100.0)[:, None] + np.random.default_rng(0).normal(size=(100, 1))
     doubling = 2.0 ** np.arange(60.0)[:, None]
     model = Autoregressive()
@@ -140,13 +140,13 @@ def test_growth_is_followed_and_explosion_is_not() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(-2, 2), min_size=1, max_size=6), st.sampled_from([1.0, 1.01, 1.5]))
-def test_growth_is_the_largest_root(phi: list[float], rate: float) -> None:
+def test_growth_equals_largest_root(phi: list[float], rate: float) -> None:
     largest = np.abs(np.roots([1.0, *(-weight for weight in phi)])).max(initial=0.0)
     if abs(largest - rate) > 1e-3:
         assert grows_less_than(rate, np.array(phi)) == (largest < rate)
 
 
-def test_ridge_shrinks() -> None:
+def test_ridge_shrinks_weights() -> None:
     y = process([0.9], 200)
     sizes = []
     for ridge in (0.0, 1.0, 100.0):
@@ -158,7 +158,7 @@ def test_ridge_shrinks() -> None:
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-def test_lags_asked_for_are_used_as_far_as_the_series_allows() -> None:
+def test_lags_option_is_limited_by_series_length() -> None:
     y = process([0.5], 40)
     for lags, expected in ((3, 3), (100, 10)):
         model = Autoregressive(lags=lags)
@@ -167,14 +167,14 @@ def test_lags_asked_for_are_used_as_far_as_the_series_allows() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_a_few_values_are_a_random_walk(rows: int) -> None:
+def test_short_series_is_random_walk(rows: int) -> None:
     y = process([0.5], rows)
     model = Autoregressive()
     model.fit([y])
     np.testing.assert_allclose(model.forecast(0, y, [rows], 4)[0, :, 0, 1], y[-1, 0], rtol=1e-12)
 
 
-def test_blocks_of_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gram_matrix_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     y = process([0.6, 0.2], 101)
     model, blocked = Autoregressive(), Autoregressive()
     model.fit([y])
@@ -193,6 +193,6 @@ def test_blocks_of_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ridge": float("nan")}, "ridge: got nan"),
     ],
 )
-def test_options_out_of_range(options: dict[str, float], message: str) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Autoregressive(**options)

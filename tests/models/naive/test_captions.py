@@ -16,7 +16,7 @@ def some_pixels(count: int = 5, side: int = 8) -> list[Any]:
     return list(DRAW.integers(0, 256, (count, side, side, 3), dtype=np.uint8))
 
 
-def test_the_commonest_caption_and_of_equals_the_first() -> None:
+def test_most_common_caption() -> None:
     model = MostCommonCaption()
     model.fit([["a dog", "a cat"], ["two cats"], ["a cat", "a dog"]])
     assert model.captions(some_pixels(2)) == ["a dog"] * 2
@@ -26,7 +26,7 @@ def test_the_commonest_caption_and_of_equals_the_first() -> None:
 
 
 @pytest.mark.parametrize("side", [1, 8, 32, 33, 64, 90])
-def test_the_nearest_is_what_brute_force_finds(side: int) -> None:
+def test_nearest_image_equals_brute_force(side: int) -> None:
     known, new = some_pixels(20, side), some_pixels(9, side)
     model = NearestImage()
     model.fit(known, [[f"é{number}", "other"] for number in range(20)])
@@ -39,7 +39,7 @@ def test_the_nearest_is_what_brute_force_finds(side: int) -> None:
     assert again.captions(new) == model.captions(new)
 
 
-def test_large_pictures_are_compared_by_the_means_of_squares() -> None:
+def test_large_pictures_are_compared_by_means_of_squares() -> None:
     model = NearestImage()
     fine = np.zeros((64, 64, 3), np.uint8)
     fine[::2, ::2] = 80
@@ -48,13 +48,13 @@ def test_large_pictures_are_compared_by_the_means_of_squares() -> None:
     assert set(model.vectors.reshape(-1)) == {20}
 
 
-def test_features_by_the_mean_of_a_pictures_vectors() -> None:
+def test_features_are_compared_by_their_mean() -> None:
     model = NearestImage()
     model.fit([np.float32([[0, 0], [2, 2]]), np.float32([[5, 5]])], [["near one"], ["near five"]])
     assert model.captions([np.float32([[1.5, 1]]), np.float32([[9, 9], [0, 0]])]) == ["near one", "near five"]
 
 
-def test_more_pictures_than_are_compared_at_a_time() -> None:
+def test_more_pictures_than_one_part() -> None:
     known = some_pixels(600, 4)
     model = NearestImage()
     model.fit(known, [[str(number)] for number in range(600)])

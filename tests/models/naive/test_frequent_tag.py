@@ -26,29 +26,29 @@ def tag(model: MostFrequentTag, *words: str) -> list[str]:
     return [NAMES[index] for index in model.tag(words)]
 
 
-def test_a_known_word_has_its_commonest_tag() -> None:
+def test_known_word_gets_its_commonest_tag() -> None:
     assert tag(taught(), "run", "the", "1990") == ["VERB", "NOUN", "NUM"]
 
 
-def test_an_unknown_word_has_that_of_its_longest_known_ending_and_shape() -> None:
+def test_unknown_word_gets_tag_of_longest_ending_and_shape() -> None:
     model = taught()
     assert tag(model, "jogging", "ration", "2003", "Boston") == ["VERB", "NOUN", "NUM", "PROPN"]
     assert tag(model, "xyz", "Xyz", "7") == ["VERB", "PROPN", "NUM"]  # the shape alone
 
 
-def test_a_shape_never_seen_has_the_commonest_tag_of_all() -> None:
+def test_unknown_shape_gets_commonest_tag() -> None:
     model = MostFrequentTag(2)
     model.fit([(["a", "b", "c"], np.array([1, 1, 0]))])
     assert model.tag(["Big", "9"]).tolist() == [1, 1]
 
 
-def test_common_words_teach_no_endings() -> None:
+def test_endings_come_from_rare_words() -> None:
     model = MostFrequentTag(2)
     model.fit([(["the"] * 9 + ["lathe"], np.array([0] * 9 + [1]))])
     assert model.tag(["bathe"]).tolist() == [1]
 
 
-def test_it_comes_back_from_its_arrays() -> None:
+def test_state_dict_is_restored() -> None:
     model, again = taught(), MostFrequentTag(len(NAMES))
     odd = "naïve\u2028 \ud800 日本"
     model.words[odd] = 1
@@ -63,7 +63,7 @@ def test_it_comes_back_from_its_arrays() -> None:
     ("name", "array"),
     [("words_tags", np.zeros(1, np.int64)), ("words_tags", None), ("endings", np.zeros(0, np.uint8))],
 )
-def test_arrays_that_do_not_fit(name: str, array: np.ndarray | None) -> None:
+def test_invalid_state_is_refused(name: str, array: np.ndarray | None) -> None:
     state = taught().state_dict()
     state[name] = state[name] + len(NAMES) if array is None else array
     with pytest.raises(ValueError):

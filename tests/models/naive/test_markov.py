@@ -70,7 +70,7 @@ streams = st.integers(1, 6).flatmap(
 
 @settings(max_examples=150, deadline=None)
 @given(streams, st.integers(0, 4))
-def test_equals_the_textbook(stream: tuple[int, list[int], list[int]], order: int) -> None:
+def test_equals_textbook_implementation(stream: tuple[int, list[int], list[int]], order: int) -> None:
     # Absolute error of probabilities in float64; both sides do the same few operations in another order.
     size, train, test = stream
     probability = textbook(train, size, order)
@@ -87,7 +87,7 @@ def test_the_textbook_comparison_can_fail() -> None:
     assert max(abs(ours[unit] - raw_counts_below(unit, (0, 3))) for unit in range(4)) > 1e-3
 
 
-def test_worked_by_hand() -> None:
+def test_example_by_hand() -> None:
     # counts 2 and 1: Y = 1/3, D1 = 1/3, D2 = 1 (no count of 3), so 4/9 of the mass goes to the uniform
     model = Markov.fit([0, 0, 1], 2, 0)
     np.testing.assert_allclose(np.exp(model.step([])), [1 / 3 + 2 / 9, 2 / 9 + 2 / 9], rtol=1e-15)
@@ -95,7 +95,7 @@ def test_worked_by_hand() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(streams, st.integers(0, 8))
-def test_step_sums_to_one_and_is_what_reading_gives(stream: tuple[int, list[int], list[int]], order: int) -> None:
+def test_step_sums_to_one_and_equals_log_probabilities(stream: tuple[int, list[int], list[int]], order: int) -> None:
     size, train, past = stream
     model = Markov.fit(train, size, order)
     ahead = model.step(past)
@@ -116,12 +116,12 @@ def test_split_reading_equals_whole_reading() -> None:
     assert model.perplexity(tokens) == pytest.approx(math.exp(-whole.mean()), rel=1e-15)
 
 
-def test_a_unit_never_seen_has_a_chance() -> None:
+def test_unseen_unit_has_positive_probability() -> None:
     model = Markov.fit([1, 2, 1, 2, 1], 10, 2)
     assert np.isfinite(model.log_probabilities([0, 9, 1, 2, 0])).all()
 
 
-def test_a_longer_context_tells_more() -> None:
+def test_longer_context_predicts_better() -> None:
     # Each unit is the sum of the last two, modulo 3: order 2 knows it, order 1 knows nothing.
     tokens = [0, 1]
     while len(tokens) < 400:
@@ -133,7 +133,7 @@ def test_a_longer_context_tells_more() -> None:
     assert Markov.choose_order(tokens[:300], tokens[300:], 3, orders=(0, 1)).order < 2
 
 
-def test_chosen_order_is_the_best_and_the_same_as_its_own_fit() -> None:
+def test_chosen_order_is_best_and_equals_its_fit() -> None:
     generator = np.random.default_rng(2)
     tokens = [0]
     for _ in range(2000):
@@ -145,7 +145,7 @@ def test_chosen_order_is_the_best_and_the_same_as_its_own_fit() -> None:
     assert all(np.array_equal(array, fitted[name]) for name, array in chosen.state_dict().items())
 
 
-def test_one_order_that_does_not_help_is_passed() -> None:
+def test_order_search_passes_one_worse_order() -> None:
     generator = np.random.default_rng(4)
     tokens = [0, 1]
     for _ in range(600):  # only the unit before the last one tells anything
@@ -156,14 +156,14 @@ def test_one_order_that_does_not_help_is_passed() -> None:
     assert Markov.choose_order(train, valid, 5).order >= 2
 
 
-def test_a_stream_shorter_than_the_order() -> None:
+def test_stream_shorter_than_order() -> None:
     model = Markov.fit([3], 4, 8)
     assert model.order == 8
     assert abs(np.exp(model.step([3, 3])).sum() - 1) < 1e-12
     assert int(np.argmax(model.step([]))) == 3
 
 
-def test_saved_and_loaded_is_bit_equal() -> None:
+def test_restored_state_is_bit_equal() -> None:
     tokens = np.random.default_rng(3).integers(0, 7, 500)
     model, again = Markov.fit(tokens, 7, 3), Markov()
     again.load_state_dict(load(save(model.state_dict())))
@@ -172,7 +172,7 @@ def test_saved_and_loaded_is_bit_equal() -> None:
     assert np.array_equal(again.step(tokens[:9]), model.step(tokens[:9]))
 
 
-def test_parameters_are_the_distinct_grams() -> None:
+def test_parameters_count_is_distinct_grams() -> None:
     assert Markov.fit([0, 1, 0, 1, 1], 2, 1).parameters_count == 2 + 3  # 0, 1; 01, 10, 11
 
 
@@ -192,7 +192,7 @@ def test_parameters_are_the_distinct_grams() -> None:
         ("other", np.array([1]), "other"),
     ],
 )
-def test_a_damaged_state_is_refused_and_changes_nothing(name: str, damage: np.ndarray | None, message: str) -> None:
+def test_damaged_state_is_refused_and_changes_nothing(name: str, damage: np.ndarray | None, message: str) -> None:
     tokens = [0, 1, 2, 0, 2, 1]
     model = Markov.fit(tokens, 3, 1)
     before = model.log_probabilities(tokens)
@@ -206,7 +206,7 @@ def test_a_damaged_state_is_refused_and_changes_nothing(name: str, damage: np.nd
     assert np.array_equal(model.log_probabilities(tokens), before)
 
 
-def test_sampling_follows_the_model_and_its_seed() -> None:
+def test_sampling_follows_model_and_seed() -> None:
     model = Markov.fit([0, 1, 2] * 30, 3, 2)
     drawn = [list(sample(model.advance, (), 0, 60, generator=np.random.default_rng(5))) for _ in range(2)]
     assert drawn[0] == drawn[1]
@@ -228,12 +228,14 @@ def test_sampling_follows_the_model_and_its_seed() -> None:
         ([[0, 1]], 2, 1, DataError, r"shape \(1, 2\)"),
     ],
 )
-def test_what_cannot_be_fitted(tokens: object, size: int, order: int, error: type[Exception], message: str) -> None:
+def test_invalid_tokens_are_refused(
+    tokens: object, size: int, order: int, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         Markov.fit(tokens, size, order)
 
 
-def test_an_empty_model_and_empty_choices_are_refused() -> None:
+def test_empty_model_and_empty_orders_are_refused() -> None:
     with pytest.raises(UsageError, match="empty"):
         Markov().log_probabilities([0])
     with pytest.raises(UsageError, match="orders"):

@@ -17,19 +17,19 @@ def fitted() -> NearestText:
     return model
 
 
-def test_a_known_source_is_nearest_to_itself() -> None:
-    found = list(fitted().write(SOURCES))
-    assert [text for text, _ in found] == TARGETS
-    np.testing.assert_allclose([likeness for _, likeness in found], 1.0, rtol=1e-5)
+def test_known_source_is_nearest_to_itself() -> None:
+    actual = list(fitted().write(SOURCES))
+    assert [text for text, _ in actual] == TARGETS
+    np.testing.assert_allclose([likeness for _, likeness in actual], 1.0, rtol=1e-5)
 
 
-def test_a_new_source_gets_the_target_of_the_likest() -> None:
+def test_new_source_gets_target_of_most_similar() -> None:
     (first, likeness), (nothing, zero) = fitted().write(["dogs like the sea", "xyz"])
     assert first == TARGETS[1] and 0.3 < likeness < 1.0
     assert nothing in TARGETS and zero == 0.0
 
 
-def test_it_comes_back_from_its_arrays() -> None:
+def test_state_dict_is_restored() -> None:
     state = fitted().state_dict()
     assert all(array.dtype == np.uint8 for array in state.values())
     again = NearestText()
@@ -45,6 +45,6 @@ def test_damaged_arrays_are_refused() -> None:
         NearestText().load_state_dict(state | {"targets": np.frombuffer(b"one", np.uint8)})
 
 
-def test_a_copy_is_the_source() -> None:
+def test_copy_returns_the_source() -> None:
     assert [text for text, _ in CopySource().write(SOURCES)] == SOURCES
     assert CopySource().state_dict() == {}

@@ -40,14 +40,14 @@ def test_seasonal_naive() -> None:
     )
 
 
-def test_a_season_of_one_is_naive() -> None:
-    one, other = SeasonalNaive(1), Naive()
-    one.fit([Y])
-    other.fit([Y])
-    assert np.array_equal(one.forecast(0, Y, [1, 5, 8], 4), other.forecast(0, Y, [1, 5, 8], 4))
+def test_season_of_one_equals_naive() -> None:
+    first, second = SeasonalNaive(1), Naive()
+    first.fit([Y])
+    second.fit([Y])
+    assert np.array_equal(first.forecast(0, Y, [1, 5, 8], 4), second.forecast(0, Y, [1, 5, 8], 4))
 
 
-def test_less_than_a_season_repeats_the_last_value() -> None:
+def test_short_history_repeats_last_value() -> None:
     model = SeasonalNaive(5)
     model.fit([Y[:4]])
     median = model.forecast(0, Y, [4, 5], 3)[:, :, 0, 1]
@@ -73,13 +73,13 @@ def test_drift_uses_the_slope_of_each_history() -> None:
     np.testing.assert_allclose(median, [[3, 3], [7, 9], [8 + 5 / 3, 8 + 10 / 3]], rtol=1e-12)
 
 
-def test_a_straight_line_is_certain_to_drift() -> None:
+def test_drift_is_certain_on_a_straight_line() -> None:
     line = np.arange(10.0)[:, None]
     model = Drift()
     model.fit([line])
     np.testing.assert_allclose(model.forecast(0, line, [10], 3)[0, :, 0], np.repeat([[10], [11], [12]], 3, axis=1))
 
 
-def test_a_season_below_one_is_refused() -> None:
+def test_season_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="season: got 0"):
         SeasonalNaive(0)

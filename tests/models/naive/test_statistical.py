@@ -40,7 +40,7 @@ def fitted(name: str, *values: np.ndarray) -> StatisticalForecaster:
 
 
 @every_model
-def test_origins_together_equal_origins_one_by_one(name: str) -> None:
+def test_origins_together_equal_single_origins(name: str) -> None:
     values = series(60, 2)
     model = fitted(name, values[:40])
     together = model.forecast(0, values, np.arange(1, 61), 7)
@@ -52,31 +52,31 @@ def test_origins_together_equal_origins_one_by_one(name: str) -> None:
 
 
 @every_model
-def test_the_future_is_not_seen(name: str) -> None:
+def test_future_does_not_change_forecast(name: str) -> None:
     values = series(120, 1)
     model = fitted(name, values[:90])
     changed = values.copy()
     changed[100:] += 100
     assert np.array_equal(model.forecast(0, values, [90, 100], 5), model.forecast(0, changed, [90, 100], 5))
-    unseen = [model.forecast(None, given, [100], 5) for given in (values, changed)]
+    unseen = [model.forecast(None, arguments, [100], 5) for arguments in (values, changed)]
     assert np.array_equal(*unseen)
     assert not np.array_equal(model.forecast(0, values, [105], 5), model.forecast(0, changed, [105], 5))
     for origin in (1, 2, 3):  # shorter than the model looks back
-        whole, cut = (model.forecast(0, given, [origin], 5) for given in (values, values[:origin]))
+        whole, cut = (model.forecast(0, arguments, [origin], 5) for arguments in (values, values[:origin]))
         assert np.array_equal(whole, cut)
 
 
 @every_model
-def test_series_and_channels_do_not_touch_each_other(name: str) -> None:
-    one, other = series(50, 2, seed=1), series(33, 2, seed=2)
-    both, alone = fitted(name, other, one), fitted(name, one[:, 1:])
+def test_series_and_channels_do_not_affect_each_other(name: str) -> None:
+    first, second = series(50, 2, seed=1), series(33, 2, seed=2)
+    both, alone = fitted(name, second, first), fitted(name, first[:, 1:])
     np.testing.assert_allclose(
-        both.forecast(1, one, [50], 6)[:, :, 1:], alone.forecast(0, one[:, 1:], [50], 6), rtol=0, atol=1e-12
+        both.forecast(1, first, [50], 6)[:, :, 1:], alone.forecast(0, first[:, 1:], [50], 6), rtol=0, atol=1e-12
     )
 
 
 @every_model
-def test_a_series_never_seen_is_fitted_on_its_own_past(name: str) -> None:
+def test_new_series_is_fitted_on_its_past(name: str) -> None:
     known, new = series(40, 1, seed=1), series(50, 1, seed=2)
     model = fitted(name, known)
     expected = fitted(name, new[:30]).forecast(0, new, [30, 45], 5)
@@ -93,7 +93,7 @@ def test_intervals_widen_and_quantiles_ascend(name: str) -> None:
 
 
 @every_model
-def test_a_constant_series_is_certain(name: str) -> None:
+def test_constant_series_has_no_spread(name: str) -> None:
     values = np.full((30, 1), 7.5)
     quantiles = fitted(name, values).forecast(0, values, [2, 30], 9)
     np.testing.assert_allclose(quantiles, 7.5, rtol=1e-12)
@@ -102,7 +102,7 @@ def test_a_constant_series_is_certain(name: str) -> None:
 @every_model
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_finite_in_finite_out(name: str, data: st.DataObject) -> None:
+def test_finite_values_give_finite_forecasts(name: str, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 40))
     number = st.floats(-1e100, 1e100) | st.sampled_from([0.0, 1.0, 1e-300, 1e9])
     values = data.draw(arrays(np.float64, (rows, 1), elements=number))
@@ -128,7 +128,7 @@ def test_trajectories_have_the_forecasts_quantiles(name: str) -> None:
 
 
 @every_model
-def test_trajectories_follow_their_seed(name: str) -> None:
+def test_trajectories_depend_on_seed(name: str) -> None:
     values = series(40, 1)
     model = fitted(name, values)
     first, second, third = (model.sample(0, values, 5, np.random.default_rng(seed), 3) for seed in (1, 1, 2))
@@ -137,7 +137,7 @@ def test_trajectories_follow_their_seed(name: str) -> None:
 
 
 @every_model
-def test_joint_log_probability_is_the_chain_of_one_step_forecasts(name: str) -> None:
+def test_log_probability_is_sum_of_one_step_forecasts(name: str) -> None:
     values = series(40, 2)
     model = fitted(name, values)
     reach = model._reach({key: array[0] for key, array in model.state_dict().items()})
@@ -152,7 +152,7 @@ def test_joint_log_probability_is_the_chain_of_one_step_forecasts(name: str) -> 
 
 
 @every_model
-def test_log_probability_is_finite_where_nothing_varied(name: str) -> None:
+def test_log_probability_of_constant_series_is_finite(name: str) -> None:
     model = fitted(name, np.full((20, 1), 2.0))
     assert np.isfinite(model.log_probability(0, np.full((30, 1), 2.0)))
     assert model.log_probability(0, np.full((30, 1), 2.0)) > model.log_probability(0, series(30, 1))
@@ -160,16 +160,16 @@ def test_log_probability_is_finite_where_nothing_varied(name: str) -> None:
 
 
 @every_model
-def test_saved_and_loaded_is_bit_equal(name: str) -> None:
-    one, other = series(50, 2, seed=1), series(33, 2, seed=2)
-    model, again = fitted(name, one, other), MODELS[name]()
+def test_restored_state_is_bit_equal(name: str) -> None:
+    first, second = series(50, 2, seed=1), series(33, 2, seed=2)
+    model, again = fitted(name, first, second), MODELS[name]()
     again.load_state_dict(load(save(model.state_dict())))
-    assert np.array_equal(again.forecast(1, other, [20, 33], 6), model.forecast(1, other, [20, 33], 6))
+    assert np.array_equal(again.forecast(1, second, [20, 33], 6), model.forecast(1, second, [20, 33], 6))
     assert again.parameters_count == model.parameters_count > 0
 
 
 @every_model
-def test_a_damaged_state_is_refused_and_changes_nothing(name: str) -> None:
+def test_damaged_state_is_refused_and_changes_nothing(name: str) -> None:
     values = series(30, 1)
     model = fitted(name, values)
     before = model.forecast(0, values, [30], 3)
@@ -190,7 +190,7 @@ def test_a_damaged_state_is_refused_and_changes_nothing(name: str) -> None:
 
 
 @every_model
-def test_what_is_refused(name: str) -> None:
+def test_invalid_arguments_are_refused(name: str) -> None:
     values = series(30, 1)
     model = fitted(name, values)
     for origins in ([0], [31], [0.5], [[3]]):
@@ -217,5 +217,5 @@ def test_what_is_refused(name: str) -> None:
 
 
 @every_model
-def test_no_origins_is_no_forecast(name: str) -> None:
+def test_no_origins_give_empty_forecast(name: str) -> None:
     assert fitted(name, series(30, 2)).forecast(None, series(30, 2), [], 5).shape == (0, 5, 2, 3)
