@@ -116,64 +116,64 @@ def problem(spec, steps, rows, asks="", seed=0):
     return Problem(spec, x, state, weights, walk)
 
 
-def everything(kernels, made):
+def results_of(kernels, case):
     """Outputs and gradients by name."""
     random = np.random.default_rng(9)
-    spec, dtype = made.spec, made.x.dtype
-    output, final, saved = kernels.forward(spec, made.x, made.state, made.weights, made.walk)
+    spec, dtype = case.spec, case.x.dtype
+    output, final, saved = kernels.forward(spec, case.x, case.state, case.weights, case.walk)
 
     def like(one):
         return None if one is None else random.standard_normal(one.shape).astype(dtype)
 
     grads = like(output), tuple(like(one) for one in final), like(saved.cells)
     grad_x, grad_state, grad_weights = kernels.backward(spec, grads[0], grads[1], saved, grads[2])
-    found = {"output": output, "gates": saved.gates, "cells": saved.cells, "grad_x": grad_x}
-    found |= {f"final {one}": value for one, value in zip(spec.states, final, strict=True)}
-    found |= {f"grad {one}": value for one, value in zip(spec.states, grad_state, strict=True)}
-    found |= {f"grad {one.name}": getattr(grad_weights, one.name) for one in dataclasses.fields(Weights)}
-    return {key: value for key, value in found.items() if value is not None}
+    result = {"output": output, "gates": saved.gates, "cells": saved.cells, "grad_x": grad_x}
+    result |= {f"final {one}": value for one, value in zip(spec.states, final, strict=True)}
+    result |= {f"grad {one}": value for one, value in zip(spec.states, grad_state, strict=True)}
+    result |= {f"grad {one.name}": getattr(grad_weights, one.name) for one in dataclasses.fields(Weights)}
+    return {key: value for key, value in result.items() if value is not None}
 
 
-def relative_rms(found, wanted):
-    return np.linalg.norm(found.astype(float) - wanted) / max(np.linalg.norm(wanted), 1e-300)
+def relative_rms(result, expected):
+    return np.linalg.norm(result.astype(float) - expected) / max(np.linalg.norm(expected), 1e-300)
 
 
-def sensitivity(made, dtype, wanted):
+def sensitivity(case, dtype, expected):
     """By name, ten times the most that the twin moves with its arguments by one rounding; 0 without layer norm."""
     random = np.random.default_rng(0)
-    most = dict.fromkeys(wanted, 0.0)
+    most = dict.fromkeys(expected, 0.0)
 
     def rounded(one):
         return None if one is None else one * (1 + np.finfo(dtype).eps * random.choice([-1, 1], one.shape))
 
-    for _ in range(4 if made.spec.layer_norm else 0):
-        moved = everything(reference, dataclasses.replace(
-            made, x=rounded(made.x), state=tuple(map(rounded, made.state)),
-            weights=Weights(*map(rounded, made.weights.as_list())),
+    for _ in range(4 if case.spec.layer_norm else 0):
+        sensitive = results_of(reference, dataclasses.replace(
+            case, x=rounded(case.x), state=tuple(map(rounded, case.state)),
+            weights=Weights(*map(rounded, case.weights.as_list())),
         ))  # fmt: skip
-        most = {key: max(value, 10 * relative_rms(moved[key], wanted[key])) for key, value in most.items()}
+        most = {key: max(value, 10 * relative_rms(sensitive[key], expected[key])) for key, value in most.items()}
     return most
 
 
-def check(made):
-    wanted = everything(reference, made)
-    found = everything(native, made)
-    assert found.keys() == wanted.keys()
-    moved = sensitivity(made, np.float64, wanted)
-    for key, value in wanted.items():
-        assert found[key].shape == value.shape, key
+def check(case):
+    expected = results_of(reference, case)
+    result = results_of(native, case)
+    assert result.keys() == expected.keys()
+    sensitive = sensitivity(case, np.float64, expected)
+    for key, value in expected.items():
+        assert result[key].shape == value.shape, key
         # Beside a gradient that is zero by cancellation (an ε of rounding left), only absolute size can be compared.
         assert (
-            relative_rms(found[key], value) <= max(1e-13, moved[key])
-            or np.abs(found[key] - value).max(initial=0) < 1e-13
+            relative_rms(result[key], value) <= max(1e-13, sensitive[key])
+            or np.abs(result[key] - value).max(initial=0) < 1e-13
         ), key
-    single = made.astype(np.float32)
-    rounded = everything(reference, single.astype(np.float64))
-    moved = sensitivity(single.astype(np.float64), np.float32, rounded)
-    by_twin, by_engine = everything(reference, single), everything(native, single)
+    single = case.astype(np.float32)
+    rounded = results_of(reference, single.astype(np.float64))
+    sensitive = sensitivity(single.astype(np.float64), np.float32, rounded)
+    by_twin, by_engine = results_of(reference, single), results_of(native, single)
     for key, value in rounded.items():
         assert by_engine[key].dtype == np.float32, key
-        allowed = max(2e-6, moved[key], 1.5 * relative_rms(by_twin[key], value))
+        allowed = max(2e-6, sensitive[key], 1.5 * relative_rms(by_twin[key], value))
         assert relative_rms(by_engine[key], value) <= allowed or np.abs(by_engine[key] - value).max() < 1e-6, key
 
 
@@ -201,15 +201,15 @@ def test_every_target(variant, target, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("target", native.targets())
 @pytest.mark.parametrize("variant", VARIANTS, ids=name)
-def test_what_is_not_a_number_stays_none(variant, target, dtype, monkeypatch):
+def test_nan_stays_in_its_row(variant, target, dtype, monkeypatch):
     """What the twin makes of a NaN in x the engine makes of it: it is lost nowhere, and comes to no other row."""
     monkeypatch.setenv("SERIATIM_TARGET", target)
-    made = problem(spec_of(variant, 5, 33), 4, 7).astype(dtype)
-    made.x[2, 1, 3] = np.nan
-    found, wanted = (kernels.forward(made.spec, made.x, made.state, made.weights) for kernels in (native, reference))
-    for mine, theirs in zip((found[0], *found[1]), (wanted[0], *wanted[1]), strict=True):
+    case = problem(spec_of(variant, 5, 33), 4, 7).astype(dtype)
+    case.x[2, 1, 3] = np.nan
+    result, expected = (kernels.forward(case.spec, case.x, case.state, case.weights) for kernels in (native, reference))
+    for mine, theirs in zip((result[0], *result[1]), (expected[0], *expected[1]), strict=True):
         np.testing.assert_array_equal(np.isnan(mine), np.isnan(theirs))
-    assert np.isnan(found[0][2:, 1]).all() and not np.isnan(np.delete(found[0], 1, axis=1)).any()
+    assert np.isnan(result[0][2:, 1]).all() and not np.isnan(np.delete(result[0], 1, axis=1)).any()
 
 
 @settings(max_examples=60)
@@ -217,52 +217,52 @@ def test_what_is_not_a_number_stays_none(variant, target, dtype, monkeypatch):
     variant=st.sampled_from(VARIANTS), asks=st.sampled_from(WALKS), steps=st.integers(1, 6), rows=st.integers(1, 20),
     inputs=st.integers(1, 40), hidden=st.integers(2, 70), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_shapes_that_nobody_thought_of(variant, asks, steps, rows, inputs, hidden, seed):
+def test_random_shapes(variant, asks, steps, rows, inputs, hidden, seed):
     if variant.get("layer_norm"):
         # Normalised, a pair is ±1 and multiples of one row are one row: what is left of such a gradient is rounding.
         hidden, inputs = max(hidden, 3), max(inputs, 2)
     check(problem(spec_of(variant, inputs, hidden), steps, rows, asks, seed))
 
 
-def test_the_check_can_fail():
+def test_check_can_fail():
     """A weight that is off by one part in a million in one gate of one unit is seen."""
-    made = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
-    other = dataclasses.replace(made, weights=dataclasses.replace(made.weights, w_hh=made.weights.w_hh.copy()))
+    case = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
+    other = dataclasses.replace(case, weights=dataclasses.replace(case.weights, w_hh=case.weights.w_hh.copy()))
     other.weights.w_hh[3, 4] *= 1 + 1e-6
-    wanted, found = everything(reference, made), everything(native, other)
-    assert relative_rms(found["output"], wanted["output"]) > 1e-13
+    expected, result = results_of(reference, case), results_of(native, other)
+    assert relative_rms(result["output"], expected["output"]) > 1e-13
     other.weights.w_hh[3, 4] *= 1 + 1e-2
-    single = everything(native, other.astype(np.float32))
-    assert relative_rms(single["grad w_hh"], wanted["grad w_hh"]) > 2e-6
+    single = results_of(native, other.astype(np.float32))
+    assert relative_rms(single["grad w_hh"], expected["grad w_hh"]) > 2e-6
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=name)
 def test_no_rows(variant):
-    made = problem(spec_of(variant, 3, 4), 5, 0)
-    found = everything(native, made)
-    assert found["output"].shape == (5, 0, made.spec.output_size)
-    assert all(not value.any() for key, value in found.items() if key.startswith("grad "))
+    case = problem(spec_of(variant, 3, 4), 5, 0)
+    result = results_of(native, case)
+    assert result["output"].shape == (5, 0, case.spec.output_size)
+    assert all(not value.any() for key, value in result.items() if key.startswith("grad "))
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=name)
 @pytest.mark.parametrize("rows", [1, 3, 17])
-def test_one_step(variant, rows):
-    made = problem(spec_of(variant, 5, 17), 1, rows)
-    wanted = reference.step(made.spec, made.x[0], made.state, made.weights)
-    stepper = native.Stepper(made.spec, made.weights)
-    for found in (native.step(made.spec, made.x[0], made.state, made.weights), stepper.step(made.x[0], made.state)):
-        for one, value in zip(found, wanted, strict=True):
+def test_single_step(variant, rows):
+    case = problem(spec_of(variant, 5, 17), 1, rows)
+    expected = reference.step(case.spec, case.x[0], case.state, case.weights)
+    stepper = native.Stepper(case.spec, case.weights)
+    for result in (native.step(case.spec, case.x[0], case.state, case.weights), stepper.step(case.x[0], case.state)):
+        for one, value in zip(result, expected, strict=True):
             assert relative_rms(one, value) <= 1e-13
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-2), ("int8", 3e-2)])
 @pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "slstm"}], ids=name)
-def test_smaller_weights(variant, precision, tolerance):
+def test_reduced_weights(variant, precision, tolerance):
     """bf16 keeps 8 bits of a weight, int8 7 of the largest of its row; so h is off by as many parts of its RMS."""
-    made = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
-    wanted = reference.step(made.spec, made.x[0], made.state, made.weights)
-    found = native.Stepper(made.spec, made.weights, precision).step(made.x[0], made.state)
-    assert 0 < relative_rms(found[0], wanted[0]) < tolerance
+    case = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
+    expected = reference.step(case.spec, case.x[0], case.state, case.weights)
+    result = native.Stepper(case.spec, case.weights, precision).step(case.x[0], case.state)
+    assert 0 < relative_rms(result[0], expected[0]) < tolerance
 
 
 STREAMS = [
@@ -273,57 +273,57 @@ STREAMS = [
 
 @pytest.mark.parametrize("engine", [True, False], ids=["engine", "twin"])
 @pytest.mark.parametrize("variant", STREAMS, ids=name)
-def test_a_stream(variant, engine, monkeypatch):
+def test_stream_equals_reference_steps(variant, engine, monkeypatch):
     if not engine:
         monkeypatch.setattr(native, "ready", lambda: False)
-    made = problem(spec_of(variant, 5, 17), 4, 3)
-    stream = native.Stream(made.spec, made.weights, rows=3)
+    case = problem(spec_of(variant, 5, 17), 4, 3)
+    stream = native.Stream(case.spec, case.weights, rows=3)
     for _ in range(2):
-        state = tuple(np.zeros_like(one) for one in made.state)
-        for x in made.x:
-            state = reference.step(made.spec, x, state, made.weights)
+        state = tuple(np.zeros_like(one) for one in case.state)
+        for x in case.x:
+            state = reference.step(case.spec, x, state, case.weights)
             assert relative_rms(stream.step(x), state[0]) <= 1e-13
         assert all(relative_rms(*pair) <= 1e-13 for pair in zip(stream.state, state, strict=True))
         stream.reset()
-    for one, value in zip(stream.state, made.state, strict=True):
+    for one, value in zip(stream.state, case.state, strict=True):
         one[...] = value
-    wanted = reference.step(made.spec, made.x[0], made.state, made.weights)[0]
-    h = stream.step(made.x[0])
-    assert relative_rms(h, wanted) <= 1e-13 and h is stream.state[0]
-    for wrong in (made.x[0, :2], made.x[0].astype(np.float32)):
+    expected = reference.step(case.spec, case.x[0], case.state, case.weights)[0]
+    h = stream.step(case.x[0])
+    assert relative_rms(h, expected) <= 1e-13 and h is stream.state[0]
+    for wrong in (case.x[0, :2], case.x[0].astype(np.float32)):
         with pytest.raises(UsageError, match=r"x: got \[., 5\] of float.., wanted \[3, 5\] of float64"):
             stream.step(wrong)
 
 
-def test_a_stream_takes_any_array_of_its_shape():
-    made = problem(spec_of({"kind": "lstm"}, 5, 17), 1, 3)
-    x = made.x[0]
-    wanted = native.Stream(made.spec, made.weights, rows=3).step(x).copy()
+def test_stream_accepts_any_array_of_its_shape():
+    case = problem(spec_of({"kind": "lstm"}, 5, 17), 1, 3)
+    x = case.x[0]
+    expected = native.Stream(case.spec, case.weights, rows=3).step(x).copy()
     unaligned = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
     read_only = x.copy()
     read_only.flags.writeable = False
     for one in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned, read_only, x.tolist()):
-        np.testing.assert_array_equal(native.Stream(made.spec, made.weights, rows=3).step(one), wanted)
+        np.testing.assert_array_equal(native.Stream(case.spec, case.weights, rows=3).step(one), expected)
     for wrong in (None, x.astype(">f8"), x[None]):
         with pytest.raises(UsageError, match="x: got"):
-            native.Stream(made.spec, made.weights, rows=3).step(wrong)
+            native.Stream(case.spec, case.weights, rows=3).step(wrong)
 
 
-def test_a_stream_takes_its_own_h():
+def test_stream_accepts_its_own_state_as_input():
     """What is read may be what is overwritten: h, or c, or a part of it."""
-    made = problem(spec_of({"kind": "lstm"}, 40, 40), 1, 3)
-    stream, state = native.Stream(made.spec, made.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
-    stream.step(made.x[0])
-    state = reference.step(made.spec, made.x[0], state, made.weights)
+    case = problem(spec_of({"kind": "lstm"}, 40, 40), 1, 3)
+    stream, state = native.Stream(case.spec, case.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
+    stream.step(case.x[0])
+    state = reference.step(case.spec, case.x[0], state, case.weights)
     for k in (0, 1, 0):
         stream.step(stream.state[k])
-        state = reference.step(made.spec, state[k], state, made.weights)
+        state = reference.step(case.spec, state[k], state, case.weights)
     assert all(relative_rms(*pair) <= 1e-13 for pair in zip(stream.state, state, strict=True))
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("bf16", 3e-3), ("int8", 1.5e-2)])
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
-def test_a_stream_with_smaller_weights(kind, precision, allowed):
+def test_stream_with_reduced_weights(kind, precision, allowed):
     """The largest error of h in 50 steps, with weights as PyTorch draws them, U(-1/√H, 1/√H).
 
     A sum of 2H products is off by about 7e-4 (bf16: 2⁻⁹ of each weight) or 4e-3 (int8: 1/254 of the largest weight of a
@@ -342,72 +342,72 @@ def test_a_stream_with_smaller_weights(kind, precision, allowed):
     assert 0 < max(errors) <= allowed
 
 
-def test_a_packing_is_a_copy():
-    made = problem(spec_of({"kind": "gru"}, 5, 17), 1, 2)
-    stepper = native.Stepper(made.spec, made.weights)
-    before = stepper.step(made.x[0], made.state)
-    made.weights.w_hh[:] = 0
-    assert np.array_equal(stepper.step(made.x[0], made.state)[0], before[0])
+def test_packed_weights_are_a_copy():
+    case = problem(spec_of({"kind": "gru"}, 5, 17), 1, 2)
+    stepper = native.Stepper(case.spec, case.weights)
+    before = stepper.step(case.x[0], case.state)
+    case.weights.w_hh[:] = 0
+    assert np.array_equal(stepper.step(case.x[0], case.state)[0], before[0])
 
 
-def test_strides_of_the_input():
-    made = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
-    turned = dataclasses.replace(made, x=np.ascontiguousarray(made.x.transpose(1, 0, 2)).transpose(1, 0, 2))
-    sparse = dataclasses.replace(made, x=np.repeat(made.x, 2, axis=2)[:, :, ::2])
+def test_input_may_have_strides():
+    case = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
+    turned = dataclasses.replace(case, x=np.ascontiguousarray(case.x.transpose(1, 0, 2)).transpose(1, 0, 2))
+    sparse = dataclasses.replace(case, x=np.repeat(case.x, 2, axis=2)[:, :, ::2])
     for other in (turned, sparse):
         assert not other.x.flags.c_contiguous
-        found, wanted = everything(native, other), everything(native, made)
-        assert all(np.array_equal(found[key], value) for key, value in wanted.items())
+        result, expected = results_of(native, other), results_of(native, case)
+        assert all(np.array_equal(result[key], value) for key, value in expected.items())
 
 
-def test_the_same_bits_each_time_and_in_every_thread():
-    made = problem(spec_of({"kind": "gru"}, 9, 33), 8, 5, "lengths")
-    wanted = everything(native, made)
+def test_results_are_equal_bits_in_every_thread():
+    case = problem(spec_of({"kind": "gru"}, 9, 33), 8, 5, "lengths")
+    expected = results_of(native, case)
     results = [None] * 4
 
     def work(k):
-        results[k] = everything(native, made)
+        results[k] = results_of(native, case)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
     for one in threads:
         one.start()
     for one in threads:
         one.join()
-    for found in results:
-        assert all(np.array_equal(found[key], value) for key, value in wanted.items())
+    for result in results:
+        assert all(np.array_equal(result[key], value) for key, value in expected.items())
 
 
-def test_what_does_not_fit_is_told():
-    made = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
+def test_wrong_arguments_are_refused():
+    case = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
     with pytest.raises(UsageError, match=r"h: got \[2, 17\] of float64, wanted \[3, 17\] of float64"):
-        native.forward(made.spec, made.x, (made.state[0][:2],), made.weights)
+        native.forward(case.spec, case.x, (case.state[0][:2],), case.weights)
     with pytest.raises(UsageError, match="state: got 2 arrays, wanted 1"):
-        native.forward(made.spec, made.x, (made.state[0], made.state[0]), made.weights)
+        native.forward(case.spec, case.x, (case.state[0], case.state[0]), case.weights)
     with pytest.raises(UsageError, match="lengths"):
-        native.forward(made.spec, made.x, made.state, made.weights, Walk(np.array([8, 1, 1])))
+        native.forward(case.spec, case.x, case.state, case.weights, Walk(np.array([8, 1, 1])))
     with pytest.raises(UsageError, match="precision: got 'int4', wanted full, bf16, int8"):
-        native.Stepper(made.spec, made.weights, "int4")
+        native.Stepper(case.spec, case.weights, "int4")
     with pytest.raises(UsageError, match="precision: got int8"):
-        native.Stream(made.spec, made.weights, precision="int8")  # float64
+        native.Stream(case.spec, case.weights, precision="int8")  # float64
     with pytest.raises(UsageError, match="rows: got 0"):
-        native.Stream(made.spec, made.weights, rows=0)
-    packed = native.Stream(made.spec, made.weights)._stepper._packed
+        native.Stream(case.spec, case.weights, rows=0)
+    packed = native.Stream(case.spec, case.weights)._stepper._packed
     with pytest.raises(ValueError, match="state: got None"):
         native.engine().Stream(packed, [None])
     with pytest.raises(ValueError, match="state: got 0 arrays"):
         native.engine().Stream(packed, [])
 
 
-def test_a_bad_target_fails_loudly(monkeypatch):
+def test_unknown_target_is_refused(monkeypatch):
     monkeypatch.setenv("SERIATIM_TARGET", "avx1024")
     with pytest.raises(UsageError, match="avx1024"):
         native.target()
-    made = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
+    case = problem(spec_of({"kind": "gru"}, 5, 17), 7, 3)
     with pytest.raises(UsageError, match="avx1024"):
-        native.forward(made.spec, made.x, made.state, made.weights)
+        native.forward(case.spec, case.x, case.state, case.weights)
 
 
-def test_without_the_engine_the_twin_does_the_work_and_says_so_once():
+def test_twin_runs_without_engine_and_warns_once():
     code = """
 import sys, warnings
 sys.modules["seriatim.kernels._native"] = None
@@ -431,10 +431,10 @@ assert len(said) == 1 and "engine was not built" in str(said[0].message), said
     assert said.returncode == 0, said.stderr
 
 
-def test_what_can_be_checked_of_addresses_is():
-    engine, made = native.engine(), problem(spec_of({"kind": "gru"}, 3, 4), 2, 2)
-    cell = native.cell(made.spec)
-    packed = engine.Packed(cell, made.weights.fused(), 1)
+def test_wrong_addresses_are_refused():
+    engine, case = native.engine(), problem(spec_of({"kind": "gru"}, 3, 4), 2, 2)
+    cell = native.cell(case.spec)
+    packed = engine.Packed(cell, case.weights.fused(), 1)
     x, h = np.zeros((2, 2, 3)), np.zeros((2, 4))
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
     places = {"steps": 2, "rows": 2, "sizes": [], "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data,
@@ -469,7 +469,7 @@ def test_what_can_be_checked_of_addresses_is():
             engine.forward(packed, *{**places, "masks": (lengths.ctypes.data, 0, 0, nothing, nothing)}.values())
     with pytest.raises(ValueError, match="walk: got masks with packed rows"):
         engine.forward(packed, *{**places, "sizes": [2, 1], "masks": (0, 0, 0, nothing, nothing)}.values())
-    weights = [0 if one is None else one.ctypes.data for one in made.weights.fused()]
+    weights = [0 if one is None else one.ctypes.data for one in case.weights.fused()]
     grads = [0] * 10
     rest = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for list_of, message in (
@@ -480,7 +480,7 @@ def test_what_can_be_checked_of_addresses_is():
     ):
         with pytest.raises(ValueError, match=message):
             engine.backward(cell, True, list_of, *rest, grads, None, 1)
-    back = engine.PackedBack(cell, made.weights.fused(), 1)
+    back = engine.PackedBack(cell, case.weights.fused(), 1)
     steps = engine.StepsBack(back, grads, 1)
     gates, h_n = np.zeros((2, cell.slots, 4)), np.zeros((2, 4))
     places = {"rows": 2, "x": x.ctypes.data, "h": h.ctypes.data, "c": 0, "h_n": h_n.ctypes.data,
