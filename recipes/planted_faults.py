@@ -1,7 +1,7 @@
 """Whether ``inspect`` names faults that were planted, accuses no sound run, and gives advice that helps.
 
     python recipes/planted_faults.py                        held-out data, the table and the shares
-    python recipes/planted_faults.py --data development     the data on which the thresholds were looked at
+    python recipes/planted_faults.py --data development     the data on which the thresholds were chosen
     python recipes/planted_faults.py --advice               also follow the advice, and compare validation scores
     python recipes/planted_faults.py --only truncation season --seeds 2 --json figures.json
 
@@ -9,12 +9,15 @@ A case is a fault, a task and a seed. The seed varies cell, hidden size, lengths
 if one of its checks in ``NAMES`` gives a warning or a fault. A sound run is accused if any check gives a fault, or a
 check that is not in ``SOFT`` gives a warning. The two sets of data are of different kinds:
 
-               development                                 held-out
-    language   a text that repeats itself after P steps    a Markov chain of order 2
-    forecast   a sine of period P, with noise              a sawtooth of period P on an autoregression
-    classify   classes that differ in level                classes that differ in frequency
+               development (by turns)                       held-out
+    language   a text that repeats itself every P letters,  two chains of letters by turns: each letter
+               a Markov chain of order 2                    depends on the last but one
+    forecast   a sine of period P with noise,               a stochastic cycle: an autoregression of order 2
+               a sawtooth on an autoregression
+    classify   classes that differ in level,                classes that differ in which of two pulses comes
+               classes that differ in frequency             first, at any two steps
 
-(A text whose truncation is too short needs a long dependence, so both sets have one: P differs.)
+A text whose truncation is too short needs a long dependence: it repeats itself in both sets.
 """
 
 from __future__ import annotations
@@ -80,18 +83,18 @@ class Recipe:
     """Fault → changes of the data's arguments, changes of the options."""
 
 
-def text(
-    folder: Path, *, held_out: bool, seed: int, period: int = 0, shuffled: bool = False, length: int = 16_000
-) -> Path:
+def text(folder: Path, *, kind: str, seed: int, period: int = 0, shuffled: bool = False, length: int = 16_000) -> Path:
     """A text over eight letters."""
     generator = np.random.default_rng(seed)
-    if period or not held_out:
+    if period or kind == "A":
         period = period or int(generator.integers(6, 10))
         letters = list(generator.integers(0, 8, period))
         for step in range(period, length):
             letters.append(int(generator.integers(0, 8)) if generator.random() < 0.05 else letters[step - period])
     else:
         chances = generator.dirichlet(np.full(8, 0.15), (8, 8))
+        if kind == "C":
+            chances[:] = chances[:, :1]
         letters = [0, 1]
         for _ in range(length - 2):
             letters.append(int(generator.choice(8, p=chances[letters[-2], letters[-1]])))
@@ -103,14 +106,18 @@ def text(
 
 
 def series(
-    folder: Path, *, held_out: bool, seed: int, leak: bool = False, constant: bool = False, shuffled: bool = False,
+    folder: Path, *, kind: str, seed: int, leak: bool = False, constant: bool = False, shuffled: bool = False,
     period: int = 0, length: int = 700,
 ) -> Path:  # fmt: skip
     """A table of a target ``y`` with a season, and of covariates ``a`` (noise), and ``b`` if there is a fault in it."""
     generator = np.random.default_rng(seed)
     period = period or int(generator.integers(8, 16))
     steps = np.arange(length)
-    if held_out:
+    if kind == "C":
+        y = generator.standard_normal(length)
+        for step in range(2, length):
+            y[step] += 2 * 0.97 * np.cos(2 * np.pi / period) * y[step - 1] - 0.97**2 * y[step - 2]
+    elif kind == "B":
         rest = generator.standard_normal(length)
         for step in range(1, length):
             rest[step] += 0.6 * rest[step - 1]
@@ -134,7 +141,7 @@ def series(
 
 
 def sequences(
-    folder: Path, *, held_out: bool, seed: int, constant: bool = False, wrong_labels: bool = False,
+    folder: Path, *, kind: str, seed: int, constant: bool = False, wrong_labels: bool = False,
     repeated: bool = False, number: int = 360,
 ) -> Path:  # fmt: skip
     """A table of sequences with two channels, and a class each."""
@@ -146,7 +153,11 @@ def sequences(
     copies: list[str] = []
     for index, label in enumerate(labels):
         noise = 0.5 * generator.standard_normal((length, 2))
-        if held_out:
+        if kind == "C":
+            first, second = np.sort(generator.choice(length, 2, replace=False))
+            noise[first, 0] += 4 * (1 if label else -1)
+            noise[second, 0] -= 4 * (1 if label else -1)
+        elif kind == "B":
             noise[:, 0] += np.sin((0.5 + 0.8 * label) * np.arange(length) + 6 * generator.random())
         else:
             noise[:, 0] += 1.5 * label * (np.arange(length) > length // 2)
@@ -242,7 +253,8 @@ def make(task: str, faults: tuple[str, ...], seed: int, held_out: bool) -> Case:
         "hidden": int(generator.choice([16, 24, 32])),
         **recipe.options,
     }
-    arguments: Options = {"held_out": held_out, "seed": seed + 1000 * held_out}
+    kind = "C" if held_out else "AB"[seed % 2]
+    arguments: Options = {"kind": kind, "seed": seed + 1000 * held_out}
     if task == "forecast":
         arguments["period"] = int(generator.integers(8, 16))
         options["season"] = arguments["period"]

@@ -124,6 +124,19 @@ def test_loss_that_does_not_settle_is_named() -> None:
     assert (check.status, check.advice) == ("fault", "--lr 0.0001")
 
 
+@pytest.mark.parametrize(("lr", "status", "advice"), [(1e-6, "fault", "--lr 0.001"), (1e-3, "ok", "")])
+def test_weights_that_cannot_have_moved_are_named(lr: float, status: str, advice: str) -> None:
+    """Adam moves a weight by about lr at each of 800 updates."""
+    check = found(evidence(rows=FALLING, options={"lr": lr, "optimizer": "adam"}))["learning_rate_low"]
+    assert (check.status, check.advice) == (status, advice)
+
+
+def test_loss_that_falls_evenly_and_hardly_is_named() -> None:
+    slow = rows((2.2087, 2.2), (2.2083, 2.2), (2.2080, 2.2), (2.2077, 2.2))
+    assert found(evidence(rows=slow))["learning_rate_low"].status == "fault"
+    assert found(evidence(rows=FALLING))["learning_rate_low"].status == "ok"
+
+
 def test_training_that_ended_early_is_named() -> None:
     early = rows((3, 3), (2.7, 2.7), (2.4, 2.4), (2.1, 2.1), (1.8, 1.8), (1.5, 1.5))
     check = found(evidence(rows=early))["still_learning"]

@@ -9,20 +9,23 @@ from seriatim.insight.horizon import Horizon
 
 ENOUGH = 0.5
 """Of the data's horizon: a model that looks half as far back sees most of what its past says."""
-CLOSE = 0.5
-"""A gradient that reaches this share of the truncation is not what limits the model."""
+CLOSE = 0.3
+"""A gradient, or a state, that reaches this share of what is there to reach does not vanish."""
+SLACK = 1.25
+"""The data's horizon is an upper bound: a training that reaches nearly as far is long enough."""
 
 
 def reach(evidence: Evidence) -> Check:
     """Compare how far back the training could reach with how far back the data depend on their past."""
     check = unknown(
         "reach",
-        "fault if truncation, lookback or length is shorter than the data's horizon: no gradient comes from beyond",
+        "fault if truncation, lookback or length is less than half of the data's horizon, warning if it is less than "
+        "four fifths: no gradient comes from beyond",
     )
     limit, need = evidence.limit, evidence.need
     if limit is None or need is None:
         return check
-    if need.lag <= limit.steps:
+    if need.lag <= SLACK * limit.steps:
         return check.ok(limit.steps, f"{limit.name} {limit.steps}; the data depend on their past for {need} steps")
     status = "fault" if limit.steps < ENOUGH * need.lag else "warning"
     wanted = _wanted(need)
@@ -43,8 +46,8 @@ def vanishing(evidence: Evidence) -> Check:
     """Compare how far back the gradient reaches with how far it should."""
     check = unknown(
         "vanishing_gradient",
-        "fault if the gradient falls to 1 % within less than half of the data's horizon and of the training's reach, "
-        "or a warning where the model beats every baseline",
+        "fault if the gradient and the state fall to 1 % within less than a third of what the data repay and the "
+        "training reaches, or a warning where the model beats every baseline",
     )
     gradient, need, limit = evidence.gradient, evidence.need, evidence.limit
     if gradient is None or need is None or evidence.network is None or evidence.network.is_bidirectional:
@@ -55,6 +58,9 @@ def vanishing(evidence: Evidence) -> Check:
         return check.ok(gradient.lag, f"{said}; the data show no dependence on their past")
     if gradient.is_censored or gradient.lag >= CLOSE * reachable or reachable < 4:
         return check.ok(gradient.lag, f"{said}; {reachable:.0f} are within reach")
+    gains = [layer.gain.horizon() for layer in evidence.network.layers if layer.gain]
+    if any(gain.is_censored or gain.lag >= CLOSE * reachable for gain in gains):
+        return check.ok(gradient.lag, f"{said}, but the state could remember for longer")
     used = evidence.ablation
     if used is not None and (used.is_censored or used.lag >= ENOUGH * reachable):
         return check.ok(gradient.lag, f"{said}, but the model uses {used} steps of context")
@@ -90,8 +96,8 @@ def dependence(evidence: Evidence) -> Check:
         "order", "warning if no pair of steps depends on each other more than in shuffled data: is the order lost?"
     )
     information, horizon = evidence.data.information, evidence.need
-    if information is None or horizon is None:
-        return check
+    if information is None or horizon is None or evidence.task in ("classify", "regress"):
+        return check  # one step alone need not say anything of a whole sequence's label
     need = horizon.lag
     if need > 0:
         return check.ok(need, f"steps {need:.0f} apart still depend on each other; pairs alone were measured")

@@ -16,6 +16,8 @@ REMAINING = 0.1
 """Share of the whole gain that came in the last quarter of the updates, above which the training was not over."""
 EVEN, SLOW = 0.4, 0.05
 """A loss whose last fall is at least this share of its first one, per update, and that falls by less in all."""
+MOVED = 0.02
+"""Weights start at about 1/√H, some 0.1: a change of a fifth at most."""
 OVERFIT = 1.1
 """Validation loss at the end over its best."""
 
@@ -24,7 +26,7 @@ def rate_high(evidence: Evidence) -> Check:
     """Look for a training loss that does not settle."""
     check = unknown(
         "learning_rate_high",
-        f"fault if the training loss ends above where it began or goes up for {ROUGH:.0%} of its way without falling",
+        f"fault if the training loss ends 5 % above where it began or {ROUGH:.0%} of its way is upwards",
     )
     losses = [row["train_loss"] for row in evidence.rows if "train_loss" in row]
     if len(losses) < 4:
@@ -34,7 +36,7 @@ def rate_high(evidence: Evidence) -> Check:
     roughness = ups / way if way else 0.0
     gain = (losses[0] - min(losses)) / max(abs(losses[0]), 1e-12)
     said = f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}; {roughness:.0%} of its way was upwards"
-    if losses[-1] > losses[0] or (
+    if losses[-1] > losses[0] + 0.05 * abs(losses[0]) or (
         roughness >= ROUGH and gain > 0.01 and losses[-1] - min(losses) > 0.1 * gain * abs(losses[0])
     ):
         return check.failed("fault", roughness, said, rate(evidence, 0.1))
@@ -42,13 +44,19 @@ def rate_high(evidence: Evidence) -> Check:
 
 
 def rate_low(evidence: Evidence) -> Check:
-    """Look for a training loss that falls evenly and hardly at all."""
+    """Look for weights that can hardly have moved, or a training loss that falls evenly and hardly at all."""
     check = unknown(
         "learning_rate_low",
-        f"fault if the training loss falls at every validation, as fast in the end as at first, but by less than "
-        f"{SLOW:.0%}",
+        f"fault if Adam can have moved a weight by {MOVED} at most (its steps are as large as --lr), or if the "
+        f"training loss falls as fast in the end as at first, but by less than {SLOW:.0%}",
     )
     rows = [row for row in evidence.rows if "train_loss" in row]
+    now, updates = evidence.options.get("lr"), rows[-1]["step"] if rows else 0
+    if updates and isinstance(now, float) and str(evidence.options.get("optimizer")).startswith("adam"):
+        moved = now * updates
+        if moved < MOVED:
+            said = f"in {updates:.0f} updates a weight can have moved by {moved:.2g}"
+            return check.failed("fault", moved, said, rate(evidence, 1000.0 if moved < MOVED / 10 else 100.0), "high")
     if len(rows) < 3:
         return check
     falls = [(a["train_loss"] - b["train_loss"]) / max(b["step"] - a["step"], 1) for a, b in itertools.pairwise(rows)]
@@ -125,13 +133,16 @@ def beats_baselines(evidence: Evidence) -> bool:
 def relation(evidence: Evidence) -> Check:
     """Look for labels that the inputs do not explain."""
     check = unknown(
-        "labels", "warning if a classifier is no better than the commonest class: do the labels belong to their rows?"
+        "labels",
+        "warning if a classifier is no better than the commonest class, beyond chance: are the labels those of their "
+        "rows?",
     )
     own, most = evidence.scores.get("accuracy"), evidence.baselines.get("majority", {}).get("accuracy")
     if evidence.task != "classify" or own is None or most is None:
         return check
     said = f"accuracy is {own:.3f}, the commonest class alone has {most:.3f}"
-    if own <= most + 0.02:
+    chance = 2 * (most * (1 - most) / evidence.test_size) ** 0.5 if evidence.test_size else 0.02
+    if own <= most + chance:
         return check.failed("warning", own - most, said, "check the column --label, and its order")
     return check.ok(own - most, said)
 
