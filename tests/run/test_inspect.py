@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import seriatim
 from seriatim.errors import UsageError
+from seriatim.run.inspection.inspect import check_inspectable
+from seriatim.tasks.options import LanguageOptions
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +104,44 @@ def test_bidirectional_classifier_has_no_direction_to_look_in(tmp_path: Path) ->
     make, options = TASKS["classify"]
     run = seriatim.train("classify", make(tmp_path), out=tmp_path / "run", **QUICK, **options, bidirectional=True)
     assert "both directions" in run.inspect()["verdict"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_smallest_data_can_be_inspected(task: str, tmp_path: Path) -> None:
+    """The fewest rows that can be trained on: nothing may fail, and what cannot be measured is unknown."""
+    file = tmp_path / ("text.txt" if task == "language" else "table.csv")
+    if task == "language":
+        file.write_text("ab" * 20, encoding="utf-8")
+    elif task == "forecast":
+        file.write_text("y\n" + "\n".join("111213141"), encoding="utf-8")
+    else:
+        lines = [f"{n},{n % 2},1,{'ab'[n % 2]},{n}" for n in range(24)]
+        file.write_text("\n".join(["id,a,b,label,size", *lines]), encoding="utf-8")
+    options = {"batch_size": 2} if task == "language" else {**TASKS[task][1]}
+    options |= {"horizon": 1, "lookback": 2, "season": 1} if task == "forecast" else {}
+    run = seriatim.train(task, file, out=tmp_path / "run", **QUICK, **options)
+    assert json.dumps(run.inspect(), allow_nan=False)
+
+
+def test_run_that_exploded_can_be_inspected(tmp_path: Path) -> None:
+    """JSON has no infinity: what is not finite becomes None."""
+    make, options = TASKS["forecast"]
+    options = {**options, "model": "rnn", "activation": "relu", "clip": 0.0, "normalize": "none"}
+    run = seriatim.train("forecast", make(tmp_path), out=tmp_path / "run", **{**QUICK, **options})
+    with torch.no_grad():
+        for name, parameter in run.network.named_parameters():
+            if "weight_hh" in name:
+                parameter.mul_(1e6)
+    found = run.inspect()
+    assert json.dumps(found, allow_nan=False)
+    (check,) = (one for one in found["checks"] if one["name"] == "exploding_gradient")
+    assert check["status"] == "fault"
+
+
+def test_piano_rolls_are_refused() -> None:
+    options = LanguageOptions(unit="roll")
+    with pytest.raises(UsageError, match="this one reads piano rolls"):
+        check_inspectable("language", options)
 
 
 def test_task_without_measures_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ class LayerMeasures:
     """[T, B, H]: h, gates and states over the batch."""
 
     @property
+    def is_finite(self) -> bool:
+        """Whether all states are finite numbers: none has exploded."""
+        return all(bool(values.isfinite().all()) for values in self.states.values())
+
+    @property
     def constants(self) -> Tensor | None:
         """[H]: the time constant of each unit."""
         return None if self.retained is None else time_constants(self.retained)

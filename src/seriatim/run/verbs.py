@@ -121,7 +121,7 @@ class Run:
         measures, and ``DataError`` if the training data are needed but are gone or have changed.
         """
         run = self._opened
-        check_inspectable(self.task)
+        check_inspectable(self.task, run.options)
         with torch_settings(run.options):
             if data is None:
                 prepared = run.prepare_again()

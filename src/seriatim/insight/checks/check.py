@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -27,8 +28,9 @@ class Check:
     confidence: Confidence = "medium"
 
     def to_json(self) -> dict[str, Any]:
-        """The check as a JSON object."""
-        return dataclasses.asdict(self)
+        """The check as a JSON object; a value that is not finite is None."""
+        value = self.value if self.value is not None and math.isfinite(self.value) else None
+        return {**dataclasses.asdict(self), "value": value}
 
     def ok(self, value: float | None, evidence: str) -> Check:
         """The check passed."""

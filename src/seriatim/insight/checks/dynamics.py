@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor
@@ -36,12 +37,15 @@ def exploding(evidence: Evidence) -> Check:
     rates = [float(layer.spectrum.exponents.mean(0)[0]) for layer in _layers(evidence) if layer.spectrum]
     if network is None or not rates:
         return check
+    advice = "--clip 1" if not evidence.options.get("clip") else rate(evidence, 0.1)
     gains = [float(layer.gain.median.max()) for layer in _layers(evidence) if layer.gain]
+    if not all(layer.is_finite for layer in network.layers) or not all(map(math.isfinite, gains)):
+        return check.failed("fault", math.inf, "the state or its derivative is not finite", advice, "high")
     worst = max(rates)
     if worst > EXPONENT and max(gains) > GAIN:
         return check.failed(
             "fault", worst, f"a change of the state grows by {worst:.2f} nats per step, {max(gains):.3g}-fold in all",
-            "--clip 1" if not evidence.options.get("clip") else rate(evidence, 0.1), "high",
+            advice, "high",
         )  # fmt: skip
     return check.ok(worst, f"the largest Lyapunov exponent is {worst:.3f} nats per step")
 

@@ -18,6 +18,7 @@ from seriatim.insight.report.page import render
 from seriatim.insight.verdict import horizons, verdict
 from seriatim.run.inspection import forecast, language, sequences
 from seriatim.run.inspection.source import Gathered, Source
+from seriatim.tasks.options import TrainOptions
 
 GATHERERS: dict[str, Callable[[Source], Gathered]] = {
     "language": language.gather,
@@ -51,8 +52,10 @@ class Inspection:
         return render(f"Inspection of {Path(self.run).name}", self.evidence, self.checks, self.verdict)
 
 
-def check_inspectable(task: str) -> None:
-    """Raise ``UsageError`` for a task whose runs have no measures."""
+def check_inspectable(task: str, options: TrainOptions) -> None:
+    """Raise ``UsageError`` for a run that has no measures."""
+    if getattr(options, "unit", None) == "roll":
+        raise UsageError("inspect: for language runs on texts; this one reads piano rolls")
     if task not in GATHERERS:
         raise UsageError(f"inspect: for {', '.join(GATHERERS)} runs; this is a {task} run")
 
