@@ -48,3 +48,10 @@ def test_labels_of_older_runs_are_found_by_their_plain_names() -> None:
     assert Labels(["1", "1.0"]).encode(["1.0", "1"]).tolist() == [1, 0]
     with pytest.raises(ValueError, match="07"):
         Labels(["7"]).encode(["07"])
+
+
+def test_fitted_labels_have_plain_names() -> None:
+    labels = Labels.fit(["0.0", "1.0", "0"])
+    assert labels.names == ["0", "1"] and labels.encode(["0.0", "0", "1"]).tolist() == [0, 0, 1]
+    assert "1.0" in labels and "2" not in labels
+    assert Labels.fit(["True", "false", "007", "1.00"]).names == ["007", "1.00", "false", "true"]

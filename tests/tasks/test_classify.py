@@ -13,6 +13,7 @@ import soundfile
 import torch
 
 from seriatim.data.sequences import read_sequences
+from seriatim.encoding.labels import Labels
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
@@ -253,3 +254,14 @@ def test_labels_that_all_differ_are_refused() -> None:
         DataError, match="label: 200 different labels for 200 sequences, too few of each label to split"
     ):
         TASK.prepare(OPTIONS, (texts, texts))
+
+
+def test_runs_with_labels_as_their_file_had_them_still_know_them() -> None:
+    """Runs of earlier versions hold ``0.0``; the hash of the data, and so ``evaluate``, must not change either."""
+    source = ([f"red {n}" if n % 2 else f"sea {n}" for n in range(60)], [str(float(n % 2)) for n in range(60)])
+    prepared = TASK.prepare(OPTIONS, source)
+    assert prepared.codec.labels.names == ["0", "1"]
+    older = dataclasses.replace(prepared.codec, labels=Labels(["0.0", "1.0"]))
+    again = TASK.prepare(OPTIONS, source, older)
+    assert again.hash == prepared.hash and again.sizes == prepared.sizes
+    np.testing.assert_array_equal(again.test.labels, prepared.test.labels)

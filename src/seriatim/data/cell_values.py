@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     import polars
 
 
-WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0$"
-TRUE, FALSE = r"^(?:True|TRUE)$", r"^(?:False|FALSE)$"
-
-
 class CellError(Exception):
     """Raised for a bad cell, with its ``row`` in the column (from 0) and the reason."""
 
@@ -75,10 +71,10 @@ def to_strings(cells: polars.Series, noun: str) -> polars.Series:
 
 
 def to_names(cells: polars.Series, noun: str) -> polars.Series:
-    """Convert cells to names of classes, series or groups; a value has the same name from every source.
+    """Convert cells to names of classes, series or groups; numbers and dates as pandas writes them to CSV.
 
-    A frame and the CSV file that is written from it give equal names: 7.0 is ``7``, and true values are ``true``. Dates
-    are as pandas writes them. Raises ``CellError`` for a missing cell, with ``noun`` in the message.
+    ``encoding.labels.plain_name`` makes names equal from every source: a text file may hold 7.0 for 7. It is applied
+    later, so that the hash of a file's content stays as it was. Raises ``CellError`` for a missing cell, with ``noun``.
     """
     import polars
 
@@ -93,8 +89,7 @@ def to_names(cells: polars.Series, noun: str) -> polars.Series:
     elif isinstance(cells.dtype, polars.Datetime):
         is_date = bool((cells.dt.time() == time(0)).all())
         cells = cells.dt.strftime("%Y-%m-%d" if is_date else "%Y-%m-%d %H:%M:%S%.f")
-    names = to_strings(cells, noun)
-    return names.str.replace(WHOLE, "$1").str.replace(TRUE, "true").str.replace(FALSE, "false")
+    return to_strings(cells, noun)
 
 
 def shown(value: object) -> str:

@@ -57,7 +57,7 @@ class Table:
         return [text for chunk in self._convert(column, lambda cells: to_strings(cells, "text")) for text in chunk]
 
     def labels(self, column: str) -> list[str]:
-        """Return the column as class names, equal from every source: 7.0 becomes ``'7'``. An empty cell is an error."""
+        """Return the column as names, which ``plain_name`` makes equal from every source; an empty cell is an error."""
         return [name for chunk in self._name_chunks(column, "label") for name in chunk]
 
     def values(self, column: str, noun: str = "value") -> list[Any]:

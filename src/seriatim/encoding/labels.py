@@ -36,8 +36,8 @@ class Labels:
 
     @classmethod
     def fit(cls, labels: Iterable[str]) -> Labels:
-        """Collect the distinct ``labels``, sorted."""
-        names = sorted(set(labels))
+        """Collect the distinct ``labels`` by their plain names, sorted."""
+        names = sorted(set(map(plain_name, labels)))
         if all(re.fullmatch(r"[+-]?[0-9]+", name) for name in names):
             names.sort(key=int)
         return cls(names)
@@ -55,6 +55,9 @@ class Labels:
         if len(unknown):
             raise ValueError(int(unknown[0]), labels[unknown[0]])
         return indices
+
+    def __contains__(self, label: str) -> bool:
+        return self._index(label) >= 0
 
     def _index(self, label: str) -> int:
         index = self._indices.get(label)

@@ -187,9 +187,8 @@ def _read(options: ClassifyOptions, source: object, reader: SoundReader, need_la
 
 def _encode(codec: ClassifyCodec, sequences: Sequences, place: str) -> LabelledSequences:
     """Encode sequences and labels. Raises ``DataError`` for a label that the training part lacks."""
-    known = set(codec.labels.names)
     for location, label in zip(sequences.locations, _labels(sequences), strict=True):
-        if label not in known:
+        if label not in codec.labels:
             raise DataError(f"{location}: label '{label}' is in the {place} but not in the training part")
     return LabelledSequences(codec.inputs.encode(sequences), codec.labels.encode(_labels(sequences)))
 

@@ -61,7 +61,7 @@ class ForecastCodec:
 
     def scaler(self, series: Series, end: int) -> Standardizer:
         """Return the scaler of a series. For a new series it is fitted on the first ``end`` rows."""
-        return self.scalers.get(series.id) or Standardizer.fit(series.values[:end])
+        return self.scalers.get(plain_name(series.id)) or Standardizer.fit(series.values[:end])
 
     def scale(self, series: Series, end: int) -> Array:
         """Scale one series to ``[T, C]`` float32, followed by the channels of its mask."""
@@ -133,7 +133,9 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         if codec is None:
             channels = series[0].values.shape[1]
             targets = options.target or tuple(str(number + 1) for number in range(channels - len(options.covariates)))
-            scalers = {item.id: Standardizer.fit(item.values[:end]) for item, end in zip(series, ends, strict=True)}
+            scalers = {
+                plain_name(item.id): Standardizer.fit(item.values[:end]) for item, end in zip(series, ends, strict=True)
+            }
             codec = ForecastCodec(targets, options.covariates, lookback, scalers)
         train, valid, test = (
             _rolling(codec, series, [getattr(part, name) for part in parts], ends)
@@ -261,7 +263,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 raise DataError(f"series '{item.id}': {end} rows, wanted at least the lookback of {codec.lookback}")
         part = _rolling(codec, series, [range(end, end + 1) for end in ends], ends)
         for item, quantiles in zip(series, _quantiles(model, options, codec, part), strict=True):
-            row: Row = {"id": item.id, "step": list(range(1, options.horizon + 1))}
+            row: Row = {"id": plain_name(item.id), "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
                 row["time"] = item.future_times(options.horizon)
             for column, target in enumerate(codec.targets):
@@ -332,7 +334,7 @@ def _rolling(codec: ForecastCodec, series: list[Series], origins: list[range], e
     """Scale ``series``, and join them with their origins and the ``ends`` of their training parts."""
     positions = {name: position for position, name in enumerate(codec.scalers)}
     scaled = [codec.scale(item, end) for item, end in zip(series, ends, strict=True)]
-    return Rolling(series, scaled, origins, ends, [positions.get(item.id) for item in series])
+    return Rolling(series, scaled, origins, ends, [positions.get(plain_name(item.id)) for item in series])
 
 
 def _target_values(series: Series, targets: int) -> Array:
