@@ -90,26 +90,21 @@ def forward(
         if c is not None:
             cells = empty((*leading, c.shape[-1]), dtype=dtype)
             cells_address = cells.data_ptr()
-    threads = torch.get_num_threads()
-    if not masks:
-        by_step, by_row = strides(x)
-        native.engine().forward(
-            packed.packed, len(sizes) or len(x), h.shape[-2], sizes, x.data_ptr(), by_step, by_row, h.data_ptr(),
-            c_address, reverse, output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address, None,
-            threads,
-        )  # fmt: skip
-        return output, h_n, c_n, slots, cells
-    x = dense_rows(x)
-    lengths, reset, dropout, *zoneout = (None if mask is None else dense(mask) for mask in masks)
-    _check_call(plan, {
-        "x": x, "h": h, "c": c, "lengths": lengths, "reset": reset, "dropout": dropout, "zoneout_h": zoneout[0],
-        "zoneout_c": zoneout[1], "output": output, "h_n": h_n, "c_n": c_n, "slots": slots, "cells": cells,
-    })  # fmt: skip
+    mask_values = None
+    if masks:
+        x = dense_rows(x)
+        lengths, reset, dropout, *zoneout = (None if mask is None else dense(mask) for mask in masks)
+        _check_call(plan, {
+            "x": x, "h": h, "c": c, "lengths": lengths, "reset": reset, "dropout": dropout, "zoneout_h": zoneout[0],
+            "zoneout_c": zoneout[1], "output": output, "h_n": h_n, "c_n": c_n, "slots": slots, "cells": cells,
+        })  # fmt: skip
+        mask_values = mask_addresses(lengths, reset, dropout, zoneout)
+    by_step, by_row = strides(x)
     try:
         native.engine().forward(
-            packed.packed, *x.shape[:2], [], x.data_ptr(), *strides(x), h.data_ptr(), c_address, reverse,
-            output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address,
-            mask_addresses(lengths, reset, dropout, zoneout), threads,
+            packed.packed, len(sizes) or len(x), h.shape[-2], sizes, x.data_ptr(), by_step, by_row, h.data_ptr(),
+            c_address, reverse, output.data_ptr(), h_n.data_ptr(), c_n_address, slots_address, cells_address,
+            mask_values, torch.get_num_threads(),
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -139,42 +134,32 @@ def backward(
         torch.empty_like(weight) if need and weight is not None else None
         for weight, need in zip(weights, needs_weights, strict=False)
     ]
-    threads = torch.get_num_threads()
-    if not masks and grad_cells is None:
-        grad_output = None if grad_output is None else dense(grad_output)
-        grad_h_n = None if grad_h_n is None else dense(grad_h_n)
-        grad_c_n = None if grad_c_n is None else dense(grad_c_n)
-        rows, width = h.shape[-2], output.shape[-1]
-        by_step, by_row = strides(x)
-        absent_addresses = packed.absent
-        native.engine().backward(
-            packed.cell, packed.is_float64,
-            [0 if weight is None else weight.data_ptr() for weight in weights] + absent_addresses,
-            len(sizes) or len(x), rows, sizes, x.data_ptr(), by_step, by_row, h.data_ptr(), address(c), reverse,
-            output.data_ptr(), address(slots), address(cells), address(grad_output), rows * width, width,
-            address(grad_h_n), address(grad_c_n), 0, address(grad_x), address(grad_h), address(grad_c),
-            [0 if grad is None else grad.data_ptr() for grad in grad_weights] + absent_addresses, None, threads,
-        )  # fmt: skip
-        return [grad_x, grad_h, grad_c, *grad_weights]
-    x, grad_output = dense_rows(x), None if grad_output is None else dense_rows(grad_output.resolve_neg())
-    grad_h_n, grad_c_n, grad_cells = [
-        None if grad is None else dense(grad) for grad in (grad_h_n, grad_c_n, grad_cells)
-    ]
-    lengths, reset, dropout, *zoneout = (None if mask is None else dense(mask) for mask in masks or (None,) * 5)
-    _check_call(packed.plan, {
-        "x": x, "h": h, "c": c, "lengths": lengths, "reset": reset, "dropout": dropout, "zoneout_h": zoneout[0],
-        "zoneout_c": zoneout[1], "output": output, "slots": slots, "cells": cells, "grad_output": grad_output,
-        "grad_h_n": grad_h_n, "grad_c_n": grad_c_n, "grad_cells": grad_cells, "grad_x": grad_x, "grad_h": grad_h,
-        "grad_c": grad_c,
-    })  # fmt: skip
+    grad_output = None if grad_output is None else dense(grad_output)
+    grad_h_n = None if grad_h_n is None else dense(grad_h_n)
+    grad_c_n = None if grad_c_n is None else dense(grad_c_n)
+    grad_cells = None if grad_cells is None else dense(grad_cells)
+    mask_values = None
+    if masks:
+        x = dense_rows(x)
+        lengths, reset, dropout, *zoneout = (None if mask is None else dense(mask) for mask in masks)
+        _check_call(packed.plan, {
+            "x": x, "h": h, "c": c, "lengths": lengths, "reset": reset, "dropout": dropout, "zoneout_h": zoneout[0],
+            "zoneout_c": zoneout[1], "output": output, "slots": slots, "cells": cells, "grad_output": grad_output,
+            "grad_h_n": grad_h_n, "grad_c_n": grad_c_n, "grad_cells": grad_cells, "grad_x": grad_x, "grad_h": grad_h,
+            "grad_c": grad_c,
+        })  # fmt: skip
+        mask_values = mask_addresses(lengths, reset, dropout, zoneout)
+    rows, width = h.shape[-2], output.shape[-1]
+    by_step, by_row = strides(x)
+    absent = packed.absent
     try:
         native.engine().backward(
-            packed.plan.cell, packed.is_float64, list(map(address, weights)) + packed.absent, *x.shape[:2], [],
-            x.data_ptr(), *strides(x), h.data_ptr(), address(c), reverse, output.data_ptr(), address(slots),
-            address(cells), address(grad_output), *((0, 0) if grad_output is None else strides(grad_output)),
+            packed.cell, packed.is_float64, [0 if weight is None else weight.data_ptr() for weight in weights] + absent,
+            len(sizes) or len(x), rows, sizes, x.data_ptr(), by_step, by_row, h.data_ptr(), address(c), reverse,
+            output.data_ptr(), address(slots), address(cells), address(grad_output), rows * width, width,
             address(grad_h_n), address(grad_c_n), address(grad_cells), address(grad_x), address(grad_h),
-            address(grad_c), list(map(address, grad_weights)) + packed.absent,
-            mask_addresses(lengths, reset, dropout, zoneout), threads,
+            address(grad_c), [0 if grad is None else grad.data_ptr() for grad in grad_weights] + absent, mask_values,
+            torch.get_num_threads(),
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
