@@ -1,4 +1,4 @@
-"""Small streams, and estimators small enough to be quick."""
+"""Small streams for online estimators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Stream = list[tuple[dict[str, float], Any]]
 
 
 def _rows(kind: type, count: int, seed: int = 0) -> Stream:
-    """Three numbers a step; the target wants the step before."""
+    """Return a stream with three features per step. The target depends on the step before too."""
     values = np.random.default_rng(seed).normal(5.0, 3.0, (count + 1, 3))
     sums = values[:-1, 0] + values[1:, 1]
     names = ("a", "b", "c")
@@ -24,11 +24,11 @@ def _rows(kind: type, count: int, seed: int = 0) -> Stream:
 
 @pytest.fixture(params=[OnlineClassifier, OnlineRegressor], ids=["classifier", "regressor"])
 def kind(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Both kinds of estimators."""
+    """Each class of estimators."""
     yield request.param
 
 
 @pytest.fixture
 def rows() -> Callable[..., Stream]:
-    """``rows(kind, count)``: a stream for an estimator of that kind."""
+    """A function that makes a stream of ``count`` steps for a class of estimators."""
     return _rows

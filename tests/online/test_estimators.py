@@ -23,22 +23,22 @@ def predict(model, x):
 
 
 def run(model, stream):
-    """What was predicted of each step before it was learned."""
-    found = []
+    """Learn a stream; return the prediction of each step before it was learned."""
+    actual = []
     for x, y in stream:
-        found.append(predict(model, x))
+        actual.append(predict(model, x))
         model.learn_one(x, y)
-    return found
+    return actual
 
 
-def test_before_the_first_step():
+def test_predictions_before_first_step():
     assert OnlineClassifier().predict_proba_one({"a": 1.0}) == {}
     assert OnlineClassifier().predict_one({"a": 1.0}) is None
     assert OnlineRegressor().predict_one({"a": 1.0}) == 0.0
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_to_predict_changes_nothing(kind, learner, rows):
+def test_predict_changes_nothing(kind, learner, rows):
     options = {"hidden": 4, "learner": learner.split()[0], "truncation": LEARNERS[learner]}
     plain, asked = kind(**options), kind(**options)
     for x, y in rows(kind, 12):
@@ -49,8 +49,8 @@ def test_to_predict_changes_nothing(kind, learner, rows):
         asked.learn_one(x, y)
 
 
-def test_the_state_is_carried(kind, rows):
-    """The same row means something else after other rows: with a learning rate of next to nothing, by the state."""
+def test_state_is_carried(kind, rows):
+    """The prediction depends on earlier rows through the state, at a learning rate near zero."""
     first, other = kind(**SMALL, lr=1e-9), kind(**SMALL, lr=1e-9)
     stream = rows(kind, 20)
     for model in (first, other):
@@ -62,8 +62,8 @@ def test_the_state_is_carried(kind, rows):
     assert predict(first, stream[0][0]) != predict(other, stream[0][0])
 
 
-def test_what_is_learned_from_is_what_was_predicted(rows):
-    """With an update per step that goes one step back, the loss is that of the prediction before it."""
+def test_loss_is_that_of_the_prediction(rows):
+    """With an update per step through one step, the loss is that of the prediction before it."""
     model = OnlineClassifier(hidden=4, truncation=1)
     for x, y in rows(OnlineClassifier, 30):
         chance = model.predict_proba_one(x).get(y)
@@ -77,7 +77,7 @@ def test_what_is_learned_from_is_what_was_predicted(rows):
 
 
 class Watch:
-    """A learner that tells its losses."""
+    """A learner that records its losses."""
 
     def __init__(self, step, seen):
         self._step, self._seen = step, seen
@@ -89,7 +89,7 @@ class Watch:
 
 
 @pytest.mark.parametrize("model", ["rnn", "gru"])
-def test_it_learns_what_only_the_state_can_know(model):
+def test_learns_from_the_state(model):
     """The class is the sign of the number three steps ago."""
     draw = np.random.default_rng(0)
     values = draw.choice([-1.0, 1.0], 2000)
@@ -102,8 +102,8 @@ def test_it_learns_what_only_the_state_can_know(model):
     assert np.mean(right[-300:]) > 0.95
 
 
-def test_the_target_before_is_read_if_asked():
-    """A class mostly stays what it was; the features say nothing."""
+def test_feedback_reads_last_target():
+    """The class seldom changes, and the features carry no information."""
     score = {}
     for feedback in (True, False):
         model = OnlineClassifier(hidden=8, truncation=(1, 4), lr=1e-2, feedback=feedback)
@@ -117,7 +117,7 @@ def test_the_target_before_is_read_if_asked():
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_features_and_classes_may_come_and_go(learner):
+def test_features_and_classes_may_appear_and_vanish(learner):
     model = OnlineClassifier(hidden=4, learner=learner.split()[0], truncation=LEARNERS[learner])
     steps = [({"a": 1.0}, 1), ({"a": 2.0, "b": 3.0}, 1), ({}, "two"), ({"c": 1.0}, True), ({"b": 1.0, "d": 2.0}, "two")]
     for x, y in steps * 3:
@@ -128,8 +128,8 @@ def test_features_and_classes_may_come_and_go(learner):
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell in ("rnn", "lstm", "gru", "mingru")])
 @pytest.mark.parametrize("learner", ["rtrl", "snap1"])
-def test_what_was_carried_forward_in_time_outlives_a_new_feature(cell, learner, rows):
-    """A feature that is always its own mean says nothing: with it from the start, or from the middle, is one."""
+def test_influence_survives_a_new_feature(cell, learner, rows):
+    """A constant feature carries no information, so it does not matter when it appears."""
     late, early = (OnlineRegressor(model=cell, hidden=3, learner=learner) for _ in range(2))
     stream = rows(OnlineRegressor, 8)
     run(late, stream[:4])
@@ -146,7 +146,7 @@ def test_what_was_carried_forward_in_time_outlives_a_new_feature(cell, learner, 
         early.learn_one(x, y)
 
 
-def test_the_order_of_the_features_is_no_matter(kind, rows):
+def test_order_of_features_changes_nothing(kind, rows):
     model, other = kind(**SMALL), kind(**SMALL)
     for x, y in rows(kind, 10):
         turned = dict(reversed(x.items()))
@@ -155,7 +155,7 @@ def test_the_order_of_the_features_is_no_matter(kind, rows):
         other.learn_one(turned, y)
 
 
-def test_a_shift_and_a_stretch_of_the_numbers_change_nothing(rows):
+def test_scale_and_shift_of_numbers_change_nothing(rows):
     plain, moved = OnlineRegressor(**SMALL), OnlineRegressor(**SMALL)
     for number, (x, y) in enumerate(rows(OnlineRegressor, 20)):
         far = {name: 1e4 + 50 * value for name, value in x.items()}
@@ -165,7 +165,7 @@ def test_a_shift_and_a_stretch_of_the_numbers_change_nothing(rows):
         moved.learn_one(far, 7 * y - 300)
 
 
-def test_other_draws_in_the_process_change_nothing(rows):
+def test_other_random_draws_change_nothing(rows):
     quiet, noisy = (OnlineRegressor(hidden=4, learner="uoro") for _ in range(2))
     for x, y in rows(OnlineRegressor, 8):
         torch.rand(3)
@@ -177,7 +177,7 @@ def test_other_draws_in_the_process_change_nothing(rows):
     assert quiet.predict_one(x) == noisy.predict_one(x)
 
 
-def test_missing_numbers_are_as_features_that_are_not_there(kind, rows):
+def test_missing_numbers_equal_missing_features(kind, rows):
     model, other = kind(**SMALL), kind(**SMALL)
     for number, (x, y) in enumerate(rows(kind, 10)):
         gone = {name: value for name, value in x.items() if name != "b" or number % 2}
@@ -187,7 +187,7 @@ def test_missing_numbers_are_as_features_that_are_not_there(kind, rows):
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "said"),
+    ("x", "y", "message"),
     [
         ({"a": "red"}, 1.0, "feature 'a' is 'red', wanted a number"),
         ({"a": math.inf}, 1.0, "feature 'a' is inf, wanted a finite number"),
@@ -196,22 +196,22 @@ def test_missing_numbers_are_as_features_that_are_not_there(kind, rows):
         ({"a": 1.0}, -math.inf, "the target is -inf, wanted a finite number"),
     ],
 )
-def test_what_is_no_number_is_refused_and_nothing_changes(x, y, said, rows):
+def test_invalid_number_is_refused_and_changes_nothing(x, y, message, rows):
     model = OnlineRegressor(**SMALL)
     run(model, rows(OnlineRegressor, 5))
     before = model.predict_one({"a": 1.0}), dict(model._slots)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         model.learn_one(x, y)
     assert before == (model.predict_one({"a": 1.0}), model._slots)
 
 
-def test_a_class_is_a_word_a_number_or_a_truth_value():
+def test_invalid_class_is_refused():
     with pytest.raises(DataError, match=r"the class is \('a',\), wanted a string"):
         OnlineClassifier().learn_one({"a": 1.0}, ("a",))
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"model": "transformer"}, "model: got 'transformer', wanted one that carries a state"),
         ({"learner": "bptt"}, "learner: got 'bptt', wanted one for streams without an end"),
@@ -221,12 +221,12 @@ def test_a_class_is_a_word_a_number_or_a_truth_value():
         ({"lr": -1.0}, "lr"),
     ],
 )
-def test_options_that_do_not_fit(options, said):
-    with pytest.raises(UsageError, match=said):
+def test_invalid_options_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
         OnlineClassifier(**options)
 
 
-def test_the_network_is_no_larger_after_a_long_stream(kind, rows):
+def test_memory_does_not_grow_with_the_stream(kind, rows):
     model = kind(hidden=4, truncation=(2, 4))
     sizes = []
     for number, (x, y) in enumerate(rows(kind, 60)):
@@ -236,12 +236,12 @@ def test_the_network_is_no_larger_after_a_long_stream(kind, rows):
     assert sizes[0] == sizes[1]
 
 
-def test_importing_the_package_imports_no_river():
+def test_import_loads_neither_river_nor_torch():
     code = "import sys, seriatim.online; sys.exit('river' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_without_river_it_works_as_well():
+def test_works_without_river():
     code = """
 import importlib.util, sys
 find = importlib.util.find_spec

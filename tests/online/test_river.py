@@ -1,4 +1,4 @@
-"""river's own checks, its pipelines and its way of scoring."""
+"""The checks, pipelines and scores of ``river``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ with warnings.catch_warnings():
 
 from seriatim.online import OnlineClassifier, OnlineRegressor
 
-pytestmark = pytest.mark.filterwarnings("default")  # river's are no business of ours
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of river itself
 KINDS = [OnlineClassifier, OnlineRegressor]
 SLOW = {"check_bounded_memory_growth"}
-"""2,000 steps of each set; the sizes of a network are held by ``test_estimators``."""
+"""It takes 2,000 steps per data set; ``test_estimators`` checks that a network does not grow."""
 
 
 def estimator(kind):
@@ -33,16 +33,16 @@ def named():
 
 
 @pytest.mark.parametrize(("kind", "check"), list(named()))
-def test_it_keeps_river_s_conventions(kind, check):
+def test_river_checks(kind, check):
     check(estimator(kind).clone())
 
 
-def test_it_is_one_of_river_s():
+def test_instances_of_river_base_classes():
     assert isinstance(OnlineClassifier(), base.Classifier) and isinstance(OnlineRegressor(), base.Regressor)
 
 
 @pytest.mark.parametrize("metric", [metrics.Accuracy(), metrics.LogLoss(), metrics.ROCAUC()])
-def test_a_pipeline_is_scored_progressively(metric):
+def test_pipeline_is_scored_progressively(metric):
     stream = [({"a": float(number % 7), "b": 1.0}, number % 7 > 3) for number in range(120)]
     model = preprocessing.StandardScaler() | OnlineClassifier(hidden=4, truncation=4, lr=1e-2)
     score = evaluate.progressive_val_score(stream, model, metric)
@@ -50,13 +50,13 @@ def test_a_pipeline_is_scored_progressively(metric):
     assert model.predict_one({"a": 1.0, "b": 1.0}) in (True, False)
 
 
-def test_a_regression_is_scored_progressively():
+def test_regression_is_scored_progressively():
     stream = [({"a": float(number % 5)}, 2.0 * (number % 5)) for number in range(150)]
     model = preprocessing.MinMaxScaler() | OnlineRegressor(hidden=4, truncation=4, lr=1e-2)
     assert evaluate.progressive_val_score(stream, model, metrics.MAE()).get() < 2.4  # that of the mean
 
 
-def test_a_clone_begins_anew_with_the_same_options():
+def test_clone_has_same_options_and_no_state():
     model = OnlineClassifier(hidden=5, truncation=(2, 3), seed=3)
     model.learn_one({"a": 1.0}, "x")
     clone = model.clone()

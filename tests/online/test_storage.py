@@ -1,4 +1,4 @@
-"""A stream that was saved in the middle goes on as one that was not."""
+"""A stream that was saved in the middle continues like one that was not."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def predict(model, x):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_going_on_is_the_same_to_the_bit(kind, way, rows, tmp_path):
-    """In the middle of a chunk, with a new feature right behind it, and with draws to come."""
+def test_loaded_estimator_continues_bit_for_bit(kind, way, rows, tmp_path):
+    """Saved in the middle of a segment, before a new feature and before random draws."""
     model, stream = kind(hidden=3, **WAYS[way]), rows(kind, 12)
     for x, y in stream[:6]:
         model.learn_one(x, y)
@@ -43,7 +43,7 @@ def test_going_on_is_the_same_to_the_bit(kind, way, rows, tmp_path):
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_before_the_first_step(kind, rows, tmp_path):
+def test_estimator_without_steps_is_saved(kind, rows, tmp_path):
     kind(hidden=5, truncation=(2, 4)).save(tmp_path / "one")
     model, fresh = kind.load(tmp_path / "one"), kind(hidden=5, truncation=(2, 4))
     assert model.truncation == (2, 4)
@@ -53,7 +53,7 @@ def test_before_the_first_step(kind, rows, tmp_path):
         fresh.learn_one(x, y)
 
 
-def test_classes_and_features_come_back_as_they_were(tmp_path):
+def test_types_of_classes_and_features_are_kept(tmp_path):
     model = OnlineClassifier(hidden=2)
     for label in ("yes", 3, True):
         model.learn_one({"a": 1, 7: 2.0}, label)
@@ -62,7 +62,7 @@ def test_classes_and_features_come_back_as_they_were(tmp_path):
     assert labels == ["yes", 3, True] and [type(one) for one in labels] == [str, int, bool]
 
 
-def test_a_name_that_json_cannot_tell(tmp_path):
+def test_name_that_json_cannot_store_is_refused(tmp_path):
     model = OnlineRegressor(hidden=2)
     model.learn_one({("a", "b"): 1.0}, 1.0)
     with pytest.raises(UsageError, match=r"save: a feature is called \('a', 'b'\), wanted a string or a number"):
@@ -70,7 +70,7 @@ def test_a_name_that_json_cannot_tell(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_estimator_of_that_kind(tmp_path):
+def test_other_file_is_refused(tmp_path):
     OnlineRegressor().save(tmp_path / "one")
     with pytest.raises(RunError, match="OnlineRegressor, not OnlineClassifier"):
         OnlineClassifier.load(tmp_path / "one")
@@ -85,7 +85,7 @@ def test_what_is_no_estimator_of_that_kind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('"format": 1', '"format": 9', "format 9, but this version reads up to 1"),
         ('"hidden": 2', '"hidden": 3', "damaged"),
@@ -93,12 +93,12 @@ def test_what_is_no_estimator_of_that_kind(tmp_path):
         ('"fresh": 0', '"fresh": "x"', "damaged"),
     ],
 )
-def test_damage_is_told(tmp_path, old, new, said):
+def test_damaged_file_is_refused(tmp_path, old, new, message):
     model = OnlineRegressor(hidden=2)
     model.learn_one({"a": 1.0}, 1.0)
     model.save(tmp_path / "one")
     arrays, note = read_arrays_and_note(tmp_path / "one")
     assert old in note["online"]
     write_arrays(tmp_path / "one", arrays, {"online": note["online"].replace(old, new)})
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=message):
         OnlineRegressor.load(tmp_path / "one")

@@ -33,6 +33,10 @@ LEARNERS = ("tbptt", "rtrl", "snap1", "uoro")
 """The learners that do not need the end of a sequence."""
 DEFAULT_K2 = 16
 """k2 of truncated BPTT, if no truncation is given."""
+MAX_NUMBER = 1e100
+"""Larger numbers are refused, since their squares would soon overflow."""
+MAX_RAW_NUMBER = 1e18
+"""The same for features that are not standardized: the network computes in float32."""
 
 
 class Online:
@@ -140,7 +144,7 @@ class Online:
 
     def _predict(self, x: Mapping[Any, Any]) -> NDArray[np.float64]:
         """Return the outputs of the network for ``x`` as the next step; nothing before the first step."""
-        return self._live.outputs(self._vector(_numbers(x))) if self._live else np.zeros(0)
+        return self._live.outputs(self._vector(self._numbers(x))) if self._live else np.zeros(0)
 
     def _learn(self, numbers: dict[Hashable, float], target: float, feedback: dict[Slot, float]) -> None:
         """Learn one step; ``feedback`` is what the next step reads of this target."""
@@ -167,6 +171,12 @@ class Online:
         if new:
             assert self._live is not None
             self._live.add_inputs(len(new))
+
+    def _numbers(self, x: Mapping[Any, Any]) -> dict[Hashable, float]:
+        """Return the features that are not missing. Raises ``DataError`` for one that is no number or too large."""
+        limit = MAX_NUMBER if self.standardize else MAX_RAW_NUMBER
+        numbers = ((name, _number(f"feature '{name}'", value, limit)) for name, value in x.items())
+        return {name: number for name, number in numbers if number is not None}
 
     def _vector(self, numbers: dict[Hashable, float]) -> Vector:
         """Return the inputs of the network: 0 for a feature that is missing or new."""
@@ -263,7 +273,8 @@ class OnlineClassifier(Online, Classifier):
     def learn_one(self, x: Mapping[Any, Any], y: Hashable) -> None:
         """Learn one step with features ``x`` and class ``y``.
 
-        Raises ``DataError`` for a feature that is no number, or a class of another type.
+        Raises ``DataError``, and changes nothing, for a feature that is no number or too large, or a class of another
+        type.
 
         >>> model = OnlineClassifier(hidden=4)
         >>> model.learn_one({"temperature": 21.5, "open": True}, "warm")
@@ -271,7 +282,7 @@ class OnlineClassifier(Online, Classifier):
         'warm'
         """
         label = _label(y)
-        numbers = _numbers(x)
+        numbers = self._numbers(x)
         if label not in self._labels:
             self._labels.append(label)
         self._learn(numbers, self._labels.index(label), {("y", label): 1.0})
@@ -329,14 +340,14 @@ class OnlineRegressor(Online, Regressor):
     def learn_one(self, x: Mapping[Any, Any], y: float) -> None:
         """Learn one step with features ``x`` and target ``y``.
 
-        Raises ``DataError`` for a feature or a target that is no number.
+        Raises ``DataError``, and changes nothing, for a feature or a target that is no number or too large.
 
         >>> model = OnlineRegressor(hidden=4)
         >>> model.learn_one({"speed": 3.0}, 7.5)
         >>> model.predict_one({"speed": 3.0})
         7.5
         """
-        numbers, target = _numbers(x), _number("the target", y)
+        numbers, target = self._numbers(x), _number("the target", y, MAX_NUMBER)
         if target is None:
             raise DataError("the target is missing, wanted a number")
         standard = self._targets.standard(target)
@@ -353,22 +364,26 @@ class OnlineRegressor(Online, Regressor):
         return self._targets.unscale(float(outputs[0])) if len(outputs) else 0.0
 
 
-def _numbers(x: Mapping[Any, Any]) -> dict[Hashable, float]:
-    """Return the features that are not missing. Raises ``DataError`` for one that is no number."""
-    numbers = ((name, _number(f"feature '{name}'", value)) for name, value in x.items())
-    return {name: number for name, number in numbers if number is not None}
-
-
-def _number(what: str, value: Any) -> float | None:
-    """Return ``value`` as a number; None if it is missing (None or NaN). Raises ``DataError``."""
+def _number(what: str, value: Any, limit: float) -> float | None:
+    """Return ``value`` as a number within ± ``limit``; None if it is missing (None or NaN). Raises ``DataError``."""
     if value is None:
         return None
     if not isinstance(value, (int, float, np.number, np.bool_)):
         raise DataError(f"{what} is {value!r}, wanted a number (river's OneHotEncoder makes numbers of words)")
-    number = float(value)
+    number = _float(value)
     if math.isinf(number):
         raise DataError(f"{what} is {value!r}, wanted a finite number")
+    if abs(number) > limit:
+        raise DataError(f"{what} is {value!r}, wanted a number within ±{limit:g}")
     return None if math.isnan(number) else number
+
+
+def _float(value: Any) -> float:
+    """Return ``value`` as a float; infinity for whole numbers that are too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _label(y: Hashable) -> Hashable:

@@ -1,0 +1,58 @@
+"""Numbers on a stream that are too large to learn from are refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from seriatim.errors import DataError
+from seriatim.online import OnlineClassifier, OnlineRegressor
+
+
+def predict(model, x):
+    return model.predict_proba_one(x) if isinstance(model, OnlineClassifier) else model.predict_one(x)
+
+
+def learn(model, stream):
+    for x, y in stream:
+        model.learn_one(x, y)
+    return model
+
+
+def small(kind, **options):
+    return kind(hidden=4, truncation=(1, 4), lr=1e-2, **options)
+
+
+@pytest.mark.parametrize("number", [1e200, -1e300, 10**400, np.float64(2e100)])
+@pytest.mark.parametrize(
+    ("kind", "where"), [(OnlineClassifier, "feature"), (OnlineRegressor, "feature"), (OnlineRegressor, "target")]
+)
+def test_number_that_cannot_be_learned_from_is_refused(kind, where, number, rows, tmp_path):
+    stream = rows(kind, 20)
+    model = learn(small(kind), stream)
+    model.save(tmp_path / "before")
+    x, y = stream[0]
+    with pytest.raises(
+        DataError, match=r"(feature 'a'|the target) is .*, wanted a (finite number|number within ±1e\+100)"
+    ):
+        model.learn_one({**x, "a": number, "new": 1.0} if where == "feature" else x, number if where == "target" else y)
+    model.save(tmp_path / "after")
+    assert (tmp_path / "before").read_bytes() == (tmp_path / "after").read_bytes()
+
+
+def test_feature_that_is_not_standardized_has_a_smaller_limit(kind, rows):
+    model = learn(small(kind, standardize=False), rows(kind, 5))
+    x, y = rows(kind, 1)[0]
+    with pytest.raises(DataError, match=r"feature 'a' is 1e\+20, wanted a number within ±1e\+18"):
+        model.learn_one({**x, "a": 1e20}, y)
+    with pytest.raises(DataError, match="feature 'a'"):
+        predict(model, {**x, "a": 1e20})
+
+
+def test_prediction_for_a_large_feature_is_finite(kind, rows):
+    model = learn(small(kind), rows(kind, 30))
+    prediction = predict(model, {"a": 1e20, "b": 1.0, "c": -1e99})
+    values = prediction.values() if isinstance(prediction, dict) else [prediction]
+    assert all(map(math.isfinite, values))
