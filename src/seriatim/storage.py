@@ -1,6 +1,6 @@
-"""Files that are either whole or not there: everything a run writes goes through here.
+"""Atomic files: a file is written completely or not at all. Everything that a run writes goes through here.
 
-Arrays are safetensors, the rest is JSON; nothing that is loaded can run code.
+Arrays are stored as safetensors, everything else as JSON. Loading never runs code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from seriatim.errors import RunError
 
 PART = ".part"
-"""End of the name of a file that is being written; a crash may leave one, and nobody reads it."""
+"""The suffix of a file that is being written. A crash may leave one; it is never read."""
 
 
 class TensorLike(Protocol):
@@ -33,42 +33,42 @@ Arrays = Mapping[str, "np.ndarray[Any, Any] | TensorLike"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside ``path``, then rename over it: a crash leaves the old file or the new one, never half of one.
+    """Write a temporary file next to ``path`` and rename it: a crash leaves the old file or the new one, never a part.
 
-    Raises ``RunError`` when it cannot be written (a full disk, no permission); what stood there before still does.
+    Raises ``RunError`` if it cannot be written (a full disk, no permission). The old file is unchanged then.
     """
-    beside = path.with_name(f".{path.name}{PART}")
+    temporary = path.with_name(f".{path.name}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise RunError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
 
 
 def is_part(path: Path) -> bool:
-    """Tell whether ``path`` is what a crash left of a file that was being written."""
+    """Whether ``path`` is a temporary file that a crash left."""
     return path.name.startswith(".") and path.name.endswith(PART)
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write ``content`` as JSON, whole or not at all."""
+    """Write ``content`` as JSON, completely or not at all."""
     write_bytes(path, (json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_arrays(path: Path, arrays: Arrays, note: Mapping[str, str] | None = None) -> None:
-    """Write named arrays (and a few words about them) as one safetensors file, whole or not at all."""
+    """Write named arrays and an optional note as one safetensors file, completely or not at all."""
     plain = {name: _array(value) for name, value in arrays.items()}
     write_bytes(path, safetensors.numpy.save(plain, dict(note) if note else None))
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a run. Raises ``RunError`` when it is missing or damaged."""
+    """Read a JSON file of a run. Raises ``RunError`` if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -78,12 +78,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of a safetensors file. Raises ``RunError`` when it is missing or damaged."""
+    """Read the arrays of a safetensors file. Raises ``RunError`` if it is missing or damaged."""
     return read_arrays_and_note(path)[0]
 
 
 def read_arrays_and_note(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
-    """Read the arrays of a safetensors file and the words stored with them."""
+    """Read the arrays of a safetensors file and the note stored with them."""
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
