@@ -30,9 +30,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seriatim.bench.layer_timing import using_threads
 from seriatim.bench.paired_timing import Side, race
-from seriatim.data.buckets import buckets
 from seriatim.data.bundled import bundled_sets
 from seriatim.data.streams import Streams
+from seriatim.encoding.buckets import buckets
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.loop import TrainingPlan, fit

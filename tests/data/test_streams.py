@@ -1,4 +1,4 @@
-"""Tests of streams: order is kept, and scoring reads each token once."""
+"""Tests of streams: order is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seriatim.data.streams import Streams, scoring_batches
+from seriatim.data.streams import Streams
 from seriatim.errors import DataError
 
 COUNTS = {"count": st.integers(1, 60), "rows": st.integers(1, 7), "steps": st.integers(1, 9)}
@@ -37,26 +37,3 @@ def test_rows_are_contiguous_and_inputs_lag_by_one(count: int, rows: int, steps:
         for (a, b), (c, d) in zip(streams.batches(start), batches[start:], strict=True):
             np.testing.assert_array_equal(a, c)
             np.testing.assert_array_equal(b, d)
-
-
-@settings(deadline=None)
-@given(**COUNTS, warmup=st.integers(0, 20))
-def test_each_token_has_weight_one_once(count: int, rows: int, steps: int, warmup: int) -> None:
-    tokens = tokens_of(count)
-    batches = list(scoring_batches(tokens, rows, steps, warmup))
-    inputs, targets, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
-    assert weights.dtype == np.float32 and weights.sum() == count
-    assert sorted(targets[weights == 1].tolist()) == tokens.tolist()
-    seen = targets > 0
-    np.testing.assert_array_equal(inputs[seen], targets[seen] - 1)
-    assert (weights[~seen] == 0).all() and (inputs[~seen] == 0).all()
-    for row in range(targets.shape[1]):  # each row is a contiguous part of the text after its warm-up
-        part, led = targets[:, row][seen[:, row]], int((weights[:, row][seen[:, row]] == 0).sum())
-        assert (np.diff(part) == 1).all()
-        assert led == min(warmup, part[led] - 1)
-
-
-def test_one_row_covers_the_text() -> None:
-    batches = list(scoring_batches(tokens_of(10), 1, 4, 100))
-    assert [weights.sum() for _, _, weights in batches] == [4, 4, 2]
-    assert list(scoring_batches(tokens_of(0), 3, 4, 5)) == []

@@ -11,10 +11,10 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from seriatim.data.buckets import pad
 from seriatim.data.files import content_hash
 from seriatim.data.rolls import Roll, read_rolls
 from seriatim.data.splits import split_indices
+from seriatim.encoding.buckets import pad
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.contract import Carry

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from seriatim.data.buckets import token_buckets
+from seriatim.encoding.buckets import token_buckets
 from seriatim.learning.options import LearningOptions
 from seriatim.models.contract import Batch
 

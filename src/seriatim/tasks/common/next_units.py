@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from seriatim.data.streams import marks_at, scoring_batches
+from seriatim.data.streams import marks_at
+from seriatim.encoding.scoring_batches import scoring_batches
 from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.naive.markov import Markov

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from seriatim.data.buckets import pad
 from seriatim.data.images import Pictures
+from seriatim.encoding.buckets import pad
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.script import Script
 from seriatim.encoding.vocabulary import Vocabulary

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seriatim.data.buckets import pad, token_buckets
 from seriatim.data.sequences import Sequences, read_sequences
 from seriatim.data.sound import SoundReader
+from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.sound import LogMel
 from seriatim.encoding.vocabulary import Vocabulary

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seriatim.data.buckets import pad
 from seriatim.data.tagged import Tagged
+from seriatim.encoding.buckets import pad
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.units import UNK, Words
 from seriatim.encoding.vocabulary import Vocabulary

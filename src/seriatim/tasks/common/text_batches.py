@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seriatim.data.buckets import buckets, pad
 from seriatim.data.streams import Streams
+from seriatim.encoding.buckets import buckets, pad
 from seriatim.models.language import NO_TARGET, LanguageBatch
 from seriatim.notation import UNKNOWN
 

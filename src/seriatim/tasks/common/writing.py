@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seriatim.data.buckets import token_buckets
 from seriatim.decoding.beam import Hypothesis, search
+from seriatim.encoding.buckets import token_buckets
 from seriatim.encoding.script import Script
 from seriatim.errors import UsageError
 from seriatim.models.seq2seq import EncoderDecoder

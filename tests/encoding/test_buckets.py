@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.data.buckets import buckets, pad, token_buckets
+from seriatim.encoding.buckets import buckets, pad, token_buckets
 
 LENGTHS = st.lists(st.integers(1, 50), max_size=60)
 
