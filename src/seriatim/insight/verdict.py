@@ -49,7 +49,8 @@ def _need(evidence: Evidence) -> str:
     need = evidence.need
     if need is None:
         return ""
-    return f"the data repay about {need}" if need.lag else "the data show no dependence on their past"
+    amount = str(need) if need.is_censored else f"about {need}"
+    return f"the data repay {amount}" if need.lag else "the data show no dependence on their past"
 
 
 def _limit(evidence: Evidence, checks: Sequence[Check]) -> str:

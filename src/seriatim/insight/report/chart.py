@@ -93,18 +93,20 @@ def bars(rows: Sequence[tuple[str, float, str]], markers: Sequence[tuple[float, 
         place = scale(axis.place(value))
         parts.append(f'<line class="grid" x1="{place:.1f}" x2="{place:.1f}" y1="18" y2="{bottom}"/>')
         parts.append(f'<text class="tick" x="{place:.1f}" y="{bottom + 15}" text-anchor="middle">{value:g}</text>')
-    for number, (name, length, caption) in enumerate(rows):
+    for number, (name, length, _) in enumerate(rows):
         top = 24 + 30 * number
         end = scale(axis.place(max(length, 1.0)))
         parts.append(f'<text x="{left - 8}" y="{top + 14}" text-anchor="end">{escape(name)}</text>')
         parts.append(
             f'<rect class="bar c{number}" x="{left}" y="{top}" width="{max(end - left, 2):.1f}" height="18" rx="3"/>'
         )
-        parts.append(f'<text class="note" x="{end + 6:.1f}" y="{top + 14}">{escape(caption)}</text>')
     for place, name in markers:
         x = scale(axis.place(place))
         parts.append(f'<line class="marker" x1="{x:.1f}" x2="{x:.1f}" y1="17" y2="{bottom}"/>')
         parts.append(f'<text class="note" x="{x:.1f}" y="12" text-anchor="middle">{escape(name)}</text>')
+    for number, (_, length, caption) in enumerate(rows):  # last, so that no line goes through them
+        end = scale(axis.place(max(length, 1.0)))
+        parts.append(f'<text class="note" x="{end + 6:.1f}" y="{38 + 30 * number}">{escape(caption)}</text>')
     parts.append(
         f'<text x="{(left + WIDTH - 130) / 2:.0f}" y="{height - 6}" text-anchor="middle">{escape(unit)}</text>'
     )

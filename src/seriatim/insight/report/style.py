@@ -25,7 +25,9 @@ h1 { font-size: 1.35rem; margin: .5rem 0; } h2 { font-size: 1.1rem; margin: 2rem
 p.soft, figcaption, .condition { color: var(--soft); font-size: .875rem; } figure { margin: 1rem 0; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 0 1.5rem; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--ink); font: 16px system-ui, sans-serif; }
-svg .tick, svg .note { fill: var(--soft); font-size: 15px; } .grid { stroke: var(--rule); stroke-width: 1; }
+svg .tick, svg .note { fill: var(--soft); font-size: 15px; }
+svg .note { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; stroke-linejoin: round; } .grid { stroke:
+  var(--rule); stroke-width: 1; }
 .marker { stroke: var(--fault); stroke-width: 1.5; stroke-dasharray: 5 4; } .line { fill: none; stroke-width: 2; }
 .band { opacity: .18; stroke: none; }
 .line.c0 { stroke: var(--c0) } .line.c1 { stroke: var(--c1) } .line.c2 { stroke: var(--c2) } .line.c3 { stroke:
