@@ -90,8 +90,8 @@ def counting_unit(model: Reader, count: int) -> dict[str, float]:
     open_count = ((letters == A).long() - (letters == B).long()).cumsum(0)
     _, inside = model(letters)
     states = inside["c" if "c" in inside else "h"][0]
-    found = follower("open count", states, open_count)
-    return {"unit": found.unit, "correlation": found.correlation, "chance": found.chance}
+    result = follower("open count", states, open_count)
+    return {"unit": result.unit, "correlation": result.correlation, "chance": result.chance}
 
 
 def main() -> None:
@@ -120,10 +120,10 @@ def main() -> None:
             print(
                 f"{cell:<6}seed {seed}   right up to n = {row['right_up_to']:<4} "
                 + "   ".join(
-                    f"{name.replace('_', ' ')}: unit {found['unit']}, r = {found['correlation']:.3f} "
-                    f"(chance {found['chance']:.3f})"
-                    for name, found in row.items()
-                    if isinstance(found, dict)
+                    f"{name.replace('_', ' ')}: unit {result['unit']}, r = {result['correlation']:.3f} "
+                    f"(chance {result['chance']:.3f})"
+                    for name, result in row.items()
+                    if isinstance(result, dict)
                 ),
                 flush=True,
             )

@@ -118,10 +118,10 @@ def series(
         for step in range(2, length):
             y[step] += 2 * 0.97 * np.cos(2 * np.pi / period) * y[step - 1] - 0.97**2 * y[step - 2]
     elif kind == "B":
-        rest = generator.standard_normal(length)
+        noise = generator.standard_normal(length)
         for step in range(1, length):
-            rest[step] += 0.6 * rest[step - 1]
-        y = 3 * (steps % period) / period + 0.3 * rest
+            noise[step] += 0.6 * noise[step - 1]
+        y = 3 * (steps % period) / period + 0.3 * noise
     else:
         y = np.sin(2 * np.pi * steps / period) + 0.2 * generator.standard_normal(length)
     if shuffled:
@@ -149,7 +149,7 @@ def sequences(
     length = int(generator.integers(15, 30))
     labels = generator.integers(0, 2, number)
     lines = ["id,p,q,label"]
-    shown = generator.permutation(labels) if wrong_labels else labels
+    written = generator.permutation(labels) if wrong_labels else labels
     copies: list[str] = []
     for index, label in enumerate(labels):
         noise = 0.5 * generator.standard_normal((length, 2))
@@ -163,7 +163,7 @@ def sequences(
             noise[:, 0] += 1.5 * label * (np.arange(length) > length // 2)
         if constant:
             noise[:, 1] = 2.0
-        name = "yes" if shown[index] else "no"
+        name = "yes" if written[index] else "no"
         rows = [f"{p:.4f},{q:.4f},{name}" for p, q in noise]
         lines += [f"{index},{row}" for row in rows]
         if repeated and index % 2:
@@ -290,19 +290,19 @@ def examine(case: Case, advice: bool) -> dict[str, Any]:
         if run is None:
             return {**row, "found": [TRAINING_STOPPED], "strict": [TRAINING_STOPPED]}
         checks = run.inspect()["checks"]
-        found = [check for check in checks if check["status"] in ("fault", "warning")]
+        findings = [check for check in checks if check["status"] in ("fault", "warning")]
         row |= {
-            "found": [check["name"] for check in found],
-            "strict": [check["name"] for check in found if check["status"] == "fault"],
+            "found": [check["name"] for check in findings],
+            "strict": [check["name"] for check in findings if check["status"] == "fault"],
         }
         if advice and len(case.faults) == 1:
-            row |= follow(case, data, Path(folder), run, found)
+            row |= follow(case, data, Path(folder), run, findings)
         return row
 
 
-def follow(case: Case, data: Path, folder: Path, run: Any, found: list[dict[str, Any]]) -> dict[str, Any]:
+def follow(case: Case, data: Path, folder: Path, run: Any, findings: list[dict[str, Any]]) -> dict[str, Any]:
     """Train again with the advised flag; the best validation losses before and after."""
-    named = [check for check in found if check["name"] in NAMES[case.faults[0]] and check["advice"].startswith("--")]
+    named = [check for check in findings if check["name"] in NAMES[case.faults[0]] and check["advice"].startswith("--")]
     if not named or case.faults[0] in ("leak", "repeated"):  # an honest score is worse there, as it should be
         return {}
     flag, _, value = named[0]["advice"].partition(" ")
@@ -310,8 +310,8 @@ def follow(case: Case, data: Path, folder: Path, run: Any, found: list[dict[str,
     options = {name: _value(name, value)}
     if name == "model":
         options |= {"recurrent_init": "orthogonal", "activation": "tanh"}
-    after = train(case, data, folder / "again", **options)
-    losses = [_best(folder / "run"), _best(folder / "again") if after else None]
+    second_run = train(case, data, folder / "again", **options)
+    losses = [_best(folder / "run"), _best(folder / "again") if second_run else None]
     return {"advice": named[0]["advice"], "before": losses[0], "after": losses[1]}
 
 
@@ -350,9 +350,9 @@ def report(rows: list[dict[str, Any]]) -> None:
     print(f"\n{'fault':<14}{'task':<10}named")
     for fault in NAMES:
         for task in RECIPES:
-            some = [row for row in planted if fault in row["faults"] and row["task"] == task]
-            if some:
-                print(f"{fault:<14}{task:<10}{sum(is_named(row, fault) for row in some)} of {len(some)}")
+            matching = [row for row in planted if fault in row["faults"] and row["task"] == task]
+            if matching:
+                print(f"{fault:<14}{task:<10}{sum(is_named(row, fault) for row in matching)} of {len(matching)}")
     answers = [is_named(row, fault) for row in planted for fault in row["faults"]]
     if answers:
         print(f"\nplanted faults named: {sum(answers)} of {len(answers)} ({np.mean(answers):.0%})")
@@ -371,14 +371,14 @@ def cases(options: argparse.Namespace) -> list[Case]:
     chosen += [(task, (fault,)) for task, recipe in RECIPES.items() for fault in recipe.faults]
     chosen += list(PAIRS)
     if options.only:
-        chosen = [one for one in chosen if {*one[1]} & {*options.only} or (not one[1] and "sound" in options.only)]
+        chosen = [case for case in chosen if {*case[1]} & {*options.only} or (not case[1] and "sound" in options.only)]
     counts: dict[tuple[str, tuple[str, ...]], int] = {}
-    found = []
+    result = []
     for task, faults in chosen:
         for _ in range(options.seeds):
             seed = counts[task, faults] = counts.get((task, faults), -1) + 1
-            found.append(make(task, faults, seed, held_out))
-    return found
+            result.append(make(task, faults, seed, held_out))
+    return result
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def test_verdict_comes_first_then_what_needs_attention(seriatim, runs):
 
 
 def test_json_has_horizons_and_checks(seriatim, runs):
-    found = json.loads(seriatim("inspect", "runs/x", "--json").out)
-    assert set(found) == {"run", "horizons", "verdict", "checks"}
-    assert found["horizons"]["truncation"] == 35
+    result = json.loads(seriatim("inspect", "runs/x", "--json").out)
+    assert set(result) == {"run", "horizons", "verdict", "checks"}
+    assert result["horizons"]["truncation"] == 35
     assert runs.calls[1] == ("inspect", None)

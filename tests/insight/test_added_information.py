@@ -1,4 +1,4 @@
-"""What a step adds to a nearer one, where it is known."""
+"""Information that a step adds to a nearer one, where it is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def horizon(text: np.ndarray, longest: int = 60) -> float:
 
 @pytest.mark.parametrize("period", [5, 12, 30])
 def test_repeating_text_repays_one_period(period: int) -> None:
-    """Each letter is that of one period before, or another one with chance 0.1; further periods add nothing."""
+    """Each letter repeats the letter of one period before, except with chance 0.1; further periods add nothing."""
     generator = np.random.default_rng(0)
     text = generator.integers(0, 6, 20_000)
     for step in range(period, len(text)):

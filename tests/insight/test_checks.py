@@ -15,7 +15,7 @@ from seriatim.insight.network import NetworkMeasures
 from seriatim.insight.verdict import horizons, verdict
 
 
-def found(case) -> dict[str, Check]:
+def results(case) -> dict[str, Check]:
     return {check.name: check for check in run_checks(case)}
 
 
@@ -78,7 +78,7 @@ def sound(model: str, layers: int) -> NetworkMeasures:
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_fault_is_named(name: str) -> None:
     options = {"lr": 1e-3, "clip": 1.0, "activation": PLANTED[name][2].get("activation", "tanh")}
-    check = found(evidence(planted(name), model=PLANTED[name][0], options=options))[name]
+    check = results(evidence(planted(name), model=PLANTED[name][0], options=options))[name]
     assert check.status == "fault", check
     assert check.advice.startswith("--") and check.evidence and check.value is not None
 
@@ -94,14 +94,14 @@ def test_sound_network_is_not_accused_of_its_dynamics(model: str, layers: int) -
     ("need", "limit", "status"), [(20, 60, "ok"), (60, 60, "ok"), (60, 40, "warning"), (60, 20, "fault")]
 )
 def test_reach(need: int, limit: int, status: str) -> None:
-    check = found(evidence(need=need, limit=limit))["reach"]
+    check = results(evidence(need=need, limit=limit))["reach"]
     assert check.status == status
     assert not check.advice if status == "ok" else check.advice == f"--truncation {limit},75"
 
 
 def test_data_without_order_are_named() -> None:
-    assert found(evidence(need=0))["order"].status == "warning"
-    assert found(evidence(need=3))["order"].status == "ok"
+    assert results(evidence(need=0))["order"].status == "warning"
+    assert results(evidence(need=3))["order"].status == "ok"
 
 
 def rows(*losses: tuple[float, float]) -> list[dict[str, float]]:
@@ -120,56 +120,56 @@ def test_settled_training_is_not_accused() -> None:
 
 def test_loss_that_does_not_settle_is_named() -> None:
     wild = rows((3, 3), (4, 3.4), (2.9, 3.1), (4.2, 3.6), (3.1, 3.3), (4.4, 3.9))
-    check = found(evidence(rows=wild))["learning_rate_high"]
+    check = results(evidence(rows=wild))["learning_rate_high"]
     assert (check.status, check.advice) == ("fault", "--lr 0.0001")
 
 
 @pytest.mark.parametrize(("lr", "status", "advice"), [(1e-6, "fault", "--lr 0.001"), (1e-3, "ok", "")])
 def test_weights_that_cannot_have_moved_are_named(lr: float, status: str, advice: str) -> None:
     """Adam moves a weight by about lr at each of 800 updates."""
-    check = found(evidence(rows=FALLING, options={"lr": lr, "optimizer": "adam"}))["learning_rate_low"]
+    check = results(evidence(rows=FALLING, options={"lr": lr, "optimizer": "adam"}))["learning_rate_low"]
     assert (check.status, check.advice) == (status, advice)
 
 
 def test_loss_that_falls_evenly_and_hardly_is_named() -> None:
     slow = rows((2.2087, 2.2), (2.2083, 2.2), (2.2080, 2.2), (2.2077, 2.2))
-    assert found(evidence(rows=slow))["learning_rate_low"].status == "fault"
-    assert found(evidence(rows=FALLING))["learning_rate_low"].status == "ok"
+    assert results(evidence(rows=slow))["learning_rate_low"].status == "fault"
+    assert results(evidence(rows=FALLING))["learning_rate_low"].status == "ok"
 
 
 def test_training_that_ended_early_is_named() -> None:
     early = rows((3, 3), (2.7, 2.7), (2.4, 2.4), (2.1, 2.1), (1.8, 1.8), (1.5, 1.5))
-    check = found(evidence(rows=early))["still_learning"]
+    check = results(evidence(rows=early))["still_learning"]
     assert (check.status, check.advice) == ("warning", "--epochs 12")
 
 
 def test_overfitting_is_named() -> None:
     over = rows((3, 3), (2, 2), (1, 1.8), (0.5, 2.2), (0.2, 3.0))
-    assert found(evidence(rows=over))["overfitting"].advice == "--dropout 0.2"
+    assert results(evidence(rows=over))["overfitting"].advice == "--dropout 0.2"
 
 
 def test_gradient_that_is_always_clipped_is_named() -> None:
     clipped = [{**row, "clipped": 1.0, "gradient_norm": 80.0} for row in FALLING]
-    assert found(evidence(rows=clipped))["clipping"].status == "warning"
+    assert results(evidence(rows=clipped))["clipping"].status == "warning"
 
 
 def test_burst_of_an_unclipped_gradient_is_named() -> None:
     burst = [{**FALLING[0], "gradient_norm": 4e8}, *FALLING[1:]]
-    check = found(evidence(rows=burst, options={"clip": 0.0}))["clipping"]
+    check = results(evidence(rows=burst, options={"clip": 0.0}))["clipping"]
     assert (check.status, check.advice) == ("fault", "--clip 1")
-    assert found(evidence(rows=FALLING, options={"clip": 0.0}))["clipping"].status == "ok"
+    assert results(evidence(rows=FALLING, options={"clip": 0.0}))["clipping"].status == "ok"
 
 
-@pytest.mark.parametrize(("own", "status"), [(5.0, "ok"), (7.0, "warning")])
-def test_baseline_that_wins_is_named(own: float, status: str) -> None:
-    case = evidence(main_score="perplexity", scores={"perplexity": own}, baselines={"markov": {"perplexity": 6.0}})
-    assert found(case)["baselines"].status == status
+@pytest.mark.parametrize(("value", "status"), [(5.0, "ok"), (7.0, "warning")])
+def test_baseline_that_wins_is_named(value: float, status: str) -> None:
+    case = evidence(main_score="perplexity", scores={"perplexity": value}, baselines={"markov": {"perplexity": 6.0}})
+    assert results(case)["baselines"].status == status
 
 
 @pytest.mark.parametrize(("accuracy", "status"), [(0.9, "ok"), (0.51, "warning")])
 def test_labels_that_inputs_do_not_explain_are_named(accuracy: float, status: str) -> None:
     case = evidence(task="classify", scores={"accuracy": accuracy}, baselines={"majority": {"accuracy": 0.5}})
-    assert found(case)["labels"].status == status
+    assert results(case)["labels"].status == status
 
 
 def forecast(measures: DataMeasures, **options: object):
@@ -178,33 +178,33 @@ def forecast(measures: DataMeasures, **options: object):
 
 def test_leak_is_named_with_the_columns_that_stay() -> None:
     measures = DataMeasures(data(5).information, leaks=(Leak("tomorrow", 1, 0.99, 0.2),))
-    check = found(forecast(measures, covariates=("tomorrow", "wind")))["leak"]
+    check = results(forecast(measures, covariates=("tomorrow", "wind")))["leak"]
     assert (check.status, check.advice) == ("fault", "--covariates wind")
 
 
 @pytest.mark.parametrize(
-    ("given", "own", "status"),
+    ("season", "value", "status"),
     [(1, 0.5, "warning"), (7, 0.1, "warning"), (12, 0.9, "ok"), (24, 0.85, "ok"), (11, 0.7, "ok")],
 )
-def test_season(given: int, own: float, status: str) -> None:
+def test_season(season: int, value: float, status: str) -> None:
     measures = DataMeasures(
-        data(5).information, period=12, season_strength={12: 0.9, given: own if given != 12 else 0.9}
+        data(5).information, period=12, season_strength={12: 0.9, season: value if season != 12 else 0.9}
     )
-    check = found(forecast(measures, season=given))["season"]
+    check = results(forecast(measures, season=season))["season"]
     assert check.status == status
     assert check.advice == ("--season 12" if status == "warning" else "")
 
 
 def test_constant_column_is_named() -> None:
     measures = DataMeasures(data(5).information, constant=("b",))
-    check = found(forecast(measures, covariates=("a", "b")))["constant_inputs"]
+    check = results(forecast(measures, covariates=("a", "b")))["constant_inputs"]
     assert (check.status, check.advice) == ("warning", "--covariates a")
 
 
 @pytest.mark.parametrize(("repeated", "status"), [(0, "ok"), (3, "warning"), (40, "fault")])
 def test_repeated_rows(repeated: int, status: str) -> None:
     measures = DataMeasures(repeated=repeated, test_rows=100)
-    assert found(evidence(task="classify", data=measures))["repeated_rows"].status == status
+    assert results(evidence(task="classify", data=measures))["repeated_rows"].status == status
 
 
 def test_checks_without_evidence_are_unknown() -> None:
@@ -216,9 +216,9 @@ def test_checks_without_evidence_are_unknown() -> None:
 
 def test_verdict_names_what_limits_the_model() -> None:
     case = evidence(sound("gru", 1), need=90, limit=20)
-    said = verdict(case, run_checks(case))
-    assert "the data repay about 90" in said
-    assert "the truncation (20) is what limits it; try --truncation 20,150" in said
+    sentence = verdict(case, run_checks(case))
+    assert "the data repay about 90" in sentence
+    assert "the truncation (20) is what limits it; try --truncation 20,150" in sentence
 
 
 def test_verdict_of_a_vanishing_gradient() -> None:

@@ -52,8 +52,8 @@ def test_smooth_target_does_not_make_its_copy_a_leak() -> None:
 
 def test_covariate_that_knows_the_future_of_a_random_walk_is_a_leak() -> None:
     target = walk(1000)
-    found = leaks_of([target], [np.roll(target, -1)[:, None]], ["future"], 1)
-    assert [leak.name for leak in found] == ["future"]
+    result = leaks_of([target], [np.roll(target, -1)[:, None]], ["future"], 1)
+    assert [leak.name for leak in result] == ["future"]
 
 
 def test_constant_columns_are_named() -> None:
@@ -80,10 +80,10 @@ def test_step_that_decides_the_label_is_found(lag: int) -> None:
     generator = np.random.default_rng(0)
     sequences = [generator.integers(0, 2, 20) for _ in range(500)]
     labels = np.array([part[-1 - lag] for part in sequences])
-    found = label_information(sequences, labels, np.arange(12))
-    assert found.values[lag] == pytest.approx(1, abs=0.01)
-    assert np.delete(found.values, lag).max() < found.band
-    assert found.horizon() == lag
+    result = label_information(sequences, labels, np.arange(12))
+    assert result.values[lag] == pytest.approx(1, abs=0.01)
+    assert np.delete(result.values, lag).max() < result.band
+    assert result.horizon() == lag
 
 
 def test_channel_that_decides_the_label_counts() -> None:

@@ -19,16 +19,16 @@ def planted(unit: int, quantity: torch.Tensor, noise: float = 0.1) -> torch.Tens
 def test_planted_unit_is_found(unit: int) -> None:
     torch.manual_seed(1)
     quantity = torch.randint(0, 5, (80, 6)).float()
-    found = follower("depth", planted(unit, quantity), quantity)
-    assert found.unit == unit and found.is_real
-    assert found.correlation > 0.95 > found.chance
+    result = follower("depth", planted(unit, quantity), quantity)
+    assert result.unit == unit and result.is_real
+    assert result.correlation > 0.95 > result.chance
 
 
 def test_correlation_is_pearsons() -> None:
     torch.manual_seed(0)
     states, quantity = torch.randn(40, 3, 1), torch.randn(40, 3)
-    wanted = torch.corrcoef(torch.stack([states.flatten(), quantity.flatten()]))[0, 1]
-    assert follower("x", states, quantity).correlation == pytest.approx(float(wanted), abs=1e-6)
+    expected = torch.corrcoef(torch.stack([states.flatten(), quantity.flatten()]))[0, 1]
+    assert follower("x", states, quantity).correlation == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_random_units_follow_nothing() -> None:

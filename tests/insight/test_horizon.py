@@ -15,9 +15,9 @@ from seriatim.insight.horizon import curve_of, horizon
 @pytest.mark.parametrize("rate", [0.3, 0.9, 0.99])
 def test_horizon_of_a_geometric_curve_is_exact(rate: float) -> None:
     lags = torch.arange(1000, dtype=torch.float64)
-    found = horizon(rate**lags)
-    assert found.lag == pytest.approx(math.log(0.01) / math.log(rate), rel=1e-12)
-    assert not found.is_censored
+    result = horizon(rate**lags)
+    assert result.lag == pytest.approx(math.log(0.01) / math.log(rate), rel=1e-12)
+    assert not result.is_censored
 
 
 def test_horizon_is_the_last_crossing() -> None:
@@ -25,9 +25,9 @@ def test_horizon_is_the_last_crossing() -> None:
 
 
 def test_curve_that_stays_high_is_censored() -> None:
-    found = horizon(torch.tensor([1.0, 0.9, 0.8]))
-    assert (found.lag, found.is_censored) == (2.0, True)
-    assert str(found) == "at least 2"
+    result = horizon(torch.tensor([1.0, 0.9, 0.8]))
+    assert (result.lag, result.is_censored) == (2.0, True)
+    assert str(result) == "at least 2"
 
 
 def test_horizon_of_spaced_lags_is_exact_too() -> None:
@@ -57,9 +57,9 @@ def test_input_gradients_of_a_linear_recurrence_are_its_powers() -> None:
         return state @ readout
 
     norms = input_gradient_norms(losses, torch.randn(6, 2, 3, dtype=torch.float64))
-    wanted = [float(torch.linalg.matrix_power(matrix.T, k) @ readout @ (torch.linalg.matrix_power(matrix.T, k) @ readout)) ** 0.5 for k in range(6)]  # fmt: skip  # noqa: E501
+    expected = [float(torch.linalg.matrix_power(matrix.T, k) @ readout @ (torch.linalg.matrix_power(matrix.T, k) @ readout)) ** 0.5 for k in range(6)]  # fmt: skip  # noqa: E501
     for row in range(2):
-        assert norms[:, row].tolist() == pytest.approx(wanted, rel=1e-12)
+        assert norms[:, row].tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_input_gradients_equal_central_differences_through_a_layer() -> None:

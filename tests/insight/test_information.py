@@ -40,25 +40,25 @@ def entropy(p: float) -> float:
 
 def test_two_state_chain() -> None:
     """With 200,000 steps the standard error is below 0.004 bits at lag 1, and smaller at longer lags."""
-    found = symbol_information([chain(200_000)], list(CHAIN))
-    for bits, (lag, wanted) in zip(found.values, CHAIN.items(), strict=True):
-        assert wanted == pytest.approx(1 - entropy((1 - 0.8**lag) / 2), rel=2e-3)
-        assert bits == pytest.approx(wanted, abs=0.008 if lag < 5 else 0.004)
+    result = symbol_information([chain(200_000)], list(CHAIN))
+    for bits, (lag, expected) in zip(result.values, CHAIN.items(), strict=True):
+        assert expected == pytest.approx(1 - entropy((1 - 0.8**lag) / 2), rel=2e-3)
+        assert bits == pytest.approx(expected, abs=0.008 if lag < 5 else 0.004)
 
 
 def test_exact_counts_give_exact_information() -> None:
     """All pairs of a fair coin and its flip with 0.1, in exact proportion; the bias term is known and taken back."""
-    left = np.repeat([0, 0, 1, 1], [9000, 1000, 1000, 9000])
-    right = np.repeat([0, 1, 0, 1], [9000, 1000, 1000, 9000])
+    earlier = np.repeat([0, 0, 1, 1], [9000, 1000, 1000, 9000])
+    later = np.repeat([0, 1, 0, 1], [9000, 1000, 1000, 9000])
     bias = 1 / (2 * 20_000 * math.log(2))
-    assert plug_in_bits(left, right, 2) == pytest.approx(1 - entropy(0.1) - bias, abs=1e-12)
+    assert plug_in_bits(earlier, later, 2) == pytest.approx(1 - entropy(0.1) - bias, abs=1e-12)
 
 
 def test_correction_removes_the_bias() -> None:
     """Independent symbols: without correction the mean is (K - 1)² / (2 n ln 2) = 0.058 bits here."""
     generator = np.random.default_rng(0)
-    found = [plug_in_bits(*generator.integers(0, 10, (2, 1000)), 10) for _ in range(200)]
-    assert abs(float(np.mean(found))) < 0.003
+    result = [plug_in_bits(*generator.integers(0, 10, (2, 1000)), 10) for _ in range(200)]
+    assert abs(float(np.mean(result))) < 0.003
 
 
 def test_autoregressive_process() -> None:
@@ -78,17 +78,17 @@ def test_partial_autocorrelation_ends_at_the_order() -> None:
     values = np.zeros(100_000)
     for t in range(2, len(values)):
         values[t] = 0.5 * values[t - 1] + 0.3 * values[t - 2] + noise[t]
-    found = partial_autocorrelation([values], 6)
-    assert found.values.tolist() == pytest.approx([0.5 / 0.7, 0.3, 0, 0, 0, 0], abs=0.015)
-    assert found.horizon() == 2
+    result = partial_autocorrelation([values], 6)
+    assert result.values.tolist() == pytest.approx([0.5 / 0.7, 0.3, 0, 0, 0, 0], abs=0.015)
+    assert result.horizon() == 2
     assert autoregressive_order([values], 30) == 2
 
 
 def test_partial_autocorrelation_is_the_last_weight_of_a_least_squares_fit() -> None:
     values = autoregressive(20_000, 0.7)
-    rest = values - values.mean()
-    lagged = np.stack([rest[3 - k : -k] for k in (1, 2, 3)], 1)
-    weights = np.linalg.lstsq(lagged, rest[3:], rcond=None)[0]
+    centred = values - values.mean()
+    lagged = np.stack([centred[3 - k : -k] for k in (1, 2, 3)], 1)
+    weights = np.linalg.lstsq(lagged, centred[3:], rcond=None)[0]
     assert partial_autocorrelation([values], 3).values[2] == pytest.approx(weights[2], abs=2e-3)
 
 
@@ -114,8 +114,8 @@ def test_horizon_finds_the_period() -> None:
     steps = np.arange(3000)
     noise = np.random.default_rng(0).standard_normal(3000)
     values = (steps % 168 == 0) * 30.0 + noise
-    found = autocorrelation([values], default_lags(200, dense=200))
-    assert found.horizon() == 168
+    result = autocorrelation([values], default_lags(200, dense=200))
+    assert result.horizon() == 168
 
 
 def test_parity_has_no_information_at_any_lag() -> None:
@@ -134,8 +134,8 @@ def test_pairs_do_not_cross_sequences() -> None:
 
 def test_rare_symbols_are_merged() -> None:
     generator = np.random.default_rng(0)
-    found = symbol_information([generator.integers(0, 5000, 20_000)], [1, 2])
-    assert abs(found.values).max() < 0.02
+    result = symbol_information([generator.integers(0, 5000, 20_000)], [1, 2])
+    assert abs(result.values).max() < 0.02
 
 
 def test_lags_are_dense_then_spaced() -> None:

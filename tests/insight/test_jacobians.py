@@ -48,9 +48,9 @@ def test_step_jacobian_equals_central_differences(name: str) -> None:
 
 def test_comparison_with_differences_can_fail() -> None:
     step, inputs, states = problem("lstm")
-    right = step_jacobian(step, inputs[-1], states[-2])
-    wrong = step_jacobian(step, inputs[-1], states[-3])
-    assert (right - wrong).abs().max() > 1e-4
+    jacobian = step_jacobian(step, inputs[-1], states[-2])
+    other = step_jacobian(step, inputs[-1], states[-3])
+    assert (jacobian - other).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "slstm"])
@@ -84,10 +84,10 @@ def test_gain_of_a_rotation_stays_one_and_of_a_scaling_falls() -> None:
     inputs = torch.zeros(6, 1, 1, dtype=torch.float64)
     states = torch.zeros(7, 1, 4, dtype=torch.float64)
     jacobians = list(jacobians_backwards(lambda x, s: s @ matrix.T, inputs, states))
-    lags, turned, _ = gain_by_lag(one[:, :2, :2] for one in jacobians)
+    lags, turned, _ = gain_by_lag(matrix_[:, :2, :2] for matrix_ in jacobians)
     assert lags.tolist() == list(range(7))
     torch.testing.assert_close(turned[:, 0], torch.ones(7, dtype=torch.float64))
-    lags, shrunk, median = gain_by_lag((one[:, 2:, 2:] for one in jacobians), {1, 4})
+    lags, shrunk, median = gain_by_lag((matrix_[:, 2:, 2:] for matrix_ in jacobians), {1, 4})
     assert lags.tolist() == [0, 1, 4]
     torch.testing.assert_close(shrunk[:, 0], 0.5 ** lags.double())
     torch.testing.assert_close(median, shrunk)

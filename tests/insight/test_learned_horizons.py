@@ -32,7 +32,7 @@ def trained(lag: int) -> Probe:
     parameters = [*body.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-2)
     for _ in range(500):
-        bits, wanted = batch(generator, lag)
+        bits, expected = batch(generator, lag)
         outputs, _ = body(bits)
         # Every step is asked, so that the lag is learned soon.
         answers = head(outputs)[lag:, :, 0]
@@ -42,18 +42,18 @@ def trained(lag: int) -> Probe:
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
     assert float(loss.detach()) < 0.02
-    bits, wanted = batch(generator, lag)
+    bits, expected = batch(generator, lag)
     body.eval()
-    return Probe(body, bits, lambda inputs: (head(body(inputs)[0][-1])[:, 0] - wanted).square())
+    return Probe(body, bits, lambda inputs: (head(body(inputs)[0][-1])[:, 0] - expected).square())
 
 
 @pytest.mark.parametrize("lag", [3, 6])
 def test_ablation_breaks_down_where_the_answer_is_lost(lag: int) -> None:
     probe = trained(lag)
-    found = ablate(probe.losses, probe.inputs, range(1, STEPS + 1), "cut")
-    assert min(found.excess[:lag]) > 0.5
-    assert max(found.excess[lag + 1 :]) < 0.1
-    assert lag + 1 <= found.horizon(share=0.1).lag <= lag + 2
+    result = ablate(probe.losses, probe.inputs, range(1, STEPS + 1), "cut")
+    assert min(result.excess[:lag]) > 0.5
+    assert max(result.excess[lag + 1 :]) < 0.1
+    assert lag + 1 <= result.horizon(share=0.1).lag <= lag + 2
 
 
 def test_gradient_is_largest_at_the_lag_that_is_recalled() -> None:

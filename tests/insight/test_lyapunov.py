@@ -59,19 +59,19 @@ def test_fresh_gaussian_matrices_have_newmans_spectrum() -> None:
 
     spectrum = lyapunov_spectrum(step, inputs, torch.zeros(rows, size).double())
     half = (size - torch.arange(size, dtype=torch.float64)) / 2
-    wanted = math.log(gain / size**0.5) + 0.5 * (math.log(2) + torch.special.digamma(half))
+    expected = math.log(gain / size**0.5) + 0.5 * (math.log(2) + torch.special.digamma(half))
     error = 0.5 * torch.special.polygamma(1, half).sqrt() / (steps * rows) ** 0.5
-    assert ((spectrum.exponents.mean(0) - wanted).abs() < 4 * error).all()
+    assert ((spectrum.exponents.mean(0) - expected).abs() < 4 * error).all()
 
 
 def henon() -> snn.Cell:
     """x' = 1 - 1.4 x² + y, y' = 0.3 x (Hénon 1976), as a user writes a cell."""
-    made = snn.cell(
+    cell = snn.cell(
         lambda x, h, a: torch.stack([1 - a * h[:, 0] ** 2 + h[:, 1], 0.3 * h[:, 0]], 1), weights={"a": (1,)}
     )(1, 2).double()
     with torch.no_grad():
-        made.a.fill_(1.4)
-    return made
+        cell.a.fill_(1.4)
+    return cell
 
 
 def test_henon_map_as_a_cell() -> None:
@@ -113,6 +113,6 @@ def test_few_exponents_are_the_largest() -> None:
     step = flat_step(snn.GRU(2, 6).double())
     inputs = torch.randn(400, 1, 2, dtype=torch.float64)
     whole = lyapunov_spectrum(step, inputs, step.zeros(1, inputs), warmup=100)
-    few = lyapunov_spectrum(step, inputs, step.zeros(1, inputs), 2, warmup=100)
-    assert few.exponents[0].tolist() == pytest.approx(whole.exponents[0, :2].tolist(), abs=5e-3)
+    largest = lyapunov_spectrum(step, inputs, step.zeros(1, inputs), 2, warmup=100)
+    assert largest.exponents[0].tolist() == pytest.approx(whole.exponents[0, :2].tolist(), abs=5e-3)
     assert whole.history.shape == (300, 1, 6)

@@ -28,8 +28,8 @@ def test_language_probe_has_the_loss_of_the_last_unit(model: str) -> None:
     units = torch.randint(0, 11, (9, 4))
     probe = language_probe(network, units)
     logits, _ = network(units[:-1], ())
-    wanted = functional.cross_entropy(logits[-1], units[-1], reduction="none")
-    torch.testing.assert_close(probe.losses(probe.inputs), wanted)
+    expected = functional.cross_entropy(logits[-1], units[-1], reduction="none")
+    torch.testing.assert_close(probe.losses(probe.inputs), expected)
     assert probe.inputs.shape[:2] == (8, 4)
 
 
@@ -48,8 +48,8 @@ def test_classifier_probe_has_the_loss_of_each_row(pool: str, bidirectional: boo
     network = RecurrentClassifier(options("gru", bidirectional=bidirectional), InputSize(channels=3), 5, pool=pool)
     inputs, labels = torch.randn(7, 4, 3), torch.tensor([0, 1, 2, 3])
     probe = classifier_probe(network, inputs, labels)
-    wanted = functional.cross_entropy(network(inputs, torch.full((4,), 7)), labels, reduction="none")
-    torch.testing.assert_close(probe.losses(probe.inputs), wanted)
+    expected = functional.cross_entropy(network(inputs, torch.full((4,), 7)), labels, reduction="none")
+    torch.testing.assert_close(probe.losses(probe.inputs), expected)
     shorter = functional.cross_entropy(network(inputs[-3:], torch.full((4,), 3)), labels, reduction="none")
     torch.testing.assert_close(probe.losses(probe.inputs[-3:]), shorter)
 
@@ -65,8 +65,8 @@ def test_regressor_probe_has_half_the_squared_error() -> None:
     network = Regressor(RecurrentClassifier(options("gru"), InputSize(channels=2), OUTPUTS, pool="last"))
     inputs, targets = torch.randn(5, 3, 2), torch.randn(3)
     probe = regressor_probe(network, inputs, targets)
-    wanted = 0.5 * (targets - network(inputs, torch.full((3,), 5))[:, 0]).square()
-    torch.testing.assert_close(probe.losses(probe.inputs), wanted)
+    expected = 0.5 * (targets - network(inputs, torch.full((3,), 5))[:, 0]).square()
+    torch.testing.assert_close(probe.losses(probe.inputs), expected)
 
 
 @pytest.mark.parametrize("season", [1, 4])

@@ -55,8 +55,8 @@ def test_page_is_well_formed_and_self_contained() -> None:
 
 def test_page_escapes_what_it_is_given() -> None:
     text = Sample(("<i>", "&"), (), '"x"', (0.5, -1.0), 0.0, torch.randn(2, 5))
-    said = page(samples=[text])
-    assert "&lt;i&gt;" in said and "<i>" not in said and "a&lt;b" in said
+    text = page(samples=[text])
+    assert "&lt;i&gt;" in text and "<i>" not in text and "a&lt;b" in text
 
 
 def test_page_shows_verdict_checks_and_layers() -> None:
@@ -85,14 +85,14 @@ def test_numbers_are_drawn_with_their_attribution() -> None:
 @pytest.mark.parametrize("is_log", [False, True])
 def test_chart_leaves_out_what_an_axis_cannot_show(is_log: bool) -> None:
     points = [(0.0, 1.0), (1.0, 0.0), (2.0, 3.0), (3.0, math.nan), (4.0, math.inf), (5.0, 9.0)]
-    drawn = chart(Axis("x", is_log), Axis("y", is_log), [Line("one", points)])
-    count = len(re.search(r'<polyline class="line c0" points="([^"]*)"', drawn)[1].split())
+    svg = chart(Axis("x", is_log), Axis("y", is_log), [Line("one", points)])
+    count = len(re.search(r'<polyline class="line c0" points="([^"]*)"', svg)[1].split())
     assert count == (2 if is_log else 4)
 
 
 def test_points_keep_their_order_on_both_axes() -> None:
-    drawn = chart(Axis("x"), Axis("y"), [Line("one", [(0, 0), (1, 10)])])
-    (first, second) = re.search(r'points="([^"]*)"', drawn)[1].split()
+    svg = chart(Axis("x"), Axis("y"), [Line("one", [(0, 0), (1, 10)])])
+    (first, second) = re.search(r'points="([^"]*)"', svg)[1].split()
     assert float(first.split(",")[0]) < float(second.split(",")[0])
     assert float(first.split(",")[1]) > float(second.split(",")[1])
 
@@ -108,7 +108,7 @@ def test_any_range_can_be_drawn(values: list[float]) -> None:
 
 
 def test_longer_horizons_have_longer_bars() -> None:
-    drawn = bars([("a", 3.0, "3"), ("b", 300.0, "300"), ("none", 0.0, "0")], [(35.0, "truncation 35")])
-    widths = [float(width) for width in re.findall(r'width="([\d.]+)"', drawn)]
+    svg = bars([("a", 3.0, "3"), ("b", 300.0, "300"), ("none", 0.0, "0")], [(35.0, "truncation 35")])
+    widths = [float(width) for width in re.findall(r'width="([\d.]+)"', svg)]
     assert widths[1] > widths[0] > widths[2]
-    assert "truncation 35" in drawn
+    assert "truncation 35" in svg

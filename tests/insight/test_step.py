@@ -34,8 +34,8 @@ def test_flat_steps_equal_whole_layer(name: str) -> None:
     batch_first = getattr(layer, "batch_first", False)
     _, state = layer(x.transpose(0, 1) if batch_first else x)
     parts = [state] if isinstance(state, torch.Tensor) else state
-    wanted = torch.cat(list(parts), 2).transpose(0, 1).reshape(2, -1)
-    torch.testing.assert_close(final, wanted, rtol=1e-12, atol=1e-12)
+    expected = torch.cat(list(parts), 2).transpose(0, 1).reshape(2, -1)
+    torch.testing.assert_close(final, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_lru_state_leaves_out_h() -> None:
@@ -69,8 +69,8 @@ def test_flat_cell_equals_cell(make) -> None:
     call, state = getattr(cell, "step", cell), None
     for t in range(len(x)):
         state = call(x[t], state)
-    wanted = state if isinstance(state, torch.Tensor) else torch.cat(state, 1)
-    torch.testing.assert_close(final, wanted, rtol=1e-12, atol=1e-12)
+    expected = state if isinstance(state, torch.Tensor) else torch.cat(state, 1)
+    torch.testing.assert_close(final, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_bidirectional_layer_is_refused() -> None:

@@ -43,7 +43,7 @@ def test_time_constant_agrees_with_the_jacobian(bias: int) -> None:
     step = flat_step(constant_gate(bias))
     inputs = torch.zeros(60, 1, 2, dtype=torch.float64)
     jacobians = jacobians_backwards(step, inputs, trajectory(step, inputs, step.zeros(1, inputs)))
-    _, largest, _ = gain_by_lag(one[:, 3:, 3:] for one in jacobians)
+    _, largest, _ = gain_by_lag(jacobian[:, 3:, 3:] for jacobian in jacobians)
     tau = -1 / math.log(1 / (1 + math.exp(-bias)))
     assert horizon(largest[:, 0]).lag == pytest.approx(tau * math.log(100), rel=1e-9)
 
@@ -74,8 +74,8 @@ def test_lru_retention_is_its_modulus() -> None:
 
 
 def test_extreme_gates() -> None:
-    found = time_constants(torch.tensor([[1.0, 0.0], [1.0, 0.5]]))
-    assert math.isinf(abs(found[0])) and found[1] == 0
+    result = time_constants(torch.tensor([[1.0, 0.0], [1.0, 0.5]]))
+    assert math.isinf(abs(result[0])) and result[1] == 0
 
 
 def test_plain_rnn_has_no_retention() -> None:

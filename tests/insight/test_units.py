@@ -22,18 +22,18 @@ def test_planted_units_are_found() -> None:
     pre = torch.randn(100, 8, 4, dtype=torch.float64)
     pre[..., 1] = 8.0 * pre[..., 1].sign() + pre[..., 1]
     pre[..., 2] = 0.3
-    found = examine(torch.tanh(pre), "tanh")
-    assert found.saturated[1] > 0.95
-    assert found.saturated[0] < 0.1
-    assert found.is_constant.tolist() == [False, False, True, False]
+    result = examine(torch.tanh(pre), "tanh")
+    assert result.saturated[1] > 0.95
+    assert result.saturated[0] < 0.1
+    assert result.is_constant.tolist() == [False, False, True, False]
     dead = pre.clone()
     dead[..., 3] = -dead[..., 3].abs() - 0.1
     assert examine(torch.relu(dead), "relu").is_dead.tolist() == [False, False, False, True]
 
 
 def test_mean_derivative_of_a_working_unit() -> None:
-    found = examine(torch.zeros(5, 3), "tanh")
-    assert found.derivative.tolist() == [1.0, 1.0, 1.0]
+    result = examine(torch.zeros(5, 3), "tanh")
+    assert result.derivative.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_no_gradient_passes_an_rnn_of_dead_units() -> None:

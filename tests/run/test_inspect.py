@@ -60,21 +60,21 @@ def test_inspect_measures_and_reports(task: str, tmp_path: Path) -> None:
     make, options = TASKS[task]
     file = make(tmp_path)
     run = seriatim.train(task, file, out=tmp_path / "run", **QUICK, **options)
-    before = json.dumps(run.evaluate()["scores"])
-    found = run.inspect()
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert set(found) == {"run", "horizons", "verdict", "checks"}
-    assert found["verdict"].startswith("the model looks ")
-    assert found["horizons"]["truncation"] == {"language": 20, "forecast": 24}.get(task, 10)
-    for check in found["checks"]:
+    scores = json.dumps(run.evaluate()["scores"])
+    result = run.inspect()
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert set(result) == {"run", "horizons", "verdict", "checks"}
+    assert result["verdict"].startswith("the model looks ")
+    assert result["horizons"]["truncation"] == {"language": 20, "forecast": 24}.get(task, 10)
+    for check in result["checks"]:
         assert set(check) == {"name", "status", "value", "condition", "evidence", "advice", "confidence"}
         assert check["status"] in STATUSES
         assert bool(check["advice"]) == (check["status"] in ("warning", "fault"))
-    measured = {check["name"] for check in found["checks"] if check["status"] != "unknown"}
+    measured = {check["name"] for check in result["checks"] if check["status"] != "unknown"}
     assert {"exploding_gradient", "gates_open", "saturation", "baselines"} <= measured
     assert "</html>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert json.dumps(run.evaluate()["scores"]) == before
-    assert run.inspect() == found
+    assert json.dumps(run.evaluate()["scores"]) == scores
+    assert run.inspect() == result
 
 
 def test_inspect_measures_other_data(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_inspect_measures_other_data(tmp_path: Path) -> None:
 def test_every_model_can_be_inspected(model: str, tmp_path: Path) -> None:
     make, options = TASKS["forecast"]
     run = seriatim.train("forecast", make(tmp_path), out=tmp_path / "run", **{**QUICK, "model": model}, **options)
-    found = run.inspect()
-    looks = found["horizons"]["gradient"]
+    result = run.inspect()
+    looks = result["horizons"]["gradient"]
     assert (looks is None) == (model in ("mlp", "seasonal_naive"))
-    assert found["horizons"]["data"] is not None
+    assert result["horizons"]["data"] is not None
 
 
 def test_recursive_forecaster_can_be_inspected(tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_run_that_exploded_can_be_inspected(tmp_path: Path) -> None:
         for name, parameter in run.network.named_parameters():
             if "weight_hh" in name:
                 parameter.mul_(1e6)
-    found = run.inspect()
-    assert json.dumps(found, allow_nan=False)
-    (check,) = (one for one in found["checks"] if one["name"] == "exploding_gradient")
+    result = run.inspect()
+    assert json.dumps(result, allow_nan=False)
+    (check,) = (check for check in result["checks"] if check["name"] == "exploding_gradient")
     assert check["status"] == "fault"
 
 

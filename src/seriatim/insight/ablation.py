@@ -79,15 +79,15 @@ def ablate(
     steps, rows = inputs.shape[:2]
     neutral = inputs.mean((0, 1)) if neutral is None else neutral
     generator = torch.Generator().manual_seed(seed)
-    kept = sorted({k for k in contexts if 1 <= k <= steps})
+    counts = sorted({k for k in contexts if 1 <= k <= steps})
     means, errors = [], []
     with torch.no_grad():
         whole = losses(inputs).double()
-        for k in kept:
+        for k in counts:
             more = losses(_ablated(inputs, k, way, neutral, generator)).double() - whole
             means.append(float(more.mean()))
             errors.append(float(more.std() / rows**0.5) if rows > 1 else 0.0)
-    return Ablation(way, tuple(kept), tuple(means), tuple(errors), steps)
+    return Ablation(way, tuple(counts), tuple(means), tuple(errors), steps)
 
 
 def default_contexts(steps: int) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
-"""What a step adds to a nearer one: how far back one must look, where nearer steps are known.
+"""Information that an earlier step adds to a nearer one: how far back a model must look.
 
     I(x_t; x_{t-k} | x_{t-j}) = H(x_{t-k}, x_{t-j}) + H(x_t, x_{t-j}) - H(x_t, x_{t-k}, x_{t-j}) - H(x_{t-j})      (1)
 
 in bits, from counts, each entropy with Miller's correction. j is the lag below k with the most mutual information. In a
-text that repeats itself every P units, lags 2 P, 3 P, … have mutual information too, but it is that of lag P: equation
-(1) gives them none. What several nearer steps say together is not taken away, so a horizon is an upper bound. The
+text that repeats itself every P units, lags 2 P, 3 P, … have mutual information too, but lag P has it already:
+equation (1) gives them none. Information that several nearer steps have together is not subtracted, so a horizon is an
+upper bound. The
 ``SYMBOLS`` - 1 commonest symbols are counted singly, in the first ``STEPS`` steps.
 """
 
@@ -32,7 +33,7 @@ STEPS = 200_000
 
 
 def added_information(series: Sequence[Array], pairs: LagInformation, *, seed: int = 0) -> LagInformation:
-    """Return what a lag adds to a nearer one, in bits: I(x_t; x_{t-k} | x_{t-j}), at the lags of ``pairs``.
+    """Return the information that a lag adds to a nearer one, equation (1), at the lags of ``pairs``.
 
     ``series`` are symbols, [T] integers each, and ``pairs`` is their ``symbol_information``. The value at the first lag
     is the plain information. For the band x_{t-k} is shuffled among equal x_{t-j}.
@@ -62,13 +63,13 @@ def added_information(series: Sequence[Array], pairs: LagInformation, *, seed: i
 
 def _capped(series: Sequence[Array]) -> list[Array]:
     """The first sequences, ``STEPS`` steps in all."""
-    kept, left = [], STEPS
+    capped, remaining = [], STEPS
     for part in series:
-        kept.append(part[:left])
-        left -= len(kept[-1])
-        if left <= 0:
+        capped.append(part[:remaining])
+        remaining -= len(capped[-1])
+        if remaining <= 0:
             break
-    return kept
+    return capped
 
 
 def _triples(series: Sequence[Array], lag: int, near: int) -> tuple[Array, Array, Array]:
@@ -81,12 +82,17 @@ def _triples(series: Sequence[Array], lag: int, near: int) -> tuple[Array, Array
     )
 
 
-def _conditional_bits(left: Array, right: Array, given: Array) -> float:
+def _conditional_bits(first: Array, second: Array, condition: Array) -> float:
     """I(left; right | given) from counts, with Miller's correction of each entropy."""
-    if not len(left):
+    if not len(first):
         return 0.0
-    joint = (left * SYMBOLS + right) * SYMBOLS + given
-    return _entropy(left * SYMBOLS + given) + _entropy(right * SYMBOLS + given) - _entropy(joint) - _entropy(given)
+    joint = (first * SYMBOLS + second) * SYMBOLS + condition
+    return (
+        _entropy(first * SYMBOLS + condition)
+        + _entropy(second * SYMBOLS + condition)
+        - _entropy(joint)
+        - _entropy(condition)
+    )
 
 
 def _entropy(symbols: Array) -> float:

@@ -1,4 +1,4 @@
-"""What the data need and what is wrong with them: horizon, period, leaks, columns and rows that say nothing."""
+"""Measures of data: the information in labels, periods, leaks, constant columns and repeated rows."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Leak:
     """Steps by which the covariate is ahead."""
     correlation: float
     """Of the covariate now and the target ``lead`` steps later."""
-    own: float
+    own_correlation: float
     """The largest correlation of the target's own past with it."""
 
 
 @dataclass(frozen=True)
 class DataMeasures:
-    """What is measured of a training part."""
+    """The measures of a training part."""
 
     information: LagInformation | None = None
-    """The dependence that the data's horizon is read from: of symbols what a lag adds to a nearer one, of numbers the
-    partial autocorrelation."""
+    """The dependence that the data's horizon is read from: for symbols the information that a lag adds to a nearer one,
+    for numbers the partial autocorrelation."""
     curves: Mapping[str, LagInformation] = field(default_factory=dict)
     """Other dependences by lag, by their names."""
     order: int = 0
@@ -80,22 +80,22 @@ def label_information(
         rows = np.array([row for row, part in enumerate(sequences) if len(part) > lag], np.int64)
         if not len(rows):
             return 0.0
-        right = numbered[order[rows]]
+        classes = numbered[order[rows]]
         top = int(max(numbered.max(initial=0), 0)) + 1
         bits = []
         for channel in channels:
-            left = np.array([channel[row][-1 - lag] for row in rows])
-            bits.append(plug_in_bits(left, right, max(int(left.max()) + 1, top)))
+            symbols = np.array([channel[row][-1 - lag] for row in rows])
+            bits.append(plug_in_bits(symbols, classes, max(int(symbols.max()) + 1, top)))
         return max(bits)
 
     same = np.arange(len(labels))
     values = np.array([best(same, int(lag)) for lag in lags])
     generator = np.random.default_rng(seed)
-    few = lags[np.unique(np.linspace(0, len(lags) - 1, NULL_LAGS).astype(int))] if len(lags) else lags
+    tested_lags = lags[np.unique(np.linspace(0, len(lags) - 1, NULL_LAGS).astype(int))] if len(lags) else lags
     largest = 0.0
     for _ in range(SHUFFLES):
         order = generator.permutation(same)
-        largest = max(largest, *(best(order, int(lag)) for lag in few), 0.0)
+        largest = max(largest, *(best(order, int(lag)) for lag in tested_lags), 0.0)
     return LagInformation(lags, values, MARGIN * largest)
 
 
@@ -106,8 +106,8 @@ def autocorrelations(values: Array, longest: int) -> Floats:
     [1.0, -1.0, 1.0]
     """
     steps = np.arange(len(values), dtype=np.float64)
-    rest = np.asarray(values, np.float64) - np.polyval(np.polyfit(steps, values, 1), steps)
-    return np.array([1.0, *(correlation(rest[:-lag], rest[lag:]) for lag in range(1, longest + 1))])
+    detrended = np.asarray(values, np.float64) - np.polyval(np.polyfit(steps, values, 1), steps)
+    return np.array([1.0, *(correlation(detrended[:-lag], detrended[lag:]) for lag in range(1, longest + 1))])
 
 
 def period_of(values: Array, *, weakest: float = 0.3) -> int | None:
@@ -121,16 +121,17 @@ def period_of(values: Array, *, weakest: float = 0.3) -> int | None:
     longest = len(values) // 3
     if longest < 3 or np.ptp(values) == 0:
         return None
-    found = autocorrelations(values, longest)
+    correlations = autocorrelations(values, longest)
     peaks = [
         lag
         for lag in range(2, longest)
-        if found[lag] >= max(weakest, found[lag - 1], found[lag + 1]) and found[lag] - found[:lag].min() >= 0.2
+        if correlations[lag] >= max(weakest, correlations[lag - 1], correlations[lag + 1])
+        and correlations[lag] - correlations[:lag].min() >= 0.2
     ]
     if not peaks:
         return None
-    highest = max(found[lag] for lag in peaks)
-    return next(lag for lag in peaks if found[lag] >= 0.9 * highest)
+    highest = max(correlations[lag] for lag in peaks)
+    return next(lag for lag in peaks if correlations[lag] >= 0.9 * highest)
 
 
 def leaks_of(
@@ -141,7 +142,7 @@ def leaks_of(
     ``targets`` [T] and ``covariates`` [T, K] are by series. A covariate leaks if its correlation with a later target is
     above ``least`` and leaves less than a quarter of the variance that the target's own past leaves.
     """
-    found = []
+    leaks = []
     for column, name in enumerate(names):
         best: Leak | None = None
         for lead in range(1, leads + 1):
@@ -153,12 +154,22 @@ def leaks_of(
             if not pairs:
                 continue
             ahead = abs(float(np.mean([correlation(*pair) for pair in pairs])))
-            own = abs(float(np.mean([correlation(one[:-lead], one[lead:]) for one in targets if len(one) > lead + 3])))
-            if ahead > least and 1 - ahead**2 < 0.25 * (1 - own**2) and (best is None or ahead > best.correlation):
-                best = Leak(name, lead, ahead, own)
+            own_correlation = abs(
+                float(
+                    np.mean(
+                        [correlation(series[:-lead], series[lead:]) for series in targets if len(series) > lead + 3]
+                    )
+                )
+            )
+            if (
+                ahead > least
+                and 1 - ahead**2 < 0.25 * (1 - own_correlation**2)
+                and (best is None or ahead > best.correlation)
+            ):
+                best = Leak(name, lead, ahead, own_correlation)
         if best:
-            found.append(best)
-    return tuple(found)
+            leaks.append(best)
+    return tuple(leaks)
 
 
 def constant_columns(values: Sequence[Array], names: Sequence[str]) -> tuple[str, ...]:

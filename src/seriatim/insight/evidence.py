@@ -1,4 +1,4 @@
-"""What is known of a trained model when it is judged: the measures, the curves of its training and its scores."""
+"""The evidence on a trained model: its measures, the curves of its training and its scores."""
 
 from __future__ import annotations
 

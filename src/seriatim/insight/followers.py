@@ -42,8 +42,8 @@ def follower(name: str, states: Tensor, quantity: Tensor, *, seed: int = 0) -> F
     (1, -1.0)
     """
     values = _standard(states.detach().double().flatten(0, 1))
-    found = values.T @ _standard(quantity.double().flatten()[:, None])[:, 0]
-    unit = int(found.abs().argmax())
+    correlations = values.T @ _standard(quantity.double().flatten()[:, None])[:, 0]
+    unit = int(correlations.abs().argmax())
     generator = torch.Generator().manual_seed(seed)
     chance = 0.0
     steps = torch.arange(len(quantity))[:, None]
@@ -51,7 +51,7 @@ def follower(name: str, states: Tensor, quantity: Tensor, *, seed: int = 0) -> F
         shifts = torch.randint(1, max(len(quantity), 2), (1, quantity.shape[1]), generator=generator)
         moved = quantity.gather(0, (steps + shifts) % len(quantity))
         chance = max(chance, float((values.T @ _standard(moved.double().flatten()[:, None])[:, 0]).abs().max()))
-    return Follower(name, unit, float(found[unit]), chance)
+    return Follower(name, unit, float(correlations[unit]), chance)
 
 
 def followers(states: Tensor, quantities: Mapping[str, Tensor], *, seed: int = 0) -> tuple[Follower, ...]:
@@ -70,13 +70,13 @@ def bracket_depth(units: Tensor, opening: set[int], closing: set[int]) -> Tensor
     [1, 1, 2, 1, 0]
     """
     depth = torch.zeros_like(units[0])
-    found = []
+    depths = []
     for row in units:
         up = sum((row == unit).long() for unit in opening) if opening else torch.zeros_like(row)
         down = sum((row == unit).long() for unit in closing) if closing else torch.zeros_like(row)
         depth = (depth + up - down).clamp(min=0)
-        found.append(depth)
-    return torch.stack(found)
+        depths.append(depth)
+    return torch.stack(depths)
 
 
 def steps_since(units: Tensor, marks: set[int]) -> Tensor:
@@ -86,18 +86,18 @@ def steps_since(units: Tensor, marks: set[int]) -> Tensor:
     [1, 2, 0, 1, 2]
     """
     count = torch.zeros_like(units[0])
-    found = []
+    counts = []
     for row in units:
         is_mark = torch.zeros_like(row, dtype=torch.bool)
         for unit in marks:
             is_mark = is_mark | (row == unit)
         count = torch.where(is_mark, 0, count + 1)
-        found.append(count)
-    return torch.stack(found)
+        counts.append(count)
+    return torch.stack(counts)
 
 
 def _standard(values: Tensor) -> Tensor:
     """Columns [N, H] about their mean, of length 1; zeros for a constant one."""
-    rest = values - values.mean(0)
-    lengths: Tensor = torch.linalg.vector_norm(rest, dim=0)
-    return rest / lengths.clamp(min=1e-12)
+    centred = values - values.mean(0)
+    lengths: Tensor = torch.linalg.vector_norm(centred, dim=0)
+    return centred / lengths.clamp(min=1e-12)

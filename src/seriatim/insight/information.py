@@ -1,4 +1,4 @@
-"""What the data remember: how much the value now says about the value k steps later.
+"""Dependence of data on their past, by lag: mutual information and autocorrelation.
 
 Mutual information of two values k steps apart, in bits, estimated from counts (Shannon 1948) with the correction of
 its bias by Miller (1955) and Madow:
@@ -12,7 +12,8 @@ values are replaced by the normal quantiles of their ranks, and with their corre
 
 which is exact for a Gaussian process and a lower bound otherwise.
 
-A measure of pairs does not see what only several past values say together: a parity of k bits has none at any lag.
+A measure of pairs misses information that only several past values have together: a parity of k bits has none at any
+lag.
 """
 
 from __future__ import annotations
@@ -87,18 +88,18 @@ def symbol_information(series: Sequence[Array], lags: Sequence[int] | Array, *, 
     merged = most_common(series)
     symbols = 1 + max(int(part.max(initial=0)) for part in merged)
 
-    def bits(left: Array, right: Array) -> float:
-        return plug_in_bits(left, right, symbols)
+    def bits(earlier: Array, later: Array) -> float:
+        return plug_in_bits(earlier, later, symbols)
 
     return _by_lag(merged, np.asarray(lags, np.int64), bits, seed)
 
 
-def plug_in_bits(left: Array, right: Array, symbols: int) -> float:
+def plug_in_bits(earlier: Array, later: Array, symbols: int) -> float:
     """Return equation (1) for two arrays [n] of symbols below ``symbols``; 0 for no pairs."""
-    count = len(left)
+    count = len(earlier)
     if not count:
         return 0.0
-    pairs = np.bincount(left.astype(np.int64) * symbols + right, minlength=symbols * symbols)
+    pairs = np.bincount(earlier.astype(np.int64) * symbols + later, minlength=symbols * symbols)
     joint = pairs.reshape(symbols, symbols) / count
     rows, columns = joint.sum(1), joint.sum(0)
     occurs = joint > 0
@@ -122,7 +123,7 @@ def autocorrelation(series: Sequence[Array], lags: Sequence[int] | Array, *, see
 def partial_autocorrelation(series: Sequence[Array], longest: int, *, seed: int = 0) -> LagInformation:
     """Return the partial autocorrelation of series of numbers at lags 1 … ``longest`` (Durbin 1960).
 
-    At lag k it is the correlation of values k steps apart, given all values between: what a linear model gains by one
+    At lag k it is the correlation of values k steps apart, given all values between: the gain of a linear model by one
     more lag. Of AR(p) it is 0 beyond p, where the autocorrelation goes on. Values below 0.1 do not count in the
     horizon: they explain less than 1 % of what is left.
 
@@ -148,8 +149,8 @@ def autoregressive_order(series: Sequence[Array], longest: int) -> int:
     """
     series = [np.asarray(part, np.float64) for part in series]
     count = sum(map(len, series))
-    left = np.cumsum(np.log(np.maximum(1 - _partial(_pooled(series, longest)) ** 2, 1e-12)))
-    criterion = np.concatenate([[0.0], count * left + np.arange(1, longest + 1) * np.log(count)])
+    log_variances = np.cumsum(np.log(np.maximum(1 - _partial(_pooled(series, longest)) ** 2, 1e-12)))
+    criterion = np.concatenate([[0.0], count * log_variances + np.arange(1, longest + 1) * np.log(count)])
     return int(np.argmin(criterion))
 
 
@@ -157,35 +158,35 @@ def _pooled(series: Sequence[Array], longest: int) -> Floats:
     """The autocorrelation at lags 0 … ``longest`` of all series together, each about its own mean."""
     sums = np.zeros(longest + 1)
     for part in series:
-        rest = part - part.mean()
-        size = 1 << (2 * len(rest) - 1).bit_length()
-        power = np.abs(np.fft.rfft(rest, size)) ** 2
+        centred = part - part.mean()
+        size = 1 << (2 * len(centred) - 1).bit_length()
+        power = np.abs(np.fft.rfft(centred, size)) ** 2
         products = np.fft.irfft(power, size)[: longest + 1]
-        sums[: len(rest)] += products[: len(rest)]
+        sums[: len(centred)] += products[: len(centred)]
     pooled: Floats = sums / sums[0] if sums[0] > 0 else np.eye(1, longest + 1)[0]
     return pooled
 
 
 def _partial(correlations: Floats) -> Floats:
     """Durbin's recursion: correlations at lags 0 … K → partial ones at 1 … K."""
-    found = np.zeros(len(correlations) - 1)
+    partial = np.zeros(len(correlations) - 1)
     weights = np.zeros(0)
-    left = 1.0
+    variance = 1.0
     for lag in range(1, len(correlations)):
-        if left < 1e-10:
+        if variance < 1e-10:
             break
-        step = (correlations[lag] - weights @ correlations[lag - 1 : 0 : -1]) / left
-        weights = np.concatenate([weights - step * weights[::-1], [step]])
-        left *= 1 - step * step
-        found[lag - 1] = step
-    return found
+        reflection = (correlations[lag] - weights @ correlations[lag - 1 : 0 : -1]) / variance
+        weights = np.concatenate([weights - reflection * weights[::-1], [reflection]])
+        variance *= 1 - reflection * reflection
+        partial[lag - 1] = reflection
+    return partial
 
 
-def correlation(left: Array, right: Array) -> float:
+def correlation(earlier: Array, later: Array) -> float:
     """Return Pearson's correlation; 0 where one side is constant or there are fewer than 3 pairs."""
-    if len(left) < 3:
+    if len(earlier) < 3:
         return 0.0
-    a, b = left - left.mean(), right - right.mean()
+    a, b = earlier - earlier.mean(), later - later.mean()
     scale = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / scale if scale > 0 else 0.0
 
@@ -198,12 +199,12 @@ def normal_scores(values: Array) -> Floats:
     return _normal_quantile(ranks / (len(values) + 1))
 
 
-def _copula_bits(left: Array, right: Array) -> float:
+def _copula_bits(earlier: Array, later: Array) -> float:
     """Equation (2), less its bias of about 1 / (2 n ln 2)."""
-    if len(left) < 3:
+    if len(earlier) < 3:
         return 0.0
-    rho = correlation(left, right)
-    return -0.5 * math.log2(max(1 - rho * rho, 1e-15)) - 1 / (2 * len(left) * math.log(2))
+    rho = correlation(earlier, later)
+    return -0.5 * math.log2(max(1 - rho * rho, 1e-15)) - 1 / (2 * len(earlier) * math.log(2))
 
 
 def _by_lag(
@@ -215,27 +216,27 @@ def _by_lag(
 ) -> LagInformation:
     values = np.array([measure(*_pairs(series, int(lag))) for lag in lags])
     generator = np.random.default_rng(seed)
-    few = lags[np.unique(np.linspace(0, len(lags) - 1, NULL_LAGS).astype(int))] if len(lags) else lags
+    tested_lags = lags[np.unique(np.linspace(0, len(lags) - 1, NULL_LAGS).astype(int))] if len(lags) else lags
     largest = 0.0
     for _ in range(SHUFFLES):
         shuffled = [generator.permutation(part) for part in series]
-        largest = max(largest, *(abs(measure(*_pairs(shuffled, int(lag)))) for lag in few), 0.0)
+        largest = max(largest, *(abs(measure(*_pairs(shuffled, int(lag)))) for lag in tested_lags), 0.0)
     return LagInformation(lags, values, margin * largest)
 
 
 def _pairs(series: Sequence[Array], lag: int) -> tuple[Array, Array]:
     """All pairs that are ``lag`` steps apart within one sequence, the earlier ones first."""
-    left = [part[:-lag] for part in series if len(part) > lag]
-    right = [part[lag:] for part in series if len(part) > lag]
-    if not left:
+    earlier = [part[:-lag] for part in series if len(part) > lag]
+    later = [part[lag:] for part in series if len(part) > lag]
+    if not earlier:
         return series[0][:0], series[0][:0]
-    return np.concatenate(left), np.concatenate(right)
+    return np.concatenate(earlier), np.concatenate(later)
 
 
 def most_common(series: Sequence[Array], most: int = MOST_SYMBOLS) -> list[Array]:
     """Number symbols by how often they occur; those from ``most`` - 1 on become one."""
-    everything = np.concatenate([np.asarray(part) for part in series])
-    _, places, counts = np.unique(everything, return_inverse=True, return_counts=True)
+    values = np.concatenate([np.asarray(part) for part in series])
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = np.empty(len(counts), np.int64)
     ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
     numbered = np.minimum(ranks, most - 1)[places]

@@ -28,11 +28,11 @@ def step_jacobian(step: Step, x: Tensor, state: Tensor) -> Tensor:
     rows, size = state.shape
     repeated = state.detach().repeat_interleave(size, 0).requires_grad_()
     with torch.enable_grad():
-        after = step(x.detach().repeat_interleave(size, 0), repeated)
-    if not after.requires_grad:
+        next_state = step(x.detach().repeat_interleave(size, 0), repeated)
+    if not next_state.requires_grad:
         return state.new_zeros(rows, size, size)
-    cotangent = torch.eye(size, dtype=after.dtype, device=after.device).repeat(rows, 1)
-    (gradient,) = torch.autograd.grad(after, repeated, cotangent, allow_unused=True)
+    cotangent = torch.eye(size, dtype=next_state.dtype, device=next_state.device).repeat(rows, 1)
+    (gradient,) = torch.autograd.grad(next_state, repeated, cotangent, allow_unused=True)
     return state.new_zeros(rows, size, size) if gradient is None else gradient.view(rows, size, size)
 
 

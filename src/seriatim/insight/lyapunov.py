@@ -50,11 +50,11 @@ def lyapunov_spectrum(
     """
 
     def jacobians() -> Iterator[Tensor]:
-        here = state
+        current = state
         for x in inputs:
-            yield step_jacobian(step, x, here)
+            yield step_jacobian(step, x, current)
             with torch.no_grad():
-                here = step(x, here)
+                current = step(x, current)
 
     return spectrum_of(jacobians(), count, warmup=warmup, seed=seed)
 

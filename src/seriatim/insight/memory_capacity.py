@@ -17,7 +17,7 @@ from seriatim.insight.step import Step, trajectory
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a linear readout recalls."""
+    """The inputs that a linear readout recalls."""
 
     by_lag: Tensor
     """[K + 1]: r² of the input 0 … K steps ago, corrected for the number of readout weights and never below 0."""

@@ -38,7 +38,7 @@ EXPONENTS = 8
 
 @dataclass(frozen=True)
 class LayerMeasures:
-    """What is measured of one recurrent layer that reads forwards."""
+    """The measures of one recurrent layer that reads forwards."""
 
     kind: str
     gain: LagCurve | None
@@ -68,7 +68,7 @@ class LayerMeasures:
 
 @dataclass(frozen=True)
 class NetworkMeasures:
-    """What is measured of a network."""
+    """The measures of a network."""
 
     gradient: LagCurve
     """‖∂loss_T/∂x_{T-k}‖, each row over its own largest value."""
@@ -88,14 +88,14 @@ def measure(probe: Probe) -> NetworkMeasures:
     contexts = default_contexts(len(probe.inputs))
     ablations = {way: ablate(probe.losses, probe.inputs, contexts, way, neutral=probe.neutral) for way in WAYS}
     layer = find_layer(probe.body)
-    both = bool(layer is not None and layer.bidirectional)
-    layers = () if layer is None or both else tuple(_layers(layer, probe.inputs))
-    return NetworkMeasures(curve, ablations, layers, both, len(probe.inputs))
+    is_bidirectional = bool(layer is not None and layer.bidirectional)
+    layers = () if layer is None or is_bidirectional else tuple(_layers(layer, probe.inputs))
+    return NetworkMeasures(curve, ablations, layers, is_bidirectional, len(probe.inputs))
 
 
 def find_layer(body: nn.Module) -> SequenceLayer | None:
     """Return the recurrent layers of a body; None for a body of another kind."""
-    return next((one for one in body.modules() if isinstance(one, SequenceLayer)), None)
+    return next((module for module in body.modules() if isinstance(module, SequenceLayer)), None)
 
 
 def states_of(probe: Probe) -> Tensor | None:
@@ -107,29 +107,29 @@ def states_of(probe: Probe) -> Tensor | None:
     if layer is None or layer.bidirectional:
         return None
     with torch.no_grad():
-        everything: Mapping[str, Tensor] = layer(probe.inputs, return_states="all")[2]
-    name = next((name for name in ("c", "h") if name in everything), next(iter(everything)))
-    return everything[name][-1]
+        states_by_name: Mapping[str, Tensor] = layer(probe.inputs, return_states="all")[2]
+    name = next((name for name in ("c", "h") if name in states_by_name), next(iter(states_by_name)))
+    return states_by_name[name][-1]
 
 
 def _layers(layer: SequenceLayer, inputs: Tensor) -> Iterator[LayerMeasures]:
     with torch.no_grad():
-        everything = layer(inputs, return_states="all")[2]
+        states_by_name = layer(inputs, return_states="all")[2]
     step = flat_step(layer)
     gains, spectra = _dynamics(step, layer, inputs)
-    single = [one for one in layer.modules() if isinstance(one, RecurrentLayer)]
+    single = [module for module in layer.modules() if isinstance(module, RecurrentLayer)]
     for index in range(len(step.layers)):
-        states = {name: values[index] for name, values in everything.items()}
+        states = {name: values[index] for name, values in states_by_name.items()}
         recurrent = single[min(index, len(single) - 1)] if single else None
         kind = recurrent.spec.kind if recurrent else type(layer).__name__.lower()
-        own = index if recurrent is not None and recurrent.num_layers > 1 else 0
+        own_index = index if recurrent is not None and recurrent.num_layers > 1 else 0
         activation = recurrent.spec.activation if recurrent and kind == "rnn" else "tanh"
         yield LayerMeasures(
             kind,
             gains[index] if gains else None,
             spectra[index] if spectra else None,
-            _weight_norms(recurrent, own) if recurrent else {},
-            _retained(kind, states, recurrent, own),
+            _weight_norms(recurrent, own_index) if recurrent else {},
+            _retained(kind, states, recurrent, own_index),
             {gate: examine(states[gate], name) for gate, name in ACTIVATIONS.get(kind, {}).items()},
             examine(states["h"] if "h" in states else next(iter(states.values())), activation),
             states,

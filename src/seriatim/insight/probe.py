@@ -1,6 +1,6 @@
-"""A model with a batch, as the measures read it: what the body reads, and the loss at the last step.
+"""A model with a batch, as the measures read it: the inputs of the body, and the loss at the last step.
 
-The body is what stands between the embedding and the head. Its inputs are vectors, so that a gradient with respect to
+The body is the part between the embedding and the head. Its inputs are vectors, so that a gradient with respect to
 them exists, and a context can be cut, shuffled or replaced in them.
 """
 
@@ -89,9 +89,9 @@ def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: Windo
         count = len(batch.history)
         inputs, targets, weight = steps.inputs[:count], steps.targets[count - 1], steps.weight[count - 1]
 
-        def density(given: Tensor) -> Tensor:
-            targets_of_all = targets.expand(len(given), *targets.shape)
-            log_density, _ = model.log_density(StepBatch(given, targets_of_all, torch.ones_like(targets_of_all)))
+        def density(vectors: Tensor) -> Tensor:
+            targets_of_all = targets.expand(len(vectors), *targets.shape)
+            log_density, _ = model.log_density(StepBatch(vectors, targets_of_all, torch.ones_like(targets_of_all)))
             total: Tensor = (log_density[-1] * weight).sum(1)
             return -total
 
@@ -99,11 +99,11 @@ def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: Windo
 
     inputs = _inputs_of(body, lambda: model(batch.history))
 
-    def losses(given: Tensor) -> Tensor:
-        with _reading(body, given):
+    def losses(vectors: Tensor) -> Tensor:
+        with _reading(body, vectors):
             forecast, mean, deviation = model(batch.history)
         # The naive forecast that the head adds to comes from the same steps as the body's inputs.
-        forecast = forecast + (model.anchor(given) - model.anchor(inputs)).unsqueeze(-1)
+        forecast = forecast + (model.anchor(vectors) - model.anchor(inputs)).unsqueeze(-1)
         actual = (
             (batch.future[..., :targets_count] - mean[:, :targets_count]) / deviation[:, :targets_count]
         ).transpose(0, 1)
@@ -118,19 +118,19 @@ def _sequence_probe(model: nn.Module, inputs: Tensor, losses: Callable[[Tensor, 
     body = find_body(model)
     rows = inputs.shape[1]
 
-    def of_body_inputs(given: Tensor) -> Tensor:
-        lengths = torch.full((rows,), len(given))
-        with _reading(body, given):
-            return losses(inputs[: len(given)], lengths)
+    def of_body_inputs(vectors: Tensor) -> Tensor:
+        lengths = torch.full((rows,), len(vectors))
+        with _reading(body, vectors):
+            return losses(inputs[: len(vectors)], lengths)
 
     whole = torch.full((rows,), len(inputs))
     return Probe(body, _inputs_of(body, lambda: losses(inputs, whole)), of_body_inputs)
 
 
 @contextmanager
-def _reading(body: Body, given: Tensor) -> Iterator[None]:
+def _reading(body: Body, vectors: Tensor) -> Iterator[None]:
     """Within this block the body reads ``given`` in place of its first argument."""
-    hook = body.register_forward_pre_hook(lambda module, arguments: (given, *arguments[1:]))
+    hook = body.register_forward_pre_hook(lambda module, arguments: (vectors, *arguments[1:]))
     try:
         yield
     finally:
@@ -139,11 +139,11 @@ def _reading(body: Body, given: Tensor) -> Iterator[None]:
 
 def _inputs_of(body: Body, call: Callable[[], Any]) -> Tensor:
     """Return what the body reads during ``call``."""
-    seen: list[Tensor] = []
-    hook = body.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    captured: list[Tensor] = []
+    hook = body.register_forward_pre_hook(lambda module, arguments: captured.append(arguments[0]))
     try:
         with torch.no_grad():
             call()
     finally:
         hook.remove()
-    return seen[0]
+    return captured[0]

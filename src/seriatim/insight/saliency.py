@@ -1,4 +1,4 @@
-"""What an output drew on: integrated gradients (Sundararajan 2017).
+"""Attribution of an output to its inputs: integrated gradients (Sundararajan 2017).
 
     a_i = (x_i - x'_i) ∫_0^1 ∂F(x' + α (x - x')) / ∂x_i dα                 (1)
 

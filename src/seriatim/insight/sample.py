@@ -22,11 +22,11 @@ class Sample:
     values: tuple[float, ...]
     """The first channel, for numbers; empty for a text."""
     outcome: str
-    """What is predicted."""
+    """The value or unit to be predicted."""
     weights: tuple[float, ...]
     """[T]: how much each step lowered the loss (integrated gradients; they sum to the whole change)."""
     gap: float
-    """What the sum misses of the whole change."""
+    """The whole change less the sum of the weights; zero but for the error of the integral."""
     activity: Tensor | None
     """[T, H]: the state h of the first layer, where the body is recurrent and reads forwards."""
 
@@ -35,20 +35,20 @@ def samples_of(
     probe: Probe, outcomes: Sequence[str], captions: Sequence[Sequence[str]] | None = None
 ) -> tuple[Sample, ...]:
     """Make a sample of every row of ``probe``, with captions of its steps for a text, or the numbers that it reads."""
-    found = integrated_gradients(lambda inputs: -probe.losses(inputs), probe.inputs, probe.inputs.mean((0, 1)))
+    attribution = integrated_gradients(lambda inputs: -probe.losses(inputs), probe.inputs, probe.inputs.mean((0, 1)))
     layer = find_layer(probe.body)
     states: Tensor | None = None
     if layer is not None and not layer.bidirectional:
         with torch.no_grad():
-            everything = layer(probe.inputs, return_states="all")[2]
-        states = next(iter(everything.values()))[0] if "h" not in everything else everything["h"][0]
+            states_by_name = layer(probe.inputs, return_states="all")[2]
+        states = next(iter(states_by_name.values()))[0] if "h" not in states_by_name else states_by_name["h"][0]
     return tuple(
         Sample(
             tuple(captions[row]) if captions else (),
             () if captions else tuple(probe.inputs[:, row, 0].tolist()),
             outcome,
-            tuple(found.by_step[:, row].tolist()),
-            float(found.gap[row]),
+            tuple(attribution.by_step[:, row].tolist()),
+            float(attribution.gap[row]),
             None if states is None else states[:, row],
         )
         for row, outcome in enumerate(outcomes)

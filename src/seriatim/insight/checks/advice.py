@@ -7,13 +7,13 @@ from seriatim.insight.evidence import Evidence
 
 def rate(evidence: Evidence, factor: float) -> str:
     """The learning rate times ``factor``, as a flag."""
-    now = evidence.options.get("lr")
-    if not isinstance(now, (int, float)):
+    current = evidence.options.get("lr")
+    if not isinstance(current, (int, float)):
         return "--lr find"
-    return f"--lr {now * factor:.3g}"
+    return f"--lr {current * factor:.3g}"
 
 
-def without(flag: str, now: object, names: tuple[str, ...]) -> str:
+def without(flag: str, current: object, names: tuple[str, ...]) -> str:
     """The columns ``now`` of an option without ``names``, as a flag; an instruction where none would be left."""
-    left = [name for name in now if name not in names] if isinstance(now, (list, tuple)) else []
-    return f"{flag} {','.join(left)}" if left else f"leave out {', '.join(names)}"
+    remaining = [name for name in current if name not in names] if isinstance(current, (list, tuple)) else []
+    return f"{flag} {','.join(remaining)}" if remaining else f"leave out {', '.join(names)}"

@@ -22,7 +22,7 @@ class Check:
     condition: str
     """When it would be a fault or a warning, and why at this threshold."""
     evidence: str = ""
-    """What was seen, in a sentence."""
+    """The observation, in a sentence."""
     advice: str = ""
     """One flag or one action; empty where all is well."""
     confidence: Confidence = "medium"

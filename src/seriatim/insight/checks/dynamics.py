@@ -64,17 +64,17 @@ def clipping(evidence: Evidence) -> Check:
     if not clip:
         norms = [row["gradient_norm"] for row in rows]
         burst = max(norms) / max(min(norms), 1e-12)
-        said = f"the mean gradient norm was between {min(norms):.3g} and {max(norms):.3g}, without clipping"
+        summary = f"the mean gradient norm was between {min(norms):.3g} and {max(norms):.3g}, without clipping"
         if burst > BURST and max(norms) > 1:
-            return check.failed("fault", burst, said, "--clip 1", "high")
-        return check.ok(burst, said)
+            return check.failed("fault", burst, summary, "--clip 1", "high")
+        return check.ok(burst, summary)
     late = rows[-max(len(rows) // 3, 1) :]
     share = sum(row["clipped"] for row in late) / len(late)
     norm = sum(row["gradient_norm"] for row in late) / len(late)
-    said = f"{share:.0%} of the last updates were clipped at {clip:g}; the mean norm was {norm:.3g}"
+    summary = f"{share:.0%} of the last updates were clipped at {clip:g}; the mean norm was {norm:.3g}"
     if share > 0.9 and norm > 10 * clip:
-        return check.failed("warning", norm / clip, said, rate(evidence, 0.1))
-    return check.ok(norm / clip, said)
+        return check.failed("warning", norm / clip, summary, rate(evidence, 0.1))
+    return check.ok(norm / clip, summary)
 
 
 def gates_open(evidence: Evidence) -> Check:
@@ -82,14 +82,14 @@ def gates_open(evidence: Evidence) -> Check:
     check = unknown(
         "gates_open", f"fault if {STUCK:.0%} of a layer's units keep more than {OPEN} at every step: they do not forget"
     )
-    shares = [_share(layer, lambda kept: kept.min(0).values > OPEN) for layer in _gated(evidence)]
+    shares = [_share(layer, lambda shares_kept: shares_kept.min(0).values > OPEN) for layer in _gated(evidence)]
     if not shares:
         return check
     worst = max(shares)
-    said = f"{worst:.0%} of the units keep more than {OPEN} at every step that was read"
+    summary = f"{worst:.0%} of the units keep more than {OPEN} at every step that was read"
     if worst >= STUCK:
-        return check.failed("fault", worst, said, "--forget-bias 1", "high")
-    return check.ok(worst, said)
+        return check.failed("fault", worst, summary, "--forget-bias 1", "high")
+    return check.ok(worst, summary)
 
 
 def gates_shut(evidence: Evidence) -> Check:
@@ -97,14 +97,14 @@ def gates_shut(evidence: Evidence) -> Check:
     check = unknown(
         "gates_shut", f"fault if {STUCK:.0%} of a layer's units keep less than {SHUT} at every step: 1 % after 2 steps"
     )
-    shares = [_share(layer, lambda kept: kept.max(0).values < SHUT) for layer in _gated(evidence)]
+    shares = [_share(layer, lambda shares_kept: shares_kept.max(0).values < SHUT) for layer in _gated(evidence)]
     if not shares:
         return check
     worst = max(shares)
-    said = f"{worst:.0%} of the units keep less than {SHUT} at every step that was read"
+    summary = f"{worst:.0%} of the units keep less than {SHUT} at every step that was read"
     if worst >= STUCK:
-        return check.failed("fault", worst, said, "--forget-bias 1", "high")
-    return check.ok(worst, said)
+        return check.failed("fault", worst, summary, "--forget-bias 1", "high")
+    return check.ok(worst, summary)
 
 
 def saturation(evidence: Evidence) -> Check:
@@ -120,11 +120,11 @@ def saturation(evidence: Evidence) -> Check:
         slopes += [(gate, float(units.derivative.mean())) for gate, units in layer.gates.items() if gate in "gn"]
     if not slopes:
         return check
-    name, worst = min(slopes, key=lambda one: one[1])
-    said = f"the mean derivative of {name} is {worst:.3f} of its largest"
+    name, worst = min(slopes, key=lambda pair: pair[1])
+    summary = f"the mean derivative of {name} is {worst:.3f} of its largest"
     if worst < SLOPE:
-        return check.failed("fault", worst, said, rate(evidence, 0.1), "high")
-    return check.ok(worst, said)
+        return check.failed("fault", worst, summary, rate(evidence, 0.1), "high")
+    return check.ok(worst, summary)
 
 
 def gate_saturation(evidence: Evidence) -> Check:
@@ -142,11 +142,11 @@ def gate_saturation(evidence: Evidence) -> Check:
     ]
     if not shares:
         return check
-    name, worst = max(shares, key=lambda one: one[1])
-    said = f"gate {name} is saturated at {worst:.0%} of all steps"
+    name, worst = max(shares, key=lambda pair: pair[1])
+    summary = f"gate {name} is saturated at {worst:.0%} of all steps"
     if worst >= GATE_SATURATED:
-        return check.failed("fault", worst, said, rate(evidence, 0.1))
-    return check.ok(worst, said)
+        return check.failed("fault", worst, summary, rate(evidence, 0.1))
+    return check.ok(worst, summary)
 
 
 def dead(evidence: Evidence) -> Check:
@@ -158,10 +158,10 @@ def dead(evidence: Evidence) -> Check:
     if not shares:
         return check
     worst = max(shares)
-    said = f"{worst:.0%} of the units are zero at every step"
+    summary = f"{worst:.0%} of the units are zero at every step"
     if worst >= DEAD:
-        return check.failed("fault", worst, said, "--activation tanh", "high")
-    return check.ok(worst, said)
+        return check.failed("fault", worst, summary, "--activation tanh", "high")
+    return check.ok(worst, summary)
 
 
 def constant(evidence: Evidence) -> Check:
@@ -171,10 +171,10 @@ def constant(evidence: Evidence) -> Check:
     if not shares:
         return check
     worst = max(shares)
-    said = f"{worst:.0%} of the units have the same value whatever is read"
+    summary = f"{worst:.0%} of the units have the same value whatever is read"
     if worst >= CONSTANT:
-        return check.failed("warning", worst, said, rate(evidence, 0.1))
-    return check.ok(worst, said)
+        return check.failed("warning", worst, summary, rate(evidence, 0.1))
+    return check.ok(worst, summary)
 
 
 def _layers(evidence: Evidence) -> tuple[LayerMeasures, ...]:

@@ -28,16 +28,16 @@ def leaks(evidence: Evidence) -> Check:
     )
     if evidence.task != "forecast" or not evidence.options.get("covariates"):
         return check
-    found = evidence.data.leaks
-    if not found:
+    leaking = evidence.data.leaks
+    if not leaking:
         return check.ok(0.0, "no covariate knows the target's future")
-    worst = max(found, key=lambda leak: leak.correlation)
+    worst = max(leaking, key=lambda leak: leak.correlation)
     return check.failed(
         "fault",
         worst.correlation,
         f"{worst.name} has a correlation of {worst.correlation:.3f} with the target {worst.lead} steps later; "
-        f"the target's own past has {worst.own:.3f}",
-        without("--covariates", evidence.options.get("covariates"), tuple(leak.name for leak in found)),
+        f"the target's own past has {worst.own_correlation:.3f}",
+        without("--covariates", evidence.options.get("covariates"), tuple(leak.name for leak in leaking)),
         "high",
     )
 
@@ -49,16 +49,21 @@ def season(evidence: Evidence) -> Check:
     )
     if evidence.task != "forecast" or evidence.data.information is None:
         return check
-    period, given = evidence.data.period, int(evidence.options.get("season") or 1)
+    period, chosen = evidence.data.period, int(evidence.options.get("season") or 1)
     if period is None:
         return check.ok(None, "no strong period")
     strength = evidence.data.season_strength
-    at, own = strength.get(period, 0.0), strength.get(given, 0.0)
-    said = f"the autocorrelation is {at:.2f} at {period} steps and {own:.2f} at the season of {given}"
-    is_near = abs(given - period) <= max(1, 0.05 * period) or given % period == 0
-    if given > 1 and (is_near or own >= at - 0.1):
-        return check.ok(float(period), said)
-    return check.failed("warning", float(period), said, f"--season {period}", "high" if at > 0.6 else "medium")
+    strength_at_period, strength_at_season = strength.get(period, 0.0), strength.get(chosen, 0.0)
+    summary = (
+        f"the autocorrelation is {strength_at_period:.2f} at {period} steps, {strength_at_season:.2f} at the season "
+        f"of {chosen}"
+    )
+    is_near = abs(chosen - period) <= max(1, 0.05 * period) or chosen % period == 0
+    if chosen > 1 and (is_near or strength_at_season >= strength_at_period - 0.1):
+        return check.ok(float(period), summary)
+    return check.failed(
+        "warning", float(period), summary, f"--season {period}", "high" if strength_at_period > 0.6 else "medium"
+    )
 
 
 def repeats(evidence: Evidence) -> Check:
@@ -70,8 +75,8 @@ def repeats(evidence: Evidence) -> Check:
     if not total:
         return check
     share = rows / total
-    said = f"{rows} of {total} test rows are in the training part"
+    summary = f"{rows} of {total} test rows are in the training part"
     if share > 0.01:
         status = "fault" if share > 0.1 else "warning"
-        return check.failed("fault" if status == "fault" else "warning", share, said, "--drop-duplicates", "high")
-    return check.ok(share, said)
+        return check.failed("fault" if status == "fault" else "warning", share, summary, "--drop-duplicates", "high")
+    return check.ok(share, summary)

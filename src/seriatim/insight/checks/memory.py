@@ -28,10 +28,10 @@ def reach(evidence: Evidence) -> Check:
     if need.lag <= SLACK * limit.steps:
         return check.ok(limit.steps, f"{limit.name} {limit.steps}; the data depend on their past for {need} steps")
     status = "fault" if limit.steps < ENOUGH * need.lag else "warning"
-    wanted = _wanted(need)
+    steps = _wanted(need)
     advice = {
-        "--truncation": f"--truncation {limit.steps},{wanted}",
-        "--lookback": f"--lookback {wanted}",
+        "--truncation": f"--truncation {limit.steps},{steps}",
+        "--lookback": f"--lookback {steps}",
     }.get(limit.flag, "longer sequences")
     return check.failed(
         "fault" if status == "fault" else "warning",
@@ -53,20 +53,20 @@ def vanishing(evidence: Evidence) -> Check:
     if gradient is None or need is None or evidence.network is None or evidence.network.is_bidirectional:
         return check
     reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps - 1)
-    said = f"the gradient of the loss falls to 1 % after {gradient} steps"
+    summary = f"the gradient of the loss falls to 1 % after {gradient} steps"
     if need.lag == 0:
-        return check.ok(gradient.lag, f"{said}; the data show no dependence on their past")
+        return check.ok(gradient.lag, f"{summary}; the data show no dependence on their past")
     if gradient.is_censored or gradient.lag >= CLOSE * reachable or reachable < 4:
-        return check.ok(gradient.lag, f"{said}; {reachable:.0f} are within reach")
+        return check.ok(gradient.lag, f"{summary}; {reachable:.0f} are within reach")
     gains = [layer.gain.horizon() for layer in evidence.network.layers if layer.gain]
     if any(gain.is_censored or gain.lag >= CLOSE * reachable for gain in gains):
-        return check.ok(gradient.lag, f"{said}, but the state could remember for longer")
+        return check.ok(gradient.lag, f"{summary}, but the state could remember for longer")
     used = evidence.ablation
     if used is not None and (used.is_censored or used.lag >= ENOUGH * reachable):
-        return check.ok(gradient.lag, f"{said}, but the model uses {used} steps of context")
+        return check.ok(gradient.lag, f"{summary}, but the model uses {used} steps of context")
     status: Status = "warning" if beats_baselines(evidence) else "fault"
     return check.failed(
-        status, gradient.lag, f"{said}, but the data depend on their past for {need}", _remember(evidence, need)
+        status, gradient.lag, f"{summary}, but the data depend on their past for {need}", _remember(evidence, need)
     )
 
 
@@ -82,12 +82,12 @@ def use(evidence: Evidence) -> Check:
         return check
     reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps)
     worst = max(evidence.network.ablations["cut"].excess, default=0.0)
-    said = f"without context the loss rises by {worst:.3g}, and {used} steps of context matter"
+    summary = f"without context the loss rises by {worst:.3g}, and {used} steps of context matter"
     if used.is_censored or used.lag >= ENOUGH * reachable or reachable <= 1 or beats_baselines(evidence):
-        return check.ok(used.lag, said)
+        return check.ok(used.lag, summary)
     epochs = evidence.options.get("epochs")
     longer = f"--epochs {2 * int(epochs)}" if epochs else f"--patience {2 * int(evidence.options.get('patience') or 3)}"
-    return check.failed("warning", used.lag, f"{said}; {reachable:.0f} are there to use", longer, "low")
+    return check.failed("warning", used.lag, f"{summary}; {reachable:.0f} are there to use", longer, "low")
 
 
 def dependence(evidence: Evidence) -> Check:
@@ -100,7 +100,7 @@ def dependence(evidence: Evidence) -> Check:
         return check  # one step alone need not say anything of a whole sequence's label
     need = horizon.lag
     if need > 0:
-        return check.ok(need, f"steps {need:.0f} apart still depend on each other; pairs alone were measured")
+        return check.ok(need, f"the data depend on values {need:.0f} steps before; only pairs of steps were measured")
     return check.failed(
         "warning",
         0.0,

@@ -35,12 +35,12 @@ def rate_high(evidence: Evidence) -> Check:
     way = sum(abs(b - a) for a, b in itertools.pairwise(losses))
     roughness = ups / way if way else 0.0
     gain = (losses[0] - min(losses)) / max(abs(losses[0]), 1e-12)
-    said = f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}; {roughness:.0%} of its way was upwards"
+    summary = f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}; {roughness:.0%} of its way was upwards"
     if losses[-1] > losses[0] + 0.05 * abs(losses[0]) or (
         roughness >= ROUGH and gain > 0.01 and losses[-1] - min(losses) > 0.1 * gain * abs(losses[0])
     ):
-        return check.failed("fault", roughness, said, rate(evidence, 0.1))
-    return check.ok(roughness, said)
+        return check.failed("fault", roughness, summary, rate(evidence, 0.1))
+    return check.ok(roughness, summary)
 
 
 def rate_low(evidence: Evidence) -> Check:
@@ -55,17 +55,19 @@ def rate_low(evidence: Evidence) -> Check:
     if updates and isinstance(now, float) and str(evidence.options.get("optimizer")).startswith("adam"):
         moved = now * updates
         if moved < MOVED:
-            said = f"in {updates:.0f} updates a weight can have moved by {moved:.2g}"
-            return check.failed("fault", moved, said, rate(evidence, 1000.0 if moved < MOVED / 10 else 100.0), "high")
+            summary = f"in {updates:.0f} updates a weight can have moved by {moved:.2g}"
+            return check.failed(
+                "fault", moved, summary, rate(evidence, 1000.0 if moved < MOVED / 10 else 100.0), "high"
+            )
     if len(rows) < 3:
         return check
     falls = [(a["train_loss"] - b["train_loss"]) / max(b["step"] - a["step"], 1) for a, b in itertools.pairwise(rows)]
     first, last = rows[0]["train_loss"], rows[-1]["train_loss"]
     gain = (first - last) / max(abs(first), 1e-12)
-    said = f"the training loss fell from {first:.4g} to {last:.4g}"
+    summary = f"the training loss fell from {first:.4g} to {last:.4g}"
     if min(falls) > 0 and falls[-1] >= EVEN * falls[0] and gain < SLOW:
-        return check.failed("fault", gain, f"{said}, as fast in the end as at first", rate(evidence, 100.0))
-    return check.ok(gain, said)
+        return check.failed("fault", gain, f"{summary}, as fast in the end as at first", rate(evidence, 100.0))
+    return check.ok(gain, summary)
 
 
 def still_learning(evidence: Evidence) -> Check:
@@ -82,10 +84,10 @@ def still_learning(evidence: Evidence) -> Check:
     early = min(score for score, row in zip(scores, rows, strict=True) if row["step"] <= max(quarter, rows[0]["step"]))
     whole, late = scores[0] - min(scores), early - min(scores)
     share = late / whole if whole > 0 else 0.0
-    said = f"{share:.0%} of the gain of {name} came in the last quarter of {last:.0f} updates"
+    summary = f"{share:.0%} of the gain of {name} came in the last quarter of {last:.0f} updates"
     if share > REMAINING and scores[-1] <= min(scores) * (1 + 1e-9):
-        return check.failed("warning", share, said, f"--epochs {2 * max(round(rows[-1]['epoch']), 1)}")
-    return check.ok(share, said)
+        return check.failed("warning", share, summary, f"--epochs {2 * max(round(rows[-1]['epoch']), 1)}")
+    return check.ok(share, summary)
 
 
 def overfitting(evidence: Evidence) -> Check:
@@ -102,11 +104,11 @@ def overfitting(evidence: Evidence) -> Check:
     size = max(abs(scores[best]), 0.05)
     ratio = 1 + (scores[-1] - scores[best]) / size
     falls = rows[-1]["train_loss"] < rows[best]["train_loss"]
-    said = f"{name} was {scores[best]:.4g} at its best and {scores[-1]:.4g} at the end"
+    summary = f"{name} was {scores[best]:.4g} at its best and {scores[-1]:.4g} at the end"
     if ratio > OVERFIT and falls:
         dropout = 0.2 + float(evidence.options.get("dropout") or 0.0)
-        return check.failed("warning", ratio, said, f"--dropout {min(dropout, 0.5):g}")
-    return check.ok(ratio, said)
+        return check.failed("warning", ratio, summary, f"--dropout {min(dropout, 0.5):g}")
+    return check.ok(ratio, summary)
 
 
 def baselines(evidence: Evidence) -> Check:
@@ -114,15 +116,15 @@ def baselines(evidence: Evidence) -> Check:
     check = unknown("baselines", "warning if a baseline has a better score on the test part")
     name = evidence.main_score
     others = {model: scores[name] for model, scores in evidence.baselines.items() if name in scores}
-    own = evidence.scores.get(name)
-    if own is None or not others:
+    score = evidence.scores.get(name)
+    if score is None or not others:
         return check
     sign = 1 if evidence.higher_is_better else -1
     best = max(others, key=lambda model: sign * others[model])
-    said = f"{name} is {own:.4g}, {best} has {others[best]:.4g}"
-    if sign * own < sign * others[best]:
-        return check.failed("warning", own, said, f"--model {best}", "high")
-    return check.ok(own, said)
+    summary = f"{name} is {score:.4g}, {best} has {others[best]:.4g}"
+    if sign * score < sign * others[best]:
+        return check.failed("warning", score, summary, f"--model {best}", "high")
+    return check.ok(score, summary)
 
 
 def beats_baselines(evidence: Evidence) -> bool:
@@ -134,17 +136,17 @@ def relation(evidence: Evidence) -> Check:
     """Look for labels that the inputs do not explain."""
     check = unknown(
         "labels",
-        "warning if a classifier is no better than the commonest class, beyond chance: are the labels those of their "
-        "rows?",
+        "warning if a classifier is no better than the commonest class, beyond chance: does each label belong to its "
+        "row?",
     )
-    own, most = evidence.scores.get("accuracy"), evidence.baselines.get("majority", {}).get("accuracy")
-    if evidence.task != "classify" or own is None or most is None:
+    accuracy, majority = evidence.scores.get("accuracy"), evidence.baselines.get("majority", {}).get("accuracy")
+    if evidence.task != "classify" or accuracy is None or majority is None:
         return check
-    said = f"accuracy is {own:.3f}, the commonest class alone has {most:.3f}"
-    chance = 2 * (most * (1 - most) / evidence.test_size) ** 0.5 if evidence.test_size else 0.02
-    if own <= most + chance:
-        return check.failed("warning", own - most, said, "check the column --label, and its order")
-    return check.ok(own - most, said)
+    summary = f"accuracy is {accuracy:.3f}, the commonest class alone has {majority:.3f}"
+    chance = 2 * (majority * (1 - majority) / evidence.test_size) ** 0.5 if evidence.test_size else 0.02
+    if accuracy <= majority + chance:
+        return check.failed("warning", accuracy - majority, summary, "check the column --label, and its order")
+    return check.ok(accuracy - majority, summary)
 
 
 def coverage(evidence: Evidence) -> Check:
@@ -156,11 +158,11 @@ def coverage(evidence: Evidence) -> Check:
     share = evidence.scores.get("coverage")
     if evidence.task != "forecast" or share is None:
         return check
-    said = f"the band of 80 % holds {share:.0%} of the values"
+    summary = f"the band of 80 % holds {share:.0%} of the values"
     chance = 3 * (0.16 / evidence.test_size) ** 0.5 if evidence.test_size else 1.0
     if not 0.6 <= share <= 0.95 and abs(share - 0.8) > chance:
-        return check.failed("warning", share, said, "--origins 10", "low")
-    return check.ok(share, said)
+        return check.failed("warning", share, summary, "--origins 10", "low")
+    return check.ok(share, summary)
 
 
 def monitor_of(rows: Sequence[Mapping[str, float]]) -> str | None:

@@ -42,13 +42,13 @@ def chart(x: Axis, y: Axis, lines: Sequence[Line], markers: Sequence[tuple[float
     True
     """
     lines = [_drawable(line, x, y) for line in lines]
-    everything = [point for line in lines for point in (*line.points, *line.low, *line.high)]
-    if not everything:
+    all_points = [point for line in lines for point in (*line.points, *line.low, *line.high)]
+    if not all_points:
         return f'<p class="empty">{escape(title)}: nothing to draw</p>'
     across = _Scale(
-        [x.place(value) for value, _ in everything] + [x.place(at) for at, _ in markers if at > 0], LEFT, WIDTH - RIGHT
+        [x.place(value) for value, _ in all_points] + [x.place(at) for at, _ in markers if at > 0], LEFT, WIDTH - RIGHT
     )
-    up = _Scale([y.place(value) for _, value in everything], HEIGHT - BOTTOM, TOP, margin=0.05)
+    up = _Scale([y.place(value) for _, value in all_points], HEIGHT - BOTTOM, TOP, margin=0.05)
 
     def at(point: tuple[float, float]) -> str:
         return f"{across(x.place(point[0])):.1f},{up(y.place(point[1])):.1f}"
@@ -76,8 +76,8 @@ def chart(x: Axis, y: Axis, lines: Sequence[Line], markers: Sequence[tuple[float
     legend = "".join(
         f'<li><span class="key c{number}"></span>{escape(line.name)}</li>' for number, line in enumerate(lines)
     )
-    drawn = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
-    return drawn if len(lines) == 1 and not lines[0].name else f'{drawn}<ul class="legend">{legend}</ul>'
+    svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    return svg if len(lines) == 1 and not lines[0].name else f'{svg}<ul class="legend">{legend}</ul>'
 
 
 def bars(rows: Sequence[tuple[str, float, str]], markers: Sequence[tuple[float, str]] = (), unit: str = "steps") -> str:
@@ -131,13 +131,13 @@ class _Scale:
 def _drawable(line: Line, x: Axis, y: Axis) -> Line:
     """Leave out what an axis cannot show: numbers that are not finite, and zeros on a logarithmic one."""
 
-    def kept(points: Points) -> Points:
+    def drawable(points: Points) -> Points:
         return [
             (a, b) for a, b in points
             if math.isfinite(a) and math.isfinite(b) and not (x.is_log and a <= 0) and not (y.is_log and b <= 0)
         ]  # fmt: skip
 
-    return Line(line.name, kept(line.points), kept(line.low), kept(line.high))
+    return Line(line.name, drawable(line.points), drawable(line.low), drawable(line.high))
 
 
 def _powers(low: float, high: float) -> list[float]:
@@ -158,8 +158,8 @@ def _steps(low: float, high: float) -> list[float]:
 def _ticks(axis: Axis, scale: _Scale, *, is_x: bool) -> str:
     if axis.is_log:
         powers = range(math.ceil(scale.low - 1e-9), math.floor(scale.high + 1e-9) + 1)
-        shown = list(powers)[:: max(len(powers) // 6, 1)]
-        values = [(float(power), f"{10.0**power:g}") for power in shown]
+        labelled = list(powers)[:: max(len(powers) // 6, 1)]
+        values = [(float(power), f"{10.0**power:g}") for power in labelled]
         if len(values) < 2:
             values = [(math.log10(v), f"{v:.3g}") for v in _steps(10**scale.low, 10**scale.high) if v > 0]
     else:

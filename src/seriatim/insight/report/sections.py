@@ -52,11 +52,11 @@ def _curves(evidence: Evidence) -> Iterator[str]:
         )
         lines = [
             Line(
-                way, list(zip(one.contexts, one.excess, strict=True)),
-                [(k, a - 2 * e) for k, a, e in zip(one.contexts, one.excess, one.error, strict=True)],
-                [(k, a + 2 * e) for k, a, e in zip(one.contexts, one.excess, one.error, strict=True)],
+                way, list(zip(ablation.contexts, ablation.excess, strict=True)),
+                [(k, a - 2 * e) for k, a, e in zip(ablation.contexts, ablation.excess, ablation.error, strict=True)],
+                [(k, a + 2 * e) for k, a, e in zip(ablation.contexts, ablation.excess, ablation.error, strict=True)],
             )
-            for way, one in network.ablations.items()
+            for way, ablation in network.ablations.items()
         ]  # fmt: skip
         yield _figure(
             chart(Axis("steps of context left", True), Axis("excess loss"), lines, title="ablation"),
@@ -78,10 +78,12 @@ def _dependence(name: str, information: LagInformation) -> str:
     )
 
 
-def checks(found: Sequence[Check]) -> str:
+def checks(results: Sequence[Check]) -> str:
     """All checks: what needs attention first, what could not be measured last."""
     order = ("fault", "warning", "ok", "unknown")
-    return _section("Checks", *(_check(check) for check in sorted(found, key=lambda one: order.index(one.status))))
+    return _section(
+        "Checks", *(_check(check) for check in sorted(results, key=lambda check: order.index(check.status)))
+    )
 
 
 def _check(check: Check) -> str:
@@ -99,9 +101,9 @@ def layers(evidence: Evidence) -> str:
     network = evidence.network
     if network is None or not network.layers:
         return ""
-    found = [f"layer {number} ({layer.kind})" for number, layer in enumerate(network.layers, 1)]
+    names = [f"layer {number} ({layer.kind})" for number, layer in enumerate(network.layers, 1)]
     parts = ['<div class="two">']
-    gains = [_lag_line(name, one.gain) for name, one in zip(found, network.layers, strict=True) if one.gain]
+    gains = [_lag_line(name, layer.gain) for name, layer in zip(names, network.layers, strict=True) if layer.gain]
     if gains:
         parts.append(
             _figure(
@@ -109,7 +111,7 @@ def layers(evidence: Evidence) -> str:
                 "How much a change of a layer's state grows or shrinks in k steps: ∂s_T/∂s_{T-k}.",
             )
         )
-    for name, layer in zip(found, network.layers, strict=True):
+    for name, layer in zip(names, network.layers, strict=True):
         if layer.spectrum is not None:
             parts.append(_exponents(name, layer))
         if layer.constants is not None:
@@ -141,37 +143,43 @@ def _time_constants(name: str, constants: Tensor) -> str:
     )
 
 
-def _gate_table(found: Sequence[LayerMeasures]) -> str:
+def _gate_table(measures: Sequence[LayerMeasures]) -> str:
     rows = [
         (str(number), gate, f"{float(units.derivative.mean()):.2f}", f"{float(units.saturated.mean()):.0%}",
          f"{layer.weight_norms[gate]:.2f}" if gate in layer.weight_norms else "")
-        for number, layer in enumerate(found, 1)
+        for number, layer in enumerate(measures, 1)
         for gate, units in (layer.gates or {"h": layer.hidden}).items()
     ]  # fmt: skip
     head = ("layer", "gate", "mean derivative, of its largest", "saturated", "largest singular value of its W_hh")
     return _table(head, rows)
 
 
-def _follower_table(found: Sequence[Follower]) -> str:
-    if not found:
+def _follower_table(followers: Sequence[Follower]) -> str:
+    if not followers:
         return ""
     rows = [
-        (one.name, str(one.unit), f"{one.correlation:.2f}", f"{one.chance:.2f}", "yes" if one.is_real else "no")
-        for one in found
+        (
+            follower.name,
+            str(follower.unit),
+            f"{follower.correlation:.2f}",
+            f"{follower.chance:.2f}",
+            "yes" if follower.is_real else "no",
+        )
+        for follower in followers
     ]
     head = ("what a unit may follow", "best unit", "correlation", "by chance", "more than chance")
     return f"<h3>Units that follow something</h3>{_table(head, rows)}"
 
 
 def attributions(samples: Sequence[Sample]) -> str:
-    """What single predictions drew on, and the units of the first layer over one of them."""
+    """The attributions of single predictions, and the states of the first layer over one sequence."""
     if not samples:
         return ""
     note = (
         '<p class="soft">Integrated gradients: blue steps made the true outcome likelier, orange ones less likely, '
         "against a neutral input.</p>"
     )
-    return _section("What mattered", note, *(_sample(one) for one in samples), _activity(samples[0]))
+    return _section("What mattered", note, *(_sample(sample) for sample in samples), _activity(samples[0]))
 
 
 def _sample(sample: Sample) -> str:
@@ -202,13 +210,13 @@ def _activity(sample: Sample) -> str:
     values = sample.activity.detach().double()[-HEAT_STEPS:]
     spread = values.std(0, correction=0)
     units = spread.argsort(descending=True)[:HEAT_UNITS]
-    shown = values[:, units] / values[:, units].abs().max().clamp(min=1e-9)
-    steps, count = shown.shape
+    scaled = values[:, units] / values[:, units].abs().max().clamp(min=1e-9)
+    steps, count = scaled.shape
     rectangles = "".join(
-        f'<rect x="{step}" y="{unit}" width="1" height="1" style="{_fill(float(shown[step, unit]))}"/>'
+        f'<rect x="{step}" y="{unit}" width="1" height="1" style="{_fill(float(scaled[step, unit]))}"/>'
         for step in range(steps)
         for unit in range(count)
-        if abs(float(shown[step, unit])) > 0.02
+        if abs(float(scaled[step, unit])) > 0.02
     )
     size = f'viewBox="0 0 {steps} {count}" preserveAspectRatio="none" style="height:16rem"'
     drawing = f'<svg class="heat" {size} role="img" aria-label="units over steps">{rectangles}</svg>'
@@ -217,7 +225,7 @@ def _activity(sample: Sample) -> str:
 
 
 def training(evidence: Evidence) -> str:
-    """The curves of the training, and the scores beside the baselines."""
+    """The curves of the training, and the scores of the model and the baselines."""
     rows = evidence.rows
     parts = []
     name = monitor_of(rows)

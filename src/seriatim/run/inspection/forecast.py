@@ -31,9 +31,9 @@ def gather(source: Source) -> Gathered:
     network = source.network
     if not isinstance(network, (DirectForecaster, RecursiveForecaster)) or getattr(network, "flat", False):
         return Gathered(data, limit)
-    few = _windows(source, SAMPLES)
-    outcomes = [f"{number:.3g}" for number in few.future[0, :, 0].tolist()]
-    samples = samples_of(forecaster_probe(network, few), outcomes)
+    sample_windows = _windows(source, SAMPLES)
+    outcomes = [f"{number:.3g}" for number in sample_windows.future[0, :, 0].tolist()]
+    samples = samples_of(forecaster_probe(network, sample_windows), outcomes)
     return Gathered(data, limit, forecaster_probe(network, _windows(source, ROWS)), samples)
 
 
@@ -41,7 +41,7 @@ def _data(source: Source) -> DataMeasures:
     options: Any = source.options
     codec, train = source.codec, source.train
     targets, width = len(codec.targets), len(codec.targets) + len(codec.covariates)
-    values = [one.values[:end, :width] for one, end in zip(train.series, train.train_ends, strict=True)]
+    values = [entry.values[:end, :width] for entry, end in zip(train.series, train.train_ends, strict=True)]
     series = [column for part in values for column in part[:, :targets].T]
     longest = max(1, min(LAGS, min(map(len, series)) // 3))
     period = period_of(series[0])
@@ -69,9 +69,9 @@ def _windows(source: Source, rows: int) -> WindowBatch:
     for split in (source.test, source.train):
         spans = [(origins.start, origins.stop) for origins in split.origins]
         windows = Windows(split.scaled, source.codec.lookback, options.horizon, spans)
-        left = rows - sum(part.shape[1] for part in histories)
-        if left > 0 and len(windows):
-            history, future = windows.batch(spaced(len(windows), left))
+        missing = rows - sum(part.shape[1] for part in histories)
+        if missing > 0 and len(windows):
+            history, future = windows.batch(spaced(len(windows), missing))
             histories.append(history)
             futures.append(future)
     return WindowBatch(torch.from_numpy(np.concatenate(histories, 1)), torch.from_numpy(np.concatenate(futures, 1)))

@@ -70,20 +70,20 @@ def inspect_source(
     higher_is_better: bool,
 ) -> Inspection:
     """Inspect a run of ``task``; ``rows`` are its validations, ``result`` its scores."""
-    found = GATHERERS[task](source)
+    gathered = GATHERERS[task](source)
     evidence = Evidence(
         task=task,
         model=source.options.model,
         options=dataclasses.asdict(source.options),
-        network=measure(found.probe) if found.probe else None,
-        data=found.data,
-        limit=found.limit,
+        network=measure(gathered.probe) if gathered.probe else None,
+        data=gathered.data,
+        limit=gathered.limit,
         rows=rows,
         scores=result.get("scores", {}),
         baselines=result.get("baselines", {}),
         test_size=int(result.get("data", {}).get("test", 0)),
-        samples=found.samples,
-        followers=found.followers,
+        samples=gathered.samples,
+        followers=gathered.followers,
         main_score=main_score,
         higher_is_better=higher_is_better,
     )

@@ -43,21 +43,21 @@ def gather(source: Source) -> Gathered:
     steps = min(longest, len(test.tokens) - 1)
     starts = spaced(len(test.tokens) - steps, ROWS)
     units = np.stack([test.tokens[start : start + steps + 1] for start in starts], 1).astype(np.int64)
-    few = units[-SAMPLE_STEPS - 1 :, spaced(units.shape[1], SAMPLES)]
-    captions = [[source.codec.tokens[unit] for unit in row] for row in few.T]
+    sample_units = units[-SAMPLE_STEPS - 1 :, spaced(units.shape[1], SAMPLES)]
+    captions = [[source.codec.tokens[unit] for unit in row] for row in sample_units.T]
     samples = samples_of(
-        language_probe(source.network, torch.from_numpy(few)),
+        language_probe(source.network, torch.from_numpy(sample_units)),
         [caption[-1] for caption in captions],
         [caption[:-1] for caption in captions],
     )
     probe = language_probe(source.network, torch.from_numpy(units))
     states = states_of(probe)
-    found = () if states is None else followers(states, _quantities(source.codec, torch.from_numpy(units[:-1])))
-    return Gathered(data, limit, probe, samples, found)
+    follower_list = () if states is None else followers(states, _quantities(source.codec, torch.from_numpy(units[:-1])))
+    return Gathered(data, limit, probe, samples, follower_list)
 
 
 def _quantities(codec: Vocabulary, units: Tensor) -> dict[str, Tensor]:
-    """What units of a recurrent layer are known to follow in a text [T, B]."""
+    """Quantities in a text [T, B] that units of a recurrent layer are known to follow."""
 
     def numbers(*names: str) -> set[int]:
         return {number for number, token in enumerate(codec.tokens) if token in names}

@@ -61,10 +61,10 @@ def _gather(
     inputs = torch.from_numpy(np.stack([test[row][-steps:] for row in rows], 1))
     inputs = inputs if inputs.is_floating_point() else inputs.long()
     chosen = spaced(len(rows), SAMPLES)
-    few = inputs[-SAMPLE_STEPS:, chosen]
+    sample_inputs = inputs[-SAMPLE_STEPS:, chosen]
     vocabulary = source.codec.inputs.vocabulary
-    captions = [[vocabulary.tokens[unit] for unit in row] for row in few.T.tolist()] if vocabulary else None
-    samples = samples_of(make(few, rows[chosen]), [outcome(row) for row in rows[chosen]], captions)
+    captions = [[vocabulary.tokens[unit] for unit in row] for row in sample_inputs.T.tolist()] if vocabulary else None
+    samples = samples_of(make(sample_inputs, rows[chosen]), [outcome(row) for row in rows[chosen]], captions)
     return Gathered(data, limit, make(inputs, rows), samples)
 
 
@@ -77,10 +77,10 @@ def _data(source: Source, labels: Array, typical: int) -> DataMeasures:
     columns = train[0].shape[1]
     channels = tuple(getattr(source.options, "channels", ()))
     names = channels if len(channels) == columns else tuple(str(number + 1) for number in range(columns))
-    few = spaced(len(train), COMPARED)
+    compared = spaced(len(train), COMPARED)
     lags = default_lags(min(STEPS, typical), 16, 32) - 1
     return DataMeasures(
-        label_information([train[row] for row in few], labels[few], lags),
+        label_information([train[row] for row in compared], labels[compared], lags),
         measure="mutual information with the label in bits",
         constant=constant_columns(train, names),
         repeated=repeated,

@@ -1,4 +1,4 @@
-"""What the gathering of evidence reads, and what it returns."""
+"""Input and output of the functions that gather evidence."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a task says of a run."""
+    """The evidence on a run that depends on its task."""
 
     data: DataMeasures
     limit: Limit | None
