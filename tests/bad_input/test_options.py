@@ -31,11 +31,6 @@ def test_number_out_of_range_is_refused(fails: Check, option: str, value: str) -
     assert failure.code == 2
 
 
-def test_schedule_without_epochs_is_refused_at_once(fails: Check) -> None:
-    failure = fails(*COMMAND, "--hidden", 4, "--time-limit", 1, "--schedule", "cosine")
-    assert (failure.code, failure.line) == (2, "schedule: 'cosine' needs --epochs, which says where it ends")
-
-
 @pytest.mark.parametrize(
     ("command", "message"),
     [

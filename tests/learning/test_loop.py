@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
+from seriatim.errors import Interrupted, RunError, TrainingError
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
 from seriatim.learning.loop import TrainingPlan, fit
 from seriatim.learning.observer import Observer, Silent
@@ -163,11 +163,6 @@ def test_clipping_is_counted() -> None:
     assert clipped.rows[0]["clipped"] == 1.0
     assert unclipped.rows[0]["clipped"] == 0.0
     assert unclipped.rows[0]["gradient_norm"] > 0
-
-
-def test_cosine_schedule_needs_epochs() -> None:
-    with pytest.raises(UsageError, match="schedule: 'cosine' needs --epochs"):
-        fit(Leaky(), course(), LearningOptions(schedule="cosine"), NullStore(), Silent())
 
 
 @pytest.mark.parametrize("learner", ["bptt", "tbptt"])

@@ -50,6 +50,8 @@ class Progress:
     """Validations since ``last_gain``."""
     lr_drops: int = 0
     """Validations without a clear improvement, in all. The schedule ``plateau`` halves the learning rate at each."""
+    total_updates: int | None = None
+    """Updates at which a schedule that follows the time limit ends. They are estimated once, early in the training."""
     finished: bool = False
     loss_sum: float = 0.0
     norm_sum: float = 0.0

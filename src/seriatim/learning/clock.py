@@ -1,4 +1,4 @@
-"""The clock of a training: seconds so far, and units per second."""
+"""The clock of a training: seconds so far, units per second, and the number of updates that a time limit allows."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Clock:
         self._units, self._seconds = 0, 0.0
         self.data_seconds = 0.0
         """Seconds that were spent on making batches."""
+        self._updates, self._update_seconds = 0, 0.0
+        self._validations, self._validation_seconds = 0, 0.0
 
     def start(self, elapsed: float) -> None:
         """Start, with ``elapsed`` seconds of earlier processes."""
@@ -33,10 +35,20 @@ class Clock:
         yield
         self.data_seconds += time.perf_counter() - start
 
+    @contextmanager
+    def validating(self) -> Iterator[None]:
+        """Count a ``with`` block as one validation."""
+        start = time.perf_counter()
+        yield
+        self._validations += 1
+        self._validation_seconds += time.perf_counter() - start
+
     def count(self, units: int, seconds: float) -> None:
         """Count an update of ``units`` that took ``seconds``."""
         self._units += units
         self._seconds += seconds
+        self._updates += 1
+        self._update_seconds += seconds
 
     def rate(self) -> float:
         """Return the units per second since the last ``reset_rate``."""
@@ -45,3 +57,12 @@ class Clock:
     def reset_rate(self) -> None:
         """Measure the speed anew from now on."""
         self._units, self._seconds = 0, 0.0
+
+    def updates_that_fit(self, seconds: float, interval: int) -> int:
+        """Return the number of updates that fit into ``seconds``, by the speed of this process so far; at least 1.
+
+        There is a validation every ``interval`` updates and one at the end.
+        """
+        update = (self._update_seconds + self.data_seconds) / self._updates
+        validation = self._validation_seconds / self._validations
+        return max(int((seconds - validation) / (update + validation / interval)), 1)

@@ -27,7 +27,7 @@ from seriatim.learning.clock import Clock
 from seriatim.learning.interrupt import Interrupt, deferred_interrupt
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
-from seriatim.learning.optimization import check_schedule, make_optimizer, schedule_factor, warmup_factor
+from seriatim.learning.optimization import FALLING_TO_ZERO, make_optimizer, schedule_factor, warmup_factor
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import find_learning_rate
 from seriatim.models.contract import BatchT, Carry, Trainable
@@ -39,6 +39,18 @@ MIN_UPDATES_BETWEEN_VALIDATIONS = 50
 """Shorter epochs share a validation, so that the luck of a few updates decides nothing."""
 DEFAULT_TIME_LIMIT = 600.0
 """Seconds, if neither --epochs nor --time-limit is given."""
+
+# A schedule that ends at the time limit needs the number of updates that fit. It is estimated at a validation.
+MIN_MEASURED = 0.03
+"""Share of the time limit that must have passed before the estimate, but no more than ``MIN_SECONDS`` seconds."""
+MIN_SECONDS = 10.0
+MAX_MEASURED = 0.1
+"""Share of the time limit after which a validation is due, so that the estimate is not late."""
+MAX_SECONDS = 30.0
+OVERTIME = 1.25
+"""After the estimate the number of updates is fixed. They may take this many times the time limit if they are slow."""
+COOL_DOWN = 4
+"""When validation stops improving, a quarter of the updates so far follow, in which the rate falls to zero."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,6 @@ def fit(
     Raises ``TrainingError`` if the loss or gradient is not finite, and ``Interrupted`` after Ctrl-C. In both cases the
     best weights are saved first; after Ctrl-C a checkpoint too.
     """
-    check_schedule(options)
     if options.lr != FIND:
         return _Training(model, plan, options, store, observer).run()
     found = find_learning_rate(model, plan.epoch(0), options)
@@ -108,6 +119,8 @@ class _Training(Generic[BatchT]):
         self.optimizer = make_optimizer(self.parameters, options)
         self.learner = make_learner(options)
         self.time_limit = options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
+        self.follows_clock = options.schedule in FALLING_TO_ZERO and options.epochs is None
+        """Whether the schedule ends at the time limit."""
         self.progress = Progress()
         self.best_weights: State = {}
         self.carry: Carry = ()
@@ -143,10 +156,13 @@ class _Training(Generic[BatchT]):
             progress.position += 1
             epoch_ends = progress.position == len(batches)
 
-            is_last = (epoch_ends and self._is_last_epoch()) or self.clock.seconds() >= self.time_limit
+            is_last = (epoch_ends and self._is_last_epoch()) or self._time_is_up()
             validates = is_last or self._validation_is_due(epoch_ends)
             if validates:
-                self._validate(progress.epoch + progress.position / len(batches))
+                with self.clock.validating():
+                    self._validate(progress.epoch + progress.position / len(batches))
+                if self.follows_clock and not is_last:
+                    self._set_end_of_schedule(len(batches))
                 progress.finished = is_last or self._has_stopped_improving()
             if epoch_ends:
                 self._begin_next_epoch()
@@ -185,7 +201,7 @@ class _Training(Generic[BatchT]):
     def _learning_rate(self, epoch: float) -> float:
         """Return the learning rate after ``epoch`` epochs."""
         options, progress = self.options, self.progress
-        share_done = epoch / options.epochs if options.epochs else 0.0
+        share_done = epoch / options.epochs if options.epochs else progress.step / (progress.total_updates or math.inf)
         factor = schedule_factor(options.schedule, share_done, progress.lr_drops)
         return options.rate * factor * warmup_factor(options.warmup, progress.step)
 
@@ -226,19 +242,46 @@ class _Training(Generic[BatchT]):
         self.carry = ()
 
     def _total_updates(self) -> int | None:
-        """Return the number of updates in all epochs, if the number of epochs is fixed."""
-        return len(self.plan.epoch(self.progress.epoch)) * self.options.epochs if self.options.epochs else None
+        """Return the number of updates of the whole training, if it is fixed."""
+        if self.options.epochs:
+            return len(self.plan.epoch(self.progress.epoch)) * self.options.epochs
+        return self.progress.total_updates
 
     def _is_last_epoch(self) -> bool:
         return self.options.epochs is not None and self.progress.epoch + 1 >= self.options.epochs
 
+    def _time_is_up(self) -> bool:
+        total = self.progress.total_updates
+        if total is None:
+            return self.clock.seconds() >= self.time_limit
+        return self.progress.step >= total or self.clock.seconds() >= OVERTIME * self.time_limit
+
     def _validation_is_due(self, epoch_ends: bool) -> bool:
         least = MIN_UPDATES_BETWEEN_VALIDATIONS if epoch_ends else MAX_UPDATES_BETWEEN_VALIDATIONS
-        return self.progress.updates >= least
+        waits_for_estimate = self.follows_clock and self.progress.total_updates is None
+        estimate_is_late = self.clock.seconds() >= min(MAX_MEASURED * self.time_limit, MAX_SECONDS)
+        return self.progress.updates >= least or (waits_for_estimate and estimate_is_late)
+
+    def _set_end_of_schedule(self, batches_per_epoch: int) -> None:
+        """Fix the number of updates once it can be estimated; reduce it when validation stops improving.
+
+        The reduction depends on scores alone, so a resumed training ends at the same update.
+        """
+        progress, seconds = self.progress, self.clock.seconds()
+        if progress.total_updates is None and seconds >= min(MIN_MEASURED * self.time_limit, MIN_SECONDS):
+            epochs = math.ceil(MIN_UPDATES_BETWEEN_VALIDATIONS / batches_per_epoch)
+            interval = min(epochs * batches_per_epoch, MAX_UPDATES_BETWEEN_VALIDATIONS)
+            rest = self.clock.updates_that_fit(self.time_limit - seconds, interval)
+            progress.total_updates = progress.step + rest
+            self.observer.note(f"{progress.total_updates:,} updates fit into the time limit, by the speed so far")
+        if progress.since_gain >= self.options.patience:
+            end = progress.step + progress.step // COOL_DOWN
+            progress.total_updates = min(end, progress.total_updates or end)
 
     def _has_stopped_improving(self) -> bool:
-        """Whether validation has not improved for ``patience`` times. A fixed number of epochs does not stop early."""
-        return self.options.epochs is None and self.progress.since_gain >= self.options.patience
+        """Whether validation has not improved for ``patience`` times. A schedule with an end is carried to its end."""
+        has_end = self.options.epochs is not None or self.follows_clock
+        return not has_end and self.progress.since_gain >= self.options.patience
 
     def _precision(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16")

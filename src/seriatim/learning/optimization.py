@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 
 import torch
 
-from seriatim.errors import UsageError
 from seriatim.learning.options import LearningOptions
+
+FALLING_TO_ZERO = ("cosine", "linear")
+"""Schedules that have an end, at which the learning rate is zero."""
 
 
 def make_optimizer(parameters: Iterable[torch.nn.Parameter], options: LearningOptions) -> torch.optim.Optimizer:
@@ -20,12 +22,6 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], options: LearningOp
         "sgd": lambda: torch.optim.SGD(parameters, lr=options.rate, weight_decay=decay, fused=True),
     }
     return makers[options.optimizer]()
-
-
-def check_schedule(options: LearningOptions) -> None:
-    """Raise ``UsageError`` if the schedule needs a number of epochs and none is given."""
-    if options.schedule in ("cosine", "linear") and options.epochs is None:
-        raise UsageError(f"schedule: '{options.schedule}' needs --epochs, which says where it ends")
 
 
 def warmup_factor(warmup: int, step: int) -> float:

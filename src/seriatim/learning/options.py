@@ -38,7 +38,11 @@ class LearningOptions:
     batch_size: int = option(32, "sequences, windows or streams per update", minimum=1)
     optimizer: str = option("adam", "update rule", choices=OPTIMIZERS)
     lr: float | str = learning_rate(1e-3)
-    schedule: str = option("plateau", "how the learning rate falls; cosine and linear need --epochs", choices=SCHEDULES)
+    schedule: str = option(
+        "plateau",
+        "how the learning rate falls; cosine and linear reach zero at the end of --epochs, or else of --time-limit",
+        choices=SCHEDULES,
+    )
     warmup: int = option(
         0, "updates over which the learning rate rises to --lr (default: 0; transformer 200)", minimum=0
     )

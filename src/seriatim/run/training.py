@@ -15,7 +15,6 @@ from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
 from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
-from seriatim.learning.optimization import check_schedule
 from seriatim.models.options import check_cell, defaults_of
 from seriatim.options import fill
 from seriatim.run.fitting import fit
@@ -64,7 +63,6 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
     task = task.variant(filled)
     settings = with_vector_width(task, _with_absolute_paths(filled))
     check_cell(settings)
-    check_schedule(settings)
     task.check(settings)
     source = task.source(settings, data)
     observer = observer or (Silent() if settings.quiet else Plain())

@@ -22,7 +22,6 @@ from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_check
 from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
 from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
-from seriatim.learning.optimization import check_schedule
 from seriatim.run.claim import claim
 from seriatim.run.fitting import fit
 from seriatim.run.opened import Opened, Result, torch_settings
@@ -77,7 +76,6 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
     """
     old_result = run.result
     settings = _settings(run, options)
-    check_schedule(settings)
     out = _empty_folder(options.out)
     observer = observer or (Silent() if options.quiet else Plain())
     target = (out or run.path).absolute()
@@ -131,7 +129,7 @@ def _settings(run: Opened, options: UpdateOptions) -> TrainOptions:
     values = {name: getattr(options, name) for name in ("epochs", "time_limit", "lr", "threads")}
     found_lr = {"lr": run.result["lr"]} if "lr" in run.result else {}  # --lr find does not search again
     changes = found_lr | {name: value for name, value in values.items() if value is not None}
-    if "time_limit" in changes and "epochs" not in changes and run.options.schedule not in ("cosine", "linear"):
+    if "time_limit" in changes and "epochs" not in changes:
         changes["epochs"] = None
     return dataclasses.replace(run.options, quiet=options.quiet, **changes)
 

@@ -22,7 +22,9 @@ class ForecastOptions(TrainOptions):
     # The validation part has one horizon per series, so a few validations without improvement prove little.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)
     schedule: str = option(
-        "constant", "how the learning rate decreases; cosine and linear need --epochs", choices=SCHEDULES
+        "constant",
+        "how the learning rate falls; cosine and linear reach zero at the end of --epochs, or else of --time-limit",
+        choices=SCHEDULES,
     )
     learner: str = option(
         "bptt", "how gradients through time are computed; recompute needs --strategy recursive", choices=LEARNERS
