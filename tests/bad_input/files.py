@@ -103,6 +103,7 @@ FILES: dict[str, str | bytes] = {
     "lacking.csv": replace_line(messages(), 5, "red rose,"),
     "silent.csv": replace_line(messages(), 5, " ,warm"),
     "unseen.csv": "text,label\nred,warm\nred,hot\n",
+    "novel.csv": "text,label\nred,hot\nsea,icy\n",
     "infinite.csv": replace_line(steps(), 3, "0,inf,1,x"),
     "wide.ts": "@problemName x\n@univariate true\n@classLabel true a b\n@data\n" + "1,2,3:a\n2,3,x:b\n",
     "narrow.conllu": "# text\n1\tdog\tdog\tNOUN\n",

@@ -57,8 +57,8 @@ DATA_CASES = [
     ("silent.csv", TEXTS, "silent.csv: line 5, column 'text': empty text"),
     (
         "messages.csv",
-        (*TEXTS, "--test", "unseen.csv"),
-        "unseen.csv line 3: label 'hot' is in the test part but not in the training part",
+        (*TEXTS, "--valid", "novel.csv"),
+        "novel.csv line 2: 'hot' is not in the training part, nor is any other label of the valid part",
     ),
     ("messages.csv", (*TEXTS, "--valid", "ragged.csv"), "ragged.csv: line 3: 3 cells, wanted 2"),
     ("word.csv", STEPS, "word.csv: line 3, column 'a': 'abc' is not a number"),

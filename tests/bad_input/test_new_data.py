@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from bad_input.files import Check, Failure, prices
+from bad_input.files import Check, prices
+from seriatim.cli.app import run as run_command
 
 CASES = [
     ("caption", "image_half.csv", "line 4, column 'image': half.png: broken image"),
@@ -59,9 +61,17 @@ def test_short_series_is_refused(folder: Path, fails: Check) -> None:
     (folder / "stub.csv").unlink()
 
 
-def test_unseen_label_is_refused(fails: Check) -> None:
-    failure = fails("evaluate", "texts", "unseen.csv")
-    assert failure == Failure(1, "unseen.csv line 3: label 'hot' is in the new data but not in the training part")
+def test_unseen_label_is_noted(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert run_command(["evaluate", "texts", "unseen.csv", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["scores"]["accuracy"] <= 0.5
+    note = (
+        "new data: 1 of 2 labels are not in the training part and count as errors, the first unseen.csv line 3: 'hot'"
+    )
+    assert f"note: {note}\n" in err
 
 
 def test_generate_is_refused_for_classify_run(fails: Check) -> None:

@@ -11,7 +11,7 @@ COMMAND = ("train", "tag")
 FILES: dict[str, str | bytes] = {
     "untagged.tsv": tagged().replace("\tDET", "").replace("\tNOUN", "").replace("\tVERB", ""),
     "lone.tsv": replace_line(tagged(), 5, "the"),
-    "other.tsv": replace_line(tagged(), 6, "dog\tDOG"),
+    "novel.tsv": "dog\tDOG\n",
     "counts.jsonl": '{"words": ["a", "b"], "tags": ["X", "Y"]}\n{"words": ["a", "b"], "tags": ["X"]}\n',
     "comments.conllu": "# sent_id = 1\n\n# sent_id = 2\n",
     "untagged.conllu": "1\tdog\tdog\t_\t_\t_\t0\troot\t_\t_\n",
@@ -30,8 +30,8 @@ DATA_CASES = [
     ("empty.txt", (), "empty.txt: is empty"),
     (
         "tagged.tsv",
-        ("--test", "other.tsv"),
-        "other.tsv line 6: tag 'DOG' is in the test part but not in the training part",
+        ("--valid", "novel.tsv"),
+        "novel.tsv line 1: 'DOG' is not in the training part, nor is any other tag of the valid part",
     ),
     ("tagged.tsv", ("--valid", "lone.tsv"), "lone.tsv: line 5: one column"),
 ]

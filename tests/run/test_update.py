@@ -137,7 +137,8 @@ def test_replay_of_other_tasks(task, tmp_path):
 def test_unsuitable_new_data_are_refused(run, tmp_path):
     previous = bytes_of(run.path)
     odd = table(tmp_path / "odd.csv", 1, {"warm": ("red",), "odd": ("sea",)})
-    with pytest.raises(DataError, match=r"label 'odd' is in the .* part but not in the training part"):
+    error = r"odd.csv line \d+: 'odd' was not in the training part of this run; an update cannot learn a new label"
+    with pytest.raises(DataError, match=error):
         run.update(odd, quiet=True)
     with pytest.raises(UsageError, match="replay"):
         run.update(odd, replay=-1.0, quiet=True)

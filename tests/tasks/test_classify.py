@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from sklearn.metrics import accuracy_score, f1_score
 
 from seriatim.data.sequences import read_sequences
 from seriatim.encoding.labels import Labels
@@ -223,10 +224,45 @@ def test_unusable_data_in_memory_are_refused(source: object, error: str) -> None
     assert str(refused.value) == error
 
 
-def test_unseen_label_is_refused() -> None:
-    _, prepared = fit_model(texts(), model="majority")
-    with pytest.raises(DataError, match="data item 2: label 'hot' is in the new data but not in the training part"):
-        TASK.read(OPTIONS, prepared.codec, (["red", "fire"], ["warm", "hot"]))
+def test_unseen_labels_are_scored_as_errors() -> None:
+    """The scores are those of scikit-learn on the names of the classes."""
+    network, prepared = fit_model(texts(), epochs=12)
+    inputs = ["red rose", "fire", "sea sky", "leaf mint", "stone", "red"]
+    truth = ["warm", "warm", "cold", "fresh", "hot", "icy"]
+    new = TASK.read(OPTIONS, prepared.codec, (inputs, truth))
+    assert new.notes == (
+        "new data: 2 of 6 labels are not in the training part and count as errors, the first data item 5: 'hot'",
+    )
+    chosen = [row["label"] for row in TASK.predict(network, OPTIONS, prepared.codec, inputs)]
+    scores = TASK.score(network, OPTIONS, prepared.codec, new.part)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(truth, chosen))
+    assert 0 < scores["accuracy"] <= 4 / 6
+    assert scores["macro_f1"] == pytest.approx(f1_score(truth, chosen, average="macro", zero_division=0.0))
+
+
+def test_unseen_labels_of_validation_and_test_files(tmp_path: Path) -> None:
+    """The validation loss is that of the known labels; the accuracy counts the others as errors."""
+    known = "text,label\n" + "red rose,warm\nsea sky,cold\n" * 3
+    for name, extra in (("known", ""), ("unseen", "stone,hot\nrock,icy\n")):
+        (tmp_path / f"{name}.csv").write_text(known + extra)
+    rows: dict[str, Any] = {}
+    for name in ("known", "unseen"):
+        options = dataclasses.replace(OPTIONS, valid=str(tmp_path / f"{name}.csv"), test=str(tmp_path / f"{name}.csv"))
+        prepared = TASK.prepare(options, texts())
+        torch.manual_seed(0)
+        model = TASK.make(options, prepared.codec)
+        (*_, rows[name]) = fit(TASK, model, options, prepared, NullStore(), Silent()).rows
+    assert rows["unseen"]["valid_nll"] == pytest.approx(rows["known"]["valid_nll"])
+    assert rows["unseen"]["valid_accuracy"] == pytest.approx(rows["known"]["valid_accuracy"] * 6 / 8)
+    unseen = f"2 of 8 labels are not in the training part and count as errors, the first {tmp_path}/unseen.csv line 8"
+    assert prepared.notes[-2:] == (f"valid part: {unseen}: 'hot'", f"test part: {unseen}: 'hot'")
+
+
+def test_validation_file_without_a_known_label_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text,label\nstone,hot\n")
+    error = "new.csv line 2: 'hot' is not in the training part, nor is any other label of the valid part"
+    with pytest.raises(DataError, match=error):
+        TASK.prepare(dataclasses.replace(OPTIONS, valid=str(tmp_path / "new.csv")), texts())
 
 
 @pytest.mark.parametrize(

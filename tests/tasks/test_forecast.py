@@ -43,6 +43,26 @@ def table(path: Path, **columns: Any) -> Path:
     return path
 
 
+def test_targets_named_like_keys_of_a_prediction(tmp_path: Path) -> None:
+    columns = {name: wave(seed=seed) for seed, name in enumerate(("time", "step", "id", "target_id", "row"))}
+    options = {"target": tuple(columns), "covariates": ("label",), "model": "naive", "time": "day"}
+    stamps = np.datetime64("2020-01-01") + np.arange(60)
+    source = table(tmp_path / "a.csv", day=stamps, label=wave(seed=9), **columns)
+    model, prepared, options_used = fit_model(source, **options)
+    (row,) = TASK.predict(model, options_used, prepared.codec, source)
+    keys = ["target_time", "target_step", "target_target_id", "target_id", "row"]
+    assert list(row) == ["id", "step", "time", *keys]
+    assert (row["id"], row["step"]) == ("1", [1, 2, 3])
+    assert row["time"] == ["2020-03-01", "2020-03-02", "2020-03-03"]
+    for key, values in zip(keys, columns.values(), strict=True):
+        assert row[key]["0.5"] == pytest.approx([values[-1]] * 3), key
+    flat = list(TASK.csv_rows(row))
+    assert [(item["id"], item["step"], item["time"]) for item in flat] == [
+        ("1", step, f"2020-03-0{step}") for step in (1, 2, 3)
+    ]
+    assert [item["target_time_0.5"] for item in flat] == pytest.approx([columns["time"][-1]] * 3)
+
+
 # Parts
 
 

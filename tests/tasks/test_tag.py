@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import accuracy_score, f1_score
 
 from seriatim.errors import DataError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
+from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.tagger import NO_TAG
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
 from seriatim.run.fitting import fit
+from seriatim.tasks.common.entities import entity_f1
 from seriatim.tasks.common.tag_codec import LONGEST_SPELLING
 from seriatim.tasks.options import TagOptions
 from seriatim.tasks.tag import Tag, decode
@@ -230,16 +233,44 @@ def test_unusable_data_in_memory_are_refused(source: object, error: str) -> None
     assert str(refused.value) == error
 
 
-def test_unseen_tag_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "new.tsv", [(["light", "mare"], ["ADJ", "NOUN"]), (["oh", "light"], ["INTJ", "VERB"])])
-    prepared = TASK.prepare(OPTIONS, parts_of_speech())
-    error = f"{tmp_path}/new.tsv line 4: tag 'INTJ' is in the {{}} but not in the training part"
-    with pytest.raises(DataError) as refused:
-        TASK.read(OPTIONS, prepared.codec, tmp_path / "new.tsv")
-    assert str(refused.value) == error.format("new data")
-    with pytest.raises(DataError) as refused:
-        TASK.prepare(dataclasses.replace(OPTIONS, test=str(tmp_path / "new.tsv")), parts_of_speech())
-    assert str(refused.value) == error.format("test part")
+@pytest.mark.parametrize("crf", [False, True])
+def test_unseen_tags_are_scored_as_errors(tmp_path: Path, crf: bool) -> None:
+    """The scores are those of scikit-learn on the names; the validation loss is that of the other sentences."""
+    known = [(["light", "mareness"], ["ADJ", "NOUN"]), (["the", "light", "kiraly"], ["DET", "VERB", "ADV"])]
+    unseen = [(["oh", "light"], ["INTJ", "VERB"]), (["the", "mm"], ["DET", "X"])]
+    write(tmp_path / "known.tsv", known)
+    write(tmp_path / "new.tsv", known + unseen)
+    rows = {}
+    for name in ("known", "new"):
+        file = str(tmp_path / f"{name}.tsv")
+        options = dataclasses.replace(OPTIONS, valid=file, test=file, epochs=2, crf=crf)
+        prepared = TASK.prepare(options, parts_of_speech())
+        torch.manual_seed(0)
+        model = TASK.make(options, prepared.codec)
+        (*_, rows[name]) = fit(TASK, model, options, prepared, NullStore(), Silent()).rows
+    assert rows["new"]["valid_nll"] == pytest.approx(rows["known"]["valid_nll"], rel=1e-5)
+    note = f"2 of 9 tags are not in the training part and count as errors, the first {tmp_path}/new.tsv line 8: 'INTJ'"
+    assert prepared.notes[-2:] == (f"valid part: {note}", f"test part: {note}")
+    new = TASK.read(options, prepared.codec, tmp_path / "new.tsv")
+    assert new.notes == (f"new data: {note}",)
+    truth = [tag for _, tags in known + unseen for tag in tags]
+    sources = [words for words, _ in known + unseen]
+    chosen = [tag for row in TASK.predict(model, options, prepared.codec, sources) for tag in row["tags"]]
+    for scores in (TASK.score(model, options, prepared.codec, part) for part in (new.part, prepared.test)):
+        assert scores["accuracy"] == pytest.approx(accuracy_score(truth, chosen))
+        assert scores["accuracy"] <= 7 / 9
+        assert scores["macro_f1"] == pytest.approx(f1_score(truth, chosen, average="macro", zero_division=0.0))
+
+
+def test_entities_with_unseen_tags_are_scored_as_errors() -> None:
+    prepared = TASK.prepare(OPTIONS, names())
+    new = TASK.read(OPTIONS, prepared.codec, [(["Ada", "Hill"], ["B-PER", "I-PER"]), (["Acme"], ["B-ORG"])])
+    model = MostFrequentTag(len(prepared.codec.tags))
+    fit(TASK, model, OPTIONS, prepared, NullStore(), Silent())
+    chosen = [prepared.codec.tags.decode(tags) for tags in decode(model, new.part)]
+    assert TASK.score(model, OPTIONS, prepared.codec, new.part)["entity_f1"] == pytest.approx(
+        entity_f1([["B-PER", "I-PER"], ["B-ORG"]], chosen)
+    )
 
 
 def test_run_from_file_to_predictions(tmp_path: Path) -> None:

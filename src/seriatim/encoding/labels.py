@@ -56,6 +56,10 @@ class Labels:
             raise ValueError(int(unknown[0]), labels[unknown[0]])
         return indices
 
+    def extended(self, labels: Iterable[str]) -> Labels:
+        """Return these labels with the unknown ones of ``labels`` added at the end, by their plain names."""
+        return Labels([*self.names, *dict.fromkeys(plain_name(label) for label in labels if label not in self)])
+
     def __contains__(self, label: str) -> bool:
         return self._index(label) >= 0
 

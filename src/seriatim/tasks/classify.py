@@ -24,6 +24,7 @@ from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
+from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
@@ -52,7 +53,9 @@ class LabelledSequences:
 
     inputs: list[Array]
     labels: Array
-    """[N] int64."""
+    """[N] int64; classes that the training part lacks have the numbers after the last class."""
+    notes: tuple[str, ...] = ()
+    """Notes for the user about classes that the training part lacks."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -61,6 +64,11 @@ class LabelledSequences:
     def lengths(self) -> Array:
         """The number of steps of each sequence, [N]."""
         return sequence_inputs.sequence_lengths(self.inputs)
+
+    def with_classes(self, count: int) -> LabelledSequences:
+        """Return the sequences of the first ``count`` classes."""
+        is_known = self.labels < count
+        return LabelledSequences([self.inputs[index] for index in np.flatnonzero(is_known)], self.labels[is_known])
 
     def batch(self, indices: Array) -> SequenceBatch:
         """Pad the sequences at ``indices`` into one batch."""
@@ -102,13 +110,18 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
             codec=codec,
             sizes={name: len(part) for name, part in parts.items()},
             hash=raw.hash,
-            notes=(*raw.notes, *sequence_inputs.unknown_word_notes(options, parts["valid"].inputs)),
+            notes=(
+                *raw.notes,
+                *parts["valid"].notes,
+                *parts["test"].notes,
+                *sequence_inputs.unknown_word_notes(options, parts["valid"].inputs),
+            ),
         )
 
     def read(self, options: ClassifyOptions, codec: ClassifyCodec, source: object) -> NewData[LabelledSequences]:
         sequences = _read(options, source, sequence_inputs.sound_reader(options, codec.inputs.sound))
         part = _encode(codec, sequences, "new data")
-        return NewData(part, len(part), content_hash(sequences.content))
+        return NewData(part, len(part), content_hash(sequences.content), part.notes)
 
     def from_lines(self, text: str) -> object:
         return split_lines(text)
@@ -186,11 +199,10 @@ def _read(options: ClassifyOptions, source: object, reader: SoundReader, need_la
 
 
 def _encode(codec: ClassifyCodec, sequences: Sequences, place: str) -> LabelledSequences:
-    """Encode sequences and labels. Raises ``DataError`` for a label that the training part lacks."""
-    for location, label in zip(sequences.locations, _labels(sequences), strict=True):
-        if label not in codec.labels:
-            raise DataError(f"{location}: label '{label}' is in the {place} but not in the training part")
-    return LabelledSequences(codec.inputs.encode(sequences), codec.labels.encode(_labels(sequences)))
+    """Encode sequences and labels. ``place`` names the data in a note about labels that the training part lacks."""
+    labels = _labels(sequences)
+    extended, notes = extend_labels(codec.labels, labels, sequences.locations, place)
+    return LabelledSequences(codec.inputs.encode(sequences), extended.encode(labels), tuple(notes))
 
 
 def _labels(sequences: Sequences) -> list[str]:
@@ -199,6 +211,9 @@ def _labels(sequences: Sequences) -> list[str]:
 
 
 def _validation_scores(network: SequenceClassifier, part: LabelledSequences) -> Scores:
+    """Return the accuracy on ``part``, and the mean NLL of the labels that the training part has."""
     chances = probabilities(network, part.inputs)
-    nll = functional.nll_loss(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(part.labels))
+    is_known = part.labels < chances.shape[1]
+    logs = torch.from_numpy(chances[is_known]).clamp(min=1e-300).log()
+    nll = functional.nll_loss(logs, torch.from_numpy(part.labels[is_known]))
     return {"valid_nll": float(nll), "valid_accuracy": float(np.mean(chances.argmax(1) == part.labels))}

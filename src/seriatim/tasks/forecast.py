@@ -44,6 +44,8 @@ from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, 
 Array = np.ndarray[Any, Any]
 
 EVALUATION_BATCH = 512
+ROW_KEYS = ("id", "step", "time")
+"""The keys of a row of predictions beside those of the targets."""
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
 AnyForecaster = StatisticalForecaster | Forecaster[Any]
@@ -255,7 +257,10 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     def predict(
         self, model: AnyForecaster, options: ForecastOptions, codec: ForecastCodec, source: object
     ) -> Iterator[Row]:
-        """Yield the quantiles of the steps after the end of each series."""
+        """Yield the quantiles of the steps after the end of each series.
+
+        A target's key is its name. A target named ``id``, ``step`` or ``time`` has the key ``target_id`` and so on.
+        """
         series = _read_known(options, codec, source)
         ends = [len(item.values) for item in series]
         for item, end in zip(series, ends, strict=True):
@@ -266,8 +271,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             row: Row = {"id": plain_name(item.id), "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
                 row["time"] = item.future_times(options.horizon)
-            for column, target in enumerate(codec.targets):
-                row[target] = {
+            for column, key in enumerate(_prediction_keys(codec.targets)):
+                row[key] = {
                     str(level): quantiles[0, :, column, index].tolist() for index, level in enumerate(QUANTILES)
                 }
             yield row
@@ -282,6 +287,17 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 | {key: row[key][index] for key in steps}
                 | {f"{key}_{level}": row[key][level][index] for key in targets for level in row[key]}
             )
+
+
+def _prediction_keys(targets: Sequence[str]) -> list[str]:
+    """Return a key for each target in a row of predictions, different from the row's own keys and from each other."""
+    keys: list[str] = []
+    for target in targets:
+        key = target
+        while key in ROW_KEYS or (key != target and key in targets):
+            key = f"target_{key}"
+        keys.append(key)
+    return keys
 
 
 class _Epoch(Sequence[Batch]):

@@ -53,11 +53,13 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
         raw = read_parts(options, source, lambda path: _read(options, path), adjust=_keep_known_tags)
         codec = codec or TagCodec.fit(options, raw.train)
         train, valid, test = (codec.encode_tagged(getattr(raw, name), f"{name} part") for name in PARTS)
-        return PreparedData(train, valid, test, codec, raw.sizes, raw.hash, raw.notes)
+        notes = (*raw.notes, *valid.notes, *test.notes)
+        return PreparedData(train, valid, test, codec, raw.sizes, raw.hash, notes)
 
     def read(self, options: TagOptions, codec: TagCodec, source: object) -> NewData[Sentences]:
         tagged = _read(options, source)
-        return NewData(codec.encode_tagged(tagged, "new data"), len(tagged), content_hash(tagged.content))
+        part = codec.encode_tagged(tagged, "new data")
+        return NewData(part, len(tagged), content_hash(tagged.content), part.notes)
 
     def from_lines(self, text: str) -> object:
         return InputStream(io.BytesIO(text.encode()), "txt")  # read like a file
@@ -105,7 +107,8 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
             "macro_f1": float(f1_score(truth, chosen, average="macro", zero_division=0.0)),
         }
         if are_entities(codec.tags.names):
-            names = [[codec.tags.decode(tags) for tags in sentences] for sentences in (part.tags, predicted)]
+            tag_names = part.tag_names or codec.tags
+            names = [[tag_names.decode(tags) for tags in sentences] for sentences in (part.tags, predicted)]
             scores["entity_f1"] = entity_f1(*names)
         return scores
 
@@ -158,11 +161,16 @@ def _keep_known_tags(tagged: Tagged, parts: dict[str, Indices]) -> dict[str, Ind
 
 
 def _validation_scores(network: Tagger, sentences: Sentences) -> Scores:
-    nll, wrong, words = 0.0, 0, int(sentences.lengths.sum())
+    """Return the share of wrong tags, and the mean NLL per word of sentences whose tags the training part has."""
+    nll, wrong, words, known_words = 0.0, 0, int(sentences.lengths.sum()), 0
     batches = _evaluation_batches(sentences)
     for indices, batch in zip(batches.order, batches, strict=True):
         scores = network(batch.words, batch.spellings, batch.lengths)
-        nll += float(network.nll(scores.float(), batch)) * batch.units
+        is_known = (batch.tags < scores.shape[2]).all(0)
+        if is_known.any():
+            known = dataclasses.replace(batch, lengths=batch.lengths[is_known], tags=batch.tags[:, is_known])
+            nll += float(network.nll(scores[:, is_known].float(), known)) * known.units
+            known_words += known.units
         predicted = network.decode(scores, batch.lengths)
         wrong += sum(int((sentences.tags[index] != tags).sum()) for index, tags in zip(indices, predicted, strict=True))
-    return {"valid_nll": nll / words, "valid_accuracy": 1 - wrong / words, "valid_error": wrong / words}
+    return {"valid_nll": nll / max(known_words, 1), "valid_accuracy": 1 - wrong / words, "valid_error": wrong / words}

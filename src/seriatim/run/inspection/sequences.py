@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seriatim.errors import DataError
 from seriatim.insight.data import DataMeasures, constant_columns, label_information, repeated_rows
 from seriatim.insight.evidence import Limit
 from seriatim.insight.information import default_lags
@@ -25,7 +27,13 @@ LEVELS = (0.2, 0.4, 0.6, 0.8)
 
 def gather_classes(source: Source) -> Gathered:
     """Measure the test sequences of a classifier."""
-    network, labels, names = source.network, source.test.labels, source.codec.labels.names
+    names = source.codec.labels.names
+    train = source.train.with_classes(len(names))
+    test = train if source.test is source.train else source.test.with_classes(len(names))
+    source = replace(source, train=train, test=test)
+    if not len(source.test):
+        raise DataError("inspect: none of the labels of these data is in the training part")
+    network, labels = source.network, source.test.labels
     is_measured = isinstance(network, RecurrentClassifier)
 
     def make(inputs: Tensor, rows: Array) -> Probe:

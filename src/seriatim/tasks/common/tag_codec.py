@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
 from seriatim.models.tagger import NO_TAG, Spellings, TagBatch, TagSizes
 from seriatim.notation import UNKNOWN
+from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import TagOptions
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +41,11 @@ class Sentences:
     spellings: list[Array]
     """[L] int64: the characters of each different word."""
     tags: list[Array]
-    """[T] int64 each; an empty list if the tags are unknown."""
+    """[T] int64 each; an empty list if there are none. Tags that the training part lacks come after the last index."""
+    tag_names: Labels | None = None
+    """The names of all ``tags``, including those that the training part lacks."""
+    notes: tuple[str, ...] = ()
+    """Notes for the user about tags that the training part lacks."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -89,20 +94,15 @@ class TagCodec:
         return cls(vocabulary, characters, tags, rare, options.lowercase)
 
     def encode_tagged(self, tagged: Tagged, place: str) -> Sentences:
-        """Encode sentences with their tags. Raises ``DataError`` for a tag that the training part lacks.
+        """Encode sentences with their tags. ``place`` names the data in a note about tags that the training part lacks.
 
-        ``place`` names the data in the error message.
+        Raises ``DataError`` for such a tag in the training part of an update.
         """
-        tags = []
-        for sentence, names in zip(tagged.sentences, tagged.tags, strict=True):
-            try:
-                tags.append(self.tags.encode(names))
-            except ValueError as unknown:
-                index, name = unknown.args
-                raise DataError(
-                    f"{sentence.location(index)}: tag '{name}' is in the {place} but not in the training part"
-                ) from None
-        return self.encode(tagged.words, tags)
+        names = [name for tags in tagged.tags for name in tags]
+        locations = [item.location(word) for item in tagged.sentences for word in range(len(item.words))]
+        extended, notes = extend_labels(self.tags, names, locations, place, "tag")
+        encoded = self.encode(tagged.words, [extended.encode(tags) for tags in tagged.tags])
+        return replace(encoded, tag_names=extended, notes=tuple(notes))
 
     def encode(self, texts: list[list[str]], tags: Sequence[Array] = ()) -> Sentences:
         """Encode sentences, with their encoded ``tags`` if they are known."""
