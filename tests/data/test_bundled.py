@@ -16,10 +16,10 @@ from seriatim.errors import UsageError
 
 def test_sets_name_source_and_licence() -> None:
     licences = (bundled_set("sunspots").path.parent / "LICENSES.md").read_text()
-    assert {one.task for one in bundled_sets()} >= {"language", "classify", "forecast", "tag", "caption"}
-    for one in bundled_sets():
-        assert one.path.is_file() and one.licence and one.source and one.description
-        assert one.file in licences
+    assert {bundled.task for bundled in bundled_sets()} >= {"language", "classify", "forecast", "tag", "caption"}
+    for bundled in bundled_sets():
+        assert bundled.path.is_file() and bundled.licence and bundled.source and bundled.description
+        assert bundled.file in licences
 
 
 def test_shakespeare() -> None:
@@ -34,16 +34,16 @@ def test_sms_spam() -> None:
 
 
 def test_sunspots() -> None:
-    (one,), notes = read_series(bundled_set("sunspots").path, target=["activity"], time="year")
-    assert len(one) == 309 and notes == [] and one.times is not None
-    assert (one.times[0], one.times[-1], one.values[-1, 0]) == (1700, 2008, 2.9)
+    (series,), notes = read_series(bundled_set("sunspots").path, target=["activity"], time="year")
+    assert len(series) == 309 and notes == [] and series.times is not None
+    assert (series.times[0], series.times[-1], series.values[-1, 0]) == (1700, 2008, 2.9)
 
 
 def test_scenes() -> None:
     result = read_pictures(
         bundled_set("scenes").path, PictureFormat(32), image="image", text="caption", group="combination"
     )
-    assert len(result) == 2000 and all(len(some) == 2 for some in result.captions)
+    assert len(result) == 2000 and all(len(captions) == 2 for captions in result.captions)
     colours = {"red": (220, 50, 47), "green": (60, 160, 60), "blue": (50, 90, 220)}
     for pixels, captions in zip(result.inputs[:100], result.captions, strict=False):
         for name, colour in colours.items():

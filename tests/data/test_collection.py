@@ -36,13 +36,13 @@ def tagged(texts: list[str]) -> Tagged:
 @pytest.mark.parametrize("make", [pairs, texts, numbers, pictures, tagged])
 def test_duplicates(make: object) -> None:
     assert callable(make)
-    some = make(["a", "bb", "bb", "ccc", "a"])
-    assert isinstance(some, Collection)
-    kept, dropped = some.without_duplicates()
-    assert type(kept) is type(some) and (len(kept), dropped) == (3, 2)
-    assert kept.keys == make(["a", "bb", "ccc"]).keys and kept.content == some.take([0, 1, 3]).content
-    assert some.take([4, 1]).keys == [some.keys[4], some.keys[1]]
-    assert make(["bb", "bb", "dddd"]).count_known(some) == 2
+    collection = make(["a", "bb", "bb", "ccc", "a"])
+    assert isinstance(collection, Collection)
+    unique, dropped = collection.without_duplicates()
+    assert type(unique) is type(collection) and (len(unique), dropped) == (3, 2)
+    assert unique.keys == make(["a", "bb", "ccc"]).keys and unique.content == collection.take([0, 1, 3]).content
+    assert collection.take([4, 1]).keys == [collection.keys[4], collection.keys[1]]
+    assert make(["bb", "bb", "dddd"]).count_known(collection) == 2
 
 
 def test_arrays_of_different_shapes_are_no_duplicates() -> None:

@@ -57,11 +57,11 @@ DIFFERENT = [
 
 
 def test_different_contents_have_different_hashes() -> None:
-    hashes = [content_hash(one) for one in DIFFERENT]
+    hashes = [content_hash(content) for content in DIFFERENT]
     twins = {content_hash(["a", "b"]), content_hash(np.array(["a", "b"], dtype=object))}
     assert len(twins) == 1  # an array of objects equals the list of its items
     assert len(set(hashes)) == len(hashes) - 1
-    assert all(len(one) == len("sha256:") + 64 for one in hashes)
+    assert all(len(digest) == len("sha256:") + 64 for digest in hashes)
 
 
 def test_equal_contents_have_equal_hashes() -> None:

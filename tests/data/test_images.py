@@ -71,7 +71,7 @@ def test_rows_with_same_image_are_captions_of_one_picture(folder: Path) -> None:
     assert result.captions == [["two halves", "red and blue"], ["green"]]
     assert result.rows == [0, 1, 0]
     assert result.names == ["a.png", "in/b.jpg"]
-    assert all(one.shape == (8, 8, 3) and one.dtype == np.uint8 for one in result.inputs)
+    assert all(picture.shape == (8, 8, 3) and picture.dtype == np.uint8 for picture in result.inputs)
     np.testing.assert_array_equal(result.inputs[0][:, :3], np.broadcast_to([255, 0, 0], (8, 3, 3)))
     np.testing.assert_array_equal(result.inputs[0][:, 5:], np.broadcast_to([0, 0, 255], (8, 3, 3)))
 
@@ -98,7 +98,7 @@ def test_picture_of_right_size_is_unchanged(folder: Path) -> None:
 
 
 def test_bytes_and_arrays_equal_the_file(folder: Path) -> None:
-    known = read(table(folder, "a.png,x")).inputs[0]
+    expected = read(table(folder, "a.png,x")).inputs[0]
     raw = (folder / "a.png").read_bytes()
     cells: dict[str, Any] = {
         "bytes": raw, "hugging": {"bytes": raw, "path": "elsewhere.png"}, "path": {"bytes": None, "path": "a.png"}
@@ -106,14 +106,15 @@ def test_bytes_and_arrays_equal_the_file(folder: Path) -> None:
     for cell in cells.values():
         polars.DataFrame({"image": [cell, cell], "caption": ["x", "y"]}).write_parquet(folder / "t.parquet")
         result = read(folder / "t.parquet")
-        np.testing.assert_array_equal(result.inputs[0], known)
+        np.testing.assert_array_equal(result.inputs[0], expected)
         assert result.captions == [["x", "y"]]
     assert result.names == ["a.png"]
     arrays = [np.asarray(halves()), np.asarray(halves(9, 40))]
     result = read((arrays, ["x", ["y", "z"]]))
-    np.testing.assert_array_equal(result.inputs[0], known)
+    np.testing.assert_array_equal(result.inputs[0], expected)
     assert result.captions == [["x"], ["y", "z"]]
-    assert [one.shape for one in read(np.stack([known, known]), need_text=False).inputs] == [(8, 8, 3)] * 2
+    stacked = read(np.stack([expected, expected]), need_text=False)
+    assert [picture.shape for picture in stacked.inputs] == [(8, 8, 3)] * 2
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_sources_without_targets(folder: Path) -> None:
 
 def test_first_duplicate_source_is_kept() -> None:
     pairs = Pairs(["a", "b", "a"], ["1", "2", "3"], None, ["x", "y", "z"])
-    kept, dropped = pairs.without_duplicates()
-    assert (kept.sources, kept.targets, kept.locations, dropped) == (["a", "b"], ["1", "2"], ["x", "y"], 1)
+    unique, dropped = pairs.without_duplicates()
+    assert (unique.sources, unique.targets, unique.locations, dropped) == (["a", "b"], ["1", "2"], ["x", "y"], 1)
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,17 @@ def flatten(row: Row) -> Iterator[Row]:
 
 
 def test_formats(tmp_path: Path) -> None:
-    def written(name: str) -> Path:
+    def write(name: str) -> Path:
         write_rows(iter(ROWS), flatten, tmp_path / name)
         return tmp_path / name
 
     texts = [{name: str(value) for name, value in row.items()} for row in FLAT]
-    assert list(csv.DictReader(written("a.csv").read_text().splitlines())) == texts
-    assert written("a.tsv").read_text() == "row\tword\n1\ta\n1\té\n2\tb\n"
-    assert polars.read_parquet(written("a.parquet")).to_dicts() == FLAT
+    assert list(csv.DictReader(write("a.csv").read_text().splitlines())) == texts
+    assert write("a.tsv").read_text() == "row\tword\n1\ta\n1\té\n2\tb\n"
+    assert polars.read_parquet(write("a.parquet")).to_dicts() == FLAT
     for name in ("a.jsonl", "a.ndjson", "a"):
-        assert [json.loads(line) for line in written(name).read_text().splitlines()] == ROWS
-    assert gzip.decompress(written("b.csv.gz").read_bytes()) == (tmp_path / "a.csv").read_bytes()
+        assert [json.loads(line) for line in write(name).read_text().splitlines()] == ROWS
+    assert gzip.decompress(write("b.csv.gz").read_bytes()) == (tmp_path / "a.csv").read_bytes()
 
 
 def test_bad_outputs_are_refused(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ def pieces(count: int, seed: int = 0, notes: int = 5) -> list[np.ndarray[Any, An
 
 
 def cell(items: list[Any]) -> np.ndarray[Any, Any]:
-    made = np.empty((1, len(items)), dtype=object)
-    made[0] = items
-    return made
+    array = np.empty((1, len(items)), dtype=object)
+    array[0] = items
+    return array
 
 
 def test_mat_file_defines_parts(tmp_path: Path) -> None:
@@ -33,8 +33,8 @@ def test_mat_file_defines_parts(tmp_path: Path) -> None:
     result = read_rolls(tmp_path / "x.mat")
     cut = result.parts()
     assert cut is not None and [len(part) for part in cut.values()] == [3, 2, 1] and result.notes == 5
-    for one, other in zip(result.pieces, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for piece, expected_piece in zip(result.pieces, expected, strict=True):
+        np.testing.assert_array_equal(piece, expected_piece)
 
 
 def test_arrays_in_files_and_in_memory(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_arrays_in_files_and_in_memory(tmp_path: Path) -> None:
     for source in (expected, [tmp_path / "0.npy", str(tmp_path / "1.npy")]):
         result = read_rolls(source)
         assert result.parts() is None
-        assert all(np.array_equal(one, other) for one, other in zip(result.pieces, expected, strict=True))
+        assert all(np.array_equal(*pair) for pair in zip(result.pieces, expected, strict=True))
     assert len(read_rolls(tmp_path / "0.npy").pieces) == 1
 
 

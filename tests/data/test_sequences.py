@@ -23,7 +23,7 @@ NUMERIC: dict[str, Any] = {"channels": ["a", "b"], "id": "id", "label": "y"}
 
 
 def changed(row: int, **cells: object) -> list[dict[str, object]]:
-    return [one | cells if number == row else one for number, one in enumerate(STEPS)]
+    return [step | cells if number == row else step for number, step in enumerate(STEPS)]
 
 
 def test_texts(tmp_path: Path) -> None:
@@ -35,13 +35,13 @@ def test_texts(tmp_path: Path) -> None:
     assert result.locations[1] == f"{file} line 3"
     fewer, dropped = result.without_duplicates()
     assert dropped == 1 and fewer.inputs == result.inputs[:2] and fewer.locations == result.locations[:2]
-    some = result.take(np.array([2, 0]))
-    assert some.locations == [result.locations[2], result.locations[0]] and some.labels == ["1", "1"]
+    selected = result.take(np.array([2, 0]))
+    assert selected.locations == [result.locations[2], result.locations[0]] and selected.labels == ["1", "1"]
 
 
 def test_steps_are_in_order_of_rows_or_time() -> None:
     plain = read_sequences(STEPS, **NUMERIC)
-    assert [one.tolist() for one in plain.inputs if not isinstance(one, str)] == [[[3, 4], [1, 2]], [[5, 6]]]
+    assert [steps.tolist() for steps in plain.inputs if not isinstance(steps, str)] == [[[3, 4], [1, 2]], [[5, 6]]]
     timed = read_sequences(STEPS, **NUMERIC, time="t", group="g")
     assert timed.inputs[0].tolist() == [[1, 2], [3, 4]]  # type: ignore[union-attr]
     assert timed.inputs[0].dtype == np.float64 and timed.channels == 2  # type: ignore[union-attr]
@@ -51,21 +51,21 @@ def test_steps_are_in_order_of_rows_or_time() -> None:
 
 def test_row_without_id_is_sequence_of_one_step() -> None:
     result = read_sequences(STEPS, channels=["a", "b"], label="y", group="g")
-    assert [one.tolist() for one in result.arrays] == [[[3, 4]], [[5, 6]], [[1, 2]]]
+    assert [steps.tolist() for steps in result.arrays] == [[[3, 4]], [[5, 6]], [[1, 2]]]
     assert result.labels == ["up", "down", "up"] and result.names is None
     assert result.locations[1] == "list of dicts row 2"
 
 
 def test_targets_of_sequences_and_of_steps() -> None:
-    rows = [one | {"n": 7.5 if one["id"] == 7 else 2} for one in STEPS]
+    rows = [step | {"n": 7.5 if step["id"] == 7 else 2} for step in STEPS]
     result = read_sequences(rows, channels=["a"], id="id", target="n")
-    assert result.targets is not None and [one.tolist() for one in result.targets] == [[7.5], [2.0]]
+    assert result.targets is not None and [targets.tolist() for targets in result.targets] == [[7.5], [2.0]]
     assert result.labels is None and result.names == ["7", "5"]
     assert result.take([1]).targets == [2.0] and result.take([1]).names == ["5"]
     timed = read_sequences(STEPS, channels=["b"], id="id", time="t", target="a", every_step=True)
-    assert timed.targets is not None and [one.tolist() for one in timed.targets] == [[1, 3], [5]]
-    some = read_sequences(changed(0, a=None), channels=["b"], id="id", target="a", every_step=True)
-    assert some.targets is not None and np.isnan(some.targets[0]).tolist() == [True, False]
+    assert timed.targets is not None and [targets.tolist() for targets in timed.targets] == [[1, 3], [5]]
+    with_gap = read_sequences(changed(0, a=None), channels=["b"], id="id", target="a", every_step=True)
+    assert with_gap.targets is not None and np.isnan(with_gap.targets[0]).tolist() == [True, False]
 
 
 def test_archive(tmp_path: Path) -> None:
@@ -91,9 +91,10 @@ def test_archive(tmp_path: Path) -> None:
 )
 def test_arrays_in_memory(inputs: Any, shapes: list[tuple[int, int]]) -> None:
     result = read_sequences((inputs, [1, 0]))
-    assert [one.shape for one in result.inputs if not isinstance(one, str)] == shapes and result.labels == ["1", "0"]
+    assert [steps.shape for steps in result.inputs if not isinstance(steps, str)] == shapes
+    assert result.labels == ["1", "0"]
     bare = read_sequences(inputs, need_label=False)
-    assert bare.labels is None and [one.shape for one in bare.inputs if not isinstance(one, str)] == shapes
+    assert bare.labels is None and [steps.shape for steps in bare.inputs if not isinstance(steps, str)] == shapes
     with pytest.raises(DataError, match="no labels"):
         read_sequences(inputs)
 

@@ -24,9 +24,9 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_one_series(tmp_path: Path) -> None:
     file = write(tmp_path, "t,b,a\n2020-01-01,1,2\n2020-02-01,3,4\n")
-    (one,), notes = read_series(file, target=["a"], covariates=["b"], time="t")
-    assert one.id == "1" and one.values.tolist() == [[2, 1], [4, 3]] and one.observed is None and notes == []
-    assert one.times is not None and one.times.astype(str)[1] == "2020-02-01T00:00:00.000000" and len(one) == 2
+    (series,), notes = read_series(file, target=["a"], covariates=["b"], time="t")
+    assert series.id == "1" and series.values.tolist() == [[2, 1], [4, 3]] and series.observed is None and notes == []
+    assert series.times is not None and series.times.astype(str)[1] == "2020-02-01T00:00:00.000000" and len(series) == 2
     (bare,), _ = read_series(file, target=["a"])
     assert bare.times is None
 
@@ -35,7 +35,7 @@ def test_one_series(tmp_path: Path) -> None:
 def test_interleaved_series_are_grouped(time: str | None) -> None:
     rows = [{"id": name, "t": t, "a": a} for name, t, a in [("y", 1, 1.0), ("x", 5, 2.0), ("y", 2, 3.0), ("x", 4, 4.0)]]
     series, notes = read_series(rows, target=["a"], id="id", time=time)
-    assert [one.id for one in series] == ["y", "x"]
+    assert [part.id for part in series] == ["y", "x"]
     assert series[0].values.tolist() == [[1], [3]]
     if time:
         assert series[1].values.tolist() == [[4], [2]] and series[1].times is not None
@@ -52,8 +52,9 @@ def test_unsorted_rows_are_sorted(tmp_path: Path) -> None:
     rows = [f"{name},{t},{t * 10 + len(name)}" for name in ("a", "bb", "ccc") for t in range(5)]
     expected, _ = read_series(write(tmp_path, "id,t,v\n" + "\n".join(rows)), target=["v"], id="id", time="t")
     random.shuffle(rows)
-    got, notes = read_series(write(tmp_path, "id,t,v\n" + "\n".join(rows)), target=["v"], id="id", time="t")
-    assert {one.id: one.values.tolist() for one in got} == {one.id: one.values.tolist() for one in expected}
+    result, notes = read_series(write(tmp_path, "id,t,v\n" + "\n".join(rows)), target=["v"], id="id", time="t")
+    values, expected_values = ({part.id: part.values.tolist() for part in series} for series in (result, expected))
+    assert values == expected_values
     assert len(notes) == 1
 
 
@@ -69,8 +70,8 @@ def test_unsorted_rows_are_sorted(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_in_memory(source: Any) -> None:
-    (one,), notes = read_series(source)
-    assert one.id == "1" and one.values.tolist() == [[1.0], [2.5]] and one.times is None and notes == []
+    (series,), notes = read_series(source)
+    assert series.id == "1" and series.values.tolist() == [[1.0], [2.5]] and series.times is None and notes == []
 
 
 def test_arrays_and_lists_in_memory() -> None:
@@ -78,7 +79,7 @@ def test_arrays_and_lists_in_memory() -> None:
     assert wide.values.shape == (3, 2)
     for several in ([np.arange(3), np.arange(2)], [[0, 1, 2], [0, 1]]):
         series, _ = read_series(several)
-        assert [(one.id, len(one)) for one in series] == [("1", 3), ("2", 2)]
+        assert [(part.id, len(part)) for part in series] == [("1", 3), ("2", 2)]
     (column,), _ = read_series(np.arange(6).reshape(3, 2), target=["2"])
     assert column.values.tolist() == [[1], [3], [5]]
 
@@ -88,8 +89,8 @@ GAPS = "t,a,b\n2020-01-01,1,NA\n2020-01-02,2,5\n2020-01-04,NA,6\n2020-01-05,6,8\
 
 def test_gaps_are_noted_and_rows_unchanged() -> None:
     rows = {"t": ["2020-01-01", "2020-01-02", "2020-01-04", "2020-01-05"], "a": [1, 2, 3, 4]}
-    (one,), notes = read_series(polars.DataFrame(rows), target=["a"], time="t")
-    assert len(one) == 4
+    (series,), notes = read_series(polars.DataFrame(rows), target=["a"], time="t")
+    assert len(series) == 4
     assert notes == [
         "1 time stamp is missing, the first 2020-01-03 where the step is 1 day; the rows are used unchanged"
     ]
@@ -97,22 +98,22 @@ def test_gaps_are_noted_and_rows_unchanged() -> None:
 
 @pytest.mark.parametrize("missing", ["interpolate", "mask"])
 def test_gaps_are_filled(tmp_path: Path, missing: str) -> None:
-    (one,), notes = read_series(write(tmp_path, GAPS), target=["a", "b"], time="t", missing=missing)
-    np.testing.assert_allclose(one.values, [[1, 5], [2, 5], [2 + 4 / 3, 5.5], [2 + 8 / 3, 6], [6, 8], [7, 8]])
-    assert one.times is not None and one.times.astype("datetime64[D]").astype(str)[2] == "2020-01-03"
+    (series,), notes = read_series(write(tmp_path, GAPS), target=["a", "b"], time="t", missing=missing)
+    np.testing.assert_allclose(series.values, [[1, 5], [2, 5], [2 + 4 / 3, 5.5], [2 + 8 / 3, 6], [6, 8], [7, 8]])
+    assert series.times is not None and series.times.astype("datetime64[D]").astype(str)[2] == "2020-01-03"
     how = "interpolated" if missing == "interpolate" else "interpolated, and masked"
     assert notes[1] == f"5 missing values were {how} (1 rows inserted)"
     if missing == "mask":
-        assert one.observed is not None
-        assert one.observed.tolist() == [[1, 0], [1, 1], [0, 0], [0, 1], [1, 1], [1, 0]]
+        assert series.observed is not None
+        assert series.observed.tolist() == [[1, 0], [1, 1], [0, 0], [0, 1], [1, 1], [1, 0]]
     else:
-        assert one.observed is None
+        assert series.observed is None
 
 
 def test_gaps_are_filled_with_irregular_or_no_stamps() -> None:
     rows = [{"t": 0.0, "a": 0.0}, {"t": 1.0, "a": None}, {"t": 4.5, "a": 9.0}]
-    (one,), notes = read_series(rows, target=["a"], time="t", missing="interpolate")
-    np.testing.assert_allclose(one.values[:, 0], [0, 2, 9])
+    (series,), notes = read_series(rows, target=["a"], time="t", missing="interpolate")
+    np.testing.assert_allclose(series.values[:, 0], [0, 2, 9])
     assert notes[0] == "time stamps are irregular, the first from 1.0 to 4.5"
     (bare,), _ = read_series([0.0, NAN, 9.0], missing="mask")
     assert bare.values.tolist() == [[0], [4.5], [9]] and bare.observed is not None
@@ -172,9 +173,9 @@ def test_faults_of_arrays(source: object, message: str) -> None:
 
 
 def test_sorted_series_is_not_copied() -> None:
-    (one,), _ = read_series(np.arange(5.0), missing="mask")
-    (two,), _ = read_series(one.values)
-    assert np.shares_memory(one.values, two.values)
+    (series,), _ = read_series(np.arange(5.0), missing="mask")
+    (two,), _ = read_series(series.values)
+    assert np.shares_memory(series.values, two.values)
 
 
 @pytest.mark.parametrize("missing", ["interpolate", "mask"])

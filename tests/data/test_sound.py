@@ -47,11 +47,11 @@ def test_paths_are_relative_to_the_table_or_absolute(folder: Path) -> None:
 
 
 def test_channels_are_mixed(folder: Path) -> None:
-    both = np.stack([tone(300, 8000), tone(900, 8000)], axis=1)
-    soundfile.write(folder / "both.wav", both, 8000, subtype="FLOAT")
+    stereo = np.stack([tone(300, 8000), tone(900, 8000)], axis=1)
+    soundfile.write(folder / "both.wav", stereo, 8000, subtype="FLOAT")
     samples, rate = read_sound(folder / "both.wav")
     assert rate == 8000 and samples.shape == (1600,)
-    np.testing.assert_allclose(samples, both.mean(1), atol=1e-6)
+    np.testing.assert_allclose(samples, stereo.mean(1), atol=1e-6)
 
 
 def test_resampling_keeps_a_tone(folder: Path) -> None:
@@ -88,8 +88,8 @@ def test_bad_recordings_are_refused(folder: Path, names: tuple[str, ...], messag
 def test_recording_of_unknown_length_is_read_to_end(folder: Path) -> None:
     """A file that was written to a pipe has no length in its header."""
     whole = (folder / "low.wav").read_bytes()
-    for told in (0xFFFFFFFF, 0x7FFFFFFF, len(whole) - 7):
-        (folder / "piped.wav").write_bytes(whole[:4] + told.to_bytes(4, "little") + whole[8:])
+    for declared_size in (0xFFFFFFFF, 0x7FFFFFFF, len(whole) - 7):
+        (folder / "piped.wav").write_bytes(whole[:4] + declared_size.to_bytes(4, "little") + whole[8:])
         assert len(read_sound(folder / "piped.wav")[0]) == 1600
 
 

@@ -57,11 +57,11 @@ def test_groups_of_one_label_are_split_by_share() -> None:
     for part, share in zip(parts, (0.8, 0.1, 0.1), strict=True):
         counts = [sum(labels[index] == label for index in part) for label in "abc"]
         assert all(abs(count - share * 100) <= 2 for count in counts)
-    few = stratified(["a"] * 3 + ["b"] * 30, list("123") + [str(4 + index // 2) for index in range(30)], 0)
-    assert all("a" in {(["a"] * 3 + ["b"] * 30)[index] for index in part} for part in few)
+    rare_parts = stratified(["a"] * 3 + ["b"] * 30, list("123") + [str(4 + index // 2) for index in range(30)], 0)
+    assert all("a" in {(["a"] * 3 + ["b"] * 30)[index] for index in part} for part in rare_parts)
 
 
 def test_hold_out() -> None:
-    stay, held = hold_out(["a"] * 90 + ["b"] * 10, None, 0)
-    assert len(held) == 10 and sum(held >= 90) == 1 and len(set(stay) | set(held)) == 100
+    stay, held_out = hold_out(["a"] * 90 + ["b"] * 10, None, 0)
+    assert len(held_out) == 10 and sum(held_out >= 90) == 1 and len(set(stay) | set(held_out)) == 100
     assert len(hold_out(["a"] * 90 + ["b"] * 10, None, 0, 0.5)[1]) == 50

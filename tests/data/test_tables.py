@@ -135,8 +135,8 @@ def test_names_are_equal_from_every_source(tmp_path: Path, values: Any, names: l
         ):
             continue  # Polars writes 0.00001 and whole stamps
         result = open_table(source, columns=["a"])
-        for read in (result.labels("a"), result.codes("a")[1]):
-            assert list(map(plain_name, read)) == names, source
+        for codes in (result.labels("a"), result.codes("a")[1]):
+            assert list(map(plain_name, codes)) == names, source
 
 
 @pytest.mark.parametrize("dtype", ["uint64", "UInt64", "uint8", "Int64", "float32"])
@@ -327,10 +327,10 @@ def test_csv_round_trip_for_any_block_size(rows: list[tuple[str, int]], block: i
         patch.setattr(delimited, "BLOCK", block)
         result = table(raw.encode())
         assert result.numbers(["n"])[:, 0].tolist() == [number for _, number in rows]
-        before = 2
+        line = 2
         for row, (cell, _) in enumerate(rows):
-            assert result.line(row) == f"line {before}"
-            before += 1 + cell.count("\n")
+            assert result.line(row) == f"line {line}"
+            line += 1 + cell.count("\n")
         if all(cell for cell, _ in rows):
             assert result.text("t") == [cell for cell, _ in rows]
 
@@ -359,8 +359,8 @@ def test_blanks_around_column_names_do_not_matter(tmp_path: Path) -> None:
     assert open_table(tmp_path / "a.jsonl", columns=["close"]).numbers(["close"])[1].tolist() == [3.5]
     with pytest.raises(UsageError, match=r"no column 'temp'; put a name with a comma in double quotes: \"temp, C\""):
         table(b'date,"temp, C"\nx,3.5\n').numbers(["temp"])
-    both = table(b"a, a\n1,2\n")
-    assert both.numbers(["a", " a"]).tolist() == [[1, 2]]
+    repeated = table(b"a, a\n1,2\n")
+    assert repeated.numbers(["a", " a"]).tolist() == [[1, 2]]
 
 
 def test_pandas_indices_and_multi_level_names() -> None:

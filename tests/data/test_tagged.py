@@ -28,7 +28,8 @@ CONLLU = "\n".join([
     "# only a comment", "", row("1", "Sí", "INTJ"), row("2", "#", "SYM"), "", "",
 ])  # fmt: skip
 COLUMNS = "\n\n".join(
-    "\n".join(f"{word}\t{tag}" for word, tag in zip(*one, strict=True)) for one in zip(WORDS, TAGS, strict=True)
+    "\n".join(f"{word}\t{tag}" for word, tag in zip(*sentence, strict=True))
+    for sentence in zip(WORDS, TAGS, strict=True)
 )
 JSON = "\n".join(json.dumps({"words": words, "tags": tags}) for words, tags in zip(WORDS, TAGS, strict=True))
 
@@ -117,8 +118,8 @@ def test_prose_with_equal_numbers_of_words(tmp_path: Path) -> None:
 
 def test_sentences_with_same_words_are_duplicates() -> None:
     tagged = read_tagged([(["a", "b"], ["X", "Y"]), (["a b"], ["X"]), (["a", "b"], ["Y", "Y"])])
-    kept, dropped = tagged.without_duplicates()
-    assert (kept.words, kept.tags, dropped) == ([["a", "b"], ["a b"]], [["X", "Y"], ["X"]], 1)
+    unique, dropped = tagged.without_duplicates()
+    assert (unique.words, unique.tags, dropped) == ([["a", "b"], ["a b"]], [["X", "Y"], ["X"]], 1)
 
 
 @pytest.mark.parametrize(

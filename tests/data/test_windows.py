@@ -21,7 +21,7 @@ def test_windows_match_slices(data: st.DataObject, lookback: int, horizon: int) 
     for n in lengths:
         start = data.draw(st.integers(lookback, n - horizon))
         spans.append((start, data.draw(st.integers(start, n - horizon + 1))))
-    expected = [(one, origin) for one, span in enumerate(spans) for origin in range(*span)]
+    expected = [(number, origin) for number, span in enumerate(spans) for origin in range(*span)]
     windows = Windows(series, lookback, horizon, spans)
     assert len(windows) == len(expected)
     if not expected:
@@ -33,9 +33,9 @@ def test_windows_match_slices(data: st.DataObject, lookback: int, horizon: int) 
     assert history.shape == (lookback, len(order), 2) and future.shape == (horizon, len(order), 2)
     assert history.dtype == future.dtype == np.float32
     for place, index in enumerate(order):
-        one, origin = expected[index]
-        np.testing.assert_array_equal(history[:, place], series[one][origin - lookback : origin])
-        np.testing.assert_array_equal(future[:, place], series[one][origin : origin + horizon])
+        number, origin = expected[index]
+        np.testing.assert_array_equal(history[:, place], series[number][origin - lookback : origin])
+        np.testing.assert_array_equal(future[:, place], series[number][origin : origin + horizon])
 
 
 def test_memory_does_not_grow_with_number_of_windows() -> None:

@@ -27,9 +27,9 @@ class Table:
         return rows, np.full(len(rows), END)
 
     def step(self, tokens: Any, state: Any) -> Any:
-        rows, before = state
+        rows, previous = state
         looked = np.stack([rows + 0.5, tokens], 1)
-        return self.chances[rows, before, tokens], (rows, tokens), looked
+        return self.chances[rows, previous, tokens], (rows, tokens), looked
 
     def take(self, state: Any, rows: Any) -> Any:
         return tuple(part[rows] for part in state)
@@ -55,19 +55,23 @@ def searched(model: Table, **options: Any) -> list[list[Hypothesis]]:
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
 def test_large_beam_equals_exhaustive_search(alpha: float) -> None:
     model = Table(4)
-    many = sum(END**length for length in range(LONGEST + 1))
-    for source, result in enumerate(searched(model, beam_size=many, n_best=9, length_penalty=alpha)):
+    all_sequences = sum(END**length for length in range(LONGEST + 1))
+    for source, result in enumerate(searched(model, beam_size=all_sequences, n_best=9, length_penalty=alpha)):
         truth = everything(model, source, alpha)[:9]
-        assert [one.units for one in result] == [units for _, units in truth]
-        np.testing.assert_allclose([one.score for one in result], [score for score, _ in truth], rtol=1e-12)
-        np.testing.assert_allclose([one.log_probability for one in result], [model.joint(source, u) for _, u in truth])
+        assert [hypothesis.units for hypothesis in result] == [units for _, units in truth]
+        np.testing.assert_allclose(
+            [hypothesis.score for hypothesis in result], [score for score, _ in truth], rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            [hypothesis.log_probability for hypothesis in result], [model.joint(source, u) for _, u in truth]
+        )
 
 
 def test_small_beam_differs_from_exhaustive_search() -> None:
     """The test above can fail: a beam of size 2 misses some of the best sequences."""
     models = [Table(4, seed) for seed in range(8)]
     best = [everything(model, source, 0.0)[0][1] for model in models for source in range(4)]
-    result = [one[0].units for model in models for one in searched(model, beam_size=2)]
+    result = [hypotheses[0].units for model in models for hypotheses in searched(model, beam_size=2)]
     assert result != best
 
 
@@ -75,9 +79,9 @@ def test_beam_of_one_is_greedy() -> None:
     model = Table(20, seed=1)
     for source, (result,) in enumerate(searched(model)):
         units: list[int] = []
-        before = last = END
+        previous = last = END
         while len(units) < LONGEST:
-            before, last = last, int(model.chances[source, before, last].argmax())
+            previous, last = last, int(model.chances[source, previous, last].argmax())
             if last == END:
                 break
             units.append(last)
@@ -93,22 +97,23 @@ def test_sources_are_independent(beam_size: int) -> None:
         alone = Table(6, seed=2)
         alone.chances = alone.chances[source : source + 1]
         again = searched(alone, beam_size=beam_size, n_best=beam_size)[0]
-        assert [(one.units, one.score) for one in again] == [(one.units, one.score) for one in result]
+        for hypothesis, repeated in zip(result, again, strict=True):
+            assert (repeated.units, repeated.score) == (hypothesis.units, hypothesis.score)
 
 
 def test_alignment_belongs_to_written_units() -> None:
     model = Table(5, seed=3)
     for source, result in enumerate(searched(model, beam_size=3, n_best=3)):
-        for one in result:
-            assert one.alignment is not None
-            before = [END, *one.units[:-1]] if one.units else []
-            np.testing.assert_array_equal(one.alignment[:, 0], np.full(len(one.units), source + 0.5))
-            np.testing.assert_array_equal(one.alignment[:, 1], before)
+        for hypothesis in result:
+            assert hypothesis.alignment is not None
+            previous = [END, *hypothesis.units[:-1]] if hypothesis.units else []
+            np.testing.assert_array_equal(hypothesis.alignment[:, 0], np.full(len(hypothesis.units), source + 0.5))
+            np.testing.assert_array_equal(hypothesis.alignment[:, 1], previous)
 
 
 def test_forbidden_units_are_never_written() -> None:
     for result in searched(Table(8), beam_size=4, n_best=4, forbidden=(0,)):
-        assert all(0 not in one.units for one in result)
+        assert all(0 not in hypothesis.units for hypothesis in result)
 
 
 def test_model_that_never_ends_is_cut_at_max_length() -> None:

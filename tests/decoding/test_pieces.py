@@ -27,23 +27,23 @@ def test_context_is_not_yielded(reach: int | None) -> None:
 
 
 def test_decoded_context_is_limited_by_reach() -> None:
-    most = 0
+    longest = 0
 
     def watched(units: list[int]) -> str:
-        nonlocal most
-        most = max(most, len(units))
+        nonlocal longest
+        longest = max(longest, len(units))
         return decode(units)
 
     assert "".join(pieces(watched, TEXT.encode(), context=list(b"x" * 99), reach=8)) == TEXT
-    assert most <= 8 + 4
+    assert longest <= 8 + 4
 
 
 def test_pieces_are_yielded_before_next_unit_is_read() -> None:
-    asked: list[int] = []
+    units_read: list[int] = []
 
     def units() -> object:
         for unit in b"ab":
-            asked.append(unit)
+            units_read.append(unit)
             yield unit
 
-    assert next(pieces(decode, units())) == "a" and len(asked) == 1  # type: ignore[arg-type]
+    assert next(pieces(decode, units())) == "a" and len(units_read) == 1  # type: ignore[arg-type]

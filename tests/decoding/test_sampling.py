@@ -23,13 +23,13 @@ def table(token: int, state: int) -> tuple[np.ndarray, int]:
     return np.log(chances), state + 1
 
 
-def drawn(seed: int, length: int = 40, **options: float) -> list[int]:
+def draw_units(seed: int, length: int = 40, **options: float) -> list[int]:
     return list(sample(table, 0, 0, length, generator=np.random.default_rng(seed), **options))
 
 
 def test_same_seed_gives_same_units() -> None:
-    assert drawn(1) == drawn(1)
-    assert drawn(1) != drawn(2)
+    assert draw_units(1) == draw_units(1)
+    assert draw_units(1) != draw_units(2)
 
 
 def test_state_and_unit_are_fed_back() -> None:
@@ -44,11 +44,11 @@ def test_state_and_unit_are_fed_back() -> None:
 
 def test_greedy_is_temperature_zero_and_top_k_one() -> None:
     expected = list(greedy(table, 0, 0, 40))
-    assert drawn(3, temperature=0.0) == expected
-    assert drawn(3, top_k=1) == expected
-    assert drawn(3, temperature=1e-9) == expected
-    assert drawn(3, top_p=1e-9) == expected
-    assert drawn(3) != expected
+    assert draw_units(3, temperature=0.0) == expected
+    assert draw_units(3, top_k=1) == expected
+    assert draw_units(3, temperature=1e-9) == expected
+    assert draw_units(3, top_p=1e-9) == expected
+    assert draw_units(3) != expected
 
 
 def test_units_are_drawn_on_demand() -> None:
@@ -65,7 +65,7 @@ def test_units_are_drawn_on_demand() -> None:
 
 
 def test_stop_unit_ends_sequence_and_is_not_yielded() -> None:
-    whole = drawn(1)
+    whole = draw_units(1)
     stop = whole[5]
     until = list(sample(table, 0, 0, 40, generator=np.random.default_rng(1), stop={stop}))
     assert until == whole[: whole.index(stop)]
@@ -84,30 +84,30 @@ def test_probabilities_sum_to_one(values: list[float], temperature: float, top_k
 
 @given(logits, st.integers(1, 15))
 def test_top_k_keeps_the_k_likeliest(values: list[float], k: int) -> None:
-    kept = np.flatnonzero(probabilities(values, top_k=k))
-    assert 1 <= len(kept) <= k
-    assert set(kept) <= set(np.argsort(-np.array(values), kind="stable")[:k])
-    every = probabilities(values)
-    left = probabilities(values, top_k=k)
-    np.testing.assert_allclose(left[kept] / left[kept[0]], every[kept] / every[kept[0]], rtol=1e-9)
+    top = np.flatnonzero(probabilities(values, top_k=k))
+    assert 1 <= len(top) <= k
+    assert set(top) <= set(np.argsort(-np.array(values), kind="stable")[:k])
+    chances = probabilities(values)
+    top_chances = probabilities(values, top_k=k)
+    np.testing.assert_allclose(top_chances[top] / top_chances[top[0]], chances[top] / chances[top[0]], rtol=1e-9)
 
 
 @given(logits, st.floats(0.05, 1))
 def test_top_p_keeps_the_fewest_that_reach_p(values: list[float], p: float) -> None:
-    every = probabilities(values)
-    kept = probabilities(values, top_p=p) > 0
-    mass = every[kept].sum()
+    chances = probabilities(values)
+    is_kept = probabilities(values, top_p=p) > 0
+    mass = chances[is_kept].sum()
     assert mass >= p - 1e-12
-    if kept.sum() > 1:
-        assert mass - every[kept].min() < p + 1e-12
-    assert every[kept].min() >= every[~kept].max(initial=0.0)
+    if is_kept.sum() > 1:
+        assert mass - chances[is_kept].min() < p + 1e-12
+    assert chances[is_kept].min() >= chances[~is_kept].max(initial=0.0)
 
 
 def test_top_p_against_hand_calculation() -> None:
     chances = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_p=0.6)
     np.testing.assert_allclose(chances, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
-    both = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_k=3, top_p=0.6)  # 0.4 + 0.3, out of 0.9 after top_k
-    np.testing.assert_allclose(both, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
+    combined = probabilities(np.log([0.1, 0.4, 0.3, 0.2]), top_k=3, top_p=0.6)  # 0.4 + 0.3, out of 0.9 after top_k
+    np.testing.assert_allclose(combined, [0, 4 / 7, 3 / 7, 0], rtol=1e-12)
 
 
 def test_ties_keep_their_order() -> None:
@@ -211,8 +211,8 @@ def test_large_penalty_draws_each_unit_once_in_order() -> None:
 
 
 def test_penalty_of_1_changes_nothing() -> None:
-    assert drawn(1, repetition_penalty=1.0) == drawn(1)
-    assert drawn(1, repetition_penalty=1.5) != drawn(1)
+    assert draw_units(1, repetition_penalty=1.0) == draw_units(1)
+    assert draw_units(1, repetition_penalty=1.5) != draw_units(1)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])

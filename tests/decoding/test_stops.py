@@ -18,7 +18,7 @@ texts = st.text("abc", max_size=12)
 def plainly(text: str, stop: list[str]) -> str:
     """Reference: append letters until the text ends with a stop string."""
     for end in range(1, len(text) + 1):
-        endings = [one for one in stop if text[:end].endswith(one)]
+        endings = [ending for ending in stop if text[:end].endswith(ending)]
         if endings:
             return text[: end - max(map(len, endings))]
     return text

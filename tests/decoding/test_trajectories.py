@@ -37,10 +37,12 @@ def test_samples_may_have_different_starts() -> None:
 
 
 def test_paths_depend_on_seed() -> None:
-    one, again, other = (trajectories(shrinking, 0, [0.0], 5, 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert np.array_equal(one, again)
-    assert not np.array_equal(one, other)
-    assert not np.array_equal(one[:, 0], one[:, 1])
+    paths, again, other_paths = (
+        trajectories(shrinking, 0, [0.0], 5, 4, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(paths, again)
+    assert not np.array_equal(paths, other_paths)
+    assert not np.array_equal(paths[:, 0], paths[:, 1])
 
 
 def test_paths_have_the_process_mean_and_deviation() -> None:
@@ -57,8 +59,8 @@ def test_joint_log_probability_is_the_chain_of_densities() -> None:
     values = np.random.default_rng(0).normal(size=(5, 3, 2))
     first = np.zeros((3, 2))
     expected = np.zeros(3)
-    for before, value in zip([first, *values[:-1]], values, strict=True):
-        density = np.exp(-((value - 0.5 * before - 1) ** 2) / (2 * 0.3**2)) / (0.3 * math.sqrt(2 * math.pi))
+    for previous, value in zip([first, *values[:-1]], values, strict=True):
+        density = np.exp(-((value - 0.5 * previous - 1) ** 2) / (2 * 0.3**2)) / (0.3 * math.sqrt(2 * math.pi))
         expected += np.log(density).sum(axis=1)
     np.testing.assert_allclose(joint_log_probability(shrinking, 0, first, values), expected, rtol=1e-9)
 
@@ -72,9 +74,9 @@ def test_own_samples_are_likelier() -> None:
 
 def test_quantiles_of_known_samples() -> None:
     paths = np.stack([np.arange(11.0), np.arange(11.0)[::-1] * 2])[:, :, None]
-    got = quantiles(paths)
-    assert got.shape == (2, 1, 3)
-    np.testing.assert_allclose(got[:, 0], [[1, 5, 9], [2, 10, 18]])
+    result = quantiles(paths)
+    assert result.shape == (2, 1, 3)
+    np.testing.assert_allclose(result[:, 0], [[1, 5, 9], [2, 10, 18]])
     np.testing.assert_allclose(quantiles(paths, (0.0, 1.0))[:, 0], [[0, 10], [0, 20]])
 
 

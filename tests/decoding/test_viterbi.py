@@ -32,9 +32,11 @@ def test_no_path_scores_higher(seed: int) -> None:
     problem = chain(seed)
     paths, scores = viterbi(problem[0], LENGTHS, *problem[1:])
     for row, length in enumerate(LENGTHS):
-        every = {path: score(np.array(path), row, problem) for path in itertools.product(range(K), repeat=length)}
-        assert tuple(paths[row]) == max(every, key=lambda path: every[path])
-        assert scores[row] == pytest.approx(max(every.values()))
+        scores_by_path = {
+            path: score(np.array(path), row, problem) for path in itertools.product(range(K), repeat=length)
+        }
+        assert tuple(paths[row]) == max(scores_by_path, key=lambda path: scores_by_path[path])
+        assert scores[row] == pytest.approx(max(scores_by_path.values()))
 
 
 def test_transitions_change_path() -> None:
@@ -48,17 +50,17 @@ def test_transitions_change_path() -> None:
 
 
 def test_rows_are_independent_and_padding_is_not_read() -> None:
-    emissions, *rest = chain(1)
-    paths, scores = viterbi(emissions, LENGTHS, *rest)
+    emissions, *weights = chain(1)
+    paths, scores = viterbi(emissions, LENGTHS, *weights)
     spoilt = emissions.copy()
     for row, length in enumerate(LENGTHS):
         spoilt[length:, row] = np.nan
-        alone, its_score = viterbi(emissions[:length, row : row + 1], LENGTHS[row : row + 1], *rest)
+        alone, its_score = viterbi(emissions[:length, row : row + 1], LENGTHS[row : row + 1], *weights)
         np.testing.assert_array_equal(alone[0], paths[row])
         assert its_score[0] == scores[row]
-    again, same = viterbi(spoilt, LENGTHS, *rest)
+    again, again_scores = viterbi(spoilt, LENGTHS, *weights)
     assert [path.tolist() for path in again] == [path.tolist() for path in paths]
-    np.testing.assert_array_equal(same, scores)
+    np.testing.assert_array_equal(again_scores, scores)
 
 
 def test_forbidden_transition_is_never_taken() -> None:
@@ -79,8 +81,8 @@ def test_forbidden_transition_is_never_taken() -> None:
     ],
 )
 def test_unfit_shapes_are_refused(place: int, array: Floats, message: str) -> None:
-    emissions, *rest = chain(0)
-    arguments = [emissions, LENGTHS, *rest]
+    emissions, *weights = chain(0)
+    arguments = [emissions, LENGTHS, *weights]
     arguments[place] = array
     with pytest.raises(UsageError, match=message):
         viterbi(*arguments)

@@ -65,9 +65,9 @@ def test_zoneout_may_repeat_and_may_be_boolean(arrays):
     with pytest.raises(UsageError, match="zoneout_h: got"):
         check_call(SHAPES, arrays | {"zoneout_h": np.zeros((2, 6, 2), np.bool_)})
     shares = np.zeros((1, 6, 2), np.float32)
-    none = (0, 0, 0, False)
-    assert masks(None, None, None, (shares,)) == (0, 0, 0, (address(shares), 0, 2, False), none)
-    assert masks(None, None, None, ()) == (0, 0, 0, none, none)
+    no_mask = (0, 0, 0, False)
+    assert masks(None, None, None, (shares,)) == (0, 0, 0, (address(shares), 0, 2, False), no_mask)
+    assert masks(None, None, None, ()) == (0, 0, 0, no_mask, no_mask)
 
 
 def test_strides_that_are_no_whole_values_are_refused():

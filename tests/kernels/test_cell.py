@@ -10,12 +10,12 @@ from seriatim.kernels.cell import sigmoid
 
 @pytest.mark.parametrize("a", [0.0, 1.0, -1.0, 20.0, -20.0, -700.0, 700.0])
 def test_sigmoid_keeps_its_digits_in_both_tails(a):
-    wanted = 1 / (1 + math.exp(-a)) if a >= 0 else math.exp(a) / (1 + math.exp(a))
-    assert sigmoid(np.array(a)).item() == pytest.approx(wanted, rel=1e-15)
+    expected = 1 / (1 + math.exp(-a)) if a >= 0 else math.exp(a) / (1 + math.exp(a))
+    assert sigmoid(np.array(a)).item() == pytest.approx(expected, rel=1e-15)
 
 
 def test_sigmoid_does_not_overflow_and_keeps_float32():
-    found = sigmoid(np.array([-1e4, 1e4, np.nan], np.float32))
-    assert found.dtype == np.float32
-    assert found[:2].tolist() == [0.0, 1.0]
-    assert np.isnan(found[2])
+    result = sigmoid(np.array([-1e4, 1e4, np.nan], np.float32))
+    assert result.dtype == np.float32
+    assert result[:2].tolist() == [0.0, 1.0]
+    assert np.isnan(result[2])

@@ -68,13 +68,13 @@ class Problem:
     walk: Walk
 
     def astype(self, dtype):
-        def cast(one):
-            return one.astype(dtype) if one is not None and one.dtype.kind == "f" else one
+        def cast(array):
+            return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
 
         walk = dataclasses.replace(
-            self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(cast(one) for one in self.walk.zoneout)
+            self.walk, dropout=cast(self.walk.dropout), zoneout=tuple(cast(mask) for mask in self.walk.zoneout)
         )
-        state = tuple(cast(one) for one in self.state)
+        state = tuple(cast(array) for array in self.state)
         return Problem(self.spec, cast(self.x), state, Weights(*map(cast, self.weights.as_list())), walk)
 
 
@@ -98,19 +98,19 @@ def problem(spec, steps, rows, asks="", seed=0):
         normal(hidden, scale=0.1, about=1) if norm and lstm else None,
         normal(hidden, scale=0.1) if norm and lstm else None,
     )
-    state = tuple(normal(rows, spec.state_size(one), scale=0.5) for one in spec.states)
-    state = tuple(1 + abs(one) if name == "n" else one for one, name in zip(state, spec.states, strict=True))
+    state = tuple(normal(rows, spec.state_size(name), scale=0.5) for name in spec.states)
+    state = tuple(1 + abs(array) if name == "n" else array for array, name in zip(state, spec.states, strict=True))
     x = normal(steps, rows, spec.input_size)
     lengths = random.integers(1, steps + 1, rows) if "lengths" in asks else None
     if lengths is not None:
-        x[np.arange(steps)[:, None] >= lengths] = np.nan  # what is never read
+        x[np.arange(steps)[:, None] >= lengths] = np.nan  # padding is never read
     walk = Walk(
         lengths,
         "reverse" in asks,
         random.random((steps, rows)) < 0.3 if "reset" in asks else None,
         (random.random((rows, out)) < 0.7) / 0.7 if "dropout" in asks else None,
-        tuple(random.random((1, 1, spec.state_size(one))) if one == "h" else
-              random.random((steps, rows, spec.state_size(one))) < 0.3 for one in spec.states)
+        tuple(random.random((1, 1, spec.state_size(name))) if name == "h" else
+              random.random((steps, rows, spec.state_size(name))) < 0.3 for name in spec.states)
         if "zoneout" in asks else (),
     )  # fmt: skip
     return Problem(spec, x, state, weights, walk)
@@ -122,15 +122,15 @@ def results_of(kernels, case):
     spec, dtype = case.spec, case.x.dtype
     output, final, saved = kernels.forward(spec, case.x, case.state, case.weights, case.walk)
 
-    def like(one):
-        return None if one is None else random.standard_normal(one.shape).astype(dtype)
+    def like(array):
+        return None if array is None else random.standard_normal(array.shape).astype(dtype)
 
     grads = like(output), tuple(like(one) for one in final), like(saved.cells)
     grad_x, grad_state, grad_weights = kernels.backward(spec, grads[0], grads[1], saved, grads[2])
     result = {"output": output, "gates": saved.gates, "cells": saved.cells, "grad_x": grad_x}
-    result |= {f"final {one}": value for one, value in zip(spec.states, final, strict=True)}
-    result |= {f"grad {one}": value for one, value in zip(spec.states, grad_state, strict=True)}
-    result |= {f"grad {one.name}": getattr(grad_weights, one.name) for one in dataclasses.fields(Weights)}
+    result |= {f"final {name}": value for name, value in zip(spec.states, final, strict=True)}
+    result |= {f"grad {name}": value for name, value in zip(spec.states, grad_state, strict=True)}
+    result |= {f"grad {field.name}": getattr(grad_weights, field.name) for field in dataclasses.fields(Weights)}
     return {key: value for key, value in result.items() if value is not None}
 
 
@@ -139,20 +139,20 @@ def relative_rms(result, expected):
 
 
 def sensitivity(case, dtype, expected):
-    """By name, ten times the most that the twin moves with its arguments by one rounding; 0 without layer norm."""
+    """By name, ten times the largest change of the twin's result if its arguments are rounded; 0 without layer norm."""
     random = np.random.default_rng(0)
-    most = dict.fromkeys(expected, 0.0)
+    bounds = dict.fromkeys(expected, 0.0)
 
-    def rounded(one):
-        return None if one is None else one * (1 + np.finfo(dtype).eps * random.choice([-1, 1], one.shape))
+    def rounded(array):
+        return None if array is None else array * (1 + np.finfo(dtype).eps * random.choice([-1, 1], array.shape))
 
     for _ in range(4 if case.spec.layer_norm else 0):
         sensitive = results_of(reference, dataclasses.replace(
             case, x=rounded(case.x), state=tuple(map(rounded, case.state)),
             weights=Weights(*map(rounded, case.weights.as_list())),
         ))  # fmt: skip
-        most = {key: max(value, 10 * relative_rms(sensitive[key], expected[key])) for key, value in most.items()}
-    return most
+        bounds = {key: max(value, 10 * relative_rms(sensitive[key], expected[key])) for key, value in bounds.items()}
+    return bounds
 
 
 def check(case):
@@ -202,7 +202,7 @@ def test_every_target(variant, target, monkeypatch):
 @pytest.mark.parametrize("target", native.targets())
 @pytest.mark.parametrize("variant", VARIANTS, ids=name)
 def test_nan_stays_in_its_row(variant, target, dtype, monkeypatch):
-    """What the twin makes of a NaN in x the engine makes of it: it is lost nowhere, and comes to no other row."""
+    """The engine and the twin have NaN in the same places: in all later steps of the row, and in no other row."""
     monkeypatch.setenv("SERIATIM_TARGET", target)
     case = problem(spec_of(variant, 5, 33), 4, 7).astype(dtype)
     case.x[2, 1, 3] = np.nan
@@ -219,20 +219,20 @@ def test_nan_stays_in_its_row(variant, target, dtype, monkeypatch):
 )  # fmt: skip
 def test_random_shapes(variant, asks, steps, rows, inputs, hidden, seed):
     if variant.get("layer_norm"):
-        # Normalised, a pair is ±1 and multiples of one row are one row: what is left of such a gradient is rounding.
+        # A normalised pair is ±1 whatever its values, so the exact gradient is 0 and the computed one is rounding.
         hidden, inputs = max(hidden, 3), max(inputs, 2)
     check(problem(spec_of(variant, inputs, hidden), steps, rows, asks, seed))
 
 
 def test_check_can_fail():
-    """A weight that is off by one part in a million in one gate of one unit is seen."""
+    """A relative error of 1e-6 in one weight is detected."""
     case = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
-    other = dataclasses.replace(case, weights=dataclasses.replace(case.weights, w_hh=case.weights.w_hh.copy()))
-    other.weights.w_hh[3, 4] *= 1 + 1e-6
-    expected, result = results_of(reference, case), results_of(native, other)
+    changed = dataclasses.replace(case, weights=dataclasses.replace(case.weights, w_hh=case.weights.w_hh.copy()))
+    changed.weights.w_hh[3, 4] *= 1 + 1e-6
+    expected, result = results_of(reference, case), results_of(native, changed)
     assert relative_rms(result["output"], expected["output"]) > 1e-13
-    other.weights.w_hh[3, 4] *= 1 + 1e-2
-    single = results_of(native, other.astype(np.float32))
+    changed.weights.w_hh[3, 4] *= 1 + 1e-2
+    single = results_of(native, changed.astype(np.float32))
     assert relative_rms(single["grad w_hh"], expected["grad w_hh"]) > 2e-6
 
 
@@ -251,14 +251,14 @@ def test_single_step(variant, rows):
     expected = reference.step(case.spec, case.x[0], case.state, case.weights)
     stepper = native.Stepper(case.spec, case.weights)
     for result in (native.step(case.spec, case.x[0], case.state, case.weights), stepper.step(case.x[0], case.state)):
-        for one, value in zip(result, expected, strict=True):
-            assert relative_rms(one, value) <= 1e-13
+        for array, value in zip(result, expected, strict=True):
+            assert relative_rms(array, value) <= 1e-13
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-2), ("int8", 3e-2)])
 @pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "slstm"}], ids=name)
 def test_reduced_weights(variant, precision, tolerance):
-    """bf16 keeps 8 bits of a weight, int8 7 of the largest of its row; so h is off by as many parts of its RMS."""
+    """bf16 stores 8 bits of a weight, int8 7 bits relative to the largest of its row. The error of h is similar."""
     case = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
     expected = reference.step(case.spec, case.x[0], case.state, case.weights)
     result = native.Stepper(case.spec, case.weights, precision).step(case.x[0], case.state)
@@ -279,14 +279,14 @@ def test_stream_equals_reference_steps(variant, engine, monkeypatch):
     case = problem(spec_of(variant, 5, 17), 4, 3)
     stream = native.Stream(case.spec, case.weights, rows=3)
     for _ in range(2):
-        state = tuple(np.zeros_like(one) for one in case.state)
+        state = tuple(np.zeros_like(array) for array in case.state)
         for x in case.x:
             state = reference.step(case.spec, x, state, case.weights)
             assert relative_rms(stream.step(x), state[0]) <= 1e-13
         assert all(relative_rms(*pair) <= 1e-13 for pair in zip(stream.state, state, strict=True))
         stream.reset()
-    for one, value in zip(stream.state, case.state, strict=True):
-        one[...] = value
+    for array, value in zip(stream.state, case.state, strict=True):
+        array[...] = value
     expected = reference.step(case.spec, case.x[0], case.state, case.weights)[0]
     h = stream.step(case.x[0])
     assert relative_rms(h, expected) <= 1e-13 and h is stream.state[0]
@@ -302,15 +302,15 @@ def test_stream_accepts_any_array_of_its_shape():
     unaligned = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
     read_only = x.copy()
     read_only.flags.writeable = False
-    for one in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned, read_only, x.tolist()):
-        np.testing.assert_array_equal(native.Stream(case.spec, case.weights, rows=3).step(one), expected)
+    for array in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned, read_only, x.tolist()):
+        np.testing.assert_array_equal(native.Stream(case.spec, case.weights, rows=3).step(array), expected)
     for wrong in (None, x.astype(">f8"), x[None]):
         with pytest.raises(UsageError, match="x: got"):
             native.Stream(case.spec, case.weights, rows=3).step(wrong)
 
 
 def test_stream_accepts_its_own_state_as_input():
-    """What is read may be what is overwritten: h, or c, or a part of it."""
+    """The input may be memory that the step overwrites: h or c."""
     case = problem(spec_of({"kind": "lstm"}, 40, 40), 1, 3)
     stream, state = native.Stream(case.spec, case.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
     stream.step(case.x[0])
@@ -345,18 +345,18 @@ def test_stream_with_reduced_weights(kind, precision, allowed):
 def test_packed_weights_are_a_copy():
     case = problem(spec_of({"kind": "gru"}, 5, 17), 1, 2)
     stepper = native.Stepper(case.spec, case.weights)
-    before = stepper.step(case.x[0], case.state)
+    output = stepper.step(case.x[0], case.state)
     case.weights.w_hh[:] = 0
-    assert np.array_equal(stepper.step(case.x[0], case.state)[0], before[0])
+    assert np.array_equal(stepper.step(case.x[0], case.state)[0], output[0])
 
 
 def test_input_may_have_strides():
     case = problem(spec_of({"kind": "lstm"}, 5, 17), 7, 3)
     turned = dataclasses.replace(case, x=np.ascontiguousarray(case.x.transpose(1, 0, 2)).transpose(1, 0, 2))
     sparse = dataclasses.replace(case, x=np.repeat(case.x, 2, axis=2)[:, :, ::2])
-    for other in (turned, sparse):
-        assert not other.x.flags.c_contiguous
-        result, expected = results_of(native, other), results_of(native, case)
+    for strided in (turned, sparse):
+        assert not strided.x.flags.c_contiguous
+        result, expected = results_of(native, strided), results_of(native, case)
         assert all(np.array_equal(result[key], value) for key, value in expected.items())
 
 
@@ -369,10 +369,10 @@ def test_results_are_equal_bits_in_every_thread():
         results[k] = results_of(native, case)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     for result in results:
         assert all(np.array_equal(result[key], value) for key, value in expected.items())
 
@@ -427,8 +427,8 @@ with warnings.catch_warnings(record=True) as said:
 assert isinstance(saved, reference.Saved) and np.array_equal(stepped[0], output[0])
 assert len(said) == 1 and "engine was not built" in str(said[0].message), said
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert said.returncode == 0, said.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0, process.stderr
 
 
 def test_wrong_addresses_are_refused():
@@ -469,9 +469,9 @@ def test_wrong_addresses_are_refused():
             engine.forward(packed, *{**places, "masks": (lengths.ctypes.data, 0, 0, nothing, nothing)}.values())
     with pytest.raises(ValueError, match="walk: got masks with packed rows"):
         engine.forward(packed, *{**places, "sizes": [2, 1], "masks": (0, 0, 0, nothing, nothing)}.values())
-    weights = [0 if one is None else one.ctypes.data for one in case.weights.fused()]
+    weights = [0 if array is None else array.ctypes.data for array in case.weights.fused()]
     grads = [0] * 10
-    rest = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    arguments = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for list_of, message in (
         (weights, "gates: got None"),
         (weights[:9], "9 arrays, wanted 10"),
@@ -479,7 +479,7 @@ def test_wrong_addresses_are_refused():
         ([*weights[:4], weights[0], *weights[5:]], "weights.w_hr: got an array, wanted None for this cell"),
     ):
         with pytest.raises(ValueError, match=message):
-            engine.backward(cell, True, list_of, *rest, grads, None, 1)
+            engine.backward(cell, True, list_of, *arguments, grads, None, 1)
     back = engine.PackedBack(cell, case.weights.fused(), 1)
     steps = engine.StepsBack(back, grads, 1)
     gates, h_n = np.zeros((2, cell.slots, 4)), np.zeros((2, 4))

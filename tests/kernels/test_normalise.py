@@ -26,5 +26,5 @@ def test_the_gradient_is_the_slope(width):
     a, grad, way = (random.standard_normal((3, 2, width)) for _ in range(3))
     normal, deviation = normalise(a)
     slope = ((normalise(a + 1e-6 * way)[0] - normalise(a - 1e-6 * way)[0]) * grad).sum() / 2e-6
-    found = (normalise_backward(grad, normal, deviation) * way).sum()
-    assert found == pytest.approx(slope, rel=1e-7, abs=1e-8)
+    result = (normalise_backward(grad, normal, deviation) * way).sum()
+    assert result == pytest.approx(slope, rel=1e-7, abs=1e-8)

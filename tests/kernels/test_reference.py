@@ -1,4 +1,4 @@
-"""The twin against numbers worked out by hand. That everything else agrees with the twin is a law."""
+"""The twin against numbers computed by hand. Laws check that everything else agrees with the twin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sigma(a):
     return 1 / (1 + math.exp(-a))
 
 
-def one(*values):
+def row(*values):
     return np.array([values], dtype=np.float64)
 
 
@@ -32,7 +32,7 @@ def column(*values):
 @pytest.mark.parametrize("x", [2.0, -2.0])
 def test_rnn_step(activation, phi, x):
     weights = Weights(column(0.5), column(-0.4), np.array([0.1]), np.array([0.2]))
-    (h,) = step(CellSpec("rnn", 1, 1, activation=activation), one(x), (one(0.3),), weights)
+    (h,) = step(CellSpec("rnn", 1, 1, activation=activation), row(x), (row(0.3),), weights)
     assert h.item() == pytest.approx(phi(0.5 * x - 0.4 * 0.3 + 0.1 + 0.2), abs=1e-15)
 
 
@@ -43,8 +43,8 @@ def test_lstm_step():
     c_next = sigma(f) * c + sigma(i) * math.tanh(g)
     h_next = sigma(o) * math.tanh(c_next)
     weights = Weights(column(*w_i), column(*w_h), np.array(b_i), np.array(b_h))
-    found = step(CellSpec("lstm", 1, 1), one(x), (one(h), one(c)), weights)
-    assert [value.item() for value in found] == pytest.approx([h_next, c_next], abs=1e-15)
+    result = step(CellSpec("lstm", 1, 1), row(x), (row(h), row(c)), weights)
+    assert [value.item() for value in result] == pytest.approx([h_next, c_next], abs=1e-15)
 
 
 def test_lstm_projection():
@@ -53,23 +53,23 @@ def test_lstm_projection():
     plain = Weights(random.standard_normal((12, 1)), random.standard_normal((12, 3)))
     weights = Weights(plain.w_ih, np.zeros((12, 2)), w_hr=w_hr)
     spec = CellSpec("lstm", 1, 3, proj_size=2, bias=False)
-    (h, c) = step(spec, one(1.0), (np.ones((1, 2)), np.ones((1, 3))), weights)
+    (h, c) = step(spec, row(1.0), (np.ones((1, 2)), np.ones((1, 3))), weights)
     without = Weights(plain.w_ih, np.zeros((12, 3)))
-    (m, same) = step(CellSpec("lstm", 1, 3, bias=False), one(1.0), (np.ones((1, 3)), np.ones((1, 3))), without)
+    (m, c_plain) = step(CellSpec("lstm", 1, 3, bias=False), row(1.0), (np.ones((1, 3)), np.ones((1, 3))), without)
     np.testing.assert_allclose(h, m @ w_hr.T)
-    np.testing.assert_allclose(c, same)
+    np.testing.assert_allclose(c, c_plain)
 
 
 def test_gru_step():
-    """The reset gate acts after the product, b_hh's n block inside its reach; z is how much old."""
+    """The reset gate multiplies the product and its bias (the n block of b_hh); z is the share of the old state."""
     w_i, w_h, b_i, b_h = (0.5, -0.3, 0.8), (0.1, 0.4, -0.6), (0.0, 1.0, 0.1), (0.3, 0.0, 0.2)
     x, h = 1.5, 0.4
     r = sigma(w_i[0] * x + b_i[0] + w_h[0] * h + b_h[0])
     z = sigma(w_i[1] * x + b_i[1] + w_h[1] * h + b_h[1])
     n = math.tanh(w_i[2] * x + b_i[2] + r * (w_h[2] * h + b_h[2]))
     weights = Weights(column(*w_i), column(*w_h), np.array(b_i), np.array(b_h))
-    (found,) = step(CellSpec("gru", 1, 1), one(x), (one(h),), weights)
-    assert found.item() == pytest.approx(z * h + (1 - z) * n, abs=1e-15)
+    (result,) = step(CellSpec("gru", 1, 1), row(x), (row(h),), weights)
+    assert result.item() == pytest.approx(z * h + (1 - z) * n, abs=1e-15)
 
 
 def test_gru_step_with_the_reset_gate_before_the_product():
@@ -81,25 +81,25 @@ def test_gru_step_with_the_reset_gate_before_the_product():
     r, z = ([sigma(w_ih[k, 0] * x + b_ih[k] + float(w_hh[k] @ h) + b_hh[k]) for k in rows] for rows in ((0, 1), (2, 3)))
     reset = h * np.array(r)
     n = [math.tanh(w_ih[k, 0] * x + b_ih[k] + float(w_hh[k] @ reset) + b_hh[k]) for k in (4, 5)]
-    wanted = [z[k] * h[k] + (1 - z[k]) * n[k] for k in (0, 1)]
-    (found,) = step(CellSpec("gru", 1, 2, reset_after=False), one(x), (one(*h),), Weights(w_ih, w_hh, b_ih, b_hh))
-    assert found[0].tolist() == pytest.approx(wanted, abs=1e-15)
+    expected = [z[k] * h[k] + (1 - z[k]) * n[k] for k in (0, 1)]
+    (result,) = step(CellSpec("gru", 1, 2, reset_after=False), row(x), (row(*h),), Weights(w_ih, w_hh, b_ih, b_hh))
+    assert result[0].tolist() == pytest.approx(expected, abs=1e-15)
 
 
 def test_lstm_step_with_peepholes():
-    """i and f see the c before, o the new one (Gers 2000)."""
+    """The gates i and f read the old c, o reads the new one (Gers 2000)."""
     w_i, w_h, p_i, p_f, p_o = (0.5, -0.3, 0.8, 0.2), (0.1, 0.4, -0.6, 0.7), 0.9, -0.8, 0.5
     x, h, c = 1.5, 0.4, -0.7
     i, f, g, o = (a * x + b * h for a, b in zip(w_i, w_h, strict=True))
     c_next = sigma(f + p_f * c) * c + sigma(i + p_i * c) * math.tanh(g)
     h_next = sigma(o + p_o * c_next) * math.tanh(c_next)
     weights = Weights(column(*w_i), column(*w_h), w_ch=column(p_i, p_f, p_o))
-    found = step(CellSpec("lstm", 1, 1, bias=False, peephole=True), one(x), (one(h), one(c)), weights)
-    assert [value.item() for value in found] == pytest.approx([h_next, c_next], abs=1e-15)
+    result = step(CellSpec("lstm", 1, 1, bias=False, peephole=True), row(x), (row(h), row(c)), weights)
+    assert [value.item() for value in result] == pytest.approx([h_next, c_next], abs=1e-15)
 
 
 def test_coupled_lstm_step():
-    """The input gate is 1 - f, and the peepholes are those of f and o (Greff 2017)."""
+    """The input gate is 1 - f; f and o have peepholes (Greff 2017)."""
     w_i, w_h, p_f, p_o = (0.5, -0.3, 0.8), (0.1, 0.4, -0.6), 0.9, -0.8
     x, h, c = 1.5, 0.4, -0.7
     f, g, o = (a * x + b * h for a, b in zip(w_i, w_h, strict=True))
@@ -107,7 +107,7 @@ def test_coupled_lstm_step():
     c_next = forget * c + (1 - forget) * math.tanh(g)
     h_next = sigma(o + p_o * c_next) * math.tanh(c_next)
     weights = Weights(column(*w_i), column(*w_h), w_ch=column(p_f, p_o))
-    result = step(CellSpec("cifg", 1, 1, bias=False, peephole=True), one(x), (one(h), one(c)), weights)
+    result = step(CellSpec("cifg", 1, 1, bias=False, peephole=True), row(x), (row(h), row(c)), weights)
     assert [value.item() for value in result] == pytest.approx([h_next, c_next], abs=1e-15)
 
 
@@ -118,7 +118,7 @@ def norm(values):
 
 
 def test_lstm_step_with_layer_normalisation():
-    """Input part and recurrent part over all their blocks, biases after, c before it is squashed (Ba 2016)."""
+    """The input part, the recurrent part and c are normalised; biases are added afterwards (Ba 2016)."""
     random = np.random.default_rng(0)
     w_ih, w_hh = random.standard_normal((8, 1)), random.standard_normal((8, 2))
     b_ih, b_hh, g_ih, g_hh = (random.standard_normal(8) for _ in range(4))
@@ -127,32 +127,32 @@ def test_lstm_step_with_layer_normalisation():
     from_x, from_h = norm([w * x for w in w_ih[:, 0]]), norm([float(w @ h) for w in w_hh])
     a = [g_ih[k] * from_x[k] + b_ih[k] + g_hh[k] * from_h[k] + b_hh[k] for k in range(8)]
     c_next = [sigma(a[2 + k]) * c[k] + sigma(a[k]) * math.tanh(a[4 + k]) for k in (0, 1)]
-    shown = norm(c_next)
-    h_next = [sigma(a[6 + k]) * math.tanh(g_c[k] * shown[k] + b_c[k]) for k in (0, 1)]
+    normalised = norm(c_next)
+    h_next = [sigma(a[6 + k]) * math.tanh(g_c[k] * normalised[k] + b_c[k]) for k in (0, 1)]
     weights = Weights(w_ih, w_hh, b_ih, b_hh, g_ih=g_ih, g_hh=g_hh, g_c=g_c, b_c=b_c)
-    found = step(CellSpec("lstm", 1, 2, layer_norm=True), one(x), (one(*h), one(*c)), weights)
-    assert found[0][0].tolist() == pytest.approx(h_next, abs=1e-14)
-    assert found[1][0].tolist() == pytest.approx(c_next, abs=1e-14)
+    result = step(CellSpec("lstm", 1, 2, layer_norm=True), row(x), (row(*h), row(*c)), weights)
+    assert result[0][0].tolist() == pytest.approx(h_next, abs=1e-14)
+    assert result[1][0].tolist() == pytest.approx(c_next, abs=1e-14)
 
 
 def test_rnn_projection():
     weights = Weights(np.array([[1.0], [2.0]]), np.array([[1.0], [-1.0]]), w_hr=np.array([[10.0, 1.0]]))
     spec = CellSpec("rnn", 1, 2, activation="relu", bias=False, proj_size=1)
-    (h,) = step(spec, one(3.0), (one(2.0),), weights)
+    (h,) = step(spec, row(3.0), (row(2.0),), weights)
     assert h.tolist() == [[10 * 5.0 + 4.0]]
 
 
 def test_gru_projection():
-    """Cheng 2018: z keeps a share of c, and the gates see h = c W_hrᵀ. Two units projected to one."""
+    """z mixes the old and the new c; the gates read h = c W_hrᵀ (Cheng 2018). Two units are projected to one."""
     w_ih, w_hh = np.arange(6.0)[:, None] / 4 - 0.5, np.arange(6.0)[:, None] / 3 - 1
     w_hr, x, h, c = np.array([[0.7, -0.4]]), 0.8, 0.3, np.array([0.5, -0.2])
     (r, z, n), v = (w_ih[:, 0] * x).reshape(3, 2), (w_hh[:, 0] * h).reshape(3, 2)
     r, z = 1 / (1 + np.exp(-r - v[0])), 1 / (1 + np.exp(-z - v[1]))
     c_next = z * c + (1 - z) * np.tanh(n + r * v[2])
     spec = CellSpec("gru", 1, 2, bias=False, proj_size=1)
-    found = step(spec, one(x), (one(h), c[None]), Weights(w_ih, w_hh, w_hr=w_hr))
-    np.testing.assert_allclose(found[1], c_next[None], atol=1e-15)
-    np.testing.assert_allclose(found[0], [[c_next @ w_hr[0]]], atol=1e-15)
+    result = step(spec, row(x), (row(h), c[None]), Weights(w_ih, w_hh, w_hr=w_hr))
+    np.testing.assert_allclose(result[1], c_next[None], atol=1e-15)
+    np.testing.assert_allclose(result[0], [[c_next @ w_hr[0]]], atol=1e-15)
 
 
 def test_slstm_projection():
@@ -160,11 +160,11 @@ def test_slstm_projection():
     w_ih, w_hr = random.standard_normal((12, 1)), random.standard_normal((2, 3))
     first = np.zeros((1, 3)), np.zeros((1, 3)), np.zeros((1, 3))
     spec = CellSpec("slstm", 1, 3, proj_size=2, bias=False)
-    projected = step(spec, one(1.0), (np.ones((1, 2)), *first), Weights(w_ih, np.zeros((12, 2)), w_hr=w_hr))
+    projected = step(spec, row(1.0), (np.ones((1, 2)), *first), Weights(w_ih, np.zeros((12, 2)), w_hr=w_hr))
     plain = CellSpec("slstm", 1, 3, bias=False)
-    m, *same = step(plain, one(1.0), (np.ones((1, 3)), *first), Weights(w_ih, np.zeros((12, 3))))
+    m, *c_plain = step(plain, row(1.0), (np.ones((1, 3)), *first), Weights(w_ih, np.zeros((12, 3))))
     np.testing.assert_allclose(projected[0], m @ w_hr.T)
-    np.testing.assert_allclose(projected[1:], same)
+    np.testing.assert_allclose(projected[1:], c_plain)
 
 
 ADDING = CellSpec("rnn", 1, 1, activation="relu", bias=False)
@@ -172,38 +172,38 @@ ONES = Weights(column(1.0), column(1.0))
 COUNT = np.array([[1], [2], [3], [4]], np.float64)[:, :, None]
 
 
-@pytest.mark.parametrize(("reverse", "wanted"), [(False, [101, 103, 3, 7]), (True, [3, 2, 107, 104])])
-def test_a_reset_stands_where_the_input_does(reverse, wanted):
-    """The state is zero before the step that reads x[2], or reading back, the step that reads x[1]."""
+@pytest.mark.parametrize(("reverse", "expected"), [(False, [101, 103, 3, 7]), (True, [3, 2, 107, 104])])
+def test_reset_has_the_time_of_the_input(reverse, expected):
+    """The state is zero before the step that reads x[2] (in reverse: x[1])."""
     reset = np.array([False, reverse, not reverse, False])[:, None]
-    output, (final,), _ = forward(ADDING, COUNT, (one(100.0),), ONES, Walk(reverse=reverse, reset=reset))
-    assert output[:, 0, 0].tolist() == wanted
-    assert final.item() == wanted[0 if reverse else -1]
+    output, (final,), _ = forward(ADDING, COUNT, (row(100.0),), ONES, Walk(reverse=reverse, reset=reset))
+    assert output[:, 0, 0].tolist() == expected
+    assert final.item() == expected[0 if reverse else -1]
 
 
 def test_dropout_and_zoneout_by_hand():
-    """h = ¼ h + ¾ (x + 2 h): the product sees twice h, what is kept is h itself."""
-    walk = Walk(dropout=one(2.0), zoneout=(np.full((1, 1, 1), 0.25),))
-    output, _, saved = forward(ADDING, COUNT, (one(1.0),), ONES, walk)
-    h, wanted, candidates = 1.0, [], []
+    """h = ¼ h + ¾ (x + 2 h): dropout doubles h in the product, but not in the zoneout mix."""
+    walk = Walk(dropout=row(2.0), zoneout=(np.full((1, 1, 1), 0.25),))
+    output, _, saved = forward(ADDING, COUNT, (row(1.0),), ONES, walk)
+    h, expected, candidates = 1.0, [], []
     for x in (1, 2, 3, 4):
         candidates.append(x + 2 * h)
         h = 0.25 * h + 0.75 * candidates[-1]
-        wanted.append(h)
-    assert output[:, 0, 0].tolist() == wanted
+        expected.append(h)
+    assert output[:, 0, 0].tolist() == expected
     assert saved.gates[:, 0, 0, 0].tolist() == candidates
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_zoneout_stands_where_the_input_does(reverse):
+def test_zoneout_has_the_time_of_the_input(reverse):
     frozen = np.array([0.0, 0.0, 1.0, 0.0])[:, None, None]
-    output, _, _ = forward(ADDING, COUNT, (one(0.0),), ONES, Walk(reverse=reverse, zoneout=(frozen,)))
+    output, _, _ = forward(ADDING, COUNT, (row(0.0),), ONES, Walk(reverse=reverse, zoneout=(frozen,)))
     assert output[:, 0, 0].tolist() == ([7, 6, 4, 4] if reverse else [1, 3, 3, 7])
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_the_scan_walks_each_row_within_its_length(reverse):
-    """With h' = relu(x + h) on positive numbers the scan adds up what it reads, and NaN beyond the end is not read."""
+def test_each_row_is_read_within_its_length(reverse):
+    """With h' = relu(x + h) on positive numbers, h is the sum of the inputs. NaN in the padding is not read."""
     weights = Weights(column(1.0), column(1.0))
     x = np.array([[1, 10], [2, 20], [3, np.nan], [4, np.nan]], np.float64)[:, :, None]
     spec = CellSpec("rnn", 1, 1, activation="relu", bias=False)
@@ -217,15 +217,15 @@ def test_the_scan_walks_each_row_within_its_length(reverse):
 
 
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
-def test_gates_are_kept_within_the_clip(kind):
-    """Far beyond it a gate is that of the bound itself, and nothing flows back. An LSTM's c is not clipped."""
+def test_gates_are_clipped(kind):
+    """Far beyond the bound a gate has its value at the bound, and no gradient. The c of an LSTM is not clipped."""
     spec = CellSpec(kind, 1, 1, bias=False, clip=0.5)
     far = Weights(column(*(9.0 for _ in spec.gates)), column(*(0.0 for _ in spec.gates)))
-    state = tuple(one(0.4) for _ in spec.states)
+    state = tuple(row(0.4) for _ in spec.states)
     share, new = sigma(0.5), math.tanh(0.5)
     c = share * 0.4 + share * new
-    wanted = {"rnn": [new], "lstm": [share * math.tanh(c), c], "gru": [share * 0.4 + (1 - share) * math.tanh(0.5)]}
-    after, _, tape = reference.CELLS[kind].step(spec, one(1.0), state[0], state, far)
-    assert [value.item() for value in after] == pytest.approx(wanted[kind], abs=1e-15)
+    expected = {"rnn": [new], "lstm": [share * math.tanh(c), c], "gru": [share * 0.4 + (1 - share) * math.tanh(0.5)]}
+    state_next, _, tape = reference.CELLS[kind].step(spec, row(1.0), state[0], state, far)
+    assert [value.item() for value in state_next] == pytest.approx(expected[kind], abs=1e-15)
     of_x, of_h, _, of_weights = reference.CELLS[kind].step_backward(spec, state, tape, far)
     assert not of_x.any() and not of_h.any() and not of_weights.w_ih.any()

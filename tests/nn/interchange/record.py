@@ -46,21 +46,21 @@ def keras() -> Iterator[dict[str, Any]]:
         return layers.Bidirectional(layer)
 
     def make(dtype: str) -> dict[str, list[Any]]:
-        every = {"return_sequences": True, "return_state": True, "dtype": dtype}
+        options = {"return_sequences": True, "return_state": True, "dtype": dtype}
         return {
-            "rnn-relu": [layers.SimpleRNN(H, activation="relu", **every)],
-            "rnn-sigmoid-free": [layers.SimpleRNN(H, activation="sigmoid", use_bias=False, **every)],
-            "rnn": [layers.SimpleRNN(H, **every)],
-            "lstm": [layers.LSTM(H, **every)],
-            "lstm-free": [layers.LSTM(H, use_bias=False, **every)],
-            "gru-after": [layers.GRU(H, reset_after=True, **every)],
-            "gru-before": [layers.GRU(H, reset_after=False, **every)],
-            "two-lstm": [two(layers.LSTM(H, **every))],
-            "two-gru-after": [two(layers.GRU(H, **every))],
-            "two-gru-before": [two(layers.GRU(H, reset_after=False, **every))],
-            "stack-lstm": [layers.LSTM(H, **every), layers.LSTM(H, **every)],
-            "stack-two-gru": [two(layers.GRU(H, **every)), two(layers.GRU(H, **every))],
-            "cell-gru": [layers.RNN(layers.GRUCell(H, dtype=dtype), **every)],
+            "rnn-relu": [layers.SimpleRNN(H, activation="relu", **options)],
+            "rnn-sigmoid-free": [layers.SimpleRNN(H, activation="sigmoid", use_bias=False, **options)],
+            "rnn": [layers.SimpleRNN(H, **options)],
+            "lstm": [layers.LSTM(H, **options)],
+            "lstm-free": [layers.LSTM(H, use_bias=False, **options)],
+            "gru-after": [layers.GRU(H, reset_after=True, **options)],
+            "gru-before": [layers.GRU(H, reset_after=False, **options)],
+            "two-lstm": [two(layers.LSTM(H, **options))],
+            "two-gru-after": [two(layers.GRU(H, **options))],
+            "two-gru-before": [two(layers.GRU(H, reset_after=False, **options))],
+            "stack-lstm": [layers.LSTM(H, **options), layers.LSTM(H, **options)],
+            "stack-two-gru": [two(layers.GRU(H, **options)), two(layers.GRU(H, **options))],
+            "cell-gru": [layers.RNN(layers.GRUCell(H, dtype=dtype), **options)],
         }
 
     for dtype, only in (("float32", None), ("float64", ("rnn", "lstm", "gru-after", "gru-before"))):
@@ -73,21 +73,25 @@ def keras() -> Iterator[dict[str, Any]]:
             first = []
             for layer in stack:
                 layer.build(np.shape(current))
-                layer.set_weights([draw(*np.shape(one)) for one in layer.get_weights()])
+                layer.set_weights([draw(*np.shape(weight)) for weight in layer.get_weights()])
                 count = (2 if "two" in name else 1) * (2 if "lstm" in name else 1)
                 of_layer = [draw(B, H) for _ in range(count)]
                 first += of_layer
-                tensors = [ops.convert_to_tensor(one, dtype) for one in of_layer]
+                tensors = [ops.convert_to_tensor(state, dtype) for state in of_layer]
                 current, *after = layer(current, initial_state=tensors if len(tensors) > 1 else tensors[0])
                 states += after
             theirs = [
-                {"class_name": type(one).__name__, "config": _plain(one.get_config()), "weights": one.get_weights()}
-                for one in stack
+                {
+                    "class_name": type(layer).__name__,
+                    "config": _plain(layer.get_config()),
+                    "weights": layer.get_weights(),
+                }
+                for layer in stack
             ]
             yield {
                 "name": f"{name}-{dtype}", "dtype": dtype, "theirs": theirs, "x": x, "hx": _by_state(first, name),
                 "output": ops.convert_to_numpy(current),
-                "state": _by_state([ops.convert_to_numpy(one) for one in states], name),
+                "state": _by_state([ops.convert_to_numpy(state) for state in states], name),
             }  # fmt: skip
 
 
@@ -125,16 +129,16 @@ def flax() -> Iterator[dict[str, Any]]:
             theirs, states = [], []
             for module in stack:
                 state = nnx.state(module, nnx.Param)
-                drawn = jax.tree.map(lambda one, draw=draw: draw(*one.shape), nnx.to_pure_dict(state))
-                nnx.update(module, drawn)
-                theirs.append(drawn)
+                weights = jax.tree.map(lambda final, draw=draw: draw(*final.shape), nnx.to_pure_dict(state))
+                nnx.update(module, weights)
+                theirs.append(weights)
                 carry, current = module(current, seq_lengths=lengths)
-                for one in carry if "two" in name else [carry]:
-                    states += [one[1], one[0]] if isinstance(one, tuple) else [one]
+                for final in carry if "two" in name else [carry]:
+                    states += [final[1], final[0]] if isinstance(final, tuple) else [final]
             yield {
                 "name": f"{name}-{dtype}", "dtype": dtype, "theirs": theirs, "x": x, "lengths": lengths,
                 "nonlinearity": "relu" if "relu" in name else None, "output": np.asarray(current),
-                "state": _by_state([np.asarray(one) for one in states], name), "modules": stack,
+                "state": _by_state([np.asarray(state) for state in states], name), "modules": stack,
             }  # fmt: skip
 
 
@@ -151,19 +155,21 @@ NODES: dict[str, dict[str, Any]] = {
     "two-gru-after": {"op_type": "GRU", "linear_before_reset": 1, "direction": "bidirectional"},
     "gru-before-reverse": {"op_type": "GRU", "linear_before_reset": 0, "direction": "reverse"},
 }
-"""What onnxruntime runs: attributes, and in ``given`` which optional weights there are, B unless said."""
+"""Nodes that onnxruntime runs: attributes, and in ``given`` the letters of the optional weights (default: B)."""
 
 
 def nodes(dtype: str) -> Iterator[dict[str, Any]]:
     """``NODES`` with weights, inputs of a call and no outputs yet; ``theirs`` is a node as data, x is [T, B, C]."""
     for name, options in NODES.items():
         draw = Draw(name, dtype)
-        attributes = {"hidden_size": H} | {key: one for key, one in options.items() if key not in ("op_type", "given")}
+        attributes = {"hidden_size": H} | {
+            key: value for key, value in options.items() if key not in ("op_type", "given")
+        }
         directions = 2 if attributes.get("direction") == "bidirectional" else 1
         rows = {"RNN": 1, "LSTM": 4, "GRU": 3}[options["op_type"]] * H
         inputs = {"W": draw(directions, rows, C), "R": draw(directions, rows, H)}
         shapes = {"B": 2 * rows, "P": 3 * H}
-        inputs |= {one: draw(directions, shapes[one]) for one in options.get("given", "B")}
+        inputs |= {weight: draw(directions, shapes[weight]) for weight in options.get("given", "B")}
         x, hx = draw(T, B, C, scale=1.0), [draw(directions, B, H)]
         if options["op_type"] == "LSTM":
             hx.append(draw(directions, B, H))
@@ -183,16 +189,18 @@ def model_of(case: dict[str, Any]) -> Any:
     present = {"X", "sequence_lens", *states, *theirs["inputs"]}
     outputs = ["Y", "Y_h", *(["Y_c"] if lstm else [])]
     node = helper.make_node(
-        theirs["op_type"], [one if one in present else "" for one in names], outputs, "it", **theirs["attributes"]
+        theirs["op_type"], [name if name in present else "" for name in names], outputs, "it", **theirs["attributes"]
     )
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(case["dtype"]))
 
     def value(name: str, rank: int, kind: int = kind) -> Any:
         return helper.make_tensor_value_info(name, kind, [None] * rank)
 
-    inputs = [value("X", 3), value("sequence_lens", 1, TensorProto.INT32), *(value(one, 3) for one in states)]
-    constants = [numpy_helper.from_array(one, name) for name, one in theirs["inputs"].items()]
-    graph = helper.make_graph([node], "it", inputs, [value(one, 4 if one == "Y" else 3) for one in outputs], constants)
+    inputs = [value("X", 3), value("sequence_lens", 1, TensorProto.INT32), *(value(name, 3) for name in states)]
+    constants = [numpy_helper.from_array(array, name) for name, array in theirs["inputs"].items()]
+    graph = helper.make_graph(
+        [node], "it", inputs, [value(name, 4 if name == "Y" else 3) for name in outputs], constants
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     return model
@@ -204,9 +212,9 @@ def onnxruntime() -> Iterator[dict[str, Any]]:
 
     for case in nodes("float32"):
         session = onnxruntime.InferenceSession(model_of(case).SerializeToString(), providers=["CPUExecutionProvider"])
-        given = {"X": case["x"], "sequence_lens": case["lengths"]}
-        given |= dict(zip(("initial_h", "initial_c"), case["hx"], strict=False))
-        output, *state = session.run(None, given)
+        feeds = {"X": case["x"], "sequence_lens": case["lengths"]}
+        feeds |= dict(zip(("initial_h", "initial_c"), case["hx"], strict=False))
+        output, *state = session.run(None, feeds)
         yield case | {"output": output, "state": state}
 
 
@@ -218,25 +226,25 @@ def onnx() -> Iterator[dict[str, Any]]:
     np.random.seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cases = [one for one in collect_testcases() if one.model.graph.node[0].op_type in ("RNN", "LSTM", "GRU")]
+        cases = [case for case in collect_testcases() if case.model.graph.node[0].op_type in ("RNN", "LSTM", "GRU")]
     operators = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"}
-    for case in sorted(cases, key=lambda one: one.name):
+    for case in sorted(cases, key=lambda case: case.name):
         graph = case.model.graph
         (node,) = graph.node
-        given, wanted = case.data_sets[0]
-        inputs = dict(zip((one.name for one in graph.input), map(_array, given), strict=True))
+        tensors, expected = case.data_sets[0]
+        inputs = dict(zip((value.name for value in graph.input), map(_array, tensors), strict=True))
         assert set(inputs) <= operators, inputs.keys()
         x = inputs.pop("X")
-        outputs = dict(zip((one.name for one in graph.output), map(_array, wanted), strict=True))
-        attributes = {one.name: _text(helper.get_attribute_value(one)) for one in node.attribute}
+        outputs = dict(zip((value.name for value in graph.output), map(_array, expected), strict=True))
+        attributes = {attribute.name: _text(helper.get_attribute_value(attribute)) for attribute in node.attribute}
         theirs = {"op_type": node.op_type, "attributes": attributes, "inputs": inputs}
         yield {"name": case.name, "dtype": "float32", "theirs": theirs, "x": x, "outputs": outputs, "node": node}
 
 
-def _array(given: Any) -> np.ndarray:
+def _array(tensor: Any) -> np.ndarray:
     from onnx import numpy_helper
 
-    return given if isinstance(given, np.ndarray) else numpy_helper.to_array(given)
+    return tensor if isinstance(tensor, np.ndarray) else numpy_helper.to_array(tensor)
 
 
 def _text(value: Any) -> Any:
@@ -264,24 +272,24 @@ PLAIN = (
 def _plain(config: Any) -> Any:
     """The parts of a configuration that say what the layer computes."""
     if isinstance(config, dict):
-        kept = {name: _plain(one) for name, one in config.items() if name in PLAIN}
-        return {name: one for name, one in kept.items() if one or name in ("use_bias", "reset_after")}
+        fields = {name: _plain(value) for name, value in config.items() if name in PLAIN}
+        return {name: value for name, value in fields.items() if value or name in ("use_bias", "reset_after")}
     return config
 
 
 class Short(json.JSONEncoder):
     """Arrays as lists, each number in its shortest exact form; equal numbers as ``{"full": number, "shape": …}``."""
 
-    def default(self, given: Any) -> Any:
-        if isinstance(given, np.ndarray):
-            same = given.size > 8 and (given == given.flat[0]).all()
-            return {"full": self.lists(given.flat[0]), "shape": given.shape} if same else self.lists(given)
-        return given.item() if isinstance(given, np.generic) else super().default(given)
+    def default(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            is_constant = value.size > 8 and (value == value.flat[0]).all()
+            return {"full": self.lists(value.flat[0]), "shape": value.shape} if is_constant else self.lists(value)
+        return value.item() if isinstance(value, np.generic) else super().default(value)
 
-    def lists(self, given: Any) -> Any:
-        if given.ndim:
-            return [self.lists(one) for one in given]
-        return float(str(given)) if isinstance(given, np.floating) else int(given)
+    def lists(self, value: Any) -> Any:
+        if value.ndim:
+            return [self.lists(part) for part in value]
+        return float(str(value)) if isinstance(value, np.floating) else int(value)
 
 
 def main(names: list[str]) -> None:
@@ -292,7 +300,7 @@ def main(names: list[str]) -> None:
             left_out = ("modules", "node")
             lines = [
                 json.dumps(
-                    {key: one for key, one in case.items() if key not in left_out}, cls=Short, separators=(",", ":")
+                    {key: value for key, value in case.items() if key not in left_out}, cls=Short, separators=(",", ":")
                 )
                 for case in make()
             ]
