@@ -273,6 +273,7 @@ def test_decompression_bomb_is_refused(folder: Path, monkeypatch: pytest.MonkeyP
         ((np.zeros((2, 8, 8), np.uint8), ["x", " "]), "data item 2: empty caption"),
         ((np.zeros((2, 8, 8), np.uint8), ["x", []]), "data item 2: no caption"),
         (np.zeros((1, 8, 8), np.uint8), "data item 1: no caption"),
+        ((np.zeros((2, 8, 8), np.uint8), ["x", "y \ud83d"]), r"data item 2: \\ud83d is half of a character"),
         (([], []), "data: no pictures"),
     ],
 )

@@ -129,3 +129,11 @@ def test_bad_lists_are_refused(source: object, message: str) -> None:
     with pytest.raises((DataError, UsageError)) as refused:
         read_pairs(source)
     assert str(refused.value).startswith(message)
+
+
+def test_half_of_a_character_is_refused() -> None:
+    message = r"\\ud83d is half of a character \(a lone surrogate\)"
+    with pytest.raises(DataError, match=f"list of rows: row 2, column '2': {message}"):
+        read_pairs([("a", "b"), ("c", "d \ud83d")])
+    with pytest.raises(DataError, match=f"data item 2: {message}"):
+        read_sources(["a", "\ud83d"])

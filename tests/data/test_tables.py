@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seriatim.data import delimited
+from seriatim.data.files import InputStream
 from seriatim.data.tables import Table, open_table
 from seriatim.encoding.labels import plain_name
 from seriatim.errors import DataError, UsageError
@@ -194,7 +195,7 @@ def test_time_zones_of_frames_become_utc() -> None:
         (b"", "is empty"),
         (b"\n\n", "is blank"),
         (b"a,b\n", "holds a header but no rows"),
-        (b"a,b\r1,2\r", "lines end with carriage returns only, wanted line feeds"),
+        (b"a,b\r1,2\r3\r", "line 3: 1 cells, wanted 2"),
         (b"a,b\n\n", "holds a header but no rows"),
         (b"a,b\n1,2\n3\n", "line 3: 1 cells, wanted 2"),
         (b"a,b\n1,2\n\n3,4,5\n6\n", "line 4: 3 cells, wanted 2"),
@@ -210,6 +211,37 @@ def test_time_zones_of_frames_become_utc() -> None:
 def test_damaged_csv(raw: bytes, message: str) -> None:
     with pytest.raises(DataError, match=f"^standard input: {message}"):
         table(raw)
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "jsonl"])
+def test_carriage_returns_alone_end_lines(format: str, tmp_path: Path) -> None:
+    """This is the old line end of the Mac. Excel writes it too, with a line feed for a line end inside a cell."""
+    raw = {
+        "csv": b'id,text\r1,"red\nrose"\r2,sea\r\r3,x',
+        "tsv": b"id\ttext\r1\tred\\nrose\r2\tsea\r\r3\tx",
+        "jsonl": b'{"id": 1, "text": "red\\nrose"}\r{"id": 2, "text": "sea"}\r\r{"id": 3, "text": "x"}\r',
+    }[format]
+    (tmp_path / f"mac.{format}").write_bytes(raw)
+    stream = InputStream(io.BytesIO(raw), format)
+    for source in (str(tmp_path / f"mac.{format}"), stream):
+        result = open_table(source, columns=["id", "text"])
+        assert result.numbers(["id"])[:, 0].tolist() == [1, 2, 3]
+        assert result.text("text") == ["red\\nrose" if format == "tsv" else "red\nrose", "sea", "x"]
+        assert result.line(2) == ("line 6" if format == "csv" else "line 5")
+
+
+def test_half_of_a_character_is_refused_with_its_row() -> None:
+    rows = [["red", "x"], ["sea \ud83d", "y"]]
+    message = r"row 2, column '{}': \\ud83d is half of a character \(a lone surrogate\)"
+    sources: list[tuple[object, str]] = [
+        (rows, "1"),
+        ([{"1": text} for text, _ in rows], "1"),
+        (np.array(rows, dtype=object), "1"),
+        (pandas.DataFrame({"a": [text for text, _ in rows]}, dtype=object), "a"),
+    ]
+    for source, column in sources:
+        with pytest.raises(DataError, match=message.format(column)):
+            open_table(source, columns=[column]).text(column)
 
 
 @pytest.mark.parametrize("size", [4, 7, 16, 1 << 20])

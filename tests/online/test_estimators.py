@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -182,7 +183,8 @@ def test_missing_numbers_equal_missing_features(kind, rows):
     for number, (x, y) in enumerate(rows(kind, 10)):
         gone = {name: value for name, value in x.items() if name != "b" or number % 2}
         model.learn_one(gone, y)
-        other.learn_one({"b": None if number % 4 else float("nan"), **gone}, y)
+        missing = (None, float("nan"), np.ma.masked, pandas.NA)[number // 2 % 4]
+        other.learn_one({"b": missing, **gone}, y)
         assert predict(model, x) == predict(other, x)
 
 
@@ -192,6 +194,7 @@ def test_missing_numbers_equal_missing_features(kind, rows):
         ({"a": "red"}, 1.0, "feature 'a' is 'red', wanted a number"),
         ({"a": math.inf}, 1.0, "feature 'a' is inf, wanted a finite number"),
         ({"a": 1.0}, math.nan, "the target is missing, wanted a number"),
+        ({"a": 1.0}, np.ma.masked, "the target is missing, wanted a number"),
         ({"a": 1.0}, "high", "the target is 'high', wanted a number"),
         ({"a": 1.0}, -math.inf, "the target is -inf, wanted a finite number"),
     ],
@@ -208,6 +211,9 @@ def test_invalid_number_is_refused_and_changes_nothing(x, y, message, rows):
 def test_invalid_class_is_refused():
     with pytest.raises(DataError, match=r"the class is \('a',\), wanted a string"):
         OnlineClassifier().learn_one({"a": 1.0}, ("a",))
+    for missing in (None, np.ma.masked, pandas.NA):
+        with pytest.raises(DataError, match="the class is missing, wanted a string"):
+            OnlineClassifier().learn_one({"a": 1.0}, missing)
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,14 @@ Offsets = NDArray[np.int64]
 
 BLOCK: Final = 8 << 20
 """Bytes per read."""
+HEAD: Final = 1 << 16
+"""Bytes at the beginning in which a line end is looked for."""
 TAIL: Final = 1 << 16
 """Bytes per read at the end of the file."""
 EXCEL_SEPARATOR: Final = re.compile(rb'"?sep=([^\w\s"]|\t)"?\r?\n')
 """First line of some files of Excel, which names the separator."""
 NEWLINE: Final = ord("\n")
+RETURN: Final = ord("\r")
 QUOTE: Final = ord('"')
 
 
@@ -75,7 +78,8 @@ class Delimited(Rows):
     def __init__(self, open_file: Callable[[], BinaryIO], name: str, dialect: Dialect, header: bool) -> None:
         """Raises ``DataError`` for bytes that are not UTF-8, ragged rows, a misplaced or unclosed quote, two columns
         with the same name, or a file without rows."""
-        self.name, self._open, self._dialect = name, open_file, dialect
+        self.name, self._dialect = name, dialect
+        self._open = _with_line_feeds(open_file, dialect)
         self.names, self.rows = [], 0
         self._blocks: list[Block] = []
         self._lines_of: tuple[int, Offsets] = (-1, np.zeros(0, dtype=np.int64))
@@ -103,8 +107,6 @@ class Delimited(Rows):
                 self._blocks.append(Block(offset, size, line, self.rows, rows))
             offset, line, self.rows = offset + size, line + raw.count(b"\n"), self.rows + rows
         if not self.rows:
-            if any("\r" in column for column in self.names):
-                raise DataError(f"{name}: lines end with carriage returns only, wanted line feeds")
             raise DataError(f"{name}: {'holds a header but no rows' if self.names else 'is blank'}")
 
     def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
@@ -280,6 +282,30 @@ class Delimited(Rows):
             raise DataError(
                 f"{self.name}: line {bad_line}: a quote inside a cell; write it twice and quote the whole cell"
             )
+
+
+def _with_line_feeds(open_file: Callable[[], BinaryIO], dialect: Dialect) -> Callable[[], BinaryIO]:
+    """Return a function that opens the file, with ``\\n`` for each ``\\r`` if ``\\r`` alone ends its lines.
+
+    This is the old line end of the Mac, which Excel still writes. A quoted cell may hold ``\\n`` there.
+    """
+    with open_file() as stream:
+        head = stream.read(HEAD)
+    if len(head) == HEAD:  # a \n may follow
+        head = head.rstrip(b"\r")
+    if b"\r" not in head or len(_ends(head, dialect)):
+        return open_file
+
+    def open_translated() -> BinaryIO:
+        with open_file() as stream:
+            cells = np.frombuffer(stream.read(), dtype=np.uint8).copy()
+        is_end = cells == RETURN
+        if dialect.quoted:
+            is_end &= _outside(cells)
+        cells[is_end] = NEWLINE
+        return io.BytesIO(cells.tobytes())
+
+    return open_translated
 
 
 def _ended(raw: bytes) -> bytes:

@@ -89,17 +89,23 @@ def split_lines(text: str) -> list[str]:
 
 def check_unicode(content: object, where: str) -> None:
     """Raise ``DataError`` if a string in ``content`` holds half a surrogate pair, which no file can hold as UTF-8."""
+    fault = surrogate_fault(content)
+    if fault:
+        raise DataError(f"{where}: {fault}")
+
+
+def surrogate_fault(content: object) -> str:
+    """Describe the first half of a surrogate pair in the strings of ``content``; return an empty text without one."""
     if isinstance(content, str):
         try:
             content.encode()
         except UnicodeEncodeError as error:
-            code = ord(content[error.start])
-            raise DataError(f"{where}: \\u{code:04x} is half of a character (a lone surrogate)") from None
+            return f"\\u{ord(content[error.start]):04x} is half of a character (a lone surrogate)"
     elif isinstance(content, Mapping):
-        check_unicode(list(content.items()), where)
+        return surrogate_fault(list(content.items()))
     elif isinstance(content, (list, tuple)):
-        for item in content:
-            check_unicode(item, where)
+        return next(filter(None, map(surrogate_fault, content)), "")
+    return ""
 
 
 def load_npy(file: Any) -> NDArray[Any]:

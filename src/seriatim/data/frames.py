@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
-from seriatim.data.files import BOM, check_unicode, decode
+from seriatim.data.cell_values import CellError
+from seriatim.data.files import BOM, check_unicode, decode, surrogate_fault
 from seriatim.data.rows import Rows
 from seriatim.errors import DataError
 
@@ -47,7 +49,13 @@ class Frame(Rows):
     def chunks(self, columns: Sequence[str], *, numbers: bool) -> Iterator[polars.DataFrame]:
         import polars
 
-        yield polars.DataFrame([self._column(column).alias(column) for column in dict.fromkeys(columns)])
+        yield polars.DataFrame([self._checked_column(column).alias(column) for column in dict.fromkeys(columns)])
+
+    def _checked_column(self, column: str) -> polars.Series:
+        try:
+            return self._column(column)
+        except CellError as error:
+            raise DataError(f"{self.name}: {self.line(error.row)}, column '{column}': {error.fault}") from None
 
     def line(self, row: int) -> str:
         return f"row {row + 1}" if self._lines is None else f"line {self._lines[row]}"
@@ -83,7 +91,7 @@ def json_lines(open_file: Callable[[], BinaryIO], name: str, columns: Sequence[s
     lines: list[int] = []
     offset = 0
     with open_file() as stream:
-        for number, raw in enumerate(stream, 1):
+        for number, raw in enumerate(_lines(stream), 1):
             text = decode(raw.removeprefix(BOM) if number == 1 else raw, name, offset=offset, line=number)
             offset += len(raw)
             if not text.strip():
@@ -104,6 +112,13 @@ def json_lines(open_file: Callable[[], BinaryIO], name: str, columns: Sequence[s
                 values.append(item.get(column))
             lines.append(number)
     return Frame(name, list(names), len(lines), lambda column: from_values(cells[column], column), lines)
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines with their ends; ``\\r`` ends a line in a file without ``\\n``."""
+    first = stream.readline()
+    yield from [first] if first.endswith(b"\n") else re.findall(rb"[^\r]*\r|[^\r]+", first)
+    yield from stream
 
 
 def records(source: Sequence[Mapping[str, object]]) -> Frame:
@@ -203,11 +218,21 @@ def from_array(values: np.ndarray[Any, Any], name: str) -> polars.Series:
 
 
 def from_values(values: Sequence[object], name: str) -> polars.Series:
-    """Convert one column of Python values; values of different types become strings, and none is lost."""
+    """Convert one column of Python values; values of different types become strings, and none is lost.
+
+    Raises ``CellError`` for a string with half a surrogate pair.
+    """
     import polars
 
     values = [None if value is np.ma.masked else value for value in values]
     try:
-        return polars.Series(name, values, strict=True)
-    except (TypeError, OverflowError, polars.exceptions.PolarsError):
-        return polars.Series(name, [None if value is None else str(value) for value in values], dtype=polars.String)
+        try:
+            return polars.Series(name, values, strict=True)
+        except (TypeError, OverflowError, polars.exceptions.PolarsError):
+            return polars.Series(name, [None if value is None else str(value) for value in values], dtype=polars.String)
+    except UnicodeEncodeError:
+        for row, value in enumerate(values):
+            fault = surrogate_fault(value)
+            if fault:
+                raise CellError(row, fault) from None
+        raise

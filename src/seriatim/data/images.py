@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection, duplicate_key
-from seriatim.data.files import InputStream, check_file, first_line, load_npy
+from seriatim.data.files import InputStream, check_file, check_unicode, first_line, load_npy
 from seriatim.data.tables import Table, open_table
 from seriatim.errors import DataError, MissingExtra, UsageError
 
@@ -316,6 +316,7 @@ def _from_memory(arrays: Any, captions: Any, format: PictureFormat, need_text: b
     for own, location in zip(texts, locations, strict=True):
         if need_text and (not own or not all(isinstance(text, str) and text.strip() for text in own)):
             raise DataError(f"{location}: empty caption" if own else f"{location}: no caption")
+        check_unicode(own, location)
     return Pictures(storage.inputs, texts, None, locations, list(range(len(arrays))))
 
 

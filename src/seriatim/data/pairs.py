@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seriatim.data.collection import Collection
 from seriatim.data.compression import format_suffix
-from seriatim.data.files import read_text
+from seriatim.data.files import check_unicode, read_text
 from seriatim.data.tables import FORMATS, open_table
 from seriatim.errors import DataError, UsageError
 
@@ -98,6 +98,7 @@ def read_sources(data: object, *, source: str | None = None, header: bool = True
         for number, text in enumerate(data):
             if not text.strip():
                 raise DataError(f"data item {number + 1}: empty text")
+            check_unicode(text, f"data item {number + 1}")
         return Pairs(list(data), [], None, [f"data item {number + 1}" for number in range(len(data))])
     column = source or ("1" if not header or _has_numbered_columns(data) else SOURCE)
     table = open_table(data, header=header, columns=[column])

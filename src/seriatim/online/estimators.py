@@ -365,8 +365,11 @@ class OnlineRegressor(Online, Regressor):
 
 
 def _number(what: str, value: Any, limit: float) -> float | None:
-    """Return ``value`` as a number within ± ``limit``; None if it is missing (None or NaN). Raises ``DataError``."""
-    if value is None:
+    """Return ``value`` as a number within ± ``limit``; None if it is missing. Raises ``DataError``.
+
+    Missing values are None, NaN, a masked value of NumPy, and ``NA`` of pandas.
+    """
+    if _is_missing(value):
         return None
     if not isinstance(value, (int, float, np.number, np.bool_)):
         raise DataError(f"{what} is {value!r}, wanted a number (river's OneHotEncoder makes numbers of words)")
@@ -376,6 +379,10 @@ def _number(what: str, value: Any, limit: float) -> float | None:
     if abs(number) > limit:
         raise DataError(f"{what} is {value!r}, wanted a number within ±{limit:g}")
     return None if math.isnan(number) else number
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is np.ma.masked or type(value).__name__ == "NAType"  # pandas may not be installed
 
 
 def _float(value: Any) -> float:
@@ -388,6 +395,8 @@ def _float(value: Any) -> float:
 
 def _label(y: Hashable) -> Hashable:
     """Return a class as a plain Python value. Raises ``DataError``."""
+    if _is_missing(y):
+        raise DataError("the class is missing, wanted a string, a whole number or a truth value")
     label: Hashable = y.item() if isinstance(y, np.generic) else y
     if not isinstance(label, (str, int)):  # a bool is an int
         raise DataError(f"the class is {y!r}, wanted a string, a whole number or a truth value")
