@@ -75,11 +75,12 @@ inline Type real(const char* argument, const Given& array) {
     return type;
 }
 
-// Checks type, shape, and that the array is dense from axis `dense` on.
+// Checks type, shape, memory, and that the array is dense from axis `dense` on.
 template <class Array>
 void check(const std::string& argument, const Array& array, Type type, const Shape& wanted, size_t dense) {
     if (array.dtype() != type) refuse(argument, words(array.dtype()), words(type));
     if (shape_of(array) != wanted) refuse(argument, words(shape_of(array)), words(wanted));
+    if (array.size() && !array.data()) refuse(argument, "no memory", "an array with memory");
     int64_t stride = 1;
     for (size_t axis = array.size() ? array.ndim() : 0; axis-- > dense; stride *= wanted[axis])
         if (wanted[axis] != 1 && array.stride(axis) != stride)

@@ -14,8 +14,9 @@ public:
         std::vector<MemoryRange> ranges;
         for (const nb::object& one : tensors) {
             seen_.push_back({one.ptr(), number(one.ptr(), version()), address(one.ptr())});
-            ranges.push_back(
-                {static_cast<const char*>(at(seen_.back().address)), nb::cast<int64_t>(one.attr("nbytes"))});
+            const auto bytes = nb::cast<int64_t>(one.attr("nbytes"));
+            if (bytes && !seen_.back().address) refuse("weights", "no memory", "tensors with memory");
+            ranges.push_back({static_cast<const char*>(at(seen_.back().address)), bytes});
         }
         const nb::gil_scoped_release released;
         watch_ = std::make_unique<MemoryFingerprint>(ranges, checked_threads(threads));

@@ -16,7 +16,7 @@ WAYS = [pytest.param(False, id="pytorch"), pytest.param(True, id="engine", marks
 @pytest.fixture(params=WAYS, autouse=True)
 def way(request, monkeypatch):
     if not request.param:
-        monkeypatch.setattr(bernoulli, "is_traced_or_transformed", lambda x: True)
+        monkeypatch.setattr(bernoulli, "is_traced_or_transformed", lambda tensors: True)
 
 
 @pytest.mark.parametrize("rate", [1e-9, 0.1, 0.5, 0.9, 1.0])

@@ -77,7 +77,7 @@ def test_only_bfloat16_uses_matrix_tiles(name, compiled, monkeypatch):
     torch.manual_seed(3)
     layer, x = getattr(nn, name)(37, 21), torch.randn(6, 19, 37)
     if compiled:
-        monkeypatch.setattr(native, "is_traced_or_transformed", lambda x: True)
+        monkeypatch.setattr(native, "is_traced_or_transformed", lambda tensors: True)
 
     def run(target):
         monkeypatch.setenv("SERIATIM_TARGET", target)

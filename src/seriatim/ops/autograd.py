@@ -17,11 +17,13 @@ from seriatim.ops.arguments import (
     dense,
     dense_rows,
     mask_list,
+    pack_arguments,
     present_weights,
 )
 from seriatim.ops.double_backward import differentiable_backward
-from seriatim.ops.eager import has_saved_tensors_hooks, needs_gradient, needs_graph
+from seriatim.ops.eager import are_exact, has_saved_tensors_hooks, needs_gradient, needs_graph
 from seriatim.ops.engine import Save
+from seriatim.ops.operators import run_operator
 from seriatim.ops.packed_weights import PackedWeights, packed_weights
 
 
@@ -71,7 +73,7 @@ class LayerFunction(torch.autograd.Function):
         needs = ctx.needs_input_grad[4:]
         if some is None:
             return None, None, None, None, *(None for _ in needs)
-        if needs_graph(some):
+        if needs_graph(grads):
             arguments, masks = saved[3 : 6 + packed.weight_count], saved[6 + packed.weight_count :]
             absent = (None,) * len(packed.absent)
             results = differentiable_backward(
@@ -98,10 +100,12 @@ def run_layer(
 
     Raises ``UsageError`` if the tensors do not fit each other.
     """
+    masks = mask_list(walk)
+    if not are_exact((x, *state, *present_weights(weights), *masks)):
+        return run_operator(plan, walk.reverse, pack_arguments(x, state, weights, walk), returns_states=returns_states)
     x = dense_rows(x)
     h, c = [dense(part) for part in state] if len(state) == 2 else (dense(state[0]), None)
     dense_weights = [None if weight is None else weight.contiguous() for weight in present_weights(weights)]
-    masks = mask_list(walk)
     if all(mask is None for mask in masks):
         masks = []
     packed = packed_weights(plan, dense_weights)

@@ -19,7 +19,7 @@ def bernoulli_mask(rate: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     each 64-bit random number in PyTorch, which is done where the engine cannot run.
     """
     threshold = min(max(round(rate * 2**16), 1), 2**16)
-    if like.is_cpu and not is_traced_or_transformed(like) and native.ready():
+    if like.is_cpu and not is_traced_or_transformed((like,)) and native.ready():
         mask = torch.empty(shape, dtype=torch.bool)
         native.engine().draw(int(torch.empty((), dtype=torch.int64).random_()), threshold, array(mask))
         return mask

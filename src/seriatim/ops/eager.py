@@ -53,15 +53,26 @@ def is_plain_eager() -> bool:
     )
 
 
-def is_traced_or_transformed(x: Tensor) -> bool:
-    """Whether the call is traced or transformed, so that it has to be an operator that PyTorch knows."""
+def is_traced_or_transformed(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether a call with these tensors has to be an operator that PyTorch knows.
+
+    It is traced or transformed, or a tensor is of a subclass, whose memory may be elsewhere.
+    """
     return (
         _is_compiling()
         or _dispatch_modes() > 0
         or _transforms() is not None
         or _tracing_state() is not None
-        or (type(x) is not Tensor and type(x) is not torch.nn.Parameter)
+        or not are_exact(tensors)
     )
+
+
+def are_exact(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether each tensor is exactly a ``Tensor`` or ``Parameter``, or None.
+
+    Only these have their values at ``data_ptr``. A DTensor, a FakeTensor or another subclass may have none there.
+    """
+    return all([tensor is None or type(tensor) is Tensor or type(tensor) is torch.nn.Parameter for tensor in tensors])
 
 
 def is_transformed() -> bool:
@@ -87,12 +98,14 @@ def needs_gradient(tensors: Iterable[Tensor | None]) -> bool:
     return _is_grad_enabled() and any([tensor is not None and tensor.requires_grad for tensor in tensors])
 
 
-def needs_graph(grad: Tensor) -> bool:
-    """Whether a backward that receives ``grad`` has to consist of operations that PyTorch can differentiate or map.
+def needs_graph(grads: Iterable[Tensor | None]) -> bool:
+    """Whether a backward that receives ``grads`` has to consist of operations that PyTorch can differentiate or map.
 
     ``is_grads_batched=True`` gives legacy batched tensors.
     """
-    return bool(_is_grad_enabled() or _transforms() is not None or _dispatch_modes() or _is_legacy_batched(grad))
+    return bool(_is_grad_enabled() or _transforms() is not None or _dispatch_modes()) or any(
+        [grad is not None and (_is_legacy_batched(grad) or not are_exact((grad,))) for grad in grads]
+    )
 
 
 def has_saved_tensors_hooks() -> bool:

@@ -15,6 +15,7 @@ from seriatim.kernels.call_arrays import call_shapes, check_call
 from seriatim.kernels.call_arrays import masks as mask_addresses
 from seriatim.ops.arguments import Flat, Plan, dense, dense_rows
 from seriatim.ops.buffer_pool import POOL
+from seriatim.ops.eager import are_exact
 from seriatim.ops.packed_weights import PackedWeights
 
 
@@ -38,8 +39,11 @@ Grads: TypeAlias = tuple["Tensor | None", "Tensor | None", "Tensor | None", "Ten
 
 
 def check(packed: PackedWeights, x: Tensor, h: Tensor, c: Tensor | None = None) -> None:
-    """Raise ``UsageError`` if x [T, B, I] or [B, I], h [B, ·] and c [B, W] do not fit the packed weights."""
+    """Raise ``UsageError`` if x [T, B, I] or [B, I], h [B, ·] and c [B, W] do not fit the packed weights, or their
+    memory is not on the CPU.
+    """
     plan, dtype = packed.plan, packed.dtype
+    check_memory({"x": x, "h": h, "c": c})
     *leading, rows, width = x.shape
     if width != plan.input_size or x.dtype is not dtype:
         _refuse("x", x, (*leading, rows, plan.input_size), dtype)
@@ -51,6 +55,16 @@ def check(packed: PackedWeights, x: Tensor, h: Tensor, c: Tensor | None = None) 
         raise UsageError(f"c: got {'None' if c is None else 'a tensor'}, wanted {'a tensor' if c is None else 'None'}")
     if c is not None and (c.shape != (rows, plan.c_size) or c.dtype is not dtype):
         _refuse("c", c, (rows, plan.c_size), dtype)
+
+
+def check_memory(tensors: Mapping[str, Tensor | None]) -> None:
+    """Raise ``UsageError`` for a tensor whose values are not at its address: a subclass, another device, no memory."""
+    for name, tensor in tensors.items():
+        if tensor is None or (are_exact((tensor,)) and tensor.is_cpu and (tensor.data_ptr() or not tensor.numel())):
+            continue
+        raise UsageError(
+            f"{name}: got a {type(tensor).__name__} on {tensor.device}, wanted a Tensor with memory on the CPU"
+        )
 
 
 def _refuse(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -184,6 +198,7 @@ def _mixes(masks: Flat) -> bool:
 def _check_call(plan: Plan, arrays: Mapping[str, Tensor | None]) -> None:
     x = arrays["x"]
     assert x is not None
+    check_memory(arrays)
     steps, rows = x.shape[:2]
     shapes = call_shapes(plan.spec, steps, rows, plan.input_size, plan.slots_shape[0])
     check_call(shapes, arrays, strided=("x", "grad_output"))

@@ -89,10 +89,10 @@ def run_with_states(
 
 def step(spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor]) -> State:
     """Contract: ``ops.recurrence.step``."""
-    is_ordinary = x.dtype in FULL and not torch.is_autocast_enabled("cpu") and not is_traced_or_transformed(x)
-    if is_ordinary and not spec.layer_norm:
+    if x.dtype in FULL and not torch.is_autocast_enabled("cpu") and not spec.layer_norm:
         weight_tensors = present_weights(weights)
-        if not needs_gradient((x, *state, *weight_tensors)):
+        tensors = (x, *state, *weight_tensors)
+        if not is_traced_or_transformed(tensors) and not needs_gradient(tensors):
             return _infer_step(spec, x, state, weight_tensors)
     _, final, _, _ = _run(spec, x.unsqueeze(0), state, weights, PLAIN, returns_states=False, is_step=True)
     return final
@@ -158,9 +158,8 @@ def _run_reduced(
     with torch.autocast("cpu", enabled=False):
         bf16 = torch.bfloat16 in (x.dtype, autocast_dtype)
         state = tuple(part.float() for part in state)
-        is_general = (
-            needs_gradient((x, *state, *weight_list(weights))) or bool(spec.layer_norm) or is_traced_or_transformed(x)
-        )
+        tensors = (x, *state, *weight_list(weights))
+        is_general = needs_gradient(tensors) or bool(spec.layer_norm) or is_traced_or_transformed(tensors)
         if not (is_general or returns_states or _has_masks(walk)):
             output, final = _infer_chunks(_plan(spec, False, bf16), x, state, weights, walk.reverse, dtype)
             slots = cells = None
@@ -219,7 +218,7 @@ def _run_in_full(
     """The same in float32 or float64."""
     if spec.layer_norm:
         x, weights = _project_input(x, weights, walk)
-    if is_traced_or_transformed(x):
+    if is_traced_or_transformed((x,)):  # ``run_layer`` looks at the other tensors
         plan = Plan(spec, spec.layer_norm, bf16)
         return run_operator(plan, walk.reverse, pack_arguments(x, state, weights, walk), returns_states=returns_states)
     return run_layer(_plan(spec, spec.layer_norm, bf16), x, state, weights, walk, returns_states=returns_states)

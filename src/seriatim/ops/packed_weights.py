@@ -25,7 +25,7 @@ from torch import Tensor
 from seriatim.errors import UsageError
 from seriatim.kernels import native
 from seriatim.ops.arguments import FULL, WEIGHTS, Flat, Plan, array
-from seriatim.ops.eager import is_dense_cpu
+from seriatim.ops.eager import are_exact, is_dense_cpu
 
 if TYPE_CHECKING:
     from seriatim.kernels._native import Cell, Packed
@@ -44,7 +44,10 @@ class Fingerprint:
         self.memory = tuple([weight.detach() for weight in present])
         """Aliases of the weights. They keep the memory alive, and share the versions, if a weight gets other memory."""
         self.versions = list(map(_version_of, present))
-        self._fingerprint = native.engine().Fingerprint(present, _threads())
+        try:
+            self._fingerprint = native.engine().Fingerprint(present, _threads())
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         self._last_state: Callable[[], Tensor | None] = _no_state
 
     def is_current(self, weights: tuple[Tensor | None, ...], h: Tensor | None = None) -> bool:
@@ -93,6 +96,11 @@ def pack(cell: Cell, weights: Flat) -> Packed:
 
     Raises ``UsageError`` if a weight does not fit the cell.
     """
+    for index, weight in enumerate(weights):
+        if weight is not None and not (are_exact((weight,)) and weight.is_cpu):
+            raise UsageError(
+                f"{WEIGHTS[index]}: got a {type(weight).__name__} on {weight.device}, wanted a Tensor on cpu"
+            )
     try:
         arrays = [None if weight is None else array(_in_full(weight)) for weight in weights]
         arrays += (None,) * (len(WEIGHTS) - len(arrays))

@@ -207,7 +207,7 @@ class StepFunction(torch.autograd.Function):
             return None, None, None, None, None
         _, _, needs_x, needs_h, needs_c = ctx.needs_input_grad
         current = None if trainable.gradients is None else trainable.gradients.current_pass(trainable)
-        if needs_graph(grad):
+        if needs_graph((grad_h_n, grad_c_n)):
             trainable.refuse_changes()
             absent = (None,) * len(trainable.packed.absent)
             trained = trainable.requires_grad if current is not None else (False,) * len(trainable.weights)
