@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from insight.planting import data, evidence, network, parameter
+from seriatim.insight.calibration import Calibration
 from seriatim.insight.checks.check import Check
 from seriatim.insight.checks.table import CHECKS, run_checks
 from seriatim.insight.data import DataMeasures, Leak
@@ -170,6 +171,12 @@ def test_baseline_that_wins_is_named(value: float, status: str) -> None:
 def test_labels_that_inputs_do_not_explain_are_named(accuracy: float, status: str) -> None:
     case = evidence(task="classify", scores={"accuracy": accuracy}, baselines={"majority": {"accuracy": 0.5}})
     assert results(case)["labels"].status == status
+
+
+@pytest.mark.parametrize(("error", "status"), [(0.02, "ok"), (0.3, "warning")])
+def test_wrong_confidence_is_named(error: float, status: str) -> None:
+    case = evidence(task="classify", calibration=Calibration((0.9,), (0.9 - error,), error, 0.05))
+    assert results(case)["calibration"].status == status
 
 
 def forecast(measures: DataMeasures, **options: object):

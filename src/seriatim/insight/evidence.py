@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seriatim.insight.calibration import Calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.followers import Follower
 from seriatim.insight.horizon import Horizon
@@ -40,6 +41,8 @@ class Evidence:
     test_size: int = 0
     """Steps or rows of the test part that the scores are taken over."""
     samples: Sequence[Sample] = ()
+    calibration: Calibration | None = None
+    """Of a classifier, on the test part."""
     followers: Sequence[Follower] = ()
     """Units that follow something with a name."""
     main_score: str = ""

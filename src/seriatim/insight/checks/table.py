@@ -11,9 +11,9 @@ from seriatim.insight.evidence import Evidence
 CHECKS: tuple[Callable[[Evidence], Check], ...] = (
     memory.reach, memory.vanishing, memory.use, memory.dependence, dynamics.exploding, dynamics.clipping,
     dynamics.gates_open, dynamics.gates_shut, dynamics.saturation, dynamics.gate_saturation, dynamics.dead,
-    dynamics.constant, training.rate_high, training.rate_low,
-    training.still_learning, training.overfitting, training.baselines,
-    training.relation, training.coverage, inputs.constant_inputs, inputs.leaks, inputs.season, inputs.repeats,
+    dynamics.constant, training.rate_high, training.rate_low, training.still_learning, training.overfitting,
+    training.baselines, training.relation, training.confidence, training.coverage, inputs.constant_inputs,
+    inputs.leaks, inputs.season, inputs.repeats,
 )  # fmt: skip
 """In the order of the report."""
 

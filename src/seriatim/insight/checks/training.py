@@ -16,6 +16,8 @@ REMAINING = 0.1
 """Share of the whole gain that came in the last quarter of the updates, above which the training was not over."""
 EVEN, SLOW = 0.4, 0.05
 """A loss whose last fall is at least this share of its first one, per update, and that falls by less in all."""
+MISCALIBRATED = 0.1
+"""A tenth: probabilities of 0.9 that are right in 0.8 of the cases."""
 MOVED = 0.02
 """Weights start at about 1/√H, some 0.1: a change of a fifth at most."""
 OVERFIT = 1.1
@@ -147,6 +149,27 @@ def relation(evidence: Evidence) -> Check:
     if accuracy <= majority + chance:
         return check.failed("warning", accuracy - majority, summary, "check the column --label, and its order")
     return check.ok(accuracy - majority, summary)
+
+
+def confidence(evidence: Evidence) -> Check:
+    """Compare the probabilities of a classifier with how often it is right."""
+    check = unknown(
+        "calibration",
+        f"warning if the calibration error is above {MISCALIBRATED} and above that of a calibrated model by chance",
+    )
+    measures = evidence.calibration
+    if measures is None:
+        return check
+    direction = "more" if measures.is_overconfident else "less"
+    summary = f"the calibration error is {measures.error:.3f}; {measures.chance:.3f} would be chance"
+    if measures.error > max(MISCALIBRATED, 1.5 * measures.chance):
+        advice = (
+            "--dropout 0.5"
+            if measures.is_overconfident
+            else f"--epochs {2 * int(evidence.options.get('epochs') or 10)}"
+        )
+        return check.failed("warning", measures.error, f"{summary}; it is {direction} sure than right", advice, "low")
+    return check.ok(measures.error, summary)
 
 
 def coverage(evidence: Evidence) -> Check:

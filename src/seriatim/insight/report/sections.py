@@ -8,6 +8,7 @@ from html import escape
 
 from torch import Tensor
 
+from seriatim.insight.calibration import Calibration
 from seriatim.insight.checks.check import Check
 from seriatim.insight.checks.training import monitor_of
 from seriatim.insight.evidence import Evidence
@@ -241,8 +242,21 @@ def training(evidence: Evidence) -> str:
         parts.append(
             _figure(chart(Axis("updates"), Axis("norm, share"), [norm, clipped], title="norm"), "The gradient.")
         )
+    if evidence.calibration is not None:
+        parts.append(_calibration(evidence.calibration))
     table = _scores(evidence)
     return _section("Is it any good?", table, '<div class="two">', *parts, "</div>") if parts or table else ""
+
+
+def _calibration(measures: Calibration) -> str:
+    lines = [
+        Line("model", list(zip(measures.confidence, measures.accuracy, strict=True))),
+        Line("calibrated", [(0.0, 0.0), (1.0, 1.0)]),
+    ]
+    return _figure(
+        chart(Axis("stated probability"), Axis("share that is right"), lines, title="calibration"),
+        f"Calibration: the mean gap is {measures.error:.3f}; by chance a calibrated model has up to {measures.chance:.3f}.",
+    )
 
 
 def _scores(evidence: Evidence) -> str:

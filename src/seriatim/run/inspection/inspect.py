@@ -83,6 +83,7 @@ def inspect_source(
         baselines=result.get("baselines", {}),
         test_size=int(result.get("data", {}).get("test", 0)),
         samples=gathered.samples,
+        calibration=gathered.calibration,
         followers=gathered.followers,
         main_score=main_score,
         higher_is_better=higher_is_better,

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from seriatim.errors import DataError
+from seriatim.insight.calibration import calibration
 from seriatim.insight.data import DataMeasures, constant_columns, label_information, repeated_rows
 from seriatim.insight.evidence import Limit
 from seriatim.insight.information import default_lags
 from seriatim.insight.probe import Probe, classifier_probe, regressor_probe
 from seriatim.insight.sample import samples_of
-from seriatim.models.classifier import RecurrentClassifier
+from seriatim.models.classifier import RecurrentClassifier, SequenceClassifier
 from seriatim.models.regressor import Regressor
 from seriatim.run.inspection.source import ROWS, SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, spaced
+from seriatim.tasks.classify import probabilities
 
 COMPARED = 2000
 """Training sequences that are compared with their labels at most."""
@@ -39,7 +41,10 @@ def gather_classes(source: Source) -> Gathered:
     def make(inputs: Tensor, rows: Array) -> Probe:
         return classifier_probe(network, inputs, torch.from_numpy(labels[rows]))
 
-    return _gather(source, source.train.labels, make if is_measured else None, lambda row: str(names[labels[row]]))
+    gathered = _gather(source, source.train.labels, make if is_measured else None, lambda row: str(names[labels[row]]))
+    if not isinstance(network, SequenceClassifier):
+        return gathered
+    return replace(gathered, calibration=calibration(probabilities(network, source.test.inputs), labels))
 
 
 def gather_numbers(source: Source) -> Gathered:

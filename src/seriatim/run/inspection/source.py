@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seriatim.insight.calibration import Calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
 from seriatim.insight.followers import Follower
@@ -49,6 +50,7 @@ class Gathered:
     probe: Probe | None = None
     samples: tuple[Sample, ...] = ()
     followers: tuple[Follower, ...] = ()
+    calibration: Calibration | None = None
 
 
 def spaced(count: int, most: int) -> Array:
