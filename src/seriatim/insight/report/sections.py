@@ -255,7 +255,7 @@ def _calibration(measures: Calibration) -> str:
     ]
     return _figure(
         chart(Axis("stated probability"), Axis("share that is right"), lines, title="calibration"),
-        f"Calibration: the mean gap is {measures.error:.3f}; by chance a calibrated model has up to {measures.chance:.3f}.",
+        f"Calibration: the mean gap is {measures.error:.3f}; a calibrated model has up to {measures.chance:.3f}.",
     )
 
 
