@@ -337,11 +337,11 @@ def line(row: Row) -> str:
     """A row as a line of text."""
     from _report import duration, spread
 
-    what = (f"{row['group']:<9}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}{row['mode']:<6}"
+    label = (f"{row['group']:<9}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}{row['mode']:<6}"
             f"{row['threads']}t {row['peer']:<23}")  # fmt: skip
     if "failed" in row:
-        return f"{what} failed: {row['failed']}"
-    text = f"{what} {spread(row['seconds'], duration)}"
+        return f"{label} failed: {row['failed']}"
+    text = f"{label} {spread(row['seconds'], duration)}"
     if row["group"] == "extremes":
         return text + "".join(f"  {name} × {row[name]['median']:.2f}" for name in ("saturated", "denormal"))
     return f"{text}  first call after {row['first']['median']:.1f} s  peak {row['peak_bytes'] / 2**20:,.0f} MiB"

@@ -159,22 +159,22 @@ def workloads(
     options: argparse.Namespace, shapes: tuple[tuple[int, ...], ...], *, lengths: bool
 ) -> Iterator[tuple[int, Workload]]:
     """Every combination of the options. A single number as a shape selects from the group's own list, from 1."""
-    chosen = [shapes[shape[0] - 1] if len(shape) == 1 else shape for shape in options.shapes or shapes]
+    selected = [shapes[shape[0] - 1] if len(shape) == 1 else shape for shape in options.shapes or shapes]
     for threads in options.threads:
         for dtype in options.dtypes:
             for mode in options.modes or (("train",) if lengths else ("train", "infer")):
                 for cell in options.cells:
-                    for shape in chosen:
+                    for shape in selected:
                         yield threads, Workload(cell, *shape, mode=mode, dtype=dtype, lengths=lengths)
 
 
 def line(row: Row) -> str:
     """A row as a line of text."""
-    what = (f"{row['group']:<17}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}"
+    label = (f"{row['group']:<17}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}"
             f"{row['mode']:<6}{row['dtype']:<9}{row['threads']}t ")  # fmt: skip
     share = "" if row["share_of_matmul"] is None else f"  {row['share_of_matmul']:.0%} of mm"
     ours, theirs = (spread(row[name], duration) for name in ("seriatim", "torch"))
-    return f"{what} {ours}  against {theirs}  ratio {ratio(row['ratio'])}{share}"
+    return f"{label} {ours}  against {theirs}  ratio {ratio(row['ratio'])}{share}"
 
 
 def show(rows: list[Row]) -> None:

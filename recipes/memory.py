@@ -75,12 +75,12 @@ class Questions(Segment):
 
     inputs: Tensor
     targets: Tensor
-    asked: Tensor
+    is_question: Tensor
 
     @property
     def units(self) -> int:
         """The number of all steps; most of them have a loss of 0."""
-        return self.asked[self.overlap :].numel()
+        return self.is_question[self.overlap :].numel()
 
 
 class Memory(StreamModel[Questions]):
@@ -104,7 +104,7 @@ class Memory(StreamModel[Questions]):
     def loss(self, batch: Questions, carry: Carry) -> tuple[Tensor, Carry]:
         logits, final_state = self.answers(batch, carry)
         losses = binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
-        return (losses * batch.asked).mean(), final_state
+        return (losses * batch.is_question).mean(), final_state
 
 
 def stream(episodes: int, seed: int) -> Questions:
@@ -113,11 +113,11 @@ def stream(episodes: int, seed: int) -> Questions:
     values = random.choice([-1.0, 1.0], (episodes, EPISODE, ROWS))
     marked_step = random.integers(0, EPISODE - LAG, (episodes, ROWS))
     episode, row = np.meshgrid(np.arange(episodes), np.arange(ROWS), indexing="ij")
-    marks, asked, targets = (np.zeros_like(values) for _ in range(3))
+    marks, is_question, targets = (np.zeros_like(values) for _ in range(3))
     marks[episode, marked_step, row] = 1
-    asked[episode, marked_step + LAG, row] = 1
+    is_question[episode, marked_step + LAG, row] = 1
     targets[episode, marked_step + LAG, row] = values[episode, marked_step, row] > 0
-    steps = np.stack([values, marks, asked, targets], -1).reshape(-1, ROWS, 4)
+    steps = np.stack([values, marks, is_question, targets], -1).reshape(-1, ROWS, 4)
     shifted = [np.roll(steps[:, row], -(row * EPISODE // ROWS), 0) for row in range(ROWS)]
     data = torch.from_numpy(np.stack(shifted, 1)).float()
     return Questions(data[..., :3].contiguous(), data[..., 3].contiguous(), data[..., 2].contiguous())
@@ -126,10 +126,10 @@ def stream(episodes: int, seed: int) -> Questions:
 def batch_at(data: Questions, start: int, rule: Rule) -> Questions:
     """The batch of ``rule`` whose new steps begin at ``start``."""
     first, stop = max(start - rule.overlap, 0), start + rule.new
-    asked = data.asked[first:stop].clone()
+    is_question = data.is_question[first:stop].clone()
     if rule.starts_from_zero:
-        asked[:LAG] = 0
-    return Questions(data.inputs[first:stop], data.targets[first:stop], asked, overlap=start - first)
+        is_question[:LAG] = 0
+    return Questions(data.inputs[first:stop], data.targets[first:stop], is_question, overlap=start - first)
 
 
 def run(rule: Rule, cell: str, seed: int, seconds: float, episodes: int) -> tuple[float, int, int, float]:
@@ -147,7 +147,7 @@ def run(rule: Rule, cell: str, seed: int, seconds: float, episodes: int) -> tupl
         new_steps = batch.cut(batch.overlap, batch.steps)
         with torch.no_grad():  # answer before learning
             logits, state = model.answers(new_steps, () if rule.starts_from_zero else state)
-        correct += ((logits > 0) == (new_steps.targets > 0))[new_steps.asked > 0].tolist()
+        correct += ((logits > 0) == (new_steps.targets > 0))[new_steps.is_question > 0].tolist()
         optimizer.zero_grad()
         _, carry = learner.step(model, batch, carry)
         clip_norm(list(model.parameters()), 1.0)

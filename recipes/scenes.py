@@ -4,11 +4,11 @@
 
 Each picture is a scene of one of three types. Each of its captions describes the whole scene in other words:
 
-    place     one thing and where it is        a small red circle in the top left corner
-    count     two to four equal things         three small red circles
-    pair      two things and their relation    a small red circle left of a large blue square
+    place     one figure and where it is        a small red circle in the top left corner
+    count     two to four equal figures         three small red circles
+    pair      two figures and their relation    a small red circle left of a large blue square
 
-The column ``combination`` names the things in a picture without size and place ("blue square, red circle"). With
+The column ``combination`` names the figures in a picture without size and place ("blue square, red circle"). With
 ``--group combination`` the test part has combinations of colour and shape that training has never seen.
 """
 
@@ -31,11 +31,11 @@ COLOURS = {
 }  # fmt: skip
 BACKGROUND = (40, 44, 52)
 RADII = {"small": 3, "large": 6}
-"""Half the side of a thing in pixels."""
+"""Half the side of a figure in pixels."""
 CORNERS = {"top left": (8, 8), "top right": (24, 8), "bottom left": (8, 24), "bottom right": (24, 24)}
 PLACES = {**CORNERS, "middle": (16, 16)}
 RELATIONS = {"left of": "right of", "above": "below"}
-"""The relation of the first thing to the second, and of the second to the first."""
+"""The relation of the first figure to the second, and of the second to the first."""
 COUNTS = {2: "two", 3: "three", 4: "four"}
 
 Point = tuple[int, int]
@@ -59,7 +59,7 @@ SHAPES: dict[str, Callable[[int, int, int], list[Point]]] = {
 
 
 @dataclass(frozen=True)
-class Thing:
+class Figure:
     """A shape with a size and a colour."""
 
     size: str
@@ -78,7 +78,7 @@ class Thing:
 class Scene:
     """Things at points, and true captions for them."""
 
-    things: tuple[tuple[Thing, Point], ...]
+    figures: tuple[tuple[Figure, Point], ...]
     captions: tuple[str, ...]
 
     def png(self) -> bytes:
@@ -87,43 +87,43 @@ class Scene:
         image = Image.new("P", (SIDE, SIDE))
         image.putpalette([part for colour in palette for part in colour])
         draw = ImageDraw.Draw(image)
-        for thing, (x, y) in self.things:
-            draw.point(SHAPES[thing.shape](x, y, RADII[thing.size]), list(COLOURS).index(thing.colour) + 1)
+        for figure, (x, y) in self.figures:
+            draw.point(SHAPES[figure.shape](x, y, RADII[figure.size]), list(COLOURS).index(figure.colour) + 1)
         file = io.BytesIO()
         image.save(file, "PNG", optimize=True, bits=4)
         return file.getvalue()
 
     @property
     def combination(self) -> str:
-        return ", ".join(sorted({thing.name for thing, _ in self.things}))
+        return ", ".join(sorted({figure.name for figure, _ in self.figures}))
 
 
-def random_thing(draw: random.Random) -> Thing:
-    return Thing(draw.choice(list(RADII)), draw.choice(list(COLOURS)), draw.choice(list(SHAPES)))
+def random_figure(draw: random.Random) -> Figure:
+    return Figure(draw.choice(list(RADII)), draw.choice(list(COLOURS)), draw.choice(list(SHAPES)))
 
 
 def place(draw: random.Random) -> Scene:
-    """One thing, in a corner or in the middle."""
-    thing, (place_name, (x, y)) = random_thing(draw), draw.choice(list(PLACES.items()))
+    """One figure, in a corner or in the middle."""
+    figure, (place_name, (x, y)) = random_figure(draw), draw.choice(list(PLACES.items()))
     point = (x + draw.randint(-1, 1), y + draw.randint(-1, 1))
     place_text = "in the middle" if place_name == "middle" else f"in the {place_name} corner"
-    return Scene(((thing, point),), (f"a {thing} {place_text}", f"{place_text} is a {thing}"))
+    return Scene(((figure, point),), (f"a {figure} {place_text}", f"{place_text} is a {figure}"))
 
 
 def count(draw: random.Random) -> Scene:
-    """Equal things that do not touch each other."""
-    thing, number = random_thing(draw), draw.choice(list(COUNTS))
+    """Equal figures that do not touch each other."""
+    figure, number = random_figure(draw), draw.choice(list(COUNTS))
     cells = draw.sample(list(CORNERS.values()), number)
     points = [(x + draw.randint(-1, 1), y + draw.randint(-1, 1)) for x, y in cells]
-    captions = (f"{COUNTS[number]} {thing}s", f"there are {COUNTS[number]} {thing}s")
-    return Scene(tuple((thing, point) for point in points), captions)
+    captions = (f"{COUNTS[number]} {figure}s", f"there are {COUNTS[number]} {figure}s")
+    return Scene(tuple((figure, point) for point in points), captions)
 
 
 def pair(draw: random.Random) -> Scene:
-    """Two different things, side by side or one above the other."""
-    first = second = random_thing(draw)
+    """Two different figures, side by side or one above the other."""
+    first = second = random_figure(draw)
     while first.name == second.name:
-        second = random_thing(draw)
+        second = random_figure(draw)
     relation, converse = draw.choice(list(RELATIONS.items()))
     across = [16 + 8 * side + draw.randint(-1, 1) for side in (-1, 1)]
     along = [draw.randint(8, 24)] * 2
@@ -140,10 +140,10 @@ SCENE_TYPES = (place, count, pair, pair, pair)
 def scenes(number: int, seed: int) -> list[Scene]:
     """``number`` different scenes."""
     draw = random.Random(seed)
-    unique: dict[frozenset[tuple[Thing, Point]], Scene] = {}
+    unique: dict[frozenset[tuple[Figure, Point]], Scene] = {}
     while len(unique) < number:
         scene = draw.choice(SCENE_TYPES)(draw)
-        unique.setdefault(frozenset(scene.things), scene)
+        unique.setdefault(frozenset(scene.figures), scene)
     return list(unique.values())
 
 

@@ -143,9 +143,9 @@ def run(task: str, steps: int, cell: str, seed: int, seconds: float) -> Row:
             if not losses[-1] >= SOLVED[task]:  # solved, or not a number
                 break
     used = time.process_time() - start_time
-    found = losses[-1] if losses else float("nan")
+    final_loss = losses[-1] if losses else float("nan")
     return {"task": task, "steps": steps, "cell": cell, "seed": seed, "updates": updates, "seconds": round(used, 1),
-            "limit": seconds, "solved": found < SOLVED[task], "loss": found, "losses": losses}  # fmt: skip
+            "limit": seconds, "solved": final_loss < SOLVED[task], "loss": final_loss, "losses": losses}  # fmt: skip
 
 
 def missing_runs(options: argparse.Namespace, old_rows: list[Row]) -> Iterator[Row]:
@@ -165,13 +165,13 @@ def table(rows: list[Row]) -> str:
     heads = [f"{task}, T = {steps}" for task, steps in columns]
     lines = [f"| cell | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for cell in CELLS:
-        found = [
+        final_losses = [
             sorted((row for row in rows if (row["task"], row["steps"], row["cell"]) == (*column, cell)),
                    key=lambda row: row["seed"])
             for column in columns
         ]  # fmt: skip
         lines.append(
-            f"| {cell} | " + " | ".join("; ".join(map(outcome, cell_rows)) or "–" for cell_rows in found) + " |"
+            f"| {cell} | " + " | ".join("; ".join(map(outcome, cell_rows)) or "–" for cell_rows in final_losses) + " |"
         )
     return "\n".join(lines)
 

@@ -54,9 +54,9 @@ class Interrupted(SeriatimError):
     exit_code = 130
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, choices: Iterable[str]) -> str:
     """Return a suffix for an error message: the nearest of ``known``, `` (did you mean 'hidden'?)``, or all of them."""
-    names = list(known)
+    names = list(choices)
     matches = get_close_matches(word, names, n=1, cutoff=0.6)
     if matches:
         return f" (did you mean '{matches[0]}'?)"

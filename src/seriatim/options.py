@@ -83,16 +83,16 @@ def _fit(name: str, value: object, hint: Any, rules: Mapping[str, Any]) -> objec
             if item in rules["choices"] and item in rules["registered"]:
                 raise UsageError(f"{name}: '{item}' already has a meaning here; register it under another name")
             if item not in rules["choices"] and item not in rules["registered"]:
-                known = (*rules["choices"], *rules["registered"])
-                raise UsageError(f"{name}: '{item}' is not one of {', '.join(known)}{_hint(item, known)}")
+                choices = (*rules["choices"], *rules["registered"])
+                raise UsageError(f"{name}: '{item}' is not one of {', '.join(choices)}{_hint(item, choices)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             _check_range(name, number, rules)
     return value
 
 
-def _hint(word: object, known: Sequence[str]) -> str:
-    suggestion = nearest(str(word), known)
+def _hint(word: object, choices: Sequence[str]) -> str:
+    suggestion = nearest(str(word), choices)
     return suggestion if "did you mean" in suggestion else ""
 
 

@@ -81,10 +81,10 @@ class Workload:
     """Whether the rows are of different lengths, uniform in [T/4, T], and packed."""
 
     def __post_init__(self) -> None:
-        for name, known in (("cell", tuple(TORCH_LAYERS)), ("mode", MODES), ("dtype", tuple(PRECISIONS))):
+        for name, choices in (("cell", tuple(TORCH_LAYERS)), ("mode", MODES), ("dtype", tuple(PRECISIONS))):
             value = getattr(self, name)
-            if value not in known:
-                raise UsageError(f"{name}: '{value}' is not one of {', '.join(known)}{_guess(value, known)}")
+            if value not in choices:
+                raise UsageError(f"{name}: '{value}' is not one of {', '.join(choices)}{_guess(value, choices)}")
         if min(self.shape) < 1:
             raise UsageError(f"shape: got {','.join(map(str, self.shape))}, wanted four numbers of at least 1: T,B,I,H")
 
@@ -259,6 +259,6 @@ def _inference(layer: nn.Module, inputs: Tensor | PackedSequence, precision: Pre
     return Side(run)
 
 
-def _guess(value: str, known: tuple[str, ...]) -> str:
-    suggestion = nearest(value, known)
+def _guess(value: str, choices: tuple[str, ...]) -> str:
+    suggestion = nearest(value, choices)
     return suggestion if "did you mean" in suggestion else ""

@@ -28,10 +28,10 @@ def data(
     """List the bundled data sets, or show one with the command that trains on it."""
     from seriatim.data.bundled import bundled_sets
 
-    sets = {item.name: item for item in bundled_sets()}
+    sets = {bundled.name: bundled for bundled in bundled_sets()}
     if name is None:
         if json:
-            write_json({"sets": [_described(item) for item in sets.values()]})
+            write_json({"sets": [_described(bundled) for bundled in sets.values()]})
         else:
             _list(list(sets.values()))
         return
@@ -43,10 +43,10 @@ def data(
         _look(sets[name])
 
 
-def command_for(item: BundledSet) -> str:
+def command_for(bundled: BundledSet) -> str:
     """The command that trains on a bundled set, with its options written out."""
-    words = ["seriatim", "train", item.task, item.name]
-    for option, value in item.options.items():
+    words = ["seriatim", "train", bundled.task, bundled.name]
+    for option, value in bundled.options.items():
         if value is True:
             words.append(flag(option))
             continue
@@ -55,57 +55,58 @@ def command_for(item: BundledSet) -> str:
     return shlex.join(words)
 
 
-def _described(item: BundledSet) -> dict[str, object]:
+def _described(bundled: BundledSet) -> dict[str, object]:
     return {
-        "name": item.name,
-        "task": item.task,
-        "description": item.description,
-        "path": str(item.path),
-        "bytes": Path(item.path).stat().st_size,
-        "source": item.source,
-        "licence": item.licence,
-        "options": dict(item.options),
-        "command": command_for(item),
+        "name": bundled.name,
+        "task": bundled.task,
+        "description": bundled.description,
+        "path": str(bundled.path),
+        "bytes": Path(bundled.path).stat().st_size,
+        "source": bundled.source,
+        "licence": bundled.licence,
+        "options": dict(bundled.options),
+        "command": command_for(bundled),
     }
 
 
 def _list(sets: list[BundledSet]) -> None:
     rows = [
-        (item.name, item.task, _size(item), item.licence, f"seriatim train {item.task} {item.name}") for item in sets
+        (bundled.name, bundled.task, _size(bundled), bundled.licence, f"seriatim train {bundled.task} {bundled.name}")
+        for bundled in sets
     ]
     show(Table(("name", "task", "size", "licence", "command"), rows, numeric=frozenset({"size"})))
 
 
-def _look(item: BundledSet) -> None:
-    say(f"{item.name}: {item.description}")
-    say(f"source: {item.source}")
-    say(f"licence: {item.licence}")
-    say(f"file: {item.path} ({_size(item)})")
+def _look(bundled: BundledSet) -> None:
+    say(f"{bundled.name}: {bundled.description}")
+    say(f"source: {bundled.source}")
+    say(f"licence: {bundled.licence}")
+    say(f"file: {bundled.path} ({_size(bundled)})")
     say()
-    for line in _first_lines(item):
+    for line in _first_lines(bundled):
         say(f"    {line}")
     say()
-    say(f"train on it: {command_for(item)}")
+    say(f"train on it: {command_for(bundled)}")
 
 
-def _first_lines(item: BundledSet) -> list[str]:
-    if item.path.suffix == ".parquet":
+def _first_lines(bundled: BundledSet) -> list[str]:
+    if bundled.path.suffix == ".parquet":
         import polars
 
         with polars.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, fmt_str_lengths=50):
-            return str(polars.read_parquet(item.path, n_rows=FIRST_LINES)).splitlines()
-    if item.path.suffix == ".mat":
+            return str(polars.read_parquet(bundled.path, n_rows=FIRST_LINES)).splitlines()
+    if bundled.path.suffix == ".mat":
         from seriatim.data.rolls import read_rolls
 
-        steps = read_rolls(item.path).pieces[0][:FIRST_LINES]
+        steps = read_rolls(bundled.path).pieces[0][:FIRST_LINES]
         return [
             f"step {number}: notes {', '.join(map(str, step.nonzero()[0]))}" for number, step in enumerate(steps, 1)
         ]
-    opened = gzip.open if item.path.suffix == ".gz" else open
-    with opened(item.path, "rt", encoding="utf-8") as file:
+    opened = gzip.open if bundled.path.suffix == ".gz" else open
+    with opened(bundled.path, "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in islice(file, FIRST_LINES)]
 
 
-def _size(item: BundledSet) -> str:
-    size = Path(item.path).stat().st_size
+def _size(bundled: BundledSet) -> str:
+    size = Path(bundled.path).stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

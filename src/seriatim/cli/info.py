@@ -79,16 +79,16 @@ def _native_cells() -> list[str]:
     from seriatim.kernels import native
     from seriatim.spec import VARIANTS, CellSpec
 
-    taken = []
+    fused_variants = []
     for name, variant in VARIANTS.items():
         spec = CellSpec(input_size=8, hidden_size=8, **variant)
         try:
             if native.fuses(spec):
                 native.cell(spec, spec.layer_norm)
-                taken.append(name)
+                fused_variants.append(name)
         except UsageError:
             continue
-    return taken
+    return fused_variants
 
 
 def instruction_sets(cpuinfo: str) -> list[str]:

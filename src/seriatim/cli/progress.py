@@ -73,11 +73,11 @@ class LiveObserver(Observer):
         if now - self._last_update < REDRAW:
             return
         self._last_update = now
-        done = (now - self._start) / self._time_limit
+        share = (now - self._start) / self._time_limit
         if self._total_steps:
-            done = max(done, step / self._total_steps)
+            share = max(share, step / self._total_steps)
         status = [f"epoch {epoch}", f"loss {loss:.3f}", f"{_rate(units_per_second)}/s", str(self._best)]
-        self._progress.update(self._task, completed=min(done, 1.0), status="  ".join(filter(None, status)))
+        self._progress.update(self._task, completed=min(share, 1.0), status="  ".join(filter(None, status)))
 
     def validated(self, row: Mapping[str, object]) -> None:
         """Update the best score, which the next step shows."""

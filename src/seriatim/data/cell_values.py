@@ -34,17 +34,17 @@ def to_floats(cells: polars.Series) -> NDArray[np.float64]:
         bad = numbers.is_null() & stripped.is_not_null()
         if bad.any():
             row = int(bad.arg_max() or 0)
-            raise CellError(row, f"{shown(cells[row])} is not a number")
+            raise CellError(row, f"{quoted(cells[row])} is not a number")
     elif cells.dtype == polars.Null:
         return np.full(len(cells), np.nan)
     elif not (cells.dtype.is_numeric() or cells.dtype == polars.Boolean):
         row = int(cells.is_not_null().arg_max() or 0)
-        raise CellError(row, f"{shown(cells[row])} is not a number")
+        raise CellError(row, f"{quoted(cells[row])} is not a number")
     floats = numbers.cast(polars.Float64).fill_null(float("nan")).to_numpy()
     infinite = np.isinf(floats)
     if infinite.any():
         row = int(infinite.argmax())
-        raise CellError(row, f"{shown(cells[row])} is not finite")
+        raise CellError(row, f"{quoted(cells[row])} is not finite")
     return cast("NDArray[np.float64]", floats)
 
 
@@ -62,7 +62,7 @@ def to_strings(cells: polars.Series, noun: str) -> polars.Series:
             cells = cells.cast(polars.Int64)
     if cells.dtype == polars.Null or cells.dtype.is_nested() or cells.dtype in (polars.Object, polars.Binary):
         row = int(cells.is_not_null().arg_max() or 0)
-        raise CellError(row, f"{shown(cells[row])} is not a {noun}" if cells.dtype != polars.Null else f"no {noun}")
+        raise CellError(row, f"{quoted(cells[row])} is not a {noun}" if cells.dtype != polars.Null else f"no {noun}")
     strings: polars.Series = cells.cast(polars.String)
     missing = strings.is_null() | (strings == "")
     if missing.any():
@@ -92,7 +92,7 @@ def to_names(cells: polars.Series, noun: str) -> polars.Series:
     return to_strings(cells, noun)
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """Return a value for a message, shortened if it is long."""
     text = str(value)
     return f"'{text}'" if len(text) <= 40 else f"'{text[:39]}…'"

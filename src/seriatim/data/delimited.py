@@ -146,9 +146,9 @@ class Delimited(Rows):
         """Yield the file in blocks of whole rows."""
         rest, line = b"", 1
         with self._open() as stream:
-            left = self._data_size(stream)
-            while chunk := stream.read(min(BLOCK, left)):
-                left -= len(chunk)
+            size_left = self._data_size(stream)
+            while chunk := stream.read(min(BLOCK, size_left)):
+                size_left -= len(chunk)
                 rest += chunk
                 end = _last_end(rest, self._dialect)
                 if end:
@@ -168,10 +168,10 @@ class Delimited(Rows):
         while end:
             start = max(0, end - TAIL)
             stream.seek(start)
-            kept = stream.read(end - start).rstrip(f"{self._dialect.separator}\r\n".encode())
-            if kept:  # the separators and the line end after the last value belong to its row
-                stream.seek(start + len(kept))
-                end = start + len(kept) + len(stream.readline())
+            block = stream.read(end - start).rstrip(f"{self._dialect.separator}\r\n".encode())
+            if block:  # the separators and the line end after the last value belong to its row
+                stream.seek(start + len(block))
+                end = start + len(block) + len(stream.readline())
                 break
             end = start
         stream.seek(0)
@@ -220,11 +220,11 @@ class Delimited(Rows):
             self.names = [str(number) for number in range(1, len(row) + 1)]
             return start
         self.names = [cell or "" for cell in row]
-        seen: set[str] = set()
+        names: set[str] = set()
         for name in filter(None, self.names):
-            if name in seen:
+            if name in names:
                 raise DataError(f"{self.name}: two columns are named '{name}'")
-            seen.add(name)
+            names.add(name)
         return min(end, len(raw))
 
     def _refuse_blank_cells(self, raw: bytes, line: int, rows: int) -> None:

@@ -61,8 +61,8 @@ class Findings:
             notes.append(f"{describe(self.unsorted, 'rows were not in order of time')}; they were sorted")
         if self.gaps.series:
             stamps = "time stamp is" if self.gaps.times == 1 else "time stamps are"
-            left = "; the rows are used unchanged" if missing == "error" else ""
-            notes.append(f"{describe(self.gaps, f'{self.gaps.times} {stamps} missing')}{left}")
+            remark = "; the rows are used unchanged" if missing == "error" else ""
+            notes.append(f"{describe(self.gaps, f'{self.gaps.times} {stamps} missing')}{remark}")
         if self.irregular.series:
             notes.append(describe(self.irregular, "time stamps are irregular"))
         if self.filled.series:
@@ -127,8 +127,8 @@ def fill(
         if len(empty):
             raise DataError(f"series '{name}': channel {empty[0] + 1} holds no value")
         values = values.copy()
-        for channel, seen in zip(values.T, observed.T, strict=True):
-            channel[~seen] = np.interp(at[~seen], at[seen], channel[seen])
+        for channel, is_observed in zip(values.T, observed.T, strict=True):
+            channel[~is_observed] = np.interp(at[~is_observed], at[is_observed], channel[is_observed])
         findings.filled.add(int((~observed).sum()), "", name)
         findings.inserted += len(values) - rows
     return values, observed, stamps

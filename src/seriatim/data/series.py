@@ -89,14 +89,14 @@ def read_series(
     else:
         raw_series = _from_table(source, [*target, *covariates], time, id, missing, date_format, header, findings)
     series = []
-    for item in raw_series:
+    for part in raw_series:
         if missing != "error":
-            item = _without_future(item, len(target) or item.values.shape[1] - len(covariates), findings)
-        calendar = inspect(item.id, item.times, findings, item.format)
+            part = _without_future(part, len(target) or part.values.shape[1] - len(covariates), findings)
+        calendar = inspect(part.id, part.times, findings, part.format)
         if missing != "error":
-            values, has_value, times = fill(item.id, item.values, item.times, calendar, findings)
-            item = Series(item.id, values, has_value if missing == "mask" else None, times, item.format, has_value)
-        series.append(item)
+            values, has_value, times = fill(part.id, part.values, part.times, calendar, findings)
+            part = Series(part.id, values, has_value if missing == "mask" else None, times, part.format, has_value)
+        series.append(part)
     return series, findings.notes(missing, len(series))
 
 

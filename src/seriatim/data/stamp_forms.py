@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.cell_values import CellError, shown
+from seriatim.data.cell_values import CellError, quoted
 from seriatim.data.stamp_formats import (
     COMPACT_DIGITS,
     QUARTER,
@@ -293,7 +293,7 @@ class NumberForm(Form):
         floats = numbers.cast(polars.Float64).to_numpy()
         if not np.isfinite(floats).all():
             row = int((~np.isfinite(floats)).argmax())
-            raise CellError(row, f"{shown(cells[row])} is not finite")
+            raise CellError(row, f"{quoted(cells[row])} is not finite")
         self.parts.append(floats)
         return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.cell_values import CellError, shown
+from seriatim.data.cell_values import CellError, quoted
 from seriatim.data.rows import MISSING
 from seriatim.data.stamp_formats import ISO, DateTimes
 from seriatim.data.stamp_forms import DATES, DateForm, Form, NamedForm, NumberForm, PatternForm, TimeStamps
@@ -54,7 +54,7 @@ class StampReader:
         elif cells.dtype == polars.String or cells.dtype.is_numeric():
             self._read_forms(cells)
         else:
-            raise CellError(0, f"{shown(cells[0])} is not a date or a number")
+            raise CellError(0, f"{quoted(cells[0])} is not a date or a number")
         self._rows += len(cells)
 
     def finish(self) -> TimeStamps:
@@ -91,18 +91,18 @@ class StampReader:
             return
         row = max((failure for failure in failures if failure is not None), default=0)
         if self._date_format:
-            raise CellError(row, f"{shown(cells[row])} does not have the form {self._date_format} (--date-format)")
+            raise CellError(row, f"{quoted(cells[row])} does not have the form {self._date_format} (--date-format)")
         is_number = cells[row] is not None and _is_number(cells[row])
         if any(isinstance(form, NumberForm) for form in self._forms):
-            raise CellError(row, f"{shown(cells[row])} is not a number, as the time stamps above are")
+            raise CellError(row, f"{quoted(cells[row])} is not a number, as the time stamps above are")
         if is_number and self._rows + row and cells.dtype == polars.String:
             raise CellError(row, "dates and plain numbers are mixed")
         if row and any(re.match(pattern, cells[row]) for pattern in DATES.values()):
             raise CellError(
                 row,
-                f"{shown(cells[row])} does not fit the dates above; --date-format names their form, such as %d/%m/%Y",
+                f"{quoted(cells[row])} does not fit the dates above; --date-format names their form, such as %d/%m/%Y",
             )
-        raise CellError(row, f"{shown(cells[row])} is not a date or a number")
+        raise CellError(row, f"{quoted(cells[row])} is not a date or a number")
 
     def _likely_forms(self, cells: polars.Series) -> list[Form]:
         """Return the forms that the first cell has."""

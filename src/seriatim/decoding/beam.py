@@ -130,12 +130,12 @@ class _Beam:
             values[:, count:] = -np.inf
         alive = np.isfinite(values).any(1)
         parents, units, values = parents[alive], units[alive], values[alive]
-        kept = np.flatnonzero(continues)[alive]
-        self.active, self.scores = self.active[kept], values
-        self.units = np.concatenate([self.units[kept[:, None], parents], units[:, :, None]], axis=2)
-        self.attention = None if self.attention is None else self.attention[kept[:, None], parents]
+        source_rows = np.flatnonzero(continues)[alive]
+        self.active, self.scores = self.active[source_rows], values
+        self.units = np.concatenate([self.units[source_rows[:, None], parents], units[:, :, None]], axis=2)
+        self.attention = None if self.attention is None else self.attention[source_rows[:, None], parents]
         self.length += 1
-        return (kept[:, None] * size + parents).reshape(-1)
+        return (source_rows[:, None] * size + parents).reshape(-1)
 
     def best(self, count: int) -> list[list[Hypothesis]]:
         """Return the best sequences of each source: first those that ended, then those that were cut."""
@@ -157,11 +157,11 @@ def _largest(values: Floats, count: int) -> Indices:
     if count < values.shape[1]:
         # Select all values that equal the smallest of them, so that the sort below decides ties.
         bounds = np.partition(values, -count, axis=1)[:, -count]
-        chosen = [np.flatnonzero(row >= bound) for row, bound in zip(values, bounds, strict=True)]
+        candidates = [np.flatnonzero(row >= bound) for row, bound in zip(values, bounds, strict=True)]
         return np.stack(
             [
                 columns[np.argsort(-row[columns], kind="stable")[:count]]
-                for row, columns in zip(values, chosen, strict=True)
+                for row, columns in zip(values, candidates, strict=True)
             ]
         )
     order: Indices = np.argsort(-values, axis=1, kind="stable")[:, :count]

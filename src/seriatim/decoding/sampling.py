@@ -53,16 +53,16 @@ def sample(
         raise UsageError(f"length: got {length}, wanted at least 0")
 
     def units(token: int, state: State) -> Iterator[int]:
-        seen = set(context)
+        used_units = set(context)
         for _ in range(length):
             log_probabilities, state = step(token, state)
             if repetition_penalty != 1.0:
-                log_probabilities = penalize_repetition(log_probabilities, seen, repetition_penalty)
+                log_probabilities = penalize_repetition(log_probabilities, used_units, repetition_penalty)
             distribution = probabilities(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
             token = draw(distribution, generator)
             if token in stop:
                 return
-            seen.add(token)
+            used_units.add(token)
             yield token
 
     return units(first, state)
@@ -99,15 +99,15 @@ def probabilities(
     if 0 < top_k < weights.size or top_p < 1.0:
         likeliest = np.argsort(-logits, kind="stable")[: top_k or None]
         cumulative = np.cumsum(weights[likeliest])
-        kept = likeliest[: 1 + int(np.searchsorted(cumulative[:-1], top_p * cumulative[-1]))]
+        likely_units = likeliest[: 1 + int(np.searchsorted(cumulative[:-1], top_p * cumulative[-1]))]
         mask = np.zeros(weights.size, bool)
-        mask[kept] = True
+        mask[likely_units] = True
         weights = np.where(mask, weights, 0.0)
     distribution: Floats = weights / weights.sum()
     return distribution
 
 
-def penalize_repetition(log_probabilities: npt.ArrayLike, seen: Collection[int], penalty: float) -> Floats:
+def penalize_repetition(log_probabilities: npt.ArrayLike, used_units: Collection[int], penalty: float) -> Floats:
     """Make units in ``seen`` less likely: raise their probability to the power ``penalty``, unnormalised (Keskar 2019).
 
     CTRL divides a logit by the penalty, which favours a unit with a negative logit. Log-probabilities are never
@@ -115,7 +115,7 @@ def penalize_repetition(log_probabilities: npt.ArrayLike, seen: Collection[int],
     """
     logits = np.asarray(log_probabilities, np.float64)
     normal: Floats = logits - np.logaddexp.reduce(logits)
-    units = np.fromiter(seen, np.int64, len(seen))
+    units = np.fromiter(used_units, np.int64, len(used_units))
     normal[units] *= penalty
     return normal
 

@@ -79,13 +79,13 @@ def joint_log_probability(
 
 def quantiles(paths: npt.ArrayLike, levels: Sequence[float] = QUANTILES) -> Floats:
     """Return quantiles [horizon, C, Q] over the samples of ``paths`` [horizon, S, C], interpolated linearly."""
-    drawn = np.asarray(paths, np.float64)
-    if drawn.ndim != 3 or drawn.shape[1] == 0:
-        raise DataError(f"paths: got shape {drawn.shape}, wanted [horizon, S, C] with at least 1 sample")
+    samples = np.asarray(paths, np.float64)
+    if samples.ndim != 3 or samples.shape[1] == 0:
+        raise DataError(f"paths: got shape {samples.shape}, wanted [horizon, S, C] with at least 1 sample")
     for level in levels:
         if not 0.0 <= level <= 1.0:
             raise UsageError(f"levels: got {level}, wanted 0 to 1")
-    return np.moveaxis(np.quantile(drawn, np.asarray(levels), axis=1), 0, -1)
+    return np.moveaxis(np.quantile(samples, np.asarray(levels), axis=1), 0, -1)
 
 
 def sorted_quantiles(crossing: npt.ArrayLike) -> Floats:

@@ -88,7 +88,7 @@ class _Layout:
             return cls(name, width, count)
         if len(fields) < 2 or not all(map(_is_number, fields[1:])):
             raise DataError(
-                f"{name} line 1: got '{_shown(first)}', wanted a word and its numbers (or how many words and numbers)"
+                f"{name} line 1: got '{_excerpt(first)}', wanted a word and its numbers (or how many words and numbers)"
             )
         return cls(name, len(fields) - 1, None)
 
@@ -104,7 +104,7 @@ class _Layout:
         fields = rest.split(b" ")
         for field in fields:
             if not _is_number(field):
-                raise DataError(f"{self.name} line {number}: '{_shown(field)}' is not a finite number")
+                raise DataError(f"{self.name} line {number}: '{_excerpt(field)}' is not a finite number")
         return np.array([float(field) for field in fields], np.float32)
 
 
@@ -135,6 +135,6 @@ def _lines(path: str | Path) -> Generator[bytes, None, None]:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _shown(raw: bytes) -> str:
+def _excerpt(raw: bytes) -> str:
     text = raw[:30].decode(errors="replace")
     return text if len(raw) <= 30 else f"{text}…"

@@ -62,8 +62,8 @@ def step_backward(
     """One step backward."""
     from_x, from_h, old, new, r, z, n, (free_r, free_z, free_n) = tape
     d_new, dw_hr = projected_backward(grad[0], new, weights)  # (4)
-    for one in grad[1:]:
-        d_new = d_new + one
+    for grad_part in grad[1:]:
+        d_new = d_new + grad_part
     da_z = d_new * (old - n) * z * (1 - z) * free_z  # (4), (2)
     da_n = d_new * (1 - z) * (1 - n * n) * free_n  # (4), (3)
     recurrent_backward = _after_backward if spec.reset_after else _before_backward

@@ -28,9 +28,9 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     l_re, l_im = size * np.cos(angle), size * np.sin(angle)
     s_re = l_re * re - l_im * im + gain * b_re  # (3)
     s_im = l_re * im + l_im * re + gain * b_im
-    both = np.concatenate([s_re, s_im], axis=1)
-    tape = (from_x, re, im, b_re, b_im, both)
-    return (both @ w.w_hy.T + d, s_re, s_im), (b_re, b_im, d), tape  # (4)
+    s_parts = np.concatenate([s_re, s_im], axis=1)
+    tape = (from_x, re, im, b_re, b_im, s_parts)
+    return (s_parts @ w.w_hy.T + d, s_re, s_im), (b_re, b_im, d), tape  # (4)
 
 
 def step_backward(
@@ -38,10 +38,10 @@ def step_backward(
 ) -> tuple[Floats, Floats, State, Weights[Floats]]:
     """One step backward."""
     dh_next, *ds_next = grad
-    from_x, re, im, b_re, b_im, both = tape
+    from_x, re, im, b_re, b_im, s_parts = tape
     w = weights
     assert w.decay is not None and w.w_hy is not None
-    ds_re, ds_im = (one + more for one, more in zip(ds_next, np.split(dh_next @ w.w_hy, 2, axis=1), strict=True))  # (4)
+    ds_re, ds_im = (ds + more for ds, more in zip(ds_next, np.split(dh_next @ w.w_hy, 2, axis=1), strict=True))  # (4)
     size, angle, gain = np.exp(-np.exp(w.decay[0])), np.exp(w.decay[1]), np.exp(w.decay[2])
     cos, sin = np.cos(angle), np.sin(angle)
     dl_re = (ds_re * re + ds_im * im).sum(axis=0)  # (3)
@@ -52,8 +52,8 @@ def step_backward(
     du = np.concatenate([gain * ds_re, gain * ds_im, dh_next], axis=1)
     dx, dw_ih, db_ih, _ = part_backward(du, w.w_ih, w.b_ih, None, from_x)  # (1)
     l_re, l_im = size * cos, size * sin
-    before = (np.zeros_like(dh_next), l_re * ds_re + l_im * ds_im, l_re * ds_im - l_im * ds_re)
-    return dx, np.zeros_like(dh_next), before, Weights(dw_ih, b_ih=db_ih, decay=of_decay, w_hy=dh_next.T @ both)
+    grad_state = (np.zeros_like(dh_next), l_re * ds_re + l_im * ds_im, l_re * ds_im - l_im * ds_re)
+    return dx, np.zeros_like(dh_next), grad_state, Weights(dw_ih, b_ih=db_ih, decay=of_decay, w_hy=dh_next.T @ s_parts)
 
 
 CELL = Cell(step, step_backward)

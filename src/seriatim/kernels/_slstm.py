@@ -41,10 +41,10 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     v, from_h = part(h_in, w.w_hh, w.b_hh, None)
     a_i, a_f, a_g, a_o = blocks(u + v, spec)
     g, o = np.tanh(a_g), sigmoid(a_o)  # (2)
-    kept, fresh = log_sigmoid(a_f) + m, n == 0
-    newer = fresh | (a_i >= kept)
-    m_next = np.where(newer, a_i, kept)  # (3), (7)
-    i, f = np.exp(a_i - m_next), np.exp(np.where(fresh, -np.inf, kept - m_next)).astype(x.dtype)  # (4)
+    old_scale, fresh = log_sigmoid(a_f) + m, n == 0
+    newer = fresh | (a_i >= old_scale)
+    m_next = np.where(newer, a_i, old_scale)  # (3), (7)
+    i, f = np.exp(a_i - m_next), np.exp(np.where(fresh, -np.inf, old_scale - m_next)).astype(x.dtype)  # (4)
     c_next, n_next = f * c + i * g, f * n + i  # (5)
     ratio = c_next / n_next
     tape = (from_x, from_h, c, n, i, f, g, o, n_next, ratio, sigmoid(a_f), newer)
@@ -69,8 +69,8 @@ def step_backward(
     da = da.astype(dh_next.dtype)
     dx, dw_ih, db_ih, _ = part_backward(da, w.w_ih, w.b_ih, None, from_x)  # (1)
     dh_in, dw_hh, db_hh, _ = part_backward(da, w.w_hh, w.b_hh, None, from_h)
-    before = (np.zeros_like(dh_next), dc * f, dn * f, of_kept)
-    return dx, dh_in, before, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr)
+    grad_state = (np.zeros_like(dh_next), dc * f, dn * f, of_kept)
+    return dx, dh_in, grad_state, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr)
 
 
 CELL = Cell(step, step_backward)

@@ -42,16 +42,16 @@ def check_call(shapes: Mapping[str, Shape], arrays: Mapping[str, Any], strided: 
     for name, array in arrays.items():
         if array is None:
             continue
-        shape, found = shapes[name.removeprefix("grad_")], tuple(array.shape)
-        wanted: tuple[str, ...] = {"lengths": ("int64",), "reset": ("bool",)}.get(name, (dtype,))
+        shape, actual = shapes[name.removeprefix("grad_")], tuple(array.shape)
+        dtypes: tuple[str, ...] = {"lengths": ("int64",), "reset": ("bool",)}.get(name, (dtype,))
         if name.startswith("zoneout"):
-            wanted = (dtype, "bool")
-            shape = tuple(1 if size == 1 else full for size, full in zip(found[:2], shape, strict=False)) + shape[2:]
-        if found != shape or _name(array) not in wanted:
+            dtypes = (dtype, "bool")
+            shape = tuple(1 if size == 1 else full for size, full in zip(actual[:2], shape, strict=False)) + shape[2:]
+        if actual != shape or _name(array) not in dtypes:
             raise UsageError(
-                f"{name}: got {list(found)} of {_name(array)}, wanted {list(shape)} of {' or '.join(wanted)}"
+                f"{name}: got {list(actual)} of {_name(array)}, wanted {list(shape)} of {' or '.join(dtypes)}"
             )
-        if 0 not in found and not (
+        if 0 not in actual and not (
             _has_dense_rows(array) if name in strided or name.startswith("zoneout") else _is_contiguous(array)
         ):
             raise UsageError(f"{name}: got strides, wanted contiguous memory")

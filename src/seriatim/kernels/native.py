@@ -114,9 +114,9 @@ def cell(spec: CellSpec, input_projected: bool = False, bf16: bool = False) -> _
 @functools.cache
 def default_threads() -> int:
     """``OMP_NUM_THREADS``, or the number of processors that this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if asked.isdigit() and int(asked):
-        return int(asked)
+    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if setting.isdigit() and int(setting):
+        return int(setting)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -170,25 +170,25 @@ def forward(
         return reference.forward(spec, x, state, weights, walk)
     threads = threads or default_threads()
     walk = _dense_walk(walk)
-    read, read_weights, tape = _input_part(spec, x, weights, walk)
+    inputs, read_weights, tape = _input_part(spec, x, weights, walk)
     engine_cell = cell(spec, spec.layer_norm)
-    read, before = _dense_rows(read), _to_engine(state)
-    steps, rows = read.shape[:2] if read.ndim == 3 else (0, 0)
-    output = np.empty((steps, rows, spec.output_size), read.dtype)
-    final = [np.empty_like(array) for array in before]
+    inputs, initial = _dense_rows(inputs), _to_engine(state)
+    steps, rows = inputs.shape[:2] if inputs.ndim == 3 else (0, 0)
+    output = np.empty((steps, rows, spec.output_size), inputs.dtype)
+    final = [np.empty_like(array) for array in initial]
     # The engine writes nothing where a row has no step, and the caller gets 0 there.
     blank = np.empty if walk.lengths is None else np.zeros
-    slots = blank((steps, rows, engine_cell.slots, spec.hidden_size), read.dtype)
-    cells = blank((steps, rows, before[1].shape[-1]), read.dtype) if len(before) == 2 else None
-    arrays = _call_arrays(read, before, walk) | _pair("h_n", "c_n", final)
+    slots = blank((steps, rows, engine_cell.slots, spec.hidden_size), inputs.dtype)
+    cells = blank((steps, rows, initial[1].shape[-1]), inputs.dtype) if len(initial) == 2 else None
+    arrays = _call_arrays(inputs, initial, walk) | _pair("h_n", "c_n", final)
     _check(spec, engine_cell, arrays | {"output": output, "slots": slots, "cells": cells})
     with engine_errors():
         packed = _native.Packed(engine_cell, read_weights, threads)
         _native.forward(
-            packed, steps, rows, [], address(read), *row_strides(read), *_addresses(before), walk.reverse,
+            packed, steps, rows, [], address(inputs), *row_strides(inputs), *_addresses(initial), walk.reverse,
             address(output), *_addresses(final), address(slots), address(cells), _masks(walk), threads,
         )  # fmt: skip
-    saved = Saved(read, tuple(before), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
+    saved = Saved(inputs, tuple(initial), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
     return output, from_engine(spec, final), saved
 
 
@@ -231,8 +231,8 @@ def backward(
     gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
     if spec.layer_norm:
         rows = grad_x.reshape(-1, grad_x.shape[-1])
-        before, w_ih, b_ih, g_ih = part_backward(rows, weights.w_ih, weights.b_ih, weights.g_ih, saved.tape)
-        grad_x = before.reshape(*grad_x.shape[:2], before.shape[-1])
+        grad_raw, w_ih, b_ih, g_ih = part_backward(rows, weights.w_ih, weights.b_ih, weights.g_ih, saved.tape)
+        grad_x = grad_raw.reshape(*grad_x.shape[:2], grad_raw.shape[-1])
         gradient = replace(gradient, w_ih=w_ih, b_ih=b_ih, g_ih=g_ih)
     return grad_x, from_engine(spec, grad_first), gradient
 
@@ -272,17 +272,17 @@ class Stepper:
             return reference.step(self.spec, x, state, self.weights)
         if self.spec.layer_norm:
             x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
-        before = _to_engine(state)
+        initial = _to_engine(state)
         x = np.ascontiguousarray(x)
         rows = len(x)
-        wanted = [(rows, self._inputs), *((rows, width) for width in self._widths)]
-        if [array.shape for array in (x, *before)] != wanted or {array.dtype for array in (x, *before)} != {
+        expected = [(rows, self._inputs), *((rows, width) for width in self._widths)]
+        if [array.shape for array in (x, *initial)] != expected or {array.dtype for array in (x, *initial)} != {
             self._dtype
         }:
-            self._refuse(x, before)
-        final = [np.empty_like(array) for array in before]
+            self._refuse(x, initial)
+        final = [np.empty_like(array) for array in initial]
         try:  # a context manager would cost as much as the step
-            _native.step(self._packed, rows, address(x), *_addresses(before), *_addresses(final), 1)
+            _native.step(self._packed, rows, address(x), *_addresses(initial), *_addresses(final), 1)
         except ValueError as error:
             raise UsageError(str(error)) from error
         return from_engine(self.spec, final)
@@ -346,8 +346,8 @@ class Stream:
         self._engine.step(part(self._fit(x), weights.w_ih, weights.b_ih, weights.g_ih)[0])
 
     def _by_stepper(self, x: Floats) -> None:
-        for array, after in zip(self.state, self._stepper.step(self._fit(x), self.state), strict=True):
-            array[...] = after
+        for array, value in zip(self.state, self._stepper.step(self._fit(x), self.state), strict=True):
+            array[...] = value
 
 
 def _to_engine(state: Sequence[Floats]) -> list[Floats]:

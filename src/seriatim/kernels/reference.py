@@ -102,10 +102,12 @@ def forward(
     tapes: list[Tape] = []
     for t in range(len(x)):
         alive = schedule.alive[t]
-        before = tuple(np.where(schedule.reset[t], 0, part) for part in state)  # (1)
-        candidate, step_gates, tape = cell.step(spec, x[t], schedule.dropout * before[0], before, weights)  # (2), (3)
+        old_state = tuple(np.where(schedule.reset[t], 0, part) for part in state)  # (1)
+        candidate, step_gates, tape = cell.step(
+            spec, x[t], schedule.dropout * old_state[0], old_state, weights
+        )  # (2), (3)
         shares = (k[t] for k in schedule.zoneout)
-        mixed = (k * old + (1 - k) * new for k, old, new in zip(shares, before, candidate, strict=True))  # (4)
+        mixed = (k * old + (1 - k) * new for k, old, new in zip(shares, old_state, candidate, strict=True))  # (4)
         state = tuple(np.where(alive, new, old) for new, old in zip(mixed, state, strict=True))
         for all_steps, values in zip((*states, gates), (*state, np.concatenate(step_gates, axis=1)), strict=True):
             all_steps[t] = np.where(alive, values, 0)
@@ -139,8 +141,10 @@ def backward(
         )  # (3)
         direct = [grad + k * more for grad, k, more in zip(grad_old, shares, into, strict=True)]  # (3), (4)
         direct[0] = direct[0] + schedule.dropout * grad_h_in  # (2)
-        before = [np.where(schedule.reset[t], 0, grad) for grad in direct]  # (1)
-        grad_state = tuple(np.where(schedule.alive[t], new, old) for new, old in zip(before, grad_state, strict=True))
+        grad_before_reset = [np.where(schedule.reset[t], 0, grad) for grad in direct]  # (1)
+        grad_state = tuple(
+            np.where(schedule.alive[t], new, old) for new, old in zip(grad_before_reset, grad_state, strict=True)
+        )
         for weight_sum, grad in zip(weight_sums, grad_weights.present(), strict=True):
             weight_sum += grad
     return schedule.along(grad_x), grad_state, weights.like(weight_sums)
@@ -157,12 +161,12 @@ def _schedule(spec: CellSpec, x: Floats, walk: Walk[NDArray[Any]]) -> Schedule:
         array = absent if array is None else array
         return np.take_along_axis(np.broadcast_to(array, (steps, rows, array.shape[-1])), order, axis=0)
 
-    none = np.zeros((1, 1, 1), x.dtype)
+    zero = np.zeros((1, 1, 1), x.dtype)
     reset = None if walk.reset is None else walk.reset[:, :, None]
     return Schedule(
         order=order,
         alive=alive[:, :, None],
         reset=along(reset, np.zeros((1, 1, 1), np.bool_)),
         dropout=np.ones((1, 1), x.dtype) if walk.dropout is None else walk.dropout,
-        zoneout=tuple(along(share, none).astype(x.dtype) for share in walk.zoneout or (None,) * len(spec.states)),
+        zoneout=tuple(along(share, zero).astype(x.dtype) for share in walk.zoneout or (None,) * len(spec.states)),
     )

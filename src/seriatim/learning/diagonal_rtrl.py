@@ -33,26 +33,26 @@ class DiagonalInfluence(InfluenceRule):
     def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         owned, unowned = influence
         units = self.units
-        loss, after, pullback = self.step.run_with_pullback(weights, data, s)
-        theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(after)))
+        loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
+        theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(s_next)))
         immediate, sums = units.immediate(pullback, loss)
         immediate_unowned = self._immediate_unowned(weights, data, s)
         if not len(s):
-            return loss, after, theta, readout, immediate, immediate_unowned
+            return loss, s_next, theta, readout, immediate, immediate_unowned
         blocks = units.diagonal_blocks(sums)
         theta = theta.index_add(0, units.owned, units.gradient(of_s, owned))
         theta = theta.index_add(0, units.unowned, of_s[units.recurrent_indices] @ unowned)
         unowned = torch.einsum("qru,ruj->quj", blocks, unowned.view(units.parts, units.count, -1)).flatten(0, 1)
         owned = units.advance(blocks, owned) + immediate
-        return loss, after, theta, readout, owned, unowned + immediate_unowned
+        return loss, s_next, theta, readout, owned, unowned + immediate_unowned
 
     def _immediate_unowned(self, weights: Weights, data: Data, s: Tensor) -> Tensor:
         """Return ∂s_t/∂θ [R·U, N''] of the weights before the layer."""
         theta, unowned = weights.theta, self.units.unowned
         run = self.step.row_function(weights.constants, data)
-        after, pullback = vjp(
+        s_next, pullback = vjp(
             lambda part: run(theta.index_copy(0, unowned, part), weights.readout, s)[1], theta[unowned]
         )
-        rows = torch.eye(len(after), dtype=after.dtype)[self.units.recurrent_indices]
+        rows = torch.eye(len(s_next), dtype=s_next.dtype)[self.units.recurrent_indices]
         derivative: Tensor = vmap(pullback)(rows)[0]
         return derivative

@@ -73,9 +73,9 @@ class ForwardModeLearner(Learner):
         loss, theta, readout = states.new_zeros(()), torch.zeros_like(weights.theta), torch.zeros_like(weights.readout)
         with network.plain_steps(), torch.no_grad():
             for data in iterate_steps(segment):
-                losses, states, of_theta, of_readout, *after = batch_step.run(weights, data, states, influence)
+                losses, states, of_theta, of_readout, *next_influence = batch_step.run(weights, data, states, influence)
                 loss, theta, readout = loss + losses.sum(), theta + of_theta.sum(0), readout + of_readout.sum(0)
-                influence = tuple(after)
+                influence = tuple(next_influence)
         count = segment.steps * step.rows
         step.accumulate_grad(theta / count, readout / count)
         return loss / count, (*step.carry(states), *influence)

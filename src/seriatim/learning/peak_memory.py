@@ -51,14 +51,14 @@ class _Blocks:
 
     def watch_graph(self, loss: Tensor) -> None:
         """Put hooks on all nodes of the graph of ``loss``."""
-        pending, seen = [loss.grad_fn], {loss.grad_fn}
+        pending, visited = [loss.grad_fn], {loss.grad_fn}
         while pending:
             node = pending.pop()
             if node is None:
                 continue
             self._watch(node)
-            next_nodes = {next_node for next_node, _ in node.next_functions} - seen
-            seen |= next_nodes
+            next_nodes = {next_node for next_node, _ in node.next_functions} - visited
+            visited |= next_nodes
             pending += next_nodes
 
     def _watch(self, node: Any) -> None:

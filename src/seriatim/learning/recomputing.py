@@ -111,14 +111,14 @@ def segment_length(model: StreamModel[Any], batch: Segment, memory: float) -> in
     if fixed + per_step * batch.steps <= memory:
         return batch.steps
     # per_step · n + per_state · T / n ≤ left, for the largest n
-    left, product = memory - fixed, per_step * per_state * batch.steps
-    if left < 0 or left**2 < 4 * product:
+    available, product = memory - fixed, per_step * per_state * batch.steps
+    if available < 0 or available**2 < 4 * product:
         least = (fixed + 2 * math.sqrt(product)) * 1.01
         raise UsageError(
             f"memory: got {memory / 1e6:.3g} MB, too little for {batch.steps:,} steps; wanted at least "
             f"{least / 1e6:.3g} MB, a smaller --batch-size or a smaller network"
         )
-    longest = max(int((left + math.sqrt(left**2 - 4 * product)) / (2 * per_step)), 1)
+    longest = max(int((available + math.sqrt(available**2 - 4 * product)) / (2 * per_step)), 1)
     return math.ceil(batch.steps / math.ceil(batch.steps / longest))  # all of about the same length
 
 

@@ -68,11 +68,11 @@ class DenseInfluence(InfluenceRule):
 
     def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         p, unused = influence
-        loss, after, pullback = self.step.run_with_pullback(weights, data, s)
-        zero, one = torch.zeros_like(loss), torch.ones_like(loss)
-        theta, readout, of_s = pullback((one, torch.zeros_like(after)))
-        immediate, _, jacobian = vmap(lambda unit: pullback((zero, unit)))(torch.eye(len(after), dtype=after.dtype))
+        loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
+        zero, unit_grad = torch.zeros_like(loss), torch.ones_like(loss)
+        theta, readout, of_s = pullback((unit_grad, torch.zeros_like(s_next)))
+        immediate, _, jacobian = vmap(lambda unit: pullback((zero, unit)))(torch.eye(len(s_next), dtype=s_next.dtype))
         if not len(s):
-            return loss, after, theta, readout, immediate, unused
+            return loss, s_next, theta, readout, immediate, unused
         theta = theta + of_s @ p  # (2)
-        return loss, after, theta, readout, torch.addmm(immediate, jacobian, p), unused  # (1)
+        return loss, s_next, theta, readout, torch.addmm(immediate, jacobian, p), unused  # (1)

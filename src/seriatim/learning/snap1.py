@@ -44,14 +44,14 @@ class UnitInfluence(InfluenceRule):
     def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         (p,) = influence
         units = self.units
-        loss, after, pullback = self.step.run_with_pullback(weights, data, s)
-        theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(after)))
+        loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
+        theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(s_next)))
         immediate, sums = units.immediate(pullback, loss)
         if not len(s):
-            return loss, after, theta, readout, immediate
+            return loss, s_next, theta, readout, immediate
         blocks = units.diagonal_blocks(sums) if self.is_diagonal else self._blocks(weights, data, s)
         theta = theta.index_add(0, units.owned, units.gradient(of_s, p))
-        return loss, after, theta, readout, units.advance(blocks, p) + immediate
+        return loss, s_next, theta, readout, units.advance(blocks, p) + immediate
 
     def _blocks(self, weights: Weights, data: Data, s: Tensor) -> Tensor:
         """Return D [R, R, U], from the whole Jacobian."""

@@ -101,16 +101,16 @@ class StepFunction:
             weights = {**constants, **unflatten(theta, self.recurrent), **unflatten(readout, self.readout)}
             batch = with_tensors(self.batch, {name: value[None, None] for name, value in data.items()})
             carry = self.carry(s[None]) if len(s) else ()
-            loss, after = functional_call(self.loss_module, weights, (batch, carry))
-            return loss, torch.cat([part.squeeze(1).flatten() for part in after])
+            loss, next_carry = functional_call(self.loss_module, weights, (batch, carry))
+            return loss, torch.cat([part.squeeze(1).flatten() for part in next_carry])
 
         return run
 
     def run_with_pullback(self, weights: Weights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """Return the loss, the next s, and the function from their cotangents to those of (θ, readout, s)."""
         run = self.row_function(weights.constants, data)
-        (loss, after), pullback = vjp(run, weights.theta, weights.readout, s)
-        return loss, after, pullback
+        (loss, s_next), pullback = vjp(run, weights.theta, weights.readout, s)
+        return loss, s_next, pullback
 
     def accumulate_grad(self, theta: Tensor, readout: Tensor) -> None:
         """Add gradients [N] and [M] to ``.grad`` of the parameters."""

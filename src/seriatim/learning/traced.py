@@ -47,15 +47,15 @@ class TracedFunction:
 
 def _eliminate_common(graph: fx.Graph) -> None:
     """Remove operations that return their argument unchanged, and repeated ones."""
-    known: dict[Any, fx.Node] = {}
+    first_nodes: dict[Any, fx.Node] = {}
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
-        same = node.args[0] if _is_identity(node) else None
-        if same is None and _is_pure(node):
-            same = known.setdefault((node.target, _key(node.args), _key(tuple(node.kwargs.items()))), node)
-        if isinstance(same, fx.Node) and same is not node:
-            node.replace_all_uses_with(same)
+        equal_node = node.args[0] if _is_identity(node) else None
+        if equal_node is None and _is_pure(node):
+            equal_node = first_nodes.setdefault((node.target, _key(node.args), _key(tuple(node.kwargs.items()))), node)
+        if isinstance(equal_node, fx.Node) and equal_node is not node:
+            node.replace_all_uses_with(equal_node)
             graph.erase_node(node)
     graph.eliminate_dead_code()
 

@@ -48,23 +48,23 @@ class RankOneInfluence(InfluenceRule):
 
     def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         s_tilde, theta_tilde = influence
-        loss, after, pullback = self.step.run_with_pullback(weights, data, s)
-        theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(after)))
-        advanced = torch.zeros_like(after)
+        loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
+        theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(s_next)))
+        advanced = torch.zeros_like(s_next)
         if len(s):
             theta = theta + (of_s @ s_tilde) * theta_tilde  # (3)
             advanced = self._advance(weights, data, s, s_tilde)
-        signs = torch.where(torch.rand_like(after) < 0.5, -1.0, 1.0).to(after.dtype)
+        signs = torch.where(torch.rand_like(s_next) < 0.5, -1.0, 1.0).to(s_next.dtype)
         immediate = pullback((torch.zeros_like(loss), signs))[0]
         rho_0 = torch.sqrt((theta_tilde.norm() + SMALL) / (advanced.norm() + SMALL))  # (1)
         rho_1 = torch.sqrt((immediate.norm() + SMALL) / signs.norm())
         s_tilde, theta_tilde = rho_0 * advanced + rho_1 * signs, theta_tilde / rho_0 + immediate / rho_1  # (2)
-        return loss, after, theta, readout, s_tilde, theta_tilde
+        return loss, s_next, theta, readout, s_tilde, theta_tilde
 
     def _advance(self, weights: Weights, data: Data, s: Tensor, s_tilde: Tensor) -> Tensor:
         """Return J_t s̃: the backward pass through wᵀ J_t, which is linear in w."""
         run = self.step.row_function(weights.constants, data)
-        after, pullback = vjp(lambda state: run(weights.theta, weights.readout, state)[1], s)
-        _, second_pullback = vjp(lambda w: pullback(w)[0], torch.zeros_like(after))
+        s_next, pullback = vjp(lambda state: run(weights.theta, weights.readout, state)[1], s)
+        _, second_pullback = vjp(lambda w: pullback(w)[0], torch.zeros_like(s_next))
         product: Tensor = second_pullback(s_tilde)[0]
         return product

@@ -162,9 +162,9 @@ class RecurrentDecoder(nn.Module):
             readout = self._scheduled_sampling(inputs, state, teacher_forcing)
         else:
             readout, _, _ = self(inputs, state)
-        known = targets != NO_TARGET
+        is_target = targets != NO_TARGET
         weight, bias = (self.embedding.weight, self.output_bias) if self.output is None else self.output.parameters()
-        return linear_cross_entropy(readout[known], weight, bias, targets[known])
+        return linear_cross_entropy(readout[is_target], weight, bias, targets[is_target])
 
     def logits(self, readout: Tensor) -> Tensor:
         """Map readouts […, R] to logits […, V + 1]."""

@@ -208,8 +208,8 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         return -0.5 * error.square() - torch.log(spread) - 0.5 * math.log(2 * math.pi), carry
 
     def advance(self, batch: StepBatch, carry: Carry) -> Carry:
-        after: Carry = self.stack(batch.inputs, carry)[1]
-        return after
+        final: Carry = self.stack(batch.inputs, carry)[1]
+        return final
 
     def loss(self, batch: StepBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log density per step and channel, with the true past as input (teacher forcing)."""

@@ -73,8 +73,8 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
         start = torch.full_like(targets[:1], self.boundary)
         inputs = torch.cat([start, targets[:-1].clamp(min=0)])
         readout, _ = self(inputs, self.begin(batch.sources))
-        known = targets != NO_TARGET
-        return linear_cross_entropy(readout[known], *self._output(), targets[known]), ()
+        is_target = targets != NO_TARGET
+        return linear_cross_entropy(readout[is_target], *self._output(), targets[is_target]), ()
 
     def forward(self, inputs: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """Read units [T, B] in one call; return the input of the output layer [T, B, ·] and the state after them."""

@@ -116,9 +116,11 @@ def _reason_to_leave(module: nn.Module) -> str | None:
     """The reason not to replace a recurrent module; None for one to replace and for other modules."""
     type_ = type(module)
     if type_ not in MAKERS:
-        base = next((known for known in MAKERS if isinstance(module, known)), None)
+        base = next((base_type for base_type in MAKERS if isinstance(module, base_type)), None)
         if base is None:
-            quantised = "quantized" in type_.__module__ and any(type_.__name__ == known.__name__ for known in MAKERS)
+            quantised = "quantized" in type_.__module__ and any(
+                type_.__name__ == base_type.__name__ for base_type in MAKERS
+            )
             return "quantised" if quantised else None
         if parametrize.is_parametrized(module):
             return f"parametrised: {', '.join(module.parametrizations)}"  # type: ignore[arg-type]

@@ -81,8 +81,10 @@ def _check_step(cell: Cell) -> None:
         raise UsageError(f"maker: a step of {type(cell).__name__} changed its arguments in place")
     names = list(cell.state_sizes)
     if not isinstance(result, tuple) or len(result) != len(names):
-        got = type(result).__name__ + (f" of {len(result)}" if isinstance(result, (tuple, list)) else "")
-        raise UsageError(f"maker: a step of {type(cell).__name__} returned {got}, wanted a tuple ({', '.join(names)})")
+        description = type(result).__name__ + (f" of {len(result)}" if isinstance(result, (tuple, list)) else "")
+        raise UsageError(
+            f"maker: a step of {type(cell).__name__} returned {description}, wanted a tuple ({', '.join(names)})"
+        )
     for name, part, old in zip(names, result, state, strict=True):
         if part.shape != old.shape or part.dtype != old.dtype:
             raise UsageError(
@@ -161,8 +163,8 @@ def _gradient_error(layer: SequenceLayer) -> float:
     leaves = [value.clone().requires_grad_() for value in arguments]
     gradients = torch.autograd.grad(loss(leaves), leaves, materialize_grads=True)
     slope = sum(float((part * way).sum()) for part, way in zip(gradients, directions, strict=True))
-    wanted = (8 * (moved(1e-5) - moved(-1e-5)) - (moved(2e-5) - moved(-2e-5))) / 12e-5
-    return abs(slope - wanted) / (1 + abs(wanted))
+    expected = (8 * (moved(1e-5) - moved(-1e-5)) - (moved(2e-5) - moved(-2e-5))) / 12e-5
+    return abs(slope - expected) / (1 + abs(expected))
 
 
 def saving(build: LayerFactory) -> float:

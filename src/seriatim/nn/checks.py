@@ -40,17 +40,17 @@ def probabilities(name: str, value: object, states: Sequence[str]) -> tuple[floa
     return tuple(probability(name, number) for number in value)
 
 
-def choice(name: str, value: object, known: Sequence[str]) -> None:
+def choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Check for None or one of the words in ``known``."""
-    if value is not None and value not in known:
-        wanted = " or ".join(["None", *(f"'{word}'" for word in known)])
-        raise UsageError(f"{name}: got {value!r}, wanted {wanted}")
+    if value is not None and value not in choices:
+        listed = " or ".join(["None", *(f"'{word}'" for word in choices)])
+        raise UsageError(f"{name}: got {value!r}, wanted {listed}")
 
 
-def dimensions(name: str, value: Tensor, wanted: dict[int, str]) -> None:
+def dimensions(name: str, value: Tensor, axes: dict[int, str]) -> None:
     """Check the number of dimensions. ``wanted`` maps each number that fits to its axes."""
-    if value.dim() not in wanted:
-        forms = " or ".join(wanted.values())
+    if value.dim() not in axes:
+        forms = " or ".join(axes.values())
         raise UsageError(f"{name}: got {_shape(value)}, wanted {forms}")
 
 
@@ -75,26 +75,26 @@ def states(hx: object, names: Sequence[str]) -> tuple[Tensor, ...] | None:
     if len(names) == 1:
         if isinstance(hx, Tensor):
             return (hx,)
-        wanted = f"one tensor {names[0]}"
+        expected = f"one tensor {names[0]}"
     else:
         if isinstance(hx, (tuple, list)) and len(hx) == len(names) and all(isinstance(part, Tensor) for part in hx):
             return tuple(hx)
-        wanted = f"a tuple of tensors ({', '.join(names)})"
-    got = f"{type(hx).__name__} of {len(hx)}" if isinstance(hx, (tuple, list)) else type(hx).__name__
-    raise UsageError(f"hx: got {got}, wanted {wanted}")
+        expected = f"a tuple of tensors ({', '.join(names)})"
+    actual = f"{type(hx).__name__} of {len(hx)}" if isinstance(hx, (tuple, list)) else type(hx).__name__
+    raise UsageError(f"hx: got {actual}, wanted {expected}")
 
 
-def rows(value: Tensor, wanted: int) -> None:
+def rows(value: Tensor, count: int) -> None:
     """Check for a batched state with as many rows as the input."""
-    if value.dim() != 3 or value.shape[1] != wanted:
-        raise UsageError(f"hx: got {_shape(value)}, wanted [layers, {wanted}, size], since the input has {wanted} rows")
+    if value.dim() != 3 or value.shape[1] != count:
+        raise UsageError(f"hx: got {_shape(value)}, wanted [layers, {count}, size], since the input has {count} rows")
 
 
-def state(value: Tensor, name: str, wanted: tuple[int, ...], weight: Tensor) -> None:
+def state(value: Tensor, name: str, shape: tuple[int, ...], weight: Tensor) -> None:
     """Check for a state of exactly this shape, with the device and dtype of the weights."""
     same_dtype_and_device("hx", value, weight)
-    if tuple(value.shape) != wanted:
-        raise UsageError(f"hx: {name} has shape {_shape(value)}, wanted {list(wanted)}")
+    if tuple(value.shape) != shape:
+        raise UsageError(f"hx: {name} has shape {_shape(value)}, wanted {list(shape)}")
 
 
 def lengths(value: Tensor | Sequence[int], batch: int, steps: int) -> Tensor:
@@ -117,7 +117,7 @@ def lengths(value: Tensor | Sequence[int], batch: int, steps: int) -> Tensor:
     return numbers.to(torch.int64)
 
 
-def mask(name: str, value: Tensor | Sequence[object], wanted: tuple[int, ...], axes: str) -> Tensor:
+def mask(name: str, value: Tensor | Sequence[object], shape: tuple[int, ...], axes: str) -> Tensor:
     """Check for booleans of exactly this shape; ``axes`` names its axes in the message."""
     try:
         marks = torch.as_tensor(value)
@@ -125,8 +125,8 @@ def mask(name: str, value: Tensor | Sequence[object], wanted: tuple[int, ...], a
         raise UsageError(f"{name}: got {type(value).__name__}, wanted booleans {axes}") from None
     if marks.dtype != torch.bool and marks.numel():
         raise UsageError(f"{name}: got {_name(marks.dtype)}, wanted bool")
-    if tuple(marks.shape) != wanted:
-        raise UsageError(f"{name}: got shape {_shape(marks)}, wanted {list(wanted)}, {axes}")
+    if tuple(marks.shape) != shape:
+        raise UsageError(f"{name}: got shape {_shape(marks)}, wanted {list(shape)}, {axes}")
     return marks.bool()
 
 

@@ -108,8 +108,8 @@ class Online:
         if self.model not in CELLS:
             raise UsageError(f"model: got '{self.model}', wanted one that carries a state: {', '.join(CELLS)}")
         if self.learner not in LEARNERS:
-            known = ", ".join(LEARNERS)
-            raise UsageError(f"learner: got '{self.learner}', wanted one for streams without an end: {known}")
+            learners = ", ".join(LEARNERS)
+            raise UsageError(f"learner: got '{self.learner}', wanted one for streams without an end: {learners}")
         truncation = self.truncation
         if truncation is None:
             truncation = (1, DEFAULT_K2) if self.learner == "tbptt" else 1

@@ -74,8 +74,8 @@ class OnlineNetwork(StreamModel[Steps]):
         return self.head(states), carry
 
     def advance(self, batch: Steps, carry: Carry) -> Carry:
-        after: Carry = self.body(self.reader(batch.inputs), carry)[1]
-        return after
+        final: Carry = self.body(self.reader(batch.inputs), carry)[1]
+        return final
 
     def loss(self, batch: Steps, carry: Carry) -> tuple[Tensor, Carry]:
         outputs, carry = self(batch.inputs, carry)

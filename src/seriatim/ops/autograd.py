@@ -68,10 +68,10 @@ class LayerFunction(torch.autograd.Function):
             grad_c_n = others[0]
             grad_cells = others[-1] if ctx.returns_states else None
         grads = grad_output, grad_h_n, grad_c_n, grad_cells
-        some = grad_output if grad_output is not None else grad_h_n if grad_h_n is not None else grad_c_n
-        some = grad_cells if some is None else some
+        any_grad = grad_output if grad_output is not None else grad_h_n if grad_h_n is not None else grad_c_n
+        any_grad = grad_cells if any_grad is None else any_grad
         needs = ctx.needs_input_grad[4:]
-        if some is None:
+        if any_grad is None:
             return None, None, None, None, *(None for _ in needs)
         if needs_graph(grads):
             arguments, masks = saved[3 : 6 + packed.weight_count], saved[6 + packed.weight_count :]

@@ -55,8 +55,8 @@ class Fingerprint:
 
         If ``h`` is the state of the last step with these weights, only a part of each weight is compared.
         """
-        same: bool = self._fingerprint.same(weights, h is None or self._last_state() is not h, _threads())
-        return same
+        is_equal: bool = self._fingerprint.same(weights, h is None or self._last_state() is not h, _threads())
+        return is_equal
 
     def remember_state(self, h: Tensor) -> None:
         """Note the state that a call with these weights returned."""

@@ -148,7 +148,7 @@ def _bundled(task: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[s
     """
     if not isinstance(data, (str, Path)) or os.path.exists(data) or "\n" in str(data):  # a string may be a text
         return data, {}
-    sets = {item.name: item for item in bundled_sets()}
+    sets = {bundled.name: bundled for bundled in bundled_sets()}
     bundled_set = sets.get(str(data))
     if bundled_set is None:
         raise DataError(f"{data}: no such file, nor a bundled set of that name{nearest(str(data), sets)}")

@@ -101,10 +101,10 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
         from sklearn.metrics import accuracy_score, f1_score  # slow to import, needed only here
 
         predicted = decode(model, part)
-        truth, chosen = np.concatenate(part.tags), np.concatenate(predicted)
+        truth, predictions = np.concatenate(part.tags), np.concatenate(predicted)
         scores = {
-            "accuracy": float(accuracy_score(truth, chosen)),
-            "macro_f1": float(f1_score(truth, chosen, average="macro", zero_division=0.0)),
+            "accuracy": float(accuracy_score(truth, predictions)),
+            "macro_f1": float(f1_score(truth, predictions, average="macro", zero_division=0.0)),
         }
         if are_entities(codec.tags.names):
             tag_names = part.tag_names or codec.tags
@@ -154,8 +154,8 @@ def _read(
 def _keep_known_tags(tagged: Tagged, parts: dict[str, Indices]) -> dict[str, Indices]:
     """Move validation and test sentences to the training part if it lacks one of their tags."""
     tags = tagged.tags
-    known = {tag for index in parts["train"] for tag in tags[index]}
-    remaining = {name: part[[known.issuperset(tags[index]) for index in part]] for name, part in parts.items()}
+    known_tags = {tag for index in parts["train"] for tag in tags[index]}
+    remaining = {name: part[[known_tags.issuperset(tags[index]) for index in part]] for name, part in parts.items()}
     moved = [np.setdiff1d(parts[name], remaining[name]) for name in parts]
     return remaining | {"train": np.sort(np.concatenate([parts["train"], *moved]))}
 
@@ -168,9 +168,9 @@ def _validation_scores(network: Tagger, sentences: Sentences) -> Scores:
         scores = network(batch.words, batch.spellings, batch.lengths)
         is_known = (batch.tags < scores.shape[2]).all(0)
         if is_known.any():
-            known = dataclasses.replace(batch, lengths=batch.lengths[is_known], tags=batch.tags[:, is_known])
-            nll += float(network.nll(scores[:, is_known].float(), known)) * known.units
-            known_words += known.units
+            scored = dataclasses.replace(batch, lengths=batch.lengths[is_known], tags=batch.tags[:, is_known])
+            nll += float(network.nll(scores[:, is_known].float(), scored)) * scored.units
+            known_words += scored.units
         predicted = network.decode(scores, batch.lengths)
         wrong += sum(int((sentences.tags[index] != tags).sum()) for index, tags in zip(indices, predicted, strict=True))
     return {"valid_nll": nll / max(known_words, 1), "valid_accuracy": 1 - wrong / words, "valid_error": wrong / words}

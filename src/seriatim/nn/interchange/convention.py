@@ -87,10 +87,10 @@ CONVENTIONS: Final[dict[str, dict[str, Convention]]] = {
 """Conventions by framework and kind of cell."""
 
 
-def reordered(array: NDArray[Any], current: tuple[str, ...], wanted: Iterable[str]) -> NDArray[Any]:
+def reordered(array: NDArray[Any], current: tuple[str, ...], order: Iterable[str]) -> NDArray[Any]:
     """Reorder blocks of rows (axis 0) from the order ``current`` to the order ``wanted``."""
     blocks = dict(zip(current, np.split(array, len(current)), strict=True))
-    return np.concatenate([blocks[gate] for gate in wanted])
+    return np.concatenate([blocks[gate] for gate in order])
 
 
 def table() -> str:

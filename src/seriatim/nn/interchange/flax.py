@@ -81,7 +81,7 @@ def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
     inner = _child(theirs, "cell")
     cell = theirs if inner is None else inner
     named = _dense(cell)
-    h, x = (np.asarray(named[which]["kernel"]) for which in ("dense_h", "dense_i"))
+    h, x = (np.asarray(named[name]["kernel"]) for name in ("dense_h", "dense_i"))
     if h.ndim != 2 or x.ndim != 2 or not h.shape[0] or h.shape[1] % h.shape[0] or h.shape[1] // h.shape[0] not in KINDS:
         raise UsageError(f"theirs: dense_h.kernel has shape {list(h.shape)}, wanted [H, H], [H, 3·H] or [H, 4·H]")
     (inputs, _), (units, rows) = x.shape, h.shape
@@ -102,28 +102,28 @@ def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
 
 def _dense(cell: Any) -> dict[str, dict[str, Any]]:
     """The weights ``dense_i`` and ``dense_h`` of a cell. An ``LSTMCell`` has one product per gate; they are joined."""
-    dense = {which: _linear(_child(cell, which)) for which in ("dense_i", "dense_h")}
+    dense = {name: _linear(_child(cell, name)) for name in ("dense_i", "dense_h")}
     if all("kernel" in weights for weights in dense.values()):
         return dense
     order = LAYOUT["lstm"].gates
-    by_gate = {which: [_linear(_child(cell, _name(which, gate))) for gate in order] for which in "ih"}
+    by_gate = {name: [_linear(_child(cell, _name(name, gate))) for gate in order] for name in "ih"}
     if not all("kernel" in weights for gates in by_gate.values() for weights in gates):
         raise UsageError(
             "theirs: found neither dense_i and dense_h nor ii, if_, …, ho, wanted a cell, RNN or Bidirectional of nnx"
         )
     return {
-        f"dense_{which}": {
+        f"dense_{dense_name}": {
             name: np.concatenate([np.asarray(weights[name]) for weights in gates], axis=-1)
             for name in ("kernel", "bias")
             if all(name in weights for weights in gates)
         }
-        for which, gates in by_gate.items()
+        for dense_name, gates in by_gate.items()
     }
 
 
-def _name(which: str, gate: str) -> str:
+def _name(name: str, gate: str) -> str:
     """flax's name for the product of x (``i``) or h (``h``) for a gate; ``if`` is a keyword of Python."""
-    return "if_" if which + gate == "if" else which + gate
+    return "if_" if name + gate == "if" else name + gate
 
 
 def _linear(node: Any) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _theirs(weights: Weights[Array], spec: CellSpec, optimized: bool) -> dict[st
     if kind != "lstm" or optimized:
         return dense
     return {
-        _name(which[-1], gate): {name: np.split(array, 4, axis=-1)[index] for name, array in product.items()}
-        for which, product in dense.items()
+        _name(dense_name[-1], gate): {name: np.split(array, 4, axis=-1)[index] for name, array in product.items()}
+        for dense_name, product in dense.items()
         for index, gate in enumerate(order.gates)
     }

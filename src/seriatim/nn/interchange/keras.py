@@ -125,8 +125,8 @@ def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backw
     if len(weights) != len(shapes):
         raise UsageError(f"layers: got {len(weights)} arrays for {name}, wanted {', '.join(shapes)}")
     named = {
-        which: array(f"{name}.{which}", value, *shape)
-        for (which, shape), value in zip(shapes.items(), weights, strict=True)
+        weight_name: array(f"{name}.{weight_name}", value, *shape)
+        for (weight_name, shape), value in zip(shapes.items(), weights, strict=True)
     }
     spec = CellSpec(
         kind, inputs, units, activation=config["activation"] if kind == "rnn" else "tanh", bias=bias, reset_after=after
@@ -146,15 +146,17 @@ def _refuse(name: str, kind: str, config: Mapping[str, Any], backwards: bool, in
         raise UsageError(
             f"layers: {name} has go_backwards=True; wanted False, and reverse=True when the layer is called"
         )
-    for which in TRAINING if not inference else ():
-        if config.get(which):
+    for weight_name in TRAINING if not inference else ():
+        if config.get(weight_name):
             hint = "inference=True leaves it out, as it acts in training alone"
-            raise UsageError(f"layers: {name} has {which}={config[which]!r}, which has no place here; {hint}")
+            raise UsageError(
+                f"layers: {name} has {weight_name}={config[weight_name]!r}, which has no place here; {hint}"
+            )
 
 
 def _ours(named: Mapping[str, Array], kind: str) -> Weights[Array]:
     order = CONVENTIONS["Keras"][kind]
-    kernels = (order.ours(named[which].T, kind) for which in ("kernel", "recurrent_kernel"))
+    kernels = (order.ours(named[name].T, kind) for name in ("kernel", "recurrent_kernel"))
     if "bias" not in named:
         return Weights(*kernels)
     bias = named["bias"]

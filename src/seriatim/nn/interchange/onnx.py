@@ -84,8 +84,8 @@ def from_onnx(
             "hx": "a constant initial state",
             "lengths": "constant sequence_lens",
         }
-        which = " and ".join(theirs_of[name] for name in call)
-        raise UsageError(f"theirs: {which} belongs to the call here; with_call=True returns it with the layer")
+        arguments = " and ".join(theirs_of[name] for name in call)
+        raise UsageError(f"theirs: {arguments} belongs to the call here; with_call=True returns it with the layer")
     return layer
 
 
@@ -134,8 +134,10 @@ def read_onnx(theirs: Any, initializers: Any = None, *, node: str | Sequence[str
     }
     names = [node] if isinstance(node, str) else list(recurrent_nodes) if node is None else list(node)
     if not recurrent_nodes or (node is None and len(recurrent_nodes) > 1):
-        wanted = f"node= with names of {', '.join(recurrent_nodes)}" if recurrent_nodes else "an RNN, LSTM or GRU in it"
-        raise UsageError(f"theirs: got a model with {len(recurrent_nodes) or 'no'} recurrent nodes, wanted {wanted}")
+        expected = (
+            f"node= with names of {', '.join(recurrent_nodes)}" if recurrent_nodes else "an RNN, LSTM or GRU in it"
+        )
+        raise UsageError(f"theirs: got a model with {len(recurrent_nodes) or 'no'} recurrent nodes, wanted {expected}")
     for name in names:
         if name not in recurrent_nodes:
             raise UsageError(f"node: no recurrent node '{name}' (known: {', '.join(recurrent_nodes)})")

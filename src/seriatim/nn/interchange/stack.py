@@ -53,8 +53,8 @@ def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
     for number, part in enumerate(parts[1:], start=2):
         _agree(number, "directions", len(part.weights), directions)
         for field in dataclasses.fields(CellSpec):
-            wanted = width if field.name == "input_size" else getattr(first.spec, field.name)
-            _agree(number, field.name, getattr(part.spec, field.name), wanted)
+            expected = width if field.name == "input_size" else getattr(first.spec, field.name)
+            _agree(number, field.name, getattr(part.spec, field.name), expected)
     named = {
         f"{field}_l{number}{direction}": array
         for number, part in enumerate(parts)
@@ -143,9 +143,9 @@ def listed(theirs: object) -> list[Any]:
     return layers
 
 
-def _agree(number: int, name: str, value: object, wanted: object) -> None:
-    if value != wanted:
-        raise UsageError(f"layers: layer {number} of the stack has {name} {value}, wanted {wanted} after the first")
+def _agree(number: int, name: str, value: object, expected: object) -> None:
+    if value != expected:
+        raise UsageError(f"layers: layer {number} of the stack has {name} {value}, wanted {expected} after the first")
 
 
 def arrays(weights: Weights[torch.Tensor]) -> Weights[Array]:

@@ -73,11 +73,11 @@ def _gather(
     rows = long[spaced(len(long), ROWS)]
     inputs = torch.from_numpy(np.stack([test[row][-steps:] for row in rows], 1))
     inputs = inputs if inputs.is_floating_point() else inputs.long()
-    chosen = spaced(len(rows), SAMPLES)
-    sample_inputs = inputs[-SAMPLE_STEPS:, chosen]
+    selected = spaced(len(rows), SAMPLES)
+    sample_inputs = inputs[-SAMPLE_STEPS:, selected]
     vocabulary = source.codec.inputs.vocabulary
     captions = [[vocabulary.tokens[unit] for unit in row] for row in sample_inputs.T.tolist()] if vocabulary else None
-    samples = samples_of(make(sample_inputs, rows[chosen]), [outcome(row) for row in rows[chosen]], captions)
+    samples = samples_of(make(sample_inputs, rows[selected]), [outcome(row) for row in rows[selected]], captions)
     return Gathered(data, limit, make(inputs, rows), samples)
 
 

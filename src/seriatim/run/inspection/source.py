@@ -53,7 +53,7 @@ class Gathered:
     calibration: Calibration | None = None
 
 
-def spaced(count: int, most: int) -> Array:
+def spaced(count: int, limit: int) -> Array:
     """Return at most ``most`` of the indices below ``count``, evenly spaced."""
-    indices: Array = np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
+    indices: Array = np.unique(np.linspace(0, count - 1, min(limit, count)).astype(np.int64))
     return indices

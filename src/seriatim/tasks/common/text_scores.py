@@ -18,7 +18,7 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Sc
     """
     streams = _reference_streams(references)
     bleu, chrf = _metrics()
-    exact = [text in known for text, known in zip(texts, references, strict=True)]
+    exact = [text in text_references for text, text_references in zip(texts, references, strict=True)]
     return {
         "bleu": float(bleu.corpus_score(list(texts), streams).score),
         "chrf": float(chrf.corpus_score(list(texts), streams).score),
@@ -32,7 +32,7 @@ def signatures(references: Sequence[Sequence[str]]) -> tuple[str, ...]:
     lines = []
     for name, metric in zip(("bleu", "chrf"), _metrics(), strict=True):
         # The signature contains the number of references, which sacreBLEU learns from a call.
-        metric.corpus_score([known[0] for known in references], streams)
+        metric.corpus_score([text_references[0] for text_references in references], streams)
         lines.append(f"{name}: {metric.get_signature()}")
     return tuple(lines)
 
@@ -49,5 +49,8 @@ def _reference_streams(references: Sequence[Sequence[str]]) -> list[list[str | N
 
     A text with fewer references has None in their place.
     """
-    most = max(map(len, references))
-    return [[known[index] if index < len(known) else None for known in references] for index in range(most)]
+    count = max(map(len, references))
+    return [
+        [text_references[index] if index < len(text_references) else None for text_references in references]
+        for index in range(count)
+    ]

@@ -141,9 +141,9 @@ class Writer:
     def validate(self, part: WritingPart) -> Scores:
         """Return the validation scores: the loss, and scores of greedily written texts."""
         first = slice(0, VALIDATION_TEXTS)
-        written = self._text_scores(part.inputs[first], part.references[first], greedy=True)
+        greedy_scores = self._text_scores(part.inputs[first], part.references[first], greedy=True)
         nll = self._nll(part)
-        scores = {"nll": nll, "perplexity": _perplexity(nll), **written}
+        scores = {"nll": nll, "perplexity": _perplexity(nll), **greedy_scores}
         return {f"valid_{name}": score for name, score in scores.items()}
 
     def _text_scores(self, inputs: list[Array], references: list[list[str]], *, greedy: bool = False) -> Scores:
@@ -166,8 +166,8 @@ class Writer:
             is_transformer = self.options.model == "transformer"
             reason = "has many in each layer" if is_transformer else "was trained with --attention none"
             raise UsageError(f"alignment: this {self.options.model} {reason}, so there is none to show")
-        written = {"target": self.codec.script.visible_units(hypothesis.units)}
-        return written | self.codec.alignment_row(encoded, hypothesis.alignment)
+        row = {"target": self.codec.script.visible_units(hypothesis.units)}
+        return row | self.codec.alignment_row(encoded, hypothesis.alignment)
 
 
 def check_writing_options(options: WritingOptions) -> None:
