@@ -45,3 +45,11 @@ def test_missing_extra_names_the_command() -> None:
 def test_nearest(word: str, known: list[str], message: str) -> None:
     assert nearest(word, known) == message
     assert nearest(word, iter(known)) == message
+
+
+def test_control_characters_of_a_message_are_escaped() -> None:
+    """A message quotes values of the user's files. Lines and tabs stay, and so do joined emoji."""
+    assert str(errors.DataError("label '\x1b[31mred\x07\x9b\u202e'\nnext\tline")) == (
+        r"label '\x1b[31mred\x07\x9b\u202e'" "\nnext\tline"
+    )
+    assert str(errors.DataError("👨\u200d👩 é 한국어 न्")) == "👨\u200d👩 é 한국어 न्"

@@ -18,7 +18,7 @@ import seriatim
 
 ROOT = Path(seriatim.__file__).parent
 
-EVERYWHERE = {"errors", "notation", "options", "spec", "storage", "version"}
+EVERYWHERE = {"controls", "errors", "notation", "options", "spec", "storage", "version"}
 """Files that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Folders, in the order of the design. Each may also import itself."""
 
 FILES: dict[str, set[str]] = {
-    "errors": set(),
+    "controls": set(),
+    "errors": {"controls"},
     "notation": set(),
     "options": {"errors"},
     "spec": {"errors", "notation"},

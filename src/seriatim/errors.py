@@ -16,11 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from seriatim.controls import escape_controls
+
 
 class SeriatimError(Exception):
     """Root of every error that Seriatim raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the message; control characters that came from the user's data are escaped."""
+        return escape_controls(super().__str__(), keep="\t\n")
 
 
 class UsageError(SeriatimError):

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from seriatim.cli.generate import _write
+
 DEFAULTS = {
     "length": 500, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "stop": (), "seed": None,
 }  # fmt: skip
@@ -22,6 +24,14 @@ def test_text_continues_the_prompt(seriatim, runs):
 def test_answered_prompt_is_not_printed(seriatim, runs):
     runs.writing = "answers"
     assert seriatim("generate", "runs/x", "--prompt", "Well, ").out == "to be or not\n"
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "\\x1b[2J\tsea\n\n"), (False, "\x1b[2J\tsea\n\n")])
+def test_terminal_shows_control_characters_as_escapes(capsys, monkeypatch, terminal, shown):
+    """A pipe receives the text as it is."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    assert _write(["\x1b[2J\t", "sea\n"]) == "\x1b[2J\tsea\n"
+    assert capsys.readouterr().out == shown
 
 
 def test_penalty_and_stops(seriatim, runs):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.cli.output import Table, decimals, is_terminal, number, show, write_json
+from seriatim.cli.output import Table, decimals, is_terminal, number, say, show, write_json
+from seriatim.cli.scores import score_table
 
 TABLE = Table(("model", "loss"), [("a[b]", "10.0"), ("longer", "9.5")], marked=1, numeric=frozenset({"loss"}))
 
@@ -27,6 +28,59 @@ def test_drawn_table_keeps_brackets_and_marks(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert any("a[b]" in line and "▶" not in line for line in lines)
     assert any("longer" in line and "▶" in line for line in lines)
+
+
+SCORES = {"mase": 0.8123, "smape": 12.3456, "rmse": 1.23e20, "mse": 1.5e40, "mae": 123456.7, "quantile_loss": 0.0123}
+MODELS = ("lstm", "naive", "seasonal_naive", "drift", "ar")
+
+
+@pytest.mark.parametrize("width", [200, 80, 79, 60, 45])
+def test_drawn_table_breaks_no_name_and_no_number(width, capsys, monkeypatch):
+    """Scores that do not fit beside the others follow in another table, with the names of the models."""
+    monkeypatch.setattr("seriatim.cli.output.is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = score_table({model: SCORES for model in MODELS}, "mase", False, marked="lstm")
+    show(table)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    words = out.split()
+    for index, model in enumerate(MODELS):
+        tables = words.count("model")
+        assert words.count(model) == tables
+        for name, value in zip(table.columns[1:], table.rows[index][1:], strict=True):
+            assert words.count(name) == 1 and words.count(value) == len(MODELS)
+    assert (words.count("model") == 1) == (width == 200) and words.count("▶") == words.count("model")
+
+
+def test_text_column_of_drawn_table_is_folded(capsys, monkeypatch):
+    monkeypatch.setattr("seriatim.cli.output.is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    show(Table(("name", "size", "command"), [("words", "1.5 MB", "seriatim train " * 5)], numeric=frozenset({"size"})))
+    out = capsys.readouterr().out
+    assert out.split().count("name") == 1 and out.split().count("train") == 5
+    assert "1.5 MB" in out
+
+
+EVIL = "a\x1b[2Jb\x9bc\u202ed\ne\tf\ud83dg"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_control_characters_do_not_reach_the_terminal(terminal, capsys, monkeypatch):
+    monkeypatch.setattr("seriatim.cli.output.is_terminal", lambda stream: terminal)
+    monkeypatch.setenv("COLUMNS", "200")
+    escaped = r"a\x1b[2Jb\x9bc\u202ed\ne\tf\ud83dg"
+    show(Table(("model", EVIL), [(EVIL, "1")], numeric=frozenset({EVIL})))
+    out = capsys.readouterr().out
+    assert out.count(escaped) == 2 and "\x1b[2J" not in out
+    say(f"note: {EVIL}")
+    assert capsys.readouterr().out == f"note: {escaped}\n".replace(r"\t", "\t")
+
+
+def test_control_characters_of_json_are_escaped_and_mean_the_same(capsys):
+    write_json({EVIL: [EVIL]})
+    out = capsys.readouterr().out
+    assert out.isprintable() or out[:-1].isprintable()
+    assert json.loads(out) == {EVIL: [EVIL]}
 
 
 @pytest.mark.parametrize(
@@ -63,3 +117,11 @@ def test_decimals(values, expected):
 
 def test_missing_number():
     assert [number(value, 2) for value in (None, math.nan, 1234.5, 3)] == ["-", "-", "1,234.50", "3.00"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1e20, "1e+20"), (-1.23456789e30, "-1.2346e+30"), (987654321.0, "987,654,321"), (3e-12, "3e-12"), (0.0, "0")],
+)
+def test_numbers_of_many_digits_are_short(value, expected):
+    assert number(value, 0) == expected

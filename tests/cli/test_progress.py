@@ -53,6 +53,16 @@ def test_live_observer_draws_and_stops(monkeypatch):
     assert not observer._progress.live.is_started
 
 
+def test_control_characters_of_a_note_are_escaped(capsys):
+    screen = io.StringIO()
+    observer = LiveObserver()
+    observer._progress.live.console = Console(file=screen, width=120, color_system=None)
+    observer.note("line 3: 'a\x1b[2J\nb'")
+    assert screen.getvalue() == "note: line 3: 'a\\x1b[2J\\nb'\n"
+    Plain().note("line 3: 'a\x1b[2J\nb'")
+    assert capsys.readouterr().err == "note: line 3: 'a\\x1b[2J\\nb'\n"
+
+
 def test_live_observer_shows_loss_speed_and_best_score(monkeypatch):
     monkeypatch.setattr("seriatim.cli.progress.REDRAW", 0.0)
     observer = LiveObserver()

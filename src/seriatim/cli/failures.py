@@ -7,6 +7,7 @@ from typing import Any
 from typer import TyperException
 
 from seriatim.cli.extras import extra_of
+from seriatim.controls import escape_controls
 from seriatim.errors import Interrupted, MissingExtra, SeriatimError, nearest
 from seriatim.learning.observer import ProgressStream
 
@@ -29,7 +30,7 @@ def report(error: Exception, debug: bool) -> int:
         line += "; run it again with --debug to see where"
     label = "" if isinstance(error, Interrupted) else "error: "
     stream = ProgressStream()
-    stream.write(f"seriatim: {label}{line}\n")
+    stream.write(f"seriatim: {label}{escape_controls(line)}\n")
     stream.flush()
     return code
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from seriatim.cli.output import Json, say, write_json
+from seriatim.controls import escape_controls
 from seriatim.errors import DataError, UsageError
 
 EXAMPLE = 'seriatim generate runs/language-lstm-1 --prompt "Once upon" --temperature 0.8'
@@ -108,11 +109,14 @@ def _lines() -> Iterator[str]:
 
 
 def _write(pieces: Iterable[str]) -> str:
-    """Write each piece at once, then a line end, and return the whole text."""
+    """Write each piece at once, then a line end, and return the whole text.
+
+    A terminal shows control characters as escapes. A file or a pipe receives the text itself.
+    """
     text = ""
     for piece in pieces:
         text += piece
-        sys.stdout.write(piece)
+        sys.stdout.write(escape_controls(piece, keep="\t\n") if sys.stdout.isatty() else piece)
         sys.stdout.flush()
     say()
     sys.stdout.flush()

@@ -10,10 +10,19 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TextIO
 
 import typer
+
+from seriatim.controls import escape_controls, escape_json
+
+LARGE = 1e9
+"""Larger numbers are written with an exponent."""
+MARGIN, GAP = 3, 3
+"""Characters of a drawn table beside its columns, and between two columns."""
+FOLDED = 20
+"""Width at which a column of text may be folded."""
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 """An option of all verbs."""
@@ -37,6 +46,9 @@ def is_terminal(stream: TextIO) -> bool:
 
 def show(table: Table) -> None:
     """Write ``table`` to standard output."""
+    table = replace(
+        table, columns=[*map(escape_controls, table.columns)], rows=[[*map(escape_controls, row)] for row in table.rows]
+    )
     if is_terminal(sys.stdout):
         _draw(table)
     else:
@@ -44,13 +56,13 @@ def show(table: Table) -> None:
 
 
 def say(text: str = "") -> None:
-    """Write one line to standard output."""
-    sys.stdout.write(text + "\n")
+    """Write one line to standard output, with escapes for control characters."""
+    sys.stdout.write(escape_controls(text, keep="\t") + "\n")
 
 
 def write_json(value: Mapping[str, object]) -> None:
     """Write ``value`` to standard output as one JSON object. Numbers that are not finite become null."""
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(escape_json(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def decimals(numbers: Iterable[float | None]) -> int:
@@ -63,10 +75,16 @@ def decimals(numbers: Iterable[float | None]) -> int:
 
 
 def number(value: object, places: int) -> str:
-    """Format a number with ``places`` decimals; a missing number becomes ``-``."""
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return f"{value:,.{places}f}"
-    return "-"
+    """Format a number with ``places`` decimals; a missing number becomes ``-``.
+
+    A number of more than nine digits, or one that would look like 0, has an exponent instead: ``1e+20``.
+    """
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return "-"
+    if abs(value) >= LARGE:
+        return f"{value:.5g}"
+    text = f"{value:,.{places}f}"
+    return text if not value or any(digit in text for digit in "123456789") else f"{value:.2g}"
 
 
 def _finite(value: object) -> object:
@@ -95,16 +113,46 @@ def _align(table: Table) -> None:
 
 def _draw(table: Table) -> None:
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    rich.add_column("")
-    for name in table.columns:
-        rich.add_column(name, justify="right" if name in table.numeric else "left", overflow="fold")
-    for index, row in enumerate(table.rows):
-        is_marked = index == table.marked
-        texts = [Text(text) for text in row]  # Text, because a name in [brackets] must not be read as markup
-        rich.add_row("▶" if is_marked else "", *texts, style="bold green" if is_marked else None)
-    Console(file=sys.stdout, highlight=False).print(rich)
+    console = Console(file=sys.stdout, highlight=False)
+    widths = [max(map(cell_len, column)) for column in zip(table.columns, *table.rows, strict=True)]
+    for block in _blocks(table, widths, console.width):
+        rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+        rich.add_column("")
+        for index in block:
+            name = table.columns[index]
+            is_numeric = name in table.numeric
+            is_rigid = is_numeric or index == 0
+            rich.add_column(
+                Text(name), justify="right" if is_numeric else "left", overflow="fold", no_wrap=is_rigid,
+                min_width=widths[index] if is_rigid else None,
+            )  # fmt: skip
+        for number, row in enumerate(table.rows):
+            is_marked = number == table.marked
+            texts = [Text(row[index]) for index in block]  # Text, because [brackets] must not be read as markup
+            rich.add_row("▶" if is_marked else "", *texts, style="bold green" if is_marked else None)
+        console.print(rich)
+
+
+def _blocks(table: Table, widths: Sequence[int], width: int) -> list[list[int]]:
+    """Divide the columns into tables that fit a terminal of ``width`` without breaking a name or a number.
+
+    The columns before the first number begin each of these tables. Other columns of text may be folded.
+    """
+    count = len(table.columns)
+    first_number = next((index for index, name in enumerate(table.columns) if name in table.numeric), count)
+    leading = list(range(max(first_number, 1)))
+    needed = [size if table.columns[index] in table.numeric else min(size, FOLDED) for index, size in enumerate(widths)]
+    start = MARGIN + sum(widths[index] + GAP for index in leading)
+    blocks, used = [list(leading)], start
+    for index in range(len(leading), count):
+        if used + needed[index] + GAP > width and len(blocks[-1]) > len(leading):
+            blocks.append(list(leading))
+            used = start
+        blocks[-1].append(index)
+        used += needed[index] + GAP
+    return blocks

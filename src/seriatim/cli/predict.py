@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -74,7 +73,7 @@ def predict(
         write_json({"run": str(run), "predictions": list(rows)})
     else:
         for row in rows:
-            say(json_format.dumps(row, ensure_ascii=False))
+            write_json(row)
 
 
 def _draw(rows: Iterable[dict[str, Any]], folder: Path, *, keep_alignment: bool) -> Iterator[dict[str, Any]]:

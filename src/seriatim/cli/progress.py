@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, cast
 
 from seriatim.cli.output import is_terminal
+from seriatim.controls import escape_controls
 from seriatim.learning.observer import Observer, Plain, ProgressStream, Silent, at_most
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class LiveObserver(Observer):
 
     def note(self, text: str) -> None:
         """Write one line above the bar."""
-        self._progress.console.print(f"note: {text}", markup=False, highlight=False)
+        self._progress.console.print(f"note: {escape_controls(text)}", markup=False, highlight=False)
 
     def end(self) -> None:
         """Remove the bar."""

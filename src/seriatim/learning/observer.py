@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from seriatim.controls import escape_controls
+
 
 class Observer(ABC):
     """An object whose methods are called while a training runs.
@@ -138,7 +140,7 @@ def _discard_stderr() -> None:
 
 def _line(text: str) -> None:
     stream = ProgressStream()
-    stream.write(text + "\n")
+    stream.write(escape_controls(text, keep="\t") + "\n")
     stream.flush()
 
 
