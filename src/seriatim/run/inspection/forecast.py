@@ -19,8 +19,10 @@ from seriatim.insight.information import (
 from seriatim.insight.probe import forecaster_probe
 from seriatim.insight.sample import samples_of
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, WindowBatch
-from seriatim.run.inspection.source import ROWS, SAMPLES, Array, Gathered, Source, spaced
+from seriatim.run.inspection.source import SAMPLES, Array, Gathered, Source, rows_for, spaced
 
+SERIES = 200
+"""Series that are measured at most."""
 LAGS = 1000
 """The longest lag at which series are compared with themselves."""
 
@@ -32,16 +34,19 @@ def gather(source: Source) -> Gathered:
     if not isinstance(network, (DirectForecaster, RecursiveForecaster)) or getattr(network, "flat", False):
         return Gathered(data, limit)
     sample_windows = _windows(source, SAMPLES)
+    rows = rows_for(source.options, source.codec.lookback)
     outcomes = [f"{number:.3g}" for number in sample_windows.future[0, :, 0].tolist()]
     samples = samples_of(forecaster_probe(network, sample_windows), outcomes)
-    return Gathered(data, limit, forecaster_probe(network, _windows(source, ROWS)), samples)
+    return Gathered(data, limit, forecaster_probe(network, _windows(source, rows)), samples)
 
 
 def _data(source: Source) -> DataMeasures:
     options: Any = source.options
     codec, train = source.codec, source.train
     targets, width = len(codec.targets), len(codec.targets) + len(codec.covariates)
-    values = [entry.values[:end, :width] for entry, end in zip(train.series, train.train_ends, strict=True)]
+    values = [
+        train.series[index].values[: train.train_ends[index], :width] for index in spaced(len(train.series), SERIES)
+    ]
     series = [column for part in values for column in part[:, :targets].T]
     longest = max(1, min(LAGS, min(map(len, series)) // 3))
     period = period_of(series[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +20,10 @@ from seriatim.insight.probe import language_probe
 from seriatim.insight.sample import samples_of
 from seriatim.learning.options import truncation_of
 from seriatim.models.language import NeuralLanguageModel
-from seriatim.run.inspection.source import ROWS, SAMPLE_STEPS, SAMPLES, STEPS, Gathered, Source, spaced
+from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, rows_for, spaced
+
+UNITS = 1_000_000
+"""Units of the training part that are compared with each other at most."""
 
 
 def gather(source: Source) -> Gathered:
@@ -27,11 +31,12 @@ def gather(source: Source) -> Gathered:
     options, train, test = source.options, source.train, source.test
     bounds = [*train.starts.tolist(), len(train.tokens)] if len(train.starts) else [0, len(train.tokens)]
     documents = [train.tokens[start:stop] for start, stop in itertools.pairwise(bounds) if stop > start]
+    measured = list(_first(documents, UNITS))
     typical = int(np.median([len(document) for document in documents]))
     longest = max(min(STEPS, typical - 1), 1)
-    pairs = symbol_information(documents, default_lags(longest))
+    pairs = symbol_information(measured, default_lags(longest))
     data = DataMeasures(
-        added_information(documents, pairs),
+        added_information(measured, pairs),
         {"mutual information in bits": pairs},
         measure="information beyond a nearer step in bits",
     )
@@ -41,7 +46,7 @@ def gather(source: Source) -> Gathered:
     if not isinstance(source.network, NeuralLanguageModel):
         return Gathered(data, limit)
     steps = min(longest, len(test.tokens) - 1)
-    starts = spaced(len(test.tokens) - steps, ROWS)
+    starts = spaced(len(test.tokens) - steps, rows_for(options, steps))
     units = np.stack([test.tokens[start : start + steps + 1] for start in starts], 1).astype(np.int64)
     sample_units = units[-SAMPLE_STEPS - 1 :, spaced(units.shape[1], SAMPLES)]
     captions = [[source.codec.tokens[unit] for unit in row] for row in sample_units.T]
@@ -54,6 +59,15 @@ def gather(source: Source) -> Gathered:
     states = states_of(probe)
     follower_list = () if states is None else followers(states, _quantities(source.codec, torch.from_numpy(units[:-1])))
     return Gathered(data, limit, probe, samples, follower_list)
+
+
+def _first(documents: Sequence[Array], count: int) -> Iterator[Array]:
+    """The first documents, ``count`` units in all; the last one may be cut."""
+    for document in documents:
+        yield document[:count]
+        count -= len(document)
+        if count <= 0:
+            return
 
 
 def _quantities(codec: Vocabulary, units: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from seriatim.insight.probe import Probe, classifier_probe, regressor_probe
 from seriatim.insight.sample import samples_of
 from seriatim.models.classifier import RecurrentClassifier, SequenceClassifier
 from seriatim.models.regressor import Regressor
-from seriatim.run.inspection.source import ROWS, SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, spaced
+from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, rows_for, spaced
 from seriatim.tasks.classify import probabilities
 
 COMPARED = 2000
@@ -70,7 +70,7 @@ def _gather(
         return Gathered(data, limit)
     steps = min(STEPS, typical, max(len(part) for part in test))
     long = np.array([row for row, part in enumerate(test) if len(part) >= steps])
-    rows = long[spaced(len(long), ROWS)]
+    rows = long[spaced(len(long), rows_for(source.options, steps))]
     inputs = torch.from_numpy(np.stack([test[row][-steps:] for row in rows], 1))
     inputs = inputs if inputs.is_floating_point() else inputs.long()
     selected = spaced(len(rows), SAMPLES)

@@ -17,8 +17,10 @@ from seriatim.tasks.options import TrainOptions
 
 Array = np.ndarray[Any, Any]
 
-ROWS = 128
-"""Sequences that a network is measured on."""
+ROWS, FEWEST_ROWS = 128, 16
+"""Sequences that a network is measured on: the first number, or fewer where it is large."""
+STATES = 10_000_000
+"""Rows · steps · hidden units that a pass may have: some 300 MB of an LSTM's intermediate values."""
 STEPS = 300
 """Steps of them that are read at most."""
 SAMPLES = 4
@@ -53,7 +55,12 @@ class Gathered:
     calibration: Calibration | None = None
 
 
+def rows_for(options: TrainOptions, steps: int) -> int:
+    """Return how many sequences of ``steps`` steps to measure a network on."""
+    return max(FEWEST_ROWS, min(ROWS, STATES // (max(steps, 1) * options.hidden * options.layers)))
+
+
 def spaced(count: int, limit: int) -> Array:
-    """Return at most ``most`` of the indices below ``count``, evenly spaced."""
+    """Return at most ``limit`` of the indices below ``count``, evenly spaced."""
     indices: Array = np.unique(np.linspace(0, count - 1, min(limit, count)).astype(np.int64))
     return indices
