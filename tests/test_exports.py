@@ -13,7 +13,8 @@ import seriatim
 
 PUBLIC = (
     "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TrainingError", "UsageError",
-    "__version__", "accelerate", "compare", "load", "nn", "online", "train", "train_vectors",
+    "__version__", "accelerate", "compare", "load", "nn", "online", "runtime", "train",
+    "train_vectors",
 )  # fmt: skip
 
 

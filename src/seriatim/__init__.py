@@ -19,6 +19,7 @@ from seriatim.version import __version__ as __version__
 if TYPE_CHECKING:
     from seriatim import nn as nn
     from seriatim import online as online
+    from seriatim import runtime as runtime
     from seriatim.errors import DataError as DataError
     from seriatim.errors import Interrupted as Interrupted
     from seriatim.errors import MissingExtra as MissingExtra
@@ -48,6 +49,7 @@ __all__ = [
     "load",
     "nn",
     "online",
+    "runtime",
     "train",
     "train_vectors",
 ]
@@ -66,6 +68,7 @@ _MODULES = {
     "load": "seriatim.run",
     "nn": "seriatim.nn",
     "online": "seriatim.online",
+    "runtime": "seriatim.runtime",
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",
 }

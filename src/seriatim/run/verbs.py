@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -12,15 +13,19 @@ from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
+from seriatim.run.export import export, write_exported
 from seriatim.run.inspection.inspect import check_inspectable, inspect_source, read_rows
 from seriatim.run.inspection.source import Source
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
+from seriatim.runtime.loading import load as load_exported
+from seriatim.runtime.model import Model, Stream
 from seriatim.storage import write_bytes
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.options.update import UpdateOptions
-from seriatim.tasks.task import GenerateRequest, Model
+from seriatim.tasks.task import GenerateRequest
+from seriatim.tasks.task import Model as FittedModel
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -45,6 +50,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self._opened = Opened(path)
+        self._exported: Model | None = None
         task = self._opened.task
         self.path = path
         self.task: str = task.name
@@ -73,7 +79,7 @@ class Run:
         return self._opened.result
 
     @property
-    def network(self) -> Model:
+    def network(self) -> FittedModel:
         """The fitted model: a ``torch.nn.Module``, or a statistical model with NumPy arrays."""
         return self._opened.network
 
@@ -169,7 +175,7 @@ class Run:
             "threads": threads, "quiet": quiet,
         }  # fmt: skip
         result = update(self._opened, data, fill(UpdateOptions, values), observer)
-        self._opened = Opened(self.path)
+        self._opened, self._exported = Opened(self.path), None
         return result
 
     def predict(
@@ -229,6 +235,29 @@ class Run:
         )
         run = self._opened
         return cut_at_stop(run.task.generate(run.network, run.options, run.codec, request), stops)
+
+    def export(self, folder: str | Path, *, dtype: str = "float32") -> Result:
+        """Write a runtime folder, which runs with NumPy alone (``seriatim.runtime.load``).
+
+        The exported model is compared with this run before the folder appears: results to 1e-5, texts exactly.
+        ``dtype`` is the type of the stored weights: ``float32``, ``bf16`` or ``int8``. Rounded weights are scored on
+        the test part of the training data. Returns ``run``, ``folder``, ``dtype``, ``bytes``, ``difference`` and
+        ``scores``: those before and after rounding, or None without rounding, or if the data are gone. Raises
+        ``UsageError`` for a folder that is not empty and for a model that has no runtime, ``RunError`` if the results
+        differ.
+        """
+        return export(self._opened, folder, dtype)
+
+    def stream(self, *, seed: int | None = None) -> Stream:
+        """Begin a stream: the model reads one sequence step by step, as in ``seriatim.runtime``.
+
+        The network is exported into memory for it, once. Raises ``UsageError`` for a model that cannot read a stream.
+        """
+        if self._exported is None:
+            with tempfile.TemporaryDirectory() as folder:
+                write_exported(self._opened, Path(folder))
+                self._exported = load_exported(folder)
+        return self._exported.stream(seed=seed)
 
     def _override(self, decoding_options: Mapping[str, object]) -> TrainOptions:
         """Return the run's options with other ``decoding_options``."""

@@ -109,6 +109,8 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
     """How ``generate`` uses its prompt: it ``continues`` or ``answers`` it. None for tasks that write no text."""
     decoding_options: tuple[str, ...] = ()
     """Options that ``evaluate`` and ``predict`` may override, because they do not change the trained model."""
+    exported_options: tuple[str, ...] = ()
+    """Options that an exported model needs besides its network and its codec."""
 
     def codec_file(self, codec: CodecT) -> str:
         """Return the name of the file for ``codec``."""

@@ -1,0 +1,145 @@
+"""Describes the body of a network, and collects its weights under the names of the runtime folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from seriatim.errors import UsageError
+from seriatim.models.convolution import TemporalConvolution
+from seriatim.models.feedforward import FeedForward
+from seriatim.models.recurrent import Stack
+from seriatim.models.transformer import Transformer
+from seriatim.nn.convolution import ResidualBlock
+from seriatim.nn.recurrent import RecurrentLayer, gather
+from seriatim.nn.stacking import Highway, Stacked
+from seriatim.nn.transformer import EncoderLayer, MultiHeadAttention
+
+Array = np.ndarray[Any, Any]
+Arrays = dict[str, Array]
+Described = tuple[dict[str, Any], Arrays]
+"""The description as JSON values, and the weights."""
+
+
+def describe_body(body: nn.Module, input_size: int) -> Described:
+    """Describe a body that reads ``input_size`` channels. Raises ``UsageError`` for cells of the user's own."""
+    describers: Mapping[type, Callable[[Any, int], Described]] = {
+        Stack: _recurrent, Transformer: _transformer, TemporalConvolution: _convolution, FeedForward: _feedforward
+    }  # fmt: skip
+    return describers[type(body)](body, input_size)
+
+
+def array(tensor: Tensor) -> Array:
+    """The values of a tensor, contiguous."""
+    result: Array = np.ascontiguousarray(tensor.detach().cpu().numpy())
+    return result
+
+
+def affine(name: str, layer: nn.Linear | nn.LayerNorm) -> Arrays:
+    """The weight and the bias of a layer."""
+    return {f"{name}.weight": array(layer.weight), f"{name}.bias": array(layer.bias)}
+
+
+def attention(name: str, module: MultiHeadAttention) -> Arrays:
+    """The weights of multi-head attention."""
+    inputs = {f"{name}.input.weight": array(module.in_proj_weight), f"{name}.input.bias": array(module.in_proj_bias)}
+    return inputs | affine(f"{name}.output", module.out_proj)
+
+
+def describe_layers(layers: nn.Module, input_size: int) -> Described:
+    """Describe recurrent layers: one module with all of them, or a stack with connections."""
+    stacked = [layers] if isinstance(layers, RecurrentLayer) else list(getattr(layers, "layers", []))
+    if not stacked or not all(isinstance(layer, RecurrentLayer) for layer in stacked):
+        raise UsageError("export: a cell of your own has no runtime; only seriatim's cells can be exported")
+    entries: list[dict[str, Any]] = []
+    arrays: Arrays = {}
+    for layer in stacked:
+        rates = list(map(float, layer._zoneout_rates))
+        names = iter(layer._names)
+        for spec in layer._specs:
+            for direction in ("forward", "backward")[: 2 if layer.bidirectional else 1]:
+                weights = gather(layer, next(names))
+                arrays |= {
+                    f"body.{len(entries)}.{direction}.{field.name}": array(getattr(weights, field.name))
+                    for field in dataclasses.fields(weights)
+                    if getattr(weights, field.name) is not None
+                }
+            entries.append({"cell": dataclasses.asdict(spec), "zoneout": rates if any(rates) else []})
+    connection = layers.connection if isinstance(layers, Stacked) else "none"
+    if isinstance(layers, Stacked):
+        for number, way in enumerate(layers.connections, 1):
+            if isinstance(way, Highway):
+                arrays |= affine(f"body.{number}.transform", way.transform)
+    description = {
+        "type": "recurrent", "input_size": input_size, "bidirectional": bool(stacked[0].bidirectional),
+        "connection": connection, "layers": entries,
+    }  # fmt: skip
+    return description, arrays
+
+
+def _recurrent(body: Stack, input_size: int) -> Described:
+    return describe_layers(body.layers, input_size)
+
+
+def _transformer(body: Transformer, input_size: int) -> Described:
+    layers = list(body.layers)
+    first = layers[0]
+    assert isinstance(first, EncoderLayer)
+    description = {
+        "type": "transformer", "input_size": input_size, "hidden_size": body.output_size, "layers": len(layers),
+        "heads": first.self_attn.heads, "rotary": first.self_attn.rotary, "span": body.span, "causal": body.causal,
+    }  # fmt: skip
+    arrays = affine("body.norm", body.norm)
+    if isinstance(body.input, nn.Linear):
+        arrays |= affine("body.input", body.input)
+    if isinstance(body.positions, nn.Sequential):
+        norm = body.positions[0]
+        assert isinstance(norm, nn.LayerNorm)
+        arrays |= affine("body.first_norm", norm)
+    for number, layer in enumerate(layers):
+        assert isinstance(layer, EncoderLayer)
+        arrays |= encoder_layer(f"body.{number}", layer)
+    return description, arrays
+
+
+def encoder_layer(name: str, layer: Any) -> Arrays:
+    """The weights of a layer of a Transformer, without attention over a source."""
+    arrays = attention(f"{name}.attention", layer.self_attn)
+    for part in ("linear1", "linear2", "norm1", "norm2"):
+        arrays |= affine(f"{name}.{part}", getattr(layer, part))
+    return arrays
+
+
+def _convolution(body: TemporalConvolution, input_size: int) -> Described:
+    arrays: Arrays = {}
+    for number, block in enumerate(body.blocks):
+        assert isinstance(block, ResidualBlock)
+        for part in ("first", "second"):
+            layer = getattr(block, part)
+            arrays |= {
+                f"body.{number}.{part}.weight": array(layer.weight),
+                f"body.{number}.{part}.bias": array(layer.bias),
+            }
+        if isinstance(block.straight, nn.Linear):
+            arrays |= affine(f"body.{number}.straight", block.straight)
+        kernel = block.first.weight.shape[1]
+    description = {
+        "type": "convolution", "input_size": input_size, "hidden_size": body.output_size, "layers": len(body.blocks),
+        "kernel": kernel, "causal": body.causal,
+    }  # fmt: skip
+    return description, arrays
+
+
+def _feedforward(body: FeedForward, input_size: int) -> Described:
+    arrays: Arrays = {}
+    for number, layer in enumerate(body.layers):
+        assert isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Linear)
+        arrays |= affine(f"body.{number}", layer[0])
+    description = {
+        "type": "feedforward", "input_size": input_size, "hidden_size": body.output_size, "layers": len(body.layers)
+    }  # fmt: skip
+    return description, arrays

@@ -1,0 +1,64 @@
+"""Opens a runtime folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final, cast
+
+from seriatim.errors import RunError
+from seriatim.runtime.description import Description, read_description
+from seriatim.runtime.model import Model
+from seriatim.runtime.weights import WeightFile
+from seriatim.version import __version__
+
+FORMAT: Final = 1
+"""The version of the runtime folder's format."""
+DESCRIPTION: Final = "model.json"
+WEIGHTS: Final = "weights.safetensors"
+
+READERS: Final[Mapping[str, str]] = {
+    "language": "language:read_language",
+}
+"""Module and function that read a model of each task."""
+
+
+def load(path: str | Path) -> Model:
+    """Open the runtime folder at ``path``. Nothing in it is run, and sizes are checked before memory is taken.
+
+    Raises ``RunError`` for a folder that is missing, foreign, damaged or newer than this package.
+    """
+    folder = Path(path)
+    if not is_runtime_folder(folder):
+        raise RunError(f"{folder}: no {DESCRIPTION}, so this is not a runtime folder (seriatim export RUN DIR)")
+    description, raw = read_description(folder / DESCRIPTION)
+    version = description.size("format")
+    if version > FORMAT:
+        written_by = description.value("seriatim", "a later version")
+        raise RunError(
+            f"{folder}: format {version}, but seriatim {__version__} reads up to {FORMAT}; it was written by seriatim "
+            f"{written_by}: upgrade"
+        )
+    description.text("seriatim")
+    weights = WeightFile(folder / WEIGHTS)
+    module, _, function = description.choice("task", READERS).partition(":")
+    read = cast(
+        Callable[[Description, WeightFile], Model], getattr(import_module(f"seriatim.runtime.{module}"), function)
+    )
+    name, digest = description.text("model"), description.text("weights")
+    model = read(description, weights)
+    model.path, model.name = folder, name
+    model.info = {"dtype": description.text("dtype"), "scores": description.value("scores", None)}
+    description.done()
+    weights.done()
+    if weights.digest() != digest:
+        raise RunError(f"{weights.path}: damaged (its SHA-256 is not the one in {DESCRIPTION})")
+    model.hash = hashlib.sha256(raw).hexdigest()
+    return model
+
+
+def is_runtime_folder(path: str | Path) -> bool:
+    """Return whether ``path`` has the description of a runtime folder."""
+    return (Path(path) / DESCRIPTION).is_file()

@@ -1,0 +1,232 @@
+"""The recurrent body: a stack of cells, run by the native engine or by its twin."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.errors import DataError, RunError, UsageError
+from seriatim.kernels import native, reference
+from seriatim.kernels.cell import State
+from seriatim.kernels.walk import Walk
+from seriatim.kernels.weights import Weights
+from seriatim.notation import PEEPHOLES
+from seriatim.runtime.arithmetic import Floats, affine, affine_rows, sigmoid
+from seriatim.runtime.body import Body, Carry
+from seriatim.runtime.description import Description
+from seriatim.runtime.weights import WeightFile
+from seriatim.spec import CellSpec
+
+CONNECTIONS: Final = {"none": "none", "residual": "residual", "highway": "highway"}
+DIRECTIONS: Final = ("forward", "backward")
+TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "kind": (str,), "activation": (str,), "bias": (bool,), "reset_after": (bool,), "peephole": (bool,),
+    "layer_norm": (bool,), "clip": (int, float),
+}  # fmt: skip
+"""The types of the fields of a cell spec that are not whole numbers."""
+
+
+def weight_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight of a cell, by the names of the fields of ``Weights``."""
+    rows, width = len(spec.gates) * spec.hidden_size, spec.output_size
+    shapes: dict[str, tuple[int, ...]] = {"w_ih": (rows, spec.input_size)}
+    if not spec.is_diagonal:
+        shapes["w_hh"] = (rows, width)
+    if spec.bias:
+        shapes |= {"b_ih": (rows,)} if spec.is_diagonal else {"b_ih": (rows,), "b_hh": (rows,)}
+    if spec.proj_size:
+        shapes["w_hr"] = (spec.proj_size, spec.hidden_size)
+    if spec.peephole:
+        shapes["w_ch"] = (len(PEEPHOLES[spec.kind]), spec.hidden_size)
+    if spec.layer_norm:
+        shapes |= {"g_ih": (rows,), "g_hh": (rows,)}
+        if spec.kind in PEEPHOLES:
+            shapes |= {"g_c": (spec.hidden_size,), "b_c": (spec.hidden_size,)}
+    if spec.kind == "lru":
+        shapes |= {"decay": (3, spec.hidden_size), "w_hy": (spec.hidden_size, 2 * spec.hidden_size)}
+    return shapes
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One cell with its weights, in one direction of a layer."""
+
+    spec: CellSpec
+    weights: Weights[Floats]
+    zoneout: tuple[float, ...]
+    """The share of each state that stays at a step; empty for none."""
+    reverse: bool
+
+    def run(self, x: Floats, state: State, lengths: NDArray[np.int64] | None) -> tuple[Floats, State]:
+        """Run over x [T, B, I]."""
+        shares = tuple(
+            np.full((1, 1, part.shape[-1]), rate, np.float32) for part, rate in zip(state, self.zoneout, strict=False)
+        )
+        walk: Walk[NDArray[Any]] = Walk(lengths, self.reverse, zoneout=shares)
+        output, final_state, _ = native.forward(self.spec, x, state, self.weights, walk)
+        return output, final_state
+
+    @cached_property
+    def stepper(self) -> native.Stepper | None:
+        """Single steps on the engine; None for a cell that it lacks."""
+        return native.Stepper(self.spec, self.weights) if native.fuses(self.spec) and native.ready() else None
+
+    def step_rows(self, x: Floats, state: State) -> State:
+        """One step of rows x [B, I]."""
+        if len(x) > 1 and self.stepper is not None and not self.spec.layer_norm:
+            after = self.stepper.step(x, state)
+        else:
+            steps = [self._step(x[row : row + 1], [part[row : row + 1] for part in state]) for row in range(len(x))]
+            after = steps[0] if len(steps) == 1 else tuple(map(np.concatenate, zip(*steps, strict=True)))
+        if not self.zoneout:
+            return after
+        rates = map(np.float32, self.zoneout)
+        return tuple(rate * old + (1 - rate) * new for rate, old, new in zip(rates, state, after, strict=True))
+
+    def _step(self, x: Floats, state: Sequence[Floats]) -> State:
+        """One step of a single row."""
+        if self.stepper is None:
+            return reference.step(self.spec, x, tuple(state), self.weights)
+        # The engine sums a single row in an order that changes from call to call, so it gets the row twice.
+        twice = self.stepper.step(np.concatenate([x, x]), tuple(np.concatenate([part, part]) for part in state))
+        return tuple(part[:1] for part in twice)
+
+
+@final
+class Recurrent(Body):
+    """Layers of cells in one direction or two, with no connection, a residual one or a highway past each but the first.
+
+    The carry has one array [L·D, B, ·] for each state of a cell.
+    """
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        self.input_size = width = description.size("input_size")
+        self.directions = 2 if description.flag("bidirectional") else 1
+        self.is_causal = self.directions == 1
+        self._connection = description.choice("connection", CONNECTIONS)
+        self._layers: list[list[Direction]] = []
+        self._transforms: list[tuple[Floats, Floats] | None] = []
+        for number, layer in enumerate(description.parts("layers")):
+            spec = _cell(layer, width)
+            zoneout = _rates(layer, spec)
+            names = DIRECTIONS[: self.directions]
+            self._layers.append(
+                [Direction(spec, _weights(weights, f"body.{number}.{name}", spec), zoneout, name == "backward")
+                 for name in names]
+            )  # fmt: skip
+            width = len(names) * spec.output_size
+            is_gated = number > 0 and self._connection == "highway"
+            gate = f"body.{number}.transform"
+            self._transforms.append(
+                (weights.take(f"{gate}.weight", width, width), weights.take(f"{gate}.bias", width))
+                if is_gated
+                else None
+            )
+            if number and self._connection != "none" and width != spec.input_size:
+                raise RunError(f"{layer.place}: {spec.input_size} inputs and {width} outputs, wanted the same")
+            layer.done()
+        if not self._layers:
+            raise RunError(f"{description.place}: no layers")
+        first = self._layers[0][0].spec
+        if any(direction.spec.states != first.states or direction.spec.hidden_size != first.hidden_size
+               or direction.spec.output_size != first.output_size
+               for layer in self._layers for direction in layer):  # fmt: skip
+            raise RunError(f"{description.place}: layers with different states, wanted the same")
+        self.state_sizes = tuple(first.state_size(name) for name in first.states)
+        self.output_size = width
+
+    def start(self, rows: int) -> Carry:
+        """Return the carry at the beginning: zeros."""
+        count = len(self._layers) * self.directions
+        return tuple(np.zeros((count, rows, width), np.float32) for width in self.state_sizes)
+
+    def run(self, x: Floats, carry: Carry = (), lengths: NDArray[np.int64] | None = None) -> tuple[Floats, Carry]:
+        states = zip(*(carry or self.start(x.shape[1])), strict=True)
+        finals: list[State] = []
+        for number, (layer, transform) in enumerate(zip(self._layers, self._transforms, strict=True)):
+            outputs = []
+            for direction in layer:
+                output, state = direction.run(x, tuple(map(np.ascontiguousarray, next(states))), lengths)
+                outputs.append(output)
+                finals.append(state)
+            output = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
+            gate = None if transform is None else sigmoid(affine(x, *transform))
+            x = self._connect(number, x, output, gate)
+        return x, _stacked(finals)
+
+    def step_rows(self, x: Floats, carries: Sequence[Carry]) -> tuple[Floats, list[Carry]]:
+        whole = [carry or self.start(1) for carry in carries]
+        joint = [np.concatenate(parts, 1) for parts in zip(*whole, strict=True)] if len(whole) > 1 else whole[0]
+        finals: list[State] = []
+        for number, (layer, transform) in enumerate(zip(self._layers, self._transforms, strict=True)):
+            state = layer[0].step_rows(x, tuple(part[number] for part in joint))
+            finals.append(state)
+            gate = None if transform is None else sigmoid(affine_rows(x, *transform))
+            x = self._connect(number, x, state[0], gate)
+        after = _stacked(finals)
+        if len(whole) == 1:
+            return x, [after]
+        return x, [tuple(part[:, row : row + 1].copy() for part in after) for row in range(len(x))]
+
+    def check_carry(self, carry: Carry) -> None:
+        if carry and [(part.shape, part.dtype) for part in carry] != [
+            (part.shape, part.dtype) for part in self.start(1)
+        ]:
+            raise DataError("snapshot: damaged (a carry of another shape)")
+
+    def _connect(self, number: int, x: Floats, output: Floats, gate: Floats | None) -> Floats:
+        """Combine the input of a layer and its output."""
+        if not number or self._connection == "none":
+            return output
+        return x + output if gate is None else x + gate * (output - x)
+
+
+def _cell(layer: Description, width: int) -> CellSpec:
+    """Read a cell spec; its input has ``width`` channels."""
+    cell = layer.part("cell")
+    defaults = {field.name: field.default for field in dataclasses.fields(CellSpec)}
+    settings = {name: cell.value(name) for name in defaults if cell.has(name)}
+    cell.done()
+    for name, value in settings.items():
+        wanted = TYPES.get(name, (int,))
+        if not isinstance(value, wanted) or (bool not in wanted and isinstance(value, bool)):
+            cell.refuse(name, "another type")
+    for name in ("kind", "input_size", "hidden_size"):
+        cell.value(name)
+    for name in ("input_size", "hidden_size"):
+        cell.size(name)
+    if cell.has("proj_size"):
+        cell.size("proj_size", 0)
+    try:
+        spec = CellSpec(**settings)
+    except UsageError as error:
+        raise RunError(f"{cell.place}: {error}") from None
+    if spec.input_size != width:
+        raise RunError(f"{cell.place}: input_size is {spec.input_size}, wanted {width}")
+    return spec
+
+
+def _rates(layer: Description, spec: CellSpec) -> tuple[float, ...]:
+    rates = layer.items("zoneout")
+    if len(rates) not in (0, len(spec.states)):
+        layer.refuse("zoneout", f"{len(spec.states)} numbers or none")
+    if not all(isinstance(rate, (int, float)) and 0 <= rate < 1 for rate in rates):
+        layer.refuse("zoneout", "numbers from 0 to 1")
+    return tuple(map(float, rates))
+
+
+def _weights(file: WeightFile, prefix: str, spec: CellSpec) -> Weights[Floats]:
+    arrays: dict[str, Any] = {
+        name: file.take(f"{prefix}.{name}", *shape) for name, shape in weight_shapes(spec).items()
+    }
+    return Weights(**arrays)
+
+
+def _stacked(states: Iterable[State]) -> Carry:
+    return tuple(map(np.stack, zip(*states, strict=True)))
