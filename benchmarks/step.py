@@ -24,7 +24,7 @@ from torch import nn
 from seriatim.bench.paired_timing import Side, race
 from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
-from seriatim.kernels.native import Stream
+from seriatim.kernels.native import CellStream
 from seriatim.kernels.weights import Weights
 from seriatim.nn.registry import CELLS
 from seriatim.notation import GATES, STATES
@@ -78,19 +78,19 @@ def measure_sides(cell: str, size: int, seconds: float, rounds: int) -> list[Row
     return rows
 
 
-def native_streams(cell: str, size: int, weights: Weights[Array]) -> dict[str, Stream]:
+def native_streams(cell: str, size: int, weights: Weights[Array]) -> dict[str, CellStream]:
     """Native streams by name, one for each precision of the weights."""
     spec = CellSpec(cell, size, size)
     streams = {}
     for precision, name in PRECISIONS.items():
         try:
-            streams[f"seriatim {name}"] = Stream(spec, weights, precision=precision)
+            streams[f"seriatim {name}"] = CellStream(spec, weights, precision=precision)
         except UsageError as error:
             print(f"seriatim {name}: {error}")
     return streams
 
 
-def stream_step(stream: Stream) -> Step:
+def stream_step(stream: CellStream) -> Step:
     """A stream as a step from any state, to measure its error."""
 
     def step(x: Array, state: State) -> State:
@@ -122,7 +122,7 @@ def torch_cells(cell: str, size: int, their_cell: nn.Module) -> dict[str, nn.Mod
     return {"seriatim.nn cell": our_cell, "torch.nn cell": their_cell}
 
 
-def stream_call(stream: Stream, x: Array) -> Callable[[], None]:
+def stream_call(stream: CellStream, x: Array) -> Callable[[], None]:
     """A call of a native stream that continues from the previous call."""
     stream.reset()
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.cli.output import Table, decimals, is_terminal, number, say, show, write_json
+from seriatim.cli.output import TextTable, decimals, is_terminal, number, say, show, write_json
 from seriatim.cli.scores import score_table
 
-TABLE = Table(("model", "loss"), [("a[b]", "10.0"), ("longer", "9.5")], marked=1, numeric=frozenset({"loss"}))
+TABLE = TextTable(("model", "loss"), [("a[b]", "10.0"), ("longer", "9.5")], marked=1, numeric=frozenset({"loss"}))
 
 
 def test_plain_table(capsys):
@@ -55,7 +55,11 @@ def test_drawn_table_breaks_no_name_and_no_number(width, capsys, monkeypatch):
 def test_text_column_of_drawn_table_is_folded(capsys, monkeypatch):
     monkeypatch.setattr("seriatim.cli.output.is_terminal", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "60")
-    show(Table(("name", "size", "command"), [("words", "1.5 MB", "seriatim train " * 5)], numeric=frozenset({"size"})))
+    show(
+        TextTable(
+            ("name", "size", "command"), [("words", "1.5 MB", "seriatim train " * 5)], numeric=frozenset({"size"})
+        )
+    )
     out = capsys.readouterr().out
     assert out.split().count("name") == 1 and out.split().count("train") == 5
     assert "1.5 MB" in out
@@ -69,7 +73,7 @@ def test_control_characters_do_not_reach_the_terminal(terminal, capsys, monkeypa
     monkeypatch.setattr("seriatim.cli.output.is_terminal", lambda stream: terminal)
     monkeypatch.setenv("COLUMNS", "200")
     escaped = r"a\x1b[2Jb\x9bc\u202ed\ne\tf\ud83dg"
-    show(Table(("model", EVIL), [(EVIL, "1")], numeric=frozenset({EVIL})))
+    show(TextTable(("model", EVIL), [(EVIL, "1")], numeric=frozenset({EVIL})))
     out = capsys.readouterr().out
     assert out.count(escaped) == 2 and "\x1b[2J" not in out
     say(f"note: {EVIL}")

@@ -249,7 +249,7 @@ def test_no_rows(variant):
 def test_single_step(variant, rows):
     case = problem(spec_of(variant, 5, 17), 1, rows)
     expected = reference.step(case.spec, case.x[0], case.state, case.weights)
-    stepper = native.Stepper(case.spec, case.weights)
+    stepper = native.CellStepper(case.spec, case.weights)
     for result in (native.step(case.spec, case.x[0], case.state, case.weights), stepper.step(case.x[0], case.state)):
         for array, value in zip(result, expected, strict=True):
             assert relative_rms(array, value) <= 1e-13
@@ -261,7 +261,7 @@ def test_reduced_weights(variant, precision, tolerance):
     """bf16 stores 8 bits of a weight, int8 7 bits relative to the largest of its row. The error of h is similar."""
     case = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
     expected = reference.step(case.spec, case.x[0], case.state, case.weights)
-    result = native.Stepper(case.spec, case.weights, precision).step(case.x[0], case.state)
+    result = native.CellStepper(case.spec, case.weights, precision).step(case.x[0], case.state)
     assert 0 < relative_rms(result[0], expected[0]) < tolerance
 
 
@@ -277,7 +277,7 @@ def test_stream_equals_reference_steps(variant, engine, monkeypatch):
     if not engine:
         monkeypatch.setattr(native, "ready", lambda: False)
     case = problem(spec_of(variant, 5, 17), 4, 3)
-    stream = native.Stream(case.spec, case.weights, rows=3)
+    stream = native.CellStream(case.spec, case.weights, rows=3)
     for _ in range(2):
         state = tuple(np.zeros_like(array) for array in case.state)
         for x in case.x:
@@ -298,21 +298,21 @@ def test_stream_equals_reference_steps(variant, engine, monkeypatch):
 def test_stream_accepts_any_array_of_its_shape():
     case = problem(spec_of({"kind": "lstm"}, 5, 17), 1, 3)
     x = case.x[0]
-    expected = native.Stream(case.spec, case.weights, rows=3).step(x).copy()
+    expected = native.CellStream(case.spec, case.weights, rows=3).step(x).copy()
     unaligned = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
     read_only = x.copy()
     read_only.flags.writeable = False
     for array in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned, read_only, x.tolist()):
-        np.testing.assert_array_equal(native.Stream(case.spec, case.weights, rows=3).step(array), expected)
+        np.testing.assert_array_equal(native.CellStream(case.spec, case.weights, rows=3).step(array), expected)
     for wrong in (None, x.astype(">f8"), x[None]):
         with pytest.raises(UsageError, match="x: got"):
-            native.Stream(case.spec, case.weights, rows=3).step(wrong)
+            native.CellStream(case.spec, case.weights, rows=3).step(wrong)
 
 
 def test_stream_accepts_its_own_state_as_input():
     """The input may be memory that the step overwrites: h or c."""
     case = problem(spec_of({"kind": "lstm"}, 40, 40), 1, 3)
-    stream, state = native.Stream(case.spec, case.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
+    stream, state = native.CellStream(case.spec, case.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
     stream.step(case.x[0])
     state = reference.step(case.spec, case.x[0], state, case.weights)
     for k in (0, 1, 0):
@@ -335,7 +335,7 @@ def test_stream_with_reduced_weights(kind, precision, allowed):
     rows = len(spec.gates) * 64
     shapes = ((rows, 64), (rows, 64), (rows,), (rows,))
     weights = Weights(*(random.uniform(-1 / 8, 1 / 8, shape).astype(np.float32) for shape in shapes))
-    exact, reduced = native.Stream(spec, weights), native.Stream(spec, weights, precision=precision)
+    exact, reduced = native.CellStream(spec, weights), native.CellStream(spec, weights, precision=precision)
     errors = []
     for x in random.standard_normal((50, 1, 64)).astype(np.float32):
         errors.append(np.abs(exact.step(x) - reduced.step(x)).max())
@@ -344,7 +344,7 @@ def test_stream_with_reduced_weights(kind, precision, allowed):
 
 def test_packed_weights_are_a_copy():
     case = problem(spec_of({"kind": "gru"}, 5, 17), 1, 2)
-    stepper = native.Stepper(case.spec, case.weights)
+    stepper = native.CellStepper(case.spec, case.weights)
     output = stepper.step(case.x[0], case.state)
     case.weights.w_hh[:] = 0
     assert np.array_equal(stepper.step(case.x[0], case.state)[0], output[0])
@@ -386,12 +386,12 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(UsageError, match="lengths"):
         native.forward(case.spec, case.x, case.state, case.weights, Walk(np.array([8, 1, 1])))
     with pytest.raises(UsageError, match="precision: got 'int4', wanted full, bf16, int8"):
-        native.Stepper(case.spec, case.weights, "int4")
+        native.CellStepper(case.spec, case.weights, "int4")
     with pytest.raises(UsageError, match="precision: got int8"):
-        native.Stream(case.spec, case.weights, precision="int8")  # float64
+        native.CellStream(case.spec, case.weights, precision="int8")  # float64
     with pytest.raises(UsageError, match="rows: got 0"):
-        native.Stream(case.spec, case.weights, rows=0)
-    packed = native.Stream(case.spec, case.weights)._stepper._packed
+        native.CellStream(case.spec, case.weights, rows=0)
+    packed = native.CellStream(case.spec, case.weights)._stepper._packed
     with pytest.raises(ValueError, match="state: got None"):
         native.engine().Stream(packed, [None])
     with pytest.raises(ValueError, match="state: got 0 arrays"):
@@ -423,7 +423,7 @@ with warnings.catch_warnings(record=True) as said:
     for _ in range(2):
         output, final, saved = native.forward(spec, x, state, weights)
     native.backward(spec, output, final, saved)
-    stepped = native.Stepper(spec, weights).step(x[0], state)
+    stepped = native.CellStepper(spec, weights).step(x[0], state)
 assert isinstance(saved, reference.Saved) and np.array_equal(stepped[0], output[0])
 assert len(said) == 1 and "engine was not built" in str(said[0].message), said
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seriatim.cli.output import Json, Table, say, show, write_json
+from seriatim.cli.output import Json, TextTable, say, show, write_json
 from seriatim.errors import UsageError
 from seriatim.learning.observer import ProgressStream
 
@@ -99,7 +99,7 @@ def _show(measurements: list[Measurement]) -> None:
         )
         for measurement in measurements
     ]
-    show(Table(columns, rows, numeric=frozenset(columns[2:])))
+    show(TextTable(columns, rows, numeric=frozenset(columns[2:])))
 
 
 def _spread(spread: Spread, scale: float) -> str:

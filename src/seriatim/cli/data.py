@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seriatim.cli.output import Json, Table, say, show, write_json
+from seriatim.cli.output import Json, TextTable, say, show, write_json
 from seriatim.cli.signature import flag
 from seriatim.errors import UsageError, nearest
 
@@ -74,7 +74,7 @@ def _list(sets: list[BundledSet]) -> None:
         (bundled.name, bundled.task, _size(bundled), bundled.licence, f"seriatim train {bundled.task} {bundled.name}")
         for bundled in sets
     ]
-    show(Table(("name", "task", "size", "licence", "command"), rows, numeric=frozenset({"size"})))
+    show(TextTable(("name", "task", "size", "licence", "command"), rows, numeric=frozenset({"size"})))
 
 
 def _look(bundled: BundledSet) -> None:

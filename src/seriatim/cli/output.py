@@ -29,7 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="print one JSON object and no
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows of text under column names. ``marked`` is the index of a highlighted row."""
 
     columns: Sequence[str]
@@ -44,7 +44,7 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def show(table: Table) -> None:
+def show(table: TextTable) -> None:
     """Write ``table`` to standard output."""
     table = replace(
         table, columns=[*map(escape_controls, table.columns)], rows=[[*map(escape_controls, row)] for row in table.rows]
@@ -99,7 +99,7 @@ def _finite(value: object) -> object:
     return value
 
 
-def _align(table: Table) -> None:
+def _align(table: TextTable) -> None:
     lines = [tuple(table.columns), *map(tuple, table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for index, line in enumerate(lines):
@@ -111,7 +111,7 @@ def _align(table: Table) -> None:
         say((mark + "  ".join(texts)).rstrip())
 
 
-def _draw(table: Table) -> None:
+def _draw(table: TextTable) -> None:
     from rich import box
     from rich.cells import cell_len
     from rich.console import Console
@@ -138,7 +138,7 @@ def _draw(table: Table) -> None:
         console.print(rich)
 
 
-def _blocks(table: Table, widths: Sequence[int], width: int) -> list[list[int]]:
+def _blocks(table: TextTable, widths: Sequence[int], width: int) -> list[list[int]]:
     """Divide the columns into tables that fit a terminal of ``width`` without breaking a name or a number.
 
     The columns before the first number begin each of these tables. Other columns of text may be folded.

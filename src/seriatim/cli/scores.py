@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from seriatim.cli.output import Table, decimals, number, say, show
+from seriatim.cli.output import TextTable, decimals, number, say, show
 
 
 class Scored(Protocol):
@@ -39,7 +39,7 @@ def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Seq
 
 def score_table(
     rows: Mapping[str, Mapping[str, float | None]], main_score: str, higher_is_better: bool, marked: str | None = None
-) -> Table:
+) -> TextTable:
     """Return the scores of several models, the best ``main_score`` first, and models without it last."""
     names = _score_names(rows, main_score)
     places = {name: decimals(scores.get(name) for scores in rows.values()) for name in names}
@@ -51,7 +51,7 @@ def score_table(
         return -score if higher_is_better else score
 
     models = sorted(rows, key=sort_key)
-    return Table(
+    return TextTable(
         columns=("model", *names),
         rows=[(model, *(number(rows[model].get(name), places[name]) for name in names)) for model in models],
         marked=models.index(marked) if marked is not None else None,

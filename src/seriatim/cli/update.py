@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seriatim.cli.output import Json, Table, decimals, number, say, show, write_json
+from seriatim.cli.output import Json, TextTable, decimals, number, say, show, write_json
 from seriatim.cli.signature import parameters, values
 from seriatim.tasks.options.update import UpdateOptions
 
@@ -61,7 +61,7 @@ def _update(run: Path, data: list[Path], options: dict[str, Any], as_json: bool)
     say(f"run folder: {result['run']}")
 
 
-def _table(result: Mapping[str, Any], main_score: str) -> Table:
+def _table(result: Mapping[str, Any], main_score: str) -> TextTable:
     """Return the main score on new and old data, before and after, and the baselines' scores on new data."""
     rows = {
         f"{result['model']} {when}": (result[when]["new"].get(main_score), (result[when]["old"] or {}).get(main_score))
@@ -69,7 +69,7 @@ def _table(result: Mapping[str, Any], main_score: str) -> Table:
     }
     rows |= {name: (scores.get(main_score), None) for name, scores in result["baselines"].items()}
     places = decimals(score for pair in rows.values() for score in pair)
-    return Table(
+    return TextTable(
         columns=("model", f"{main_score}, new data", "old data"),
         rows=[(name, *(number(score, places) for score in pair)) for name, pair in rows.items()],
         marked=list(rows).index(f"{result['model']} after"),

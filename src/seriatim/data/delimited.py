@@ -54,7 +54,7 @@ TSV = Dialect("TSV", "\t", quoted=False)
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockPosition:
     """Position in the file of a block of whole rows."""
 
     offset: int
@@ -81,7 +81,7 @@ class Delimited(Rows):
         self.name, self._dialect = name, dialect
         self._open = _with_line_feeds(open_file, dialect)
         self.names, self.rows = [], 0
-        self._blocks: list[Block] = []
+        self._blocks: list[BlockPosition] = []
         self._lines_of: tuple[int, Offsets] = (-1, np.zeros(0, dtype=np.int64))
         offset, line = 0, 1
         for raw in self._cut():
@@ -104,7 +104,7 @@ class Delimited(Rows):
             rows = self._count(raw, line)
             if rows:
                 self._refuse_blank_cells(raw, line, rows)
-                self._blocks.append(Block(offset, size, line, self.rows, rows))
+                self._blocks.append(BlockPosition(offset, size, line, self.rows, rows))
             offset, line, self.rows = offset + size, line + raw.count(b"\n"), self.rows + rows
         if not self.rows:
             raise DataError(f"{name}: {'holds a header but no rows' if self.names else 'is blank'}")
@@ -177,7 +177,7 @@ class Delimited(Rows):
         stream.seek(0)
         return end
 
-    def _load(self, stream: BinaryIO, block: Block) -> bytes:
+    def _load(self, stream: BinaryIO, block: BlockPosition) -> bytes:
         stream.seek(block.offset)
         return _ended(stream.read(block.size))
 

@@ -24,7 +24,7 @@ Indices = NDArray[np.int64]
 State = TypeVar("State")
 
 
-class Steps(Protocol[State]):
+class StepModel(Protocol[State]):
     """A model that takes steps in N sequences at once."""
 
     def step(self, tokens: Indices, state: State, /) -> tuple[Floats, State, Floats | None]:
@@ -49,7 +49,7 @@ class Hypothesis:
 
 
 def search(
-    steps: Steps[State],
+    steps: StepModel[State],
     state: State,
     sources: int,
     boundary: int,

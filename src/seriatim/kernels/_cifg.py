@@ -18,7 +18,7 @@ import numpy as np
 
 from seriatim.kernels._lstm import squash_cell, squash_cell_backward
 from seriatim.kernels.cell import (
-    Cell,
+    CellFunctions,
     Floats,
     Gates,
     State,
@@ -83,4 +83,4 @@ def _peepholes(w: Weights[Floats], c: Floats) -> Floats:
     return np.zeros((2, c.shape[1]), c.dtype) if w.w_ch is None else w.w_ch
 
 
-CELL = Cell(step, step_backward)
+CELL = CellFunctions(step, step_backward)

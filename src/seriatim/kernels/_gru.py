@@ -25,7 +25,7 @@ from typing import TypeAlias
 import numpy as np
 
 from seriatim.kernels.cell import (
-    Cell,
+    CellFunctions,
     Floats,
     Gates,
     State,
@@ -135,4 +135,4 @@ def _split(weights: Weights[Floats], hidden_size: int) -> list[tuple[Floats, Flo
     return [(weights.w_hh[part], None if weights.b_hh is None else weights.b_hh[part]) for part in rows]
 
 
-CELL = Cell(step, step_backward)
+CELL = CellFunctions(step, step_backward)

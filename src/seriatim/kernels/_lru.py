@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seriatim.kernels.cell import Cell, Floats, Gates, State, Tape, blocks, part, part_backward
+from seriatim.kernels.cell import CellFunctions, Floats, Gates, State, Tape, blocks, part, part_backward
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
@@ -56,4 +56,4 @@ def step_backward(
     return dx, np.zeros_like(dh_next), grad_state, Weights(dw_ih, b_ih=db_ih, decay=of_decay, w_hy=dh_next.T @ s_parts)
 
 
-CELL = Cell(step, step_backward)
+CELL = CellFunctions(step, step_backward)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from seriatim.kernels.cell import (
-    Cell,
+    CellFunctions,
     Floats,
     Gates,
     State,
@@ -103,4 +103,4 @@ def squash_cell_backward(grad: Floats, w: Weights[Floats], tape: Tape) -> tuple[
     return normalise_backward(grad * w.g_c, normal, deviation), (grad * normal).sum(axis=0), grad.sum(axis=0)
 
 
-CELL = Cell(step, step_backward)
+CELL = CellFunctions(step, step_backward)

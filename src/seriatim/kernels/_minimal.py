@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seriatim.kernels.cell import Cell, Floats, Gates, State, Tape, blocks, part, part_backward, sigmoid
+from seriatim.kernels.cell import CellFunctions, Floats, Gates, State, Tape, blocks, part, part_backward, sigmoid
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
@@ -84,5 +84,5 @@ def step_lstm_backward(
     return dx, np.zeros_like(h), (dh_next * s,), Weights(dw_ih, b_ih=db_ih)
 
 
-MIN_GRU = Cell(step_gru, step_gru_backward)
-MIN_LSTM = Cell(step_lstm, step_lstm_backward)
+MIN_GRU = CellFunctions(step_gru, step_gru_backward)
+MIN_LSTM = CellFunctions(step_lstm, step_lstm_backward)

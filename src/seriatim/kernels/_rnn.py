@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from seriatim.kernels.cell import (
-    Cell,
+    CellFunctions,
     Floats,
     Gates,
     State,
@@ -66,4 +66,4 @@ def step_backward(
     return dx, dh_in, (np.zeros_like(dh_next),), gradient
 
 
-CELL = Cell(step, step_backward)
+CELL = CellFunctions(step, step_backward)

@@ -17,7 +17,7 @@ import numpy as np
 
 from seriatim.kernels._minimal import log_sigmoid
 from seriatim.kernels.cell import (
-    Cell,
+    CellFunctions,
     Floats,
     Gates,
     State,
@@ -73,4 +73,4 @@ def step_backward(
     return dx, dh_in, grad_state, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr)
 
 
-CELL = Cell(step, step_backward)
+CELL = CellFunctions(step, step_backward)

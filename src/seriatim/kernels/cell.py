@@ -27,7 +27,7 @@ Tape: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellFunctions:
     """A cell: one step, and one step backward."""
 
     step: Callable[[CellSpec, Floats, Floats, State, Weights[Floats]], tuple[State, Gates, Tape]]

@@ -36,7 +36,7 @@ except ImportError as _error:  # not built, or built for another machine
 KINDS = ("rnn", "lstm", "cifg", "gru", "slstm")
 """The cells of the engine, without clip; a GRU without projection. For diagonal cells the engine has a scan."""
 PRECISIONS = ("full", "bf16", "int8")
-"""The number formats of a ``Stepper``'s weights."""
+"""The number formats of a ``CellStepper``'s weights."""
 
 
 def fuses(spec: CellSpec) -> bool:
@@ -132,7 +132,7 @@ def engine_errors() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Saved:
+class EngineSaved:
     """The values that ``backward`` needs, and the gates and states of every step."""
 
     x: Floats
@@ -164,7 +164,7 @@ def forward(
     walk: Walk[NDArray[Any]] = reference.PLAIN,
     *,
     threads: int | None = None,
-) -> tuple[Floats, State, Saved | reference.Saved]:
+) -> tuple[Floats, State, EngineSaved | reference.Saved]:
     """Run a layer over whole sequences. Contract: ``reference.forward``."""
     if not fuses(spec) or not ready():
         return reference.forward(spec, x, state, weights, walk)
@@ -188,7 +188,9 @@ def forward(
             packed, steps, rows, [], address(inputs), *row_strides(inputs), *_addresses(initial), walk.reverse,
             address(output), *_addresses(final), address(slots), address(cells), _masks(walk), threads,
         )  # fmt: skip
-    saved = Saved(inputs, tuple(initial), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)])
+    saved = EngineSaved(
+        inputs, tuple(initial), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)]
+    )
     return output, from_engine(spec, final), saved
 
 
@@ -196,7 +198,7 @@ def backward(
     spec: CellSpec,
     grad_output: Floats,
     grad_state: State,
-    saved: Saved | reference.Saved,
+    saved: EngineSaved | reference.Saved,
     grad_cells: Floats | None = None,
     *,
     threads: int | None = None,
@@ -238,11 +240,11 @@ def backward(
 
 
 def step(spec: CellSpec, x: Floats, state: State, weights: Weights[Floats]) -> State:
-    """One step. Contract: ``reference.step``. A ``Stepper`` packs the weights only once for many steps."""
-    return Stepper(spec, weights).step(x, state)
+    """One step. Contract: ``reference.step``. A ``CellStepper`` packs the weights only once for many steps."""
+    return CellStepper(spec, weights).step(x, state)
 
 
-class Stepper:
+class CellStepper:
     """Single steps of one cell, with weights that are packed once.
 
     ``precision`` is the number format of the weights: ``full``, or for float32 ``bf16`` or ``int8``, which are faster
@@ -294,22 +296,22 @@ class Stepper:
         raise UsageError(f"x: got {x.dtype}, wanted {self._dtype}")
 
 
-class Stream:
+class CellStream:
     """A cell with a state that starts at zero and that each step updates in place, for ``rows`` parallel streams.
 
-        stream = Stream(spec, weights)
+        stream = CellStream(spec, weights)
         h = stream.step(x)          x [rows, I] → h [rows, P or H], which the next step overwrites
 
     ``state`` holds the arrays [rows, ·] in the order of ``spec.states``, h first. They may be read and written between
-    steps. ``precision`` and errors are as for ``Stepper``. The largest error of h in 200 steps, with PyTorch's initial
-    weights, x of unit variance and H from 64 to 512: LSTM 2.2e-3 (bf16) and 1.0e-2 (int8), GRU 2.9e-3 and 1.7e-2, RNN,
-    which has no gates that damp errors, 4.8e-3 and 2.4e-2.
+    steps. ``precision`` and errors are as for ``CellStepper``. The largest error of h in 200 steps, with PyTorch's
+    initial weights, x of unit variance and H from 64 to 512: LSTM 2.2e-3 (bf16) and 1.0e-2 (int8), GRU 2.9e-3 and
+    1.7e-2, RNN, which has no gates that damp errors, 4.8e-3 and 2.4e-2.
     """
 
     def __init__(self, spec: CellSpec, weights: Weights[Floats], rows: int = 1, precision: str = "full") -> None:
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
             raise UsageError(f"rows: got {rows!r}, wanted a whole number of at least 1")
-        self._stepper = Stepper(spec, weights, precision)
+        self._stepper = CellStepper(spec, weights, precision)
         self._dtype = weights.w_ih.dtype
         self._shape = (rows, spec.input_size)
         carried = _to_engine([np.zeros((rows, spec.state_size(name)), self._dtype) for name in spec.states])

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.kernels import _cifg, _gru, _lru, _lstm, _minimal, _rnn, _slstm
-from seriatim.kernels.cell import Cell, Floats, State, Tape
+from seriatim.kernels.cell import CellFunctions, Floats, State, Tape
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
 
-CELLS: dict[str, Cell] = {
+CELLS: dict[str, CellFunctions] = {
     "rnn": _rnn.CELL,
     "lstm": _lstm.CELL,
     "cifg": _cifg.CELL,

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.learning.forward_mode import Influence, InfluenceRule
-from seriatim.learning.step_function import Data, StepFunction, Weights, vjp
+from seriatim.learning.step_function import Data, ModelWeights, StepFunction, vjp
 from seriatim.learning.unit_weights import UnitWeights
 from seriatim.models.contract import StreamModel
 
@@ -30,7 +30,7 @@ class DiagonalInfluence(InfluenceRule):
             theta.new_zeros(rows, len(units.recurrent_indices), len(units.unowned)),
         )
 
-    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: ModelWeights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         owned, unowned = influence
         units = self.units
         loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
@@ -46,7 +46,7 @@ class DiagonalInfluence(InfluenceRule):
         owned = units.advance(blocks, owned) + immediate
         return loss, s_next, theta, readout, owned, unowned + immediate_unowned
 
-    def _immediate_unowned(self, weights: Weights, data: Data, s: Tensor) -> Tensor:
+    def _immediate_unowned(self, weights: ModelWeights, data: Data, s: Tensor) -> Tensor:
         """Return ∂s_t/∂θ [R·U, N''] of the weights before the layer."""
         theta, unowned = weights.theta, self.units.unowned
         run = self.step.row_function(weights.constants, data)

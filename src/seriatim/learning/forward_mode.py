@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.learning.learner import Learner, SegmentSize, require_stream
-from seriatim.learning.step_function import Data, StepFunction, Weights, iterate_steps
+from seriatim.learning.step_function import Data, ModelWeights, StepFunction, iterate_steps
 from seriatim.learning.traced import Function, TracedFunction
 from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable, tensors
 
@@ -32,7 +32,7 @@ class InfluenceRule(ABC):
         """Return the influence where streams begin, tensors [B, …]."""
 
     @abstractmethod
-    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: ModelWeights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         """Return the loss, the next s, the gradients of θ [N] and readout [M], and the next influence of one row.
 
         ``s`` has length 0 where a stream begins.
@@ -103,7 +103,7 @@ class _BatchStep:
         """The traced steps, by whether the step begins a stream."""
         self._calls = {True: 0, False: 0}
 
-    def run(self, weights: Weights, data: Data, states: Tensor, influence: Influence) -> tuple[Tensor, ...]:
+    def run(self, weights: ModelWeights, data: Data, states: Tensor, influence: Influence) -> tuple[Tensor, ...]:
         """Return the results of ``InfluenceRule.row`` for all rows."""
         arguments = (
             weights.theta, weights.readout, *weights.constants.values(), *data.values(), states, *influence
@@ -115,7 +115,7 @@ class _BatchStep:
                 self._traced[begins] = TracedFunction(function, arguments, 2 + len(weights.constants))
         return self._traced.get(begins, function)(*arguments)
 
-    def _function(self, weights: Weights, data: Data) -> Function:
+    def _function(self, weights: ModelWeights, data: Data) -> Function:
         """Return the step of all rows as a function of a flat list of tensors."""
         constants_count, data_count = len(weights.constants), len(data)
 
@@ -125,7 +125,7 @@ class _BatchStep:
             states_and_influence = others[constants_count + data_count :]
             in_dims = (None, *(0 for _ in (rows, *states_and_influence)))
             all_rows = vmap(self.rule.row, in_dims=in_dims, randomness="different")
-            results: tuple[Tensor, ...] = all_rows(Weights(theta, readout, constants), rows, *states_and_influence)
+            results: tuple[Tensor, ...] = all_rows(ModelWeights(theta, readout, constants), rows, *states_and_influence)
             return results
 
         return run

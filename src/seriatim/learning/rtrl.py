@@ -19,7 +19,7 @@ from torch.func import vmap
 from seriatim.errors import UsageError
 from seriatim.learning.diagonal_rtrl import DiagonalInfluence
 from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
-from seriatim.learning.step_function import Data, StepFunction, Weights
+from seriatim.learning.step_function import Data, ModelWeights, StepFunction
 from seriatim.learning.unit_weights import is_diagonal
 from seriatim.models.contract import StreamModel
 
@@ -66,7 +66,7 @@ class DenseInfluence(InfluenceRule):
         theta = self.step.template
         return theta.new_zeros(rows, self.step.size, len(theta)), theta.new_zeros(rows, 0)
 
-    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: ModelWeights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         p, unused = influence
         loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
         zero, unit_grad = torch.zeros_like(loss), torch.ones_like(loss)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
-from seriatim.learning.step_function import Data, StepFunction, Weights, vjp
+from seriatim.learning.step_function import Data, ModelWeights, StepFunction, vjp
 from seriatim.learning.unit_weights import UnitWeights, is_diagonal
 from seriatim.models.contract import StreamModel
 
@@ -41,7 +41,7 @@ class UnitInfluence(InfluenceRule):
     def start(self, rows: int) -> Influence:
         return (self.step.template.new_zeros(rows, self.units.parts, len(self.units.owned)),)
 
-    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: ModelWeights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         (p,) = influence
         units = self.units
         loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
@@ -53,7 +53,7 @@ class UnitInfluence(InfluenceRule):
         theta = theta.index_add(0, units.owned, units.gradient(of_s, p))
         return loss, s_next, theta, readout, units.advance(blocks, p) + immediate
 
-    def _blocks(self, weights: Weights, data: Data, s: Tensor) -> Tensor:
+    def _blocks(self, weights: ModelWeights, data: Data, s: Tensor) -> Tensor:
         """Return D [R, R, U], from the whole Jacobian."""
         run = self.step.row_function(weights.constants, data)
         _, pullback = vjp(lambda state: run(weights.theta, weights.readout, state)[1], s)

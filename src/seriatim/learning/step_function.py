@@ -21,7 +21,7 @@ Data: TypeAlias = dict[str, Tensor]
 Pullback: TypeAlias = Callable[[tuple[Tensor, Tensor]], tuple[Tensor, Tensor, Tensor]]
 
 
-class Weights(NamedTuple):
+class ModelWeights(NamedTuple):
     """All weights of a model at one time."""
 
     theta: Tensor
@@ -71,10 +71,10 @@ class StepFunction:
         """S."""
         return sum(torch.Size(shape).numel() for shape in self.shapes)
 
-    def weights(self) -> Weights:
+    def weights(self) -> ModelWeights:
         """Return the current weights."""
         theta = flatten(self.recurrent.values())
-        return Weights(theta, flatten(self.readout.values()) if self.readout else theta[:0], self.constants)
+        return ModelWeights(theta, flatten(self.readout.values()) if self.readout else theta[:0], self.constants)
 
     def row_states(self, carry: Carry) -> Tensor:
         """Return the state of each row as a vector: [B, S], or [B, 0] where streams begin."""
@@ -106,7 +106,7 @@ class StepFunction:
 
         return run
 
-    def run_with_pullback(self, weights: Weights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+    def run_with_pullback(self, weights: ModelWeights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """Return the loss, the next s, and the function from their cotangents to those of (θ, readout, s)."""
         run = self.row_function(weights.constants, data)
         (loss, s_next), pullback = vjp(run, weights.theta, weights.readout, s)

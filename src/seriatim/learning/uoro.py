@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seriatim.learning.forward_mode import ForwardModeLearner, Influence, InfluenceRule
-from seriatim.learning.step_function import Data, StepFunction, Weights, vjp
+from seriatim.learning.step_function import Data, ModelWeights, StepFunction, vjp
 from seriatim.models.contract import StreamModel
 
 SMALL = 1e-7
@@ -46,7 +46,7 @@ class RankOneInfluence(InfluenceRule):
         theta = self.step.template
         return theta.new_zeros(rows, self.step.size), theta.new_zeros(rows, len(theta))
 
-    def row(self, weights: Weights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
+    def row(self, weights: ModelWeights, data: Data, s: Tensor, *influence: Tensor) -> tuple[Tensor, ...]:
         s_tilde, theta_tilde = influence
         loss, s_next, pullback = self.step.run_with_pullback(weights, data, s)
         theta, readout, of_s = pullback((torch.ones_like(loss), torch.zeros_like(s_next)))
@@ -61,7 +61,7 @@ class RankOneInfluence(InfluenceRule):
         s_tilde, theta_tilde = rho_0 * advanced + rho_1 * signs, theta_tilde / rho_0 + immediate / rho_1  # (2)
         return loss, s_next, theta, readout, s_tilde, theta_tilde
 
-    def _advance(self, weights: Weights, data: Data, s: Tensor, s_tilde: Tensor) -> Tensor:
+    def _advance(self, weights: ModelWeights, data: Data, s: Tensor, s_tilde: Tensor) -> Tensor:
         """Return J_t s̃: the backward pass through wᵀ J_t, which is linear in w."""
         run = self.step.row_function(weights.constants, data)
         s_next, pullback = vjp(lambda state: run(weights.theta, weights.readout, state)[1], s)

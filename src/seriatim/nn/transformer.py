@@ -94,7 +94,7 @@ class MultiHeadAttention(nn.Module):
         return f"{self.size}, heads={self.heads}" + (", rotary=True" if self.rotary else "")
 
 
-class _Layer(nn.Module):
+class _ResidualLayer(nn.Module):
     """Base class of both layers: the residual connection with its norm, and the feed-forward part.
 
     With ``norm_first`` a part computes x + part(norm(x)), otherwise norm(x + part(x)). With it the gradient has a path
@@ -122,7 +122,7 @@ class _Layer(nn.Module):
         return self._after(norm, x, self.linear2(hidden))
 
 
-class EncoderLayer(_Layer):
+class EncoderLayer(_ResidualLayer):
     """Self-attention → feed-forward, each with dropout, residual and layer norm.
 
     With a causal mask and ``past`` it is the layer of a decoder without a source. Dropout applies to the output of each
@@ -153,7 +153,7 @@ class EncoderLayer(_Layer):
         return self._feedforward(self.norm2, x), keys_values
 
 
-class DecoderLayer(_Layer):
+class DecoderLayer(_ResidualLayer):
     """Causal self-attention → attention over a source → feed-forward, each with dropout, residual and layer norm."""
 
     def __init__(

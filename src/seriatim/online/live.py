@@ -23,7 +23,7 @@ from seriatim.learning.options import LearningOptions
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.online.growth import add_inputs, add_outputs
-from seriatim.online.network import OnlineNetwork, Steps
+from seriatim.online.network import OnlineNetwork, TargetSteps
 
 Vector = NDArray[np.float32]
 
@@ -95,13 +95,13 @@ class LiveNetwork:
         self.optimizer.step()
         return carry
 
-    def _steps(self, window: list[tuple[Vector, float]], overlap: int = 0) -> Steps:
+    def _steps(self, window: list[tuple[Vector, float]], overlap: int = 0) -> TargetSteps:
         inputs = np.zeros((len(window), 1, self.network.reader.weight.shape[0]), np.float32)
         for row, (vector, _) in zip(inputs, window, strict=True):
             row[0, : len(vector)] = vector  # a step is shorter if it is older than an input
         dtype = torch.int64 if self.network.classes else torch.float32
         targets = torch.tensor([[target] for _, target in window], dtype=dtype)
-        return Steps(torch.from_numpy(inputs), targets, overlap=overlap)
+        return TargetSteps(torch.from_numpy(inputs), targets, overlap=overlap)
 
     @contextmanager
     def _own_random_draws(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from seriatim.models.options import ModelOptions
 
 
 @dataclass(frozen=True)
-class Steps(Segment):
+class TargetSteps(Segment):
     """K steps of a stream, each with its target."""
 
     inputs: Tensor
@@ -58,7 +58,7 @@ class Head(nn.Module):
 
 
 @final
-class OnlineNetwork(StreamModel[Steps]):
+class OnlineNetwork(StreamModel[TargetSteps]):
     """A recurrent network that predicts classes (cross entropy) or a number (squared error)."""
 
     def __init__(self, options: ModelOptions, outputs: int, *, classes: bool) -> None:
@@ -73,11 +73,11 @@ class OnlineNetwork(StreamModel[Steps]):
         states, carry = self.body(self.reader(inputs), carry)
         return self.head(states), carry
 
-    def advance(self, batch: Steps, carry: Carry) -> Carry:
+    def advance(self, batch: TargetSteps, carry: Carry) -> Carry:
         final: Carry = self.body(self.reader(batch.inputs), carry)[1]
         return final
 
-    def loss(self, batch: Steps, carry: Carry) -> tuple[Tensor, Carry]:
+    def loss(self, batch: TargetSteps, carry: Carry) -> tuple[Tensor, Carry]:
         outputs, carry = self(batch.inputs, carry)
         if self.classes:
             return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten()), carry

@@ -170,7 +170,7 @@ def weights_token(gradients: DeferredGradients, weights: Sequence[Tensor]) -> Te
     return token
 
 
-class StepFunction(torch.autograd.Function):
+class CellFunction(torch.autograd.Function):
     """One step of a standard cell: x [B, I], h and c [B, H] → h_n, and c_n of an LSTM."""
 
     @staticmethod
@@ -234,5 +234,5 @@ class StepFunction(torch.autograd.Function):
         return None, None, grad_x, grad_h, grad_c
 
 
-apply_step: Any = super(torch.autograd.Function, StepFunction).apply
-"""``StepFunction.apply`` without its check for transforms. ``EagerCell.step`` has checked that there are none."""
+apply_step: Any = super(torch.autograd.Function, CellFunction).apply
+"""``CellFunction.apply`` without its check for transforms. ``EagerCell.step`` has checked that there are none."""

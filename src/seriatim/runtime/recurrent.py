@@ -73,9 +73,9 @@ class Direction:
         return output, final_state
 
     @cached_property
-    def stepper(self) -> native.Stepper | None:
+    def stepper(self) -> native.CellStepper | None:
         """Single steps on the engine; None for a cell that it lacks."""
-        return native.Stepper(self.spec, self.weights) if native.fuses(self.spec) and native.ready() else None
+        return native.CellStepper(self.spec, self.weights) if native.fuses(self.spec) and native.ready() else None
 
     def step_rows(self, x: Floats, state: State) -> State:
         """One step of rows x [B, I]."""

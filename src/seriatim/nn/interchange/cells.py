@@ -9,7 +9,7 @@ import torch
 
 from seriatim.errors import UsageError
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
-from seriatim.nn.interchange.stack import ARGUMENTS, Layer, Part, arrays, build, parts_of, refuse
+from seriatim.nn.interchange.stack import ARGUMENTS, Layer, StackLayer, arrays, build, parts_of, refuse
 from seriatim.nn.recurrent import FIELDS, gather, weight_names
 
 Cell: TypeAlias = RNNCell | LSTMCell | GRUCell
@@ -30,12 +30,12 @@ def from_cells(cells: Sequence[Cell], *, bidirectional: bool = False, batch_firs
     directions = 2 if bidirectional else 1
     if not cells or len(cells) % directions:
         raise UsageError(f"cells: got {len(cells)}, wanted {directions} for each layer")
-    parts: list[Part] = []
+    parts: list[StackLayer] = []
     for start in range(0, len(cells), directions):
         group = cells[start : start + directions]
         if group[0].spec != group[-1].spec:
             raise UsageError(f"cells: layer {len(parts) + 1} has {group[0]} and {group[1]}, wanted two alike")
-        parts.append(Part(group[0].spec, tuple(arrays(gather(cell, weight_names(cell.spec))) for cell in group)))
+        parts.append(StackLayer(group[0].spec, tuple(arrays(gather(cell, weight_names(cell.spec))) for cell in group)))
     return build(parts, batch_first=batch_first)
 
 

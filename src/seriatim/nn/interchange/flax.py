@@ -15,7 +15,7 @@ import numpy as np
 
 from seriatim.errors import UsageError
 from seriatim.nn.interchange.convention import CONVENTIONS
-from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, joined_bias, listed, parts_of, refuse
+from seriatim.nn.interchange.stack import Array, Layer, StackLayer, array, build, joined_bias, listed, parts_of, refuse
 from seriatim.notation import GATES
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import CellSpec
@@ -60,7 +60,7 @@ def to_flax(layer: Layer, *, optimized: bool = True, inference: bool = False) ->
     return stack
 
 
-def _part(theirs: Any, nonlinearity: str | None) -> Part:
+def _part(theirs: Any, nonlinearity: str | None) -> StackLayer:
     """Read one layer: a cell, an RNN or a Bidirectional."""
     forward, backward = _child(theirs, "forward_rnn"), _child(theirs, "backward_rnn")
     if forward is None or backward is None:
@@ -73,10 +73,10 @@ def _part(theirs: Any, nonlinearity: str | None) -> Part:
     first, second = _one_way(forward, nonlinearity), _one_way(backward, nonlinearity)
     if first.spec != second.spec:
         raise UsageError("theirs: the two RNNs of a Bidirectional differ, wanted two alike")
-    return Part(first.spec, first.weights + second.weights)
+    return StackLayer(first.spec, first.weights + second.weights)
 
 
-def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
+def _one_way(theirs: Any, nonlinearity: str | None) -> StackLayer:
     """Read one direction: an RNN or its cell."""
     inner = _child(theirs, "cell")
     cell = theirs if inner is None else inner
@@ -97,7 +97,7 @@ def _one_way(theirs: Any, nonlinearity: str | None) -> Part:
     w_ih = order.ours(array("dense_i.kernel", x, inputs, rows).T, kind)
     w_hh = order.ours(array("dense_h.kernel", h, units, rows).T, kind)
     biases = (bias, zeros) if biased == "dense_i" else (zeros, bias)
-    return Part(CellSpec(kind, inputs, units, activation=phi), (Weights(w_ih, w_hh, *biases),))
+    return StackLayer(CellSpec(kind, inputs, units, activation=phi), (Weights(w_ih, w_hh, *biases),))
 
 
 def _dense(cell: Any) -> dict[str, dict[str, Any]]:

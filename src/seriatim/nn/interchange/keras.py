@@ -16,7 +16,7 @@ from seriatim.nn.interchange.convention import CONVENTIONS
 from seriatim.nn.interchange.stack import (
     Array,
     Layer,
-    Part,
+    StackLayer,
     array,
     build,
     extent,
@@ -85,7 +85,7 @@ def to_keras(layer: Layer, *, inference: bool = False) -> list[KerasLayer]:
     return [_theirs(part) for part in parts]
 
 
-def _part(layer: Any, inference: bool) -> Part:
+def _part(layer: Any, inference: bool) -> StackLayer:
     """Read one layer of Keras, which may be a ``Bidirectional``."""
     name = getattr(layer, "class_name", type(layer).__name__)
     if not (hasattr(layer, "get_config") and hasattr(layer, "get_weights")):
@@ -103,10 +103,12 @@ def _part(layer: Any, inference: bool) -> Part:
     reverse = _one_way(other["class_name"], backwards, weights[half:], True, inference)
     if forward.spec != reverse.spec:
         raise UsageError("layers: the two layers of a Bidirectional differ, wanted two alike")
-    return Part(forward.spec, forward.weights + reverse.weights)
+    return StackLayer(forward.spec, forward.weights + reverse.weights)
 
 
-def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backwards: bool, inference: bool) -> Part:
+def _one_way(
+    name: str, config: Mapping[str, Any], weights: Sequence[Any], backwards: bool, inference: bool
+) -> StackLayer:
     """Read one direction from the class name, config and weights of a layer."""
     if name == "RNN":
         cell = config["cell"]
@@ -131,7 +133,7 @@ def _one_way(name: str, config: Mapping[str, Any], weights: Sequence[Any], backw
     spec = CellSpec(
         kind, inputs, units, activation=config["activation"] if kind == "rnn" else "tanh", bias=bias, reset_after=after
     )
-    return Part(spec, (_ours(named, kind),))
+    return StackLayer(spec, (_ours(named, kind),))
 
 
 def _refuse(name: str, kind: str, config: Mapping[str, Any], backwards: bool, inference: bool) -> None:
@@ -164,7 +166,7 @@ def _ours(named: Mapping[str, Array], kind: str) -> Weights[Array]:
     return Weights(*kernels, *(order.ours(array, kind) for array in biases))
 
 
-def _theirs(part: Part) -> KerasLayer:
+def _theirs(part: StackLayer) -> KerasLayer:
     spec, name = part.spec, NAMES[part.kind]
     config = {
         "units": spec.hidden_size, "activation": spec.activation, "use_bias": spec.bias, "return_sequences": True,

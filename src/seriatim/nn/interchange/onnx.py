@@ -17,7 +17,7 @@ import torch
 
 from seriatim.errors import MissingExtra, UsageError
 from seriatim.nn.interchange.convention import CONVENTIONS, PEEPHOLES, reordered
-from seriatim.nn.interchange.stack import Array, Layer, Part, array, build, extent, listed, parts_of, refuse
+from seriatim.nn.interchange.stack import Array, Layer, StackLayer, array, build, extent, listed, parts_of, refuse
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import COUPLED, CellSpec
 
@@ -185,7 +185,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
-def _part(node: OnnxNode) -> Part:
+def _part(node: OnnxNode) -> StackLayer:
     """Read the weights of one node."""
     kind, attributes, arrays = node.op_type.lower(), node.attributes, node.inputs
     if kind not in CONVENTIONS["ONNX"]:
@@ -220,7 +220,7 @@ def _part(node: OnnxNode) -> Part:
         reset_after=kind != "gru" or bool(attributes.get("linear_before_reset", 0)),
         clip=float(attributes.get("clip", 0.0)),
     )  # fmt: skip
-    return Part(spec, tuple(weights))
+    return StackLayer(spec, tuple(weights))
 
 
 def _refuse(attributes: Mapping[str, Any]) -> None:
@@ -290,7 +290,7 @@ def _common_value(name: str, values: Sequence[Any]) -> Any:
     return values[0]
 
 
-def _theirs(part: Part, direction: str) -> OnnxNode:
+def _theirs(part: StackLayer, direction: str) -> OnnxNode:
     spec, is_coupled = part.spec, part.kind == COUPLED["lstm"]
     kind = "lstm" if is_coupled else part.kind
     op_type, order = kind.upper(), CONVENTIONS["ONNX"][kind]

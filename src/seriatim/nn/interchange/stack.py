@@ -22,7 +22,7 @@ Layer: TypeAlias = RNN | LSTM | GRU
 
 
 @dataclass(frozen=True)
-class Part:
+class StackLayer:
     """One layer of a stack."""
 
     spec: CellSpec
@@ -45,7 +45,7 @@ ARGUMENTS: dict[str, Callable[[CellSpec], dict[str, Any]]] = {
 """Arguments of the constructor of a layer or a cell for a spec, without those that all kinds share."""
 
 
-def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
+def build(parts: Sequence[StackLayer], *, batch_first: bool) -> Layer:
     """Build a layer with these weights. Raises ``UsageError`` for parts that do not form one stack."""
     first = parts[0]
     directions = len(first.weights)
@@ -75,7 +75,7 @@ def build(parts: Sequence[Part], *, batch_first: bool) -> Layer:
     return layer
 
 
-def parts_of(layer: Layer) -> list[Part]:
+def parts_of(layer: Layer) -> list[StackLayer]:
     """Copy the weights of a layer. Raises ``UsageError`` if it is not an RNN, LSTM or GRU of Seriatim."""
     if not isinstance(layer, (RNN, LSTM, GRU)):
         type_ = type(layer)
@@ -86,7 +86,7 @@ def parts_of(layer: Layer) -> list[Part]:
             arrays(gather(layer, weight_names(layer.spec, f"_l{number}{direction}")))
             for direction in ("", "_reverse")[: 2 if layer.bidirectional else 1]
         )
-        parts.append(Part(dataclasses.replace(layer.spec, input_size=weights[0].w_ih.shape[1]), weights))
+        parts.append(StackLayer(dataclasses.replace(layer.spec, input_size=weights[0].w_ih.shape[1]), weights))
     return parts
 
 

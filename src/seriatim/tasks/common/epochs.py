@@ -18,7 +18,7 @@ BatchT = TypeVar("BatchT", bound=Batch)
 BatchT_co = TypeVar("BatchT_co", bound=Batch, covariant=True)
 
 
-class Batched(Protocol[BatchT_co]):
+class Examples(Protocol[BatchT_co]):
     """Encoded examples that can be joined into batches."""
 
     @property
@@ -45,7 +45,7 @@ class Epoch(Sequence[BatchT], Generic[BatchT]):
 
 
 def epochs(
-    examples: Batched[BatchT],
+    examples: Examples[BatchT],
     options: LearningOptions,
     *,
     batch_size: int | None = None,
@@ -58,6 +58,6 @@ def epochs(
     )
 
 
-def evaluation_batches(examples: Batched[BatchT], batch_size: int, batch_tokens: int = sys.maxsize) -> Epoch[BatchT]:
+def evaluation_batches(examples: Examples[BatchT], batch_size: int, batch_tokens: int = sys.maxsize) -> Epoch[BatchT]:
     """Return batches that contain each example once, the longest first, for evaluation."""
     return Epoch(examples.batch, token_buckets(examples.lengths, batch_size, batch_tokens, seed=None))

@@ -17,7 +17,7 @@ from seriatim.encoding.script import Script
 from seriatim.errors import UsageError
 from seriatim.models.seq2seq import EncoderDecoder
 from seriatim.notation import UNKNOWN
-from seriatim.tasks.common.epochs import Batched, evaluation_batches
+from seriatim.tasks.common.epochs import Examples, evaluation_batches
 from seriatim.tasks.common.text_scores import text_scores
 from seriatim.tasks.options import WritingOptions
 from seriatim.tasks.task import Row, Scores
@@ -48,7 +48,7 @@ class WritingCodec(Protocol):
         """Return attention ``weights`` [T, S] on an encoded input, as JSON values."""
 
 
-class WritingPart(Batched[Any], Protocol):
+class WritingPart(Examples[Any], Protocol):
     """Encoded inputs, and the reference texts of each."""
 
     @property
