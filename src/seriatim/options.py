@@ -39,17 +39,19 @@ def option(
     below: float | None = None,
     parse: typing.Callable[[str], object] | None = None,
     negative: str = "",
+    negatable: bool = False,
 ) -> Any:
     """Declare a dataclass field that is an option.
 
     ``registered`` holds choices that may be added later. A value may equal ``minimum``, but not ``above`` or ``below``.
     ``parse`` turns a string into the value. ``negative`` names the command-line flag that turns off a true default
-    (``--no-header``).
+    (``--no-header``). A ``negatable`` one has two flags, ``--layer-norm`` and
+    ``--no-layer-norm``, because its default depends on the model.
     """
     rules = {
         "help": help, "choices": tuple(choices), "registered": registered,
         "minimum": minimum, "above": above, "below": below,
-        "parse": parse, "negative": negative,
+        "parse": parse, "negative": negative, "negatable": negatable,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=rules)
 

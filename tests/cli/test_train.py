@@ -20,6 +20,12 @@ def test_options_are_converted_to_their_types(seriatim, runs, corpus):
     assert runs.calls == [("language", corpus, {"hidden": 64, "time_limit": 120.0, "tie": True, "lr": 0.01})]
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--layer-norm", True), ("--no-layer-norm", False)])
+def test_layer_norm_has_a_flag_for_each_value(seriatim, runs, corpus, flag, value):
+    assert seriatim("train", "language", corpus, flag).code == 0
+    assert runs.calls[0] == ("language", corpus, {"layer_norm": value})
+
+
 def test_several_files(seriatim, runs, corpus):
     seriatim("train", "language", corpus, corpus)
     assert runs.calls == [("language", [corpus, corpus], {})]

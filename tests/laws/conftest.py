@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 from leaky_cell import Leaky
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
-from seriatim.nn import Recurrent, Stacked, cell
+from seriatim.nn import Blocks, Recurrent, Stacked, cell
 from seriatim.nn.custom_cell import Maker
 from seriatim.nn.recurrent import FIELDS, weight_shapes
 from seriatim.nn.registry import CELLS, LAYERS, layer_arguments
@@ -84,6 +84,26 @@ class ConnectedLayers:
         return Stacked(layers, self.connection, **more)
 
 
+@dataclass(frozen=True)
+class BlockLayers:
+    """Makes residual blocks with a feed-forward part."""
+
+    variant: Variant
+
+    def __str__(self) -> str:
+        return f"{self.variant}-blocks"
+
+    def layer(
+        self, input_size: int, hidden_size: int, *, dtype: torch.dtype = torch.float64, num_layers: int = 1,
+        bidirectional: bool = False, **more: Any,
+    ) -> Blocks:  # fmt: skip
+        width = self.variant.layer(1, hidden_size, bidirectional=bidirectional).output_size
+        layers = [
+            self.variant.layer(width, hidden_size, dtype=dtype, bidirectional=bidirectional) for _ in range(num_layers)
+        ]
+        return Blocks(layers, input_size, **more)
+
+
 VARIANTS = [
     *(
         Variant(array["kind"], {name: value for name, value in array.items() if name != "kind"})
@@ -110,6 +130,8 @@ FACTORIES = [
     ),
     ConnectedLayers(Variant("lstm", {"proj_size": 2}), "residual"),
     ConnectedLayers(Variant("gru"), "highway"),
+    BlockLayers(Variant("mingru")),
+    BlockLayers(Variant("lstm", {"proj_size": 2})),
 ]
 """All objects whose ``layer`` method makes a layer over sequences."""
 STACKS = [{}, {"bidirectional": True}, {"num_layers": 3}, {"num_layers": 2, "bidirectional": True}]

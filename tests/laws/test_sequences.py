@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seriatim.nn import Blocks
 from seriatim.nn.cell_laws import LAWS
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -128,6 +129,8 @@ def test_packed_batch_equals_batch_with_lengths(factory, stack):
 
 def test_backward_direction_equals_forward_run_of_reversed_rows(factory):
     layer = factory.layer(3, 5, bidirectional=True)
+    if isinstance(layer, Blocks):
+        pytest.skip("blocks mix the directions")
     forward = factory.layer(3, 5)
     forward.load_state_dict({
         name: layer.state_dict()[name.replace("_l0", "_l0_reverse")] for name in forward.state_dict()
@@ -159,7 +162,7 @@ def test_reset_starts_a_new_sequence(factory, stack):
             close(output[cut : lengths[row], row], later)
             for value, reference in zip(as_tuple(final), as_tuple(changed), strict=True):
                 close(value[:, row], reference)
-        elif layer.num_layers == 1:
+        elif layer.num_layers == 1 and not isinstance(layer, Blocks):  # blocks mix the directions
             half = output.shape[-1] // 2
             close(output[cut : lengths[row], row, :half], later[:, :half])
             close(output[:cut, row, half:], layer(x[:cut, row])[0][:, half:])

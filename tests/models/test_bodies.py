@@ -17,10 +17,13 @@ T, B, C, H = 13, 5, 3, 8
 LENGTHS = torch.tensor([13, 1, 7, 12, 4])
 SPAN = 4
 """Much shorter than T, so that what a transformer forgets is tested too."""
-EVERY = [(name, causal) for name in NETWORKS for causal in (True, False)] + [("sinusoidal", False)]
+EVERY = [(name, causal) for name in NETWORKS for causal in (True, False)]
+EVERY += [("sinusoidal", False), ("blocks", True), ("blocks", False)]
+
+RECURRENT = (*CELLS, "blocks")
 
 every_case = pytest.mark.parametrize(("name", "causal"), EVERY)
-streaming = pytest.mark.parametrize("name", STREAMING)
+streaming = pytest.mark.parametrize("name", (*STREAMING, "blocks"))
 
 
 def make(name: str, *, causal: bool, bidirectional: bool = False, layers: int = 2) -> Body:
@@ -30,6 +33,8 @@ def make(name: str, *, causal: bool, bidirectional: bool = False, layers: int = 
     )
     if name == "sinusoidal":
         options = replace(options, model="transformer", positions=name)
+    if name == "blocks":
+        options = replace(options, model="mingru", residual="block")
     body = build_body(options, C, causal=causal).double().eval()
     with torch.no_grad():  # parts that start small or at zero would hide a mistake
         for parameter in body.parameters():
@@ -61,7 +66,7 @@ def test_output_and_carry_shapes(name: str, causal: bool) -> None:
 
 @every_case
 def test_padding_and_other_rows_change_nothing(name: str, causal: bool) -> None:
-    for both in (False, True) if name in CELLS and not causal else (False,):
+    for both in (False, True) if name in RECURRENT and not causal else (False,):
         body = make(name, causal=causal, bidirectional=both)
         together, _ = run(body, values(), lengths=LENGTHS)
         for row, length in enumerate(LENGTHS.tolist()):
@@ -74,7 +79,7 @@ def test_future_does_not_change_causal_body(name: str, causal: bool) -> None:
     body, other = make(name, causal=causal), values()
     other[6:] = values(seed=9)[6:]
     before, after = (run(body, inputs)[0][:6] for inputs in (values(), other))
-    if causal or name in (*CELLS, "mlp"):
+    if causal or name in (*RECURRENT, "mlp"):
         same(before, after)
     else:
         assert not torch.allclose(before, after), "the law can fail"

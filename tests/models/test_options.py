@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from seriatim.errors import UsageError
-from seriatim.models.options import CELLS, DEFAULTS, NETWORKS, OWN, ModelOptions, check_cell, defaults_of
+from seriatim.models.options import (
+    CELLS,
+    DEFAULTS,
+    FORWARD_MODE,
+    LINEAR,
+    NETWORKS,
+    OWN,
+    ModelOptions,
+    check_cell,
+    defaults_of,
+)
 from seriatim.options import fill
 from seriatim.tasks.options import TrainOptions
 
@@ -64,4 +74,11 @@ def test_model_defaults_are_options_of_every_task() -> None:
         assert model in NETWORKS and own.keys() <= known
         filled = fill(TrainOptions, {"model": model, **own})
         assert {name: getattr(filled, name) for name in own} == own
-    assert all(defaults_of(name) == {} for name in (*CELLS, "majority", None))
+    others = [name for name in CELLS if name not in LINEAR]
+    assert all(defaults_of(name) == {} for name in (*others, "majority", None))
+
+
+@pytest.mark.parametrize("model", LINEAR)
+def test_linear_cells_are_in_blocks_unless_a_forward_mode_learner_trains_them(model: str) -> None:
+    assert defaults_of(model)["residual"] == defaults_of(model, "tbptt")["residual"] == "block"
+    assert all(defaults_of(model, learner) == {} for learner in FORWARD_MODE)

@@ -37,6 +37,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"model": "lstm", "residual": "residual", "layers": 3, "dropout": 0.1},
     {"model": "lru", "residual": "highway", "layers": 2, "locked_dropout": 0.1},
     {"model": "mingru", "chrono": 20},
+    {"model": "lstm", "residual": "block", "layers": 2, "dropout": 0.1},
 ]
 
 

@@ -57,8 +57,9 @@ def flag(name: str) -> str:
 def _parameter(field: dataclasses.Field[Any], hint: object, panel: str) -> inspect.Parameter:
     rules = field.metadata
     is_switch = hint is bool
+    name = flag(rules["negative"] or field.name)
     info = typer.Option(
-        flag(rules["negative"] or field.name),
+        f"{name}/{flag('no_' + field.name)}" if rules["negatable"] else name,
         help=_help(field),
         show_default=False,
         metavar="" if is_switch else _metavar(hint, rules),

@@ -108,7 +108,7 @@ class RecurrentDecoder(nn.Module):
         stacks += [Stack(layer_options, hidden + peek_size) for _ in range(options.layers - 1)]
         self.layers = nn.ModuleList(stacks)
         self.connections = nn.ModuleList(
-            connect(options.residual, hidden) for _ in stacks[1:] if options.residual != "none"
+            connect(options.residual, hidden) for _ in stacks[1:] if options.residual not in ("none", "block")
         )
         self.bridge = _Bridge(context_size, stacks[0].state_sizes, options.layers, ZERO_STATES.get(options.model, ()))
         self.attention: Attention | None = None

@@ -17,7 +17,7 @@ STREAMING = (*CELLS, "transformer", "cnn")
 NETWORKS = (*STREAMING, "mlp")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITIALISATIONS = ("orthogonal", "identity", "normal", "uniform")
-RESIDUALS = ("none", "residual", "highway")
+RESIDUALS = ("none", "residual", "highway", "block")
 MIXING = ("rnn", "lstm", "gru", "slstm")
 """Cells that multiply h by a weight."""
 
@@ -41,7 +41,9 @@ class ModelOptions:
     peephole: bool = option(False, "lstm only: the gates see c (Gers 2000)")
     coupled: bool = option(False, "lstm only: the input gate is 1 - the forget gate (Greff 2017)")
     projection: int | None = option(None, "rnn, lstm, gru, slstm: project h to so many units (Sak 2014)", minimum=1)
-    layer_norm: bool = option(False, "rnn, lstm, gru: normalise the gates and c (Ba 2016)")
+    layer_norm: bool = option(
+        False, "rnn, lstm, gru: normalise the gates and c (Ba 2016; default of language)", negatable=True
+    )
     zoneout: float = option(
         0.0, "share of the units that keep their old value at a step (Krueger 2016)", minimum=0.0, below=1.0
     )
@@ -53,7 +55,8 @@ class ModelOptions:
     )
     residual: str = option(
         "none",
-        "a way round each layer but the first: x + F(x) (He 2016), or gated (Srivastava 2015)",
+        "connection past each layer but the first: x + F(x) (He 2016), or gated (Srivastava 2015); block: past each "
+        "layer, with layer norm and a feed-forward part (Feng 2024; default of mingru, minlstm and lru)",
         choices=RESIDUALS,
     )
     recurrent_init: str = option(
@@ -98,15 +101,22 @@ OWN: Mapping[str, tuple[str, ...]] = {
 }
 """Options that only some models have. A user's cells have those that all of our cells have."""
 
+LINEAR = ("mingru", "minlstm", "lru")
+"""Cells with a linear recurrence."""
+FORWARD_MODE = ("rtrl", "snap1", "uoro")
+"""Learners that carry the influence of the weights on the state; they want one layer whose units are independent."""
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "transformer": {"layers": 2, "warmup": 200},
     "cnn": {"layers": 4},
+    **{name: {"residual": "block", "layers": 2} for name in LINEAR},
 }
 """Defaults of a model that replace those of every task, because the model does better with them."""
 
 
-def defaults_of(model: object) -> Mapping[str, object]:
-    """Return the defaults of ``model`` that replace those of the task."""
+def defaults_of(model: object, learner: object = None) -> Mapping[str, object]:
+    """Return the defaults of ``model`` that replace those of the task, if it is trained by ``learner``."""
+    if model in LINEAR and learner in FORWARD_MODE:
+        return {}
     return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
 
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from seriatim.models.body import Body
 from seriatim.models.contract import Carry
-from seriatim.models.options import OWN, ModelOptions
+from seriatim.models.options import OWN, ModelOptions, layer_width
+from seriatim.nn.blocks import Blocks
 from seriatim.nn.custom_layer import Recurrent
 from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.initialisation import RECURRENT, chrono_, forget_bias_
@@ -65,7 +66,11 @@ class Stack(Body):
 
 
 def _layers(options: ModelOptions, input_size: int) -> SequenceLayer:
-    """Return one module with all layers, or a stack of single layers with residual connections."""
+    """Return one module with all layers, or single layers with residual connections."""
+    if options.residual == "block":
+        width = layer_width(options) * (2 if options.bidirectional else 1)
+        layers = [_layer(options, width, 1, 0.0, 0.0) for _ in range(options.layers)]
+        return Blocks(layers, input_size, dropout=options.dropout, locked_dropout=options.locked_dropout)
     if options.residual == "none" or options.layers == 1:
         between = options.dropout if options.layers > 1 else 0.0
         return _layer(options, input_size, options.layers, between, options.locked_dropout)

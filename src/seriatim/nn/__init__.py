@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seriatim.nn.accelerate import accelerate
+from seriatim.nn.blocks import Blocks
 from seriatim.nn.cell_laws import check_cell
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
 from seriatim.nn.custom_cell import Cell, cell
@@ -15,7 +16,7 @@ from seriatim.nn.stacking import Stacked
 from seriatim.nn.stream import Stream
 
 __all__ = [
-    "GRU", "LRU", "LSTM", "RNN", "SLSTM", "Cell", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU",
+    "GRU", "LRU", "LSTM", "RNN", "SLSTM", "Blocks", "Cell", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU",
     "MinGRUCell", "MinLSTM", "MinLSTMCell", "RNNCell", "Recurrent", "SLSTMCell", "Stacked", "Stream", "accelerate",
     "cell", "check_cell", "register",
 ]  # fmt: skip

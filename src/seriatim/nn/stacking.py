@@ -98,11 +98,8 @@ class Stacked(AnyLayer):
         locked_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not layers:
-            raise UsageError("layers: got none, wanted at least one")
+        check_stackable(layers, from_number=1)
         first = layers[0]
-        for number, layer in enumerate(layers):
-            _check(number, layer, first)
         self.connection = connection
         self.batch_first = checks.flag("batch_first", batch_first)
         self.dropout = checks.probability("dropout", dropout)
@@ -164,7 +161,15 @@ def connect(name: str, width: int, like: Tensor | None = None) -> Connection:
     return CONNECTIONS[name](width, like)
 
 
-def _check(number: int, layer: SequenceLayer, first: SequenceLayer) -> None:
+def check_stackable(layers: Sequence[SequenceLayer], from_number: int) -> None:
+    """Raise ``UsageError`` unless the layers fit on each other, and those from ``from_number`` on a connection."""
+    if not layers:
+        raise UsageError("layers: got none, wanted at least one")
+    for number, layer in enumerate(layers):
+        _check(number, layer, layers[0], is_connected=number >= from_number)
+
+
+def _check(number: int, layer: SequenceLayer, first: SequenceLayer, *, is_connected: bool) -> None:
     """Raise ``UsageError``, with the layer's number, if it does not fit into the stack."""
     if not isinstance(layer, SequenceLayer):
         raise UsageError(f"layers: number {number} is {type(layer).__name__}, wanted a recurrent layer of seriatim.nn")
@@ -172,7 +177,7 @@ def _check(number: int, layer: SequenceLayer, first: SequenceLayer) -> None:
         raise UsageError(f"layers: number {number} has several layers or batch_first, wanted one, time-major")
     if (layer.bidirectional, dict(layer.state_sizes)) != (first.bidirectional, dict(first.state_sizes)):
         raise UsageError(f"layers: number {number} has other directions or states than number 0, wanted the same")
-    if number and layer.input_size != layer.output_size:
+    if is_connected and layer.input_size != layer.output_size:
         raise UsageError(
             f"layers: number {number} takes {layer.input_size} and gives {layer.output_size}, wanted the same for a "
             "connection round it"

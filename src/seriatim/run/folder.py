@@ -72,6 +72,17 @@ def has_progress(folder: Path) -> bool:
     return False
 
 
+def defaults_to_resume(folder: Path, defaults: Mapping[str, object]) -> Mapping[str, object]:
+    """Return ``defaults`` with the values of the run in ``folder``, if there is one.
+
+    Defaults that depend on the model may be others in a later version. A run goes on with those that it began with.
+    """
+    if not (folder / "config.json").exists():
+        return defaults
+    stored = read_config(folder)["options"]
+    return {name: stored[name] for name in defaults if name in stored}
+
+
 def _check_same_options(folder: Path, task: Task[Any, Any, Any], options: TrainOptions) -> None:
     """Refuse to resume with other options than the run began with."""
     config = read_config(folder)

@@ -15,10 +15,10 @@ from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
 from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
-from seriatim.models.options import check_cell, defaults_of
+from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.run.fitting import fit
-from seriatim.run.folder import begin, check_same_data, open_folder
+from seriatim.run.folder import begin, check_same_data, defaults_to_resume, open_folder
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
@@ -59,7 +59,11 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
 def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], observer: Observer | None) -> Run:
     data, bundled_options = _bundled(task, data)
     explicit = {name: value for name, value in options.items() if value is not None}
-    filled = fill(task.options, {**defaults_of(options.get("model")), **bundled_options, **explicit})
+    explicit = {**bundled_options, **explicit}
+    defaults = task.model_defaults(explicit)
+    if explicit.get("resume") and explicit.get("out") is not None:
+        defaults = defaults_to_resume(Path(str(explicit["out"])), defaults)
+    filled = fill(task.options, {**defaults, **explicit})
     task = task.variant(filled)
     settings = with_vector_width(task, _with_absolute_paths(filled))
     check_cell(settings)

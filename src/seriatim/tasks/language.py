@@ -25,7 +25,7 @@ from seriatim.learning.options import truncation_of
 from seriatim.models.contract import Batch
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.naive.markov import Markov
-from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming, layer_width
+from seriatim.models.options import CELLS, FORWARD_MODE, check_causal, is_recurrent, is_streaming, layer_width
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
@@ -37,8 +37,6 @@ from seriatim.tasks.task import ClosedForm, GenerateRequest, NewData, PreparedDa
 
 Array = np.ndarray[Any, Any]
 
-FORWARD_MODE = ("rtrl", "snap1", "uoro")
-"""Learners that carry the influence of the weights on the state."""
 LOSSLESS_UNITS = ("char", "bpe")
 """Units from which the text can be restored exactly, so that bits per character are defined."""
 

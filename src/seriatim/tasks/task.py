@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar, final
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from seriatim.data.files import InputStream
 from seriatim.errors import UsageError
 from seriatim.learning.loop import TrainingPlan
+from seriatim.models.options import defaults_of
 from seriatim.tasks.options import TrainOptions
 
 Array = np.ndarray[Any, Any]
@@ -116,6 +117,13 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
         """Return the name of the file for ``codec``."""
         return self.codec_files[0]
 
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        """Return the defaults that depend on the model and replace those of ``options``.
+
+        ``explicit`` has the options that the user gave. The result may have values for them too, which do not count.
+        """
+        return defaults_of(model_of(self.options, explicit), explicit.get("learner"))
+
     def variant(self, options: OptionsT) -> Task[Any, Any, Any]:
         """Return the task for ``options``: this one, unless one name covers several forms of data."""
         return self
@@ -194,6 +202,11 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
     def generate(self, model: Any, options: OptionsT, codec: CodecT, request: GenerateRequest) -> Iterator[str]:
         """Yield new text in pieces. Raises ``UsageError`` if the task writes no text."""
         raise UsageError(f"generate: for language and translate runs; this is a {self.name} run")
+
+
+def model_of(options: type[TrainOptions], explicit: Mapping[str, object]) -> object:
+    """Return the model that the user named, or the default of ``options``."""
+    return explicit.get("model") or next(field.default for field in fields(options) if field.name == "model")
 
 
 @dataclass(frozen=True, kw_only=True)
