@@ -299,3 +299,15 @@ def test_wrong_number_of_channels_is_refused() -> None:
 def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str) -> None:
     with pytest.raises(UsageError, match=error):
         TASK.check(dataclasses.replace(OPTIONS, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("rows", "season", "noted"), [(60, 1, True), (60, 4, False), (24, 1, False)], ids=["daily", "passed", "short"]
+)
+def test_usual_season_of_the_calendar_is_proposed(tmp_path: Path, rows: int, season: int, noted: bool) -> None:
+    """Unless a season is passed, or the training part is shorter than two of the usual ones."""
+    stamps = np.datetime64("2020-01-01") + np.arange(rows)
+    source = table(tmp_path / "a.csv", day=stamps, close=wave(rows))
+    options = dataclasses.replace(OPTIONS, target=("close",), time="day", season=season, horizon=6, lookback=4)
+    note = "season 1: with steps of 1 day, --season 7 also compares with the value of one week before (seasonal_naive)"
+    assert (note in TASK.prepare(options, source).notes) == noted

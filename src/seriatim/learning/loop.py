@@ -53,6 +53,11 @@ COOL_DOWN = 4
 """When validation stops improving, a quarter of the updates so far follow, in which the rate falls to zero."""
 
 
+def time_limit_of(options: LearningOptions) -> float:
+    """Return the time limit of a training in seconds; infinity if only --epochs limits it."""
+    return options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
+
+
 @dataclass(frozen=True)
 class TrainingPlan(Generic[BatchT]):
     """The data that a model is trained on, and the scores that judge its progress."""
@@ -118,7 +123,7 @@ class _Training(Generic[BatchT]):
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
         self.learner = make_learner(options)
-        self.time_limit = options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
+        self.time_limit = time_limit_of(options)
         self.follows_clock = options.schedule in FALLING_TO_ZERO and options.epochs is None
         """Whether the schedule ends at the time limit."""
         self.progress = Progress()

@@ -30,7 +30,8 @@ class LearningOptions:
     )
     time_limit: float | None = option(
         None,
-        "stop training after this long: 90s, 10m, 2h (default: 10m, none with --epochs)",
+        "stop training after this long: 90s, 10m, 2h; the baselines that are trained share as much again (default: "
+        "10m, none with --epochs)",
         above=0.0,
         parse=duration,
     )

@@ -13,7 +13,7 @@ import torch
 from seriatim.data.bundled import bundled_sets
 from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
-from seriatim.learning.loop import Outcome
+from seriatim.learning.loop import Outcome, time_limit_of
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.models.options import check_cell
 from seriatim.options import fill
@@ -22,6 +22,7 @@ from seriatim.run.folder import begin, check_same_data, defaults_to_resume, open
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
+from seriatim.tasks.common.columns import check_columns
 from seriatim.tasks.common.word_vectors import InitialVectors, initial_vectors, with_vector_width
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.registry import find_task
@@ -68,6 +69,7 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
     settings = with_vector_width(task, _with_absolute_paths(filled))
     check_cell(settings)
     task.check(settings)
+    check_columns(task.name, settings)
     source = task.source(settings, data)
     observer = observer or (Silent() if settings.quiet else Plain())
     with open_folder(task, settings) as folder, torch_settings(settings):
@@ -125,18 +127,20 @@ def _fit_model(
 def _fit_baselines(
     task: Task[Any, Any, Any], options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer
 ) -> dict[str, dict[str, float]]:
-    """Fit the baselines that ``options`` ask for, save them, and return their scores on the test part."""
-    names = {
-        "all": task.baselines,
-        "fast": tuple(name for name in task.baselines if name not in task.neural_baselines),
-        "none": (),
-    }[options.baselines]
+    """Fit the baselines that ``options`` ask for, save them, and return their scores on the test part.
+
+    Those that are trained have limits of their own. Together they train about as long as the model may, at most.
+    """
+    names = task.baselines_for(options)
+    limit = time_limit_of(options)
+    trained = sum(name in task.neural_baselines for name in names)
     scores = {}
     for name in names:
-        if name == options.model:
-            continue
         observer.baseline(name)
         baseline_options = task.baseline_options(options, name)
+        if name in task.neural_baselines:
+            share = min(time_limit_of(baseline_options), limit / trained)
+            baseline_options = dataclasses.replace(baseline_options, time_limit=share)
         torch.manual_seed(options.seed)
         model = task.make(baseline_options, data.codec)
         fit(task, model, baseline_options, data, NullStore(), observer)

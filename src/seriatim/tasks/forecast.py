@@ -10,7 +10,9 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from seriatim.data.calendar import find_calendar
 from seriatim.data.files import content_hash
+from seriatim.data.seasons import usual_season
 from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
 from seriatim.encoding.labels import plain_name
@@ -150,7 +152,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             "valid": sum(part.test.start - part.train_rows for part in parts),
             "test": sum(len(part.test) + options.horizon - 1 for part in parts),
         }
-        all_notes = (*notes, *_default_notes(options, lookback, min(ends)))
+        all_notes = (*notes, *_default_notes(options, lookback, min(ends)), *_season_note(options, series[0], ends[0]))
         return PreparedData(train, valid, test, codec, sizes, _hash(series), all_notes)
 
     def read(self, options: ForecastOptions, codec: ForecastCodec, source: object) -> NewData[Rolling]:
@@ -232,6 +234,12 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             [*new.train_ends, *old.train_ends],
             [*new.positions, *old.positions],
         )
+
+    def baselines_for(self, options: ForecastOptions) -> tuple[str, ...]:
+        """Leave out ``seasonal_naive`` at season 1, where it is ``naive``, or ``naive`` if the model is the other."""
+        names = super().baselines_for(options)
+        repeated = "naive" if options.model == "seasonal_naive" else "seasonal_naive"
+        return tuple(name for name in names if name != repeated) if options.season == 1 else names
 
     def baseline_options(self, options: ForecastOptions, baseline: str) -> ForecastOptions:
         return dataclasses.replace(options, model=baseline)
@@ -375,6 +383,19 @@ def _default_notes(options: ForecastOptions, lookback: int, shortest: int) -> It
         yield f"lookback {lookback}, chosen to fit the shortest series"
     if options.season >= shortest:
         yield f"season {options.season} does not fit a training part of {shortest} rows: its mase is taken at lag 1"
+
+
+def _season_note(options: ForecastOptions, series: Series, train_rows: int) -> Iterator[str]:
+    """Yield a note with the usual season of the calendar, if no season was passed and the training part has two."""
+    if options.season > 1 or series.times is None:
+        return
+    calendar = find_calendar(series.times, series.format.zone)
+    season = usual_season(calendar)
+    if season is not None and 2 * season.steps <= train_rows:
+        yield (
+            f"season 1: with steps of {calendar}, --season {season.steps} also compares with the value of one "
+            f"{season.period} before (seasonal_naive)"
+        )
 
 
 def _hash(series: list[Series]) -> str:

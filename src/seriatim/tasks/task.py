@@ -179,6 +179,15 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
         """Return ``new`` with some of ``old`` mixed in, ``share`` times as large as ``new``. Raises ``UsageError``."""
         raise UsageError(f"replay: not for {self.name} runs")
 
+    def baselines_for(self, options: OptionsT) -> tuple[str, ...]:
+        """Return the names of the baselines of a run with ``options``."""
+        names = {
+            "all": self.baselines,
+            "fast": tuple(name for name in self.baselines if name not in self.neural_baselines),
+            "none": (),
+        }[options.baselines]
+        return tuple(name for name in names if name != options.model)
+
     @abstractmethod
     def baseline_options(self, options: OptionsT, baseline: str) -> OptionsT:
         """Return the options for training ``baseline`` in a run with ``options``."""
