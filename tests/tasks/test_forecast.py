@@ -256,12 +256,59 @@ def test_blank_targets_at_the_end_are_forecast_and_not_scored(tmp_path: Path, mi
     assert row == expected and row["time"] == [60, 61, 62]
 
 
+@pytest.mark.parametrize("missing", ["interpolate", "mask"])
+@pytest.mark.parametrize("origins", [1, 3])
+def test_targets_that_end_at_different_rows(tmp_path: Path, missing: str, origins: int) -> None:
+    """The last values of each target are its test, and ``predict`` continues each from its own end."""
+    v, w = wave(), wave(level=50.0, seed=1)
+    written = {"v": [f"{value}" for value in v], "w": [*(f"{value}" for value in w[:-5]), *[""] * 5]}
+    source = table(tmp_path / "both.csv", n=range(60), **written)
+    given: dict[str, Any] = {"target": ("v", "w"), "time": "n", "model": "naive", "missing": missing}
+    model, prepared, options = fit_model(source, origins=origins, **given)
+    assert prepared.test.origins[0] == range(53 - origins, 58)
+    assert prepared.sizes["train"] == 50 - origins
+    assert "the targets end at different rows: each is held out and forecast from its own last value" in prepared.notes
+    errors, scaled = [], []
+    for values, end in ((v, 60), (w, 55)):
+        starts = range(end - 3 - origins + 1, end - 3 + 1)
+        error = np.concatenate([values[start : start + 3] - values[start - 1] for start in starts])
+        errors.append(np.sqrt(np.mean(error**2)))
+        train = values[: 50 - origins]
+        scaled.append(np.abs(error).mean() / np.abs(train[4:] - train[:-4]).mean())
+    for part in (prepared.test, TASK.read(options, prepared.codec, source).part):
+        assert TASK.score(model, options, prepared.codec, part)["rmse"] == pytest.approx(np.mean(errors))
+    assert TASK.score(model, options, prepared.codec, prepared.test)["mase"] == pytest.approx(np.mean(scaled))
+    early, late = TASK.predict(model, options, prepared.codec, source)
+    assert (early["time"], early["v"]) == ([55, 56, 57], None)
+    assert (late["time"], late["w"]) == ([60, 61, 62], None)
+    assert early["w"]["0.5"] == pytest.approx([w[54]] * 3) and late["v"]["0.5"] == pytest.approx([v[59]] * 3)
+    flat = [*TASK.csv_rows(early), *TASK.csv_rows(late)]
+    assert len({tuple(row) for row in flat}) == 1, "all rows of a CSV file have the same columns"
+    assert flat[0]["v_0.5"] is None and flat[0]["w_0.5"] == early["w"]["0.5"][0]
+
+
+@pytest.mark.parametrize("arguments", NEURAL)
+def test_networks_forecast_each_target_from_its_own_end(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    """Its row equals the forecast of a file that ends there."""
+    columns = {"v": [f"{value}" for value in wave()], "w": [*(f"{value}" for value in wave(55, seed=1)), *[""] * 5]}
+    ragged = table(tmp_path / "ragged.csv", n=range(60), **columns)
+    short = table(tmp_path / "short.csv", n=range(55), **{name: values[:55] for name, values in columns.items()})
+    given: dict[str, Any] = {"target": ("v", "w"), "time": "n", "missing": "interpolate"}
+    model, prepared, options = fit_model(ragged, **given, **arguments)
+    early, _ = TASK.predict(model, options, prepared.codec, ragged)
+    (expected,) = TASK.predict(model, options, prepared.codec, short)
+    assert early["time"] == expected["time"]
+    if options.strategy == "direct":  # the other draws paths at random
+        assert early["w"]["0.5"] == pytest.approx(expected["w"]["0.5"], rel=1e-5)
+
+
 def test_test_part_without_a_value_is_refused(tmp_path: Path) -> None:
     values = [f"{value:.6f}" for value in wave()]
     both = table(tmp_path / "both.csv", v=values, w=[*values[:-3], "", "", ""])
-    options = dataclasses.replace(OPTIONS, target=("v", "w"), missing="interpolate")
+    options = dataclasses.replace(OPTIONS, target=("v", "w"), missing="interpolate", split=(40, 17, 3))
     with pytest.raises(DataError, match="target 'w': no value in the test part of any series"):
         TASK.prepare(options, both)
+    options = dataclasses.replace(options, split=())
     both = table(tmp_path / "both.csv", v=values, w=[*values[:-6], "", "", "", *values[-3:]])
     with pytest.raises(DataError, match="target 'w': no value in the validation part of any series"):
         TASK.prepare(options, both)

@@ -41,10 +41,20 @@ class Series:
     has_value: NDArray[np.bool_] | None = None
     """``[T, C]``: false where a value was filled in, which counts in no score; ``None`` if no value was missing."""
 
-    def future_times(self, horizon: int) -> list[Stamp]:
-        """Return the ``horizon`` stamps after the end, in the form of the others. ``times`` must not be None."""
+    def future_times(self, horizon: int, end: int | None = None) -> list[Stamp]:
+        """Return the ``horizon`` stamps after the first ``end``, or after the last one, in the form of the others.
+
+        ``times`` must not be None.
+        """
         assert self.times is not None
-        return [self.format.write(stamp) for stamp in future_stamps(self.times, horizon, self.format.zone)]
+        return [self.format.write(stamp) for stamp in future_stamps(self.times[:end], horizon, self.format.zone)]
+
+    def ends(self, targets: int) -> list[int]:
+        """Return for each of the first ``targets`` channels the number of rows up to its last value."""
+        if self.has_value is None:
+            return [len(self)] * targets
+        reverse = self.has_value[::-1, :targets]
+        return [len(self) - (int(channel.argmax()) if channel.any() else 0) for channel in reverse.T]
 
     def __len__(self) -> int:
         return len(self.values)

@@ -36,6 +36,7 @@ from seriatim.tasks.common.rolling_origins import (
     Rolling,
     actual_windows,
     default_lookback,
+    last_origins,
     naive_error,
     score_forecasts,
     split_series,
@@ -129,14 +130,18 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     ) -> PreparedData[Rolling, ForecastCodec]:
         series, notes = _read(options, source) if codec is None else (_read_known(options, codec, source), [])
         evaluation_rows = sum(options.split[1:]) if options.split else 2 * options.horizon + options.origins - 1
-        shortest = options.split[0] + evaluation_rows if options.split else min(len(item.values) for item in series)
+        target_count = series[0].values.shape[1] - len(options.covariates)
+        target_ends = [item.ends(target_count) for item in series]
+        shortest = options.split[0] + evaluation_rows if options.split else min(map(min, target_ends))
         fixed = codec.lookback if codec else options.lookback
         lookback = fixed or default_lookback(shortest, options.horizon, options.season, evaluation_rows)
-        parts = [split_series(item, lookback, options.horizon, options.origins, options.split) for item in series]
+        parts = [
+            split_series(item, lookback, options.horizon, options.origins, options.split, item_ends)
+            for item, item_ends in zip(series, target_ends, strict=True)
+        ]
         ends = [part.train_rows for part in parts]
         if codec is None:
-            channels = series[0].values.shape[1]
-            targets = options.target or tuple(str(number + 1) for number in range(channels - len(options.covariates)))
+            targets = options.target or tuple(str(number + 1) for number in range(target_count))
             scalers = {
                 plain_name(item.id): Standardizer.fit(item.values[:end]) for item, end in zip(series, ends, strict=True)
             }
@@ -145,6 +150,9 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             _rolling(codec, series, [getattr(part, name) for part in parts], ends)
             for name in ("train", "valid", "test")
         )
+        if not options.split:
+            scored = [last_origins(item_ends, options.horizon, options.origins)[1] for item_ends in target_ends]
+            test = dataclasses.replace(test, is_scored=scored)
         for part in (valid, test):
             _check_values(codec, part, options.horizon, "validation" if part is valid else "test")
         sizes = {
@@ -152,24 +160,28 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             "valid": sum(part.test.start - part.train_rows for part in parts),
             "test": sum(len(part.test) + options.horizon - 1 for part in parts),
         }
+        if any(min(item_ends) < max(item_ends) for item_ends in target_ends):
+            notes = [*notes, "the targets end at different rows: each is held out and forecast from its own last value"]
         all_notes = (*notes, *_default_notes(options, lookback, min(ends)), *_season_note(options, series[0], ends[0]))
         return PreparedData(train, valid, test, codec, sizes, _hash(series), all_notes)
 
     def read(self, options: ForecastOptions, codec: ForecastCodec, source: object) -> NewData[Rolling]:
         series = _read_known(options, codec, source)
-        origins, ends = [], []
+        origins, ends, scored = [], [], []
         for item in series:
-            last = len(item.values) - options.horizon
-            first = max(last - options.origins + 1, codec.lookback)
-            if first > last:
+            item_ends = item.ends(len(codec.targets))
+            if min(item_ends) - options.horizon < codec.lookback:
                 raise DataError(
-                    f"series '{item.id}': {len(item.values)} rows, wanted at least "
+                    f"series '{item.id}': {min(item_ends)} rows, wanted at least "
                     f"{codec.lookback + options.horizon} (lookback {codec.lookback} + horizon {options.horizon})"
                 )
-            origins.append(range(first, last + 1))
+            item_origins, is_scored = last_origins(item_ends, options.horizon, options.origins)
+            first = max(item_origins.start, codec.lookback)
+            origins.append(range(first, item_origins.stop))
+            scored.append(is_scored[first - item_origins.start :])
             ends.append(first)
         size = sum(len(series_origins) + options.horizon - 1 for series_origins in origins)
-        part = _rolling(codec, series, origins, ends)
+        part = dataclasses.replace(_rolling(codec, series, origins, ends), is_scored=scored)
         _check_values(codec, part, options.horizon, "test")
         return NewData(part, size, _hash(series))
 
@@ -251,11 +263,10 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             for index, quantiles in enumerate(_quantiles(model, options, codec, part)):
                 series, origins, end = part.series[index], part.origins[index], part.train_ends[index]
                 values = series.values[:, :targets]
-                has_value = _target_values(series, targets)
                 yield Forecasts(
                     quantiles,
                     actual_windows(values, origins, options.horizon),
-                    actual_windows(has_value, origins, options.horizon),
+                    _scored_values(part, index, options.horizon, targets),
                     naive_error(values[:end], options.season),
                     codec.scaler(series, end).scale[:targets],
                 )
@@ -267,33 +278,37 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     ) -> Iterator[Row]:
         """Yield the quantiles of the steps after the end of each series.
 
+        Targets that end at different rows are in different rows of the result, and null in the others.
         A target's key is its name. A target named ``id``, ``step`` or ``time`` has the key ``target_id`` and so on.
         """
         series = _read_known(options, codec, source)
-        ends = [len(item.values) for item in series]
-        for item, end in zip(series, ends, strict=True):
+        targets = len(codec.targets)
+        starts = [(item, end) for item in series for end in sorted(set(item.ends(targets)))]
+        for item, end in starts:
             if end < codec.lookback:
                 raise DataError(f"series '{item.id}': {end} rows, wanted at least the lookback of {codec.lookback}")
-        part = _rolling(codec, series, [range(end, end + 1) for end in ends], ends)
-        for item, quantiles in zip(series, _quantiles(model, options, codec, part), strict=True):
+        origins, ends = [range(end, end + 1) for _, end in starts], [end for _, end in starts]
+        part = _rolling(codec, [item for item, _ in starts], origins, ends)
+        for (item, end), quantiles in zip(starts, _quantiles(model, options, codec, part), strict=True):
             row: Row = {"id": plain_name(item.id), "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
-                row["time"] = item.future_times(options.horizon)
-            for column, key in enumerate(_prediction_keys(codec.targets)):
-                row[key] = {
-                    str(level): quantiles[0, :, column, index].tolist() for index, level in enumerate(QUANTILES)
-                }
+                row["time"] = item.future_times(options.horizon, end)
+            keys = _prediction_keys(codec.targets)
+            for column, (key, target_end) in enumerate(zip(keys, item.ends(targets), strict=True)):
+                levels = {str(level): quantiles[0, :, column, index] for index, level in enumerate(QUANTILES)}
+                row[key] = {name: values.tolist() for name, values in levels.items()} if target_end == end else None
             yield row
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield one row for each step."""
         steps = [key for key in ("step", "time") if key in row]
-        targets = [key for key in row if isinstance(row[key], dict)]
+        targets = [key for key in row if key not in ROW_KEYS]
+        levels = [str(level) for level in QUANTILES]
         for index in range(len(row["step"])):
             yield (
                 {"id": row["id"]}
                 | {key: row[key][index] for key in steps}
-                | {f"{key}_{level}": row[key][level][index] for key in targets for level in row[key]}
+                | {f"{key}_{level}": row[key] and row[key][level][index] for key in targets for level in levels}
             )
 
 
@@ -367,12 +382,18 @@ def _target_values(series: Series, targets: int) -> Array:
     return has_value[:, :targets]
 
 
+def _scored_values(part: Rolling, index: int, horizon: int, targets: int) -> Array:
+    """Return which values after the origins of series ``index`` are scored: bool ``[N, horizon, targets]``."""
+    values = actual_windows(_target_values(part.series[index], targets), part.origins[index], horizon)
+    return values if part.is_scored is None else values & part.is_scored[index][:, None]
+
+
 def _check_values(codec: ForecastCodec, part: Rolling, horizon: int, name: str) -> None:
     """Raise ``DataError`` for a target without a single value in the ``name`` part: nothing would be scored."""
     targets = len(codec.targets)
     counts = np.zeros(targets, np.int64)
-    for series, origins in zip(part.series, part.origins, strict=True):
-        counts += _target_values(series, targets)[origins.start : origins.stop - 1 + horizon].sum(0)
+    for index in range(len(part.series)):
+        counts += _scored_values(part, index, horizon, targets).sum((0, 1))
     if not counts.all():
         raise DataError(f"target '{codec.targets[int(counts.argmin())]}': no value in the {name} part of any series")
 

@@ -31,6 +31,8 @@ class Rolling:
     """Per series: the number of rows of the training part, on which the naive error of MASE is measured."""
     positions: Sequence[int | None]
     """Per series: its index among the series of the training, or None for a new series."""
+    is_scored: Sequence[Array] | None = None
+    """Per series [N, targets] bool: the targets that are scored at each origin; None for all."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,41 @@ class SeriesParts:
     """The number of rows of the training part."""
 
 
-def split_series(series: Series, lookback: int, horizon: int, origins: int, split: tuple[int, ...]) -> SeriesParts:
-    """Split one series in time.
+def last_origins(ends: Sequence[int], horizon: int, origins: int) -> tuple[range, Array]:
+    """Return the origins of a test part, and which targets are scored at each of them, bool ``[N, targets]``.
 
-    The test part has the last ``origins`` origins, the last one ``horizon`` steps before the end. The validation part
-    is the ``horizon`` steps before them. If ``split`` is passed, it fixes the rows of each part instead. Raises
-    ``DataError`` for a series that is too short.
+    ``ends`` has for each target the number of rows up to its last value. A target is scored at its last ``origins``
+    origins, the last of them ``horizon`` steps before its end.
     """
-    rows = len(series.values)
+    last = np.array(ends) - horizon
+    whole = range(int(last.min()) - origins + 1, int(last.max()) + 1)
+    numbers = np.array(whole)[:, None]
+    return whole, (numbers > last - origins) & (numbers <= last)
+
+
+def split_series(
+    series: Series,
+    lookback: int,
+    horizon: int,
+    origins: int,
+    split: tuple[int, ...],
+    ends: Sequence[int] | None = None,
+) -> SeriesParts:
+    """Split one series in time; ``ends`` has for each target the number of rows up to its last value (default: all).
+
+    The test part has the last ``origins`` origins of each target, the last one ``horizon`` steps before its end. The
+    validation part is the ``horizon`` steps before them. If ``split`` is passed, it fixes the rows of each part
+    instead. Raises ``DataError`` for a series that is too short.
+    """
+    ends = ends or [len(series.values)]
+    rows = len(series.values) if split else min(ends)
     if split:
         train, valid, test = split
         if sum(split) > rows:
             raise DataError(f"series '{series.id}': {rows} rows, but --split wants {sum(split)}")
         first_valid, first_test, end = train, train + valid, train + valid + test
     else:
-        first_test, end = rows - horizon - origins + 1, rows
+        first_test, end = rows - horizon - origins + 1, max(ends)
         first_valid = first_test - horizon
     needed = lookback + horizon
     if split and train < needed:
