@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from seriatim.cli.output import Json, write_json
+from seriatim.cli.use import Use
 from seriatim.cli.writing import BeamSize, LengthPenalty, MaxLength, decoding_options
 
 EXAMPLE = "seriatim evaluate runs/classify-lstm-1 new_messages.tsv"
@@ -18,6 +19,7 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Argument(metavar="[DATA]", help="data to score on (default: the test part)")
     ] = None,
+    use: Use = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     max_length: MaxLength = None,
@@ -29,7 +31,7 @@ def evaluate(
 
     loaded = runs.load(run)
     typed = {"beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length}
-    result = loaded.evaluate(data, **decoding_options(loaded, typed))
+    result = loaded.evaluate(data, use=use, **decoding_options(loaded, typed))
     if json:
         write_json(result)
     else:

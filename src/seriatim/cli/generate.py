@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from seriatim.cli.output import Json, say, write_json
+from seriatim.cli.use import Use
 from seriatim.controls import escape_controls
 from seriatim.errors import DataError, UsageError
 
@@ -25,6 +26,7 @@ def generate(
         str | None, typer.Option(metavar="TEXT", help="text to continue, or to answer", show_default=False)
     ] = None,
     chat: Annotated[bool, typer.Option("--chat", help="answer each line of standard input, until it ends")] = False,
+    use: Use = None,
     length: Annotated[int, typer.Option(metavar="INTEGER", help="maximum number of units to generate")] = 500,
     temperature: Annotated[
         float,
@@ -58,6 +60,7 @@ def generate(
         raise UsageError(f"generate: for language and translate runs; {run} is a {loaded.task} run")
     answer = partial(
         loaded.generate,
+        use=use,
         length=length,
         temperature=temperature,
         top_k=top_k,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from seriatim.cli.output import Json, say, write_json
+from seriatim.cli.use import Use
 from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest, decoding_options
 from seriatim.errors import UsageError, nearest
 
@@ -32,6 +33,7 @@ def predict(
     format: Annotated[
         str | None, typer.Option(metavar="|".join(FORMATS), help="format of standard input (with DATA -)")
     ] = None,
+    use: Use = None,
     beam_size: BeamSize = None,
     n_best: NBest = None,
     length_penalty: LengthPenalty = None,
@@ -60,7 +62,7 @@ def predict(
         "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
         "alignment": alignment, "draw": draw,
     }  # fmt: skip
-    rows: Iterable[dict[str, Any]] = loaded.predict(source, format=format, **decoding_options(loaded, typed))
+    rows: Iterable[dict[str, Any]] = loaded.predict(source, use=use, format=format, **decoding_options(loaded, typed))
     if draw is not None:
         rows = _draw(rows, draw, keep_alignment=alignment)
     if output is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from seriatim.cli.output import TextTable, decimals, number, say, show
+from seriatim.tasks.common.blend import BLEND, blend_name
 
 
 class Scored(Protocol):
@@ -24,7 +25,12 @@ class Scored(Protocol):
 def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Sequence[str] = ()) -> None:
     """Write the score table of ``result``, the verdict, the notes and the path of the run folder."""
     rows = {result["model"]: result["scores"], **result["baselines"]}
-    show(score_table(rows, run.main_score, run.higher_is_better, marked=result["model"]))
+    best, blend = result.get("best", result["model"]), result.get("blend")
+    if blend is not None:
+        name = blend_name(blend["parts"])
+        rows[name] = blend["scores"]
+        best = name if best == BLEND else best
+    show(score_table(rows, run.main_score, run.higher_is_better, marked=best))
     say()
     if result["baselines"]:
         say(verdict)

@@ -35,8 +35,8 @@ RESULT = {
     "epochs": int, "seconds": (int, float),
 }  # fmt: skip
 """The keys of a run folder's files, and the type of each value."""
-OPTIONAL_RESULT = {"lr": (int, float)}
-"""A result contains ``lr`` if the training searched for a learning rate."""
+OPTIONAL_RESULT = {"lr": (int, float), "blend": (dict, NoneType), "best": str}
+"""``lr`` is in the result of a training that searched for a learning rate. Old runs have no ``blend`` and ``best``."""
 
 
 @contextmanager

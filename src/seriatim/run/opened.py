@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from seriatim.errors import DataError, RunError
+from seriatim.errors import DataError, RunError, UsageError, nearest
 from seriatim.run.folder import OPTIONAL_RESULT, RESULT, check_keys, options_of, read_config, task_of
 from seriatim.storage import read_arrays, read_json
+from seriatim.tasks.common.blend import BLEND, Blend, Member
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.task import Model, PreparedData, Task
 
 Result = dict[str, Any]
+
+NETWORK = "network"
+"""The value of ``use`` for the model that ``--model`` named."""
 
 
 class Opened:
@@ -86,6 +90,43 @@ class Opened:
                 scores[name] = finite_scores(self.task, model, baseline_options, self.codec, split)
         return scores
 
+    @cached_property
+    def blend(self) -> Blend:
+        """The blend of the network and baselines. Raises ``UsageError`` if the run has none."""
+        file = self.path / "blend.json"
+        if not file.exists():
+            raise UsageError(f"use: this {self.options.model} run has no blend")
+        stored = read_json(file)
+        try:
+            return Blend.of(stored, {name: self._member(name) for name in stored["weights"]})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{file}: damaged ({error!r})") from None
+
+    @property
+    def best(self) -> str:
+        """The model that validation chose: ``blend``, the network or a baseline. The network in runs without choice."""
+        best: str = self.result.get("best", self.options.model)
+        return best
+
+    def member_in_use(self, use: str | None) -> Member:
+        """Return the model ``use``: ``network``, ``blend`` or a baseline; by default the best one by validation.
+
+        Raises ``UsageError`` for a model that the run does not have.
+        """
+        name = use or (self.best if (self.path / "result.json").exists() else NETWORK)
+        return Member(self.blend, self.options) if name == BLEND else self._member(name)
+
+    def _member(self, name: str) -> Member:
+        if name in (NETWORK, self.options.model):
+            return Member(self.network, self.options)
+        file = self.path / "baselines" / f"{name}.safetensors"
+        if name not in self.task.baselines or not file.exists():
+            stored = [other.stem for other in sorted((self.path / "baselines").glob("*.safetensors"))]
+            known = [NETWORK, *([BLEND] if (self.path / "blend.json").exists() else []), *stored]
+            raise UsageError(f"use: no model '{name}' in this run, which has {', '.join(known)}{nearest(name, known)}")
+        options = self.task.baseline_options(self.options, name)
+        return Member(self.restore(options, file), options)
+
     def prepare_again(self) -> PreparedData[Any, Any]:
         """Read the training data again. Raises ``DataError`` if they are gone or have changed."""
         source = self.config["data"]["source"]
@@ -112,7 +153,7 @@ def torch_settings(options: TrainOptions) -> Iterator[None]:
 
 
 def finite_scores(
-    task: Task[Any, Any, Any], model: Model, options: TrainOptions, codec: object, split: object
+    task: Task[Any, Any, Any], model: Model | Blend, options: TrainOptions, codec: object, split: object
 ) -> dict[str, float]:
     """Score a model, and leave out scores that are not finite (of a diverging forecast), which JSON cannot hold."""
     with np.errstate(over="ignore", invalid="ignore"):

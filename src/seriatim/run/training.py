@@ -17,11 +17,13 @@ from seriatim.learning.loop import Outcome, time_limit_of
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.models.options import check_cell
 from seriatim.options import fill
+from seriatim.run.blending import choose
 from seriatim.run.fitting import fit
 from seriatim.run.folder import begin, check_same_data, defaults_to_resume, open_folder
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
+from seriatim.tasks.common.blend import Member
 from seriatim.tasks.common.columns import check_columns
 from seriatim.tasks.common.word_vectors import InitialVectors, initial_vectors, with_vector_width
 from seriatim.tasks.options import TrainOptions
@@ -89,16 +91,22 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
             observer.note(note)
         model, outcome = _fit_model(task, settings, prepared, vectors, folder, observer)
         baselines = _fit_baselines(task, settings, prepared, folder, observer)
+        network = Member(model, settings)
+        blending = choose(task, network, baselines, prepared, folder, observer)
         result = {
             "task": task.name,
             "model": settings.model,
             "run": str(folder),
             "data": {**prepared.sizes, "hash": prepared.hash},
             "scores": finite_scores(task, model, settings, prepared.codec, prepared.test),
-            "baselines": baselines,
+            "baselines": {
+                name: finite_scores(task, member.model, member.options, prepared.codec, prepared.test)
+                for name, member in baselines.items()
+            },
             "parameters": parameter_count(model),
             "epochs": outcome.epochs,
             "seconds": round(outcome.seconds, 3),
+            **blending,
             **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
         }
         write_json(folder / "result.json", result)
@@ -126,15 +134,15 @@ def _fit_model(
 
 def _fit_baselines(
     task: Task[Any, Any, Any], options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer
-) -> dict[str, dict[str, float]]:
-    """Fit the baselines that ``options`` ask for, save them, and return their scores on the test part.
+) -> dict[str, Member]:
+    """Fit the baselines that ``options`` ask for, and save them.
 
     Those that are trained have limits of their own. Together they train about as long as the model may, at most.
     """
-    names = task.baselines_for(options)
+    names = [name for name in task.baselines_for(options) if task.suits(name, data)]
     limit = time_limit_of(options)
     trained = sum(name in task.neural_baselines for name in names)
-    scores = {}
+    members = {}
     for name in names:
         observer.baseline(name)
         baseline_options = task.baseline_options(options, name)
@@ -145,8 +153,8 @@ def _fit_baselines(
         model = task.make(baseline_options, data.codec)
         fit(task, model, baseline_options, data, NullStore(), observer)
         write_arrays(folder / "baselines" / f"{name}.safetensors", model.state_dict())
-        scores[name] = finite_scores(task, model, baseline_options, data.codec, data.test)
-    return scores
+        members[name] = Member(model, baseline_options)
+    return members
 
 
 def _bundled(task: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[str, object]]:

@@ -13,10 +13,11 @@ from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
+from seriatim.run.blending import blend_scores
 from seriatim.run.export import export, write_exported
 from seriatim.run.inspection.inspect import check_inspectable, inspect_source, read_rows
 from seriatim.run.inspection.source import Source
-from seriatim.run.opened import Opened, Result, torch_settings
+from seriatim.run.opened import NETWORK, Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
 from seriatim.runtime.loading import load as load_exported
@@ -96,11 +97,13 @@ class Run:
         self,
         data: object | None = None,
         *,
+        use: str | None = None,
         observer: Observer | None = None,
         **decoding_options: Unpack[WritingKeywords],
     ) -> Result:
-        """Score the model and its baselines on ``data``, or again on the test part of the training data.
+        """Score the model, its baselines and their blend on ``data``, or again on the test part of the training data.
 
+        ``use`` names the model of interest, ``network``, ``blend`` or a baseline, which the result calls ``best``.
         ``decoding_options`` replace the options of the training (translate and caption runs). ``observer`` receives the
         notes about ``data``; by default they go to standard error. Returns the same keys as ``result``. Raises
         ``DataError`` if the training data are needed but are gone or have changed.
@@ -117,7 +120,13 @@ class Run:
                 part, sizes, hash_ = new.part, {"train": 0, "valid": 0, "test": new.size}, new.hash
             scores = run.score(part, options)
             baselines = run.baseline_scores(part, options)
-        return self.result | {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
+            changed = {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
+            if "blend" in self.result:
+                changed["blend"] = blend_scores(run, part)
+            if use is not None:
+                run.member_in_use(use)
+                changed["best"] = self.model if use == NETWORK else use
+        return self.result | changed
 
     def inspect(self, data: object | None = None, *, observer: Observer | None = None) -> Result:
         """Measure how far back the model looks, how far back the data need it to, and what limits it.
@@ -179,26 +188,36 @@ class Run:
         return result
 
     def predict(
-        self, data: object, *, format: str | None = None, **decoding_options: Unpack[WritingKeywords]
+        self,
+        data: object,
+        *,
+        use: str | None = None,
+        format: str | None = None,
+        **decoding_options: Unpack[WritingKeywords],
     ) -> Iterator[dict[str, Any]]:
         """Yield one row of JSON values for each row or sequence of ``data`` (a path, a frame, arrays, lists).
 
+        ``use`` is ``network``, ``blend`` or the name of a baseline; by default the model that validation chose.
         ``data`` may be a binary file, such as standard input, with the ``format`` csv, tsv, jsonl, conllu or txt.
         ``decoding_options`` replace the options of the training (translate and caption runs).
         """
         run, options = self._opened, self._override(decoding_options)
         with torch_settings(run.options):
             source = run.task.from_stream(cast(BinaryIO, data), format) if hasattr(data, "read") else data
-            yield from run.task.predict(run.network, options, run.codec, source)
+            member = run.member_in_use(use)
+            used = options if member.options is run.options else member.options
+            yield from run.task.predict(member.model, used, run.codec, source)
 
-    def write_predictions(self, data: object, file: str | Path, *, format: str | None = None) -> None:
+    def write_predictions(
+        self, data: object, file: str | Path, *, use: str | None = None, format: str | None = None
+    ) -> None:
         """Write the predictions to ``file``: CSV, TSV, Parquet or JSON lines, by its extension; ``.gz`` compresses.
 
         The file is complete or not written at all. Raises ``UsageError`` for another extension, or if ``file`` is
         ``data``.
         """
         check_output(file, data)
-        self.write_rows(self.predict(data, format=format), file)
+        self.write_rows(self.predict(data, use=use, format=format), file)
 
     def write_rows(self, rows: Iterable[dict[str, Any]], file: str | Path) -> None:
         """Write rows of ``predict`` to ``file``, as ``write_predictions`` does."""
@@ -208,6 +227,7 @@ class Run:
         self,
         prompt: str = "",
         *,
+        use: str | None = None,
         length: int = 500,
         temperature: float = 1.0,
         top_k: int = 0,
@@ -220,7 +240,7 @@ class Run:
 
         ``temperature`` 0 takes the most probable unit each time. ``top_k`` and ``top_p`` (Holtzman 2020) exclude
         improbable units. A ``repetition_penalty`` above 1 makes earlier units less probable (Keskar 2019). The text
-        ends before the first string of ``stop``.
+        ends before the first string of ``stop``. ``use`` is as in ``predict``.
         """
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
         request = GenerateRequest(
@@ -234,7 +254,8 @@ class Run:
             seed=seed,
         )
         run = self._opened
-        return cut_at_stop(run.task.generate(run.network, run.options, run.codec, request), stops)
+        member = run.member_in_use(use)
+        return cut_at_stop(run.task.generate(member.model, member.options, run.codec, request), stops)
 
     def export(self, folder: str | Path, *, dtype: str = "float32") -> Result:
         """Write a runtime folder, which runs with NumPy alone (``seriatim.runtime.load``).

@@ -1,13 +1,41 @@
-"""The verdict on a result: one plain sentence that says whether the model beats its baselines."""
+"""The verdict on a result: whether the model beats its baselines, and whether their blend beats them all."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from seriatim.tasks.common.blend import BLEND, blend_name
+
 
 def verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
-    """Compare the model of ``result`` with its baselines by ``main_score``, and return the outcome as a sentence."""
+    """Compare the model of ``result`` with its baselines by ``main_score``, and then the blend with all of them."""
+    sentence = _network_verdict(result, main_score, higher_is_better)
+    blend = result.get("blend")
+    if blend is not None:
+        sentence += f"; {_blend_verdict(result, main_score, higher_is_better)}"
+    best = result.get("best", result["model"])
+    if best not in (result["model"], BLEND):
+        sentence += f"; on the validation part {best} is best, so predictions come from it (--use network overrides)"
+    return sentence
+
+
+def _blend_verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
+    """Compare the blend with each model alone."""
+    name, score = blend_name(result["blend"]["parts"]), result["blend"]["scores"].get(main_score)
+    others = {result["model"]: result["scores"], **result["baselines"]}
+    alone = {other: scores[main_score] for other, scores in others.items() if main_score in scores}
+    if score is None or not alone:
+        return f"{name} has no {main_score} to compare"
+    best = (max if higher_is_better else min)(alone, key=lambda other: alone[other])
+    if score == alone[best]:
+        return f"{name} is no better than {best}: {score:.4g}"
+    wins = score > alone[best] if higher_is_better else score < alone[best]
+    return f"{name} beats every model alone: {score:.4g}" if wins else f"{name} LOSES to {best}: {score:.4g}"
+
+
+def _network_verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
+    """Compare the model with its baselines."""
     score, model = result["scores"].get(main_score), result["model"]
     baselines = {name: scores[main_score] for name, scores in result["baselines"].items() if main_score in scores}
     if score is None:

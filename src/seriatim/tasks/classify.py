@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -19,8 +19,12 @@ from seriatim.errors import DataError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.naive.majority import Majority
+from seriatim.models.naive.nearest_sequence import NearestSequence
+from seriatim.models.naive.rocket import RocketClassifier
+from seriatim.models.naive.tfidf import TfidfClassifier
 from seriatim.models.recurrent import embedding_width
 from seriatim.tasks.common import sequence_inputs
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
 from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
@@ -28,7 +32,11 @@ from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
-Classifier = Majority | SequenceClassifier
+NaiveClassifier = Majority | TfidfClassifier | NearestSequence | RocketClassifier
+Classifier = NaiveClassifier | SequenceClassifier
+
+SMALLEST_CHANCE = 1e-12
+"""The smallest probability of a class in the mixture of models."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class LabelledSequences:
     """[N] int64; classes that the training part lacks have the numbers after the last class."""
     notes: tuple[str, ...] = ()
     """Notes for the user about classes that the training part lacks."""
+    texts: list[str] | None = None
+    """The texts as they were read; None for numbers and sound."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -69,6 +79,12 @@ class LabelledSequences:
         """Return the sequences of the first ``count`` classes."""
         is_known = self.labels < count
         return LabelledSequences([self.inputs[index] for index in np.flatnonzero(is_known)], self.labels[is_known])
+
+    def known(self, classes: int) -> LabelledSequences:
+        """Return the sequences whose labels the training part has."""
+        rows = np.flatnonzero(self.labels < classes)
+        texts = None if self.texts is None else [self.texts[row] for row in rows]
+        return LabelledSequences([self.inputs[row] for row in rows], self.labels[rows], texts=texts)
 
     def batch(self, indices: Array) -> SequenceBatch:
         """Pad the sequences at ``indices`` into one batch."""
@@ -86,6 +102,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     higher_is_better = True
     baselines = CLASSIFY_BASELINES
     neural_baselines = ("bag",)
+    slow_baselines = ("tfidf", "nearest", "rocket")
     stdin_format = "csv"
     codec_files = ("vocabulary.json", "scaler.json")
 
@@ -137,14 +154,18 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         makers: dict[str, Callable[[], Classifier]] = {
             "majority": lambda: Majority(classes),
             "bag": lambda: Bag(size, embedding_width(options), classes),
+            "tfidf": lambda: TfidfClassifier(classes),
+            "nearest": lambda: NearestSequence(classes),
+            "rocket": lambda: RocketClassifier(classes),
         }
         return makers.get(options.model, lambda: RecurrentClassifier(options, size, classes, pool=options.pool))()
 
     def plan(
         self, model: Classifier, options: ClassifyOptions, data: PreparedData[LabelledSequences, ClassifyCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
-        if isinstance(model, Majority):
-            return ClosedForm(lambda: model.fit(data.train.labels))
+        if not isinstance(model, SequenceClassifier):
+            sequence_inputs.check_baseline(options, data.train.texts is not None)
+            return ClosedForm(lambda: _fit_naive(model, options, data))
         return TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda _: _validation_scores(model, data.valid),
@@ -154,28 +175,42 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     def with_replay(self, new: LabelledSequences, old: LabelledSequences, share: float, seed: int) -> LabelledSequences:
         indices = np.random.default_rng(seed).permutation(len(old))[: round(share * len(new))]
         inputs = [*new.inputs, *(old.inputs[index] for index in indices)]
-        return LabelledSequences(inputs, np.concatenate([new.labels, old.labels[indices]]))
+        texts = None if new.texts is None else [*new.texts, *((old.texts or [])[index] for index in indices)]
+        return LabelledSequences(inputs, np.concatenate([new.labels, old.labels[indices]]), texts=texts)
 
     def baseline_options(self, options: ClassifyOptions, baseline: str) -> ClassifyOptions:
         return sequence_inputs.bag_options(options, baseline)
 
+    def suits(self, baseline: str, data: PreparedData[LabelledSequences, ClassifyCodec]) -> bool:
+        return sequence_inputs.can_read(baseline, data.train.texts is not None)
+
+    def choose(self, members: Mapping[str, Member], codec: ClassifyCodec, valid: LabelledSequences) -> Choice:
+        known = valid.known(len(codec.labels.names))
+        log_chances = {
+            name: np.log(np.maximum(probabilities(member.model, known), SMALLEST_CHANCE))
+            for name, member in members.items()
+        }
+        return choose_probabilities(log_chances, known.labels)
+
     def score(
-        self, model: Classifier, options: ClassifyOptions, codec: ClassifyCodec, part: LabelledSequences
+        self, model: Classifier | Blend, options: ClassifyOptions, codec: ClassifyCodec, part: LabelledSequences
     ) -> Scores:
         from sklearn.metrics import accuracy_score, f1_score  # slow to import, needed only here
 
-        choices = probabilities(model, part.inputs).argmax(1)
+        choices = probabilities(model, part).argmax(1)
         macro = f1_score(part.labels, choices, average="macro", zero_division=0.0)
         return {"accuracy": float(accuracy_score(part.labels, choices)), "macro_f1": float(macro)}
 
     def predict(
-        self, model: Classifier, options: ClassifyOptions, codec: ClassifyCodec, source: object
+        self, model: Classifier | Blend, options: ClassifyOptions, codec: ClassifyCodec, source: object
     ) -> Iterator[Row]:
         """Yield the class of each sequence and the probability of every class."""
         reader = sequence_inputs.sound_reader(options, codec.inputs.sound)
         sequences = _read(options, source, reader, need_label=False)
         names = codec.labels.names
-        for index, row in enumerate(probabilities(model, codec.inputs.encode(sequences))):
+        inputs = codec.inputs.encode(sequences)
+        part = LabelledSequences(inputs, np.zeros(len(inputs), np.int64), texts=sequence_inputs.texts_of(sequences))
+        for index, row in enumerate(probabilities(model, part)):
             best = int(row.argmax())
             yield {
                 "row": index + 1,
@@ -185,11 +220,19 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
             }
 
 
-def probabilities(model: Classifier, inputs: list[Array]) -> Array:
+def probabilities(model: Classifier | Blend, part: LabelledSequences) -> Array:
     """Return the probability of each class for each sequence, ``[N, K]``."""
+    if isinstance(model, Blend):
+        chances = model.each(lambda member: probabilities(member.model, part))
+        mixed: Array = np.exp(model.mix(np.log(np.maximum(chances, SMALLEST_CHANCE))))
+        return mixed
     if isinstance(model, Majority):
-        return model.probabilities(len(inputs))
-    logits = torch.from_numpy(sequence_inputs.run_network(model, inputs))
+        return model.probabilities(len(part))
+    if isinstance(model, TfidfClassifier):
+        return model.probabilities(part.texts or [])
+    if not isinstance(model, SequenceClassifier):
+        return model.probabilities(part.inputs)
+    logits = torch.from_numpy(sequence_inputs.run_network(model, part.inputs))
     result: Array = torch.softmax(logits, -1).numpy()
     return result
 
@@ -202,7 +245,23 @@ def _encode(codec: ClassifyCodec, sequences: Sequences, place: str) -> LabelledS
     """Encode sequences and labels. ``place`` names the data in a note about labels that the training part lacks."""
     labels = _labels(sequences)
     extended, notes = extend_labels(codec.labels, labels, sequences.locations, place)
-    return LabelledSequences(codec.inputs.encode(sequences), extended.encode(labels), tuple(notes))
+    return LabelledSequences(
+        codec.inputs.encode(sequences), extended.encode(labels), tuple(notes), sequence_inputs.texts_of(sequences)
+    )
+
+
+def _fit_naive(
+    model: NaiveClassifier, options: ClassifyOptions, data: PreparedData[LabelledSequences, ClassifyCodec]
+) -> None:
+    """Fit a model that is not a network, within the time of a baseline."""
+    train, valid, seconds = data.train, data.valid, sequence_inputs.baseline_seconds(options)
+    if isinstance(model, Majority):
+        model.fit(train.labels)
+    elif isinstance(model, TfidfClassifier):
+        model.fit(train.texts or [], train.labels, seconds=seconds, seed=options.seed)
+    else:
+        valid = valid.known(len(data.codec.labels.names))
+        model.fit(train.inputs, train.labels, valid.inputs, valid.labels, seconds=seconds, seed=options.seed)
 
 
 def _labels(sequences: Sequences) -> list[str]:
@@ -212,7 +271,7 @@ def _labels(sequences: Sequences) -> list[str]:
 
 def _validation_scores(network: SequenceClassifier, part: LabelledSequences) -> Scores:
     """Return the accuracy on ``part``, and the mean NLL of the labels that the training part has."""
-    chances = probabilities(network, part.inputs)
+    chances = probabilities(network, part)
     is_known = part.labels < chances.shape[1]
     logs = torch.from_numpy(chances[is_known]).clamp(min=1e-300).log()
     nll = functional.nll_loss(logs, torch.from_numpy(part.labels[is_known]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -29,6 +29,7 @@ from seriatim.models.options import CELLS, FORWARD_MODE, check_causal, is_recurr
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_linear
 from seriatim.tasks.common.next_units import UnitModel, log_probabilities, unit_stepper
 from seriatim.tasks.common.text_batches import StreamEpoch, document_epoch
 from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
@@ -185,14 +186,21 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             precision="fp32",
         )
 
-    def score(self, model: UnitModel, options: LanguageOptions, codec: Vocabulary, part: Text) -> Scores:
+    def choose(self, members: Mapping[str, Member], codec: Vocabulary, valid: Text) -> Choice:
+        return choose_linear(
+            {name: log_probabilities(member.model, valid.tokens, valid.starts) for name, member in members.items()}
+        )
+
+    def score(self, model: UnitModel | Blend, options: LanguageOptions, codec: Vocabulary, part: Text) -> Scores:
         losses = -log_probabilities(model, part.tokens, part.starts)
         scores = {"perplexity": _perplexity(float(losses.mean())), "nll": float(losses.mean())}
         if options.unit in LOSSLESS_UNITS:
             scores["bits_per_character"] = float(losses.sum()) / part.characters / math.log(2)
         return scores
 
-    def predict(self, model: UnitModel, options: LanguageOptions, codec: Vocabulary, source: object) -> Iterator[Row]:
+    def predict(
+        self, model: UnitModel | Blend, options: LanguageOptions, codec: Vocabulary, source: object
+    ) -> Iterator[Row]:
         """Yield the joint log-probability of each line, read as a text of its own."""
         number = 0
         for document in read_documents(source):
@@ -211,7 +219,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
                 }
 
     def generate(
-        self, model: UnitModel, options: LanguageOptions, codec: Vocabulary, request: GenerateRequest
+        self, model: UnitModel | Blend, options: LanguageOptions, codec: Vocabulary, request: GenerateRequest
     ) -> Iterator[str]:
         prompt = codec.encode(request.prompt) if request.prompt else np.zeros(0, np.int32)
         stepper = unit_stepper(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -18,17 +18,22 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.naive.constant import ConstantRegression
+from seriatim.models.naive.rocket import RocketRegression
+from seriatim.models.naive.summary import SummaryRegression
+from seriatim.models.naive.tfidf import TfidfRegression
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import sequence_inputs
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
-AnyRegressor = ConstantRegression | Regressor
+NaiveRegressor = ConstantRegression | TfidfRegression | SummaryRegression | RocketRegression
+AnyRegressor = NaiveRegressor | Regressor
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class TargetSequences:
     """[N]: the index of the sequence that contains each example."""
     steps: Array
     """[N]: the number of steps of that sequence up to the example's target."""
+    texts: list[str] | None = None
+    """The texts as they were read; None for numbers and sound."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -82,6 +89,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     higher_is_better = False
     baselines = REGRESS_BASELINES
     neural_baselines = ("bag",)
+    slow_baselines = ("tfidf", "stats", "rocket")
     stdin_format = "csv"
     codec_files = ("vocabulary.json", "scaler.json")
 
@@ -131,8 +139,14 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
         return sequence_inputs.word_corpus(data.codec.inputs, data.train.inputs)
 
     def make(self, options: RegressOptions, codec: RegressCodec) -> AnyRegressor:
-        if options.model == "mean":
-            return ConstantRegression()
+        makers: dict[str, Callable[[], NaiveRegressor]] = {
+            "mean": ConstantRegression,
+            "tfidf": TfidfRegression,
+            "stats": SummaryRegression,
+            "rocket": RocketRegression,
+        }
+        if options.model in makers:
+            return makers[options.model]()
         size = codec.inputs.size()
         if options.model == "bag":
             return Regressor(Bag(size, embedding_width(options), OUTPUTS))
@@ -141,8 +155,9 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     def plan(
         self, model: AnyRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
-        if isinstance(model, ConstantRegression):
-            return ClosedForm(lambda: model.fit(data.train.targets))
+        if not isinstance(model, Regressor):
+            sequence_inputs.check_baseline(options, data.train.texts is not None)
+            return ClosedForm(lambda: _fit_naive(model, options, data))
         return TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda _: _validation_scores(model, data.codec, data.valid),
@@ -152,18 +167,29 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     def baseline_options(self, options: RegressOptions, baseline: str) -> RegressOptions:
         return sequence_inputs.bag_options(options, baseline)
 
-    def score(self, model: AnyRegressor, options: RegressOptions, codec: RegressCodec, part: TargetSequences) -> Scores:
-        return scores(predictions(model, codec, part.inputs), part.targets)
+    def suits(self, baseline: str, data: PreparedData[TargetSequences, RegressCodec]) -> bool:
+        return sequence_inputs.can_read(baseline, data.train.texts is not None)
+
+    def choose(self, members: Mapping[str, Member], codec: RegressCodec, valid: TargetSequences) -> Choice:
+        scale = float(codec.target.scale[0])
+        predicted = {name: predictions(member.model, codec, valid)[:, None] / scale for name, member in members.items()}
+        targets = valid.targets[:, None] / scale
+        return choose_quantiles(predicted, targets, np.ones_like(targets, bool), np.array([np.nan, *QUANTILES]))
+
+    def score(
+        self, model: AnyRegressor | Blend, options: RegressOptions, codec: RegressCodec, part: TargetSequences
+    ) -> Scores:
+        return scores(predictions(model, codec, part), part.targets)
 
     def predict(
-        self, model: AnyRegressor, options: RegressOptions, codec: RegressCodec, source: object
+        self, model: AnyRegressor | Blend, options: RegressOptions, codec: RegressCodec, source: object
     ) -> Iterator[Row]:
         """Yield the mean and the quantiles of each sequence, or with --every-step at each step of it."""
         sequences = _read(options, source, sequence_inputs.sound_reader(options, codec.inputs.sound), need_label=False)
         unknown = [np.full(len(values) if options.every_step else 1, np.nan) for values in sequences.inputs]
         sequences = dataclasses.replace(sequences, targets=unknown)
         part = _encode(codec, options, sequences, "new data", has_targets=False)
-        rows = zip(part.sequences, part.steps, predictions(model, codec, part.inputs), strict=True)
+        rows = zip(part.sequences, part.steps, predictions(model, codec, part), strict=True)
         for number, (sequence, step, values) in enumerate(rows, 1):
             row: Row = {"row": number}
             if sequences.names is not None:
@@ -174,11 +200,18 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
             yield row | {"prediction": float(values[0]), "quantiles": quantiles}
 
 
-def predictions(model: AnyRegressor, codec: RegressCodec, inputs: list[Array]) -> Array:
+def predictions(model: AnyRegressor | Blend, codec: RegressCodec, part: TargetSequences) -> Array:
     """Return the mean and the quantiles of each sequence, ``[N, 1 + Q]`` float64 in the data's units."""
+    if isinstance(model, Blend):
+        mixed = model.mix(model.each(lambda member: predictions(member.model, codec, part)[:, None]))[:, 0]
+        return np.concatenate([mixed[:, :1], np.sort(mixed[:, 1:], 1)], 1)
     if isinstance(model, ConstantRegression):
-        return model.predictions(len(inputs))
-    return sequence_inputs.run_network(model, inputs) * codec.target.scale + codec.target.mean
+        return model.predictions(len(part))
+    if isinstance(model, TfidfRegression):
+        return model.predictions(part.texts or [])
+    if not isinstance(model, Regressor):
+        return model.predictions(part.inputs)
+    return sequence_inputs.run_network(model, part.inputs) * codec.target.scale + codec.target.mean
 
 
 def scores(predicted: Array, targets: Array) -> Scores:
@@ -224,7 +257,23 @@ def _encode(
     values = np.concatenate(targets)
     values = _cap(options, values[~np.isnan(values)] if has_targets else values)
     scaled = codec.target.transform(values[:, None])[:, 0].astype(np.float32)
-    return TargetSequences(inputs, values, scaled, np.array(owners), np.array(steps))
+    texts = sequence_inputs.texts_of(sequences)
+    return TargetSequences(inputs, values, scaled, np.array(owners), np.array(steps), texts)
+
+
+def _fit_naive(
+    model: NaiveRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
+) -> None:
+    """Fit a model that is not a network, within the time of a baseline."""
+    train, valid, seconds = data.train, data.valid, sequence_inputs.baseline_seconds(options)
+    if isinstance(model, ConstantRegression):
+        model.fit(train.targets)
+    elif isinstance(model, TfidfRegression):
+        model.fit(train.texts or [], train.targets, seconds=seconds, seed=options.seed)
+    elif isinstance(model, SummaryRegression):
+        model.fit(train.inputs, train.targets, valid.inputs, valid.targets)
+    else:
+        model.fit(train.inputs, train.targets, valid.inputs, valid.targets, seconds=seconds, seed=options.seed)
 
 
 def _targets(sequences: Sequences) -> list[Array]:
@@ -248,6 +297,6 @@ def _cap_notes(options: RegressOptions, test: Sequences) -> Iterator[str]:
 
 def _validation_scores(network: Regressor, codec: RegressCodec, part: TargetSequences) -> Scores:
     """Score ``network`` in units of the target's deviation."""
-    result = scores(predictions(network, codec, part.inputs), part.targets)
+    result = scores(predictions(network, codec, part), part.targets)
     scale = float(codec.target.scale[0])
     return {"valid_rmse": result["rmse"] / scale, "valid_quantile_loss": result["quantile_loss"] / scale}

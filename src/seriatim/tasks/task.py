@@ -19,6 +19,7 @@ from seriatim.data.files import InputStream
 from seriatim.errors import UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.options import defaults_of
+from seriatim.tasks.common.blend import Choice, Member
 from seriatim.tasks.options import TrainOptions
 
 Array = np.ndarray[Any, Any]
@@ -101,7 +102,9 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
     higher_is_better: bool
     baselines: tuple[str, ...]
     neural_baselines: tuple[str, ...]
-    """Baselines that ``--baselines fast`` leaves out."""
+    """Baselines that are networks. ``--baselines fast`` leaves them out."""
+    slow_baselines: tuple[str, ...] = ()
+    """Other baselines that ``--baselines fast`` leaves out, because they take more than a moment."""
     stdin_format: str
     """The default format of standard input."""
     codec_files: tuple[str, ...]
@@ -183,7 +186,9 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
         """Return the names of the baselines of a run with ``options``."""
         names = {
             "all": self.baselines,
-            "fast": tuple(name for name in self.baselines if name not in self.neural_baselines),
+            "fast": tuple(
+                name for name in self.baselines if name not in (*self.neural_baselines, *self.slow_baselines)
+            ),
             "none": (),
         }[options.baselines]
         return tuple(name for name in names if name != options.model)
@@ -191,6 +196,17 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
     @abstractmethod
     def baseline_options(self, options: OptionsT, baseline: str) -> OptionsT:
         """Return the options for training ``baseline`` in a run with ``options``."""
+
+    def suits(self, baseline: str, data: PreparedData[PartT, CodecT]) -> bool:
+        """Return whether ``baseline`` can be fitted to ``data``."""
+        return True
+
+    def choose(self, members: Mapping[str, Member], codec: CodecT, valid: PartT) -> Choice | None:
+        """Fit the weights of a blend of ``members`` on the validation part. The first member is the network.
+
+        Returns None for a task whose predictions cannot be mixed.
+        """
+        return None
 
     @abstractmethod
     def score(self, model: Any, options: OptionsT, codec: CodecT, part: PartT) -> Scores:

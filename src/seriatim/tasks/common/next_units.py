@@ -13,6 +13,7 @@ from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.naive.markov import Markov
 from seriatim.notation import UNKNOWN
+from seriatim.tasks.common.blend import Blend
 
 Array = np.ndarray[Any, Any]
 
@@ -25,11 +26,13 @@ EVALUATION_STEPS = 256
 UnitModel = Markov | NeuralLanguageModel
 
 
-def log_probabilities(model: UnitModel, tokens: Array, starts: Array | None = None) -> Array:
+def log_probabilities(model: UnitModel | Blend, tokens: Array, starts: Array | None = None) -> Array:
     """Return log P of each unit given all units before it, ``[N]`` in nats. Their sum is the joint log-probability.
 
     A network's state is reset at the positions ``starts``, where documents begin.
     """
+    if isinstance(model, Blend):
+        return model.mix(model.each(lambda member: log_probabilities(member.model, tokens, starts)))
     if isinstance(model, Markov):
         return model.log_probabilities(tokens)
     model.eval()
@@ -91,6 +94,26 @@ class NetworkStepper:
         return torch.log_softmax(logits[0, 0].double(), -1).numpy(), state
 
 
-def unit_stepper(model: UnitModel) -> MarkovStepper | NetworkStepper:
+class BlendStepper:
+    """A blend as a step function. Its state has the states of its members."""
+
+    def __init__(self, blend: Blend) -> None:
+        self._blend = blend
+        self._steppers = [unit_stepper(member.model) for member in blend.members]
+
+    def read(self, prompt: Array) -> tuple[int, Any]:
+        """Return the last unit of ``prompt`` and the state before it."""
+        readings = [stepper.read(prompt) for stepper in self._steppers]
+        return readings[0][0], tuple(state for _, state in readings)
+
+    def step(self, unit: int, state: Any) -> tuple[Array, Any]:
+        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
+        steps = [stepper.step(unit, part) for stepper, part in zip(self._steppers, state, strict=True)]
+        return self._blend.mix(np.stack([chances for chances, _ in steps])), tuple(new for _, new in steps)
+
+
+def unit_stepper(model: UnitModel | Blend) -> MarkovStepper | NetworkStepper | BlendStepper:
     """Return ``model`` as a step function."""
+    if isinstance(model, Blend):
+        return BlendStepper(model)
     return MarkovStepper(model) if isinstance(model, Markov) else NetworkStepper(model)

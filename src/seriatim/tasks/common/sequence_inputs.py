@@ -28,8 +28,13 @@ OptionsT = TypeVar("OptionsT", bound=SequenceOptions)
 
 EVALUATION_BATCH = 256
 EVALUATION_TOKENS = 65_536
-STATELESS = ("mlp", "bag", "majority", "mean")
+STATELESS = ("mlp", "bag", "majority", "mean", "stats")
 """Models that do not need the steps in order."""
+OF_TEXTS = ("tfidf",)
+OF_NUMBERS = ("nearest", "rocket", "stats")
+"""Baselines that need one form of input."""
+BASELINE_SECONDS = 60.0
+"""The longest time that a baseline is fitted, roughly."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,30 @@ def read(
     )
 
 
+def texts_of(sequences: Sequences) -> list[str] | None:
+    """Return the raw texts, or None for numbers and sound."""
+    return list(sequences.texts) if sequences.channels is None else None
+
+
+def suitable_baselines(names: tuple[str, ...], are_texts: bool) -> tuple[str, ...]:
+    """Return the baselines of ``names`` that can read the data: texts, or numbers and sound."""
+    return tuple(name for name in names if name not in (OF_NUMBERS if are_texts else OF_TEXTS))
+
+
+def check_baseline(options: SequenceOptions, are_texts: bool) -> None:
+    """Refuse a baseline that cannot read the data. Raises ``UsageError``."""
+    if not suitable_baselines((options.model,), are_texts):
+        raise UsageError(
+            f"model: {options.model} reads {'numbers or sound' if are_texts else 'texts'}, and the data are "
+            f"{'texts' if are_texts else 'numbers or sound'}"
+        )
+
+
+def baseline_seconds(options: SequenceOptions) -> float:
+    """Return the time in which a baseline must be fitted: at most a minute, or the time limit if it is shorter."""
+    return min(BASELINE_SECONDS, options.time_limit or BASELINE_SECONDS)
+
+
 def unknown_word_notes(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
     """Yield a note if many words of the validation part are not in the vocabulary."""
     return unknown_notes("the words", options.unit, valid) if valid[0].ndim == 1 else iter(())
@@ -145,7 +174,7 @@ def word_corpus(codec: InputCodec, train: list[Array]) -> WordCorpus | None:
 
 
 def bag_options(options: OptionsT, baseline: str) -> OptionsT:
-    """Return the options for training the baseline ``bag`` in a run with ``options``."""
+    """Return the options for training a baseline in a run with ``options``. Most of them are for ``bag``."""
     return dataclasses.replace(
         options,
         model=baseline,
@@ -153,7 +182,7 @@ def bag_options(options: OptionsT, baseline: str) -> OptionsT:
         vectors=None,
         freeze_vectors=False,
         epochs=None,
-        time_limit=60.0,
+        time_limit=min(BASELINE_SECONDS, options.time_limit or BASELINE_SECONDS),
         optimizer="adam",
         lr=5e-3,
         schedule="plateau",

@@ -9,7 +9,7 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.sequence import SequenceOptions
 
-CLASSIFY_BASELINES = ("majority", "bag")
+CLASSIFY_BASELINES = ("majority", "bag", "tfidf", "nearest", "rocket")
 
 
 @dataclass(frozen=True, kw_only=True)

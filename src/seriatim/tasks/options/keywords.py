@@ -70,6 +70,7 @@ class TrainKeywords(TypedDict, total=False):
     out: str | None
     resume: bool
     baselines: str
+    blend: str
     quiet: bool
     unit: str
     vocab_size: int | None

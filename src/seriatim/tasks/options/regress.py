@@ -9,7 +9,7 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.sequence import SequenceOptions
 
-REGRESS_BASELINES = ("mean", "bag")
+REGRESS_BASELINES = ("mean", "bag", "tfidf", "stats", "rocket")
 
 
 @dataclass(frozen=True, kw_only=True)

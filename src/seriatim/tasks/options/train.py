@@ -22,7 +22,12 @@ class TrainOptions(ModelOptions, LearningOptions):
     out: str | None = option(None, "run folder (default: runs/TASK-MODEL-N)")
     resume: bool = option(False, "continue from the checkpoint in --out")
     baselines: str = option(
-        "all", "naive models to compare with; fast leaves out the neural ones", choices=("all", "fast", "none")
+        "all",
+        "simple models to compare with; fast leaves out those that take more than a moment",
+        choices=("all", "fast", "none"),
+    )
+    blend: str = option(
+        "auto", "auto: mix the network with the baselines if this validates better", choices=("auto", "none")
     )
     quiet: bool = option(False, "no progress")
 

@@ -1,0 +1,156 @@
+"""Ridge regression on a table of features, with the penalty chosen on the validation part.
+
+Features have mean 0 and deviation 1. The library is scikit-learn's ``Ridge``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+import numpy as np
+
+from seriatim.notation import QUANTILES
+
+Array = np.ndarray[Any, Any]
+
+PENALTIES: Final = tuple(10.0**power for power in range(-1, 6))
+TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-4, 13))
+"""Factors of the outputs, of which one makes probabilities of classes; the best on the validation part is taken."""
+
+
+class _Ridge:
+    """A linear map of standardized features."""
+
+    def __init__(self, outputs: int) -> None:
+        self.outputs = outputs
+        self.mean: Array = np.zeros(0)
+        self.scale: Array = np.ones(0)
+        self.weights: Array = np.zeros((0, outputs))
+        self.constants: Array = np.zeros(outputs)
+
+    def standardize(self, features: Array) -> Array:
+        """Learn the features' mean and deviation, and return standardized features [N, F]."""
+        self.mean, self.scale = features.mean(0), features.std(0)
+        self.scale[self.scale < 1e-9] = 1.0
+        result: Array = (features - self.mean) / self.scale
+        return result
+
+    def solve(self, standardized: Array, targets: Array, penalty: float) -> None:
+        """Fit weights [F, K] to standardized features [N, F] and targets [N, K]."""
+        from sklearn.linear_model import Ridge
+
+        model = Ridge(alpha=penalty).fit(standardized, targets)
+        self.weights = np.asarray(model.coef_).reshape(self.outputs, -1).T.copy()
+        self.constants = np.asarray(model.intercept_, np.float64).reshape(self.outputs)
+
+    def predict(self, features: Array) -> Array:
+        """Return the outputs [N, K]."""
+        result: Array = ((features - self.mean) / self.scale) @ self.weights + self.constants
+        return result
+
+    def state_dict(self) -> dict[str, Array]:
+        return {"mean": self.mean, "scale": self.scale, "weights": self.weights, "constants": self.constants}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if its shapes do not fit together."""
+        mean, scale, weights, constants = (state[name] for name in ("mean", "scale", "weights", "constants"))
+        if (
+            weights.shape != (len(mean), self.outputs)
+            or scale.shape != mean.shape
+            or constants.shape != (self.outputs,)
+        ):
+            raise ValueError(f"weights: got {weights.shape}, wanted ({len(mean)}, {self.outputs})")
+        self.mean, self.scale, self.weights, self.constants = mean, scale, weights, constants
+
+    @property
+    def parameters_count(self) -> int:
+        return self.weights.size + self.constants.size
+
+
+@final
+class RidgeClassifier:
+    """Ridge regression of ± 1 for each class. A temperature turns the outputs into probabilities."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self._ridge = _Ridge(classes)
+        self.temperature = 1.0
+
+    def fit(self, features: Array, labels: Array, valid_features: Array, valid_labels: Array) -> None:
+        """Fit to features [N, F], and choose penalty and temperature by the log-loss of the validation part."""
+        targets = 2.0 * np.eye(self.classes)[labels] - 1.0
+        standardized = self._ridge.standardize(features)
+        rows = np.arange(len(valid_labels))
+        lowest, best = np.inf, (PENALTIES[0], 1.0)
+        for penalty in PENALTIES:
+            self._ridge.solve(standardized, targets, penalty)
+            outputs = self._ridge.predict(valid_features)
+            for temperature in TEMPERATURES:
+                loss = -float(_log_softmax(temperature * outputs)[rows, valid_labels].mean())
+                if loss < lowest:
+                    lowest, best = loss, (penalty, temperature)
+        self._ridge.solve(standardized, targets, best[0])
+        self.temperature = best[1]
+
+    def probabilities(self, features: Array) -> Array:
+        """Return the probability of each class [N, K]."""
+        result: Array = np.exp(_log_softmax(self.temperature * self._ridge.predict(features)))
+        return result
+
+    def state_dict(self) -> dict[str, Array]:
+        return {**self._ridge.state_dict(), "temperature": np.array([self.temperature])}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it has other shapes."""
+        self._ridge.load_state_dict(state)
+        (self.temperature,) = state["temperature"].tolist()
+
+    @property
+    def parameters_count(self) -> int:
+        return self._ridge.parameters_count + 1
+
+
+@final
+class RidgeRegression:
+    """Ridge regression of a number. Quantiles are the prediction plus quantiles of the validation errors."""
+
+    def __init__(self) -> None:
+        self._ridge = _Ridge(1)
+        self.errors: Array = np.zeros(len(QUANTILES))
+
+    def fit(self, features: Array, targets: Array, valid_features: Array, valid_targets: Array) -> None:
+        """Fit to features [N, F] and targets [N], and choose the penalty by the validation part."""
+        standardized = self._ridge.standardize(features)
+        lowest, best = np.inf, PENALTIES[0]
+        for penalty in PENALTIES:
+            self._ridge.solve(standardized, targets[:, None], penalty)
+            loss = float(np.square(self._ridge.predict(valid_features)[:, 0] - valid_targets).mean())
+            if loss < lowest:
+                lowest, best = loss, penalty
+        self._ridge.solve(standardized, targets[:, None], best)
+        self.errors = np.quantile(valid_targets - self._ridge.predict(valid_features)[:, 0], QUANTILES)
+
+    def predictions(self, features: Array) -> Array:
+        """Return the mean and the quantiles [N, 1 + Q]."""
+        mean = self._ridge.predict(features)
+        return np.concatenate([mean, mean + self.errors], 1)
+
+    def state_dict(self) -> dict[str, Array]:
+        return {**self._ridge.state_dict(), "errors": self.errors}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it has other shapes."""
+        if state["errors"].shape != self.errors.shape:
+            raise ValueError(f"errors: got {state['errors'].shape}, wanted {self.errors.shape}")
+        self._ridge.load_state_dict(state)
+        self.errors = state["errors"]
+
+    @property
+    def parameters_count(self) -> int:
+        return self._ridge.parameters_count + self.errors.size
+
+
+def _log_softmax(logits: Array) -> Array:
+    result: Array = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return result

@@ -1,0 +1,173 @@
+"""Random convolutions and a ridge regression: ROCKET (Dempster 2020), for numeric sequences and sound.
+
+Each kernel has a random length, dilation, padding, set of channels, weights and constant. Over time it gives two
+features: its largest value, and the share of its values above 0. The kernels are never trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, final
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from seriatim.models.naive.ridge import RidgeClassifier, RidgeRegression
+
+Array = np.ndarray[Any, Any]
+
+LENGTHS: Final = (7, 9, 11)
+LONGEST: Final = max(LENGTHS)
+KERNELS: Final = 2500
+FEWEST_KERNELS: Final = 100
+ROWS: Final = 6000
+"""The largest number of sequences that the ridge regression is fitted on."""
+PRODUCTS_PER_SECOND: Final = 3e9
+"""Products that the convolutions make in a second, roughly. A time limit is turned into a number of kernels."""
+VALUES_AT_ONCE: Final = 1 << 24
+
+
+@final
+class Kernels:
+    """K random kernels."""
+
+    def __init__(self) -> None:
+        self.weights: Array = np.zeros((0, 1, LONGEST), np.float32)
+        """[K, C, 11]; 0 beyond a kernel's length and in channels that it does not read."""
+        self.shapes: Array = np.zeros((0, 3), np.int64)
+        """[K, 3]: length, dilation, and 1 if the sequence is padded at both ends."""
+        self.constants: Array = np.zeros(0, np.float32)
+
+    def draw(self, channels: int, steps: int, count: int, seed: int) -> None:
+        """Draw ``count`` kernels for sequences of about ``steps`` steps."""
+        draw = np.random.default_rng(seed)
+        self.weights = np.zeros((count, channels, LONGEST), np.float32)
+        self.shapes = np.zeros((count, 3), np.int64)
+        self.constants = draw.uniform(-1, 1, count).astype(np.float32)
+        lengths = [length for length in LENGTHS if length <= steps] or [max(1, steps)]
+        for index in range(count):
+            length = int(draw.choice(lengths))
+            used = int(2 ** draw.uniform(0, np.log2(min(channels, length) + 1)))
+            chosen = draw.choice(channels, used, replace=False)
+            weights = draw.normal(size=(used, length))
+            self.weights[index, chosen, :length] = weights - weights.mean(1, keepdims=True)
+            dilation = int(2 ** draw.uniform(0, np.log2(max(1.0, (steps - 1) / max(1, length - 1)))))
+            self.shapes[index] = length, dilation, draw.integers(2)
+
+    @torch.no_grad()
+    def features(self, inputs: Sequence[Array]) -> Array:
+        """Return the features of sequences [T, C] as float32 [N, 2K]."""
+        result = np.zeros((len(inputs), 2, len(self.constants)), np.float32)
+        order = np.argsort([len(values) for values in inputs], kind="stable")
+        start = 0
+        while start < len(order):
+            longest = len(inputs[order[min(start + 63, len(order) - 1)]])
+            rows = order[start : start + max(1, min(64, VALUES_AT_ONCE // max(1, longest * 256)))]
+            start += len(rows)
+            result[rows] = self._features([inputs[row] for row in rows])
+        return result.reshape(len(inputs), -1)
+
+    def _features(self, inputs: Sequence[Array]) -> Array:
+        """Return the largest value and the share above 0 of each kernel, [N, 2, K], for a few sequences."""
+        lengths = torch.tensor([len(values) for values in inputs])
+        padded = torch.zeros(len(inputs), self.weights.shape[1], int(lengths.max()))
+        for row, values in enumerate(inputs):
+            padded[row, :, : len(values)] = torch.from_numpy(np.ascontiguousarray(values.T, np.float32))
+        result = np.zeros((len(inputs), 2, len(self.constants)), np.float32)
+        for shape in np.unique(self.shapes, axis=0):
+            length, dilation, is_padded = (int(value) for value in shape)
+            chosen = np.flatnonzero((self.shapes == shape).all(1))
+            reach = (length - 1) * dilation
+            before = reach // 2 if is_padded else 0
+            source = functional.pad(padded, (before, reach - before))
+            weights = torch.from_numpy(self.weights[chosen, :, :length])
+            outputs = functional.conv1d(source, weights, torch.from_numpy(self.constants[chosen]), dilation=dilation)
+            counts = (lengths if is_padded else lengths - reach).clamp(min=1)  # a short sequence is padded all the same
+            inside = (torch.arange(outputs.shape[2]) < counts[:, None])[:, None]
+            result[:, 0, chosen] = outputs.masked_fill(~inside, -torch.inf).amax(2).numpy()
+            result[:, 1, chosen] = (((outputs > 0) & inside).sum(2) / counts[:, None]).numpy()
+        return result
+
+    def state_dict(self) -> dict[str, Array]:
+        return {"kernels": self.weights, "kernel_shapes": self.shapes, "kernel_constants": self.constants}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if its shapes do not fit together."""
+        weights, shapes, constants = (state[name] for name in ("kernels", "kernel_shapes", "kernel_constants"))
+        count = len(constants)
+        if weights.ndim != 3 or weights.shape[::2] != (count, LONGEST) or shapes.shape != (count, 3):
+            raise ValueError(f"kernels: got {weights.shape} and {shapes.shape} for {count} kernels")
+        if count and (shapes[:, :2].min() < 1 or shapes[:, 0].max() > LONGEST):
+            raise ValueError("kernel_shapes: a length or dilation is out of range")
+        self.weights, self.shapes, self.constants = weights, shapes, constants
+
+
+class _Rocket:
+    """Random kernels, and a linear model of their features."""
+
+    def __init__(self, linear: RidgeClassifier | RidgeRegression) -> None:
+        self._kernels = Kernels()
+        self._linear = linear
+
+    def fit(
+        self,
+        inputs: Sequence[Array],
+        targets: Array,
+        valid_inputs: Sequence[Array],
+        valid_targets: Array,
+        *,
+        seconds: float = 60.0,
+        seed: int = 0,
+    ) -> None:
+        """Fit to sequences [T, C], in about ``seconds``: of many sequences a random part, and with fewer kernels."""
+        draw = np.random.default_rng(seed)
+        rows, valid_rows = (np.sort(draw.permutation(len(x))[:ROWS]) for x in (inputs, valid_inputs))
+        train, valid = [inputs[row] for row in rows], [valid_inputs[row] for row in valid_rows]
+        channels = train[0].shape[1]
+        steps = sum(map(len, train)) + sum(map(len, valid))
+        affordable = seconds * PRODUCTS_PER_SECOND / (steps * channels * LONGEST)
+        count = int(np.clip(affordable, FEWEST_KERNELS, KERNELS))
+        self._kernels.draw(channels, int(np.median([len(values) for values in train])), count, seed)
+        features, valid_features = self._kernels.features(train), self._kernels.features(valid)
+        self._linear.fit(features, targets[rows], valid_features, valid_targets[valid_rows])
+
+    def state_dict(self) -> dict[str, Array]:
+        return {**self._kernels.state_dict(), **self._linear.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Restore the result of ``state_dict``. Raises ``ValueError`` if it does not fit together."""
+        self._kernels.load_state_dict(state)
+        self._linear.load_state_dict(state)
+        if len(state["mean"]) != 2 * len(state["kernel_constants"]):
+            raise ValueError(f"mean: got {len(state['mean'])} features, wanted two for each kernel")
+
+    @property
+    def parameters_count(self) -> int:
+        return self._linear.parameters_count
+
+
+@final
+class RocketClassifier(_Rocket):
+    """ROCKET with a ridge classifier."""
+
+    def __init__(self, classes: int) -> None:
+        self._classifier = RidgeClassifier(classes)
+        super().__init__(self._classifier)
+
+    def probabilities(self, inputs: Sequence[Array]) -> Array:
+        """Return the probability of each class, [N, K]."""
+        return self._classifier.probabilities(self._kernels.features(inputs))
+
+
+@final
+class RocketRegression(_Rocket):
+    """ROCKET with a ridge regression."""
+
+    def __init__(self) -> None:
+        self._regression = RidgeRegression()
+        super().__init__(self._regression)
+
+    def predictions(self, inputs: Sequence[Array]) -> Array:
+        """Return the mean and the quantiles, [N, 1 + Q]."""
+        return self._regression.predictions(self._kernels.features(inputs))

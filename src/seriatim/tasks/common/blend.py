@@ -1,0 +1,209 @@
+"""A blend: the mixture of a network and baselines, whose weights are fitted on the validation part.
+
+A task gathers the predictions of all models on its validation part and calls one of the ``choose_…`` functions. The
+``Choice`` says which model validates best, and has the weights of the blend, if it is better than each model alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from seriatim.tasks.common.mixture_weights import (
+    linear_weights,
+    logit_weights,
+    mix_linear,
+    mix_logits,
+    mix_quantiles,
+    quantile_loss,
+    quantile_weights,
+    without_small,
+)
+
+Array = np.ndarray[Any, Any]
+
+FORMS: Final = ("linear", "logits", "quantiles")
+ENOUGH: Final = 50
+"""With fewer validation rows than this, weights are not fitted: equal weights or one model alone must do."""
+BLEND: Final = "blend"
+"""The name of a blend among the models of a run."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A fitted model with the options that it was made from."""
+
+    model: Any
+    options: Any
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that validates best, and the blend, if there is one."""
+
+    best: str
+    """The name of a model, or ``blend``."""
+    form: str = ""
+    weights: Mapping[str, Array] | None = None
+    """The weights of each model of the blend: one number, or [H, Q] for quantiles. None without a blend."""
+    note: str = ""
+    """A remark for the user."""
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The mean weight of each model of the blend."""
+        return {name: float(np.mean(values)) for name, values in (self.weights or {}).items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the blend as JSON values."""
+        return {"form": self.form, "weights": {name: array.tolist() for name, array in (self.weights or {}).items()}}
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A mixture of fitted models. A task scores it and predicts with it as with any of its models."""
+
+    members: tuple[Member, ...]
+    form: str
+    weights: Array
+    """[M], or [M, H, Q] for quantiles."""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any], members: Mapping[str, Member]) -> Blend:
+        """Rebuild a blend from ``Choice.to_json``. Raises ``ValueError``, ``KeyError`` or ``TypeError`` if damaged."""
+        form, weights = stored["form"], stored["weights"]
+        if form not in FORMS:
+            raise ValueError(f"form: got {form!r}, wanted one of {', '.join(FORMS)}")
+        array = np.array([weights[name] for name in weights], np.float64)
+        if array.ndim != (3 if form == "quantiles" else 1) or not np.isfinite(array).all() or (array < 0).any():
+            raise ValueError(f"weights: got shape {array.shape}, wanted numbers from 0, one or a table for each model")
+        return cls(tuple(members[name] for name in weights), form, array)
+
+    def each(self, predict: Callable[[Member], Array]) -> Array:
+        """Return the predictions of all members as one array [M, …]."""
+        return np.stack([predict(member) for member in self.members])
+
+    def mix(self, predictions: Array) -> Array:
+        """Mix the members' predictions [M, …]: log-probabilities, or quantiles [M, N, H, …, Q]."""
+        mixers = {"linear": mix_linear, "logits": mix_logits, "quantiles": mix_quantiles}
+        return mixers[self.form](predictions, self.weights)
+
+
+def blend_name(parts: Sequence[str] | Mapping[str, float]) -> str:
+    """Return the name of a blend in tables: ``lstm + markov``."""
+    return " + ".join(parts)
+
+
+def choose_linear(log_chances: Mapping[str, Array]) -> Choice:
+    """Choose by the log-probability [N] that each model gives to what occurred. For predictions of next units."""
+    return _choose(
+        log_chances,
+        "linear",
+        fit=linear_weights,
+        loss=lambda arrays, weights: -float(mix_linear(arrays, weights).mean()),
+        rows=len(next(iter(log_chances.values()))),
+    )
+
+
+def choose_probabilities(log_chances: Mapping[str, Array], labels: Array) -> Choice:
+    """Choose by the log-probabilities [N, K] of all classes and the true classes [N], mixed linearly or as logits."""
+    rows = np.arange(len(labels))
+    right = {name: array[rows, labels] for name, array in log_chances.items()}
+    linear = choose_linear(right)
+    logits = _choose(
+        log_chances,
+        "logits",
+        fit=lambda arrays: logit_weights(arrays, labels),
+        loss=lambda arrays, weights: -float(mix_logits(arrays, weights)[rows, labels].mean()),
+        rows=len(labels),
+    )
+    if linear.weights is None or logits.weights is None:
+        return linear if logits.weights is None else logits
+    losses = {}
+    for choice, mix in ((linear, mix_linear), (logits, mix_logits)):
+        weights = np.array(list(choice.parts.values()))
+        mixed = mix(np.stack([log_chances[name] for name in choice.parts]), weights)
+        losses[choice.form] = -float(mixed[rows, labels].mean())
+    return linear if losses["linear"] <= losses["logits"] else logits
+
+
+def choose_quantiles(quantiles: Mapping[str, Array], actual: Array, observed: Array, levels: Array) -> Choice:
+    """Choose by quantiles [N, H, Q] and values [N, H], by the quantile loss over observed values.
+
+    All numbers have a scale of about 1. A level [Q] of NaN stands for a mean, which is judged by squared errors.
+    A horizon step with too few observed values shares its weights with the other steps.
+    """
+    counts = observed.sum(0)
+
+    def loss(arrays: Array, weights: Array) -> float:
+        shape = (len(arrays), *arrays.shape[2:])
+        table = weights if weights.ndim == 3 else np.broadcast_to(weights[:, None, None], shape)
+        error = actual[..., None] - mix_quantiles(arrays, table)
+        losses = quantile_loss(error, levels).mean(-1)
+        return float(losses[observed].mean()) if observed.any() else 0.0
+
+    return _choose(
+        quantiles,
+        "quantiles",
+        fit=lambda arrays: quantile_weights(arrays, actual, observed, levels, pooled=bool(counts.min() < ENOUGH)),
+        loss=loss,
+        rows=int(observed.sum()),
+    )
+
+
+def _choose(
+    predictions: Mapping[str, Array],
+    form: str,
+    *,
+    fit: Callable[[Array], Array],
+    loss: Callable[[Array, Array], float],
+    rows: int,
+) -> Choice:
+    """Fit the weights of all models, leave out small ones, and compare the blend with each model alone."""
+    names = list(predictions)
+
+    if not rows:
+        return Choice(names[0])
+
+    def arrays(chosen: Sequence[str]) -> Array:
+        return np.stack([predictions[name] for name in chosen])
+
+    alone = {name: loss(arrays([name]), np.ones(1)) for name in names}
+    best = min(alone, key=lambda name: alone[name])
+    if len(names) == 1:
+        return Choice(best)
+    if rows < ENOUGH:
+        return _without_fit(form, names[0], alone, lambda pair: loss(arrays(pair), np.full(2, 0.5)), rows, predictions)
+    weights = fit(arrays(names))
+    keep = without_small(weights)
+    kept = [name for name, is_kept in zip(names, keep, strict=True) if is_kept]
+    if len(kept) < 2:
+        return Choice(best)
+    if len(kept) < len(names):
+        weights = fit(arrays(kept))
+    if loss(arrays(kept), weights) >= alone[best]:
+        return Choice(best)
+    return Choice(BLEND, form, dict(zip(kept, weights, strict=True)))
+
+
+def _without_fit(
+    form: str,
+    network: str,
+    alone: Mapping[str, float],
+    pair_loss: Callable[[list[str]], float],
+    rows: int,
+    predictions: Mapping[str, Array],
+) -> Choice:
+    """Compare equal weights of the network and the best baseline with each model alone."""
+    best = min(alone, key=lambda name: alone[name])
+    baseline = min((name for name in alone if name != network), key=lambda name: alone[name])
+    reason = f"blend: {rows} validation values are too few to fit weights (wanted {ENOUGH})"
+    if pair_loss([network, baseline]) >= alone[best]:
+        return Choice(best, note=f"{reason}; {best} alone validates best")
+    shape = predictions[network].shape[1:] if form == "quantiles" else ()
+    half = np.full(shape, 0.5)
+    note = f"{reason}; {network} and {baseline} have equal weights"
+    return Choice(BLEND, form, {network: half, baseline: half}, note)

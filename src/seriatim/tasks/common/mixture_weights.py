@@ -1,0 +1,121 @@
+"""The weights of a mixture of predictions, fitted on the validation part.
+
+    (1)  P(x) = Σ_m w_m P_m(x)                  w_m ≥ 0, Σ w_m = 1; Jelinek & Mercer 1980, Mikolov 2010
+    (2)  P(x) = softmax(Σ_m a_m log P_m(x))     a_m ≥ 0; a product of experts (Heskes 1998)
+    (3)  q_h  = Σ_m w_{m,h} q_{m,h}             a forecast's quantile (or mean) at horizon step h
+
+(1) is fitted by EM and (2) by L-BFGS, both by the negative log-likelihood. (3) is fitted by the quantile loss, with
+exponentiated gradients (Kivinen & Warmuth 1997), for a mean by the squared error. All losses are convex in the weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+SMALLEST: Final = 0.02
+"""A model with a smaller weight is left out."""
+EM_STEPS: Final = 500
+GRADIENT_STEPS: Final = 300
+LARGEST_EXPONENT: Final = 10.0
+ROWS: Final = 1000
+"""The largest number of forecasts that (3) is fitted on; they are spread evenly over the validation part."""
+
+
+def linear_weights(log_chances: Array) -> Array:
+    """Return w [M] of (1) for the log-probability [M, N] that each model gives to what occurred."""
+    chances = np.exp(log_chances - log_chances.max(0))
+    weights = np.full(len(chances), 1 / len(chances))
+    for _ in range(EM_STEPS):
+        shares = weights[:, None] * chances
+        new: Array = (shares / shares.sum(0)).mean(1)
+        if np.abs(new - weights).max() < 1e-6:
+            return new
+        weights = new
+    return weights
+
+
+def mix_linear(log_chances: Array, weights: Array) -> Array:
+    """Return the logarithm of (1) for log-probabilities [M, …]."""
+    log_weights = np.log(weights).reshape(-1, *[1] * (log_chances.ndim - 1))
+    mixed: Array = np.logaddexp.reduce(log_chances + log_weights, axis=0)
+    return mixed
+
+
+def logit_weights(log_chances: Array, labels: Array) -> Array:
+    """Return a [M] of (2) for log-probabilities [M, N, K] and classes [N]."""
+    from scipy.optimize import minimize  # slow to import
+
+    rows = np.arange(len(labels))
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        mixed = mix_logits(log_chances, weights)
+        expected = (log_chances * np.exp(mixed)).sum(2)
+        gradient = (expected - log_chances[:, rows, labels]).mean(1)
+        return -float(mixed[rows, labels].mean()), gradient
+
+    start = np.full(len(log_chances), 1 / len(log_chances))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST_EXPONENT)] * len(start))
+    weights: Array = found.x
+    return weights
+
+
+def mix_logits(log_chances: Array, weights: Array) -> Array:
+    """Return the logarithm of (2) for log-probabilities [M, N, K]."""
+    logits = np.tensordot(weights, log_chances, 1)
+    normalized: Array = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    return normalized
+
+
+def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: Array, *, pooled: bool) -> Array:
+    """Return w [M, H, Q] of (3) for quantiles [M, N, H, Q], values [N, H] and where they were observed.
+
+    A level [Q] of NaN stands for a mean. ``pooled`` gives all horizon steps the same weights.
+    """
+    step = -(-quantiles.shape[1] // ROWS)
+    quantiles, actual, observed = quantiles[:, ::step], actual[::step], observed[::step]
+    counts = np.maximum(observed.sum(0, keepdims=True), 1)
+    share = np.where(observed, 1 / counts, 0.0)[..., None]  # [N, H, 1]
+    error = quantiles - actual[..., None]
+    size = (np.where(np.isnan(levels), 2 * error**2, np.abs(error)) * share).sum(1).mean(0)  # scale of a gradient
+    if pooled:
+        size = np.broadcast_to(size.mean(0), size.shape)
+    weights = np.full((len(quantiles), *quantiles.shape[2:]), 1 / len(quantiles))
+    best, lowest = weights, np.full(size.shape, np.inf)
+    for number in range(GRADIENT_STEPS):
+        error = actual[..., None] - (weights[:, None] * quantiles).sum(0)
+        losses = (quantile_loss(error, levels) * share).sum(0)
+        slope = np.where(np.isnan(levels), -2 * error, np.where(error > 0, -levels, 1 - levels)) * share
+        gradient = (slope * quantiles).sum(1)
+        if pooled:
+            losses = np.broadcast_to(losses.mean(0), losses.shape)
+            gradient = np.broadcast_to(gradient.mean(1, keepdims=True), gradient.shape)
+        best = np.where(losses < lowest, weights, best)
+        lowest = np.minimum(losses, lowest)
+        gradient = (gradient - gradient.mean(0)) / np.maximum(size, 1e-12)
+        weights = weights * np.exp(-gradient / np.sqrt(number + 1))
+        weights = weights / weights.sum(0)
+    return best
+
+
+def mix_quantiles(quantiles: Array, weights: Array) -> Array:
+    """Return (3) for quantiles [M, N, H, …, Q] and w [M, H, Q]."""
+    shape = [len(weights), 1, weights.shape[1], *[1] * (quantiles.ndim - 4), weights.shape[2]]
+    mixed: Array = (weights.reshape(shape) * quantiles).sum(0)
+    return mixed
+
+
+def quantile_loss(error: Array, levels: Array) -> Array:
+    """Return the loss [..., Q] of errors (value - quantile). A level of NaN stands for a mean, with squared errors."""
+    pinball = np.maximum(levels * error, (levels - 1) * error)
+    return np.where(np.isnan(levels), error**2, pinball)
+
+
+def without_small(weights: Array) -> Array:
+    """Return which models have a weight that counts, bool [M]."""
+    means = weights.reshape(len(weights), -1).mean(1)
+    keep: Array = means >= SMALLEST
+    return keep
