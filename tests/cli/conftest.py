@@ -93,7 +93,7 @@ class LoadedRun(FakeRun):
     def __init__(self, calls: list[tuple[Any, ...]], writing: str | None = "continues") -> None:
         self.calls, self.writing = calls, writing
 
-    def evaluate(self, data: Path | None = None) -> dict[str, Any]:
+    def evaluate(self, data: Path | None = None, *, use: str | None = None) -> dict[str, Any]:
         self.calls.append(("evaluate", data))
         return RESULT
 
@@ -105,7 +105,7 @@ class LoadedRun(FakeRun):
         self.calls.append(("update", data, options))
         return UPDATED
 
-    def predict(self, data: object, format: str | None = None) -> Iterator[dict[str, Any]]:
+    def predict(self, data: object, *, use: str | None = None, format: str | None = None) -> Iterator[dict[str, Any]]:
         self.calls.append(("predict", data, format))
         yield {"row": 1, "label": "스팸"}
         yield {"row": 2, "label": "ham"}

@@ -11,7 +11,7 @@ import pytest
 from seriatim.cli.generate import _write
 
 DEFAULTS = {
-    "length": 500, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "stop": (), "seed": None,
+    "use": None, "length": 500, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "stop": (), "seed": None,
 }  # fmt: skip
 
 

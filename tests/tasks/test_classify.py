@@ -20,7 +20,7 @@ from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.notation import UNKNOWN
 from seriatim.run.fitting import fit
-from seriatim.tasks.classify import Classify, probabilities
+from seriatim.tasks.classify import Classify, LabelledSequences, probabilities
 from seriatim.tasks.options import ClassifyOptions
 
 TASK = Classify()
@@ -85,7 +85,7 @@ def test_majority_scores_by_hand() -> None:
     keep = [index for index in range(60) if labels[index] != "fresh" or index < 30]  # 20 warm, 20 cold, 10 fresh
     network, prepared = fit_model(([inputs[i] for i in keep], [labels[i] for i in keep]), model="majority")
     counts = np.bincount(prepared.train.labels)
-    np.testing.assert_allclose(probabilities(network, prepared.test.inputs)[0], counts / counts.sum())
+    np.testing.assert_allclose(probabilities(network, prepared.test)[0], counts / counts.sum())
     scores = TASK.score(network, OPTIONS, prepared.codec, prepared.test)
     choice = int(counts.argmax())
     share = float(np.mean(prepared.test.labels == choice))
@@ -93,13 +93,18 @@ def test_majority_scores_by_hand() -> None:
     assert scores["macro_f1"] == pytest.approx(2 * share / (1 + share) / 3)  # recall 1, precision share, one class of 3
 
 
+def sequences(inputs: list[np.ndarray]) -> LabelledSequences:
+    """Encoded sequences whose labels do not matter."""
+    return LabelledSequences(inputs, np.zeros(len(inputs), np.int64))
+
+
 def test_probabilities_do_not_depend_on_batch() -> None:
     network, prepared = fit_model(texts())
     inputs = prepared.test.inputs
-    batched = probabilities(network, inputs)
+    batched = probabilities(network, prepared.test)
     np.testing.assert_allclose(batched.sum(1), 1.0)
-    np.testing.assert_allclose(probabilities(network, inputs[::-1])[::-1], batched, rtol=1e-5)
-    single = np.concatenate([probabilities(network, [item]) for item in inputs])
+    np.testing.assert_allclose(probabilities(network, sequences(inputs[::-1]))[::-1], batched, rtol=1e-5)
+    single = np.concatenate([probabilities(network, sequences([item])) for item in inputs])
     np.testing.assert_allclose(single, batched, rtol=1e-5)
 
 

@@ -141,9 +141,14 @@ def test_target_scaler_is_fitted_on_training_part() -> None:
 
 def test_predictions_do_not_depend_on_batch() -> None:
     network, prepared = fit_model(sums())
-    inputs = prepared.test.inputs
-    batched = predictions(network, prepared.codec, inputs)
-    single = np.concatenate([predictions(network, prepared.codec, [item]) for item in inputs])
+    part = prepared.test
+    batched = predictions(network, prepared.codec, part)
+    single = np.concatenate(
+        [
+            predictions(network, prepared.codec, dataclasses.replace(part, inputs=[item], targets=part.targets[:1]))
+            for item in part.inputs
+        ]
+    )
     np.testing.assert_allclose(single, batched, rtol=1e-5)
     assert (np.diff(batched[:, 1:], axis=1) > 0).all()
 

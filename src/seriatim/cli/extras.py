@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "train": ("torch", "polars", "sklearn", "matplotlib", "sacrebleu", "scipy", "soundfile", "PIL"),
+    "train": ("torch", "polars", "sklearn", "matplotlib", "sacrebleu", "scipy", "statsmodels", "soundfile", "PIL"),
     "bpe": ("tokenizers",),
     "serve": ("fastapi", "uvicorn"),
     "onnx": ("onnx", "onnxruntime"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from seriatim.cli.output import TextTable, decimals, number, say, show
-from seriatim.tasks.common.blend import BLEND, blend_name
+from seriatim.tasks.options.blending import BLEND, blend_name
 
 
 class Scored(Protocol):

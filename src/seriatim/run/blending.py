@@ -15,7 +15,8 @@ import torch
 from seriatim.learning.observer import Observer
 from seriatim.run.opened import Opened, finite_scores
 from seriatim.storage import write_json
-from seriatim.tasks.common.blend import BLEND, Blend, Choice, Member
+from seriatim.tasks.common.blend import Blend, Choice, Member
+from seriatim.tasks.options.blending import BLEND
 from seriatim.tasks.task import PreparedData, Task
 
 FILE = "blend.json"

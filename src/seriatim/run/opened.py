@@ -15,14 +15,12 @@ import torch
 from seriatim.errors import DataError, RunError, UsageError, nearest
 from seriatim.run.folder import OPTIONAL_RESULT, RESULT, check_keys, options_of, read_config, task_of
 from seriatim.storage import read_arrays, read_json
-from seriatim.tasks.common.blend import BLEND, Blend, Member
+from seriatim.tasks.common.blend import Blend, Member
 from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.options.blending import BLEND, NETWORK
 from seriatim.tasks.task import Model, PreparedData, Task
 
 Result = dict[str, Any]
-
-NETWORK = "network"
-"""The value of ``use`` for the model that ``--model`` named."""
 
 
 class Opened:

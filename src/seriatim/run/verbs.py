@@ -17,13 +17,14 @@ from seriatim.run.blending import blend_scores
 from seriatim.run.export import export, write_exported
 from seriatim.run.inspection.inspect import check_inspectable, inspect_source, read_rows
 from seriatim.run.inspection.source import Source
-from seriatim.run.opened import NETWORK, Opened, Result, torch_settings
+from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
 from seriatim.runtime.loading import load as load_exported
 from seriatim.runtime.model import Model, Stream
 from seriatim.storage import write_bytes
 from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.options.blending import NETWORK
 from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import GenerateRequest
 from seriatim.tasks.task import Model as FittedModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seriatim.tasks.common.blend import BLEND, blend_name
+from seriatim.tasks.options.blending import BLEND, blend_name
 
 
 def verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:

@@ -24,6 +24,7 @@ from seriatim.models.naive.rocket import RocketClassifier
 from seriatim.models.naive.tfidf import TfidfClassifier
 from seriatim.models.recurrent import embedding_width
 from seriatim.tasks.common import sequence_inputs
+from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
 from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import PARTS, read_parts
@@ -254,7 +255,7 @@ def _fit_naive(
     model: NaiveClassifier, options: ClassifyOptions, data: PreparedData[LabelledSequences, ClassifyCodec]
 ) -> None:
     """Fit a model that is not a network, within the time of a baseline."""
-    train, valid, seconds = data.train, data.valid, sequence_inputs.baseline_seconds(options)
+    train, valid, seconds = data.train, data.valid, baseline_seconds(options)
     if isinstance(model, Majority):
         model.fit(train.labels)
     elif isinstance(model, TfidfClassifier):

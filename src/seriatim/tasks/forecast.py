@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -28,9 +28,13 @@ from seriatim.models.forecaster import (
 )
 from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
+from seriatim.models.naive.smoothing import ExponentialSmoothing
 from seriatim.models.naive.statistical import StatisticalForecaster
+from seriatim.models.naive.theta import Theta
 from seriatim.models.options import check_causal, is_streaming
 from seriatim.notation import QUANTILES
+from seriatim.tasks.common.baseline_time import baseline_seconds
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     Rolling,
@@ -94,6 +98,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     higher_is_better = False
     baselines = FORECAST_BASELINES
     neural_baselines = ()
+    slow_baselines = ("theta", "ets")
     stdin_format = "csv"
     codec_files = ("scaler.json",)
 
@@ -195,6 +200,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             "seasonal_naive": lambda: SeasonalNaive(options.season),
             "drift": Drift,
             "ar": lambda: Autoregressive(season=options.season, lags=options.lags),
+            "theta": lambda: Theta(options.season),
+            "ets": lambda: ExponentialSmoothing(options.season, seconds=baseline_seconds(options)),
         }
         shape = WindowShape(
             targets=len(codec.targets),
@@ -256,7 +263,31 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     def baseline_options(self, options: ForecastOptions, baseline: str) -> ForecastOptions:
         return dataclasses.replace(options, model=baseline)
 
-    def score(self, model: AnyForecaster, options: ForecastOptions, codec: ForecastCodec, part: Rolling) -> Scores:
+    def choose(self, members: Mapping[str, Member], codec: ForecastCodec, valid: Rolling) -> Choice:
+        targets = len(codec.targets)
+        options = next(iter(members.values())).options
+        scales = [
+            codec.scaler(series, end).scale[:targets, None]
+            for series, end in zip(valid.series, valid.train_ends, strict=True)
+        ]
+        predicted = {
+            name: _joined(
+                quantiles / scale
+                for quantiles, scale in zip(_quantiles(member.model, member.options, codec, valid), scales, strict=True)
+            )
+            for name, member in members.items()
+        }
+        actual, observed = [], []
+        for series, origins, scale in zip(valid.series, valid.origins, scales, strict=True):
+            values, has_value = series.values[:, :targets] / scale[:, 0], _target_values(series, targets)
+            actual.append(actual_windows(values, origins, options.horizon)[..., None])
+            observed.append(actual_windows(has_value, origins, options.horizon)[..., None])
+        is_observed = _joined(observed)[..., 0]
+        return choose_quantiles(predicted, _joined(actual)[..., 0], is_observed, np.array(QUANTILES))
+
+    def score(
+        self, model: AnyForecaster | Blend, options: ForecastOptions, codec: ForecastCodec, part: Rolling
+    ) -> Scores:
         targets = len(codec.targets)
 
         def forecasts() -> Iterator[Forecasts]:
@@ -274,7 +305,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         return score_forecasts(forecasts(), scaled_errors=targets > 1)
 
     def predict(
-        self, model: AnyForecaster, options: ForecastOptions, codec: ForecastCodec, source: object
+        self, model: AnyForecaster | Blend, options: ForecastOptions, codec: ForecastCodec, source: object
     ) -> Iterator[Row]:
         """Yield the quantiles of the steps after the end of each series.
 
@@ -431,9 +462,21 @@ def _validation_loss(network: Forecaster[Any], windows: Windows) -> float:
     return total / len(windows)
 
 
-def _quantiles(model: AnyForecaster, options: ForecastOptions, codec: ForecastCodec, part: Rolling) -> Iterator[Array]:
+def _joined(arrays: Iterable[Array]) -> Array:
+    """Join arrays [N, H, C, Q] of several series, each channel as rows of its own: [N_total, H, Q]."""
+    return np.concatenate([array.transpose(0, 2, 1, 3).reshape(-1, array.shape[1], array.shape[3]) for array in arrays])
+
+
+def _quantiles(
+    model: AnyForecaster | Blend, options: ForecastOptions, codec: ForecastCodec, part: Rolling
+) -> Iterator[Array]:
     """Yield for each series the quantiles ``[N, horizon, targets, Q]`` at its origins, in the data's units."""
     targets = len(codec.targets)
+    if isinstance(model, Blend):
+        members = (_quantiles(member.model, member.options, codec, part) for member in model.members)
+        for quantiles in zip(*members, strict=True):
+            yield np.sort(model.mix(np.stack(quantiles)), axis=-1)
+        return
     if isinstance(model, StatisticalForecaster):
         for series, origins, position in zip(part.series, part.origins, part.positions, strict=True):
             yield model.forecast(position, series.values[:, :targets], np.asarray(origins), options.horizon)

@@ -25,6 +25,7 @@ from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import sequence_inputs
+from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import PARTS, read_parts
@@ -265,7 +266,7 @@ def _fit_naive(
     model: NaiveRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
 ) -> None:
     """Fit a model that is not a network, within the time of a baseline."""
-    train, valid, seconds = data.train, data.valid, sequence_inputs.baseline_seconds(options)
+    train, valid, seconds = data.train, data.valid, baseline_seconds(options)
     if isinstance(model, ConstantRegression):
         model.fit(train.targets)
     elif isinstance(model, TfidfRegression):

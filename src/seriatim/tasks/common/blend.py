@@ -22,14 +22,15 @@ from seriatim.tasks.common.mixture_weights import (
     quantile_weights,
     without_small,
 )
+from seriatim.tasks.options.blending import BLEND
 
 Array = np.ndarray[Any, Any]
 
 FORMS: Final = ("linear", "logits", "quantiles")
 ENOUGH: Final = 50
-"""With fewer validation rows than this, weights are not fitted: equal weights or one model alone must do."""
-BLEND: Final = "blend"
-"""The name of a blend among the models of a run."""
+"""With fewer validation rows than this, weights are not fitted. A row is a unit, a sequence, a word or a window."""
+TRIVIAL: Final = frozenset({"unigram", "majority", "mean", "naive", "seasonal_naive", "drift", "most_frequent_tag"})
+"""Baselines that get no equal weight, because they are there as a lower limit."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,13 @@ class Blend:
         return mixers[self.form](predictions, self.weights)
 
 
-def blend_name(parts: Sequence[str] | Mapping[str, float]) -> str:
-    """Return the name of a blend in tables: ``lstm + markov``."""
-    return " + ".join(parts)
-
-
 def choose_linear(log_chances: Mapping[str, Array]) -> Choice:
     """Choose by the log-probability [N] that each model gives to what occurred. For predictions of next units."""
     return _choose(
         log_chances,
         "linear",
         fit=linear_weights,
-        loss=lambda arrays, weights: -float(mix_linear(arrays, weights).mean()),
-        rows=len(next(iter(log_chances.values()))),
+        losses=lambda arrays, weights: -mix_linear(arrays, weights),
     )
 
 
@@ -117,8 +112,7 @@ def choose_probabilities(log_chances: Mapping[str, Array], labels: Array) -> Cho
         log_chances,
         "logits",
         fit=lambda arrays: logit_weights(arrays, labels),
-        loss=lambda arrays, weights: -float(mix_logits(arrays, weights)[rows, labels].mean()),
-        rows=len(labels),
+        losses=lambda arrays, weights: -mix_logits(arrays, weights)[rows, labels],
     )
     if linear.weights is None or logits.weights is None:
         return linear if logits.weights is None else logits
@@ -134,23 +128,25 @@ def choose_quantiles(quantiles: Mapping[str, Array], actual: Array, observed: Ar
     """Choose by quantiles [N, H, Q] and values [N, H], by the quantile loss over observed values.
 
     All numbers have a scale of about 1. A level [Q] of NaN stands for a mean, which is judged by squared errors.
-    A horizon step with too few observed values shares its weights with the other steps.
+    If a horizon step has too few observed values, all steps have the same weights.
     """
-    counts = observed.sum(0)
+    is_row = observed.any(1)
+    actual, observed = actual[is_row], observed[is_row]
+    predictions = {name: array[is_row] for name, array in quantiles.items()}
+    pooled = not len(observed) or bool(observed.sum(0).min() < ENOUGH)
 
-    def loss(arrays: Array, weights: Array) -> float:
-        shape = (len(arrays), *arrays.shape[2:])
-        table = weights if weights.ndim == 3 else np.broadcast_to(weights[:, None, None], shape)
+    def losses(arrays: Array, weights: Array) -> Array:
+        table = weights if weights.ndim == 3 else np.ones((1, *arrays.shape[2:]))
         error = actual[..., None] - mix_quantiles(arrays, table)
-        losses = quantile_loss(error, levels).mean(-1)
-        return float(losses[observed].mean()) if observed.any() else 0.0
+        of_values = quantile_loss(error, levels).mean(-1)
+        means: Array = (of_values * observed).sum(1) / observed.sum(1)
+        return means
 
     return _choose(
-        quantiles,
+        predictions,
         "quantiles",
-        fit=lambda arrays: quantile_weights(arrays, actual, observed, levels, pooled=bool(counts.min() < ENOUGH)),
-        loss=loss,
-        rows=int(observed.sum()),
+        fit=lambda arrays: quantile_weights(arrays, actual, observed, levels, pooled=pooled),
+        losses=losses,
     )
 
 
@@ -159,24 +155,31 @@ def _choose(
     form: str,
     *,
     fit: Callable[[Array], Array],
-    loss: Callable[[Array, Array], float],
-    rows: int,
+    losses: Callable[[Array, Array], Array],
 ) -> Choice:
-    """Fit the weights of all models, leave out small ones, and compare the blend with each model alone."""
-    names = list(predictions)
+    """Fit the weights of all models, leave out small ones, and compare the blend with each model alone.
 
-    if not rows:
-        return Choice(names[0])
+    ``losses`` returns the loss of each validation row. With too few rows, all models that may be as good as the best
+    have equal weights.
+    """
+    names = list(predictions)
 
     def arrays(chosen: Sequence[str]) -> Array:
         return np.stack([predictions[name] for name in chosen])
 
-    alone = {name: loss(arrays([name]), np.ones(1)) for name in names}
-    best = min(alone, key=lambda name: alone[name])
-    if len(names) == 1:
-        return Choice(best)
+    alone = {name: losses(arrays([name]), np.ones(1)) for name in names}
+    rows = len(alone[names[0]])
+    if not rows or len(names) == 1:
+        return Choice(names[0])
+    best = min(alone, key=lambda name: float(alone[name].mean()))
     if rows < ENOUGH:
-        return _without_fit(form, names[0], alone, lambda pair: loss(arrays(pair), np.full(2, 0.5)), rows, predictions)
+        weighed = [name for name in names if name not in TRIVIAL and not _is_worse(alone[name], alone[best])]
+        reason = f"blend: {rows} validation rows are too few to fit weights (wanted {ENOUGH})"
+        if len(weighed) < 2:
+            return Choice(best, note=f"{reason}; {best} alone validates best")
+        equal = np.full(predictions[best].shape[1:] if form == "quantiles" else (), 1 / len(weighed))
+        note = f"{reason}; {', '.join(weighed)} have equal weights"
+        return Choice(BLEND, form, dict.fromkeys(weighed, equal), note)
     weights = fit(arrays(names))
     keep = without_small(weights)
     kept = [name for name, is_kept in zip(names, keep, strict=True) if is_kept]
@@ -184,26 +187,15 @@ def _choose(
         return Choice(best)
     if len(kept) < len(names):
         weights = fit(arrays(kept))
-    if loss(arrays(kept), weights) >= alone[best]:
+    if losses(arrays(kept), weights).mean() >= alone[best].mean():
         return Choice(best)
     return Choice(BLEND, form, dict(zip(kept, weights, strict=True)))
 
 
-def _without_fit(
-    form: str,
-    network: str,
-    alone: Mapping[str, float],
-    pair_loss: Callable[[list[str]], float],
-    rows: int,
-    predictions: Mapping[str, Array],
-) -> Choice:
-    """Compare equal weights of the network and the best baseline with each model alone."""
-    best = min(alone, key=lambda name: alone[name])
-    baseline = min((name for name in alone if name != network), key=lambda name: alone[name])
-    reason = f"blend: {rows} validation values are too few to fit weights (wanted {ENOUGH})"
-    if pair_loss([network, baseline]) >= alone[best]:
-        return Choice(best, note=f"{reason}; {best} alone validates best")
-    shape = predictions[network].shape[1:] if form == "quantiles" else ()
-    half = np.full(shape, 0.5)
-    note = f"{reason}; {network} and {baseline} have equal weights"
-    return Choice(BLEND, form, {network: half, baseline: half}, note)
+def _is_worse(losses: Array, best: Array) -> bool:
+    """Return whether a model is worse than the best one by more than two standard errors of the difference."""
+    difference = losses - best
+    if len(difference) < 2:
+        return False
+    error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
+    return bool(float(difference.mean()) > 2 * error)

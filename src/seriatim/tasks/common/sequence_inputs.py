@@ -19,6 +19,7 @@ from seriatim.encoding.sound import LogMel
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
 from seriatim.models.classifier import InputSize
+from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.parts import unknown_notes
 from seriatim.tasks.options import SequenceOptions
 from seriatim.tasks.task import WordCorpus
@@ -33,8 +34,6 @@ STATELESS = ("mlp", "bag", "majority", "mean", "stats")
 OF_TEXTS = ("tfidf",)
 OF_NUMBERS = ("nearest", "rocket", "stats")
 """Baselines that need one form of input."""
-BASELINE_SECONDS = 60.0
-"""The longest time that a baseline is fitted, roughly."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +155,6 @@ def check_baseline(options: SequenceOptions, are_texts: bool) -> None:
         )
 
 
-def baseline_seconds(options: SequenceOptions) -> float:
-    """Return the time in which a baseline must be fitted: at most a minute, or the time limit if it is shorter."""
-    return min(BASELINE_SECONDS, options.time_limit or BASELINE_SECONDS)
-
-
 def unknown_word_notes(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
     """Yield a note if many words of the validation part are not in the vocabulary."""
     return unknown_notes("the words", options.unit, valid) if valid[0].ndim == 1 else iter(())
@@ -182,7 +176,7 @@ def bag_options(options: OptionsT, baseline: str) -> OptionsT:
         vectors=None,
         freeze_vectors=False,
         epochs=None,
-        time_limit=min(BASELINE_SECONDS, options.time_limit or BASELINE_SECONDS),
+        time_limit=baseline_seconds(options),
         optimizer="adam",
         lr=5e-3,
         schedule="plateau",

@@ -10,7 +10,7 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import TrainOptions
 
-FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar")
+FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar", "theta", "ets")
 
 
 @dataclass(frozen=True, kw_only=True)
