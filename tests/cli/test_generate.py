@@ -11,7 +11,8 @@ import pytest
 from seriatim.cli.generate import _write
 
 DEFAULTS = {
-    "use": None, "length": 500, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "stop": (), "seed": None,
+    "use": None,
+    "length": 500, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "stop": (), "seed": None,
 }  # fmt: skip
 
 
