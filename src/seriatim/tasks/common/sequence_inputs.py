@@ -141,14 +141,14 @@ def texts_of(sequences: Sequences) -> list[str] | None:
     return list(sequences.texts) if sequences.channels is None else None
 
 
-def suitable_baselines(names: tuple[str, ...], are_texts: bool) -> tuple[str, ...]:
-    """Return the baselines of ``names`` that can read the data: texts, or numbers and sound."""
-    return tuple(name for name in names if name not in (OF_NUMBERS if are_texts else OF_TEXTS))
+def can_read(baseline: str, are_texts: bool) -> bool:
+    """Return whether ``baseline`` can read the data: texts, or numbers and sound."""
+    return baseline not in (OF_NUMBERS if are_texts else OF_TEXTS)
 
 
 def check_baseline(options: SequenceOptions, are_texts: bool) -> None:
     """Refuse a baseline that cannot read the data. Raises ``UsageError``."""
-    if not suitable_baselines((options.model,), are_texts):
+    if not can_read(options.model, are_texts):
         raise UsageError(
             f"model: {options.model} reads {'numbers or sound' if are_texts else 'texts'}, and the data are "
             f"{'texts' if are_texts else 'numbers or sound'}"
