@@ -50,10 +50,10 @@ def test_trained_baselines_share_the_time_limit(
 @pytest.mark.parametrize(
     ("options", "baselines"),
     [
-        ({}, ["naive", "drift", "ar"]),
-        ({"model": "seasonal_naive"}, ["drift", "ar"]),
-        ({"model": "naive"}, ["drift", "ar"]),
-        ({"season": 7}, ["naive", "seasonal_naive", "drift", "ar"]),
+        ({}, ["naive", "drift", "ar", "theta", "ets"]),
+        ({"model": "seasonal_naive"}, ["drift", "ar", "theta", "ets"]),
+        ({"model": "naive"}, ["drift", "ar", "theta", "ets"]),
+        ({"season": 7}, ["naive", "seasonal_naive", "drift", "ar", "theta", "ets"]),
     ],
 )
 def test_seasonal_naive_is_listed_once(options: dict[str, Any], baselines: list[str], tmp_path: Path) -> None:

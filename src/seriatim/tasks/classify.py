@@ -20,9 +20,9 @@ from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.naive.majority import Majority
 from seriatim.models.naive.nearest_sequence import NearestSequence
-from seriatim.models.naive.rocket import RocketClassifier
 from seriatim.models.naive.tfidf import TfidfClassifier
 from seriatim.models.recurrent import embedding_width
+from seriatim.models.rocket import RocketClassifier
 from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
