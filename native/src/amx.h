@@ -20,17 +20,14 @@ struct Amx {
     static void release() { asm volatile("tilerelease" : : : "memory"); }
 
     // 16 rows of 64 bytes, `row_bytes` bytes apart.
-    template <int N>
-    static void load(const void* from, int64_t row_bytes) {
+    template <int N> static void load(const void* from, int64_t row_bytes) {
         asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(row_bytes), "i"(N) : "memory");
     }
-    template <int N>
-    static void store(void* to, int64_t row_bytes) {
+    template <int N> static void store(void* to, int64_t row_bytes) {
         asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(row_bytes), "i"(N) : "memory");
     }
     // Sums[row][lane] += Σ over the pairs of Rows[row] and Panel[·][lane]. Tiny numbers are taken for 0.
-    template <int Sums, int Rows, int Panel>
-    static void multiply_add() {
+    template <int Sums, int Rows, int Panel> static void multiply_add() {
         asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sums), "i"(Rows), "i"(Panel) : "memory");
     }
 };

@@ -13,18 +13,15 @@ struct AmxSoftware {
     static void configure() { configured(false) = true; }
     static void release() { configured(true) = false; }
 
-    template <int N>
-    static void load(const void* from, int64_t row_bytes) {
+    template <int N> static void load(const void* from, int64_t row_bytes) {
         for (int row = 0; row < 16; ++row)
             std::memcpy(tile<N>()[row], static_cast<const char*>(from) + row * row_bytes, sizeof(uint32_t[16]));
     }
-    template <int N>
-    static void store(void* to, int64_t row_bytes) {
+    template <int N> static void store(void* to, int64_t row_bytes) {
         for (int row = 0; row < 16; ++row)
             std::memcpy(static_cast<char*>(to) + row * row_bytes, tile<N>()[row], sizeof(uint32_t[16]));
     }
-    template <int Sums, int Rows, int Panel>
-    static void multiply_add() {
+    template <int Sums, int Rows, int Panel> static void multiply_add() {
         auto &sums = tile<Sums>(), &rows = tile<Rows>(), &panel = tile<Panel>();
         for (int row = 0; row < 16; ++row)
             for (int lane = 0; lane < 16; ++lane) {
@@ -44,8 +41,7 @@ private:
         if (now != wanted) std::abort();
         return now;
     }
-    template <int N>
-    static Tile& tile() {
+    template <int N> static Tile& tile() {
         thread_local Tile one;
         configured(true);
         return one;

@@ -25,14 +25,10 @@ using namespace nb::literals;
 namespace seriatim {
 using Given = nb::ndarray<nb::ro, nb::device::cpu>;
 using Written = nb::ndarray<nb::device::cpu>;
-template <class Array>
-using Maybe = std::optional<Array>;
-template <class Array>
-using Several = std::vector<Maybe<Array>>;
-template <class Array>
-using Pointer = typename Array::VoidPtr;  // to const void where it is only read
-template <class Array>
-using SequenceOf = Sequence<std::remove_pointer_t<Pointer<Array>>>;
+template <class Array> using Maybe = std::optional<Array>;
+template <class Array> using Several = std::vector<Maybe<Array>>;
+template <class Array> using Pointer = typename Array::VoidPtr;  // to const void where it is only read
+template <class Array> using SequenceOf = Sequence<std::remove_pointer_t<Pointer<Array>>>;
 using Shape = std::vector<int64_t>;
 using Type = nb::dlpack::dtype;
 
@@ -41,10 +37,8 @@ using Type = nb::dlpack::dtype;
 }
 
 inline std::string words(Type type) {
-    const std::pair<Type, const char*> known[] = {{nb::dtype<float>(), "float32"},
-                                                  {nb::dtype<double>(), "float64"},
-                                                  {nb::dtype<int64_t>(), "int64"},
-                                                  {nb::dtype<bool>(), "bool"}};
+    const std::pair<Type, const char*> known[] = {{nb::dtype<float>(), "float32"}, {nb::dtype<double>(), "float64"},
+        {nb::dtype<int64_t>(), "int64"}, {nb::dtype<bool>(), "bool"}};
     for (const auto& [one, name] : known)
         if (one == type) return name;
     return "another type";
@@ -56,8 +50,7 @@ inline std::string words(const Shape& shape) {
     return "[" + text + "]";
 }
 
-template <class Array>
-Shape shape_of(const Array& array) {
+template <class Array> Shape shape_of(const Array& array) {
     return {array.shape_ptr(), array.shape_ptr() + array.ndim()};
 }
 
@@ -99,8 +92,7 @@ Pointer<Array> dense(const std::string& argument, const Maybe<Array>& array, Typ
     return array ? dense(argument, *array, type, wanted) : nullptr;
 }
 
-template <class T>
-const T* dense(const char* argument, const Maybe<Given>& array, const Shape& wanted) {
+template <class T> const T* dense(const char* argument, const Maybe<Given>& array, const Shape& wanted) {
     return static_cast<const T*>(dense(argument, array, nb::dtype<T>(), wanted));
 }
 
@@ -114,9 +106,8 @@ SequenceOf<Array> sequence(const char* argument, const Array& array, Type type, 
     return {array.data(), single(0) ? 0 : array.stride(0), single(1) ? 0 : array.stride(1)};
 }
 
-template <class Array>
-SequenceOf<Array> sequence(const char* argument, const Maybe<Array>& array, Type type, const Shape& wanted,
-                           bool may_repeat = false) {
+template <class Array> SequenceOf<Array> sequence(
+    const char* argument, const Maybe<Array>& array, Type type, const Shape& wanted, bool may_repeat = false) {
     return array ? sequence(argument, *array, type, wanted, may_repeat) : SequenceOf<Array>{};
 }
 
@@ -149,8 +140,7 @@ inline int checked_threads(int threads) {
 }
 
 // Calls work(kernels) with the kernels of `type`.
-template <class Work>
-void with_kernels(const Target& target, Type type, const Work& work) {
+template <class Work> void with_kernels(const Target& target, Type type, const Work& work) {
     type == nb::dtype<double>() ? work(target.real()) : work(target.single());
 }
 

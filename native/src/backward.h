@@ -8,8 +8,7 @@
 namespace seriatim::SERIATIM_TARGET {
 
 // The weights as the backward pass reads them: the products sum over gates.
-template <class T>
-struct BackwardWeights {
+template <class T> struct BackwardWeights {
     BackwardWeights(const Spec& spec, const Weights<const T>& weights, bool wants_x, int threads);
 
     Blocks of_h, of_units, of_x;   // columns: P, H, I
@@ -21,8 +20,7 @@ struct BackwardWeights {
 
 template <class T>
 BackwardWeights<T>::BackwardWeights(const Spec& spec, const Weights<const T>& weights, bool wants_x, int threads)
-    : of_h(plain_blocks<T>(spec.outputs())),
-      of_units(plain_blocks<T>(spec.units)),
+    : of_h(plain_blocks<T>(spec.outputs())), of_units(plain_blocks<T>(spec.units)),
       of_x(plain_blocks<T>(wants_x ? spec.inputs : 0)) {
     const int64_t H = spec.units, P = spec.outputs(), all = spec.gates() * H;
     const int64_t direct = spec.cell->direct_gates * H, shared = spec.cell->shared_gates * H;
@@ -34,8 +32,8 @@ BackwardWeights<T>::BackwardWeights(const Spec& spec, const Weights<const T>& we
     in_parallel(threads, [&](Team& team, int me) {
         const auto pack = [&](const Panels<T>& panels, const Blocks& blocks, const T* from, int64_t row) {
             if (!panels) return;
-            panels.pack_columns(blocks, from, row,
-                                {panels.words * me / team.size, panels.words * (me + 1) / team.size});
+            panels.pack_columns(
+                blocks, from, row, {panels.words * me / team.size, panels.words * (me + 1) / team.size});
         };
         pack(recurrent, of_h, weights.w_hh, P);
         pack(second_stage, of_h, weights.w_hh + direct * P, P);
@@ -45,22 +43,14 @@ BackwardWeights<T>::BackwardWeights(const Spec& spec, const Weights<const T>& we
     });
 }
 
-template <class T>
-class BackwardPass {
+template <class T> class BackwardPass {
 public:
     BackwardPass(const Spec& spec, const Backward<T>& call, Split split, const BackwardWeights<T>& weights)
-        : spec_(spec),
-          call_(call),
-          split_(split),
-          schedule_(spec, call),
-          weights_(weights),
+        : spec_(spec), call_(call), split_(split), schedule_(spec, call), weights_(weights),
           has_direct_path_(spec.cell->has_direct_path || call.walk.zoneout[0] || call.walk.drawn[0]),
-          needs_whole_h_(spec.layer_norm || spec.projected),
-          past_h_(has_direct_path_ ? call.rows * spec.outputs() : 0),
-          past_c_(call.rows * spec.carried()),
-          sums_(spec, call.grad_weights, call.rows, split.threads),
-          gather_(reinterpret_cast<StepGradientSums<T>*>(call.gather)),
-          groups_(new Group[split.threads]) {}
+          needs_whole_h_(spec.layer_norm || spec.projected), past_h_(has_direct_path_ ? call.rows * spec.outputs() : 0),
+          past_c_(call.rows * spec.carried()), sums_(spec, call.grad_weights, call.rows, split.threads),
+          gather_(reinterpret_cast<StepGradientSums<T>*>(call.gather)), groups_(new Group[split.threads]) {}
     ~BackwardPass() { delete[] groups_; }
     BackwardPass(const BackwardPass&) = delete;
 
@@ -132,8 +122,7 @@ private:
     // A thread's own memory: its share of the plain sums, and one row of a normalised c.
     struct ThreadMemory {
         ThreadMemory(const BackwardPass& pass, const ThreadSums<T>& sums)
-            : sums(sums),
-              row(pass.spec_.layer_norm ? 2 * pass.spec_.units : 0),
+            : sums(sums), row(pass.spec_.layer_norm ? 2 * pass.spec_.units : 0),
               normalised{row.get(), row.get() + (row ? pass.spec_.units : 0)} {}
         const ThreadSums<T> sums;
         const Scratch<T> row;
@@ -141,7 +130,7 @@ private:
     };
 
     BackwardRow<T> row(const Timeline& mine, int64_t r, int64_t step, const T* later, bool cut, const Group& group,
-                       int buffer, int64_t at) const {
+        int buffer, int64_t at) const {
         BackwardRow<T> row{schedule_.at(mine, r, step)};
         const int64_t b = row.row, H = spec_.units, P = spec_.outputs(), W = spec_.carried();
         const bool last = step + 1 == mine.rows[r].length;
@@ -164,17 +153,17 @@ private:
     }
 
     // A product with the weights: `use(row, sum, span)` for every row and vector of its columns.
-    template <class Operand, class Use>
-    void multiply(const Panels<T>& panels, const Blocks& blocks, const BackwardRow<T>* rows, int64_t count,
-                  const ThreadShare& share, bool backwards, const Operand& operand, const Use& use) const {
+    template <class Operand, class Use> void multiply(const Panels<T>& panels, const Blocks& blocks,
+        const BackwardRow<T>* rows, int64_t count, const ThreadShare& share, bool backwards, const Operand& operand,
+        const Use& use) const {
         for_each_block(panels, blocks, share.of(blocks), backwards, rows, count, operand, schedule_.zeros.get(), 0,
-                       from_zero<T>, for_each_vector<T>(use));
+            from_zero<T>, for_each_vector<T>(use));
     }
     static const T* later(const BackwardRow<T>& row) { return row.later; }
 
     // One step back for `count` rows.
     void step_back(const BackwardRow<T>* rows, int64_t count, const ThreadShare& share, bool backwards,
-                   const ThreadMemory& memory) const {
+        const ThreadMemory& memory) const {
         const CellWeights<T> cell{
             spec_, nullptr, 0, call_.weights.w_ch, call_.weights.g_hh, call_.weights.g_c, call_.weights.b_c};
         const auto product = [&](const Panels<T>& panels, const Blocks& blocks, const auto& operand, const auto& use) {
@@ -191,8 +180,7 @@ private:
                 const auto operand = [this](const BackwardRow<T>& row) {
                     return static_cast<const T*>(row.grad_gates + Cell::layout.direct_gates * spec_.units);
                 };
-                product(
-                    weights_.second_stage, weights_.of_h, operand,
+                product(weights_.second_stage, weights_.of_h, operand,
                     [&](const BackwardRow<T>& row, Vec<T> sum, Span at) { Cell::second_stage_backward(row, sum, at); });
             }
             if constexpr (Cell::layout.has_projection)
@@ -200,12 +188,12 @@ private:
                     share.wait();
                     const auto operand = [](const BackwardRow<T>& row) { return static_cast<const T*>(row.grad_h); };
                     product(weights_.projection, weights_.of_units, operand,
-                            [&](const BackwardRow<T>& row, Vec<T> sum, Span at) {
-                                if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
-                                else
-                                    Cell::backward(cell, row, sum, at, memory.sums,
-                                                   static_cast<const NormalisedC<T>*>(nullptr));
-                            });
+                        [&](const BackwardRow<T>& row, Vec<T> sum, Span at) {
+                            if (row.grad_m) store(row.grad_m + at.first, sum, at.count);
+                            else
+                                Cell::backward(
+                                    cell, row, sum, at, memory.sums, static_cast<const NormalisedC<T>*>(nullptr));
+                        });
                 }
             if constexpr (Cell::layout.has_layer_norm)
                 if (spec_.layer_norm) {
@@ -293,10 +281,9 @@ private:
             if (splits) weights_.split_input.add(block, operands, n, sums);
         };
         for_each_block(weights_.input, weights_.of_x, Range{0, weights_.of_x.size()}, false, mine, count, gradients,
-                       static_cast<const T*>(nullptr), 0, start,
-                       for_each_vector<T>([](const BackwardRow<T>* row, Vec<T> sum, Span at) {
-                           store(row->grad_x + at.first, sum, at.count);
-                       }));
+            static_cast<const T*>(nullptr), 0, start,
+            for_each_vector<T>(
+                [](const BackwardRow<T>* row, Vec<T> sum, Span at) { store(row->grad_x + at.first, sum, at.count); }));
     }
 
     void first_states(const Timeline& mine, const ThreadShare& share, const T* const* later, const bool* cut) const {
@@ -313,9 +300,9 @@ private:
                 last[r] = row;
             }
             multiply(weights_.recurrent, weights_.of_h, last.get(), rows, share, false, BackwardPass::later,
-                     [](const BackwardRow<T>& row, Vec<T> sum, Span at) {
-                         store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
-                     });
+                [](const BackwardRow<T>& row, Vec<T> sum, Span at) {
+                    store(row.grad_h + at.first, gradient_of_h(row, sum, at), at.count);
+                });
         }
         if (!call_.grad_state[1]) return;
         const Range of_rows = share.of(rows);
@@ -346,8 +333,7 @@ private:
     Group* const groups_;
 };
 
-template <class T>
-void backward(const Spec& spec, const Backward<T>& call, int threads) {
+template <class T> void backward(const Spec& spec, const Backward<T>& call, int threads) {
     const int64_t bytes = sizeof(T) / values_of_word * spec.gates() * spec.units * spec.outputs();
     const Split how = split(spec, call.steps, call.rows, bytes, threads);
     announce_output(call.grad_x, call.steps, call.rows * spec.inputs);

@@ -50,10 +50,8 @@ inline void round_row(const float* from, int64_t values, float* words) {
 // The left side of a product: row r is of(r), of `depth` values. Zero rows fill up the last matrix tile.
 class LeftRows {
 public:
-    template <class Of>
-    LeftRows(int64_t rows, int64_t depth, const Of& of)
-        : stride_(round_up(depth, 2 * words_together) / 2),
-          words_(round_up(rows, words_together) * stride_) {
+    template <class Of> LeftRows(int64_t rows, int64_t depth, const Of& of)
+        : stride_(round_up(depth, 2 * words_together) / 2), words_(round_up(rows, words_together) * stride_) {
         for (int64_t row = 0; row < rows; ++row) round_row(of(row), depth, words_.get() + row * stride_);
         fill(words_.get() + rows * stride_, (round_up(rows, words_together) - rows) * stride_, 0.0f);
     }
@@ -64,27 +62,22 @@ private:
     const Scratch<float> words_;
 };
 
-template <class>
-using LeftRowsOf = LeftRows;
+template <class> using LeftRowsOf = LeftRows;
 
 // One word for every column of the right side; value(k) is the vector of all columns at k.
-template <class T, class Value>
-inline Vec<T> right_word(int64_t word, int64_t depth, const Value& value) {
+template <class T, class Value> inline Vec<T> right_word(int64_t word, int64_t depth, const Value& value) {
     const auto at = [&](int64_t k) { return k < depth ? value(k) : Vec<T>{}; };
     return paired(at(2 * word), at(2 * word + 1));
 }
 
-template <int N, class Work>
-ALWAYS_INLINE void unrolled(const Work& work) {
-    [&]<int... I>(std::integer_sequence<int, I...>) {
-        (work.template operator()<I>(), ...);
-    }(std::make_integer_sequence<int, N>{});
+template <int N, class Work> ALWAYS_INLINE void unrolled(const Work& work) {
+    [&]<int... I>(std::integer_sequence<int, I...>) { (work.template operator()<I>(), ...); }(
+        std::make_integer_sequence<int, N>{});
 }
 
 // The product of 16 · R rows, which are `row_stride` words apart, and C vectors.
-template <int R, int C>
-void multiply(const float* rows, int64_t row_stride, const float* panel, int64_t stride, int64_t words,
-              Vec<float>* sums, Prefetch prefetch) {
+template <int R, int C> void multiply(const float* rows, int64_t row_stride, const float* panel, int64_t stride,
+    int64_t words, Vec<float>* sums, Prefetch prefetch) {
     using M = MATRIX_TILES;
     constexpr int64_t word = sizeof(float), row_of_sums = tile_columns * VECTOR_BYTES;
     unrolled<R * C>([&]<int I>() { M::load<I>(sums + 16 * (I / C) * tile_columns + I % C, row_of_sums); });
@@ -101,16 +94,16 @@ void multiply(const float* rows, int64_t row_stride, const float* panel, int64_t
 }
 
 inline void multiply_tile(const float* const* rows, int count, const float* panel, int columns, int64_t stride,
-                          int64_t words, Vec<float>* tile, Prefetch prefetch) {
+    int64_t words, Vec<float>* tile, Prefetch prefetch) {
     const int64_t row_stride = count > 1 ? rows[1] - rows[0] : 0;  // a single row is read 16 times
     if (count <= 16) {
-        constexpr decltype(&multiply<1, 1>) by_columns[] = {multiply<1, 1>, multiply<1, 2>, multiply<1, 3>,
-                                                            multiply<1, 4>};
+        constexpr decltype(&multiply<1, 1>) by_columns[] = {
+            multiply<1, 1>, multiply<1, 2>, multiply<1, 3>, multiply<1, 4>};
         return by_columns[columns - 1](rows[0], row_stride, panel, stride, words, tile, prefetch);
     }
     for (int c = 0; c < columns; c += 2, prefetch.step = 0)
         (columns - c > 1 ? multiply<2, 2> : multiply<2, 1>)(rows[0], row_stride, panel + c * width<float>, stride,
-                                                            words, tile + c, prefetch);
+            words, tile + c, prefetch);
 }
 
 // Self-check: compares sums of products of whole numbers, which are exact, for sizes that fill matrix tiles and sizes that do not.
@@ -128,12 +121,12 @@ bool products_are_right() {
                 for (int64_t word = 0; word < words; ++word)
                     for (int c = 0; c < columns; ++c)
                         store(panel.get() + word * stride + c * width<float>,
-                              right_word<float>(word, depth, [&](int64_t k) {
-                                  Vec<float> row;
-                                  for (int lane = 0; lane < width<float>; ++lane)
-                                      row[lane] = b(k, c * width<float> + lane);
-                                  return row;
-                              }));
+                            right_word<float>(word, depth, [&](int64_t k) {
+                                Vec<float> row;
+                                for (int lane = 0; lane < width<float>; ++lane)
+                                    row[lane] = b(k, c * width<float> + lane);
+                                return row;
+                            }));
                 const LeftRows left(count, depth, [&](int64_t row) { return values.get() + row * depth; });
                 const float* rows[TILE_ROWS];
                 for (int row = 0; row < count; ++row) rows[row] = left[row];

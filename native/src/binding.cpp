@@ -14,7 +14,7 @@ namespace seriatim {
 namespace {
 
 Spec cell(const std::string& name, int64_t inputs, int64_t units, int64_t projected, const std::string& activation,
-          bool bias, bool peephole, bool layer_norm, bool input_projected, bool bf16) {
+    bool bias, bool peephole, bool layer_norm, bool input_projected, bool bf16) {
     const CellLayout* layout = find_cell(name);
     if (!layout) {
         std::string known;
@@ -23,8 +23,7 @@ Spec cell(const std::string& name, int64_t inputs, int64_t units, int64_t projec
     }
     const Spec spec{
         .cell = layout,
-        .activation = named<Activation>(
-            "activation", activation,
+        .activation = named<Activation>("activation", activation,
             {{"tanh", Activation::tanh}, {"relu", Activation::relu}, {"sigmoid", Activation::sigmoid}}),
         .inputs = inputs,
         .units = units,
@@ -69,7 +68,7 @@ using Masks = std::tuple<Address, Address, Address, ZoneoutAddress, ZoneoutAddre
 class CallWalk {
 public:
     CallWalk(Type type, int64_t steps, int64_t rows, const std::vector<int64_t>& sizes, bool reverse,
-             const std::optional<Masks>& masks)
+        const std::optional<Masks>& masks)
         : walk{.reverse = reverse} {
         if (!sizes.empty()) set_packed(sizes, steps, rows);
         if (!masks) return;
@@ -90,8 +89,7 @@ public:
             else check_address("zoneout", at(data), type, false), walk.zoneout[state] = {at(data), by_step, by_row};
         }
     }
-    template <class Value>
-    Sequence<Value> sequence(Value* data, int64_t by_step, int64_t by_row) const {
+    template <class Value> Sequence<Value> sequence(Value* data, int64_t by_step, int64_t by_row) const {
         return {data, by_step, by_row, walk.starts};
     }
     Walk<void> walk;
@@ -100,7 +98,7 @@ private:
     void set_packed(const std::vector<int64_t>& sizes, int64_t steps, int64_t rows) {
         if (static_cast<int64_t>(sizes.size()) != steps || sizes[0] != rows)
             refuse("sizes", std::to_string(sizes.size()) + " from " + std::to_string(sizes[0]),
-                   std::to_string(steps) + " from " + std::to_string(rows));
+                std::to_string(steps) + " from " + std::to_string(rows));
         if (!std::is_sorted(sizes.rbegin(), sizes.rend()) || sizes.back() < 1)
             refuse("sizes", words(sizes), "1 or more, and never more than before");
         std::exclusive_scan(sizes.begin(), sizes.end(), std::back_inserter(starts_), int64_t{0});
@@ -114,29 +112,28 @@ private:
 };
 
 void run_forward(const PackedWeights& packed, int64_t steps, int64_t rows, const std::vector<int64_t>& sizes, Address x,
-                 int64_t by_step, int64_t by_row, Address h, Address c, bool reverse, Address output, Address h_n,
-                 Address c_n, Address gates, Address cells, const std::optional<Masks>& masks, int threads) {
+    int64_t by_step, int64_t by_row, Address h, Address c, bool reverse, Address output, Address h_n, Address c_n,
+    Address gates, Address cells, const std::optional<Masks>& masks, int threads) {
     check_size(steps, rows, threads);
     const CallWalk walk(packed.type, steps, rows, sizes, reverse, masks);
     const int64_t width = packed.spec.outputs();
     const Forward<void> call{.steps = steps,
-                             .rows = rows,
-                             .x = walk.sequence<const void>(at(x), by_step, by_row),
-                             .state = {at(h), at(c)},
-                             .walk = walk.walk,
-                             .output = walk.sequence(at(output), rows * width, width),
-                             .final = {at(h_n), at(c_n)},
-                             .gates = at(gates),
-                             .cells = at(cells)};
+        .rows = rows,
+        .x = walk.sequence<const void>(at(x), by_step, by_row),
+        .state = {at(h), at(c)},
+        .walk = walk.walk,
+        .output = walk.sequence(at(output), rows * width, width),
+        .final = {at(h_n), at(c_n)},
+        .gates = at(gates),
+        .cells = at(cells)};
     run(packed, call, threads);
 }
 
 void run_backward(const Spec& spec, bool is_float64, const std::vector<Address>& weights, int64_t steps, int64_t rows,
-                  const std::vector<int64_t>& sizes, Address x, int64_t by_step, int64_t by_row, Address h, Address c,
-                  bool reverse, Address output, Address gates, Address cells, Address grad_output, int64_t grad_by_step,
-                  int64_t grad_by_row, Address grad_h_n, Address grad_c_n, Address grad_cells, Address grad_x,
-                  Address grad_h, Address grad_c, const std::vector<Address>& grad_weights,
-                  const std::optional<Masks>& masks, int threads) {
+    const std::vector<int64_t>& sizes, Address x, int64_t by_step, int64_t by_row, Address h, Address c, bool reverse,
+    Address output, Address gates, Address cells, Address grad_output, int64_t grad_by_step, int64_t grad_by_row,
+    Address grad_h_n, Address grad_c_n, Address grad_cells, Address grad_x, Address grad_h, Address grad_c,
+    const std::vector<Address>& grad_weights, const std::optional<Masks>& masks, int threads) {
     check_size(steps, rows, threads);
     const Type type = is_float64 ? nb::dtype<double>() : nb::dtype<float>();
     const CallWalk walk(type, steps, rows, sizes, reverse, masks);
@@ -161,8 +158,8 @@ void run_backward(const Spec& spec, bool is_float64, const std::vector<Address>&
     run(target(), spec, type, call, threads);
 }
 
-void run_step(const PackedWeights& packed, int64_t rows, Address x, Address h, Address c, Address h_n, Address c_n,
-              int threads) {
+void run_step(
+    const PackedWeights& packed, int64_t rows, Address x, Address h, Address c, Address h_n, Address c_n, int threads) {
     const void* const before[] = {at(h), at(c)};
     void* const after[] = {at(h_n), at(c_n)};
     run(packed, rows, at(x), before, after, threads);
@@ -172,38 +169,36 @@ void run_step(const PackedWeights& packed, int64_t rows, Address x, Address h, A
 class StepsBack {
 public:
     StepsBack(const PackedForBack& back, const std::vector<Address>& grad_weights, int threads)
-        : back_(back),
-          threads_(checked_threads(threads)) {
+        : back_(back), threads_(checked_threads(threads)) {
         const Spec& spec = back.spec;
         if (spec.projected || spec.peephole || spec.layer_norm)
             refuse("back", "another cell's weights", "those of a cell without projection, peepholes and layer norm");
         const auto wanted = ten<void>("grad_weights", spec, back.type, grad_weights, false);
         with_kernels(back.target, spec, back.type, [&]<class T>(const Kernels<T>& kernels) {
-            steps_ = std::shared_ptr<StepGradients<T>>(kernels.gather(spec, std::bit_cast<Weights<T>>(wanted), threads),
-                                                       kernels.discard_gathered);
+            steps_ = std::shared_ptr<StepGradients<T>>(
+                kernels.gather(spec, std::bit_cast<Weights<T>>(wanted), threads), kernels.discard_gathered);
         });
     }
     bool step(int64_t rows, Address x, Address h, Address c, Address h_n, Address gates, Address c_n, Address grad_h_n,
-              Address grad_c_n, Address grad_x, Address grad_h, Address grad_c) const {
+        Address grad_c_n, Address grad_x, Address grad_h, Address grad_c) const {
         check_size(1, rows, threads_);
         const Spec& spec = back_.spec;
         const Backward<void> call{.steps = 1,
-                                  .rows = rows,
-                                  .weights = back_.weights,
-                                  .packed = static_cast<const PackedBackward<void>*>(back_.packed.get()),
-                                  .x = {at(x), 0, spec.inputs},
-                                  .state = {at(h), at(c)},
-                                  .output = {at(h_n), 0, spec.outputs()},
-                                  .gates = at(gates),
-                                  .cells = at(c_n),
-                                  .grad_final = {at(grad_h_n), at(grad_c_n)},
-                                  .grad_x = {at(grad_x), 0, spec.inputs},
-                                  .grad_state = {at(grad_h), at(grad_c)},
-                                  .gather = static_cast<StepGradients<void>*>(steps_.get())};
+            .rows = rows,
+            .weights = back_.weights,
+            .packed = static_cast<const PackedBackward<void>*>(back_.packed.get()),
+            .x = {at(x), 0, spec.inputs},
+            .state = {at(h), at(c)},
+            .output = {at(h_n), 0, spec.outputs()},
+            .gates = at(gates),
+            .cells = at(c_n),
+            .grad_final = {at(grad_h_n), at(grad_c_n)},
+            .grad_x = {at(grad_x), 0, spec.inputs},
+            .grad_state = {at(grad_h), at(grad_c)},
+            .gather = static_cast<StepGradients<void>*>(steps_.get())};
         bool made = false;
-        with_mine([&]<class T>(const Kernels<T>& kernels, StepGradients<T>& steps) {
-            made = kernels.make_room(steps, rows);
-        });
+        with_mine([&]<class T>(
+                      const Kernels<T>& kernels, StepGradients<T>& steps) { made = kernels.make_room(steps, rows); });
         run(back_.target, spec, back_.type, call, threads_);
         return made;
     }
@@ -212,12 +207,10 @@ public:
     }
 
 private:
-    template <class Work>
-    void with_mine(const Work& work) const {
+    template <class Work> void with_mine(const Work& work) const {
         const nb::gil_scoped_release released;
-        with_kernels(back_.target, back_.spec, back_.type, [&]<class T>(const Kernels<T>& kernels) {
-            work(kernels, *static_cast<StepGradients<T>*>(steps_.get()));
-        });
+        with_kernels(back_.target, back_.spec, back_.type,
+            [&]<class T>(const Kernels<T>& kernels) { work(kernels, *static_cast<StepGradients<T>*>(steps_.get())); });
     }
     const PackedForBack& back_;
     const int threads_;
@@ -228,9 +221,7 @@ private:
 class Stream {
 public:
     Stream(const PackedWeights& packed, const Several<Written>& state)
-        : packed_(packed),
-          arrays_(state),
-          rows_(state.empty() || !state[0] ? 0 : shape_of(*state[0])[0]) {
+        : packed_(packed), arrays_(state), rows_(state.empty() || !state[0] ? 0 : shape_of(*state[0])[0]) {
         const Spec& spec = packed.spec;
         const auto count = static_cast<size_t>(spec.states());
         if (state.size() != count) refuse("state", std::to_string(state.size()) + " arrays", std::to_string(count));
@@ -282,16 +273,16 @@ NB_MODULE(_native, module) {
     module.def("amx", amx_state);
     nb::class_<Spec>(module, "Cell")
         .def(nb::new_(&cell), "name"_a, "inputs"_a, "units"_a, "projected"_a, "activation"_a, "bias"_a, "peephole"_a,
-             "layer_norm"_a, "input_projected"_a, "bf16"_a = false)
+            "layer_norm"_a, "input_projected"_a, "bf16"_a = false)
         .def_prop_ro("slots", &Spec::slots);
     nb::class_<PackedWeights>(module, "Packed")
         .def(nb::init<const Spec&, const Several<Given>&, int, const std::string&>(), "cell"_a, "weights"_a,
-             "threads"_a, "precision"_a = "full");
+            "threads"_a, "precision"_a = "full");
     nb::class_<PackedForBack>(module, "PackedBack")
         .def(nb::init<const Spec&, const Several<Given>&, int>(), "cell"_a, "weights"_a, "threads"_a);
     nb::class_<StepsBack>(module, "StepsBack")
         .def(nb::init<const PackedForBack&, const std::vector<Address>&, int>(), nb::keep_alive<1, 2>(), "back"_a,
-             "grad_weights"_a, "threads"_a)
+            "grad_weights"_a, "threads"_a)
         .def("step", &StepsBack::step)
         .def("finish", &StepsBack::finish);
     nb::class_<Stream>(module, "Stream")

@@ -26,16 +26,9 @@ inline std::array<Extent, 10> extents(const Spec& spec) {
     const int64_t H = spec.units, P = spec.outputs(), rows = spec.gates() * H;
     const bool own_input = !spec.input_projected, norm = spec.layer_norm,
                normalises_c = norm && spec.cell->normalises_c;
-    return {{{"w_ih", own_input, rows, spec.inputs},
-             {"w_hh", true, rows, P},
-             {"b_ih", own_input && spec.bias, rows},
-             {"b_hh", spec.bias, rows},
-             {"w_hr", spec.projected > 0, P, H},
-             {"w_ch", spec.peephole, spec.cell->peepholes, H},
-             {"g_ih", false, rows},
-             {"g_hh", norm, rows},
-             {"g_c", normalises_c, H},
-             {"b_c", normalises_c, H}}};
+    return {{{"w_ih", own_input, rows, spec.inputs}, {"w_hh", true, rows, P}, {"b_ih", own_input && spec.bias, rows},
+        {"b_hh", spec.bias, rows}, {"w_hr", spec.projected > 0, P, H}, {"w_ch", spec.peephole, spec.cell->peepholes, H},
+        {"g_ih", false, rows}, {"g_hh", norm, rows}, {"g_c", normalises_c, H}, {"b_c", normalises_c, H}}};
 }
 
 template <class Array>
@@ -64,21 +57,18 @@ Weights<Value> ten(const char* argument, const Spec& spec, Type type, const std:
 }
 
 // Calls work(kernels) with the kernels for `spec` in `type`.
-template <class Work>
-void with_kernels(const Target& target, const Spec& spec, Type type, const Work& work) {
+template <class Work> void with_kernels(const Target& target, const Spec& spec, Type type, const Work& work) {
     if (!spec.bf16) return with_kernels(target, type, work);
     if (!target.bf16 || type != nb::dtype<float>())
-        refuse("cell", "bf16",
-               std::string("bf16 only with float32 on a target that has it, which is not ") + target.name);
+        refuse(
+            "cell", "bf16", std::string("bf16 only with float32 on a target that has it, which is not ") + target.name);
     work(target.bf16());
 }
 
 // Weights in the order in which a target reads them, and the originals, which belong to the caller.
 struct Packing {
     Packing(const Spec& spec, const Several<Given>& list, int threads)
-        : spec(spec),
-          type(type_of(list)),
-          weights(ten<const void>("weights", spec, type, list, true)) {
+        : spec(spec), type(type_of(list)), weights(ten<const void>("weights", spec, type, list, true)) {
         checked_threads(threads);
     }
     static Type type_of(const Several<Given>& list) {
@@ -101,7 +91,7 @@ struct PackedWeights : Packing {
             !spec.bf16 && !spec.input_projected && !spec.projected && !spec.layer_norm && !spec.has_two_stages();
         if (precision != Precision::full && !(type == nb::dtype<float>() && one_stage))
             refuse("precision", how,
-                   "full, but for float32 without projection, layer norm, a reset before the product and bf16");
+                "full, but for float32 without projection, layer norm, a reset before the product and bf16");
         with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
             const nb::gil_scoped_release released;
             packed = std::shared_ptr<Packed<T>>(
@@ -179,13 +169,12 @@ inline void run(const Target& target, const Spec& spec, Type type, const Backwar
         check.states("grad_state", call.grad_state, false);
     }
     const nb::gil_scoped_release released;
-    with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
-        kernels.backward(spec, std::bit_cast<Backward<T>>(call), threads);
-    });
+    with_kernels(target, spec, type,
+        [&]<class T>(const Kernels<T>& kernels) { kernels.backward(spec, std::bit_cast<Backward<T>>(call), threads); });
 }
 
 inline void run(const PackedWeights& packed, int64_t rows, const void* x, const void* const* state, void* const* final,
-                int threads) {
+    int threads) {
     const Checks check{packed.spec, packed.type};
     check_size(1, rows, threads);
     if (!rows) return;
@@ -197,7 +186,7 @@ inline void run(const PackedWeights& packed, int64_t rows, const void* x, const 
         const T* const before[] = {static_cast<const T*>(state[0]), static_cast<const T*>(state[1])};
         T* const after[] = {static_cast<T*>(final[0]), static_cast<T*>(final[1])};
         kernels.step(*static_cast<const Packed<T>*>(packed.packed.get()), rows, static_cast<const T*>(x), before, after,
-                     threads);
+            threads);
     });
 }
 

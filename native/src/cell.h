@@ -30,8 +30,7 @@ struct StageLayout {
 
 // The input part of a row, where it was computed before the step. The rows of a step are adjacent, [block][row][column][lane], so
 // that a tile reads contiguous memory.
-template <class T>
-struct InputPart {
+template <class T> struct InputPart {
     T* step = nullptr;
     int64_t row = 0, rows = 0;
     explicit operator bool() const { return step; }
@@ -41,8 +40,7 @@ struct InputPart {
 };
 
 // One row at one step, forward. A pointer is null where the call or the cell has no such array.
-template <class T>
-struct Row : RowStep<T> {
+template <class T> struct Row : RowStep<T> {
     InputPart<T> u{};
     const T* operand = nullptr;   // old h as products read it [P]
     T* out = nullptr;             // new h [P]
@@ -56,8 +54,7 @@ struct Row : RowStep<T> {
 };
 
 // One row at one step, backward. A pointer is null where the call or the cell has no such array.
-template <class T>
-struct BackwardRow : RowStep<T> {
+template <class T> struct BackwardRow : RowStep<T> {
     const T* gates = nullptr;  // [S, H]
     const T* later = nullptr;  // gradient of the gates' sums at the next step
     const T* grad_output = nullptr;
@@ -75,8 +72,7 @@ struct BackwardRow : RowStep<T> {
 };
 
 // What all rows share.
-template <class T>
-struct CellWeights {
+template <class T> struct CellWeights {
     const Spec& spec;
     const T* bias;   // [column of a tile][padded]: the sums start from it
     int64_t padded;  // H, rounded up to whole vectors
@@ -88,63 +84,50 @@ struct CellWeights {
 };
 
 // One thread's share of the gradients that are plain sums over rows.
-template <class T>
-struct ThreadSums {
-    T *peephole, *g_hh, *b_hh, *g_c, *b_c;
-};
+template <class T> struct ThreadSums { T *peephole, *g_hh, *b_hh, *g_c, *b_c; };
 
 // For each unit of a layer-normalised c: its tanh, and the gradient that came back through the norm.
-template <class T>
-struct NormalisedC {
-    T *squashed, *grad;
-};
+template <class T> struct NormalisedC { T *squashed, *grad; };
 
 // ---- forward
 
-template <class T>
-inline void save(const Row<T>& row, int64_t slot, int64_t units, Vec<T> values, Span at) {
+template <class T> inline void save(const Row<T>& row, int64_t slot, int64_t units, Vec<T> values, Span at) {
     T* to = row.gates + slot * units + at.first;
     if (row.nontemporal) store_nontemporal(to, values);
     else store(to, values, at.count);
 }
 
-template <class T>
-inline Vec<T> blend(const Zoneout<T>& zoneout, const T* before, Vec<T> after, Span at) {
+template <class T> inline Vec<T> blend(const Zoneout<T>& zoneout, const T* before, Vec<T> after, Span at) {
     if (!zoneout) return after;
     const Vec<T> share = zoneout.at(at);
     return after + share * (load(before + at.first, at.count) - after);
 }
 
 // Stores a vector of the states beside h.
-template <class T>
-inline void store_state(const Row<T>& row, Vec<T> c, Span at) {
+template <class T> inline void store_state(const Row<T>& row, Vec<T> c, Span at) {
     store(row.c_next + at.first, blend(row.zoneout_c, row.c, c, at), at.count);
 }
 
-template <class T>
-inline void store_h(const Row<T>& row, Vec<T> h, Span at) {
+template <class T> inline void store_h(const Row<T>& row, Vec<T> h, Span at) {
     h = blend(row.zoneout_h, row.h, h, at);
     store(row.out + at.first, h, at.count);
     if (row.next) store(row.next + at.first, h * load(row.factors + at.first, at.count), at.count);
 }
 
 // Stores h, or the factor of its projection.
-template <class T>
-inline void emit(const Row<T>& row, Vec<T> h, Span at) {
+template <class T> inline void emit(const Row<T>& row, Vec<T> h, Span at) {
     if (row.candidate) store(row.candidate + at.first, h, at.count);
     else store_h(row, h, at);
 }
 
 // ---- backward
 
-template <class T>
-inline Vec<T> load_or_zero(const T* from, Span at) {
+template <class T> inline Vec<T> load_or_zero(const T* from, Span at) {
     return from ? load(from + at.first, at.count) : Vec<T>{};
 }
 
 // The gradient of the new h: it came through the products of the next step, from the output, and past the products.
-template <class T>
-inline Vec<T> gradient_of_h(const BackwardRow<T>& row, Vec<T> through, Span at) {
+template <class T> inline Vec<T> gradient_of_h(const BackwardRow<T>& row, Vec<T> through, Span at) {
     if (row.factors) through *= load(row.factors + at.first, at.count);
     Vec<T> dh = through + load_or_zero(row.grad_output, at) + load_or_zero(row.into_h, at);
     if (row.zoneout_h) {
@@ -156,20 +139,17 @@ inline Vec<T> gradient_of_h(const BackwardRow<T>& row, Vec<T> through, Span at) 
 }
 
 // Adds the gradient that reaches the old h past the products to `past_h`, which already has zoneout's share.
-template <class T>
-inline void add_past(const BackwardRow<T>& row, Vec<T> direct, Span at) {
+template <class T> inline void add_past(const BackwardRow<T>& row, Vec<T> direct, Span at) {
     if (!row.past_h) return;
     if (row.zoneout_h) direct += load(row.past_h + at.first, at.count);
     store(row.past_h + at.first, direct, at.count);
 }
 
 // The gradient of a new state beside h: the part of its candidate, and zoneout's part.
-template <class T>
-struct StateGradient {
+template <class T> struct StateGradient {
     Vec<T> grad, zoneout;
     StateGradient(const BackwardRow<T>& row, Span at)
-        : grad(load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at)),
-          zoneout{} {
+        : grad(load_or_zero(row.into_c, at) + load_or_zero(row.grad_cells, at)), zoneout{} {
         if (!row.zoneout_c) return;
         zoneout = row.zoneout_c.at(at) * grad;
         grad -= zoneout;

@@ -16,8 +16,7 @@ namespace seriatim {
 // processor was checked.
 #define TARGET(name)                                         \
     namespace name {                                         \
-    template <class T>                                       \
-    const Kernels<T>& kernels();                             \
+    template <class T> const Kernels<T>& kernels();          \
     uint64_t hash(const void* memory, int64_t bytes);        \
     bool products_are_right(); /* of those for bf16 alone */ \
     }

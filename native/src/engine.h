@@ -67,8 +67,7 @@ struct Spec {
 };
 
 // [T, B, width] with a dense last axis; or packed, [Σ rows that have a step, width], where the rows of a step follow each other.
-template <class T>
-struct Sequence {
+template <class T> struct Sequence {
     T* data = nullptr;
     int64_t by_step = 0, by_row = 0;  // strides, in elements; 0 repeats
     const int64_t* starts = nullptr;  // [T], when packed: the first row of each step
@@ -80,8 +79,7 @@ struct Sequence {
 
 // Gate blocks are in PyTorch's order: lstm and slstm i f g o, gru r z n. A weight that the spec does not have is null; so is a
 // gradient that the caller does not want.
-template <class T>
-struct Weights {
+template <class T> struct Weights {
     T *w_ih = nullptr, *w_hh = nullptr;  // [G·H, I], [G·H, P]
     T *b_ih = nullptr, *b_hh = nullptr;  // [G·H]
     T* w_hr = nullptr;                   // [P, H]
@@ -91,8 +89,7 @@ struct Weights {
 };
 
 // How a call traverses time. Everything may be null.
-template <class T>
-struct Walk {
+template <class T> struct Walk {
     const int64_t* lengths = nullptr;  // [B], 1 … T
     const int64_t* starts =
         nullptr;                  // [T]: every [T, B, ·] is packed, with these first rows; then the lengths do not rise
@@ -108,8 +105,7 @@ struct Walk {
     }
 };
 
-template <class T>
-struct Forward {
+template <class T> struct Forward {
     int64_t steps = 0, rows = 0;
     Sequence<const T> x;     // [T, B, I]
     const T* state[2] = {};  // [B, P], [B, W]
@@ -121,15 +117,12 @@ struct Forward {
 };
 
 // Weights in the order in which one target reads them in the backward pass.
-template <class T>
-struct PackedBackward;
+template <class T> struct PackedBackward;
 
 // The weights' gradients of many single steps. Each step adds its rows; some hundred rows make one product.
-template <class T>
-struct StepGradients;
+template <class T> struct StepGradients;
 
-template <class T>
-struct Backward {
+template <class T> struct Backward {
     int64_t steps = 0, rows = 0;
     Weights<const T> weights;                   // the ones that were packed for `forward`
     const PackedBackward<T>* packed = nullptr;  // the same weights; null: pack them for this call alone
@@ -151,15 +144,13 @@ struct Backward {
 };
 
 // Weights in the order in which one target reads them. Any number of calls may use them at the same time.
-template <class T>
-struct Packed;
+template <class T> struct Packed;
 
 // A diagonal linear recurrence, h_t = a_t h_{t-1} + b_t for every unit of every row (scan.h). Of complex numbers each array
 // comes twice: the real parts and the imaginary parts.
 enum class Gates { none, mingru, minlstm };
 
-template <class T>
-struct Scan {
+template <class T> struct Scan {
     int64_t steps = 0, rows = 0, units = 0;
     Gates gates = Gates::none;         // if any, a and b are computed from u and not read
     bool complex = false;              // never with gates
@@ -173,8 +164,7 @@ struct Scan {
     T* last[2] = {};                   // [B, H], written by forward, not read by backward
 };
 
-template <class T>
-struct ScanGradients {
+template <class T> struct ScanGradients {
     bool over_time = false;  // a is the same at every step, and its gradient is summed
     Sequence<const T> h[2];  // of h; may be null
     const T* last[2] = {};   // of the last state; may be null
@@ -183,8 +173,7 @@ struct ScanGradients {
     T* first[2] = {};        // [B, H], written
 };
 
-template <class T>
-struct Kernels {
+template <class T> struct Kernels {
     Packed<T>* (*pack)(const Spec&, const Weights<const T>&, Precision, int threads);
     void (*discard)(Packed<T>*);
     PackedBackward<T>* (*pack_backward)(const Spec&, const Weights<const T>&, int threads);

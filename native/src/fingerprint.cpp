@@ -7,8 +7,7 @@
 namespace seriatim {
 
 // work(number of the region), split among threads if there is enough to read.
-template <class Work>
-void MemoryFingerprint::for_each_region(int threads, const Work& work) const {
+template <class Work> void MemoryFingerprint::for_each_region(int threads, const Work& work) const {
     constexpr int64_t team_minimum = 1 << 20;
     in_parallel(bytes_ < team_minimum ? 1 : threads, [&](Team& team, int me) {
         const size_t count = regions_.size(), end = count * (me + 1) / team.size;

@@ -34,8 +34,7 @@ private:
     bool same(const Region& region) const {
         return target_.hash(region.range.memory, region.range.bytes) == region.hash;
     }
-    template <class Work>
-    void for_each_region(int threads, const Work& work) const;
+    template <class Work> void for_each_region(int threads, const Work& work) const;
 
     const Target& target_;
     int64_t bytes_ = 0;

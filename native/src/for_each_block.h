@@ -33,14 +33,8 @@ struct ThreadShare {
 };
 
 // The second half of a cell's work on the sums, and the column that becomes its tanh before it.
-template <int column, class F>
-struct SecondHalf : F {
-    static constexpr int tanh_column = column;
-};
-template <int column, class F>
-SecondHalf<column, F> second_half(const F& f) {
-    return {f};
-}
+template <int column, class F> struct SecondHalf : F { static constexpr int tanh_column = column; };
+template <int column, class F> SecondHalf<column, F> second_half(const F& f) { return {f}; }
 
 struct NoSecondHalf {
     static constexpr int tanh_column = -1;
@@ -48,8 +42,7 @@ struct NoSecondHalf {
 };
 
 // Replaces one column of each row's sums by its tanh, three rows at a time: there are registers for three. -1 does nothing.
-template <int column, class T>
-inline void tanh_of_one_column(Sums<T>* sums, int64_t count) {
+template <int column, class T> inline void tanh_of_one_column(Sums<T>* sums, int64_t count) {
     if constexpr (column >= 0)
         for (int64_t n = 0; n < count; n += 3) {
             Vec<T>& first = sums[n][column];
@@ -62,9 +55,9 @@ inline void tanh_of_one_column(Sums<T>* sums, int64_t count) {
 
 // For a single row: the product of each block of `mine`, then both halves. Several blocks go together, because the first half of one
 // does not wait for that of another.
-template <class T, class Row, class Product, class First, class Second>
-void for_each_block_of_row(const Blocks& blocks, Range mine, bool backwards, const Row& row, const Product& product,
-                           const First& first_half, const Second& second_half) {
+template <class T, class Row, class Product, class First, class Second> void for_each_block_of_row(const Blocks& blocks,
+    Range mine, bool backwards, const Row& row, const Product& product, const First& first_half,
+    const Second& second_half) {
     constexpr int64_t together = TILE_ROWS / values_of_word;  // matrix tiles fill the sums of 16 rows even for one
     Tile<T> sums;
     for (int64_t i = mine.begin; i < mine.end; i += together) {
@@ -80,9 +73,8 @@ void for_each_block_of_row(const Blocks& blocks, Range mine, bool backwards, con
 }
 
 // Both halves for a tile of rows. Not inlined: that makes the loops over tiles faster.
-template <class T, class AnyRow, class First, class Second>
-[[gnu::noinline]] void finish_tile(const AnyRow* rows, int count, const Block& block, Sums<T>* sums,
-                                   const First& first_half, const Second& second_half) {
+template <class T, class AnyRow, class First, class Second> [[gnu::noinline]] void finish_tile(const AnyRow* rows,
+    int count, const Block& block, Sums<T>* sums, const First& first_half, const Second& second_half) {
     for (int r = 0; r < count; ++r) first_half(rows[r], block, sums[r]);
     tanh_of_one_column<Second::tanh_column, T>(sums, count);
     for (int r = 0; r < count; ++r) second_half(rows[r], block, sums[r]);
@@ -95,8 +87,8 @@ template <class T, class AnyRow, class First, class Second>
 // a thread exceed half of the second cache, each panel is read in parts, every part for all tiles, and the next part is prefetched.
 template <class T, class AnyRow, class Operand, class Start, class First, class Second = NoSecondHalf>
 void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows,
-                    int64_t row_count, const Operand& operand, const T* zeros, int first_column, const Start& start,
-                    const First& first_half, const Second& second_half = {}) {
+    int64_t row_count, const Operand& operand, const T* zeros, int first_column, const Start& start,
+    const First& first_half, const Second& second_half = {}) {
     if (!row_count || mine.begin >= mine.end) return;
     const LeftRows left(row_count, panels.depth, [&](int64_t r) { return operand(rows[r]); });
     if (row_count == 1) {
@@ -143,15 +135,13 @@ void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, b
     }
 }
 
-template <class T>
-inline constexpr auto from_zero = [](const Block&, const auto*, int count, Sums<T>* sums) {
+template <class T> inline constexpr auto from_zero = [](const Block&, const auto*, int count, Sums<T>* sums) {
     for (int r = 0; r < count; ++r)
         for (auto& column : sums[r]) column = Vec<T>{};
 };
 
 // A first half that calls f(row, sum, span) for every vector of a plain block.
-template <class T, class F>
-auto for_each_vector(const F& f) {
+template <class T, class F> auto for_each_vector(const F& f) {
     return [f](const auto& row, const Block& block, const Sums<T>& sums) {
         for (int c = 0; c < block.columns; ++c) {
             const int64_t first = block.first + c * width<T>;

@@ -19,9 +19,8 @@ void start_from_bias(const Stage<T>& stage, const CellWeights<T>& cell, const Bl
 }
 
 // Adds the input part if it is there already: the caller's, or computed before the step together with the bias.
-template <class T>
-void start_sums(const Stage<T>& stage, const CellWeights<T>& cell, const Block& block, const Row<T>* rows, int count,
-                Sums<T>* sums) {
+template <class T> void start_sums(const Stage<T>& stage, const CellWeights<T>& cell, const Block& block,
+    const Row<T>* rows, int count, Sums<T>* sums) {
     start_from_bias(stage, cell, block, count, sums);
     for (int r = 0; r < count; ++r) {
         if (rows[r].u) {
@@ -38,8 +37,7 @@ void start_sums(const Stage<T>& stage, const CellWeights<T>& cell, const Block& 
 }
 
 // Normalises a row's recurrent part and continues as the cell does (Ba 2016).
-template <class Cell, class T>
-void normalised_step(const CellWeights<T>& cell, const Row<T>& row) {
+template <class Cell, class T> void normalised_step(const CellWeights<T>& cell, const Row<T>& row) {
     constexpr const StageLayout& stage = Cell::stages[0];
     const Spec& spec = cell.spec;
     constexpr int G = Cell::layout.gates;
@@ -71,8 +69,7 @@ void normalised_step(const CellWeights<T>& cell, const Row<T>& row) {
 }
 
 // use(first, second) with the two halves of what a cell does with the sums of a row and a block.
-template <class Cell, class T, class Use>
-void with_halves(const CellWeights<T>& cell, const Use& use) {
+template <class Cell, class T, class Use> void with_halves(const CellWeights<T>& cell, const Use& use) {
     use([&](const Row<T>& row, const Block& block,
             Sums<T>& sums) { Cell::forward(cell, row, sums, {block.first, block.units}); },
         second_half<Cell::tanh_column>([&](const Row<T>& row, const Block& block, Sums<T>& sums) {
@@ -81,9 +78,8 @@ void with_halves(const CellWeights<T>& cell, const Use& use) {
 }
 
 // One step of `count` rows.
-template <class T>
-void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count, const ThreadShare& share,
-             bool backwards, const T* zeros) {
+template <class T> void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
+    const ThreadShare& share, bool backwards, const T* zeros) {
     const Spec& spec = weights.spec;
     const CellWeights<T> cell = weights.cell_weights();
     const auto old_h = [](const Row<T>& row) { return row.operand; };
@@ -97,15 +93,15 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
             if (multiplies_x) stage.from_x.add(block, x, n, sums);
         };
         for_each_block(stage.from_h, stage.blocks, share.of(stage.blocks), backwards, rows, count, operand, zeros,
-                       stage.recurrent_column, start, first, second);
+            stage.recurrent_column, start, first, second);
     };
     const auto product = [&](const Stage<T>& stage, const auto& operand, const auto& use) {
         for_each_block(stage.from_h, stage.blocks, share.of(stage.blocks), backwards, rows, count, operand, zeros, 0,
-                       from_zero<T>, for_each_vector<T>(use));
+            from_zero<T>, for_each_vector<T>(use));
     };
     if (spec.layer_norm) {
         product(weights.stages[0], old_h,
-                [](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); });
+            [](const Row<T>& row, Vec<T> sum, Span at) { store(row.raw + at.first, sum, at.count); });
         share.wait();
         const Range mine = share.of(count);
         with_cell(spec, [&]<class Cell>() {
@@ -114,9 +110,8 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
         });
     } else {
         with_cell(spec, [&]<class Cell>() {
-            with_halves<Cell>(cell, [&](const auto& first, const auto& second) {
-                run_stage(weights.stages[0], old_h, first, second);
-            });
+            with_halves<Cell>(cell,
+                [&](const auto& first, const auto& second) { run_stage(weights.stages[0], old_h, first, second); });
             if constexpr (std::size(Cell::stages) == 2) {
                 share.wait();
                 const auto operand = [](const Row<T>& row) { return static_cast<const T*>(row.second_operand); };
@@ -135,8 +130,7 @@ void advance(const PackedWeights<T>& weights, const Row<T>* rows, int64_t count,
 }
 
 // Whole rows that a step needs and that the caller does not keep, for every row of a batch.
-template <class T>
-struct StepBuffers {
+template <class T> struct StepBuffers {
     StepBuffers(const Spec& spec, int64_t rows, bool caller_has_gates, bool caller_has_cells)
         : c(caller_has_cells ? 0 : rows * spec.carried()),
           gates(!caller_has_gates && (spec.layer_norm || spec.has_two_stages()) ? rows * spec.slots() * spec.units : 0),
@@ -153,17 +147,11 @@ struct StepBuffers {
     }
 };
 
-template <class T>
-class ForwardPass {
+template <class T> class ForwardPass {
 public:
     ForwardPass(const PackedWeights<T>& weights, const Forward<T>& call, Split split)
-        : weights_(weights),
-          spec_(weights.spec),
-          call_(call),
-          split_(split),
-          schedule_(spec_, call),
-          nontemporal_(leaves_caches(weights.spec, call)),
-          buffers_(spec_, call.rows, call.gates, call.cells),
+        : weights_(weights), spec_(weights.spec), call_(call), split_(split), schedule_(spec_, call),
+          nontemporal_(leaves_caches(weights.spec, call)), buffers_(spec_, call.rows, call.gates, call.cells),
           masked_(call.walk.dropout ? 2 * call.rows * spec_.outputs() : 0) {}
 
     void run(Team& team, int me) const {
@@ -252,7 +240,7 @@ private:
             copy(static_cast<const T*>(call_.output.at(place, b)), P, call_.final[0] + b * P);
             if (W)
                 copy(call_.cells ? call_.cells + call_.walk.place(place, b, call_.rows) * W : buffers_.c.get() + b * W,
-                     W, call_.final[1] + b * W);
+                    W, call_.final[1] + b * W);
             for (int64_t step = entry.length; step < call_.steps && !call_.walk.starts; ++step)
                 fill(call_.output.at(step, b), P, T(0));
         }
@@ -273,7 +261,7 @@ private:
             const int64_t alive = mine.alive(step);
             for (int64_t r = 0; r < alive; ++r)
                 inputs[used + r] = {call_.x.at(mine.place(mine.rows[r], step), mine.rows[r].row),
-                                    {u + used * weights_.u_vectors * width<T>, r, alive}};
+                    {u + used * weights_.u_vectors * width<T>, r, alive}};
             used += alive;
         }
         for (int s = 0; s < weights_.stage_count; ++s) {
@@ -301,8 +289,7 @@ private:
     const Scratch<T> masked_;  // h times its dropout factors, for odd and for even steps [2, B, P]
 };
 
-template <class T>
-void forward(const PackedWeights<T>& weights, const Forward<T>& call, int threads) {
+template <class T> void forward(const PackedWeights<T>& weights, const Forward<T>& call, int threads) {
     const Spec& spec = weights.spec;
     const Split how = split(spec, call.steps, call.rows, weights.bytes(), threads);
     announce_output(call.output, call.steps, call.rows * spec.outputs());
@@ -330,17 +317,16 @@ inline void step_reduced(const PackedWeights<float>& weights, const Row<float>* 
         };
         with_cell(spec, [&]<class Cell>() {
             with_halves<Cell>(cell, [&](const auto& first, const auto& second) {
-                for_each_block_of_row<float>(stage.blocks, {0, stage.blocks.size()}, backwards, row, product, first,
-                                             second);
+                for_each_block_of_row<float>(
+                    stage.blocks, {0, stage.blocks.size()}, backwards, row, product, first, second);
             });
         });
     }
 }
 
 // One step. `final` may alias `state`.
-template <class T>
-void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2], T* const final[2],
-          int threads) {
+template <class T> void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* const state[2],
+    T* const final[2], int threads) {
     const Spec& spec = weights.spec;
     const int64_t P = spec.outputs(), W = spec.carried();
     const StepBuffers<T> buffers(spec, rows, false, true);
@@ -364,7 +350,7 @@ void step(const PackedWeights<T>& weights, int64_t rows, const T* x, const T* co
         const ProductSession products;
         const Range mine = how.by_rows ? Range{rows * me / team.size, rows * (me + 1) / team.size} : Range{0, rows};
         advance(weights, all.get() + mine.begin, mine.end - mine.begin, ThreadShare{&team, me, how.by_rows}, backwards,
-                static_cast<const T*>(nullptr));
+            static_cast<const T*>(nullptr));
     });
 }
 

@@ -8,26 +8,19 @@
 namespace seriatim::SERIATIM_TARGET {
 
 // g(u) = u + 1/2 for u ≥ 0, σ(u) otherwise, and its slope.
-template <class T>
-struct Positive {
-    Vec<T> value, slope;
-};
-template <class T>
-inline Positive<T> positive(Vec<T> u) {
+template <class T> struct Positive { Vec<T> value, slope; };
+template <class T> inline Positive<T> positive(Vec<T> u) {
     const Vec<T> s = sigmoid<T>(u);
     return {u >= T(0) ? u + T(0.5) : s, u >= T(0) ? all<T>(1) : s * (T(1) - s)};
 }
 
 // The gates of a vector of units. u and du point into the first block of gates; the next block is `stride` values later.
-template <Gates G, class T>
-struct Gated;
+template <Gates G, class T> struct Gated;
 
-template <class T>
-struct Gated<Gates::mingru, T> {
+template <class T> struct Gated<Gates::mingru, T> {
     static constexpr int blocks = 2;
     Gated(const T* u, int64_t stride, int64_t count)
-        : z(sigmoid<T>(load(u, count))),
-          n(positive<T>(load(u + stride, count))) {}
+        : z(sigmoid<T>(load(u, count))), n(positive<T>(load(u + stride, count))) {}
     Vec<T> a() const { return T(1) - z; }
     Vec<T> b() const { return z * n.value; }
     void back(Vec<T> da, Vec<T> db, T* du, int64_t stride, int64_t count) const {
@@ -41,8 +34,7 @@ private:
 };
 
 // s = f / (f + i). All exponentials are divided by the largest one, so that two closed gates do not give 0 / 0.
-template <class T>
-struct Gated<Gates::minlstm, T> {
+template <class T> struct Gated<Gates::minlstm, T> {
     static constexpr int blocks = 3;
     Gated(const T* u, int64_t stride, int64_t count) : g(positive<T>(load(u + 2 * stride, count))) {
         const Vec<T> u_f = load(u, count), u_i = load(u + stride, count);

@@ -15,8 +15,7 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-struct Stage {
+template <class T> struct Stage {
     Blocks blocks;
     Panels<T> from_x, from_h;     // the first is empty if there is no input part to multiply
     int recurrent_column = 0;     // the first column of the recurrent part in a tile; the input part starts at 0
@@ -25,8 +24,7 @@ struct Stage {
     int64_t u_offset = 0;  // vectors of a row's input part that belong to earlier stages
 };
 
-template <class T>
-class PackedWeights {
+template <class T> class PackedWeights {
 public:
     // Less than full precision is only for single steps of float32 cells of one stage.
     PackedWeights(const Spec& spec, const Weights<const T>& weights, Precision precision, int threads);
@@ -69,16 +67,11 @@ private:
     }
 };
 
-template <class T>
-PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& weights, Precision given_precision,
-                                int threads)
-    : spec(given_spec),
-      precision(given_precision),
-      padded(round_up(spec.units, width<T>)),
-      bias(4 * padded, T(0)),
+template <class T> PackedWeights<T>::PackedWeights(
+    const Spec& given_spec, const Weights<const T>& weights, Precision given_precision, int threads)
+    : spec(given_spec), precision(given_precision), padded(round_up(spec.units, width<T>)), bias(4 * padded, T(0)),
       w_ch(copied(weights.w_ch, spec.cell->peepholes * spec.units)),
-      g_hh(copied(weights.g_hh, spec.gates() * spec.units)),
-      g_c(copied(weights.g_c, spec.units)),
+      g_hh(copied(weights.g_hh, spec.gates() * spec.units)), g_c(copied(weights.g_c, spec.units)),
       b_c(copied(weights.b_c, spec.units)) {
     const int64_t H = spec.units, P = spec.outputs();
     with_cell(spec, [&]<class Cell>() {
@@ -136,8 +129,7 @@ PackedWeights<T>::PackedWeights(const Spec& given_spec, const Weights<const T>& 
     in_parallel(spec.gates() * H * (spec.inputs + P) < worth_sharing ? 1 : threads, pack);
 }
 
-template <class T>
-void PackedWeights<T>::lay_out(Stage<T>& stage, Blocks blocks, const StageLayout& layout) {
+template <class T> void PackedWeights<T>::lay_out(Stage<T>& stage, Blocks blocks, const StageLayout& layout) {
     stage.blocks = static_cast<Blocks&&>(blocks);
     stage.is_plain = layout.count == 1;
     stage.recurrent_column = layout.recurrent_column;
@@ -150,8 +142,7 @@ void PackedWeights<T>::lay_out(Stage<T>& stage, Blocks blocks, const StageLayout
     u_vectors += vectors(stage.blocks);
 }
 
-template <class T>
-void PackedWeights<T>::reduce(const Weights<const float>& weights) {
+template <class T> void PackedWeights<T>::reduce(const Weights<const float>& weights) {
     const Stage<T>& stage = stages[0];
     const int64_t I = spec.inputs, P = spec.outputs();
     reduced_x = ReducedPanels(stage.blocks, I, precision);
@@ -161,14 +152,13 @@ void PackedWeights<T>::reduce(const Weights<const float>& weights) {
             for (int64_t lane = 0; lane < width<T>; ++lane) {
                 const int64_t unit = block.first + lane + (stage.is_plain ? c * width<T> : 0);
                 if (unit >= block.first + block.units) continue;
-                reduced_x.pack(block, c, lane,
-                               weights.w_ih + ((stage.is_plain ? 0 : stage.gates[c]) * spec.units + unit) * I);
+                reduced_x.pack(
+                    block, c, lane, weights.w_ih + ((stage.is_plain ? 0 : stage.gates[c]) * spec.units + unit) * I);
                 reduced_h.pack(block, c, lane, weights.w_hh + ((stage.is_plain ? 0 : c) * spec.units + unit) * P);
             }
 }
 
-template <class T>
-void PackedWeights<T>::add_bias(int column, const T* bias_of_gates, int gate) {
+template <class T> void PackedWeights<T>::add_bias(int column, const T* bias_of_gates, int gate) {
     T* to = bias.get() + column * padded;
     for (int64_t unit = 0; bias_of_gates && unit < spec.units; ++unit)
         to[unit] += bias_of_gates[gate * spec.units + unit];

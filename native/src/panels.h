@@ -27,8 +27,7 @@ inline int64_t vectors(const Blocks& blocks) {
     return blocks.size() ? blocks[blocks.size() - 1].offset + blocks[blocks.size() - 1].columns : 0;
 }
 
-template <class T>
-Blocks plain_blocks(int64_t units) {
+template <class T> Blocks plain_blocks(int64_t units) {
     constexpr int64_t full = tile_columns * width<T>;
     Blocks blocks(units / full + 1);
     for (int64_t first = 0; first < units; first += full) {
@@ -38,8 +37,7 @@ Blocks plain_blocks(int64_t units) {
     return blocks;
 }
 
-template <class T>
-Blocks gate_blocks(int64_t units, int gates) {
+template <class T> Blocks gate_blocks(int64_t units, int gates) {
     Blocks blocks(units / width<T> + 1);
     for (int64_t first = 0; first < units; first += width<T>)
         blocks.add({first, min(width<T>, units - first), gates, gates * (first / width<T>)});
@@ -47,9 +45,7 @@ Blocks gate_blocks(int64_t units, int gates) {
 }
 
 // The blocks of thread `me` of `size`: neighbours, about as many vectors as every other thread has.
-struct Range {
-    int64_t begin, end;
-};
+struct Range { int64_t begin, end; };
 
 inline Range blocks_of_thread(const Blocks& blocks, int me, int size) {
     const auto until = [&](int part) {
@@ -60,14 +56,11 @@ inline Range blocks_of_thread(const Blocks& blocks, int me, int size) {
     return {until(me), me + 1 == size ? blocks.size() : until(me + 1)};
 }
 
-template <class T>
-class Panels {
+template <class T> class Panels {
 public:
     Panels() = default;
     Panels(const Blocks& blocks, int64_t depth)
-        : depth(depth),
-          words(words_of(depth)),
-          data_(words * vectors(blocks) * width<T>) {}
+        : depth(depth), words(words_of(depth)), data_(words * vectors(blocks) * width<T>) {}
 
     int64_t depth = 0, words = 0;  // values of k, and words of a row
     explicit operator bool() const { return static_cast<bool>(data_); }
@@ -84,13 +77,13 @@ public:
         const int64_t first = turn ? words - 1 : 0, by = turn ? -stride(block) : stride(block);
         const T* const from[] = {row + first};
         multiply_tile(from, 1, static_cast<const T*>(this->at(block)) + first * stride(block), block.columns, by, words,
-                      *tile + at, no_prefetch());
+            *tile + at, no_prefetch());
     }
     // The same over a range of words; `rows` point at its first word.
     void add_part(const Block& block, Range part, const T* const* rows, int count, Sums<T>* tile, int at,
-                  Prefetch prefetch) const {
+        Prefetch prefetch) const {
         multiply_tile(rows, count, this->at(block) + part.begin * stride(block), block.columns, stride(block),
-                      part.end - part.begin, *tile + at, prefetch);
+            part.end - part.begin, *tile + at, prefetch);
     }
     // The share of these words of `next` to prefetch while tile `tile` multiplies `count` words.
     Prefetch prefetch(const Block& next, Range part, int64_t tile, int64_t count) const {
@@ -119,8 +112,8 @@ public:
             for (const Block& block : blocks)
                 for (int64_t first = 0; first < block.units; first += width<T>)
                     store(at(block) + word * stride(block) + first, right_word<T>(word, depth, [&](int64_t k) {
-                              return load(weights + k * row + block.first + first, block.units - first);
-                          }));
+                        return load(weights + k * row + block.first + first, block.units - first);
+                    }));
     }
 
 private:

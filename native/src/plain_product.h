@@ -18,8 +18,7 @@ struct ProductSession {
 };
 
 // The left side of a product: row r is of(r), read in place.
-template <class Of>
-class LeftRows {
+template <class Of> class LeftRows {
 public:
     LeftRows(int64_t, int64_t, const Of& of) : of_(of) {}
     auto operator[](int64_t row) const { return of_(row); }
@@ -28,12 +27,10 @@ private:
     const Of of_;
 };
 
-template <class RowOf>
-using LeftRowsOf = LeftRows<RowOf>;
+template <class RowOf> using LeftRowsOf = LeftRows<RowOf>;
 
 // One word for every column of the right side; value(k) is the vector of all columns at k.
-template <class T, class Value>
-inline Vec<T> right_word(int64_t word, int64_t, const Value& value) {
+template <class T, class Value> inline Vec<T> right_word(int64_t word, int64_t, const Value& value) {
     return value(word);
 }
 
@@ -80,9 +77,8 @@ void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t dept
 }
 
 // For 1 … TILE_ROWS rows and 1 … tile_columns vectors.
-template <class T>
-inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns, int64_t stride,
-                          int64_t depth, Vec<T>* tile, Prefetch prefetch) {
+template <class T> inline void multiply_tile(const T* const* rows, int row_count, const T* panel, int columns,
+    int64_t stride, int64_t depth, Vec<T>* tile, Prefetch prefetch) {
     using Product = void (*)(const T* const*, const T*, int64_t, int64_t, Vec<T>*, Prefetch);
     const Product product = [&]<int... I>(std::integer_sequence<int, I...>) {
         static constexpr Product near[] = {multiply<T, I / tile_columns + 1, I % tile_columns + 1, false>...};

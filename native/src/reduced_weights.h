@@ -34,8 +34,7 @@ struct ByteRow {
 };
 
 // sums[c] += Σ over the four bytes of every lane, for `quads` groups of four k. The panel is [quad][column][lane][4].
-template <int C>
-inline void add_bytes_portable(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
+template <int C> inline void add_bytes_portable(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     for (int64_t quad = 0; quad < quads; ++quad, row += 4)
         for (int c = 0; c < C; ++c, panel += VECTOR_BYTES) {
             Int four;
@@ -45,15 +44,13 @@ inline void add_bytes_portable(const int8_t* panel, int64_t quads, const uint8_t
         }
 }
 #ifdef ADD_BYTES  // the same with instructions of the processor
-template <int C>
-void ADD_BYTES(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums);
+template <int C> void ADD_BYTES(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums);
 #else
 #define ADD_BYTES add_bytes_portable
 #endif
 
 // f<C>() for the number of columns of a block.
-template <class F>
-inline void by_columns(int columns, const F& f) {
+template <class F> inline void by_columns(int columns, const F& f) {
     [&]<int... I>(std::integer_sequence<int, I...>) {
         ((columns == I + 1 ? f.template operator()<I + 1>() : void()), ...);
     }(std::make_integer_sequence<int, tile_columns>{});
@@ -102,9 +99,8 @@ public:
             });
         }
         Int products[tile_columns] = {};
-        by_columns(block.columns, [&]<int C>() {
-            ADD_BYTES<C>(bytes_of(block), round_up(depth_, 4) / 4, bytes.values.get(), products);
-        });
+        by_columns(block.columns,
+            [&]<int C>() { ADD_BYTES<C>(bytes_of(block), round_up(depth_, 4) / 4, bytes.values.get(), products); });
         for (int c = 0; c < block.columns; ++c) {
             const int64_t at = (block.offset + c) * width<float>;
             Int shift;

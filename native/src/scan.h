@@ -11,38 +11,27 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-struct Complex {
+template <class T> struct Complex {
     Vec<T> re, im;
     Complex operator+(const Complex& z) const { return {re + z.re, im + z.im}; }
     Complex operator*(const Complex& z) const { return {re * z.re - im * z.im, re * z.im + im * z.re}; }
 };
 
-template <class T>
-inline Complex<T> conjugate(const Complex<T>& z) {
-    return {z.re, -z.im};
-}
-template <class V>
-inline V conjugate(V real) {
-    return real;
-}
+template <class T> inline Complex<T> conjugate(const Complex<T>& z) { return {z.re, -z.im}; }
+template <class V> inline V conjugate(V real) { return real; }
 
 // A vector of real numbers, or of complex numbers whose parts are in two arrays.
-template <class T, int parts>
-using Number = std::conditional_t<parts == 1, Vec<T>, Complex<T>>;
+template <class T, int parts> using Number = std::conditional_t<parts == 1, Vec<T>, Complex<T>>;
 
 // The address of one row's numbers, or null.
-template <class T, int parts>
-struct Line {
+template <class T, int parts> struct Line {
     using N = Number<std::remove_const_t<T>, parts>;
     T* part[parts];
 
-    template <class U>
-    Line(const Sequence<U> (&of)[2], int64_t step, int64_t row) {
+    template <class U> Line(const Sequence<U> (&of)[2], int64_t step, int64_t row) {
         for (int p = 0; p < parts; ++p) part[p] = of[p] ? of[p].at(step, row) : nullptr;
     }
-    template <class U>
-    Line(U* const (&of)[2], int64_t offset) {
+    template <class U> Line(U* const (&of)[2], int64_t offset) {
         for (int p = 0; p < parts; ++p) part[p] = of[p] + offset;
     }
     explicit operator bool() const { return part[0]; }
@@ -59,8 +48,7 @@ struct Line {
 };
 
 // Position k of a row: the step t in the input, whether the row has this step (else it is padding), and whether it is reset here.
-template <class T>
-struct Moment {
+template <class T> struct Moment {
     ALWAYS_INLINE Moment(const Scan<T>& call, int64_t k, int64_t row) {
         const int64_t length = call.lengths ? call.lengths[row] : call.steps;
         alive = k < length;
@@ -72,8 +60,7 @@ struct Moment {
 };
 
 // Runs work(row, begin, end) for the units `begin` to `end` of every row that columns `low` to `high` of [B · H] belong to.
-template <class Work>
-ALWAYS_INLINE void over_rows(int64_t units, int64_t low, int64_t high, const Work& work) {
+template <class Work> ALWAYS_INLINE void over_rows(int64_t units, int64_t low, int64_t high, const Work& work) {
     for (int64_t at = low; at < high;) {
         const int64_t row = at / units, begin = at - row * units, end = min(units, begin + high - at);
         work(row, begin, end);
@@ -82,8 +69,7 @@ ALWAYS_INLINE void over_rows(int64_t units, int64_t low, int64_t high, const Wor
 }
 
 // The state stands in `last` all the time.
-template <Gates G, int parts, class T>
-void scan_forward_block(const Scan<T>& call, int64_t low, int64_t high) {
+template <Gates G, int parts, class T> void scan_forward_block(const Scan<T>& call, int64_t low, int64_t high) {
     const int64_t H = call.units;
     for (int p = 0; p < parts; ++p) copy(call.first[p] + low, high - low, call.last[p] + low);
     for (int64_t k = 0; k < call.steps; ++k)
@@ -152,8 +138,7 @@ void scan_backward_block(const Scan<T>& call, const ScanGradients<T>& grad, int6
 }
 
 // Runs block<gates, parts>(low, high) over the columns [B · H]. Threads share them by whole cache lines.
-template <class T, class Block>
-void over_blocks(const Scan<T>& call, int threads, const Block& block) {
+template <class T, class Block> void over_blocks(const Scan<T>& call, int threads, const Block& block) {
     constexpr int64_t block_columns = 2048;
     const int64_t columns = call.rows * call.units;
     in_parallel(threads, [&](Team& team, int me) {
@@ -168,17 +153,14 @@ void over_blocks(const Scan<T>& call, int threads, const Block& block) {
     });
 }
 
-template <class T>
-void scan_forward(const Scan<T>& call, int threads) {
+template <class T> void scan_forward(const Scan<T>& call, int threads) {
     over_blocks(call, threads,
-                [&]<Gates G, int parts>(int64_t low, int64_t high) { scan_forward_block<G, parts>(call, low, high); });
+        [&]<Gates G, int parts>(int64_t low, int64_t high) { scan_forward_block<G, parts>(call, low, high); });
 }
 
-template <class T>
-void scan_backward(const Scan<T>& call, const ScanGradients<T>& grad, int threads) {
-    over_blocks(call, threads, [&]<Gates G, int parts>(int64_t low, int64_t high) {
-        scan_backward_block<G, parts>(call, grad, low, high);
-    });
+template <class T> void scan_backward(const Scan<T>& call, const ScanGradients<T>& grad, int threads) {
+    over_blocks(call, threads,
+        [&]<Gates G, int parts>(int64_t low, int64_t high) { scan_backward_block<G, parts>(call, grad, low, high); });
 }
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -15,19 +15,16 @@ inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t round_up(int64_t a, int64_t unit) { return (a + unit - 1) / unit * unit; }
 
-template <class T>
-void copy(const T* from, int64_t count, T* to) {
+template <class T> void copy(const T* from, int64_t count, T* to) {
     for (int64_t i = 0; i < count; ++i) to[i] = from[i];
 }
 
-template <class T>
-void fill(T* to, int64_t count, T value) {
+template <class T> void fill(T* to, int64_t count, T value) {
     for (int64_t i = 0; i < count; ++i) to[i] = value;
 }
 
 // Memory for `count` values of T, returned by the destructor. It is not cleared.
-template <class T>
-class Scratch {
+template <class T> class Scratch {
     static_assert(std::is_trivially_destructible_v<T>);
 
 public:
@@ -57,8 +54,7 @@ private:
 };
 
 // The same, but on the stack for at most `few` values.
-template <class T, int64_t few>
-class SmallScratch {
+template <class T, int64_t few> class SmallScratch {
 public:
     explicit SmallScratch(int64_t count) : scratch_(count > few ? count : 0) {}
     T* get() { return scratch_ ? scratch_.get() : reinterpret_cast<T*>(stack_); }
@@ -69,8 +65,7 @@ private:
 };
 
 // A list with a fixed capacity.
-template <class T>
-class List {
+template <class T> class List {
 public:
     List() = default;
     explicit List(int64_t capacity) : items_(capacity) {}

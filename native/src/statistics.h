@@ -8,8 +8,7 @@ namespace seriatim::SERIATIM_TARGET {
 inline constexpr double norm_epsilon = 1e-5;
 
 // Σ f(span) over `count` values. f returns a vector for a span; only the lanes of the span are added.
-template <class T, class F>
-T total(int64_t count, const F& f) {
+template <class T, class F> T total(int64_t count, const F& f) {
     Vec<T> sums{};
     int64_t first = 0;
     for (; first + width<T> <= count; first += width<T>) sums += f(Span{first, width<T>});
@@ -20,13 +19,11 @@ T total(int64_t count, const F& f) {
     return all;
 }
 
-template <class T>
-struct Statistics {
+template <class T> struct Statistics {
     T mean, scale;  // scale is 1 / σ
 };
 
-template <class T>
-Statistics<T> statistics(const T* values, int64_t count) {
+template <class T> Statistics<T> statistics(const T* values, int64_t count) {
     const T mean = total<T>(count, [&](Span at) { return load(values + at.first, at.count); }) / count;
     const T square = total<T>(count, [&](Span at) {
         const Vec<T> off = load(values + at.first, at.count) - mean;

@@ -5,14 +5,10 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-class StepGradientSums {
+template <class T> class StepGradientSums {
 public:
     StepGradientSums(const Spec& spec, const Weights<T>& wanted, int threads)
-        : spec_(spec),
-          threads_(threads),
-          sums_(spec_, wanted, 0, threads),
-          stride_(sums_.stride()) {}
+        : spec_(spec), threads_(threads), sums_(spec_, wanted, 0, threads), stride_(sums_.stride()) {}
 
     bool make_room(int64_t rows) {
         if (rows_.size() + rows <= room_) return false;

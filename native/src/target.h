@@ -7,8 +7,7 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-const Kernels<T>& kernels() {
+template <class T> const Kernels<T>& kernels() {
     using Own = PackedWeights<T>;
     static constexpr Kernels<T> table{
         [](const Spec& spec, const Weights<const T>& weights, Precision precision, int threads) {

@@ -8,9 +8,7 @@ namespace seriatim {
 // A team of threads that run the same function.
 class Team {
 public:
-    struct Meeting {
-        std::atomic<int> arrived{0}, round{0};
-    };
+    struct Meeting { std::atomic<int> arrived{0}, round{0}; };
     [[gnu::always_inline]] Team(int size, Meeting& meeting) : size(size), meeting_(meeting) {}
     const int size;
     // Waits until every thread of the team has arrived: spins for some microseconds, then yields.
@@ -25,8 +23,7 @@ private:
 using Work = void (*)(const void* data, Team&, int me);
 void in_parallel(int threads, Work work, const void* data);
 
-template <class F>
-void in_parallel(int threads, const F& work) {
+template <class F> void in_parallel(int threads, const F& work) {
     in_parallel(threads, [](const void* data, Team& team, int me) { (*static_cast<const F*>(data))(team, me); }, &work);
 }
 

@@ -9,9 +9,7 @@ namespace seriatim::SERIATIM_TARGET {
 
 // The rows of one thread, longest first. So the rows that have a step s are the first `alive(s)` rows.
 struct Timeline {
-    struct Entry {
-        int64_t row, length;
-    };
+    struct Entry { int64_t row, length; };
     List<Entry> rows;
     int64_t steps = 0;  // of the longest row
     bool reverse = false;
@@ -74,13 +72,10 @@ inline Timeline timeline(const List<Timeline::Entry>& all, const Split& split, i
 }
 
 // One vector of a row: units `first` to `first` + `count` - 1.
-struct Span {
-    int64_t first, count;
-};
+struct Span { int64_t first, count; };
 
 // The share of the old state that remains by zoneout, if the call has zoneout.
-template <class T>
-struct Zoneout {
+template <class T> struct Zoneout {
     const T* share = nullptr;
     const bool* drawn = nullptr;
     explicit operator bool() const { return share || drawn; }
@@ -90,8 +85,7 @@ struct Zoneout {
 };
 
 // One row at one step: what forward and backward have in common. A pointer is null where the call or the cell has no such array.
-template <class T>
-struct RowStep {
+template <class T> struct RowStep {
     int64_t row = 0, time = 0;  // in the input
     int64_t place = 0;          // the number among all rows of all steps
     bool fresh = false;         // the old state is zero because of a reset
@@ -103,25 +97,18 @@ struct RowStep {
 };
 
 // Announces to the system that the call will write all of `to`, if that is contiguous with `per_step` values a step.
-template <class T>
-inline void announce_output(const Sequence<T>& to, int64_t steps, int64_t per_step) {
+template <class T> inline void announce_output(const Sequence<T>& to, int64_t steps, int64_t per_step) {
     if (to && !to.starts && to.by_step == per_step)
         announce_write(to.data, static_cast<size_t>(steps * per_step) * sizeof(T));
 }
 
 // `from` + `count`, or null.
-template <class T>
-inline T* offset(T* from, int64_t count) {
-    return from ? from + count : nullptr;
-}
+template <class T> inline T* offset(T* from, int64_t count) { return from ? from + count : nullptr; }
 
 // Makes the row steps of a call, forward or backward.
-template <class T, class Call>
-struct RowSchedule {
+template <class T, class Call> struct RowSchedule {
     RowSchedule(const Spec& spec, const Call& call)
-        : spec(spec),
-          call(call),
-          order(sorted(call.walk.lengths, call.rows, call.steps)),
+        : spec(spec), call(call), order(sorted(call.walk.lengths, call.rows, call.steps)),
           zeros(max(4 * spec.units, spec.outputs()) + width<T>, T(0)) {}
 
     RowStep<T> at(const Timeline& mine, int64_t r, int64_t step) const {

@@ -16,8 +16,7 @@ inline Vec<T> exchanged(Vec<T> a, Vec<T> b, std::integer_sequence<int, L...>) {
 }
 
 // Exchanges bit D of the row number with bit D of the lane number, then the higher bits.
-template <class T, int D = 1>
-inline void transpose_square(Vec<T> (&rows)[width<T>]) {
+template <class T, int D = 1> inline void transpose_square(Vec<T> (&rows)[width<T>]) {
     if constexpr (D < width<T>) {
         constexpr auto lanes = std::make_integer_sequence<int, width<T>>{};
         for (int row = 0; row < width<T>; ++row) {

@@ -11,11 +11,9 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-struct Lanes;
+template <class T> struct Lanes;
 
-template <>
-struct Lanes<float> {
+template <> struct Lanes<float> {
     typedef float Vec __attribute__((vector_size(VECTOR_BYTES)));
     typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
     typedef int32_t Int __attribute__((vector_size(VECTOR_BYTES)));
@@ -31,8 +29,7 @@ struct Lanes<float> {
     static constexpr float artanh[] = {0.33333215f, 0.20010463f, 0.14005137f, 0.13987449f};
 };
 
-template <>
-struct Lanes<double> {
+template <> struct Lanes<double> {
     typedef double Vec __attribute__((vector_size(VECTOR_BYTES)));
     typedef double Loose __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
     typedef int64_t Int __attribute__((vector_size(VECTOR_BYTES)));
@@ -42,40 +39,30 @@ struct Lanes<double> {
     static constexpr double shift = 6755399441055744.0 + bias;
     static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
     // Taylor's 1/2!, 1/3!, … 1/14!: the next term is 3e-20.
-    static constexpr double series[] = {
-        1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,        1.0 / 5040,       1.0 / 40320,
+    static constexpr double series[] = {1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320,
         1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800, 1.0 / 87178291200};
     // Fitted: 2e-18 in artanh.
-    static constexpr double artanh[] = {0.333333333333332112,  0.20000000000061337,   0.142857142757849647,
-                                        0.111111118831102616,  0.0909087519238778407, 0.0769321701087622099,
-                                        0.0665125157102265858, 0.0604739574312149035, 0.0419324788848630506,
-                                        0.084686349379449012};
+    static constexpr double artanh[] = {0.333333333333332112, 0.20000000000061337, 0.142857142757849647,
+        0.111111118831102616, 0.0909087519238778407, 0.0769321701087622099, 0.0665125157102265858,
+        0.0604739574312149035, 0.0419324788848630506, 0.084686349379449012};
 };
 
-template <class T>
-using Vec = typename Lanes<T>::Vec;
+template <class T> using Vec = typename Lanes<T>::Vec;
 
-template <class T>
-inline constexpr int width = VECTOR_BYTES / sizeof(T);
+template <class T> inline constexpr int width = VECTOR_BYTES / sizeof(T);
 
-template <class T>
-inline Vec<T> all(T value) {
-    return value - Vec<T>{};
-}
+template <class T> inline Vec<T> all(T value) { return value - Vec<T>{}; }
 
-template <class T>
-inline Vec<T> load(const T* from) {
+template <class T> inline Vec<T> load(const T* from) {
     return *reinterpret_cast<const typename Lanes<T>::Loose*>(from);
 }
 
-template <class T>
-inline void store(T* to, Vec<T> values) {
+template <class T> inline void store(T* to, Vec<T> values) {
     *reinterpret_cast<typename Lanes<T>::Loose*>(to) = values;
 }
 
 // Loads or stores only the first `count` lanes. The other lanes are 0 after a load.
-template <class T>
-inline Vec<T> load(const T* from, int64_t count) {
+template <class T> inline Vec<T> load(const T* from, int64_t count) {
     if (count >= width<T>) return load(from);
     Vec<T> values{};
     for (int64_t lane = 0; lane < count; ++lane) values[lane] = from[lane];
@@ -83,8 +70,7 @@ inline Vec<T> load(const T* from, int64_t count) {
 }
 
 // 0 or 1 for each flag. This works on bits, because compilers convert bytes to floating-point numbers one by one.
-template <class T>
-inline Vec<T> load_flags(const bool* from, int64_t count) {
+template <class T> inline Vec<T> load_flags(const bool* from, int64_t count) {
     using Int = typename Lanes<T>::Int;
     typename Lanes<T>::Flags flags{};
     if (count >= width<T>) flags = *reinterpret_cast<const typename Lanes<T>::Flags*>(from);
@@ -93,16 +79,14 @@ inline Vec<T> load_flags(const bool* from, int64_t count) {
     return std::bit_cast<Vec<T>>(-__builtin_convertvector(flags, Int) & std::bit_cast<Int>(all<T>(1)));
 }
 
-template <class T>
-inline void store(T* to, Vec<T> values, int64_t count) {
+template <class T> inline void store(T* to, Vec<T> values, int64_t count) {
     if (count >= width<T>) return store(to, values);
     for (int64_t lane = 0; lane < count; ++lane) to[lane] = values[lane];
 }
 
 // A store that bypasses the caches, for data that are read again only after other data have filled the caches. `to` is aligned to a
 // vector.
-template <class T>
-inline void store_nontemporal(T* to, Vec<T> values) {
+template <class T> inline void store_nontemporal(T* to, Vec<T> values) {
 #ifdef STORE_NONTEMPORAL
     STORE_NONTEMPORAL(to, values);
 #else
@@ -118,21 +102,18 @@ inline void fence_nontemporal() {
 }
 
 // Lane l plus lane (l xor D), for each lane.
-template <class T, int D, int... L>
-inline Vec<T> with_partner(Vec<T> values, std::integer_sequence<int, L...>) {
+template <class T, int D, int... L> inline Vec<T> with_partner(Vec<T> values, std::integer_sequence<int, L...>) {
     return values + __builtin_shufflevector(values, values, (L ^ D)...);
 }
 
-template <class T, int D = 1>
-inline T sum(Vec<T> values) {
+template <class T, int D = 1> inline T sum(Vec<T> values) {
     if constexpr (D == width<T>) return values[0];
     else return sum<T, 2 * D>(with_partner<T, D>(values, std::make_integer_sequence<int, width<T>>{}));
 }
 
 // 1 / b, and a / b. If the target has an estimate of 1 / b (to 2⁻¹⁴), Newton's step and a correction of the quotient improve it to
 // 1 ULP in half the time of a division.
-template <class T>
-[[gnu::always_inline]] inline Vec<T> reciprocal(Vec<T> b) {
+template <class T> [[gnu::always_inline]] inline Vec<T> reciprocal(Vec<T> b) {
 #ifdef RECIPROCAL_FLOAT
     if constexpr (sizeof(T) == sizeof(float)) {
         const Vec<T> guess = RECIPROCAL_FLOAT(b);
@@ -142,8 +123,7 @@ template <class T>
     return T(1) / b;
 }
 
-template <class T>
-[[gnu::always_inline]] inline Vec<T> quotient(Vec<T> a, Vec<T> b) {
+template <class T> [[gnu::always_inline]] inline Vec<T> quotient(Vec<T> a, Vec<T> b) {
 #ifdef RECIPROCAL_FLOAT
     if constexpr (sizeof(T) == sizeof(float)) {
         const Vec<T> inverse = reciprocal<T>(b), guess = a * inverse;
@@ -154,40 +134,33 @@ template <class T>
 }
 
 // Σ coefficients[k] xᵏ.
-template <class T, int N>
-[[gnu::always_inline]] inline Vec<T> polynomial(const T (&coefficients)[N], Vec<T> x) {
+template <class T, int N> [[gnu::always_inline]] inline Vec<T> polynomial(const T (&coefficients)[N], Vec<T> x) {
     Vec<T> sum = all<T>(coefficients[N - 1]);
     for (int k = N - 2; k >= 0; --k) sum = sum * x + coefficients[k];
     return sum;
 }
 
-template <class T>
-[[gnu::always_inline]] inline Vec<T> at_most(Vec<T> x, Vec<T> bound) {  // a NaN stays one
+template <class T> [[gnu::always_inline]] inline Vec<T> at_most(Vec<T> x, Vec<T> bound) {  // a NaN stays one
 #ifdef AT_MOST_FLOAT
     if constexpr (sizeof(T) == sizeof(float)) return AT_MOST_FLOAT(x, bound);
 #endif
     return x > bound ? bound : x;
 }
 
-template <class T>
-[[gnu::always_inline]] inline Vec<T> at_least(Vec<T> x, Vec<T> bound) {
+template <class T> [[gnu::always_inline]] inline Vec<T> at_least(Vec<T> x, Vec<T> bound) {
 #ifdef AT_LEAST_FLOAT
     if constexpr (sizeof(T) == sizeof(float)) return AT_LEAST_FLOAT(x, bound);
 #endif
     return x < bound ? bound : x;
 }
 
-template <class T>
-[[gnu::always_inline]] inline Vec<T> magnitude(Vec<T> x) {
-    return x < T(0) ? -x : x;
-}
+template <class T> [[gnu::always_inline]] inline Vec<T> magnitude(Vec<T> x) { return x < T(0) ? -x : x; }
 
 // eˢˣ = 2ⁿ eʳ with n whole and |r| ≤ ln 2 / 2: `power` is 2ⁿ and `less_one` is eʳ - 1. s is -1 or 2, and s x within ±highest.
 //
 // Several vectors go through each step together: the processor looks ahead over about two such chains of instructions, and chains
 // one after the other would wait.
-template <class T, int N>
-struct Exponentials {
+template <class T, int N> struct Exponentials {
     Vec<T> power[N], less_one[N];
 
     [[gnu::always_inline]] Exponentials(const Vec<T> (&x)[N], const int (&s)[N]) {
@@ -216,8 +189,7 @@ struct Exponentials {
 // Always inlined: a call would cost a tenth of the cell.
 enum class Gate { sigma, tanh };
 
-template <class T, Gate... gates>
-[[gnu::always_inline]] inline void squash(Vec<T> (&x)[sizeof...(gates)]) {
+template <class T, Gate... gates> [[gnu::always_inline]] inline void squash(Vec<T> (&x)[sizeof...(gates)]) {
     using Int = typename Lanes<T>::Int;
     constexpr int N = sizeof...(gates);
     constexpr bool is_tanh[] = {(gates == Gate::tanh)...};
@@ -237,30 +209,26 @@ template <class T, Gate... gates>
     }
 }
 
-template <class T>
-[[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
+template <class T> [[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
     Vec<T> a[] = {x};
     squash<T, Gate::sigma>(a);
     return a[0];
 }
 
-template <class T>
-[[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
+template <class T> [[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
     Vec<T> a[] = {x};
     squash<T, Gate::tanh>(a);
     return a[0];
 }
 
 // e⁻ˣ for x ≥ 0. Beyond 88 (708) the result is that of 88 (708), which is 0 in float32. 1.0 ULP at most, 0.3 on average (x ≤ 87; 700).
-template <class T>
-[[gnu::always_inline]] inline Vec<T> exp_neg(Vec<T> x) {
+template <class T> [[gnu::always_inline]] inline Vec<T> exp_neg(Vec<T> x) {
     const Exponentials<T, 1> e({at_most<T>(x, all<T>(Lanes<T>::highest))}, {-1});
     return e.power[0] + e.power[0] * e.less_one[0];
 }
 
 // log(1 + y) for 0 ≤ y ≤ 1, as 2 artanh(y / (2 + y)). 1.9 ULP at most, 0.4 on average. log σ by exp_neg and this: 2.7 and 0.2.
-template <class T>
-[[gnu::always_inline]] inline Vec<T> log_one_plus(Vec<T> y) {
+template <class T> [[gnu::always_inline]] inline Vec<T> log_one_plus(Vec<T> y) {
     const Vec<T> twice = quotient<T>(y + y, y + T(2)), square = T(0.25) * twice * twice;
     return twice + twice * square * polynomial<T>(Lanes<T>::artanh, square);
 }

@@ -10,8 +10,7 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-class WeightSums {
+template <class T> class WeightSums {
 public:
     static constexpr int64_t chunk_rows = 384;  // per chunk, unless one step has more
 
@@ -36,9 +35,7 @@ public:
 private:
     using Feature = const T* (*)(const Spec&, const BackwardRow<T>&, T* room);
     // A run of columns of the gates' gradient, and the first of the weight's rows that they belong to.
-    struct Segment {
-        int64_t column, count, row;
-    };
+    struct Segment { int64_t column, count, row; };
     // A weight with its bias, and the function that gives the values it multiplied.
     struct Factor {
         Feature feature;
@@ -60,7 +57,7 @@ private:
     };
 
     static int64_t column_of(const Task& task,
-                             int64_t row) {  // the column of the gates' gradient for a row of the weights
+        int64_t row) {  // the column of the gates' gradient for a row of the weights
         const int64_t beyond = row - task.segments[0].count;
         return beyond < 0 ? task.segments[0].column + row : task.segments[1].column + beyond;
     }
@@ -97,11 +94,8 @@ private:
     bool any_ = false;                 // a chunk was added
 };
 
-template <class T>
-WeightSums<T>::WeightSums(const Spec& spec, const Weights<T>& wanted, int64_t rows, int threads)
-    : spec_(spec),
-      wanted_(wanted),
-      threads_(threads),
+template <class T> WeightSums<T>::WeightSums(const Spec& spec, const Weights<T>& wanted, int64_t rows, int threads)
+    : spec_(spec), wanted_(wanted), threads_(threads),
       thread_size_(round_up(5 * spec.units + 2 * spec.gates() * spec.units, 64)),
       thread_sums_(threads * thread_size_, T(0)) {
     const int64_t H = spec.units, P = spec.outputs(), all = spec.gates() * H;
@@ -111,7 +105,7 @@ WeightSums<T>::WeightSums(const Spec& spec, const Weights<T>& wanted, int64_t ro
     T* b_hh = spec.layer_norm ? nullptr : wanted.b_hh;
     if (!spec.input_projected)
         want({input, spec.inputs, wanted.w_ih, wanted.b_ih}, {0, shared, 0},
-             shared < all ? Segment{all, all - shared, shared} : Segment{});
+            shared < all ? Segment{all, all - shared, shared} : Segment{});
     want({operand, P, wanted.w_hh, b_hh}, {0, direct, 0});
     if (direct < all)
         want({second_stage_operand, P, from(wanted.w_hh, direct * P), from(b_hh, direct)}, {direct, all - direct, 0});
@@ -128,8 +122,7 @@ WeightSums<T>::WeightSums(const Spec& spec, const Weights<T>& wanted, int64_t ro
     laid_out_ = Scratch<T>(features_ * room_);
 }
 
-template <class T>
-void WeightSums<T>::want(const Factor& factor, Segment first, Segment second, bool of_h) {
+template <class T> void WeightSums<T>::want(const Factor& factor, Segment first, Segment second, bool of_h) {
     if (!factor.weight && !factor.bias) return;
     Task* task = count_ ? &tasks_[count_ - 1] : nullptr;
     const auto same = [](const Segment& a, const Segment& b) { return a.column == b.column && a.count == b.count; };
@@ -148,8 +141,7 @@ void WeightSums<T>::want(const Factor& factor, Segment first, Segment second, bo
     ++task->count;
 }
 
-template <class T>
-void WeightSums<T>::add(Team& team, int me, const List<const BackwardRow<T>*>& rows) {
+template <class T> void WeightSums<T>::add(Team& team, int me, const List<const BackwardRow<T>*>& rows) {
     if (rows.size()) lay_out(rows, features_ * me / team.size, features_ * (me + 1) / team.size);
     team.barrier();
     for (int t = 0; t < count_ && rows.size(); ++t) {
@@ -162,8 +154,7 @@ void WeightSums<T>::add(Team& team, int me, const List<const BackwardRow<T>*>& r
 }
 
 // Stores features `begin` to `end` of every row, counted over all tasks.
-template <class T>
-void WeightSums<T>::lay_out(const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end) {
+template <class T> void WeightSums<T>::lay_out(const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end) {
     const Scratch<T> room(width<T> * max(max(spec_.inputs, spec_.units), spec_.outputs()));
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
@@ -172,9 +163,8 @@ void WeightSums<T>::lay_out(const List<const BackwardRow<T>*>& rows, int64_t beg
     }
 }
 
-template <class T>
-void WeightSums<T>::lay_out(const Task& task, const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end,
-                            T* room) {
+template <class T> void WeightSums<T>::lay_out(
+    const Task& task, const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end, T* room) {
     T* to = laid_out_.get() + task.at * room_;
     int64_t at = 0;  // the first feature of the factor
     for (int f = 0; f < task.count; ++f) {
@@ -194,8 +184,7 @@ void WeightSums<T>::lay_out(const Task& task, const List<const BackwardRow<T>*>&
     if (at < end) fill(to + at * room_, rows.size(), T(1));
 }
 
-template <class T>
-void WeightSums<T>::multiply(const Task& task, Range mine, const List<const BackwardRow<T>*>& rows) {
+template <class T> void WeightSums<T>::multiply(const Task& task, Range mine, const List<const BackwardRow<T>*>& rows) {
     const int64_t depth = rows.size(), words = words_of(depth);
     const LeftRows left(task.features, depth, [&](int64_t f) { return laid_out_.get() + (task.at + f) * room_; });
     const Tiles tiles(task.features);
@@ -208,20 +197,20 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
             constexpr int64_t distance = 6;  // words to prefetch ahead
             const int64_t column = column_of(task, block.first);
             for (int64_t k = (word + distance) * values_of_word; k < min(depth, (word + distance + 1) * values_of_word);
-                 ++k)
+                ++k)
                 for (int c = 0; c < block.columns; ++c) __builtin_prefetch(gradients(k) + column + c * width<T>);
             for (int c = 0; c < block.columns; ++c) {
                 const int64_t first = block.first + c * width<T>, count = min(width<T>, task.rows - first);
                 const int64_t here =
                     min(count, max(0, task.segments[0].count - first));  // the other columns are in the second segment
                 store(panel.get() + word * stride + c * width<T>, right_word<T>(word, depth, [&](int64_t k) {
-                          const T* from = gradients(k) + column_of(task, first);
-                          if (here == count || here == 0) return load(from, count);
-                          Vec<T> values = load(from, here);
-                          for (int64_t lane = here; lane < count; ++lane)
-                              values[lane] = gradients(k)[task.segments[1].column + lane - here];
-                          return values;
-                      }));
+                    const T* from = gradients(k) + column_of(task, first);
+                    if (here == count || here == 0) return load(from, count);
+                    Vec<T> values = load(from, here);
+                    for (int64_t lane = here; lane < count; ++lane)
+                        values[lane] = gradients(k)[task.segments[1].column + lane - here];
+                    return values;
+                }));
             }
         }
         for (int64_t t = 0; t < tiles.tiles; ++t) {
@@ -235,7 +224,7 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
                 for (int c = 0; c < block.columns && any_; ++c) sums[r][c] = load(before + c * width<T>);
             }
             multiply_tile(factors, count, static_cast<const T*>(panel.get()), block.columns, stride, words, sums[0],
-                          {reinterpret_cast<const char*>(panel.get()), 0});
+                {reinterpret_cast<const char*>(panel.get()), 0});
             for (int r = 0; r < count; ++r)
                 for (int c = 0; c < block.columns; ++c)
                     store(task.sums.get() + (first + r) * task.padded + block.first + c * width<T>, sums[r][c]);
@@ -243,8 +232,7 @@ void WeightSums<T>::multiply(const Task& task, Range mine, const List<const Back
     }
 }
 
-template <class T>
-void WeightSums<T>::write(Team& team, int me) const {
+template <class T> void WeightSums<T>::write(Team& team, int me) const {
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
         const int64_t begin = task.rows * me / team.size, end = task.rows * (me + 1) / team.size;

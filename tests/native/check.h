@@ -19,8 +19,7 @@ inline void check(bool holds, const std::string& what) {
 
 // Root mean square of the difference over that of what is expected, or over 0.1 where that is smaller: numbers here are of
 // the order of 1, and few of them may well be the small rest of a subtraction. NaN where either has one, or sizes differ.
-template <class A, class B>
-double relative_rms(const std::vector<A>& got, const std::vector<B>& wanted) {
+template <class A, class B> double relative_rms(const std::vector<A>& got, const std::vector<B>& wanted) {
     if (got.size() != wanted.size()) return NAN;
     double difference = 0, size = 0;
     for (size_t at = 0; at < got.size(); ++at) {
@@ -34,8 +33,8 @@ double relative_rms(const std::vector<A>& got, const std::vector<B>& wanted) {
 template <class A, class B>
 void check_close(const std::vector<A>& got, const std::vector<B>& wanted, double tolerance, const std::string& what) {
     const double distance = relative_rms(got, wanted);
-    check(distance <= tolerance,
-          what + ": relative RMS " + std::to_string(distance / tolerance) + " of what is allowed");
+    check(
+        distance <= tolerance, what + ": relative RMS " + std::to_string(distance / tolerance) + " of what is allowed");
 }
 
 }  // namespace seriatim::test

@@ -18,11 +18,9 @@
 namespace seriatim::test {
 
 // Relative RMS: a few roundings of sums of up to 100 terms over up to 17 steps.
-template <class T>
-constexpr double close = std::is_same_v<T, float> ? 2e-6 : 1e-13;
+template <class T> constexpr double close = std::is_same_v<T, float> ? 2e-6 : 1e-13;
 // The same for gradients, where a value goes through twice as many sums.
-template <class T>
-constexpr double close_back = std::is_same_v<T, float> ? 5e-6 : 1e-12;
+template <class T> constexpr double close_back = std::is_same_v<T, float> ? 5e-6 : 1e-12;
 
 std::vector<Spec> specs(int64_t inputs, int64_t units) {
     std::vector<Spec> all;
@@ -70,13 +68,13 @@ std::vector<Case> cases(int64_t steps, int64_t rows, int64_t inputs, int64_t uni
         all.push_back({.spec = spec, .steps = steps, .rows = rows});
         all.push_back({.spec = spec, .steps = steps, .rows = rows, .lengths = true, .reverse = true});
         all.push_back({.spec = spec,
-                       .steps = steps,
-                       .rows = rows,
-                       .lengths = true,
-                       .reset = true,
-                       .dropout = true,
-                       .zoneout = true,
-                       .drawn = spec.bias});
+            .steps = steps,
+            .rows = rows,
+            .lengths = true,
+            .reset = true,
+            .dropout = true,
+            .zoneout = true,
+            .drawn = spec.bias});
     }
     return all;
 }
@@ -96,8 +94,7 @@ double loss(const Problem& p, const Arrays<double>& inputs) {
 }
 
 // Values of [T, B, width] where a row has a step; elsewhere they must be as they were before the call: NaN.
-template <class T>
-std::vector<T> written(const Problem& p, const std::vector<T>& values, const std::string& what) {
+template <class T> std::vector<T> written(const Problem& p, const std::vector<T>& values, const std::string& what) {
     const int64_t width = values.size() / (p.one.steps * p.one.rows);
     std::vector<T> kept;
     for (int64_t at = 0; at < p.one.steps * p.one.rows; ++at)
@@ -122,9 +119,8 @@ void forward_is_as_the_equations_say(const Problem& p, const Target& target, int
     check_close(bare.output, got.output, close<T>, what + ": output without gates");
 }
 
-template <class T>
-void backward_is_the_same_in_both_precisions(const Problem& p, const Arrays<double>& wanted, const Target& target,
-                                             int threads, const std::string& what) {
+template <class T> void backward_is_the_same_in_both_precisions(
+    const Problem& p, const Arrays<double>& wanted, const Target& target, int threads, const std::string& what) {
     const Recurrence<T> recurrence(p);
     const auto packed = recurrence.pack(target, threads);
     const auto forwarded = recurrence.forward(target, *packed, threads);
@@ -165,8 +161,7 @@ void backward_is_the_slope(const Problem& p, const Arrays<double>& gradients, co
     }
 }
 
-template <class T>
-void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const std::string& what) {
+template <class T> void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const std::string& what) {
     const Recurrence<T> recurrence(p);
     const auto packed = recurrence.pack(target, 1);
     const auto wanted = plain(p, p.inputs);
@@ -175,9 +170,8 @@ void a_step_is_a_sequence_of_one(const Problem& p, const Target& target, const s
 }
 
 // `close` is of relative RMS.
-template <class T>
-void steps_back_are_a_sequence_back(const Spec& spec, int64_t steps, int64_t rows, const Target& target, int threads,
-                                    double close) {
+template <class T> void steps_back_are_a_sequence_back(
+    const Spec& spec, int64_t steps, int64_t rows, const Target& target, int threads, double close) {
     if (spec.projected || spec.peephole || spec.layer_norm) return;
     Problem p = problem({.spec = spec, .steps = steps, .rows = rows});
     p.grad_cells.assign(p.grad_cells.size(), 0);
@@ -188,7 +182,7 @@ void steps_back_are_a_sequence_back(const Spec& spec, int64_t steps, int64_t row
     const auto got = recurrence.steps_back(target, forwarded, threads);
     for (int name = 0; name < names; ++name)
         check_close(got[name], wanted[name], close,
-                    std::string(target.name) + ", " + p.one.name() + ", step by step: gradient of " + name_of[name]);
+            std::string(target.name) + ", " + p.one.name() + ", step by step: gradient of " + name_of[name]);
 }
 
 bool same_bits(const auto& one, const auto& other) {
@@ -196,8 +190,7 @@ bool same_bits(const auto& one, const auto& other) {
            (one.empty() || !std::memcmp(one.data(), other.data(), one.size() * sizeof(one[0])));
 }
 
-template <class T>
-void packed_rows_are_as_padded_ones(Case one, const Target& target, int threads) {
+template <class T> void packed_rows_are_as_padded_ones(Case one, const Target& target, int threads) {
     one.lengths = one.packed = true;
     const Problem in_packed = problem(one);
     Problem in_padded = problem(one);
@@ -226,8 +219,8 @@ void a_wrong_gradient_is_noticed() {
 }
 
 void on_one_target(const Target& target) {
-    const int64_t shapes[][4] = {{1, 1, 1, 1},   {2, 3, 2, 3},  {3, 17, 5, 17},
-                                 {5, 2, 33, 33}, {17, 7, 3, 8}, {2, 13, 16, 64}};
+    const int64_t shapes[][4] = {
+        {1, 1, 1, 1}, {2, 3, 2, 3}, {3, 17, 5, 17}, {5, 2, 33, 33}, {17, 7, 3, 8}, {2, 13, 16, 64}};
     for (const auto& [steps, rows, inputs, units] : shapes)
         for (const Case& one : cases(steps, rows, inputs, units)) {
             const Problem p = problem(one);
@@ -244,13 +237,13 @@ void on_one_target(const Target& target) {
     for (const Spec& spec : specs(3, 8))
         for (bool masked : {false, true}) {
             const Case one{.spec = spec,
-                           .steps = 5,
-                           .rows = 9,
-                           .reverse = !masked,
-                           .reset = masked,
-                           .dropout = masked,
-                           .zoneout = masked,
-                           .drawn = spec.bias};
+                .steps = 5,
+                .rows = 9,
+                .reverse = !masked,
+                .reset = masked,
+                .dropout = masked,
+                .zoneout = masked,
+                .drawn = spec.bias};
             packed_rows_are_as_padded_ones<float>(one, target, 1);
             packed_rows_are_as_padded_ones<double>(one, target, 1);
         }
@@ -258,8 +251,8 @@ void on_one_target(const Target& target) {
         for (int64_t rows : {1, 2, 9}) {
             const Problem p = problem({.spec = spec, .steps = 1, .rows = rows});
             a_step_is_a_sequence_of_one<float>(p, target, std::string(target.name) + ", " + p.one.name() + ", float32");
-            a_step_is_a_sequence_of_one<double>(p, target,
-                                                std::string(target.name) + ", " + p.one.name() + ", float64");
+            a_step_is_a_sequence_of_one<double>(
+                p, target, std::string(target.name) + ", " + p.one.name() + ", float64");
         }
     // Fewer rows than make one product, more, and more in a single step.
     for (const Spec& spec : specs(3, 8))
@@ -432,8 +425,8 @@ void what_is_expected_stays() {
 
 // Fewer rows, units and values of k than a matrix tile has, as many, and more; then by batch and by units.
 void on_matrix_tiles(const Target& target, bool everything) {
-    const int64_t shapes[][5] = {{2, 1, 1, 1, 1},    {3, 3, 5, 17, 1},   {2, 33, 33, 16, 1},
-                                 {3, 17, 40, 33, 1}, {3, 70, 20, 40, 3}, {10, 1, 90, 130, 2}};
+    const int64_t shapes[][5] = {{2, 1, 1, 1, 1}, {3, 3, 5, 17, 1}, {2, 33, 33, 16, 1}, {3, 17, 40, 33, 1},
+        {3, 70, 20, 40, 3}, {10, 1, 90, 130, 2}};
     for (const auto& [steps, rows, inputs, units, threads] : shapes)
         if (everything || threads > 1) in_halves(target, steps, rows, inputs, units, threads);
     for (Spec spec : specs(9, 20)) {

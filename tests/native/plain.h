@@ -47,7 +47,7 @@ inline Row normalised(const Row& a, const double* gain, const double* shift) {
 
 // The candidates of h and c, from x, ĥ and the state.
 inline void plain_step(const Spec& s, const Weights<const double>& w, const Row& x, const Row& h_in, const Row& h,
-                       const Row& c, Row& new_h, Row& new_c) {
+    const Row& c, Row& new_h, Row& new_c) {
     const int64_t H = s.units;
     const Row u = s.input_projected ? x : affine(w.w_ih, w.b_ih, x, s.gates() * H, s.bf16);
     const Row v = s.layer_norm ? normalised(affine(w.w_hh, nullptr, h_in, s.gates() * H, s.bf16), w.g_hh, w.b_hh)

@@ -29,19 +29,10 @@ struct Case {
                  " H" + std::to_string(spec.units);
         if (spec.projected) words += " P" + std::to_string(spec.projected);
         const std::pair<bool, const char*> flags[] = {{spec.activation == Activation::relu, "relu"},
-                                                      {spec.activation == Activation::sigmoid, "sigmoid"},
-                                                      {!spec.bias, "no bias"},
-                                                      {spec.peephole, "peephole"},
-                                                      {spec.layer_norm, "layer norm"},
-                                                      {spec.input_projected, "input projected"},
-                                                      {spec.bf16, "bf16"},
-                                                      {lengths, "lengths"},
-                                                      {reverse, "reverse"},
-                                                      {reset, "reset"},
-                                                      {dropout, "dropout"},
-                                                      {zoneout, "zoneout"},
-                                                      {packed, "packed"},
-                                                      {drawn, "drawn"}};
+            {spec.activation == Activation::sigmoid, "sigmoid"}, {!spec.bias, "no bias"}, {spec.peephole, "peephole"},
+            {spec.layer_norm, "layer norm"}, {spec.input_projected, "input projected"}, {spec.bf16, "bf16"},
+            {lengths, "lengths"}, {reverse, "reverse"}, {reset, "reset"}, {dropout, "dropout"}, {zoneout, "zoneout"},
+            {packed, "packed"}, {drawn, "drawn"}};
         for (auto [there, word] : flags)
             if (there) words += std::string(", ") + word;
         return words;
@@ -50,8 +41,8 @@ struct Case {
 
 // Everything that has a gradient.
 enum Name { X, H0, C0, W_IH, W_HH, B_IH, B_HH, W_HR, W_CH, G_IH, G_HH, G_C, B_C, names };
-inline const char* const name_of[] = {"x",    "h0",   "c0",   "w_ih", "w_hh", "b_ih", "b_hh",
-                                      "w_hr", "w_ch", "g_ih", "g_hh", "g_c",  "b_c"};
+inline const char* const name_of[] = {
+    "x", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_ch", "g_ih", "g_hh", "g_c", "b_c"};
 
 // How many values each of them has; 0 where the spec has none.
 inline std::array<int64_t, names> sizes(const Case& one) {
@@ -72,33 +63,23 @@ inline std::array<int64_t, names> sizes(const Case& one) {
     return sizes;
 }
 
-template <class T>
-using Arrays = std::array<std::vector<T>, names>;
+template <class T> using Arrays = std::array<std::vector<T>, names>;
 
-template <class T, class From>
-std::vector<T> as(const std::vector<From>& values) {
+template <class T, class From> std::vector<T> as(const std::vector<From>& values) {
     return {values.begin(), values.end()};
 }
 
-template <class T>
-Arrays<T> as(const Arrays<double>& arrays) {
+template <class T> Arrays<T> as(const Arrays<double>& arrays) {
     Arrays<T> copies;
     for (int name = 0; name < names; ++name) copies[name] = as<T>(arrays[name]);
     return copies;
 }
 
-template <class T>
-auto pointer(std::vector<T>& values) {
-    return values.empty() ? nullptr : values.data();
-}
-template <class T>
-auto pointer(const std::vector<T>& values) {
-    return values.empty() ? nullptr : values.data();
-}
+template <class T> auto pointer(std::vector<T>& values) { return values.empty() ? nullptr : values.data(); }
+template <class T> auto pointer(const std::vector<T>& values) { return values.empty() ? nullptr : values.data(); }
 
 // `Element` is T, or const T to read them.
-template <class Element, class Of>
-Weights<Element> weights_of(Of& a) {
+template <class Element, class Of> Weights<Element> weights_of(Of& a) {
     Weights<Element> w;
     w.w_ih = pointer(a[W_IH]), w.w_hh = pointer(a[W_HH]), w.b_ih = pointer(a[B_IH]), w.b_hh = pointer(a[B_HH]);
     w.w_hr = pointer(a[W_HR]), w.w_ch = pointer(a[W_CH]), w.g_ih = pointer(a[G_IH]), w.g_hh = pointer(a[G_HH]);

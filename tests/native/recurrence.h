@@ -6,45 +6,33 @@
 
 namespace seriatim::test {
 
-template <class T>
-const Kernels<T>& kernels(const Target& target) {
+template <class T> const Kernels<T>& kernels(const Target& target) {
     if constexpr (std::is_same_v<T, float>) return target.single();
     else return target.real();
 }
 
 // Those that a spec asks for.
-template <class T>
-const Kernels<T>& kernels(const Target& target, const Spec& spec) {
+template <class T> const Kernels<T>& kernels(const Target& target, const Spec& spec) {
     if constexpr (std::is_same_v<T, float>)
         if (spec.bf16) return target.bf16();
     return kernels<T>(target);
 }
 
-template <class T>
-std::vector<T> unwritten(int64_t count) {
-    return std::vector<T>(count, T(NAN));
-}
+template <class T> std::vector<T> unwritten(int64_t count) { return std::vector<T>(count, T(NAN)); }
 
 // One problem in one precision: what goes in stays as it is, so that calls may run side by side.
-template <class T>
-struct Recurrence {
+template <class T> struct Recurrence {
     const Problem& p;
     const Arrays<T> inputs;
     const std::vector<T> dropout, zoneout[2], grad_output, grad_final[2], grad_cells;
     std::vector<int64_t> starts;
     std::unique_ptr<bool[]> packed_reset, flags[2];  // the last: zoneout's, when drawn
 
-    struct Forwarded {
-        std::vector<T> output, final[2], gates, cells;
-    };
+    struct Forwarded { std::vector<T> output, final[2], gates, cells; };
 
     explicit Recurrence(const Problem& p)
-        : p(p),
-          inputs(as<T>(p.inputs)),
-          dropout(as<T>(p.dropout)),
-          zoneout{as<T>(p.zoneout[0]), as<T>(p.zoneout[1])},
-          grad_output(as<T>(p.grad_output)),
-          grad_final{as<T>(p.grad_final[0]), as<T>(p.grad_final[1])},
+        : p(p), inputs(as<T>(p.inputs)), dropout(as<T>(p.dropout)), zoneout{as<T>(p.zoneout[0]), as<T>(p.zoneout[1])},
+          grad_output(as<T>(p.grad_output)), grad_final{as<T>(p.grad_final[0]), as<T>(p.grad_final[1])},
           grad_cells(as<T>(p.grad_cells)) {
         for (int64_t step = 0, row = 0; step < p.one.steps && p.one.packed; ++step) {
             starts.push_back(row);
@@ -70,10 +58,8 @@ struct Recurrence {
     Forwarded forward(const Target& target, const Packed<T>& packed, int threads, bool keep = true) const {
         const Spec& s = p.one.spec;
         const int64_t T_ = p.one.steps, B = p.one.rows, P = s.outputs(), W = s.carried();
-        Forwarded result{unwritten<T>(T_ * B * P),
-                         {unwritten<T>(B * P), unwritten<T>(B * W)},
-                         unwritten<T>(keep ? T_ * B * s.slots() * s.units : 0),
-                         unwritten<T>(keep ? T_ * B * W : 0)};
+        Forwarded result{unwritten<T>(T_ * B * P), {unwritten<T>(B * P), unwritten<T>(B * W)},
+            unwritten<T>(keep ? T_ * B * s.slots() * s.units : 0), unwritten<T>(keep ? T_ * B * W : 0)};
         const std::vector<T> x = packed_rows(inputs[X]);
         std::vector<T> output = packed_rows(result.output), gates = packed_rows(result.gates),
                        cells = packed_rows(result.cells);
@@ -122,8 +108,8 @@ struct Recurrence {
         call.grad_weights = weights_of<T>(gradients);
         using PackedForBack = std::unique_ptr<PackedBackward<T>, void (*)(PackedBackward<T>*)>;
         const auto& table = kernels<T>(target, s);
-        const PackedForBack packed{in_advance ? table.pack_backward(s, call.weights, threads) : nullptr,
-                                   table.discard_backward};
+        const PackedForBack packed{
+            in_advance ? table.pack_backward(s, call.weights, threads) : nullptr, table.discard_backward};
         call.packed = packed.get();
         table.backward(s, call, threads);
         gradients[X] = padded_rows(of_x, T(0));
@@ -183,8 +169,7 @@ struct Recurrence {
 private:
     bool has_step(int64_t at) const { return p.has_step(at / p.one.rows, at % p.one.rows); }
 
-    template <class Value>
-    Sequence<Value> sequence(Value* data, int64_t width) const {
+    template <class Value> Sequence<Value> sequence(Value* data, int64_t width) const {
         return {data, p.one.rows * width, width, p.one.packed ? starts.data() : nullptr};
     }
 

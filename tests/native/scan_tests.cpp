@@ -24,20 +24,8 @@ struct Scanned {
 
 Scanned scanned(int64_t steps, int64_t rows, int64_t units, int variant) {
     std::mt19937 random(static_cast<unsigned>(steps * 100 + rows * 10 + units + variant));
-    Scanned p{steps,
-              rows,
-              units,
-              (variant & 1) != 0,
-              (variant & 2) != 0,
-              (variant & 4) != 0,
-              (variant & 8) != 0,
-              {},
-              {},
-              {},
-              {},
-              {},
-              {},
-              {}};
+    Scanned p{steps, rows, units, (variant & 1) != 0, (variant & 2) != 0, (variant & 4) != 0, (variant & 8) != 0, {},
+        {}, {}, {}, {}, {}, {}};
     for (int64_t row = 0; row < rows; ++row)
         p.lengths.push_back(1 + row * (steps - 1) / std::max<int64_t>(rows - 1, 1));
     for (int64_t at = 0; at < steps * rows; ++at) p.reset.push_back(at % 5 == 3);
@@ -49,9 +37,7 @@ Scanned scanned(int64_t steps, int64_t rows, int64_t units, int variant) {
     return p;
 }
 
-struct ScanResult {
-    std::vector<double> h[2], last[2], of_a[2], of_b[2], of_first[2];
-};
+struct ScanResult { std::vector<double> h[2], last[2], of_a[2], of_b[2], of_first[2]; };
 
 // Forward as the equation stands, backward by its transpose; a conjugated since re and im are two real numbers.
 ScanResult plain_scan(const Scanned& p) {
@@ -94,13 +80,9 @@ ScanResult plain_scan(const Scanned& p) {
     return r;
 }
 
-template <class T>
-std::vector<T> as(const std::vector<double>& values) {
-    return {values.begin(), values.end()};
-}
+template <class T> std::vector<T> as(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
-template <class T>
-void scan_is_the_plain_loop(const Scanned& p, const Target& target, int threads) {
+template <class T> void scan_is_the_plain_loop(const Scanned& p, const Target& target, int threads) {
     const std::string what = std::string(target.name) + " scan " + std::to_string(p.steps) + "x" +
                              std::to_string(p.rows) + "x" + std::to_string(p.units) + (p.complex ? " complex" : "");
     const double close = std::is_same_v<T, float> ? 5e-6 : 1e-13;

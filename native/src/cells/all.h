@@ -11,11 +11,9 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class... All>
-struct CellList {
+template <class... All> struct CellList {
     // work.template operator()<Cell>() for the cell of a spec.
-    template <class Work>
-    static void dispatch(const Spec& spec, const Work& work) {
+    template <class Work> static void dispatch(const Spec& spec, const Work& work) {
         int index = 0;
         (void)((spec.cell->index == index++ && (work.template operator()<All>(), true)) || ...);
     }
@@ -24,9 +22,6 @@ struct CellList {
 
 using Cells = CellList<Rnn, Lstm, Cifg, Gru, GruResetBefore, Slstm>;
 
-template <class Work>
-inline void with_cell(const Spec& spec, const Work& work) {
-    Cells::dispatch(spec, work);
-}
+template <class Work> inline void with_cell(const Spec& spec, const Work& work) { Cells::dispatch(spec, work); }
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -7,21 +7,20 @@ namespace seriatim::SERIATIM_TARGET {
 
 struct Cifg {
     static constexpr CellLayout layout{.name = "cifg",
-                                       .gates = 3,
-                                       .extra_states = 1,
-                                       .saved = 3,  // f g o
-                                       .direct_gates = 3,
-                                       .shared_gates = 3,
-                                       .peepholes = 2,
-                                       .has_projection = true,
-                                       .has_layer_norm = true,
-                                       .normalises_c = true};
+        .gates = 3,
+        .extra_states = 1,
+        .saved = 3,  // f g o
+        .direct_gates = 3,
+        .shared_gates = 3,
+        .peepholes = 2,
+        .has_projection = true,
+        .has_layer_norm = true,
+        .normalises_c = true};
     static constexpr StageLayout stages[] = {{3, {0, 1, 2}}};
     static constexpr int tanh_column = 0, output_gate = 2;
 
     // Puts c and o into the first and the third of the sums.
-    template <class T>
-    static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    template <class T> static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
         const int64_t H = cell.spec.units;
         const T* w_ch = cell.w_ch ? cell.w_ch + at.first : nullptr;
         const Vec<T> before = load(row.c + at.first, at.count), a_o = sums[2];
@@ -35,20 +34,17 @@ struct Cifg {
         if (cell.spec.layer_norm) store(row.raw + at.first, c, at.count);
         sums[0] = c, sums[2] = o;
     }
-    template <class T>
-    static void output(const CellWeights<T>&, const Row<T>& row, const Vec<T>* sums, Span at) {
+    template <class T> static void output(const CellWeights<T>&, const Row<T>& row, const Vec<T>* sums, Span at) {
         emit(row, sums[2] * sums[0], at);  // (5)
     }
 
     // c of unit u again, out of the saved gates.
-    template <class T>
-    static T c_again(const T* gates, int64_t H, int64_t u, T before) {
+    template <class T> static T c_again(const T* gates, int64_t H, int64_t u, T before) {
         return gates[u] * before + (T(1) - gates[u]) * gates[H + u];  // (3)
     }
 
-    template <class T>
-    static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dm, Span at,
-                         const ThreadSums<T>& sums, const NormalisedC<T>* normalised) {
+    template <class T> static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dm, Span at,
+        const ThreadSums<T>& sums, const NormalisedC<T>* normalised) {
         const int64_t H = cell.spec.units;
         const T* gates = row.gates + at.first;
         const Vec<T> f = load(gates, at.count), g = load(gates + H, at.count), o = load(gates + 2 * H, at.count);

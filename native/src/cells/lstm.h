@@ -7,37 +7,33 @@ namespace seriatim::SERIATIM_TARGET {
 
 struct Lstm {
     static constexpr CellLayout layout{.name = "lstm",
-                                       .gates = 4,
-                                       .extra_states = 1,
-                                       .saved = 4,  // i f g o
-                                       .direct_gates = 4,
-                                       .shared_gates = 4,
-                                       .peepholes = 3,
-                                       .has_projection = true,
-                                       .has_layer_norm = true,
-                                       .normalises_c = true};
+        .gates = 4,
+        .extra_states = 1,
+        .saved = 4,  // i f g o
+        .direct_gates = 4,
+        .shared_gates = 4,
+        .peepholes = 3,
+        .has_projection = true,
+        .has_layer_norm = true,
+        .normalises_c = true};
     static constexpr StageLayout stages[] = {{4, {0, 1, 2, 3}}};
     static constexpr int tanh_column = 0, output_gate = 3;
 
     // Puts c and o into the first and the last of the sums.
-    template <class T>
-    static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    template <class T> static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
         cell.w_ch ? forward<true>(cell, row, sums, at) : forward<false>(cell, row, sums, at);
     }
-    template <class T>
-    static void output(const CellWeights<T>&, const Row<T>& row, const Vec<T>* sums, Span at) {
+    template <class T> static void output(const CellWeights<T>&, const Row<T>& row, const Vec<T>* sums, Span at) {
         emit(row, sums[3] * sums[0], at);  // (5): o ⊙ tanh(c)
     }
 
     // c of unit u again, out of the saved gates.
-    template <class T>
-    static T c_again(const T* gates, int64_t H, int64_t u, T before) {
+    template <class T> static T c_again(const T* gates, int64_t H, int64_t u, T before) {
         return gates[H + u] * before + gates[u] * gates[2 * H + u];  // (3)
     }
 
-    template <class T>
-    static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dm, Span at,
-                         const ThreadSums<T>& sums, const NormalisedC<T>* normalised) {
+    template <class T> static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dm, Span at,
+        const ThreadSums<T>& sums, const NormalisedC<T>* normalised) {
         const int64_t H = cell.spec.units;
         const T* gates = row.gates + at.first;
         const Vec<T> i = load(gates, at.count), f = load(gates + H, at.count), g = load(gates + 2 * H, at.count);

@@ -6,14 +6,12 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-template <class T>
-inline void add_to(T* to, Vec<T> values, int64_t count) {
+template <class T> inline void add_to(T* to, Vec<T> values, int64_t count) {
     store(to, load(to, count) + values, count);
 }
 
 // Forward, for a whole row: from c in row.raw and the saved o to h.
-template <class Cell, class T>
-void output_of_normalised_c(const CellWeights<T>& cell, const Row<T>& row) {
+template <class Cell, class T> void output_of_normalised_c(const CellWeights<T>& cell, const Row<T>& row) {
     const int64_t H = cell.spec.units;
     const T* c = row.raw;
     const auto [mean, scale] = statistics(c, H);
@@ -26,9 +24,8 @@ void output_of_normalised_c(const CellWeights<T>& cell, const Row<T>& row) {
 }
 
 // Backward, for a whole row: from the gradient of m = o ⊙ tanh(…) to `normalised`.
-template <class Cell, class T>
-void normalised_c_backward(const CellWeights<T>& cell, const BackwardRow<T>& row, const T* grad_m,
-                           const ThreadSums<T>& sums, const NormalisedC<T>& normalised) {
+template <class Cell, class T> void normalised_c_backward(const CellWeights<T>& cell, const BackwardRow<T>& row,
+    const T* grad_m, const ThreadSums<T>& sums, const NormalisedC<T>& normalised) {
     const int64_t H = cell.spec.units;
     const T* o = row.gates + Cell::output_gate * H;
     T *c = normalised.grad, *squashed = normalised.squashed;

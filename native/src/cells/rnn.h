@@ -7,21 +7,20 @@ namespace seriatim::SERIATIM_TARGET {
 
 struct Rnn {
     static constexpr CellLayout layout{.name = "rnn",
-                                       .gates = 1,
-                                       .extra_states = 0,
-                                       .saved = 1,  // h before its projection
-                                       .direct_gates = 1,
-                                       .shared_gates = 1,
-                                       .has_activation = true,
-                                       .has_projection = true,
-                                       .has_layer_norm = true,
-                                       .output_is_enough = true};
+        .gates = 1,
+        .extra_states = 0,
+        .saved = 1,  // h before its projection
+        .direct_gates = 1,
+        .shared_gates = 1,
+        .has_activation = true,
+        .has_projection = true,
+        .has_layer_norm = true,
+        .output_is_enough = true};
     static constexpr StageLayout stages[] = {{1, {0}}};
     static constexpr int tanh_column = -1;
 
     // Up to four vectors of units together.
-    template <class T>
-    static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T> (&h)[4], Span at) {
+    template <class T> static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T> (&h)[4], Span at) {
         const int count = static_cast<int>((at.count + width<T> - 1) / width<T>);
         activate<T>(cell.spec.activation, h);  // (2)
         for (int c = 0; c < count; ++c) {
@@ -31,12 +30,10 @@ struct Rnn {
             emit(row, h[c], here);
         }
     }
-    template <class T>
-    static void output(const CellWeights<T>&, const Row<T>&, const Vec<T>*, Span) {}
+    template <class T> static void output(const CellWeights<T>&, const Row<T>&, const Vec<T>*, Span) {}
 
-    template <class T>
-    static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dh, Span at,
-                         const ThreadSums<T>&, const NormalisedC<T>*) {
+    template <class T> static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dh, Span at,
+        const ThreadSums<T>&, const NormalisedC<T>*) {
         const Vec<T> h = load(row.gates + at.first, at.count);
         if (row.m) store(row.m + at.first, h, at.count);
         Vec<T> slope = T(1) - h * h;
@@ -46,8 +43,7 @@ struct Rnn {
     }
 
 private:
-    template <class T>
-    static void activate(Activation activation, Vec<T> (&a)[4]) {
+    template <class T> static void activate(Activation activation, Vec<T> (&a)[4]) {
         if (activation == Activation::tanh) return squash<T, Gate::tanh, Gate::tanh, Gate::tanh, Gate::tanh>(a);
         if (activation == Activation::sigmoid) return squash<T, Gate::sigma, Gate::sigma, Gate::sigma, Gate::sigma>(a);
         for (Vec<T>& value : a) value = value < T(0) ? Vec<T>{} : value;

@@ -8,18 +8,17 @@ namespace seriatim::SERIATIM_TARGET {
 // Its state beside h is c, n and m, one after the other.
 struct Slstm {
     static constexpr CellLayout layout{.name = "slstm",
-                                       .gates = 4,
-                                       .extra_states = 3,
-                                       .saved = 5,  // i f g o, and the slope of log σ at f's sum
-                                       .direct_gates = 4,
-                                       .shared_gates = 4,
-                                       .has_projection = true};
+        .gates = 4,
+        .extra_states = 3,
+        .saved = 5,  // i f g o, and the slope of log σ at f's sum
+        .direct_gates = 4,
+        .shared_gates = 4,
+        .has_projection = true};
     static constexpr StageLayout stages[] = {{4, {0, 1, 2, 3}}};
     static constexpr int tanh_column = -1;
 
     // Puts c / n and o into the first and the last of the sums.
-    template <class T>
-    static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
+    template <class T> static void forward(const CellWeights<T>& cell, const Row<T>& row, Vec<T>* sums, Span at) {
         const int64_t H = cell.spec.units;
         const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
         const Vec<T> before = load(row.c + at.first, at.count), n_before = load(row.c + of_n.first, at.count),
@@ -42,14 +41,12 @@ struct Slstm {
         }
         sums[0] = quotient<T>(c, n), sums[3] = o;
     }
-    template <class T>
-    static void output(const CellWeights<T>&, const Row<T>& row, const Vec<T>* sums, Span at) {
+    template <class T> static void output(const CellWeights<T>&, const Row<T>& row, const Vec<T>* sums, Span at) {
         emit(row, sums[3] * sums[0], at);  // (6)
     }
 
-    template <class T>
-    static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dm, Span at,
-                         const ThreadSums<T>&, const NormalisedC<T>*) {
+    template <class T> static void backward(const CellWeights<T>& cell, const BackwardRow<T>& row, Vec<T> dm, Span at,
+        const ThreadSums<T>&, const NormalisedC<T>*) {
         const int64_t H = cell.spec.units;
         const Span of_n{at.first + H, at.count}, of_m{at.first + 2 * H, at.count};
         const T* gates = row.gates + at.first;

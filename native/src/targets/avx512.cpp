@@ -12,9 +12,8 @@ namespace seriatim::avx512 {
 namespace {
 
 // With VNNI one instruction computes four products and their sum.
-template <int C>
-__attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, int64_t quads, const uint8_t* row,
-                                                          Int* sums) {
+template <int C> __attribute__((target("avx512vnni"))) void add_bytes_vnni(
+    const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     __m512i even[C], odd[C];
     for (int c = 0; c < C; ++c) even[c] = odd[c] = _mm512_setzero_si512();
     const auto four = [&](int64_t quad) __attribute__((target("avx512vnni"))) {
@@ -39,8 +38,7 @@ __attribute__((target("avx512vnni"))) void add_bytes_vnni(const int8_t* panel, i
 
 }  // namespace
 
-template <int C>
-void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
+template <int C> void add_bytes(const int8_t* panel, int64_t quads, const uint8_t* row, Int* sums) {
     static const bool vnni = __builtin_cpu_supports("avx512vnni");
     (vnni ? add_bytes_vnni<C> : add_bytes_portable<C>)(panel, quads, row, sums);
 }
