@@ -1,4 +1,4 @@
-"""Draw the engine's picture: how weights lie, what a tile is, and how two threads share a step.
+"""Draw the picture of the engine: the layout of weights, a tile, and two threads that share a step.
 
 python docs/engine.py docs/engine.png
 """
@@ -44,7 +44,7 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> N
 
 
 def draw_layout(axes: Axes) -> None:
-    """PyTorch's [4·H, K] beside panels [block][k][gate][16]."""
+    """PyTorch's weights [4·H, K] and the panels [block][k][gate][16] that are made of them."""
     axes.set_title("Weights: PyTorch's rows become panels", fontsize=11)
     for place, (gate, colour) in enumerate(GATES.items()):
         box(axes, 0, 6 - 2 * place, 3.2, 2, colour, f"gate {gate}\nH rows", 8)
@@ -66,7 +66,7 @@ def draw_layout(axes: Axes) -> None:
 
 
 def draw_tile(axes: Axes) -> None:
-    """Six rows of h times a panel: 24 sums in registers."""
+    """Six rows of h times a panel give 24 vectors of sums in registers."""
     axes.set_title("A tile: 6 rows × 4 vectors stay in registers", fontsize=11)
     for row in range(6):
         box(axes, 0, 5.5 - 0.75 * row, 3.4, 0.75, "#f7f7f7", f"h of row {row}" if row < 5 else "…", 7.5)
@@ -82,14 +82,14 @@ def draw_tile(axes: Axes) -> None:
     axes.text(9.8, 6.6, "24 vectors of 16 sums", ha="center", fontsize=9)
     arrow(axes, (9.8, 1.6), (9.8, 0.75))
     axes.text(9.8, 0.3, "σ, tanh  →  c, h, gates", ha="center", va="center", fontsize=9)
-    said = "the cell's equations are\napplied to one tile"
-    axes.text(3.6, 0.3, said, ha="center", va="center", fontsize=8.5, color="#555555")
+    caption = "the cell's equations are\napplied to one tile"
+    axes.text(3.6, 0.3, caption, ha="center", va="center", fontsize=8.5, color="#555555")
     axes.set_xlim(-0.3, 11.8)
     axes.set_ylim(-1.2, 8.0)
 
 
 def draw_threads(axes: Axes) -> None:
-    """Split by rows, and by units."""
+    """A step that is split by rows, and a step that is split by units."""
     axes.set_title("Two threads: by rows, or by units", fontsize=11)
     blue, orange = "#9ecae1", "#fdae6b"
     for step in range(3):
@@ -100,9 +100,9 @@ def draw_threads(axes: Axes) -> None:
         box(axes, x + 1.0, 0.9, 1.0, 1.8, orange, "units\n328–\n649", 6.5)
         axes.plot([x + 2.3, x + 2.3], [0.6, 3.0], color="#c0392b", lw=2)
         axes.text(x + 1.0, 6.8, f"t = {step}", ha="center", fontsize=8)
-    axes.text(3.7, 4.1, "weights fit a core's cache: nobody waits", ha="center", fontsize=8.5)
-    said = "they do not: each core reads its half,\na barrier (red) ends every step"
-    axes.text(3.7, 0.1, said, ha="center", va="center", fontsize=8.5)
+    axes.text(3.7, 4.1, "weights fit a core's cache: no thread waits", ha="center", fontsize=8.5)
+    caption = "they do not fit: each core reads its half,\na barrier (red) ends each step"
+    axes.text(3.7, 0.1, caption, ha="center", va="center", fontsize=8.5)
     axes.set_xlim(-0.3, 8.2)
     axes.set_ylim(-1.2, 8.0)
 

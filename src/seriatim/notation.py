@@ -1,4 +1,4 @@
-"""Letters and orders, decided once.
+"""The letters of the axes, and the orders of gates and states.
 
 Axes
     T time steps · B batch · C input channels · H hidden units · P projected units

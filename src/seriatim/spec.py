@@ -75,10 +75,10 @@ class CellSpec:
     reset_after: bool = True
     """Whether a GRU applies its reset gate after the product (cuDNN, PyTorch) or before it (Cho 2014)."""
     peephole: bool = False
-    """Whether an LSTM's gates see c (Gers 2000): i and f the old one, o the new one."""
+    """Whether an LSTM's gates read c (Gers 2000): i and f the old c, o the new c."""
     layer_norm: bool = False
     """Whether the input part and the recurrent part of the gates are normalised, each over its G·H values, and an
-    LSTM's c over its H before it is squashed (Ba 2016)."""
+    LSTM's c over its H before its tanh (Ba 2016)."""
     clip: float = 0.0
     """The bound ± ``clip`` of every gate before its activation, as in ONNX's nodes; 0 is no bound."""
 
@@ -90,19 +90,19 @@ class CellSpec:
         if self.kind != "rnn" and self.activation != "tanh":
             raise UsageError(f"activation: '{self.activation}' is for rnn, not {self.kind}")
         if not self.reset_after and self.kind != "gru":
-            raise UsageError(f"reset_after: for gru, not {self.kind}")
+            raise UsageError(f"reset_after: only gru has a reset gate, {self.kind} has none")
         if not self.reset_after and self.layer_norm:
-            raise UsageError("layer_norm: not with reset_after=False, whose recurrent part is two products")
+            raise UsageError("layer_norm: not with reset_after=False, because the recurrent part is then two products")
         if self.peephole and self.kind not in PEEPHOLES:
-            raise UsageError(f"peephole: for lstm, not {self.kind}")
+            raise UsageError(f"peephole: only for lstm, not for {self.kind}")
         if self.proj_size and self.is_diagonal:
-            raise UsageError(f"proj_size: not for {self.kind}, of which h enters no product; put a Linear after it")
+            raise UsageError(f"proj_size: not for {self.kind}, whose h enters no product; add a Linear after the layer")
         if self.proj_size and not self.reset_after:
-            raise UsageError("proj_size: not with reset_after=False, whose r is wider than the h that it lets through")
+            raise UsageError("proj_size: not with reset_after=False, because r is wider than a projected h")
         if self.layer_norm and self.kind not in NORMALISED:
-            raise UsageError(f"layer_norm: for rnn, lstm and gru, not {self.kind}")
+            raise UsageError(f"layer_norm: only for rnn, lstm and gru, not for {self.kind}")
         if self.clip and self.kind not in NORMALISED:
-            raise UsageError(f"clip: for rnn, lstm and gru, not {self.kind}")
+            raise UsageError(f"clip: only for rnn, lstm and gru, not for {self.kind}")
         if not isinstance(self.clip, (int, float)) or isinstance(self.clip, bool) or not 0 <= self.clip < math.inf:
             raise UsageError(f"clip: got {self.clip!r}, wanted a number of at least 0")
         if self.proj_size and not 0 < self.proj_size < self.hidden_size:
@@ -115,7 +115,7 @@ class CellSpec:
 
     @property
     def is_diagonal(self) -> bool:
-        """Whether h enters no product, so that a whole sequence is one scan."""
+        """Whether no product reads h, so that a whole sequence is one scan."""
         return self.kind in DIAGONAL
 
     @property

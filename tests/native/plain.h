@@ -1,4 +1,4 @@
-// The recurrence in float64, a row and a step at a time, as its equations are written: what the engine is held against.
+// The reference: the equations of the recurrence in float64, one row and one step at a time.
 #pragma once
 
 #include "problem.h"
@@ -14,19 +14,19 @@ using Row = std::vector<double>;
 inline double sigmoid(double a) { return 1 / (1 + std::exp(-a)); }
 
 // To the nearest number of 8 digits, ties to even.
-inline double half(double value) {
+inline double rounded_to_bf16(double value) {
     int exponent;
     const double mantissa = std::frexp(value, &exponent);
     return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
 }
 
-// weight [outputs, entering] times `entering`, with `bf16` both rounded to bf16, plus bias.
-inline Row affine(const double* weight, const double* bias, const Row& entering, int64_t outputs, bool bf16) {
+// weight [outputs, inputs] times `factor`, plus bias. With `bf16` both factors are rounded to bf16.
+inline Row affine(const double* weight, const double* bias, const Row& factor, int64_t outputs, bool bf16) {
     Row a(outputs, 0.0);
     for (int64_t i = 0; i < outputs; ++i) {
-        for (size_t k = 0; k < entering.size(); ++k) {
-            const double w = weight[i * entering.size() + k];
-            a[i] += bf16 ? half(w) * half(entering[k]) : w * entering[k];
+        for (size_t k = 0; k < factor.size(); ++k) {
+            const double w = weight[i * factor.size() + k];
+            a[i] += bf16 ? rounded_to_bf16(w) * rounded_to_bf16(factor[k]) : w * factor[k];
         }
         if (bias) a[i] += bias[i];
     }
@@ -71,8 +71,8 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
             new_c[j] = f * c[j] + i * g;
             o[j] = sigmoid(u[3 * H + j] + v[3 * H + j] + peephole(2, j) * new_c[j]);
         }
-        const Row shown = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
-        for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(shown[j]);
+        const Row tanh_input = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
+        for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(tanh_input[j]);
     } else if (is(s, "cifg")) {
         const auto peephole = [&](int64_t row, int64_t j) { return w.w_ch ? w.w_ch[row * H + j] : 0.0; };
         new_c.resize(H);
@@ -83,8 +83,8 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
             new_c[j] = f * c[j] + (1 - f) * g;
             o[j] = sigmoid(u[2 * H + j] + v[2 * H + j] + peephole(1, j) * new_c[j]);
         }
-        const Row shown = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
-        for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(shown[j]);
+        const Row tanh_input = w.g_c ? normalised(new_c, w.g_c, w.b_c) : new_c;
+        for (int64_t j = 0; j < H; ++j) m[j] = o[j] * std::tanh(tanh_input[j]);
     } else if (is(s, "slstm")) {
         new_c.resize(3 * H);
         for (int64_t j = 0; j < H; ++j) {
@@ -98,10 +98,10 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
             m[j] = sigmoid(u[3 * H + j] + v[3 * H + j]) * new_c[j] / new_c[H + j];
         }
     } else {
-        Row r(H), entering(h_in);
+        Row r(H), factor(h_in);
         for (int64_t j = 0; j < H; ++j) r[j] = sigmoid(u[j] + v[j]);
-        for (int64_t j = 0; j < H; ++j) entering[j] *= r[j];
-        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, entering, H, s.bf16);
+        for (int64_t j = 0; j < H; ++j) factor[j] *= r[j];
+        const Row before = affine(w.w_hh + 2 * H * H, w.b_hh ? w.b_hh + 2 * H : nullptr, factor, H, s.bf16);
         for (int64_t j = 0; j < H; ++j) {
             const double z = sigmoid(u[H + j] + v[H + j]);
             const double n = std::tanh(u[2 * H + j] + (is(s, "gru") ? r[j] * v[2 * H + j] : before[j]));
@@ -112,31 +112,31 @@ inline void plain_step(const Spec& s, const Weights<const double>& w, const Row&
 }
 
 inline Plain plain(const Problem& p, const Arrays<double>& inputs) {
-    const Case& one = p.one;
-    const Spec& s = one.spec;
-    const int64_t P = s.outputs(), W = s.carried(), B = one.rows;
+    const Case& config = p.config;
+    const Spec& s = config.spec;
+    const int64_t P = s.outputs(), W = s.carried(), B = config.rows;
     const auto w = weights_of<const double>(inputs);
     Plain result;
-    result.output.assign(one.steps * B * P, 0.0);
-    result.cells.assign(one.steps * B * W, NAN);
+    result.output.assign(config.steps * B * P, 0.0);
+    result.cells.assign(config.steps * B * W, NAN);
     result.final[0] = inputs[H0], result.final[1] = inputs[C0];
     for (int64_t row = 0; row < B; ++row) {
         Row h(inputs[H0].begin() + row * P, inputs[H0].begin() + (row + 1) * P);
         Row c(inputs[C0].begin() + row * W, inputs[C0].begin() + (row + 1) * W);
         for (int64_t count = 0; count < p.lengths[row]; ++count) {
-            const int64_t step = one.reverse ? p.lengths[row] - 1 - count : count, here = step * B + row;
-            if (one.reset && p.reset[here]) std::fill(h.begin(), h.end(), 0.0), std::fill(c.begin(), c.end(), 0.0);
+            const int64_t step = config.reverse ? p.lengths[row] - 1 - count : count, here = step * B + row;
+            if (config.reset && p.reset[here]) std::fill(h.begin(), h.end(), 0.0), std::fill(c.begin(), c.end(), 0.0);
             Row h_in = h, new_h, new_c;
-            for (int64_t j = 0; one.dropout && j < P; ++j) h_in[j] *= p.dropout[row * P + j];
+            for (int64_t j = 0; config.dropout && j < P; ++j) h_in[j] *= p.dropout[row * P + j];
             const Row x(inputs[X].begin() + here * s.inputs, inputs[X].begin() + (here + 1) * s.inputs);
             plain_step(s, w, x, h_in, h, c, new_h, new_c);
             for (int64_t j = 0; j < P; ++j) {
-                const double kept = one.zoneout ? p.zoneout[0][here * P + j] : 0;
-                h[j] = result.output[here * P + j] = kept * h[j] + (1 - kept) * new_h[j];
+                const double share = config.zoneout ? p.zoneout[0][here * P + j] : 0;
+                h[j] = result.output[here * P + j] = share * h[j] + (1 - share) * new_h[j];
             }
             for (int64_t j = 0; j < W; ++j) {
-                const double kept = one.zoneout ? p.zoneout[1][j] : 0;
-                c[j] = result.cells[here * W + j] = kept * c[j] + (1 - kept) * new_c[j];
+                const double share = config.zoneout ? p.zoneout[1][j] : 0;
+                c[j] = result.cells[here * W + j] = share * c[j] + (1 - share) * new_c[j];
             }
         }
         std::copy(h.begin(), h.end(), result.final[0].begin() + row * P);

@@ -1,5 +1,5 @@
-// A recurrence to compute: sizes, a way of walking, and random numbers in arrays of exactly the size that they need, so
-// that a sanitizer sees every step beyond them.
+// A test problem: sizes, a walk, and arrays of random numbers. Each array has exactly the size that it needs, so that a sanitizer
+// detects every access beyond it.
 #pragma once
 
 #include <algorithm>
@@ -44,14 +44,14 @@ enum Name { X, H0, C0, W_IH, W_HH, B_IH, B_HH, W_HR, W_CH, G_IH, G_HH, G_C, B_C,
 inline const char* const name_of[] = {
     "x", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_ch", "g_ih", "g_hh", "g_c", "b_c"};
 
-// How many values each of them has; 0 where the spec has none.
-inline std::array<int64_t, names> sizes(const Case& one) {
-    const Spec& s = one.spec;
+// The number of values of each; 0 if the spec does not have it.
+inline std::array<int64_t, names> sizes(const Case& config) {
+    const Spec& s = config.spec;
     const int64_t rows = s.gates() * s.units;
     std::array<int64_t, names> sizes{};
-    sizes[X] = one.steps * one.rows * s.inputs;
-    sizes[H0] = one.rows * s.outputs();
-    sizes[C0] = one.rows * s.carried();
+    sizes[X] = config.steps * config.rows * s.inputs;
+    sizes[H0] = config.rows * s.outputs();
+    sizes[C0] = config.rows * s.carried();
     if (!s.input_projected) sizes[W_IH] = rows * s.inputs;
     sizes[W_HH] = rows * s.outputs();
     if (s.bias && !s.input_projected) sizes[B_IH] = rows;
@@ -87,11 +87,11 @@ template <class Element, class Of> Weights<Element> weights_of(Of& a) {
     return w;
 }
 
-// The masks of a walk, and the gradients that come back from outside.
+// The inputs, the masks of the walk, and the gradients of the results.
 struct Problem {
-    Case one{};
+    Case config{};
     Arrays<double> inputs;
-    std::vector<int64_t> lengths;    // T where the case has none
+    std::vector<int64_t> lengths;    // T if the test has no lengths
     std::unique_ptr<bool[]> reset;   // [T, B]
     std::vector<double> dropout;     // [B, P]
     std::vector<double> zoneout[2];  // [T, B, P], [1, 1, W]
@@ -103,48 +103,48 @@ struct Problem {
 inline std::vector<double> draws(int64_t count, double scale, std::mt19937& random) {
     std::normal_distribution<double> normal(0, scale);
     std::vector<double> values(count);
-    // Rounded to float32, so that both precisions compute with the same numbers.
+    // Rounded to float32, so that float32 and float64 compute with the same numbers.
     for (double& value : values) value = static_cast<float>(normal(random));
     return values;
 }
 
-inline Problem problem(const Case& one) {
+inline Problem problem(const Case& config) {
     std::mt19937 random(7);
-    const Spec& s = one.spec;
+    const Spec& s = config.spec;
     Problem p;
-    p.one = one;
-    const auto counts = sizes(one);
+    p.config = config;
+    const auto counts = sizes(config);
     for (int name = 0; name < names; ++name) {
         const bool matrix = name == W_IH || name == W_HH || name == W_HR;
         const double width = name == W_IH ? s.inputs : name == W_HR ? s.units : s.outputs();
         p.inputs[name] = draws(counts[name], matrix ? 1 / std::sqrt(width) : 0.7, random);
     }
-    for (int64_t at = 0; at < counts[C0]; ++at)  // of c, n and m, n is more than 0; a reset makes it 0
+    for (int64_t at = 0; at < counts[C0]; ++at)  // n of c, n and m is positive, except after a reset
         if (double& n = p.inputs[C0][at]; is(s, "slstm") && at / s.units % 3 == 1) n = 1 + std::abs(n);
-    p.lengths.assign(one.rows, one.steps);
-    p.reset = std::make_unique<bool[]>(one.steps * one.rows);
-    if (one.lengths)
-        for (int64_t& length : p.lengths) length = 1 + random() % one.steps;
-    if (one.packed) std::sort(p.lengths.rbegin(), p.lengths.rend());
-    for (int64_t row = 0; row < one.rows; ++row) {
-        for (int64_t step = 0; step < one.steps; ++step) p.reset[step * one.rows + row] = random() % 3 == 0;
-        for (int64_t step = p.lengths[row]; step < one.steps; ++step)  // what stands in the padding is never read
-            std::fill_n(&p.inputs[X][(step * one.rows + row) * s.inputs], s.inputs, NAN);
+    p.lengths.assign(config.rows, config.steps);
+    p.reset = std::make_unique<bool[]>(config.steps * config.rows);
+    if (config.lengths)
+        for (int64_t& length : p.lengths) length = 1 + random() % config.steps;
+    if (config.packed) std::sort(p.lengths.rbegin(), p.lengths.rend());
+    for (int64_t row = 0; row < config.rows; ++row) {
+        for (int64_t step = 0; step < config.steps; ++step) p.reset[step * config.rows + row] = random() % 3 == 0;
+        for (int64_t step = p.lengths[row]; step < config.steps; ++step)  // padding is never read
+            std::fill_n(&p.inputs[X][(step * config.rows + row) * s.inputs], s.inputs, NAN);
     }
-    if (one.dropout) p.dropout = draws(one.rows * s.outputs(), 1, random);
-    if (one.zoneout) {
-        p.zoneout[0] = draws(one.steps * one.rows * s.outputs(), 0.3, random);
+    if (config.dropout) p.dropout = draws(config.rows * s.outputs(), 1, random);
+    if (config.zoneout) {
+        p.zoneout[0] = draws(config.steps * config.rows * s.outputs(), 0.3, random);
         p.zoneout[1] = draws(s.carried(), 0.3, random);
         if (is(s, "slstm"))
             for (double& share : p.zoneout[1]) share = std::min(std::abs(share), 0.5);
     }
     for (auto& shares : p.zoneout)
         for (double& share : shares)
-            if (one.drawn) share = share > 0.1;
-    p.grad_output = draws(one.steps * one.rows * s.outputs(), 1, random);
+            if (config.drawn) share = share > 0.1;
+    p.grad_output = draws(config.steps * config.rows * s.outputs(), 1, random);
     p.grad_final[0] = draws(counts[H0], 1, random);
     p.grad_final[1] = draws(counts[C0], 1, random);
-    p.grad_cells = draws(one.steps * one.rows * s.carried(), 1, random);
+    p.grad_cells = draws(config.steps * config.rows * s.carried(), 1, random);
     return p;
 }
 

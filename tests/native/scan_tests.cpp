@@ -1,4 +1,4 @@
-// The diagonal recurrence of every target against a plain loop, and its gradients against those of that loop's own sums.
+// Compares the scan of every target, and its gradients, with a plain loop.
 #include <complex>
 
 #include "check.h"
@@ -10,10 +10,10 @@ namespace seriatim::test {
 
 using Complex = std::complex<double>;
 
-// One random problem; a is the same at all steps with `steady`.
+// A random problem. With `a_repeats`, a is the same at all steps.
 struct Scanned {
     int64_t steps, rows, units;
-    bool complex, reverse, masked, steady;
+    bool complex, reverse, masked, a_repeats;
     std::vector<int64_t> lengths;
     std::vector<char> reset;
     std::vector<double> a[2], b[2], first[2], grad_h[2], grad_last[2];
@@ -30,7 +30,7 @@ Scanned scanned(int64_t steps, int64_t rows, int64_t units, int variant) {
         p.lengths.push_back(1 + row * (steps - 1) / std::max<int64_t>(rows - 1, 1));
     for (int64_t at = 0; at < steps * rows; ++at) p.reset.push_back(at % 5 == 3);
     for (int part = 0; part < 2; ++part) {
-        p.a[part] = draws((p.steady ? 1 : steps) * rows * units, 0.5, random);
+        p.a[part] = draws((p.a_repeats ? 1 : steps) * rows * units, 0.5, random);
         p.b[part] = draws(steps * rows * units, 1, random), p.grad_h[part] = draws(steps * rows * units, 1, random);
         p.first[part] = draws(rows * units, 1, random), p.grad_last[part] = draws(rows * units, 1, random);
     }
@@ -39,7 +39,7 @@ Scanned scanned(int64_t steps, int64_t rows, int64_t units, int variant) {
 
 struct ScanResult { std::vector<double> h[2], last[2], of_a[2], of_b[2], of_first[2]; };
 
-// Forward as the equation stands, backward by its transpose; a conjugated since re and im are two real numbers.
+// Forward by the equation, backward by its transpose. There a is conjugated, because re and im are two real numbers.
 ScanResult plain_scan(const Scanned& p) {
     const int64_t all = p.steps * p.rows * p.units, state = p.rows * p.units;
     ScanResult r;
@@ -56,7 +56,7 @@ ScanResult plain_scan(const Scanned& p) {
     for (int64_t row = 0; row < p.rows; ++row)
         for (int64_t j = 0; j < p.units; ++j) {
             const auto here = [&](int64_t t) { return (t * p.rows + row) * p.units + j; };
-            const auto a_at = [&](int64_t t) { return p.steady ? row * p.units + j : here(t); };
+            const auto a_at = [&](int64_t t) { return p.a_repeats ? row * p.units + j : here(t); };
             const auto fresh = [&](int64_t t) { return p.masked && p.reset[t * p.rows + row]; };
             std::vector<Complex> before;
             Complex h = pair(p.first, row * p.units + j);
@@ -82,10 +82,10 @@ ScanResult plain_scan(const Scanned& p) {
 
 template <class T> std::vector<T> as(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
-template <class T> void scan_is_the_plain_loop(const Scanned& p, const Target& target, int threads) {
+template <class T> void scan_equals_plain_loop(const Scanned& p, const Target& target, int threads) {
     const std::string what = std::string(target.name) + " scan " + std::to_string(p.steps) + "x" +
                              std::to_string(p.rows) + "x" + std::to_string(p.units) + (p.complex ? " complex" : "");
-    const double close = std::is_same_v<T, float> ? 5e-6 : 1e-13;
+    const double tolerance = std::is_same_v<T, float> ? 5e-6 : 1e-13;
     const Kernels<T>& kernels = [&]() -> const Kernels<T>& {
         if constexpr (std::is_same_v<T, float>) return target.single();
         else return target.real();
@@ -95,7 +95,7 @@ template <class T> void scan_is_the_plain_loop(const Scanned& p, const Target& t
     Scan<T> call;
     ScanGradients<T> grad;
     call.steps = p.steps, call.rows = p.rows, call.units = p.units, call.complex = p.complex, call.reverse = p.reverse;
-    grad.over_time = p.steady;
+    grad.over_time = p.a_repeats;
     std::vector<uint8_t> reset(p.reset.begin(), p.reset.end());
     if (p.masked) call.lengths = p.lengths.data(), call.reset = reinterpret_cast<const bool*>(reset.data());
     for (int part = 0; part < (p.complex ? 2 : 1); ++part) {
@@ -104,7 +104,7 @@ template <class T> void scan_is_the_plain_loop(const Scanned& p, const Target& t
         h[part].assign(b[part].size(), NAN), of_b[part].assign(b[part].size(), NAN);
         of_a[part].assign(a[part].size(), NAN), last[part].assign(first[part].size(), NAN);
         of_first[part].assign(first[part].size(), NAN);
-        call.a[part] = {a[part].data(), p.steady ? 0 : by_step, by_row};
+        call.a[part] = {a[part].data(), p.a_repeats ? 0 : by_step, by_row};
         call.b[part] = {b[part].data(), by_step, by_row}, call.h[part] = {h[part].data(), by_step, by_row};
         call.first[part] = first[part].data(), call.last[part] = last[part].data();
         grad.h[part] = {grad_h[part].data(), by_step, by_row}, grad.last[part] = grad_last[part].data();
@@ -113,18 +113,18 @@ template <class T> void scan_is_the_plain_loop(const Scanned& p, const Target& t
     }
     kernels.scan_forward(call, threads);
     kernels.scan_backward(call, grad, threads);
-    const ScanResult wanted = plain_scan(p);
+    const ScanResult expected = plain_scan(p);
     for (int part = 0; part < (p.complex ? 2 : 1); ++part) {
-        check_close(h[part], wanted.h[part], close, what + ": h");
-        check_close(last[part], wanted.last[part], close, what + ": last");
-        check_close(of_a[part], wanted.of_a[part], close, what + ": gradient of a");
-        check_close(of_b[part], wanted.of_b[part], close, what + ": gradient of b");
-        check_close(of_first[part], wanted.of_first[part], close, what + ": gradient of the first state");
+        check_close(h[part], expected.h[part], tolerance, what + ": h");
+        check_close(last[part], expected.last[part], tolerance, what + ": last");
+        check_close(of_a[part], expected.of_a[part], tolerance, what + ": gradient of a");
+        check_close(of_b[part], expected.of_b[part], tolerance, what + ": gradient of b");
+        check_close(of_first[part], expected.of_first[part], tolerance, what + ": gradient of the first state");
     }
 }
 
-// Gated scans against scans of the a and b that plain arithmetic makes of u, and gradients against finite differences.
-void gates_are_what_they_say(const Target& target, Gates gates, int threads) {
+// Compares gated scans with plain arithmetic, and their gradients with finite differences.
+void gated_scan_equals_equations(const Target& target, Gates gates, int threads) {
     const int64_t steps = 4, rows = 2, units = 19, blocks = gates == Gates::mingru ? 2 : 3, all = steps * rows * units;
     std::mt19937 random(7);
     std::vector<double> u = draws(all * blocks, 2, random), first = draws(rows * units, 1, random);
@@ -140,7 +140,7 @@ void gates_are_what_they_say(const Target& target, Gates gates, int threads) {
     const auto sigma = [](double x) { return 1 / (1 + std::exp(-x)); };
     const auto positive = [&](double x) { return x >= 0 ? x + 0.5 : sigma(x); };
     run(u);
-    std::vector<double> wanted(all);
+    std::vector<double> expected(all);
     for (int64_t row = 0; row < rows; ++row)
         for (int64_t j = 0; j < units; ++j) {
             double state = first[row * units + j];
@@ -149,11 +149,11 @@ void gates_are_what_they_say(const Target& target, Gates gates, int threads) {
                 const double f = sigma(at[0]), i = blocks == 3 ? sigma(at[units]) : 0;
                 const double keep = blocks == 3 ? f / (f + i) : 1 - f;
                 state = keep * state + (1 - keep) * positive(at[(blocks - 1) * units]);
-                wanted[(t * rows + row) * units + j] = state;
+                expected[(t * rows + row) * units + j] = state;
             }
         }
     const std::string what = std::string(target.name) + (blocks == 2 ? " minGRU" : " minLSTM");
-    check_close(h, wanted, 1e-13, what + ": h");
+    check_close(h, expected, 1e-13, what + ": h");
     ScanGradients<double> grad;
     grad.h[0] = {seed.data(), rows * units, units};
     grad.u = {of_u.data(), rows * units * blocks, units * blocks}, grad.first[0] = of_first.data();
@@ -174,10 +174,10 @@ void scans(int threads) {
         for (int variant = 0; variant < 16; ++variant)
             for (const auto& [steps, rows, units] : {std::array<int64_t, 3>{1, 1, 1}, {7, 3, 17}, {3, 5, 600}}) {
                 const Scanned p = scanned(steps, rows, units, variant);
-                scan_is_the_plain_loop<float>(p, *target, threads);
-                scan_is_the_plain_loop<double>(p, *target, threads);
+                scan_equals_plain_loop<float>(p, *target, threads);
+                scan_equals_plain_loop<double>(p, *target, threads);
             }
-        for (Gates gates : {Gates::mingru, Gates::minlstm}) gates_are_what_they_say(*target, gates, threads);
+        for (Gates gates : {Gates::mingru, Gates::minlstm}) gated_scan_equals_equations(*target, gates, threads);
     }
 }
 

@@ -2,7 +2,7 @@
 
 namespace seriatim::test {
 
-// The diagonal recurrence on every target.
+// Tests the diagonal recurrence on every target.
 void scans(int threads);
 
 }  // namespace seriatim::test

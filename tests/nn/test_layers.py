@@ -30,7 +30,7 @@ X = torch.zeros(7, 4, 3)
         (lambda: RNN(3, 5, layer_norm=1), "layer_norm: got 1, wanted True or False"),
         (
             lambda: GRU(3, 5, reset_after=False, layer_norm=True),
-            "layer_norm: not with reset_after=False, whose recurrent part is two products",
+            "layer_norm: not with reset_after=False, because the recurrent part is then two products",
         ),
         (lambda: RNN(3, 5, proj_size=5), "proj_size: got 5, wanted less than hidden_size 5"),
         (lambda: LSTM(3, 5, bias="no"), "bias: got 'no', wanted True or False"),

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seriatim.kernels._lstm import squash_cell, squash_cell_backward
+from seriatim.kernels._lstm import normalised_cell, normalised_cell_backward
 from seriatim.kernels.cell import (
     CellFunctions,
     Floats,
@@ -49,8 +49,8 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     c_next = f * c + (1 - f) * g  # (3)
     a_o, free_o = clipped(spec, a_o + p_o * c_next)
     o = sigmoid(a_o)  # (4)
-    normalized, from_c = squash_cell(c_next, w)
-    squashed = np.tanh(normalized)
+    tanh_input, from_c = normalised_cell(c_next, w)
+    squashed = np.tanh(tanh_input)
     m = o * squashed  # (5)
     tape = (from_x, from_h, from_c, c, f, g, o, c_next, squashed, (free_f, free_g, free_o))
     return (projected(m, w), c_next), (f, g, o), tape  # (6)
@@ -66,7 +66,7 @@ def step_backward(
     p_f, p_o = _peepholes(w, c)
     dm, dw_hr = projected_backward(dh_next, o * squashed, w)  # (6)
     da_o = dm * squashed * o * (1 - o) * free_o  # (5), (4)
-    through_tanh, dg_c, db_c = squash_cell_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
+    through_tanh, dg_c, db_c = normalised_cell_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
     dc = dc_next + through_tanh + da_o * p_o
     da_f = dc * (c - g) * f * (1 - f) * free_f  # (3), (2)
     da_g = dc * (1 - f) * (1 - g * g) * free_g

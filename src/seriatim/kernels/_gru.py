@@ -1,4 +1,4 @@
-"""The gated recurrent unit (Cho 2014), with z as "how much old", as PyTorch and cuDNN have it.
+"""The gated recurrent unit (Cho 2014). z is the share of the old state, as in PyTorch and cuDNN.
 
 u_t = x_t W_ihᵀ + b_ih,  three blocks                                   (1)
       with layer normalisation (Ba 2016)  u_t = g_ih ⊙ norm(x_t W_ihᵀ) + b_ih
@@ -7,12 +7,12 @@ n_t = tanh(uⁿ_t + w_t)                                                  (3)
 h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t                                   (4)
       or projected (Cheng 2018)  c_t = z_t ⊙ c_{t-1} + (1 - z_t) ⊙ n_t,  h_t = c_t W_hrᵀ
 
-The reset gate stands after the product, as PyTorch and cuDNN have it,
+The reset gate is applied after the product, as in PyTorch and cuDNN:
 
-v_t = ĥ_t W_hhᵀ + b_hh,  three blocks, normalised as u_t with g_hh      (5)
+v_t = ĥ_t W_hhᵀ + b_hh,  three blocks, normalised like u_t, with g_hh      (5)
 w_t = r_t ⊙ vⁿ_t                                                        (6)
 
-or before it, as Cho 2014 has it:
+or before the product, as in Cho 2014:
 
 vʳ_t = ĥ_t W_hrᵀ + b_hr   vᶻ_t = ĥ_t W_hzᵀ + b_hz                       (7)
 w_t = (r_t ⊙ ĥ_t) W_hnᵀ + b_hn                                          (8)
@@ -71,26 +71,26 @@ def step_backward(
     du = np.concatenate([da_r, da_z, da_n], axis=1)
     dx, dw_ih, db_ih, dg_ih = part_backward(du, weights.w_ih, weights.b_ih, weights.g_ih, from_x)  # (1)
     gradient = Weights(dw_ih, dw_hh, db_ih, db_hh, dw_hr, g_ih=dg_ih, g_hh=dg_hh)
-    handed = d_new * z  # (4) hands its state on directly
-    return dx, dh_in, (handed,) if weights.w_hr is None else (np.zeros_like(grad[0]), handed), gradient
+    direct = d_new * z  # (4) reads the old state outside of products, too
+    return dx, dh_in, (direct,) if weights.w_hr is None else (np.zeros_like(grad[0]), direct), gradient
 
 
-Opened: TypeAlias = tuple[Floats, Floats | float]
-"""A gate, and where its gradient passes."""
+Gate: TypeAlias = tuple[Floats, Floats | float]
+"""A gate, and the factor of its gradient: 0 where the gate was clipped."""
 
 
-def _opened(spec: CellSpec, a: Floats) -> Opened:
+def _gate(spec: CellSpec, a: Floats) -> Gate:
     a, free = clipped(spec, a)
     return sigmoid(a), free  # (2)
 
 
 def _after(
     spec: CellSpec, u_r: Floats, u_z: Floats, h_in: Floats, weights: Weights[Floats]
-) -> tuple[Opened, Opened, Floats, Tape]:
-    """r, z, w and what the way back needs; reset after the product."""
+) -> tuple[Gate, Gate, Floats, Tape]:
+    """r, z, w and the values for the backward pass, with the reset after the product."""
     v, from_h = part(h_in, weights.w_hh, weights.b_hh, weights.g_hh)  # (5)
     v_r, v_z, v_n = np.split(v, 3, axis=1)
-    r, z = _opened(spec, u_r + v_r), _opened(spec, u_z + v_z)
+    r, z = _gate(spec, u_r + v_r), _gate(spec, u_z + v_z)
     return r, z, r[0] * v_n, (from_h, v_n)  # (6)
 
 
@@ -100,18 +100,18 @@ def _after_backward(
     """Gradients of r before its activation, of ĥ, W_hh, b_hh and g_hh."""
     from_h, v_n = tape
     da_r = da_n * v_n * r * (1 - r) * free_r  # (6), (2)
-    dv = np.concatenate([da_r, da_z, da_n * r], axis=1)  # (6): only what r let through saw ĥ
+    dv = np.concatenate([da_r, da_z, da_n * r], axis=1)  # (6): r multiplies the recurrent part of n
     return da_r, *part_backward(dv, weights.w_hh, weights.b_hh, weights.g_hh, from_h)  # (5)
 
 
 def _before(
     spec: CellSpec, u_r: Floats, u_z: Floats, h_in: Floats, weights: Weights[Floats]
-) -> tuple[Opened, Opened, Floats, Tape]:
-    """r, z, w and what the way back needs; reset before the product."""
+) -> tuple[Gate, Gate, Floats, Tape]:
+    """r, z, w and the values for the backward pass, with the reset before the product."""
     (w_rz, b_rz), (w_n, b_n) = _split(weights, h_in.shape[1])
     v, from_h = part(h_in, w_rz, b_rz, None)  # (7)
     v_r, v_z = np.split(v, 2, axis=1)
-    r, z = _opened(spec, u_r + v_r), _opened(spec, u_z + v_z)
+    r, z = _gate(spec, u_r + v_r), _gate(spec, u_z + v_z)
     w, from_reset = part(r[0] * h_in, w_n, b_n, None)  # (8)
     return r, z, w, (from_h, from_reset, h_in)
 
@@ -119,7 +119,7 @@ def _before(
 def _before_backward(
     da_z: Floats, da_n: Floats, r: Floats, free_r: Floats | float, tape: Tape, weights: Weights[Floats]
 ) -> tuple[Floats, Floats, Floats, Floats | None, Floats | None]:
-    """Gradients of r before its activation, of ĥ, W_hh and b_hh, and none of a gain."""
+    """Gradients of r before its activation, of ĥ, W_hh and b_hh; None in place of a gain's gradient."""
     from_h, from_reset, h_in = tape
     (w_rz, b_rz), (w_n, b_n) = _split(weights, h_in.shape[1])
     d_reset, dw_n, db_n, _ = part_backward(da_n, w_n, b_n, None, from_reset)  # (8)

@@ -1,7 +1,7 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), with the forget gate (Gers 2000).
 
 u_t = x_t W_ihᵀ + b_ih,  v_t = ĥ_t W_hhᵀ + b_hh,  four blocks each      (1)
-      with layer normalisation (Ba 2016)  u_t = g_ih ⊙ norm(x_t W_ihᵀ) + b_ih,  and v_t so with g_hh
+      with layer normalisation (Ba 2016)  u_t = g_ih ⊙ norm(x_t W_ihᵀ) + b_ih,  and v_t likewise with g_hh
 i_t = σ(uⁱ_t + vⁱ_t + pⁱ ⊙ c_{t-1})   f_t = σ(uᶠ_t + vᶠ_t + pᶠ ⊙ c_{t-1})   g_t = tanh(uᵍ_t + vᵍ_t)    (2)
       p, the rows of W_ch, are 0 without peepholes (Gers 2000)
 c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t                                         (3)
@@ -9,7 +9,7 @@ o_t = σ(uᵒ_t + vᵒ_t + pᵒ ⊙ c_t)                                        
 m_t = o_t ⊙ tanh(c_t),  normalised  m_t = o_t ⊙ tanh(g_c ⊙ norm(c_t) + b_c)    (5)
 h_t = m_t, or m_t W_hrᵀ when projected (Sak 2014)                       (6)
 
-Peepholes see c as it is, not as it is normalised.
+Peepholes read c itself, not the normalised c.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def step(spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights
     c_next = f * c + i * g  # (3)
     a_o, free_o = clipped(spec, a_o + p_o * c_next)
     o = sigmoid(a_o)  # (4)
-    normalized, from_c = squash_cell(c_next, w)
-    squashed = np.tanh(normalized)
+    tanh_input, from_c = normalised_cell(c_next, w)
+    squashed = np.tanh(tanh_input)
     m = o * squashed  # (5)
     tape = (from_x, from_h, from_c, c, i, f, g, o, c_next, squashed, (free_i, free_f, free_g, free_o))
     return (projected(m, w), c_next), (i, f, g, o), tape  # (6)
@@ -67,8 +67,8 @@ def step_backward(
     p_i, p_f, p_o = _peepholes(w, c)
     dm, dw_hr = projected_backward(dh_next, o * squashed, w)  # (6)
     da_o = dm * squashed * o * (1 - o) * free_o  # (5), (4)
-    through_tanh, dg_c, db_c = squash_cell_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
-    dc = dc_next + through_tanh + da_o * p_o  # (5) and (4) join what came from the step after
+    through_tanh, dg_c, db_c = normalised_cell_backward(dm * o * (1 - squashed * squashed), w, from_c)  # (5)
+    dc = dc_next + through_tanh + da_o * p_o  # (5) and (4), and the gradient from the next step
     da_i = dc * g * i * (1 - i) * free_i  # (3), (2)
     da_f = dc * c * f * (1 - f) * free_f
     da_g = dc * i * (1 - g * g) * free_g
@@ -87,16 +87,18 @@ def _peepholes(w: Weights[Floats], c: Floats) -> Floats:
     return np.zeros((3, c.shape[1]), c.dtype) if w.w_ch is None else w.w_ch
 
 
-def squash_cell(c: Floats, w: Weights[Floats]) -> tuple[Floats, Tape]:
-    """c as tanh in (5) sees it."""
+def normalised_cell(c: Floats, w: Weights[Floats]) -> tuple[Floats, Tape]:
+    """The argument of tanh in (5): c, or g_c ⊙ norm(c) + b_c; and the values for the backward pass."""
     if w.g_c is None or w.b_c is None:
         return c, ()
     normal, deviation = normalise(c)
     return w.g_c * normal + w.b_c, (normal, deviation)
 
 
-def squash_cell_backward(grad: Floats, w: Weights[Floats], tape: Tape) -> tuple[Floats, Floats | None, Floats | None]:
-    """Gradients of ``squash_cell``: of c, of its gain and of its shift."""
+def normalised_cell_backward(
+    grad: Floats, w: Weights[Floats], tape: Tape
+) -> tuple[Floats, Floats | None, Floats | None]:
+    """Gradients of ``normalised_cell``: of c, of its gain and of its shift."""
     if w.g_c is None:
         return grad, None, None
     normal, deviation = tape

@@ -1,4 +1,4 @@
-"""The GRU and the LSTM whose gates do not see h (Feng 2024): minGRU and minLSTM.
+"""minGRU and minLSTM: a GRU and an LSTM whose gates do not read h (Feng 2024).
 
 u_t = x_t W_ihᵀ + b_ih                                                             (1)
 g(a) = a + 1/2 for a ≥ 0, σ(a) otherwise                                           (2)
@@ -8,7 +8,7 @@ minLSTM  f_t = σ(u_f),  i_t = σ(u_i),  g_t = g(u_g)
          s_t = f_t / (f_t + i_t) = σ(log f_t - log i_t)                            (4)
          h_t = s_t ⊙ h_{t-1} + (1 - s_t) ⊙ g_t                                     (5)
 
-Written by logarithms, (4) does not divide 0 by 0 when both gates are shut.
+The logarithms in (4) avoid 0 / 0 when both gates are 0.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from seriatim.spec import CellSpec
 
 
 def positive(a: Floats) -> Floats:
-    """(2), which is positive and grows without bound."""
+    """g of (2), which is positive and unbounded."""
     result: Floats = np.where(a >= 0, a + a.dtype.type(0.5), sigmoid(a))
     return result
 
 
 def _slope(a: Floats, n: Floats) -> Floats:
+    """The slope of g at a, where n = g(a)."""
     result: Floats = np.where(a >= 0, a.dtype.type(1), n * (1 - n))
     return result
 
@@ -40,7 +41,7 @@ def log_sigmoid(a: Floats) -> Floats:
 def step_gru(
     spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights[Floats]
 ) -> tuple[State, Gates, Tape]:
-    """One step of minGRU: x [B, I], state (h [B, H],); ĥ enters nothing."""
+    """One step of minGRU: x [B, I], state (h [B, H],); ĥ is not used."""
     (h,) = state
     u, from_x = part(x, weights.w_ih, weights.b_ih, None)  # (1)
     u_z, u_n = blocks(u, spec)
@@ -62,7 +63,7 @@ def step_gru_backward(
 def step_lstm(
     spec: CellSpec, x: Floats, h_in: Floats, state: State, weights: Weights[Floats]
 ) -> tuple[State, Gates, Tape]:
-    """One step of minLSTM: x [B, I], state (h [B, H],); ĥ enters nothing."""
+    """One step of minLSTM: x [B, I], state (h [B, H],); ĥ is not used."""
     (h,) = state
     u, from_x = part(x, weights.w_ih, weights.b_ih, None)  # (1)
     u_f, u_i, u_g = blocks(u, spec)
@@ -77,9 +78,9 @@ def step_lstm_backward(
     """One step of minLSTM backward."""
     (dh_next,) = grad
     from_x, h, f, i, g, s, u_g = tape
-    of_ratio = dh_next * (h - g) * s * (1 - s)  # (4), (5)
-    of_g = dh_next * (1 - s) * _slope(u_g, g)
-    du = np.concatenate([of_ratio * (1 - f), -of_ratio * (1 - i), of_g], axis=1)
+    d_ratio = dh_next * (h - g) * s * (1 - s)  # (4), (5): of log f - log i
+    du_g = dh_next * (1 - s) * _slope(u_g, g)
+    du = np.concatenate([d_ratio * (1 - f), -d_ratio * (1 - i), du_g], axis=1)
     dx, dw_ih, db_ih, _ = part_backward(du, weights.w_ih, weights.b_ih, None, from_x)  # (1)
     return dx, np.zeros_like(h), (dh_next * s,), Weights(dw_ih, b_ih=db_ih)
 

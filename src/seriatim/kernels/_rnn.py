@@ -1,7 +1,7 @@
 """The simple recurrent network (Elman 1990).
 
 u_t = x_t W_ihᵀ + b_ih,  v_t = ĥ_t W_hhᵀ + b_hh                (1)
-      with layer normalisation (Ba 2016)  u_t = g_ih ⊙ norm(x_t W_ihᵀ) + b_ih,  and v_t so with g_hh
+      with layer normalisation (Ba 2016)  u_t = g_ih ⊙ norm(x_t W_ihᵀ) + b_ih,  and v_t likewise with g_hh
 m_t = φ(u_t + v_t),  φ ∈ {tanh, relu, sigmoid}                 (2)
 h_t = m_t, or m_t W_hrᵀ when projected                         (3)
 """

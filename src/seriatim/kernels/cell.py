@@ -1,4 +1,4 @@
-"""The interface of a cell: one step, and one step backward. And the arithmetic that all cells share.
+"""The interface of a cell (one step, and one step backward) and the arithmetic that all cells share.
 
 h_{t-1} reaches a cell twice: as the state itself, and as ĥ_t, the factor of products. The two differ only by recurrent
 dropout, which the scan applies. Each equation of a cell says which of the two it reads.
@@ -36,16 +36,16 @@ class CellFunctions:
     """(spec, gradient of the next state, tape, weights) → (gradient of x, of ĥ, of the state, of the weights)."""
 
 
-def part(entering: Floats, weight: Floats, bias: Floats | None, gain: Floats | None) -> tuple[Floats, Tape]:
+def part(factor: Floats, weight: Floats, bias: Floats | None, gain: Floats | None) -> tuple[Floats, Tape]:
     """The part of x or ĥ in every gate before its activation, [B, G·H], and the values for the backward pass.
 
-    a = entering Wᵀ + b,  or normalised  a = g ⊙ norm(entering Wᵀ) + b
+    a = factor Wᵀ + b,  or normalised  a = g ⊙ norm(factor Wᵀ) + b
     """
-    a = entering @ weight.T
-    tape: Tape = (entering,)
+    a = factor @ weight.T
+    tape: Tape = (factor,)
     if gain is not None:
         normal, deviation = normalise(a)
-        a, tape = gain * normal, (entering, normal, deviation)
+        a, tape = gain * normal, (factor, normal, deviation)
     return (a if bias is None else a + bias), tape
 
 
@@ -53,14 +53,14 @@ def part_backward(
     da: Floats, weight: Floats, bias: Floats | None, gain: Floats | None, tape: Tape
 ) -> tuple[Floats, Floats, Floats | None, Floats | None]:
     """Gradients of ``part``: of its input, of the weight, the bias and the gain."""
-    entering, *normalised = tape
+    factor, *normalised = tape
     grad_bias = None if bias is None else da.sum(axis=0)
     grad_gain = None
     if gain is not None:
         normal, deviation = normalised
         grad_gain = (da * normal).sum(axis=0)
         da = normalise_backward(da * gain, normal, deviation)
-    return da @ weight, da.T @ entering, grad_bias, grad_gain
+    return da @ weight, da.T @ factor, grad_bias, grad_gain
 
 
 def projected(m: Floats, weights: Weights[Floats]) -> Floats:

@@ -145,9 +145,9 @@ def check_cell(options: ModelOptions) -> None:
     if options.projection and options.projection >= options.hidden:
         raise UsageError(f"projection: got {options.projection}, wanted less than the {options.hidden} hidden units")
     if options.projection and options.reset_gate == "before":
-        raise UsageError("projection: not with --reset-gate before, whose r is wider than the h that it lets through")
+        raise UsageError("projection: not with --reset-gate before, because r is wider than a projected h")
     if options.layer_norm and options.reset_gate == "before":
-        raise UsageError("layer_norm: not with --reset-gate before, whose recurrent part is two products")
+        raise UsageError("layer_norm: not with --reset-gate before, because the recurrent part is then two products")
     if options.recurrent_init == "identity" and options.projection:
         raise UsageError("recurrent_init: identity wants an h as wide as the layer, not --projection")
     if options.chrono and options.forget_bias != defaults["forget_bias"]:
