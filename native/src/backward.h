@@ -243,24 +243,17 @@ private:
 
     // The gradients of the weights and of x, from the gates' gradients of one chunk.
     void gather(Team& team, int me, const ThreadShare& share, const List<BackwardRow<T>>& done, Group& group) const {
-        if (share.by_rows) group.rows = &done;
+        const int groups = share.by_rows ? team.size : 1;  // split by units, all threads have the same rows
+        if (me < groups) group.rows = &done;
         team.barrier();
-        List<const BackwardRow<T>*> rows(share.by_rows ? total_rows(team) : done.size());
-        if (share.by_rows) {
-            for (int m = 0; m < team.size; ++m)
-                for (const auto& row : *groups_[m].rows) rows.add(&row);
-        } else {
-            for (const auto& row : done) rows.add(&row);
-        }
+        int64_t count = 0;
+        for (int m = 0; m < groups; ++m) count += groups_[m].rows->size();
+        List<const BackwardRow<T>*> rows(count);
+        for (int m = 0; m < groups; ++m)
+            for (const auto& row : *groups_[m].rows) rows.add(&row);
         if (call_.grad_x && !spec_.layer_norm)
-            input_gradients(rows, rows.size() * me / team.size, rows.size() * (me + 1) / team.size);
+            input_gradients(rows, count * me / team.size, count * (me + 1) / team.size);
         sums_.add(team, me, rows);
-    }
-
-    int64_t total_rows(const Team& team) const {
-        int64_t total = 0;
-        for (int m = 0; m < team.size; ++m) total += groups_[m].rows->size();
-        return total;
     }
 
     void input_gradients(const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end) const {

@@ -1,65 +1,69 @@
-// Whether weights are still what was packed. Each call asks, single steps too, and in Python that took a quarter of such a step.
+// Finds out whether weights have changed since they were packed. Every call does this, single steps too, where Python would need a
+// quarter of the step for it.
+#include <memory>
+
 #include "binding.h"
-#include "calls.h"
 #include "fingerprint.h"
 
 namespace seriatim {
 namespace {
 
-// Tensors as they are now: which they are, of what version, where they stand, and by a watch what values they hold.
+// Identity, version, address and hash of tensors at one moment.
 class Fingerprint {
 public:
-    // What stands there must outlive it.
+    // The memory of the tensors must outlive it.
     Fingerprint(const std::vector<nb::object>& tensors, int threads) {
         std::vector<MemoryRange> ranges;
-        for (const nb::object& one : tensors) {
-            seen_.push_back({one.ptr(), number(one.ptr(), version()), address(one.ptr())});
-            const auto bytes = nb::cast<int64_t>(one.attr("nbytes"));
-            if (bytes && !seen_.back().address) refuse("weights", "no memory", "tensors with memory");
-            ranges.push_back({static_cast<const char*>(at(seen_.back().address)), bytes});
+        for (const nb::object& tensor : tensors) {
+            tensors_.push_back({tensor.ptr(), version(tensor.ptr()), address(tensor.ptr())});
+            const auto bytes = nb::cast<int64_t>(tensor.attr("nbytes"));
+            if (bytes && !tensors_.back().address) refuse("weights", "no memory", "tensors with memory");
+            ranges.push_back({static_cast<const char*>(at(tensors_.back().address)), bytes});
         }
+        check_threads(threads);
         const nb::gil_scoped_release released;
-        watch_ = std::make_unique<MemoryFingerprint>(ranges, checked_threads(threads));
+        memory_ = std::make_unique<MemoryFingerprint>(ranges, threads);
     }
 
-    // Whether these are they, but for None between them; `all` of their values are compared, or some.
+    // Whether these tensors, without None, are the same and unchanged. With `all`, all of their values are compared, otherwise some.
     bool same(const nb::tuple& tensors, bool all, int threads) const {
         size_t next = 0;
-        for (nb::handle one : tensors) {
-            if (one.is_none()) continue;
-            if (next == seen_.size() || one.ptr() != seen_[next].tensor) return false;
-            if (number(one.ptr(), version()) != seen_[next].version || address(one.ptr()) != seen_[next].address)
+        for (nb::handle tensor : tensors) {
+            if (tensor.is_none()) continue;
+            if (next == tensors_.size() || tensor.ptr() != tensors_[next].identity) return false;
+            if (version(tensor.ptr()) != tensors_[next].version || address(tensor.ptr()) != tensors_[next].address)
                 return false;
             ++next;
         }
-        if (next != seen_.size()) return false;
-        if (!all) return watch_->some();
+        if (next != tensors_.size()) return false;
+        if (!all) return memory_->some();
+        check_threads(threads);
         const nb::gil_scoped_release released;
-        return watch_->whole(checked_threads(threads));
+        return memory_->whole(threads);
     }
 
 private:
     struct Tensor {
-        const PyObject* tensor;  // alone to tell it from others
+        const PyObject* identity;  // compared, never read
         Address version, address;
     };
-    static Address taken(PyObject* given) {
-        const nb::object value = nb::steal(given);
+    // Takes ownership of a Python number.
+    static Address number(PyObject* object) {
+        const nb::object value = nb::steal(object);
         if (!value) throw nb::python_error();
         return PyLong_AsUnsignedLongLong(value.ptr());
     }
-    static Address number(PyObject* of, PyObject* name) { return taken(PyObject_GetAttr(of, name)); }
-    static Address address(PyObject* of) {
-        static PyObject* const name = PyUnicode_InternFromString("data_ptr");
-        return taken(PyObject_VectorcallMethod(name, &of, 1, nullptr));
-    }
-    static PyObject* version() {
+    static Address version(PyObject* tensor) {
         static PyObject* const name = PyUnicode_InternFromString("_version");
-        return name;
+        return number(PyObject_GetAttr(tensor, name));
+    }
+    static Address address(PyObject* tensor) {
+        static PyObject* const name = PyUnicode_InternFromString("data_ptr");
+        return number(PyObject_VectorcallMethod(name, &tensor, 1, nullptr));
     }
 
-    std::vector<Tensor> seen_;
-    std::unique_ptr<MemoryFingerprint> watch_;
+    std::vector<Tensor> tensors_;
+    std::unique_ptr<MemoryFingerprint> memory_;
 };
 
 }  // namespace

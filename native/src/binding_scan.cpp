@@ -1,138 +1,92 @@
-// The diagonal linear recurrence as functions of the module. Everything is checked here; native/README.md is the contract.
-#include "arrays.h"
+// The diagonal linear recurrence for Python. native/README.md is the contract.
+#include <algorithm>
+
 #include "binding.h"
 
 namespace seriatim {
 namespace {
 
-// A call's arrays, each of which is one of real numbers or two of complex ones.
-template <class Array> using Parts = std::vector<Array>;
-
-struct Reader {
-    Type type;
-    int64_t steps, rows, units;
-    size_t parts;
-
-    template <class Array> void states(const char* argument, const Parts<Array>& given, Pointer<Array> (&to)[2]) const {
-        for (size_t part = 0; part < parts; ++part)
-            to[part] = dense(argument, one(argument, given, part, parts), type, {rows, units});
+// One scan, forward and then backward. Every array is contiguous, except that a may repeat. Arguments that are lists have one array of
+// real numbers or two of complex numbers, the real parts and the imaginary parts.
+class ScanCall {
+public:
+    ScanCall(const std::string& gates, bool is_float64, int64_t steps, int64_t rows, int64_t units, Address u,
+        const Addresses& a, int64_t a_by_step, int64_t a_by_row, const Addresses& b, const Addresses& first,
+        Address lengths, bool reverse, Address reset, const Addresses& h)
+        : type_{is_float64}, parts_(first.size()) {
+        call_.gates = named<Gates>(
+            "gates", gates, {{"none", Gates::none}, {"mingru", Gates::mingru}, {"minlstm", Gates::minlstm}});
+        if (steps < 0 || rows < 0 || units < 0) refuse("sizes", std::min(steps, std::min(rows, units)), "0 or more");
+        if (parts_ < 1 || parts_ > (call_.gates == Gates::none ? 2 : 1))
+            refuse("first", std::to_string(parts_) + " arrays", "1 or 2");
+        call_.steps = steps, call_.rows = rows, call_.units = units, call_.complex = parts_ == 2,
+        call_.reverse = reverse;
+        call_.lengths = static_cast<const int64_t*>(at(lengths)), call_.reset = static_cast<const bool*>(at(reset));
+        check_address("lengths", call_.lengths, sizeof(int64_t), false);
+        check_lengths(call_.lengths, rows, steps);
+        if (call_.gates != Gates::none) set("u", u, call_.u);
+        for (size_t p = 0; p < parts_; ++p) {
+            call_.first[p] = array("first", first, p), set("h", h, p, call_.h[p]);
+            if (call_.gates != Gates::none) continue;
+            call_.a[p] = {array("a", a, p), a_by_step, a_by_row}, set("b", b, p, call_.b[p]);
+        }
     }
-    // With `may_repeat`, at one step or for one row where the call has more.
-    template <class Array> void sequences(
-        const char* argument, const Parts<Array>& given, SequenceOf<Array> (&to)[2], bool may_repeat = false) const {
-        for (size_t part = 0; part < parts; ++part)
-            to[part] = sequence(argument, one(argument, given, part, parts), type, {steps, rows, units}, may_repeat);
+    void forward(const Addresses& last, int threads) {
+        for (size_t p = 0; p < parts_; ++p) call_.last[p] = array("last", last, p);
+        run(threads,
+            [&]<class T>(const Kernels<T>& kernels) { kernels.scan_forward(std::bit_cast<Scan<T>>(call_), threads); });
+    }
+    void backward(const Addresses& grad_h, const Addresses& grad_last, Address grad_u, const Addresses& grad_a,
+        const Addresses& grad_b, const Addresses& grad_first, int threads) const {
+        ScanGradients<void> grad{.over_time = call_.steps > 1 && call_.a[0].by_step == 0};
+        if (call_.gates != Gates::none) set("grad_u", grad_u, grad.u);
+        for (size_t p = 0; p < parts_; ++p) {
+            set("grad_h", grad_h, p, grad.h[p]), grad.last[p] = array("grad_last", grad_last, p);
+            grad.first[p] = array("grad_first", grad_first, p);
+            if (call_.gates != Gates::none) continue;
+            set("grad_a", grad_a, p, grad.a[p]), set("grad_b", grad_b, p, grad.b[p]);
+        }
+        run(threads, [&]<class T>(const Kernels<T>& kernels) {
+            kernels.scan_backward(std::bit_cast<Scan<T>>(call_), std::bit_cast<ScanGradients<T>>(grad), threads);
+        });
     }
 
-    // What scans of a and b and those of gates have in common.
-    Scan<void> call(const Parts<Given>& first, const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset,
-        const Parts<Written>& h) const {
-        Scan<void> call{.steps = steps, .rows = rows, .units = units, .complex = parts == 2, .reverse = reverse};
-        call.lengths = lengths_of(lengths, steps, rows);
-        call.reset = dense<bool>("reset", reset, {steps, rows});
-        states("first", first, call.first);
-        sequences("h", h, call.h);
-        return call;
+private:
+    void* array(const char* argument, Address address) const {
+        type_.check(argument, at(address), call_.steps && call_.rows && call_.units);
+        return at(address);
     }
+    void* array(const char* argument, const Addresses& list, size_t part) const {
+        check_count(argument, list.size(), parts_);
+        return array(argument, list[part]);
+    }
+    template <class Value>
+    void set(const char* argument, const Addresses& list, size_t part, Sequence<Value>& to) const {
+        to = {array(argument, list, part), call_.rows * call_.units, call_.units};
+    }
+    // All blocks of gates, or their gradient.
+    template <class Value> void set(const char* argument, Address address, Sequence<Value>& to) const {
+        const int64_t by_row = (call_.gates == Gates::mingru ? 2 : 3) * call_.units;
+        to = {array(argument, address), call_.rows * by_row, by_row};
+    }
+    template <class Work> void run(int threads, const Work& work) const {
+        check_threads(threads);
+        const nb::gil_scoped_release released;
+        type_.with_kernels(target(), work);
+    }
+    const Type type_;
+    const size_t parts_;
+    Scan<void> call_;
 };
-
-Reader reader_of(const Parts<Given>& b) {
-    constexpr const char* wanted = "[T, B, H], or two such";
-    if (b.empty() || b.size() > 2) refuse("b", std::to_string(b.size()) + " arrays", wanted);
-    const Shape shape = shape_of("b", b[0], 3, wanted);
-    return {real("b", b[0]), shape[0], shape[1], shape[2], b.size()};
-}
-
-Reader reader_of(const Given& u, const Given& first) {
-    const Shape shape = shape_of("u", u, 3, "[T, B, G·H]");
-    return {real("u", u), shape[0], shape[1], shape_of("first", first, 2, "[B, H]")[1], 1};
-}
-
-void run(Type type, const Scan<void>& call, int threads) {
-    checked_threads(threads);
-    const nb::gil_scoped_release released;
-    with_kernels(target(), type,
-        [&]<class T>(const Kernels<T>& kernels) { kernels.scan_forward(std::bit_cast<Scan<T>>(call), threads); });
-}
-
-void run(Type type, const Scan<void>& call, const ScanGradients<void>& grad, int threads) {
-    checked_threads(threads);
-    const nb::gil_scoped_release released;
-    with_kernels(target(), type, [&]<class T>(const Kernels<T>& kernels) {
-        kernels.scan_backward(std::bit_cast<Scan<T>>(call), std::bit_cast<ScanGradients<T>>(grad), threads);
-    });
-}
-
-void run_scan(const Parts<Given>& a, const Parts<Given>& b, const Parts<Given>& first, const Maybe<Given>& lengths,
-    bool reverse, const Maybe<Given>& reset, const Parts<Written>& h, const Parts<Written>& last, int threads) {
-    const Reader read = reader_of(b);
-    Scan<void> call = read.call(first, lengths, reverse, reset, h);
-    read.sequences("a", a, call.a, true);
-    read.sequences("b", b, call.b);
-    read.states("last", last, call.last);
-    run(read.type, call, threads);
-}
-
-void run_scan_backward(const Parts<Given>& a, const Parts<Given>& b, const Parts<Given>& first,
-    const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset, const Parts<Written>& h,
-    const Parts<Given>& grad_h, const Parts<Given>& grad_last, const Parts<Written>& grad_a,
-    const Parts<Written>& grad_b, const Parts<Written>& grad_first, int threads) {
-    Reader read = reader_of(b);
-    Scan<void> call = read.call(first, lengths, reverse, reset, h);
-    read.sequences("a", a, call.a, true);
-    read.sequences("b", b, call.b);
-    ScanGradients<void> grad{.over_time = call.steps > 1 && call.a[0].by_step == 0};
-    read.sequences("grad_h", grad_h, grad.h);
-    read.states("grad_last", grad_last, grad.last);
-    read.sequences("grad_b", grad_b, grad.b);
-    read.states("grad_first", grad_first, grad.first);
-    if (grad.over_time) read.steps = 1;
-    read.sequences("grad_a", grad_a, grad.a);
-    run(read.type, call, grad, threads);
-}
-
-// minGRU and minLSTM out of their input part u [T, B, G·H].
-Scan<void> gated(const Reader& read, const std::string& kind, const Given& u, const Given& first,
-    const Maybe<Given>& lengths, bool reverse, const Maybe<Given>& reset, const Written& h) {
-    Scan<void> call = read.call({first}, lengths, reverse, reset, {h});
-    call.gates = named<Gates>("kind", kind, {{"mingru", Gates::mingru}, {"minlstm", Gates::minlstm}});
-    const int64_t blocks = call.gates == Gates::mingru ? 2 : 3;
-    call.u = sequence("u", u, read.type, {read.steps, read.rows, blocks * read.units});
-    return call;
-}
-
-void run_gated(const std::string& kind, const Given& u, const Given& first, const Maybe<Given>& lengths, bool reverse,
-    const Maybe<Given>& reset, const Written& h, const Written& last, int threads) {
-    const Reader read = reader_of(u, first);
-    Scan<void> call = gated(read, kind, u, first, lengths, reverse, reset, h);
-    read.states<Written>("last", {last}, call.last);
-    run(read.type, call, threads);
-}
-
-void run_gated_backward(const std::string& kind, const Given& u, const Given& first, const Maybe<Given>& lengths,
-    bool reverse, const Maybe<Given>& reset, const Written& h, const Given& grad_h, const Given& grad_last,
-    const Written& grad_u, const Written& grad_first, int threads) {
-    const Reader read = reader_of(u, first);
-    const Scan<void> call = gated(read, kind, u, first, lengths, reverse, reset, h);
-    ScanGradients<void> grad;
-    read.sequences<Given>("grad_h", {grad_h}, grad.h);
-    read.states<Given>("grad_last", {grad_last}, grad.last);
-    grad.u = sequence("grad_u", grad_u, read.type, shape_of(u));
-    read.states<Written>("grad_first", {grad_first}, grad.first);
-    run(read.type, call, grad, threads);
-}
 
 }  // namespace
 
 void bind_scan(nb::module_& module) {
-    module.def("scan", run_scan, "a"_a, "b"_a, "first"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(), "h"_a,
-        "last"_a, "threads"_a);
-    module.def("scan_backward", run_scan_backward, "a"_a, "b"_a, "first"_a, "lengths"_a.none(), "reverse"_a,
-        "reset"_a.none(), "h"_a, "grad_h"_a, "grad_last"_a, "grad_a"_a, "grad_b"_a, "grad_first"_a, "threads"_a);
-    module.def("gated_scan", run_gated, "kind"_a, "u"_a, "first"_a, "lengths"_a.none(), "reverse"_a, "reset"_a.none(),
-        "h"_a, "last"_a, "threads"_a);
-    module.def("gated_scan_backward", run_gated_backward, "kind"_a, "u"_a, "first"_a, "lengths"_a.none(), "reverse"_a,
-        "reset"_a.none(), "h"_a, "grad_h"_a, "grad_last"_a, "grad_u"_a, "grad_first"_a, "threads"_a);
+    nb::class_<ScanCall>(module, "Scan")
+        .def(nb::init<const std::string&, bool, int64_t, int64_t, int64_t, Address, const Addresses&, int64_t, int64_t,
+            const Addresses&, const Addresses&, Address, bool, Address, const Addresses&>())
+        .def("forward", &ScanCall::forward)
+        .def("backward", &ScanCall::backward);
 }
 
 }  // namespace seriatim

@@ -1,65 +1,44 @@
-// Calls of the engine's kernels with pointers to void: packed weights, the checks of every call, and the choice of the element type.
+// Calls of the engine's kernels: packed weights, the checks of every call, and the choice of the element type.
 #pragma once
 
-#include <array>
-#include <bit>
 #include <memory>
 
-#include "arrays.h"
+#include "binding.h"
 
 namespace seriatim {
 
-// The address of an array's memory, 0 for None.
-using Address = uintptr_t;
-
-inline void* at(Address address) { return reinterpret_cast<void*>(address); }
-
-// One of the ten weights: [rows, columns], or [rows] if columns is -1.
-struct Extent {
-    const char* name;
-    bool there;
-    int64_t rows, columns = -1;
-    std::string of(const char* argument) const { return std::string(argument) + "." + name; }
-};
-
-inline std::array<Extent, 10> extents(const Spec& spec) {
-    const int64_t H = spec.units, P = spec.outputs(), rows = spec.gates() * H;
-    const bool own_input = !spec.input_projected, norm = spec.layer_norm,
+// All ten weights in order, or their gradients. Gradients may be absent.
+template <class Value>
+Weights<Value> ten_weights(const char* argument, const Spec& spec, Type type, const Addresses& list, bool needed) {
+    check_count(argument, list.size(), 10);
+    const bool norm = spec.layer_norm, own_input = !spec.input_projected,
                normalises_c = norm && spec.cell->normalises_c;
-    return {{{"w_ih", own_input, rows, spec.inputs}, {"w_hh", true, rows, P}, {"b_ih", own_input && spec.bias, rows},
-        {"b_hh", spec.bias, rows}, {"w_hr", spec.projected > 0, P, H}, {"w_ch", spec.peephole, spec.cell->peepholes, H},
-        {"g_ih", false, rows}, {"g_hh", norm, rows}, {"g_c", normalises_c, H}, {"b_c", normalises_c, H}}};
-}
-
-template <class Array>
-Pointer<Array> weight(const char* argument, const Maybe<Array>& array, Type type, const Extent& one) {
-    return dense(one.of(argument), array, type, one.columns < 0 ? Shape{one.rows} : Shape{one.rows, one.columns});
-}
-inline void* weight(const char* argument, Address address, Type type, const Extent&) {
-    check_address(argument, at(address), type);
-    return at(address);
-}
-
-// All ten weights in order.
-template <class Value, class Entry>
-Weights<Value> ten(const char* argument, const Spec& spec, Type type, const std::vector<Entry>& list, bool needed) {
-    if (list.size() != 10) refuse(argument, std::to_string(list.size()) + " arrays", "10");
     Weights<Value> w;
-    Value** const to[] = {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh, &w.w_hr, &w.w_ch, &w.g_ih, &w.g_hh, &w.g_c, &w.b_c};
-    const auto wanted = extents(spec);
-    for (size_t at = 0; at < 10; ++at) {
-        const Extent& one = wanted[at];
-        if (!one.there && list[at]) refuse(one.of(argument), "an array", "None for this cell");
-        if (one.there && one.columns && !list[at] && needed) refuse(one.of(argument), "None", "an array");
-        if (list[at]) *to[at] = weight(argument, list[at], type, one);
+    const struct {
+        const char* name;
+        Value** to;
+        bool is_there, is_empty = false;
+    } weights[] = {{"w_ih", &w.w_ih, own_input, !spec.inputs}, {"w_hh", &w.w_hh, true},
+        {"b_ih", &w.b_ih, own_input && spec.bias}, {"b_hh", &w.b_hh, spec.bias}, {"w_hr", &w.w_hr, spec.projected > 0},
+        {"w_ch", &w.w_ch, spec.peephole}, {"g_ih", &w.g_ih, false}, {"g_hh", &w.g_hh, norm},
+        {"g_c", &w.g_c, normalises_c}, {"b_c", &w.b_c, normalises_c}};
+    for (size_t index = 0; index < list.size(); ++index) {
+        const auto& [name, to, is_there, is_empty] = weights[index];
+        const void* data = *to = at(list[index]);
+        const bool is_wrong = data ? !is_there || reinterpret_cast<uintptr_t>(data) & (type.bytes() - 1)
+                                   : is_there && !is_empty && needed;
+        if (!is_wrong) continue;
+        const std::string full_name = std::string(argument) + "." + name;
+        if (data && !is_there) refuse(full_name, "an array", "None for this cell");
+        type.check(full_name.c_str(), data, true);
     }
     return w;
 }
 
 // Calls work(kernels) with the kernels for `spec` in `type`.
 template <class Work> void with_kernels(const Target& target, const Spec& spec, Type type, const Work& work) {
-    if (!spec.bf16) return with_kernels(target, type, work);
-    if (!target.bf16 || type != nb::dtype<float>())
+    if (!spec.bf16) return type.with_kernels(target, work);
+    if (!target.bf16 || type.is_float64)
         refuse(
             "cell", "bf16", std::string("bf16 only with float32 on a target that has it, which is not ") + target.name);
     work(target.bf16());
@@ -67,13 +46,9 @@ template <class Work> void with_kernels(const Target& target, const Spec& spec, 
 
 // Weights in the order in which a target reads them, and the originals, which belong to the caller.
 struct Packing {
-    Packing(const Spec& spec, const Several<Given>& list, int threads)
-        : spec(spec), type(type_of(list)), weights(ten<const void>("weights", spec, type, list, true)) {
-        checked_threads(threads);
-    }
-    static Type type_of(const Several<Given>& list) {
-        if (list.size() < 2 || !list[1]) refuse("weights.w_hh", "None", "an array");
-        return real("weights.w_hh", *list[1]);
+    Packing(const Spec& spec, bool is_float64, const Addresses& list, int threads)
+        : spec(spec), type{is_float64}, weights(ten_weights<const void>("weights", spec, type, list, true)) {
+        check_threads(threads);
     }
     const Spec spec;
     const Target& target = seriatim::target();
@@ -83,13 +58,13 @@ struct Packing {
 };
 
 struct PackedWeights : Packing {
-    PackedWeights(const Spec& spec, const Several<Given>& list, int threads, const std::string& how)
-        : Packing(spec, list, threads),
+    PackedWeights(const Spec& spec, bool is_float64, const Addresses& list, int threads, const std::string& how)
+        : Packing(spec, is_float64, list, threads),
           precision(named<Precision>(
               "precision", how, {{"full", Precision::full}, {"bf16", Precision::bf16}, {"int8", Precision::int8}})) {
         const bool one_stage =
             !spec.bf16 && !spec.input_projected && !spec.projected && !spec.layer_norm && !spec.has_two_stages();
-        if (precision != Precision::full && !(type == nb::dtype<float>() && one_stage))
+        if (precision != Precision::full && (is_float64 || !one_stage))
             refuse("precision", how,
                 "full, but for float32 without projection, layer norm, a reset before the product and bf16");
         with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
@@ -103,7 +78,8 @@ struct PackedWeights : Packing {
 
 // The same for the backward pass of single steps. The caller keeps the originals alive.
 struct PackedForBack : Packing {
-    PackedForBack(const Spec& spec, const Several<Given>& list, int threads) : Packing(spec, list, threads) {
+    PackedForBack(const Spec& spec, bool is_float64, const Addresses& list, int threads)
+        : Packing(spec, is_float64, list, threads) {
         with_kernels(target, spec, type, [&]<class T>(const Kernels<T>& kernels) {
             const nb::gil_scoped_release released;
             packed = std::shared_ptr<PackedBackward<T>>(
@@ -113,21 +89,18 @@ struct PackedForBack : Packing {
     }
 };
 
-inline void check_size(int64_t steps, int64_t rows, int threads) {
-    checked_threads(threads);
-    if (steps < 1 || rows < 0) refuse("x", words(Shape{steps, rows}), "at least one step");
+inline void check_sizes(int64_t steps, int64_t rows, int threads) {
+    check_threads(threads);
+    if (steps < 1 || rows < 0) refuse("x", std::to_string(steps) + ", " + std::to_string(rows), "at least one step");
 }
 
 // Checks that the arrays which a cell needs are there and aligned, and that no others are.
 struct Checks {
     const Spec& spec;
     Type type;
-    void array(const char* argument, const void* data, bool needed) const {
-        check_address(argument, data, type, needed);
-    }
+    void array(const char* argument, const void* data, bool needed) const { type.check(argument, data, needed); }
     void states(const char* argument, const void* const* list, bool needed) const {
-        array(argument, list[0], needed);
-        array(argument, list[1], needed && spec.states() == 2);
+        array(argument, list[0], needed), array(argument, list[1], needed && spec.states() == 2);
         if (list[1] && spec.states() == 1) refuse(argument, "2 arrays", "1");
     }
     void cells(const char* argument, const void* data, bool needed) const {
@@ -173,10 +146,11 @@ inline void run(const Target& target, const Spec& spec, Type type, const Backwar
         [&]<class T>(const Kernels<T>& kernels) { kernels.backward(spec, std::bit_cast<Backward<T>>(call), threads); });
 }
 
-inline void run(const PackedWeights& packed, int64_t rows, const void* x, const void* const* state, void* const* final,
-    int threads) {
+// One step: x [B, I]; `final` may be `state`.
+inline void run(const PackedWeights& packed, int64_t rows, const void* x, void* const (&state)[2],
+    void* const (&final)[2], int threads) {
     const Checks check{packed.spec, packed.type};
-    check_size(1, rows, threads);
+    check_sizes(1, rows, threads);
     if (!rows) return;
     check.array("x", x, packed.spec.inputs > 0);
     check.states("state", state, true);

@@ -14,11 +14,11 @@ namespace seriatim {
 
 // Defined in targets/NAME.cpp. That file may use instructions that this processor does not have, so none of its code runs before the
 // processor was checked.
-#define TARGET(name)                                         \
-    namespace name {                                         \
-    template <class T> const Kernels<T>& kernels();          \
-    uint64_t hash(const void* memory, int64_t bytes);        \
-    bool products_are_right(); /* of those for bf16 alone */ \
+#define TARGET(name)                                          \
+    namespace name {                                          \
+    template <class T> const Kernels<T>& kernels();           \
+    uint64_t hash(const void* memory, int64_t bytes);         \
+    bool products_are_right(); /* only of targets for bf16 */ \
     }
 TARGET(amx)
 TARGET(amx_software)
@@ -82,31 +82,31 @@ constexpr Target for_tests{"amx-software", always, KERNELS(portable), amx_softwa
 }  // namespace
 
 std::vector<const Target*> targets() {
-    std::vector<const Target*> found;
-    for (const Target& one : compiled)
-        if (one.runs_here()) found.push_back(&one);
-    return found;
+    std::vector<const Target*> all;
+    for (const Target& target : compiled)
+        if (target.runs_here()) all.push_back(&target);
+    return all;
 }
 
 const Target& target(const std::string& name) {
     std::string known;
-    for (const Target* one : targets()) {
-        if (one->name == name) return *one;
-        known += known.empty() ? one->name : std::string(", ") + one->name;
+    for (const Target* target : targets()) {
+        if (target->name == name) return *target;
+        known += known.empty() ? target->name : std::string(", ") + target->name;
     }
     if (name == for_tests.name) return for_tests;
     throw std::invalid_argument("SERIATIM_TARGET: got '" + name + "', and this machine runs " + known);
 }
 
 std::string amx_state() {
-    static const std::string found = look_for_amx();
-    return found;
+    static const std::string state = look_for_amx();
+    return state;
 }
 
 const Target& target() {
     static const Target& fastest = *targets().front();
-    const char* wanted = std::getenv("SERIATIM_TARGET");
-    return wanted && *wanted ? target(std::string(wanted)) : fastest;
+    const char* name = std::getenv("SERIATIM_TARGET");
+    return name && *name ? target(std::string(name)) : fastest;
 }
 
 }  // namespace seriatim

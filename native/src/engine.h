@@ -22,17 +22,18 @@ enum class Precision { full, bf16, int8 };
 // The facts about a cell that code outside its own file needs. Each file in cells/ defines one or two of them.
 struct CellLayout {
     const char* name;
-    int index = 0;     // in the list of cells/all.h; filled there
-    int gates;         // blocks of H rows in the weights
-    int extra_states;  // states of H units beside h
-    int saved;         // values per unit and step that the backward pass needs
-    int direct_gates;  // the recurrent part of these first gates multiplies h itself; that of the others, a row of a first stage
-    int shared_gates;   // these first gates have one gradient for the input part and the recurrent part
-    int peepholes = 0;  // rows of w_ch that the cell may have
-    bool has_activation = false, has_projection = false, has_layer_norm = false;  // options that the cell may have
-    bool normalises_c = false;      // layer normalisation also normalises c
-    bool has_direct_path = false;   // h reaches the next h past the products, too
-    bool output_is_enough = false;  // the backward pass can read `output` in place of `gates`
+    int index = 0;         // in the list of cells/all.h; filled there
+    int gates;             // blocks of H rows in the weights
+    int extra_states = 0;  // states of H units beside h
+    int saved;             // values per unit and step that the backward pass needs
+    int direct_gates =
+        gates;  // the recurrent part of these first gates multiplies h itself; that of the others, a row of a first stage
+    int shared_gates = gates;  // these first gates have one gradient for the input part and the recurrent part
+    int peepholes = 0;         // rows of w_ch that the cell may have
+    bool has_projection = false, has_layer_norm = false;  // options that the cell may have
+    bool normalises_c = false;                            // layer normalisation also normalises c
+    bool has_direct_path = false;                         // h reaches the next h past the products, too
+    bool output_is_enough = false;                        // the backward pass can read `output` in place of `gates`
 };
 
 // All cells, in the order of their indices.
@@ -199,7 +200,7 @@ struct Target {
     bool (*runs_here)();
     const Kernels<float>& (*single)();
     const Kernels<double>& (*real)();
-    uint64_t (*hash)(const void* memory, int64_t bytes);  // see hash.h; each target has its own
+    uint64_t (*hash)(const void* memory, int64_t bytes);  // see fingerprint.h; each target has its own
     const Kernels<float>& (*bf16)() = nullptr;            // those of a spec with `bf16`; null where there are none
 };
 

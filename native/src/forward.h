@@ -38,27 +38,26 @@ template <class T> void start_sums(const Stage<T>& stage, const CellWeights<T>& 
 
 // Normalises a row's recurrent part and continues as the cell does (Ba 2016).
 template <class Cell, class T> void normalised_step(const CellWeights<T>& cell, const Row<T>& row) {
-    constexpr const StageLayout& stage = Cell::stages[0];
+    constexpr int shared = Cell::layout.shared_gates, columns = Cell::layout.gates + Cell::stages[0].recurrent_column;
+    static_assert(shared + Cell::stages[0].recurrent_column == Cell::layout.gates);
     const Spec& spec = cell.spec;
-    constexpr int G = Cell::layout.gates;
-    const int64_t H = spec.units;
+    const int64_t H = spec.units, G = spec.gates();
     const auto [mean, scale] = statistics(static_cast<const T*>(row.raw), G * H);
     T* saved = row.gates + spec.cell->saved * H;
     saved[G * H] = scale;
     for (int64_t first = 0; first < H; first += width<T>) {
         const Span at{first, min(width<T>, H - first)};
         Vec<T> sums[tile_columns] = {};
-        for (int g = 0; g < G; ++g) {
+        for (int64_t g = 0; g < G; ++g) {
             const Vec<T> v = (load(row.raw + g * H + first, at.count) - mean) * scale;
             store(saved + g * H + first, v, at.count);
             const Vec<T> recurrent = v * load(cell.g_hh + g * H + first, at.count),
                          input = load(row.x + g * H + first, at.count);
-            int c = 0;  // the column of the input part
-            while (stage.gates[c] != g) ++c;
-            if (c == stage.recurrent_column + g) sums[c] = input + recurrent;
-            else sums[c] = input, sums[stage.recurrent_column + g] = recurrent;
+            if (shared == Cell::layout.gates) sums[g] = input + recurrent;
+            else if (g < shared) sums[g + 1] = input + recurrent;
+            else sums[0] = input, sums[columns - 1] = recurrent;  // the last gate has two columns
         }
-        for (int c = 0; c < G + stage.recurrent_column; ++c) sums[c] += cell.bias_at(c, first);  // (1)
+        for (int c = 0; c < columns; ++c) sums[c] += cell.bias_at(c, first);  // (1)
         Cell::forward(cell, row, sums, at);
         if constexpr (!Cell::layout.normalises_c) {
             tanh_of_one_column<Cell::tanh_column, T>(&sums, 1);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backward.h"
-#include "hash.h"
+#include "fingerprint.h"
 #include "scan.h"
 
 namespace seriatim::SERIATIM_TARGET {

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seriatim.errors import UsageError
-from seriatim.kernels.call_arrays import address, call_shapes, check_call, masks, row_strides
+from seriatim.kernels.call_arrays import address, call_shapes, check_call, masks, row_strides, weight_addresses
 from seriatim.spec import CellSpec
 
 SPEC = CellSpec("lstm", 3, 4, proj_size=2)
@@ -79,3 +79,22 @@ def test_strides_that_are_no_whole_values_are_refused():
 def test_integers_are_refused():
     with pytest.raises(UsageError, match="x: got int64, wanted float32 or float64"):
         check_call(SHAPES, {"x": np.zeros((5, 6, 3), np.int64)})
+
+
+def test_weights_of_a_wrong_shape_or_dtype_are_refused():
+    spec = CellSpec("lstm", 3, 4, proj_size=2, peephole=True)
+    arrays = [np.zeros(shape) for shape in ((16, 3), (16, 2), (16,), (16,), (2, 4), (3, 4))]
+    is_float64, addresses = weight_addresses(spec, arrays)
+    assert is_float64 and len(addresses) == 10
+    assert addresses[:6] == [one.ctypes.data for one in arrays] and not any(addresses[6:])
+    names = ("w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_ch")
+    for place, name in enumerate(names):
+        wrong = [one[:-1] if index == place else one for index, one in enumerate(arrays)]
+        with pytest.raises(UsageError, match=rf"weights.{name}: got \[.*wanted \["):
+            weight_addresses(spec, wrong)
+    with pytest.raises(UsageError, match=r"weights.b_ih: got \[16\] of float32, wanted \[16\] of float64"):
+        weight_addresses(spec, [*arrays[:2], arrays[2].astype(np.float32), *arrays[3:]])
+    with pytest.raises(UsageError, match="w_hr: got strides"):
+        weight_addresses(spec, [*arrays[:4], np.asfortranarray(arrays[4]), arrays[5]])
+    with pytest.raises(UsageError, match="w_hh: got None"):
+        weight_addresses(spec, [arrays[0], None])

@@ -393,9 +393,9 @@ def test_wrong_arguments_are_refused():
         native.CellStream(case.spec, case.weights, rows=0)
     packed = native.CellStream(case.spec, case.weights)._stepper._packed
     with pytest.raises(ValueError, match="state: got None"):
-        native.engine().Stream(packed, [None])
-    with pytest.raises(ValueError, match="state: got 0 arrays"):
-        native.engine().Stream(packed, [])
+        native.engine().Stream(packed, 3, 0, 0)
+    with pytest.raises(ValueError, match="state: got 2 arrays, wanted 1"):
+        native.engine().Stream(packed, 3, case.state[0].ctypes.data, case.state[0].ctypes.data)
 
 
 def test_unknown_target_is_refused(monkeypatch):
@@ -434,7 +434,8 @@ assert len(said) == 1 and "engine was not built" in str(said[0].message), said
 def test_wrong_addresses_are_refused():
     engine, case = native.engine(), problem(spec_of({"kind": "gru"}, 3, 4), 2, 2)
     cell = native.cell(case.spec)
-    packed = engine.Packed(cell, case.weights.fused(), 1)
+    weights = [0 if one is None else one.ctypes.data for one in case.weights.fused()]
+    packed = engine.Packed(cell, True, weights, 1)
     x, h = np.zeros((2, 2, 3)), np.zeros((2, 4))
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
     places = {"steps": 2, "rows": 2, "sizes": [], "x": x.ctypes.data, "by_step": 6, "by_row": 3, "h": h.ctypes.data,
@@ -469,7 +470,6 @@ def test_wrong_addresses_are_refused():
             engine.forward(packed, *{**places, "masks": (lengths.ctypes.data, 0, 0, nothing, nothing)}.values())
     with pytest.raises(ValueError, match="walk: got masks with packed rows"):
         engine.forward(packed, *{**places, "sizes": [2, 1], "masks": (0, 0, 0, nothing, nothing)}.values())
-    weights = [0 if array is None else array.ctypes.data for array in case.weights.fused()]
     grads = [0] * 10
     arguments = (2, 2, [], places["x"], 6, 3, places["h"], 0, False, places["output"], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for list_of, message in (
@@ -480,7 +480,7 @@ def test_wrong_addresses_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             engine.backward(cell, True, list_of, *arguments, grads, None, 1)
-    back = engine.PackedBack(cell, case.weights.fused(), 1)
+    back = engine.PackedBack(cell, True, weights, 1)
     steps = engine.StepsBack(back, grads, 1)
     gates, h_n = np.zeros((2, cell.slots, 4)), np.zeros((2, 4))
     places = {"rows": 2, "x": x.ctypes.data, "h": h.ctypes.data, "c": 0, "h_n": h_n.ctypes.data,
@@ -493,6 +493,7 @@ def test_wrong_addresses_are_refused():
     with pytest.raises(ValueError, match="9 arrays, wanted 10"):
         engine.StepsBack(back, grads[:9], 1)
     projected = problem(CellSpec("lstm", 3, 4, proj_size=2), 2, 2)
-    back = engine.PackedBack(native.cell(projected.spec), projected.weights.fused(), 1)
+    weights = [0 if one is None else one.ctypes.data for one in projected.weights.fused()]
+    back = engine.PackedBack(native.cell(projected.spec), True, weights, 1)
     with pytest.raises(ValueError, match="wanted those of a cell without projection"):
         engine.StepsBack(back, grads, 1)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from seriatim import nn
+from seriatim.errors import UsageError
 from seriatim.kernels import native
 from seriatim.ops.linear_scan import COEFFICIENTS, composed_scan, gated_scan, scan
 
@@ -73,12 +74,36 @@ def test_layers_compile_without_graph_break(layer):
 
 
 def test_error_names_the_wrong_array():
-    engine = native.engine()
-    b = torch.zeros(3, 2, 4).numpy()
-    state, h = torch.zeros(2, 4).numpy(), torch.zeros(3, 2, 4).numpy()
-    with pytest.raises(ValueError, match=r"a: got \[3, 2, 5\], wanted \[3, 2, 4\]"):
-        engine.scan([torch.zeros(3, 2, 5).numpy()], [b], [state], None, False, None, [h], [state], 1)
-    with pytest.raises(ValueError, match="lengths: got 4, wanted 1 to 3"):
-        engine.scan([b], [b], [state], torch.tensor([4, 1]).numpy(), False, None, [h], [state], 1)
-    with pytest.raises(ValueError, match="kind: got 'gru', wanted mingru, minlstm"):
-        engine.gated_scan("gru", b, state, None, False, None, h, state, 1)
+    b, state = [torch.zeros(3, 2, 4)], [torch.zeros(2, 4)]
+    with pytest.raises(UsageError, match=r"a: got \[3, 2, 5\] of float32, wanted \[3, 2, 4\] of float32"):
+        scan([torch.zeros(3, 2, 5)], b, state, None, False, None)
+    with pytest.raises(UsageError, match=r"a: got \[3, 2, 4\] of float64, wanted \[3, 2, 4\] of float32"):
+        scan([b[0].double()], b, state, None, False, None)
+    with pytest.raises(UsageError, match=r"b: got \[3, 4\] of float32"):
+        scan(b, [b[0][:, 0]], state, None, False, None)
+    with pytest.raises(UsageError, match="lengths: got 4, wanted 1 to 3"):
+        scan(b, b, state, torch.tensor([4, 1]), False, None)
+    with pytest.raises(UsageError, match=r"lengths: got \[2\] of int32, wanted \[2\] of int64"):
+        scan(b, b, state, torch.tensor([2, 1], dtype=torch.int32), False, None)
+    with pytest.raises(UsageError, match="gates: got 'gru', wanted none, mingru, minlstm"):
+        gated_scan("gru", torch.zeros(3, 2, 0), state[0], None, False, None)
+
+
+def test_wrong_addresses_of_a_scan_are_refused():
+    engine, b, state = native.engine(), torch.zeros(3, 2, 4), torch.zeros(2, 4)
+    of_b, of_state = b.data_ptr(), state.data_ptr()
+    lengths = torch.tensor([3, 2])
+    right = {"gates": "none", "is_float64": False, "steps": 3, "rows": 2, "units": 4, "u": 0, "a": [of_b],
+             "a_by_step": 8, "a_by_row": 4, "b": [of_b], "first": [of_state], "lengths": lengths.data_ptr(),
+             "reverse": False, "reset": 0, "h": [of_b]}  # fmt: skip
+    scan = engine.Scan(*right.values())
+    wrong = {"gates": "mingru", "steps": -1, "a": [], "b": [of_b, of_b], "first": [], "lengths": 4, "h": [of_b + 2]}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match="got"):
+            engine.Scan(*{**right, name: value}.values())
+    with pytest.raises(ValueError, match="last: got None"):
+        scan.forward([0], 1)
+    with pytest.raises(ValueError, match="grad_first: got unaligned memory"):
+        scan.backward([of_b], [of_state], 0, [of_b], [of_b], [of_state + 1], 1)
+    with pytest.raises(ValueError, match="threads: got 0"):
+        scan.forward([of_state], 0)

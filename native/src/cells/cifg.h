@@ -6,12 +6,11 @@
 namespace seriatim::SERIATIM_TARGET {
 
 struct Cifg {
+    // Saved: f g o.
     static constexpr CellLayout layout{.name = "cifg",
         .gates = 3,
         .extra_states = 1,
-        .saved = 3,  // f g o
-        .direct_gates = 3,
-        .shared_gates = 3,
+        .saved = 3,
         .peepholes = 2,
         .has_projection = true,
         .has_layer_norm = true,

@@ -7,14 +7,9 @@ namespace seriatim::SERIATIM_TARGET {
 
 // r multiplies the recurrent part of n, so n needs its two parts in two columns, and they have different gradients.
 struct Gru {
-    static constexpr CellLayout layout{.name = "gru",
-        .gates = 3,
-        .extra_states = 0,
-        .saved = 4,  // r z n, and the recurrent part of n
-        .direct_gates = 3,
-        .shared_gates = 2,
-        .has_layer_norm = true,
-        .has_direct_path = true};
+    // Saved: r z n, and the recurrent part of n.
+    static constexpr CellLayout layout{
+        .name = "gru", .gates = 3, .saved = 4, .shared_gates = 2, .has_layer_norm = true, .has_direct_path = true};
     static constexpr StageLayout stages[] = {{3, {2, 0, 1}, 1}};
     static constexpr int tanh_column = 1;
 
@@ -53,13 +48,9 @@ struct Gru {
 
 // r multiplies h before the recurrent product of n: the first stage computes r, z and r ⊙ h, the second one n.
 struct GruResetBefore {
-    static constexpr CellLayout layout{.name = "gru reset-before",
-        .gates = 3,
-        .extra_states = 0,
-        .saved = 4,  // r z n; the last slot is not used
-        .direct_gates = 2,
-        .shared_gates = 3,
-        .has_direct_path = true};
+    // Saved: r z n; the last slot is not used.
+    static constexpr CellLayout layout{
+        .name = "gru reset-before", .gates = 3, .saved = 4, .direct_gates = 2, .has_direct_path = true};
     static constexpr StageLayout stages[] = {{2, {0, 1}}, {1, {2}}};
     static constexpr int tanh_column = -1;
 

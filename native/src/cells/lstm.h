@@ -6,12 +6,11 @@
 namespace seriatim::SERIATIM_TARGET {
 
 struct Lstm {
+    // Saved: i f g o.
     static constexpr CellLayout layout{.name = "lstm",
         .gates = 4,
         .extra_states = 1,
-        .saved = 4,  // i f g o
-        .direct_gates = 4,
-        .shared_gates = 4,
+        .saved = 4,
         .peepholes = 3,
         .has_projection = true,
         .has_layer_norm = true,

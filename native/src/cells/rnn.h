@@ -6,13 +6,10 @@
 namespace seriatim::SERIATIM_TARGET {
 
 struct Rnn {
+    // Saved: h before its projection.
     static constexpr CellLayout layout{.name = "rnn",
         .gates = 1,
-        .extra_states = 0,
-        .saved = 1,  // h before its projection
-        .direct_gates = 1,
-        .shared_gates = 1,
-        .has_activation = true,
+        .saved = 1,
         .has_projection = true,
         .has_layer_norm = true,
         .output_is_enough = true};

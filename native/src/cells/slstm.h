@@ -7,13 +7,9 @@ namespace seriatim::SERIATIM_TARGET {
 
 // Its state beside h is c, n and m, one after the other.
 struct Slstm {
-    static constexpr CellLayout layout{.name = "slstm",
-        .gates = 4,
-        .extra_states = 3,
-        .saved = 5,  // i f g o, and the slope of log σ at f's sum
-        .direct_gates = 4,
-        .shared_gates = 4,
-        .has_projection = true};
+    // Saved: i f g o, and the slope of log σ at f's sum.
+    static constexpr CellLayout layout{
+        .name = "slstm", .gates = 4, .extra_states = 3, .saved = 5, .has_projection = true};
     static constexpr StageLayout stages[] = {{4, {0, 1, 2, 3}}};
     static constexpr int tanh_column = -1;
 

@@ -1,16 +1,13 @@
-"""What the compiled engine promises; ``native/README.md`` says more. Arrays are what speaks DLPack, on the CPU."""
+"""The compiled engine. ``native/README.md`` is its contract. Arrays are addresses, 0 for None."""
 
 from collections.abc import Sequence
 from typing import Any
-
-Array = Any
-Maybe = Any | None
 
 def targets() -> list[str]: ...
 def target() -> str: ...
 def has_bf16() -> bool: ...
 def amx() -> str: ...
-def draw(seed: int, below: int, to: Array) -> None: ...
+def draw(seed: int, below: int, to: int, count: int) -> None: ...
 
 class Cell:
     slots: int
@@ -29,14 +26,16 @@ class Cell:
     ) -> None: ...
 
 class Packed:
-    def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int, precision: str = "full") -> None: ...
+    def __init__(
+        self, cell: Cell, is_float64: bool, weights: Sequence[int], threads: int, precision: str = "full"
+    ) -> None: ...
 
 class Fingerprint:
     def __init__(self, tensors: Sequence[Any], threads: int) -> None: ...
     def same(self, tensors: tuple[Any, ...], all: bool, threads: int, /) -> bool: ...
 
 class PackedBack:
-    def __init__(self, cell: Cell, weights: Sequence[Maybe], threads: int) -> None: ...
+    def __init__(self, cell: Cell, is_float64: bool, weights: Sequence[int], threads: int) -> None: ...
 
 class StepsBack:
     """Single steps back, by address. The weights' gradients of all steps are computed together.
@@ -64,15 +63,15 @@ class StepsBack:
     def finish(self) -> None: ...
 
 class Stream:
-    def __init__(self, packed: Packed, state: Sequence[Array]) -> None: ...
-    def step(self, x: Array) -> None: ...
+    def __init__(self, packed: Packed, rows: int, h: int, c: int) -> None: ...
+    def step(self, x: Any) -> None: ...
 
 Zoneout = tuple[int, int, int, bool]
 """Address, strides from step to step and from row to row in elements, and whether the values are booleans."""
 Masks = tuple[int, int, int, Zoneout, Zoneout] | None
 """lengths, reset, dropout, zoneout of h and zoneout of c."""
 
-# Calls of the recurrence take addresses, 0 for None. ``kernels/call_arrays.py`` checks the arrays before. ``sizes``, if
+# ``kernels/call_arrays.py`` checks the arrays before each call. ``sizes``, if
 # it is not empty, holds the number of rows of each step; then x, output, gates and cells contain those rows only, as a
 # PackedSequence does, and ``masks`` is None.
 def forward(
@@ -126,54 +125,38 @@ def backward(
     /,
 ) -> None: ...
 def step(packed: Packed, rows: int, x: int, h: int, c: int, h_n: int, c_n: int, threads: int, /) -> None: ...
-def scan(
-    a: Sequence[Array],
-    b: Sequence[Array],
-    first: Sequence[Array],
-    lengths: Maybe,
-    reverse: bool,
-    reset: Maybe,
-    h: Sequence[Array],
-    last: Sequence[Array],
-    threads: int,
-) -> None: ...
-def scan_backward(
-    a: Sequence[Array],
-    b: Sequence[Array],
-    first: Sequence[Array],
-    lengths: Maybe,
-    reverse: bool,
-    reset: Maybe,
-    h: Sequence[Array],
-    grad_h: Sequence[Array],
-    grad_last: Sequence[Array],
-    grad_a: Sequence[Array],
-    grad_b: Sequence[Array],
-    grad_first: Sequence[Array],
-    threads: int,
-) -> None: ...
-def gated_scan(
-    kind: str,
-    u: Array,
-    first: Array,
-    lengths: Maybe,
-    reverse: bool,
-    reset: Maybe,
-    h: Array,
-    last: Array,
-    threads: int,
-) -> None: ...
-def gated_scan_backward(
-    kind: str,
-    u: Array,
-    first: Array,
-    lengths: Maybe,
-    reverse: bool,
-    reset: Maybe,
-    h: Array,
-    grad_h: Array,
-    grad_last: Array,
-    grad_u: Array,
-    grad_first: Array,
-    threads: int,
-) -> None: ...
+
+class Scan:
+    """One scan of a and b, or of gates that are computed from u. A list has one array, or two of complex numbers."""
+
+    def __init__(
+        self,
+        gates: str,
+        is_float64: bool,
+        steps: int,
+        rows: int,
+        units: int,
+        u: int,
+        a: Sequence[int],
+        a_by_step: int,
+        a_by_row: int,
+        b: Sequence[int],
+        first: Sequence[int],
+        lengths: int,
+        reverse: bool,
+        reset: int,
+        h: Sequence[int],
+        /,
+    ) -> None: ...
+    def forward(self, last: Sequence[int], threads: int, /) -> None: ...
+    def backward(
+        self,
+        grad_h: Sequence[int],
+        grad_last: Sequence[int],
+        grad_u: int,
+        grad_a: Sequence[int],
+        grad_b: Sequence[int],
+        grad_first: Sequence[int],
+        threads: int,
+        /,
+    ) -> None: ...

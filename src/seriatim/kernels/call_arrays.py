@@ -6,10 +6,11 @@ call checks its arrays here, except the quick calls of ``ops``, which have check
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from seriatim.errors import UsageError
+from seriatim.notation import PEEPHOLES
 from seriatim.spec import CellSpec
 
 Shape: TypeAlias = tuple[int, ...]
@@ -30,15 +31,41 @@ def call_shapes(spec: CellSpec, steps: int, rows: int, inputs: int, slots: int) 
     }  # fmt: skip
 
 
-def check_call(shapes: Mapping[str, Shape], arrays: Mapping[str, Any], strided: Iterable[str] = ()) -> None:
-    """Raise ``UsageError`` unless every array has its shape, the dtype of x, and contiguous memory; None is skipped.
+def weight_addresses(spec: CellSpec, weights: Sequence[Any]) -> tuple[bool, list[int]]:
+    """The engine's arguments for weights in the order of ``Weights.fused``: whether they are float64, and addresses.
 
-    Arrays named in ``strided`` need only a dense last axis. ``lengths`` is int64, ``reset`` is boolean, zoneout is
-    boolean or of the dtype of x, and may have one step or one row for all.
+    None at the end may be left out. Raises ``UsageError`` for a weight whose shape or dtype does not fit the cell.
     """
-    dtype = _name(arrays["x"])
+    rows, hidden = len(spec.gates) * spec.hidden_size, spec.hidden_size
+    peepholes = len(PEEPHOLES.get(spec.kind, ()))
+    shapes: dict[str, Shape] = {
+        "w_ih": (rows, spec.input_size), "w_hh": (rows, spec.output_size), "b_ih": (rows,), "b_hh": (rows,),
+        "w_hr": (spec.output_size, hidden), "w_ch": (peepholes, hidden), "g_ih": (rows,), "g_hh": (rows,),
+        "g_c": (hidden,), "b_c": (hidden,),
+    }  # fmt: skip
+    arrays = {f"weights.{name}": weight for name, weight in zip(shapes, weights, strict=False)}
+    w_hh = arrays.get("weights.w_hh")
+    if w_hh is None:
+        raise UsageError("weights.w_hh: got None, wanted an array")
+    check_call({f"weights.{name}": shape for name, shape in shapes.items()}, {"weights.w_hh": w_hh} | arrays)
+    return _name(w_hh) == "float64", [address(weight) for weight in weights] + [0] * (len(shapes) - len(weights))
+
+
+def check_call(
+    shapes: Mapping[str, Shape],
+    arrays: Mapping[str, Any],
+    strided: Iterable[str] = (),
+    repeating: Iterable[str] = ("zoneout_h", "zoneout_c"),
+) -> None:
+    """Raise ``UsageError`` unless every array has its shape, the dtype of the first, and contiguous memory.
+
+    None is skipped. Arrays named in ``strided`` need only a dense last axis. Those named in ``repeating`` need no more,
+    and may have one step or one row for all. ``lengths`` is int64, ``reset`` is boolean, and zoneout may be boolean.
+    """
+    first = next(iter(arrays))
+    dtype = _name(arrays[first])
     if dtype not in ("float32", "float64"):
-        raise UsageError(f"x: got {dtype}, wanted float32 or float64")
+        raise UsageError(f"{first}: got {dtype}, wanted float32 or float64")
     for name, array in arrays.items():
         if array is None:
             continue
@@ -46,13 +73,14 @@ def check_call(shapes: Mapping[str, Shape], arrays: Mapping[str, Any], strided: 
         dtypes: tuple[str, ...] = {"lengths": ("int64",), "reset": ("bool",)}.get(name, (dtype,))
         if name.startswith("zoneout"):
             dtypes = (dtype, "bool")
+        if name in repeating:
             shape = tuple(1 if size == 1 else full for size, full in zip(actual[:2], shape, strict=False)) + shape[2:]
         if actual != shape or _name(array) not in dtypes:
             raise UsageError(
                 f"{name}: got {list(actual)} of {_name(array)}, wanted {list(shape)} of {' or '.join(dtypes)}"
             )
         if 0 not in actual and not (
-            _has_dense_rows(array) if name in strided or name.startswith("zoneout") else _is_contiguous(array)
+            _has_dense_rows(array) if name in strided or name in repeating else _is_contiguous(array)
         ):
             raise UsageError(f"{name}: got strides, wanted contiguous memory")
 

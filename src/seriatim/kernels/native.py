@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from seriatim.errors import UsageError
 from seriatim.kernels import reference
-from seriatim.kernels.call_arrays import Masks, address, call_shapes, check_call, masks, row_strides
+from seriatim.kernels.call_arrays import (
+    Masks,
+    address,
+    call_shapes,
+    check_call,
+    masks,
+    row_strides,
+    weight_addresses,
+)
 from seriatim.kernels.cell import Floats, State, part, part_backward
 from seriatim.kernels.state_layout import from_engine, to_engine, zoneout_to_engine
 from seriatim.kernels.walk import Walk
@@ -183,7 +191,7 @@ def forward(
     arrays = _call_arrays(inputs, initial, walk) | _pair("h_n", "c_n", final)
     _check(spec, engine_cell, arrays | {"output": output, "slots": slots, "cells": cells})
     with engine_errors():
-        packed = _native.Packed(engine_cell, read_weights, threads)
+        packed = _native.Packed(engine_cell, *weight_addresses(spec, read_weights), threads)
         _native.forward(
             packed, steps, rows, [], address(inputs), *row_strides(inputs), *_addresses(initial), walk.reverse,
             address(output), *_addresses(final), address(slots), address(cells), _masks(walk), threads,
@@ -224,8 +232,8 @@ def backward(
     steps, rows = saved.x.shape[:2]
     with engine_errors():
         _native.backward(
-            engine_cell, saved.x.dtype == np.float64, list(map(address, dense_weights)), steps, rows, [],
-            address(saved.x), *row_strides(saved.x), *_addresses(saved.state), walk.reverse, address(saved.output),
+            engine_cell, *weight_addresses(spec, dense_weights), steps, rows, [], address(saved.x),
+            *row_strides(saved.x), *_addresses(saved.state), walk.reverse, address(saved.output),
             address(saved.slots), address(saved.carried), address(grad_output), *row_strides(grad_output),
             *_addresses(grad_final), address(grad_cells), address(grad_x), *_addresses(grad_first),
             list(map(address, grad_weights)), _masks(walk), threads or default_threads(),
@@ -263,7 +271,8 @@ class CellStepper:
         engine_weights = _without_input_weights(weights) if spec.layer_norm else weights
         self._cell = cell(spec, spec.layer_norm)
         with engine_errors():
-            self._packed = _native.Packed(self._cell, _dense_weights(engine_weights), 1, precision)
+            dense_weights = _dense_weights(engine_weights)
+            self._packed = _native.Packed(self._cell, *weight_addresses(spec, dense_weights), 1, precision)
         self._dtype = weights.w_hh.dtype
         self._inputs = len(spec.gates) * spec.hidden_size if spec.layer_norm else spec.input_size
         self._widths = [spec.output_size, (len(spec.states) - 1) * spec.hidden_size][: min(len(spec.states), 2)]
@@ -319,8 +328,9 @@ class CellStream:
         self._h = self.state[0]
         self._advance = self._by_stepper
         if self._stepper._native:
+            self._carried = carried  # the engine writes to this memory
             with engine_errors():
-                self._engine = _native.Stream(self._stepper._packed, carried)
+                self._engine = _native.Stream(self._stepper._packed, rows, *_addresses(carried))
             self._advance = self._normalized if spec.layer_norm else self._engine.step
 
     def step(self, x: Floats) -> Floats:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from seriatim.kernels import native
 from seriatim.kernels.walk import Walk
@@ -130,11 +129,6 @@ def to_walk(masks: Flat, reverse: bool, states: int) -> Walk[Tensor]:
     lengths, reset, dropout, *zoneout = masks
     present = any(mask is not None for mask in zoneout)
     return Walk(lengths, reverse, reset, dropout, tuple(zoneout[:states]) if present else ())
-
-
-def array(tensor: Tensor | None) -> object:
-    """The tensor as the binding reads it: contiguous, and without its gradient."""
-    return None if tensor is None else to_dlpack(tensor.contiguous())
 
 
 def dense_rows(tensor: Tensor) -> Tensor:

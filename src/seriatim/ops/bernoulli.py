@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from seriatim.kernels import native
-from seriatim.ops.arguments import array
 from seriatim.ops.eager import is_traced_or_transformed
 
 
@@ -21,7 +20,8 @@ def bernoulli_mask(rate: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     threshold = min(max(round(rate * 2**16), 1), 2**16)
     if like.is_cpu and not is_traced_or_transformed((like,)) and native.ready():
         mask = torch.empty(shape, dtype=torch.bool)
-        native.engine().draw(int(torch.empty((), dtype=torch.int64).random_()), threshold, array(mask))
+        seed = int(torch.empty((), dtype=torch.int64).random_())
+        native.engine().draw(seed, threshold, mask.data_ptr(), mask.numel())
         return mask
     count = math.prod(shape)
     bits = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)

@@ -2,7 +2,7 @@
 
 ``scan`` takes a and b, of real or of complex numbers. A complex sequence is two tensors, real and imaginary parts.
 ``gated_scan`` takes the input part of the gates of a minGRU or minLSTM: the engine computes the gates during the scan
-(``native/src/minimal.h``), so it reads u and writes h and nothing else.
+(``native/src/minimal_gates.h``), so it reads u and writes h and nothing else.
 
 The engine passes over the sequence once in each direction. A loop of plain PyTorch operations runs instead where the
 engine cannot, and for derivatives of derivatives.
@@ -10,15 +10,19 @@ engine cannot, and for derivatives of derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from seriatim.kernels import native
-from seriatim.ops.arguments import FULL, array
+from seriatim.kernels.call_arrays import check_call
+from seriatim.ops.arguments import FULL, dense
 from seriatim.ops.composed import positive
+
+if TYPE_CHECKING:
+    from seriatim.kernels._native import Scan
 
 Parts = list[Tensor]
 """One tensor of real numbers, or two tensors of complex numbers."""
@@ -76,12 +80,10 @@ def _product(a: Sequence[Tensor], h: Sequence[Tensor]) -> Parts:
 def _scan(
     a: list[Tensor], b: list[Tensor], first: list[Tensor], lengths: Tensor | None, reverse: bool, reset: Tensor | None
 ) -> list[Tensor]:
-    a, b, first = _dense(a), _dense(b), _dense(first)
+    b, first = _dense(b), _dense(first)
     h, last = [torch.empty_like(part) for part in b], [torch.empty_like(part) for part in first]
-    native.engine().scan(
-        _arrays(a), _arrays(b), _arrays(first), array(lengths), reverse, array(reset), _arrays(h), _arrays(last),
-        torch.get_num_threads(),
-    )  # fmt: skip
+    arrays = {"b": b, "a": _dense(a), "first": first, **_masks(lengths, reset)}
+    _engine_scan("none", arrays, reverse, h).forward(_addresses(last), torch.get_num_threads())
     return [*h, *last]
 
 
@@ -96,14 +98,15 @@ def _scan_backward(
     h: list[Tensor], grads: list[Tensor],
 ) -> list[Tensor]:  # fmt: skip
     parts = len(b)
-    a, b, first, grads = _dense(a), _dense(b), _dense(first), _dense(grads)
+    b, first, grads = _dense(b), _dense(first), _dense(grads)
     steps, rows, units = b[0].shape
     grad_a = [b[0].new_empty(1 if len(a[0]) == 1 else steps, rows, units) for _ in a]
     grad_b, grad_first = [torch.empty_like(part) for part in b], [torch.empty_like(part) for part in first]
-    native.engine().scan_backward(
-        _arrays(a), _arrays(b), _arrays(first), array(lengths), reverse, array(reset), _arrays(h),
-        _arrays(grads[:parts]), _arrays(grads[parts:]), _arrays(grad_a), _arrays(grad_b), _arrays(grad_first),
-        torch.get_num_threads(),
+    arrays = {"b": b, "a": _dense(a), "first": first, **_masks(lengths, reset)}
+    arrays |= {"grad_h": grads[:parts], "grad_first": grads[parts:]}
+    _engine_scan("none", arrays, reverse, h).backward(
+        _addresses(grads[:parts]), _addresses(grads[parts:]), 0, _addresses(grad_a), _addresses(grad_b),
+        _addresses(grad_first), torch.get_num_threads(),
     )  # fmt: skip
     narrow = [grad.sum(1, keepdim=True) if part.shape[1] < rows else grad for grad, part in zip(grad_a, a, strict=True)]
     return [*narrow, *grad_b, *grad_first]
@@ -169,12 +172,10 @@ def gated_scan(
 def _gated_scan(
     kind: str, u: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool, reset: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    u, first = u.contiguous(), first.contiguous()
+    u, first = dense(u), dense(first)
     h, last = u.new_empty(*u.shape[:2], first.shape[1]), torch.empty_like(first)
-    native.engine().gated_scan(
-        kind, array(u.detach()), array(first.detach()), array(lengths), reverse, array(reset), array(h), array(last),
-        torch.get_num_threads(),
-    )  # fmt: skip
+    arrays = {"u": [u], "first": [first], **_masks(lengths, reset)}
+    _engine_scan(kind, arrays, reverse, [h]).forward([last.data_ptr()], torch.get_num_threads())
     return h, last
 
 
@@ -188,11 +189,12 @@ def _gated_scan_backward(
     kind: str, u: Tensor, first: Tensor, lengths: Tensor | None, reverse: bool, reset: Tensor | None, h: Tensor,
     grad_h: Tensor, grad_last: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    u, first = u.contiguous(), first.contiguous()
+    u, first, grad_h, grad_last = dense(u), dense(first), dense(grad_h), dense(grad_last)
     grad_u, grad_first = torch.empty_like(u), torch.empty_like(first)
-    native.engine().gated_scan_backward(
-        kind, array(u), array(first), array(lengths), reverse, array(reset), array(h), array(grad_h), array(grad_last),
-        array(grad_u), array(grad_first), torch.get_num_threads(),
+    arrays = {"u": [u], "first": [first], **_masks(lengths, reset), "grad_h": [grad_h], "grad_first": [grad_last]}
+    _engine_scan(kind, arrays, reverse, [h]).backward(
+        [grad_h.data_ptr()], [grad_last.data_ptr()], grad_u.data_ptr(), [], [], [grad_first.data_ptr()],
+        torch.get_num_threads(),
     )  # fmt: skip
     return grad_u, grad_first
 
@@ -234,9 +236,41 @@ def _composed_gradients(
     return [next(results) if tensor.requires_grad else None for tensor in inputs]
 
 
-def _dense(tensors: list[Tensor]) -> list[Tensor]:
-    return [tensor.contiguous() for tensor in tensors]
+def _engine_scan(gates: str, arrays: Mapping[str, Parts], reverse: bool, h: Parts) -> Scan:
+    """The engine's scan that reads ``arrays`` and reads or writes ``h``. Their memory must outlive it.
+
+    Raises ``UsageError`` for an array that does not fit.
+    """
+    steps, rows, units = (*h[0].shape, 0, 0, 0)[:3]
+    blocks = {"mingru": 2, "minlstm": 3}.get(gates, 0)
+    sequence, state = (steps, rows, units), (rows, units)
+    shapes = {
+        "u": (steps, rows, blocks * units), "b": sequence, "a": sequence, "h": sequence, "first": state,
+        "lengths": (rows,), "reset": (steps, rows),
+    }  # fmt: skip
+    for part, h_part in enumerate(h):
+        of_part = {name: tensors[part] for name, tensors in arrays.items() if len(tensors) > part}
+        check_call(shapes, of_part | {"h": h_part}, repeating=("a",))
+    a = arrays.get("a", [])
+    by_step, by_row = (a[0].stride(axis) if a[0].shape[axis] > 1 else 0 for axis in (0, 1)) if a else (0, 0)
+    lengths, reset = (arrays[name][0].data_ptr() if name in arrays else 0 for name in ("lengths", "reset"))
+    u = arrays["u"][0].data_ptr() if blocks else 0
+    with native.engine_errors():
+        scan: Scan = native.engine().Scan(
+            gates, h[0].dtype is torch.float64, steps, rows, units, u, _addresses(a), by_step, by_row,
+            _addresses(arrays.get("b", [])), _addresses(arrays["first"]), lengths, reverse, reset, _addresses(h),
+        )  # fmt: skip
+    return scan
 
 
-def _arrays(tensors: Sequence[Tensor]) -> list[object]:
-    return [array(tensor.detach()) for tensor in tensors]
+def _masks(lengths: Tensor | None, reset: Tensor | None) -> dict[str, Parts]:
+    masks = {"lengths": lengths, "reset": reset}
+    return {name: [dense(mask)] for name, mask in masks.items() if mask is not None}
+
+
+def _dense(tensors: Sequence[Tensor]) -> Parts:
+    return [dense(tensor) for tensor in tensors]
+
+
+def _addresses(tensors: Sequence[Tensor]) -> list[int]:
+    return [tensor.data_ptr() for tensor in tensors]

@@ -24,8 +24,10 @@ from torch import Tensor
 
 from seriatim.errors import UsageError
 from seriatim.kernels import native
-from seriatim.ops.arguments import FULL, WEIGHTS, Flat, Plan, array
+from seriatim.kernels.call_arrays import weight_addresses
+from seriatim.ops.arguments import FULL, WEIGHTS, Flat, Plan, dense
 from seriatim.ops.eager import are_exact, is_dense_cpu
+from seriatim.spec import CellSpec
 
 if TYPE_CHECKING:
     from seriatim.kernels._native import Cell, Packed
@@ -74,7 +76,7 @@ class PackedWeights:
     """
 
     def __init__(self, plan: Plan, cell: Cell, weights: Flat, fingerprint: Fingerprint | None = None) -> None:
-        self.packed = pack(cell, weights)
+        self.packed = pack(plan.spec, cell, weights)
         self.plan = plan
         self.cell = cell
         self.fingerprint = fingerprint
@@ -91,7 +93,7 @@ class PackedWeights:
         return self.fingerprint is not None and self.fingerprint.is_current(weights, h)
 
 
-def pack(cell: Cell, weights: Flat) -> Packed:
+def pack(spec: CellSpec, cell: Cell, weights: Flat) -> Packed:
     """Copy the weights into the engine's layout, in float32 if they are bfloat16.
 
     Raises ``UsageError`` if a weight does not fit the cell.
@@ -102,9 +104,8 @@ def pack(cell: Cell, weights: Flat) -> Packed:
                 f"{WEIGHTS[index]}: got a {type(weight).__name__} on {weight.device}, wanted a Tensor on cpu"
             )
     try:
-        arrays = [None if weight is None else array(_in_full(weight)) for weight in weights]
-        arrays += (None,) * (len(WEIGHTS) - len(arrays))
-        packed: Packed = native.engine().Packed(cell, arrays, _threads())
+        arrays = [None if weight is None else dense(_in_full(weight.detach())) for weight in weights]
+        packed: Packed = native.engine().Packed(cell, *weight_addresses(spec, arrays), _threads())
         return packed
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from seriatim.kernels import native
-from seriatim.ops.arguments import array
 from seriatim.ops.double_backward import differentiable_backward
 from seriatim.ops.eager import needs_graph
 from seriatim.ops.engine import address
@@ -57,8 +56,10 @@ class TrainableWeights:
     def packed_backward(self) -> PackedBack:
         """The weights in the layout of a backward, packed when first needed."""
         if self._packed_backward is None:
-            arrays = [*map(array, self.fingerprint.memory), *(None,) * len(self.packed.absent)]
-            self._packed_backward = native.engine().PackedBack(self.packed.cell, arrays, torch.get_num_threads())
+            addresses = [weight.data_ptr() for weight in self.fingerprint.memory] + self.packed.absent
+            self._packed_backward = native.engine().PackedBack(
+                self.packed.cell, self.packed.is_float64, addresses, torch.get_num_threads()
+            )
         return self._packed_backward
 
     def slots_template(self, rows: int) -> Tensor:
