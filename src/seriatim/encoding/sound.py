@@ -109,6 +109,14 @@ class LogMelStream:
         self._begun |= bool(len(frames))
         return frames
 
+    def rest(self) -> tuple[Samples, int]:
+        """Return the samples that coming frames also read, and the number of coming samples that no frame reads."""
+        return self._rest.copy(), self._skip
+
+    def resume(self, rest: Samples, skip: int) -> None:
+        """Continue a recording from a ``rest``."""
+        self._rest, self._skip = rest, skip
+
     def finish(self) -> Frames:
         """End the recording: return one frame padded with silence if there was none yet, otherwise ``[0, M]``."""
         if self._begun:

@@ -25,12 +25,12 @@ Described = tuple[dict[str, Any], Arrays]
 """The description as JSON values, and the weights."""
 
 
-def describe_body(body: nn.Module, input_size: int) -> Described:
-    """Describe a body that reads ``input_size`` channels. Raises ``UsageError`` for cells of the user's own."""
-    describers: Mapping[type, Callable[[Any, int], Described]] = {
+def describe_body(body: nn.Module) -> Described:
+    """Describe a body. Raises ``UsageError`` for cells of the user's own."""
+    describers: Mapping[type, Callable[[Any], Described]] = {
         Stack: _recurrent, Transformer: _transformer, TemporalConvolution: _convolution, FeedForward: _feedforward
     }  # fmt: skip
-    return describers[type(body)](body, input_size)
+    return describers[type(body)](body)
 
 
 def array(tensor: Tensor) -> Array:
@@ -50,7 +50,7 @@ def attention(name: str, module: MultiHeadAttention) -> Arrays:
     return inputs | affine(f"{name}.output", module.out_proj)
 
 
-def describe_layers(layers: nn.Module, input_size: int) -> Described:
+def describe_layers(layers: nn.Module, prefix: str = "body") -> Described:
     """Describe recurrent layers: one module with all of them, or a stack with connections."""
     stacked = [layers] if isinstance(layers, RecurrentLayer) else list(getattr(layers, "layers", []))
     if not stacked or not all(isinstance(layer, RecurrentLayer) for layer in stacked):
@@ -64,7 +64,7 @@ def describe_layers(layers: nn.Module, input_size: int) -> Described:
             for direction in ("forward", "backward")[: 2 if layer.bidirectional else 1]:
                 weights = gather(layer, next(names))
                 arrays |= {
-                    f"body.{len(entries)}.{direction}.{field.name}": array(getattr(weights, field.name))
+                    f"{prefix}.{len(entries)}.{direction}.{field.name}": array(getattr(weights, field.name))
                     for field in dataclasses.fields(weights)
                     if getattr(weights, field.name) is not None
                 }
@@ -73,22 +73,23 @@ def describe_layers(layers: nn.Module, input_size: int) -> Described:
     if isinstance(layers, Stacked):
         for number, way in enumerate(layers.connections, 1):
             if isinstance(way, Highway):
-                arrays |= affine(f"body.{number}.transform", way.transform)
+                arrays |= affine(f"{prefix}.{number}.transform", way.transform)
     description = {
-        "type": "recurrent", "input_size": input_size, "bidirectional": bool(stacked[0].bidirectional),
+        "type": "recurrent", "input_size": stacked[0].input_size, "bidirectional": bool(stacked[0].bidirectional),
         "connection": connection, "layers": entries,
     }  # fmt: skip
     return description, arrays
 
 
-def _recurrent(body: Stack, input_size: int) -> Described:
-    return describe_layers(body.layers, input_size)
+def _recurrent(body: Stack) -> Described:
+    return describe_layers(body.layers)
 
 
-def _transformer(body: Transformer, input_size: int) -> Described:
+def _transformer(body: Transformer) -> Described:
     layers = list(body.layers)
     first = layers[0]
     assert isinstance(first, EncoderLayer)
+    input_size = body.input.in_features if isinstance(body.input, nn.Linear) else body.output_size
     description = {
         "type": "transformer", "input_size": input_size, "hidden_size": body.output_size, "layers": len(layers),
         "heads": first.self_attn.heads, "rotary": first.self_attn.rotary, "span": body.span, "causal": body.causal,
@@ -114,7 +115,7 @@ def encoder_layer(name: str, layer: Any) -> Arrays:
     return arrays
 
 
-def _convolution(body: TemporalConvolution, input_size: int) -> Described:
+def _convolution(body: TemporalConvolution) -> Described:
     arrays: Arrays = {}
     for number, block in enumerate(body.blocks):
         assert isinstance(block, ResidualBlock)
@@ -126,7 +127,9 @@ def _convolution(body: TemporalConvolution, input_size: int) -> Described:
             }
         if isinstance(block.straight, nn.Linear):
             arrays |= affine(f"body.{number}.straight", block.straight)
-        kernel = block.first.weight.shape[1]
+    first = body.blocks[0]
+    assert isinstance(first, ResidualBlock)
+    _, kernel, input_size = first.first.weight.shape
     description = {
         "type": "convolution", "input_size": input_size, "hidden_size": body.output_size, "layers": len(body.blocks),
         "kernel": kernel, "causal": body.causal,
@@ -134,12 +137,13 @@ def _convolution(body: TemporalConvolution, input_size: int) -> Described:
     return description, arrays
 
 
-def _feedforward(body: FeedForward, input_size: int) -> Described:
+def _feedforward(body: FeedForward) -> Described:
+    affines = [layer for layer in body.layers.modules() if isinstance(layer, nn.Linear)]
     arrays: Arrays = {}
-    for number, layer in enumerate(body.layers):
-        assert isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Linear)
-        arrays |= affine(f"body.{number}", layer[0])
+    for number, layer in enumerate(affines):
+        arrays |= affine(f"body.{number}", layer)
     description = {
-        "type": "feedforward", "input_size": input_size, "hidden_size": body.output_size, "layers": len(body.layers)
+        "type": "feedforward", "input_size": affines[0].in_features, "hidden_size": body.output_size,
+        "layers": len(affines),
     }  # fmt: skip
     return description, arrays

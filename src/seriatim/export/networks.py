@@ -9,10 +9,15 @@ import numpy as np
 from torch import nn
 
 from seriatim.errors import UsageError
-from seriatim.export.bodies import Described, affine, array, describe_body
+from seriatim.export.bodies import Described, affine, array, describe_body, describe_layers
+from seriatim.models.classifier import Bag, RecurrentClassifier
+from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster
 from seriatim.models.language import RecurrentLanguageModel
+from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
+from seriatim.models.tagger import CHARACTER_WIDTH, WINDOW, ConvolutionalSpelling, RecurrentSpelling, Tagger
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
+from seriatim.nn.pooling import POOLINGS, Pooling
 
 
 def describe(model: Any) -> Described:
@@ -30,7 +35,7 @@ def describe(model: Any) -> Described:
 
 def _language(model: RecurrentLanguageModel) -> Described:
     width = model.embedding.embedding_dim
-    body, arrays = describe_body(model.stack, width)
+    body, arrays = describe_body(model.stack)
     arrays |= {"embedding": array(model.embedding.weight)}
     weight, bias = model.head()
     is_tied = model.output is None
@@ -52,8 +57,64 @@ def _window(model: ContinuousBag | ConcatenatedWindow) -> Described:
 
 
 def _roll(model: RollModel) -> Described:
-    body, arrays = describe_body(model.stack, model.output.out_features)
+    body, arrays = describe_body(model.stack)
     return {"body": body}, arrays | affine("head", model.output)
+
+
+def _classifier(model: RecurrentClassifier) -> Described:
+    description, arrays = _reader(model.reader)
+    body, body_arrays = describe_body(model.stack)
+    return (
+        {**description, "pool": _pool_name(model.pool), "body": body},
+        {**arrays, **body_arrays, **affine("head", model.output)},
+    )
+
+
+def _bag(model: Bag) -> Described:
+    description, arrays = _reader(model.reader)
+    return {**description, "pool": "mean"}, {**arrays, **affine("head", model.output)}
+
+
+def _reader(reader: nn.Module) -> Described:
+    """The description and the weights of the embedding; numbers have none."""
+    if not isinstance(reader, nn.Embedding):
+        return {}, {}
+    return {"embedding_size": reader.embedding_dim}, {"embedding": array(reader.weight)}
+
+
+def _pool_name(pool: Pooling) -> str:
+    return next(name for name, function in POOLINGS.items() if function is pool)
+
+
+def _tagger(model: Tagger) -> Described:
+    width = model.embeddings.embedding_dim
+    arrays = {"embedding": array(model.embeddings.weight), **affine("head", model.output)}
+    description: dict[str, Any] = {"embedding_size": width, "crf": model.crf is not None}
+    spelling = model.spelling
+    if spelling is not None:
+        part: dict[str, Any] = {"embedding_size": CHARACTER_WIDTH, "output_size": spelling.output_size}
+        if isinstance(spelling, RecurrentSpelling):
+            body, layers = describe_layers(spelling.layer, "spelling")
+            part |= {"type": "birnn", "body": body}
+            arrays |= layers
+        else:
+            assert isinstance(spelling, ConvolutionalSpelling)
+            part |= {"type": "cnn", "window": WINDOW}
+            arrays["spelling.filters.weight"] = array(spelling.filters.weight)
+            assert spelling.filters.bias is not None
+            arrays["spelling.filters.bias"] = array(spelling.filters.bias)
+        arrays["spelling.embedding"] = array(spelling.embedding.weight)
+        description["spelling"] = part
+    if model.crf is not None:
+        arrays |= {f"crf.{name}": array(getattr(model.crf, name)) for name in ("start", "end", "transitions")}
+    body, body_arrays = describe_body(model.body)
+    return description | {"body": body}, arrays | body_arrays
+
+
+def _forecaster(model: DirectForecaster | RecursiveForecaster) -> Described:
+    is_flat = isinstance(model, DirectForecaster) and model.flat
+    body, arrays = describe_body(model.stack)
+    return {"flat": is_flat, "body": body}, arrays | affine("head", model.output)
 
 
 DESCRIBERS: Mapping[type, Callable[[Any], Described]] = {
@@ -61,5 +122,11 @@ DESCRIBERS: Mapping[type, Callable[[Any], Described]] = {
     ContinuousBag: _window,
     ConcatenatedWindow: _window,
     RollModel: _roll,
+    RecurrentClassifier: _classifier,
+    Bag: _bag,
+    Regressor: lambda model: DESCRIBERS[type(model.network)](model.network),
+    Tagger: _tagger,
+    DirectForecaster: _forecaster,
+    RecursiveForecaster: _forecaster,
 }
 """The function that describes each network."""

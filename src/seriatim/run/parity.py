@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from seriatim.errors import RunError
 from seriatim.run.opened import Opened
 from seriatim.runtime.model import Model as RuntimeModel
+from seriatim.runtime.roll import RollModel
+from seriatim.tasks.common.sequence_inputs import run_network
 from seriatim.tasks.task import GenerateRequest, Model
 
 TOLERANCE: Final = 1e-5
@@ -31,10 +34,10 @@ def compare(run: Opened, network: Model, exported: RuntimeModel) -> float:
 
 
 def _language(run: Opened, network: Model, exported: Any) -> float:
-    generator = np.random.default_rng(0)
     codec = run.codec
-    texts = [codec.decode(generator.integers(1, len(codec), length)) for length in LENGTHS] if len(codec) > 1 else []
-    texts = [text for text in texts if text.strip() and "\n" not in text]
+    if isinstance(exported, RollModel):
+        return _rolls(run, network, exported)
+    texts = _texts(codec, np.random.default_rng(0))
     ours = [*exported.predict(texts)] if texts else []
     theirs = [*run.task.predict(network, run.options, codec, texts)] if texts else []
     for options in (GREEDY, SAMPLED):
@@ -51,7 +54,82 @@ def _same_text(theirs: str, ours: str) -> None:
         raise RunError(f"export: the runtime writes another text than the run, from character {place + 1} on")
 
 
-COMPARISONS: Mapping[str, Callable[[Opened, Model, Any], float]] = {"language": _language}
+def _rolls(run: Opened, network: Model, exported: Any) -> float:
+    generator = np.random.default_rng(0)
+    pieces = [(generator.random((length, run.codec.count)) < 0.2).astype(np.uint8) for length in LENGTHS]
+    for options in (GREEDY, SAMPLED):
+        request = GenerateRequest(**options)  # type: ignore[arg-type]
+        text = "".join(run.task.generate(network, run.options, run.codec, request))
+        _same_text(text, "".join(exported.generate(**options)))
+    return difference([*run.task.predict(network, run.options, run.codec, pieces)], [*exported.predict(pieces)])
+
+
+def _sequences(run: Opened, network: Model, exported: Any) -> float:
+    inputs, generator = run.codec.inputs, np.random.default_rng(0)
+    if inputs.vocabulary is not None:
+        rows: list[Any] = _texts(inputs.vocabulary, generator)
+    else:
+        size = len(inputs.scaler.mean)
+        rows = [inputs.scaler.mean + inputs.scaler.scale * generator.normal(size=(length, size)) for length in LENGTHS]
+    if inputs.sound is not None:  # a run reads sound from files only, so what follows the frames is compared
+        encoded = [row.astype(np.float32) for row in rows]
+        if not isinstance(network, torch.nn.Module):
+            return 0.0
+        return float(np.abs(run_network(network, encoded) - exported.network.run(encoded)).max())
+    if not rows:
+        return 0.0
+    scale = float(run.codec.target.scale[0]) if run.task.name == "regress" else 1.0
+    theirs = [*run.task.predict(network, run.options, run.codec, rows)]
+    return difference(*(_in_scale(result, scale) for result in (theirs, [*exported.predict(rows)])))
+
+
+def _forecast(run: Opened, network: Model, exported: Any) -> float:
+    codec, generator = run.codec, np.random.default_rng(0)
+    first = next(iter(codec.scalers.values()))
+    rows = []
+    for extra in LENGTHS:
+        values = first.mean + first.scale * generator.normal(size=(codec.lookback + extra, len(first.mean)))
+        if run.options.missing != "error":  # type: ignore[attr-defined]
+            values[generator.random(values.shape) < 0.1] = np.nan
+            values[[0, -1]] = first.mean
+        rows.append(values)
+    theirs = [*run.task.predict(network, run.options, codec, rows)]
+    return difference(*(_in_scale(result, float(first.scale.max())) for result in (theirs, [*exported.predict(rows)])))
+
+
+def _in_scale(value: Any, scale: float) -> Any:
+    """Divide the numbers of a JSON value by ``scale``, so that series of large numbers can be compared."""
+    if isinstance(value, float):
+        return value / max(scale, 1e-300)
+    if isinstance(value, dict):
+        return {key: _in_scale(item, scale) for key, item in value.items()}
+    return [_in_scale(item, scale) for item in value] if isinstance(value, list) else value
+
+
+def _tag(run: Opened, network: Model, exported: Any) -> float:
+    generator = np.random.default_rng(0)
+    words = [word for word in run.codec.vocabulary.tokens[1:] if word.split() == [word]]
+    sentences = [
+        [*generator.choice(words, length).tolist(), "Xq7-unseen"] if words else ["Xq7-unseen"] for length in LENGTHS
+    ]
+    return difference([*run.task.predict(network, run.options, run.codec, sentences)], [*exported.predict(sentences)])
+
+
+def _texts(vocabulary: Any, generator: np.random.Generator) -> list[str]:
+    """Make texts of random units."""
+    if len(vocabulary) < 2:
+        return []
+    texts = [vocabulary.decode(generator.integers(1, len(vocabulary), length)) for length in LENGTHS]
+    return [text for text in texts if text.strip() and "\n" not in text]
+
+
+COMPARISONS: Mapping[str, Callable[[Opened, Model, Any], float]] = {
+    "language": _language,
+    "classify": _sequences,
+    "regress": _sequences,
+    "forecast": _forecast,
+    "tag": _tag,
+}
 """The comparison of each task."""
 
 

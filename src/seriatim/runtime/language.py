@@ -22,6 +22,7 @@ from seriatim.runtime.bodies import read_body
 from seriatim.runtime.body import Carry
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Row, Stream, StreamModel, checked_texts
+from seriatim.runtime.roll import RollModel
 from seriatim.runtime.state import State, generator_of, start_generator
 from seriatim.runtime.weights import WeightFile
 
@@ -285,8 +286,11 @@ class MarkovLanguageModel(LanguageModel):
             raise DataError("snapshot: damaged ('context')")
 
 
-def read_language(description: Description, weights: WeightFile) -> LanguageModel:
-    """Read a language model."""
+def read_language(description: Description, weights: WeightFile) -> StreamModel:
+    """Read a model of text or of piano rolls."""
+    codec = description.value("codec")
+    if isinstance(codec, dict) and codec.get("unit") == "roll":
+        return RollModel(description, weights)
     vocabulary = description.decoded("codec", Vocabulary.from_json)
     if description.has("network"):
         return NetworkLanguageModel(description, weights, vocabulary)

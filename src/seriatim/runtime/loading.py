@@ -21,6 +21,10 @@ WEIGHTS: Final = "weights.safetensors"
 
 READERS: Final[Mapping[str, str]] = {
     "language": "language:read_language",
+    "classify": "sequences:Classifier",
+    "regress": "sequences:Regressor",
+    "forecast": "forecast:Forecaster",
+    "tag": "tagging:Tagger",
 }
 """Module and function that read a model of each task."""
 

@@ -105,7 +105,7 @@ class Recurrent(Body):
     The carry has one array [L·D, B, ·] for each state of a cell.
     """
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
+    def __init__(self, description: Description, weights: WeightFile, prefix: str = "body") -> None:
         self.input_size = width = description.size("input_size")
         self.directions = 2 if description.flag("bidirectional") else 1
         self.is_causal = self.directions == 1
@@ -117,12 +117,12 @@ class Recurrent(Body):
             zoneout = _rates(layer, spec)
             names = DIRECTIONS[: self.directions]
             self._layers.append(
-                [Direction(spec, _weights(weights, f"body.{number}.{name}", spec), zoneout, name == "backward")
+                [Direction(spec, _weights(weights, f"{prefix}.{number}.{name}", spec), zoneout, name == "backward")
                  for name in names]
             )  # fmt: skip
             width = len(names) * spec.output_size
             is_gated = number > 0 and self._connection == "highway"
-            gate = f"body.{number}.transform"
+            gate = f"{prefix}.{number}.transform"
             self._transforms.append(
                 (weights.take(f"{gate}.weight", width, width), weights.take(f"{gate}.bias", width))
                 if is_gated

@@ -1,0 +1,268 @@
+"""Forecasters: quantiles of the next steps of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.decoding.trajectories import quantiles, trajectories
+from seriatim.encoding.labels import plain_name
+from seriatim.encoding.scaler import Standardizer
+from seriatim.errors import DataError, RunError, UsageError
+from seriatim.models.naive.autoregressive import Autoregressive
+from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
+from seriatim.models.naive.statistical import StatisticalForecaster
+from seriatim.notation import QUANTILES
+from seriatim.runtime.arithmetic import Floats, affine, softplus
+from seriatim.runtime.bodies import read_body
+from seriatim.runtime.body import Carry
+from seriatim.runtime.description import Description
+from seriatim.runtime.model import Row, Stream, StreamModel
+from seriatim.runtime.sequences import load_naive
+from seriatim.runtime.state import State
+from seriatim.runtime.weights import WeightFile
+
+Array = NDArray[Any]
+
+SMALLEST_DEVIATION: Final = np.float32(1e-2)
+PATHS: Final = 100
+LARGEST: Final = 1e100
+LARGEST_HORIZON: Final = 1 << 20
+STRATEGIES: Final = {"direct": "direct", "recursive": "recursive"}
+MISSING: Final = {"error": "error", "interpolate": "interpolate", "mask": "mask"}
+NORMALIZE: Final = {"window": True, "none": False}
+
+
+@final
+class Forecaster(StreamModel):
+    """A network or a naive model. A row of ``predict`` is an array [T, C] or [T], or a pair of a series' id and it.
+
+    A series of the training has its own scaler; a new one is scaled by its own values.
+    """
+
+    task: ClassVar[str] = "forecast"
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec, settings = description.part("codec"), description.part("settings")
+        self.targets, self.covariates = codec.texts("targets"), codec.texts("covariates")
+        self.lookback = codec.size("lookback")
+        self._scalers: Mapping[str, Standardizer] = codec.decoded("series", _scalers)
+        codec.done()
+        self.horizon, self._season = settings.size("horizon"), settings.size("season")
+        self._strategy = settings.choice("strategy", STRATEGIES)
+        self._missing = settings.choice("missing", MISSING)
+        self._normalize = settings.choice("normalize", NORMALIZE)
+        self._seed = settings.size("seed", 0)
+        lags = settings.value("lags")
+        settings.done()
+        if self.horizon > LARGEST_HORIZON or self.lookback > LARGEST_HORIZON:
+            raise RunError(f"{description.place}: horizon or lookback above {LARGEST_HORIZON}")
+        self.channels = len(self.targets) + len(self.covariates)
+        self._width = self.channels * (2 if self._missing == "mask" else 1)
+        if any(len(scaler.mean) != self.channels for scaler in self._scalers.values()) or not self.targets:
+            codec.refuse("series", f"scalers of {self.channels} channels")
+        self._positions = {name: position for position, name in enumerate(self._scalers)}
+        self._naive: StatisticalForecaster | None = None
+        if not description.has("network"):
+            self._naive = description.choice("model", _naive_models(self._season, lags))
+            load_naive(self._naive, weights)
+            return
+        network = description.part("network")
+        self._is_flat = network.flag("flat")
+        inputs = self._width * (self.lookback if self._is_flat else 1)
+        self._body = read_body(network, weights, inputs)
+        if not self._body.is_causal or (self._is_flat and self._strategy == "recursive"):
+            raise RunError(f"{network.place}: a body that does not fit the strategy")
+        count = len(self.targets)
+        outputs = self.horizon * count * len(QUANTILES) if self._strategy == "direct" else 2 * self.channels
+        self._head = weights.take("head.weight", outputs, self._body.output_size), weights.take("head.bias", outputs)
+        network.done()
+
+    def forecast(self, history: Any, *, id: str | None = None) -> Row:
+        """Return the quantiles of the steps after ``history`` [T, C], of the training's series ``id`` or a new one."""
+        return next(self.predict([history if id is None else (id, history)]))
+
+    def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        series = [self._read(number, row) for number, row in enumerate(rows, 1)]
+        for (name, _, _), values in zip(series, self._quantiles(series), strict=True):
+            row: Row = {"id": name, "step": list(range(1, self.horizon + 1))}
+            for column, target in enumerate(self.targets):
+                row[target] = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
+            yield row
+
+    def _read(self, number: int, row: Any) -> tuple[str, Array, Array]:
+        """Return the id, the values [T, C] and where they were observed."""
+        name, values = (
+            row if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) else (str(number), row)
+        )
+        try:
+            array = np.array(values, np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"series '{name}': not numbers ({error})") from None
+        array = array[:, None] if array.ndim == 1 else array
+        if array.ndim != 2 or array.shape[1] != self.channels:
+            raise DataError(f"series '{name}': got shape {array.shape}, but the model reads {self.channels} channels")
+        is_missing = np.isnan(array)
+        if self._missing != "error":
+            has_target = ~is_missing[:, : len(self.targets)].all(1)
+            end = int(np.flatnonzero(has_target)[-1]) + 1 if has_target.any() else len(array)
+            array, is_missing = array[:end], is_missing[:end]
+            array = _filled(name, array)
+        elif is_missing.any():
+            raise DataError(f"series '{name}': {int(is_missing.sum())} missing values, but the model refuses them")
+        if (np.abs(array) > LARGEST).any():
+            raise DataError(f"series '{name}': holds an infinity or a number above {LARGEST:g}")
+        if len(array) < self.lookback:
+            raise DataError(f"series '{name}': {len(array)} rows, wanted at least the lookback of {self.lookback}")
+        return name, array, ~is_missing
+
+    def _quantiles(self, series: Sequence[tuple[str, Array, Array]]) -> Iterator[Array]:
+        """Yield the quantiles [horizon, targets, Q] after each series."""
+        targets = len(self.targets)
+        if self._naive is not None:
+            for name, values, _ in series:
+                end = np.array([len(values)])
+                position = self._positions.get(name)
+                yield self._naive.forecast(position, values[:, :targets], end, self.horizon)[0]
+            return
+        scalers = [self._scalers.get(name) or Standardizer.fit(values) for name, values, _ in series]
+        windows = [
+            self._window(values, seen, scaler) for (_, values, seen), scaler in zip(series, scalers, strict=True)
+        ]
+        generator = np.random.default_rng(self._seed)
+        for start in range(0, len(windows), 512):
+            batch = self._network_quantiles(np.stack(windows[start : start + 512], 1), generator)
+            for scaled, scaler in zip(batch, scalers[start : start + 512], strict=True):
+                mean, scale = scaler.mean[:targets, None], scaler.scale[:targets, None]
+                yield scaled.astype(np.float64) * scale + mean
+
+    def _window(self, values: Array, observed: Array, scaler: Standardizer) -> Floats:
+        """Return the last ``lookback`` steps, scaled, [lookback, C], with the channels of the mask."""
+        window: Floats = scaler.transform(values)[-self.lookback :].astype(np.float32)
+        if self._missing != "mask":
+            return window
+        return np.concatenate([window, observed[-self.lookback :].astype(np.float32)], 1)
+
+    def _network_quantiles(self, history: Floats, generator: np.random.Generator) -> Floats:
+        """Map [lookback, B, C] to [B, horizon, targets, Q], in the units of the history."""
+        channels, targets = self.channels, len(self.targets)
+        values = history[..., :channels]
+        mean, deviation = np.zeros_like(values[0]), np.ones_like(values[0])
+        if self._normalize:
+            mean, deviation = values.mean(0), np.maximum(values.std(0), SMALLEST_DEVIATION)
+        inputs = np.concatenate([(values - mean) / deviation, history[..., channels:]], -1)
+        make = self._direct if self._strategy == "direct" else self._recursive
+        forecast = make(inputs, generator)
+        scaled = forecast * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
+        return np.sort(scaled, -1) if self._strategy == "direct" else scaled
+
+    def _direct(self, inputs: Floats, generator: np.random.Generator) -> Floats:
+        count = inputs.shape[1]
+        x = inputs.transpose(1, 0, 2).reshape(1, count, -1) if self._is_flat else inputs
+        states, _ = self._body.run(x)
+        step = affine(states[-1], *self._head).reshape(count, self.horizon, len(self.targets), len(QUANTILES))
+        season = self._season if self._season <= len(inputs) else 1
+        steps = np.arange(self.horizon) % season - season
+        anchor: Floats = inputs[steps, :, : len(self.targets)].transpose(1, 0, 2)
+        return anchor[..., None] + step
+
+    def _recursive(self, inputs: Floats, generator: np.random.Generator) -> Floats:
+        rows, channels = inputs.shape[1] * PATHS, self.channels
+        carry: Carry = self._body.run(inputs[:-1])[1] if len(inputs) > 1 else ()
+        observed = np.ones((rows, self._width - channels), np.float32)
+
+        def step(values: Array, state: Carry) -> tuple[tuple[Array, Array], Carry]:
+            x = np.concatenate([values.astype(np.float32), observed], -1)
+            states, state = self._body.run(x[None], state)
+            change, spread = np.split(affine(states[0], *self._head), 2, -1)
+            centre = x[:, :channels] + change
+            spread = softplus(spread) + np.float32(1e-3)
+            return (centre.astype(np.float64), spread.astype(np.float64)), state
+
+        first = np.tile(inputs[-1, :, :channels], (PATHS, 1)).astype(np.float64)
+        state = tuple(np.tile(part, (1, PATHS, *[1] * (part.ndim - 2))) for part in carry)
+        sampled = trajectories(step, state, first, self.horizon, rows, generator)
+        levels = quantiles(sampled.reshape(self.horizon, PATHS, -1)).astype(np.float32)
+        shaped = levels.reshape(self.horizon, -1, channels, len(QUANTILES))[:, :, : len(self.targets)]
+        return np.ascontiguousarray(shaped.transpose(1, 0, 2, 3))
+
+    def stream(self, *, id: str | None = None, seed: int | None = None) -> Stream:
+        """Begin a stream of the training's series ``id`` (by default the only one), which has its own scaler.
+
+        If the training had several and ``id`` is None, each forecast is scaled by the values of its window.
+        """
+        if self._naive is not None:
+            raise UsageError("stream: a naive forecaster reads the whole history; call forecast")
+        if id is not None and id not in self._scalers:
+            raise UsageError(f"id: no series '{id}' in the training")
+        stream = Stream(self, seed)
+        if id is not None:
+            stream.state.values["id"] = id
+        return stream
+
+    def begin(self, seed: int | None) -> State:
+        names = list(self._scalers)
+        return State(
+            values={"id": names[0] if len(names) == 1 else ""}, arrays={"window": np.zeros((0, self.channels))}
+        )
+
+    def read_input(self, x: Any) -> Any:
+        try:
+            values = np.array(x, np.float64).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"x: not numbers ({error})") from None
+        if values.shape != (self.channels,):
+            raise DataError(f"x: got {len(values)} values, wanted {self.channels}")
+        wrong = np.abs(values) > LARGEST
+        if not np.isfinite(values).all() or wrong.any():
+            raise DataError("x: a value that is missing, infinite or too large")
+        return values
+
+    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        answers: list[Any] = []
+        for state, values in zip(states, inputs, strict=True):
+            window = np.concatenate([state.arrays["window"], values[None]])[-self.lookback :]
+            state.arrays["window"], state.position = window, state.position + 1
+            is_full = len(window) == self.lookback
+            answers.append(next(self.predict([(state.values["id"], window)])) if is_full else None)
+        return answers
+
+    def check_state(self, state: State) -> None:
+        window, name = state.arrays.get("window"), state.values.get("id")
+        if (
+            window is None
+            or window.dtype != np.float64
+            or window.shape[1:] != (self.channels,)
+            or len(window) > self.lookback
+        ):
+            raise DataError("snapshot: damaged ('window')")
+        if name != "" and name not in self._scalers:
+            raise DataError("snapshot: damaged ('id')")
+
+
+def _scalers(stored: Any) -> dict[str, Standardizer]:
+    return {plain_name(name): Standardizer.from_json(scaler) for name, scaler in stored.items()}
+
+
+def _naive_models(season: int, lags: Any) -> dict[str, StatisticalForecaster]:
+    return {
+        "naive": Naive(),
+        "seasonal_naive": SeasonalNaive(season),
+        "drift": Drift(),
+        "ar": Autoregressive(season=season, lags=lags if isinstance(lags, int) else None),
+    }
+
+
+def _filled(name: str, values: Array) -> Array:
+    """Interpolate missing values linearly; at the ends the nearest value is used."""
+    values = values.copy()
+    at = np.arange(len(values))
+    for index, channel in enumerate(values.T):
+        is_known = ~np.isnan(channel)
+        if not is_known.any():
+            raise DataError(f"series '{name}': channel {index + 1} holds no value")
+        channel[~is_known] = np.interp(at[~is_known], at[is_known], channel[is_known])
+    return values

@@ -1,0 +1,255 @@
+"""Models of whole sequences: ``classify`` and ``regress``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.encoding.buckets import pad, token_buckets
+from seriatim.encoding.labels import Labels
+from seriatim.encoding.scaler import Standardizer
+from seriatim.errors import DataError, RunError, UsageError
+from seriatim.models.naive.constant import ConstantRegression
+from seriatim.models.naive.majority import Majority
+from seriatim.notation import QUANTILES
+from seriatim.runtime.arithmetic import POOLINGS, affine, affine_rows, softmax, softplus
+from seriatim.runtime.bodies import read_body
+from seriatim.runtime.description import Description
+from seriatim.runtime.model import Model, Row, Stream, StreamModel
+from seriatim.runtime.sequence_inputs import SequenceInputs
+from seriatim.runtime.state import State
+from seriatim.runtime.weights import WeightFile
+
+Array = NDArray[Any]
+
+BATCH: Final = 64
+TOKENS: Final = 16_384
+
+
+@final
+class SequenceNetwork:
+    """Embedding or channels → body → pooled output → affine. A bag has no body: it pools the inputs."""
+
+    def __init__(self, description: Description, weights: WeightFile, inputs: SequenceInputs, outputs: int) -> None:
+        network = description.part("network")
+        self._embedding = None
+        width = inputs.channels
+        if inputs.vocabulary is not None:
+            width = network.size("embedding_size")
+            self._embedding = weights.take("embedding", len(inputs.vocabulary), width)
+        self.body = read_body(network, weights, width) if network.has("body") else None
+        self._pool_name = network.text("pool")
+        self._pool = network.choice("pool", POOLINGS)
+        size = width if self.body is None else self.body.output_size
+        self._head = weights.take("head.weight", outputs, size), weights.take("head.bias", outputs)
+        network.done()
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a stream can be read."""
+        return self.body is None or self.body.is_causal
+
+    def run(self, sequences: list[Array]) -> Array:
+        """Return the outputs of each sequence, [N, K] float64."""
+        result = np.zeros((len(sequences), len(self._head[1])))
+        for indices in token_buckets(list(map(len, sequences)), BATCH, TOKENS, seed=None):
+            padded, lengths = pad([sequences[index] for index in indices], 0)
+            x = self._vectors(padded)
+            directions = 1
+            if self.body is not None:
+                x, _ = self.body.run(x, (), lengths)
+                directions = self.body.directions
+            result[indices] = affine(self._pool(x, lengths, directions), *self._head)
+        return result
+
+    def step_rows(self, states: Sequence[State], steps: Sequence[Any]) -> None:
+        """Read one encoded step in each state, and update what is pooled."""
+        x = self._vectors(np.stack([np.asarray(step) for step in steps]))
+        carries = [state.carry for state in states]
+        output, carries = (x, carries) if self.body is None else self.body.step_rows(x, carries)
+        for row, (state, carry) in enumerate(zip(states, carries, strict=True)):
+            state.carry, state.position = carry, state.position + 1
+            value = output[row : row + 1].copy()
+            if self._pool_name != "last":
+                value = value.astype(np.float64)
+                if "pooled" in state.arrays:
+                    past = state.arrays["pooled"]
+                    value = past + value if self._pool_name == "mean" else np.maximum(past, value)
+            state.arrays["pooled"] = value
+
+    def outputs(self, states: Sequence[State]) -> Array:
+        """Return the outputs of the sequences so far, [B, K] float64; each has at least one step."""
+        counts = np.array([state.position for state in states])[:, None]
+        pooled = np.concatenate([state.arrays["pooled"] for state in states])
+        pooled = pooled / counts if self._pool_name == "mean" else pooled
+        return affine_rows(pooled.astype(np.float32), *self._head).astype(np.float64)
+
+    def check_state(self, state: State) -> None:
+        """Raise ``DataError`` for a state that this network cannot have."""
+        if self.body is not None:
+            self.body.check_carry(state.carry)
+        width = self._head[0].shape[1]
+        pooled = state.arrays.get("pooled")
+        if (pooled is None) != (state.position == 0) or (pooled is not None and pooled.shape != (1, width)):
+            raise DataError("snapshot: damaged ('pooled')")
+
+    def _vectors(self, steps: Array) -> Array:
+        return steps.astype(np.float32, copy=False) if self._embedding is None else self._embedding[steps]
+
+
+class SequenceModel(StreamModel):
+    """A model of whole sequences: texts, arrays of numbers [T, C], or samples of sound [N]."""
+
+    def __init__(self, inputs: SequenceInputs, network: SequenceNetwork | None) -> None:
+        self.inputs, self.network = inputs, network
+
+    @abstractmethod
+    def row(self, outputs: Array) -> Row:
+        """Return the row of ``predict`` for the outputs of one sequence."""
+
+    def stream(self, *, seed: int | None = None) -> Stream:
+        if self.network is None or not self.network.is_causal:
+            return Model.stream(self, seed=seed)
+        return Stream(self, seed)
+
+    def begin(self, seed: int | None) -> State:
+        return self.inputs.begin()
+
+    def read_input(self, x: Any) -> Any:
+        return self.inputs.read_step(x)
+
+    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        assert self.network is not None
+        steps = [self.inputs.steps(state, x) for state, x in zip(states, inputs, strict=True)]
+        for place in range(max(map(len, steps))):
+            rows = [row for row, part in enumerate(steps) if place < len(part)]
+            self.network.step_rows([states[row] for row in rows], [steps[row][place] for row in rows])
+        begun = [row for row, state in enumerate(states) if state.position]
+        answers: list[Any] = [None] * len(states)
+        if begun:
+            for row, outputs in zip(begun, self.network.outputs([states[row] for row in begun]), strict=True):
+                answers[row] = self.row(outputs)
+        return answers
+
+    def check_state(self, state: State) -> None:
+        assert self.network is not None
+        self.inputs.check_state(state)
+        self.network.check_state(state)
+
+
+@final
+class Classifier(SequenceModel):
+    """The class of a sequence and the probability of every class."""
+
+    task: ClassVar[str] = "classify"
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec = description.part("codec")
+        self.labels = codec.decoded("labels", Labels.from_json)
+        inputs = SequenceInputs(codec)
+        codec.done()
+        self._majority = None
+        network = None
+        if description.has("network"):
+            network = SequenceNetwork(description, weights, inputs, len(self.labels))
+        else:
+            self._majority = Majority(len(self.labels))
+            load_naive(self._majority, weights)
+        super().__init__(inputs, network)
+
+    def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        sequences = self.inputs.encode(rows)
+        if self._majority is not None:
+            outputs = self._majority.probabilities(len(sequences))
+        else:
+            assert self.network is not None
+            outputs = softmax(self.network.run(sequences))
+        for number, chances in enumerate(outputs, 1):
+            yield {"row": number, **self._chances(chances)}
+
+    def row(self, outputs: Array) -> Row:
+        return self._chances(softmax(outputs))
+
+    def _chances(self, chances: Array) -> Row:
+        best, names = int(chances.argmax()), self.labels.names
+        probabilities = {name: float(value) for name, value in zip(names, chances, strict=True)}
+        return {"label": names[best], "probability": float(chances[best]), "probabilities": probabilities}
+
+
+@final
+class Regressor(SequenceModel):
+    """The mean and the quantiles of a number for each sequence, or with ``every_step`` at each step of it."""
+
+    task: ClassVar[str] = "regress"
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec = description.part("codec")
+        self._target = codec.decoded("target", Standardizer.from_json)
+        if len(self._target.mean) != 1:
+            codec.refuse("target", "one channel")
+        inputs = SequenceInputs(codec)
+        codec.done()
+        settings = description.part("settings")
+        self._every_step = settings.flag("every_step")
+        self._lookback = settings.size("lookback") if settings.has("lookback") else 0
+        settings.done()
+        self._constant = None
+        network = None
+        if description.has("network"):
+            network = SequenceNetwork(description, weights, inputs, 1 + len(QUANTILES))
+        else:
+            self._constant = ConstantRegression()
+            load_naive(self._constant, weights)
+        super().__init__(inputs, network)
+
+    def stream(self, *, seed: int | None = None) -> Stream:
+        if self._every_step and self._lookback:
+            raise UsageError("stream: this model was trained with --lookback, so it reads a window, not a stream")
+        return super().stream(seed=seed)
+
+    def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        sequences = self.inputs.encode(rows)
+        ends = [(index, end) for index, values in enumerate(sequences) for end in self._ends(len(values))]
+        parts = [sequences[index][self._start(end) : end] for index, end in ends]
+        if self._constant is not None:
+            outputs = self._constant.predictions(len(parts))
+        else:
+            assert self.network is not None
+            outputs = self._in_units(self.network.run(parts))
+        for number, ((_, end), values) in enumerate(zip(ends, outputs, strict=True), 1):
+            yield {"row": number, **({"step": end} if self._every_step else {}), **_quantiles(values)}
+
+    def row(self, outputs: Array) -> Row:
+        return _quantiles(self._in_units(outputs[None])[0])
+
+    def _ends(self, length: int) -> Iterable[int]:
+        return range(1, length + 1) if self._every_step else [length]
+
+    def _start(self, end: int) -> int:
+        return max(0, end - self._lookback) if self._lookback else 0
+
+    def _in_units(self, outputs: Array) -> Array:
+        """Turn outputs [N, 1 + Q] into the mean and rising quantiles, in the data's units."""
+        outputs = outputs.astype(np.float32)
+        rising = np.cumsum(softplus(outputs[:, 2:]), -1)
+        rising = np.concatenate([np.zeros_like(rising[:, :1]), rising], -1)
+        values = np.concatenate([outputs[:, :1], outputs[:, 1:2] + rising - rising.mean(-1, keepdims=True)], -1)
+        result: Array = values.astype(np.float64) * self._target.scale + self._target.mean
+        return result
+
+
+def load_naive(model: Any, weights: WeightFile) -> None:
+    """Load the arrays of a naive model. Raises ``RunError`` for arrays that do not fit."""
+    try:
+        model.load_state_dict({name: weights.raw(name) for name in sorted(weights.names)})
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RunError(f"{weights.path}: damaged ({error})") from None
+
+
+def _quantiles(values: Array) -> Row:
+    quantiles = {str(level): float(value) for level, value in zip(QUANTILES, values[1:], strict=True)}
+    return {"prediction": float(values[0]), "quantiles": quantiles}

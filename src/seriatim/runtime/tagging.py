@@ -1,0 +1,175 @@
+"""Taggers: a tag for each word of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.decoding.viterbi import viterbi
+from seriatim.encoding.buckets import pad, token_buckets
+from seriatim.encoding.labels import Labels
+from seriatim.encoding.vocabulary import Vocabulary
+from seriatim.errors import DataError, UsageError
+from seriatim.models.naive.frequent_tag import MostFrequentTag
+from seriatim.notation import UNKNOWN
+from seriatim.runtime.arithmetic import Floats, affine, affine_rows, pool_max
+from seriatim.runtime.bodies import read_body
+from seriatim.runtime.description import Description
+from seriatim.runtime.model import Model, Row, Stream, StreamModel
+from seriatim.runtime.recurrent import Recurrent
+from seriatim.runtime.sequences import load_naive
+from seriatim.runtime.state import State
+from seriatim.runtime.weights import WeightFile
+
+Array = NDArray[Any]
+
+BATCH: Final = 64
+TOKENS: Final = 8192
+LONGEST_SPELLING: Final = 32
+"""Characters that are read of a word. Of a longer word, the middle is skipped."""
+READERS: Final = {"none": "none", "birnn": "birnn", "cnn": "cnn"}
+
+
+@final
+class Spelling:
+    """The reader of the characters of a word."""
+
+    def __init__(self, network: Description, weights: WeightFile, characters: int) -> None:
+        part = network.part("spelling")
+        self._type = part.choice("type", READERS)
+        width, self.output_size = part.size("embedding_size"), part.size("output_size")
+        self._embedding = weights.take("spelling.embedding", characters, width)
+        if self._type == "birnn":
+            self._layer = Recurrent(part.part("body"), weights, prefix="spelling")
+            if self._layer.input_size != width or self._layer.output_size != self.output_size:
+                part.refuse("output_size", "the width of the layer")
+        else:
+            self._window = part.size("window")
+            shape = (self.output_size, width, self._window)
+            weight = weights.take("spelling.filters.weight", *shape).transpose(0, 2, 1)
+            self._weight = np.ascontiguousarray(weight.reshape(self.output_size, -1))
+            self._bias = weights.take("spelling.filters.bias", self.output_size)
+        part.done()
+
+    def run(self, words: list[Array]) -> Floats:
+        """Map the characters of U words to vectors [U, output_size]."""
+        padded, lengths = pad(words, 0)
+        letters = self._embedding[padded]
+        if self._type == "birnn":
+            _, carry = self._layer.run(letters, (), lengths)
+            return np.concatenate([carry[0][0], carry[0][1]], -1)
+        inside = (np.arange(len(padded))[:, None] < lengths)[:, :, None]
+        around = self._window // 2
+        letters = np.pad(np.where(inside, letters, np.float32(0)), ((around, around), (0, 0), (0, 0)))
+        steps = len(letters) - self._window + 1
+        taps = np.concatenate([letters[tap : tap + steps] for tap in range(self._window)], -1)
+        answers = affine(taps, self._weight, self._bias)[: len(padded)]
+        return np.maximum(pool_max(answers, lengths, 1), 0)
+
+
+@final
+class Tagger(StreamModel):
+    """A network or the most frequent tag of each word. A row of ``predict`` is a list of words."""
+
+    task: ClassVar[str] = "tag"
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec = description.part("codec")
+        self._words = codec.decoded("words", Vocabulary.from_json)
+        self._characters = codec.decoded("characters", Vocabulary.from_json)
+        self.tags = codec.decoded("tags", Labels.from_json)
+        codec.value("rare")
+        self._lowercase = codec.flag("lowercase")
+        codec.done()
+        self._ids = {word: index for index, word in enumerate(self._words.tokens)}
+        self._naive: MostFrequentTag | None = None
+        if not description.has("network"):
+            self._naive = MostFrequentTag(len(self.tags))
+            load_naive(self._naive, weights)
+            return
+        network = description.part("network")
+        width, count = network.size("embedding_size"), len(self.tags)
+        self._embedding = weights.take("embedding", len(self._words), width)
+        self._spelling = Spelling(network, weights, len(self._characters)) if network.has("spelling") else None
+        width += self._spelling.output_size if self._spelling else 0
+        self._body = read_body(network, weights, width)
+        self._head = weights.take("head.weight", count, self._body.output_size), weights.take("head.bias", count)
+        self._crf: tuple[Floats, Floats, Floats] | None = None
+        if network.flag("crf"):
+            edges = weights.take("crf.start", count), weights.take("crf.end", count)
+            self._crf = weights.take("crf.transitions", count, count), *edges
+        network.done()
+
+    def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        sentences = [_checked(f"row {number}", row) for number, row in enumerate(rows, 1)]
+        for number, (words, tags) in enumerate(zip(sentences, self._tag(sentences), strict=True), 1):
+            yield {"row": number, "words": words, "tags": self.tags.decode(tags.tolist())}
+
+    def _tag(self, sentences: list[list[str]]) -> list[Array]:
+        if self._naive is not None:
+            return [self._naive.tag(words) for words in sentences]
+        result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
+        for indices in token_buckets(list(map(len, sentences)), BATCH, TOKENS, seed=None):
+            batch = [sentences[index] for index in indices]
+            vectors, lengths = pad([self._vectors(words) for words in batch], 0)
+            states, _ = self._body.run(vectors, (), lengths)
+            scores = affine(states, *self._head)
+            if self._crf is not None:
+                tags = viterbi(scores, lengths, *self._crf)[0]
+            else:
+                tags = [scores[:end, row].argmax(1) for row, end in enumerate(lengths)]
+            for index, path in zip(indices, tags, strict=True):
+                result[index] = path
+        return result
+
+    def _vectors(self, words: list[str]) -> Floats:
+        """Map words to vectors [T, ·]."""
+        ids = [self._ids.get(word.lower() if self._lowercase else word, UNKNOWN) for word in words]
+        vectors = self._embedding[ids]
+        if self._spelling is None:
+            return vectors
+        half = LONGEST_SPELLING // 2
+        read = [word if len(word) <= LONGEST_SPELLING else word[:half] + word[-half:] for word in words]
+        spellings = [self._spelling.run([self._characters.encode(word)])[0] for word in read]
+        return np.concatenate([vectors, np.stack(spellings)], -1)
+
+    def stream(self, *, seed: int | None = None) -> Stream:
+        if self._naive is None:
+            if not self._body.is_causal:
+                return Model.stream(self, seed=seed)
+            if self._crf is not None:
+                raise UsageError("stream: a CRF chooses the tags at the end of a sentence; train with --no-crf")
+        return Stream(self, seed)
+
+    def begin(self, seed: int | None) -> State:
+        return State()
+
+    def read_input(self, x: Any) -> Any:
+        return _checked("x", [x])[0]
+
+    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        for state in states:
+            state.position += 1
+        if self._naive is not None:
+            return [{"word": word, "tag": self.tags.names[int(self._naive.tag([word])[0])]} for word in inputs]
+        x = np.concatenate([self._vectors([word]) for word in inputs])
+        output, carries = self._body.step_rows(x, [state.carry for state in states])
+        for state, carry in zip(states, carries, strict=True):
+            state.carry = carry
+        tags = affine_rows(output, *self._head).argmax(1)
+        return [{"word": word, "tag": self.tags.names[tag]} for word, tag in zip(inputs, tags, strict=True)]
+
+    def check_state(self, state: State) -> None:
+        if state.arrays or state.values or (self._naive is not None and state.carry):
+            raise DataError("snapshot: damaged")
+        if self._naive is None:
+            self._body.check_carry(state.carry)
+
+
+def _checked(place: str, words: Any) -> list[str]:
+    if not isinstance(words, (list, tuple)) or not words or not all(isinstance(word, str) and word for word in words):
+        raise DataError(f"{place}: got {words!r:.60}, wanted words that are not empty")
+    return list(words)

@@ -1,0 +1,68 @@
+"""Writes the golden exports of this version: ``python tests/golden/make.py``, once for each release.
+
+Each folder of ``tests/golden/VERSION`` has an exported model, and ``expected.json`` with inputs and results.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import seriatim
+from runtime_data import CASES, NAIVE
+from runtime_settings import SETTINGS, TEXT
+from seriatim import runtime
+from seriatim.version import __version__
+
+LANGUAGE = {
+    "lstm": "float32",
+    "highway": "int8",
+    "transformer": "bf16",
+    "cnn": "int8",
+    "lru": "float32",
+    "markov": "float32",
+}
+TASKS = {
+    "classify-max": "float32", "classify-both": "int8", "classify-numbers": "bf16", "regress": "float32",
+    "forecast": "float32", "forecast-recursive": "float32", "forecast-ar": "float32", "tag-crf": "int8",
+    "tag-naive": "float32",
+}  # fmt: skip
+NUMBERS = [[[1.0, 2.0], [3.0, -1.0], [0.5, 8.0]]]
+INPUTS: dict[str, Any] = {
+    "language": ["to be or not", "question"],
+    "classify-max": ["the sea is warm"], "classify-both": ["the sea is warm"],
+    "classify-numbers": NUMBERS, "regress": NUMBERS,
+    "forecast": [np.sin(np.arange(60.0)).tolist()], "forecast-ar": [np.sin(np.arange(60.0)).tolist()],
+    "forecast-recursive": [np.sin(np.arange(120.0)).reshape(60, 2).tolist()],
+    "tag-crf": [["The", "dog", "sat"]], "tag-naive": [["The", "dog", "sat"]],
+}  # fmt: skip
+
+
+def make(folder: Path, name: str, task: str, data: Any, options: dict[str, Any], dtype: str) -> None:
+    """Train, export and write the expected results."""
+    epochs = None if options["model"] in (*NAIVE, "markov") else 2
+    with tempfile.TemporaryDirectory() as temporary:
+        out = f"{temporary}/run"
+        run = seriatim.train(task, data, out=out, epochs=epochs, quiet=True, baselines="none", **options)
+        run.export(folder, dtype=dtype)
+    model = runtime.load(folder)
+    inputs = INPUTS.get(name, INPUTS["language"])
+    expected = {"inputs": inputs, "rows": list(model.predict(inputs))}
+    if task == "language":
+        expected["text"] = "".join(model.generate("to be", length=40, seed=1))
+    (folder / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
+if __name__ == "__main__":
+    root = Path(__file__).parent / __version__
+    for name, dtype in LANGUAGE.items():
+        make(root / f"language-{name}", f"language-{name}", "language", TEXT, SETTINGS[name], dtype)
+    for name, dtype in TASKS.items():
+        make(root / name, name, *CASES[name], dtype)

@@ -1,0 +1,198 @@
+"""Exported models of all tasks give the results of their runs, and their streams the results of whole sequences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import seriatim
+from json_values import close
+from runtime_data import CASES
+from seriatim import runtime
+from seriatim.errors import DataError, UsageError
+
+random = np.random.default_rng(1)
+ROWS = {
+    "texts": ["the sea is warm", "sun", "   ", "never seen words " * 30],
+    "numbers": [random.normal(size=(length, 2)) * 3 + 5 for length in (1, 7, 30)],
+    "series": [np.cumsum(random.normal(size=60)) for _ in range(3)],
+    "channels": [random.normal(size=(50, 2)), random.normal(size=(70, 2))],
+    "sentences": [["The", "dog", "sat"], ["x" * 80], ["A"] * 40],
+}
+
+
+def rows_of(name):
+    task, data, _ = CASES[name]
+    if task in ("classify", "regress"):
+        return ROWS["texts" if isinstance(data[0][0], str) else "numbers"]
+    if task == "tag":
+        return ROWS["sentences"]
+    return ROWS["series" if data[0].ndim == 1 else "channels"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_predictions_equal_those_of_the_run(task_pair, name):
+    run, model = task_pair(name)
+    rows = rows_of(name)
+    if isinstance(rows[0], str):
+        rows = [row for row in rows if row.strip()]  # a run refuses them
+    close([*model.predict(rows)], [*run.predict(rows)])
+
+
+STREAMING = [
+    "classify-max",
+    "classify-mean",
+    "classify-bag",
+    "classify-numbers",
+    "classify-mlp",
+    "regress",
+    "regress-bag",
+]
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_stream_of_a_sequence_equals_its_prediction(task_pair, name):
+    _, model = task_pair(name)
+    row = rows_of(name)[1]
+    expected = next(model.predict([row]))
+    stream = model.stream()
+    for step in [row] if isinstance(row, str) else row:
+        answer = stream.step(step)
+    del expected["row"]
+    close(answer, expected)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_stream_of_a_sequence_is_bit_equal_among_others(task_pair, name):
+    _, model = task_pair(name)
+    row = rows_of(name)[0]
+    steps = row.split() if isinstance(row, str) else list(rows_of(name)[1])
+    streams, alone = [model.stream() for _ in range(9)], model.stream()
+    streams[2].step(steps[0])
+    streams[2].state.carry = tuple(np.full_like(part, np.nan) for part in streams[2].state.carry)
+    for step in steps:
+        assert model.step_many(streams, [step] * 9)[4] == alone.step(step)
+    restored = runtime.load(model.path).stream()
+    restored.restore(alone.snapshot())
+    assert restored.step(steps[0]) == alone.step(steps[0])
+
+
+def test_stream_of_a_forecaster_equals_its_forecast(task_pair):
+    _, model = task_pair("forecast-recursive")
+    history = rows_of("forecast-recursive")[0]
+    stream = model.stream()
+    answers = [stream.step(values) for values in history]
+    assert answers[: model.lookback - 1] == [None] * (model.lookback - 1)
+    close(answers[-1], model.forecast(history, id="1"))
+    restored = model.stream()
+    restored.restore(stream.snapshot())
+    assert restored.step(history[0]) == stream.step(history[0])
+    with pytest.raises(UsageError, match="id: no series 'x'"):
+        model.stream(id="x")
+
+
+def test_stream_of_a_tagger_equals_its_tags(task_pair):
+    for name in ("tag-forward", "tag-naive"):
+        _, model = task_pair(name)
+        words = ["The", "dog", "ran", "away"]
+        stream = model.stream()
+        tags = [stream.step(word)["tag"] for word in words]
+        assert tags == next(model.predict([words]))["tags"]
+
+
+@pytest.mark.parametrize(
+    "name", ["classify-both", "classify-transformer", "classify-majority", "tag", "tag-crf", "forecast-ar"]
+)
+def test_models_without_streams_say_so(task_pair, name):
+    with pytest.raises(UsageError, match="stream: "):
+        task_pair(name)[1].stream()
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("classify-max", 3),
+        ("classify-numbers", [[1.0]]),
+        ("classify-numbers", "text"),
+        ("classify-numbers", [[1.0, np.nan]]),
+        ("classify-numbers", np.zeros((0, 2))),
+        ("forecast", [1.0]),
+        ("forecast", [np.nan] * 60),
+        ("forecast", [1e200] * 60),
+        ("forecast-mask", [np.nan] * 60),
+        ("forecast-recursive", np.zeros((60, 3))),
+        ("tag", "text"),
+        ("tag", []),
+        ("tag", ["a", ""]),
+    ],
+)
+def test_bad_rows_are_refused(task_pair, name, row):
+    with pytest.raises(DataError, match=r"row 1|series '1'"):
+        list(task_pair(name)[1].predict([row]))
+
+
+def test_series_of_the_training_have_their_own_scalers(task_pair):
+    run, model = task_pair("forecast")
+    history = CASES["forecast"][1][1]
+    assert model.forecast(history, id="2") != {**model.forecast(history), "id": "2"}
+    close(model.forecast(history, id="2"), [*run.predict(CASES["forecast"][1])][1])
+
+
+@pytest.mark.parametrize("model", ["gru", "transformer", "unigram", "markov"])
+def test_piano_rolls(tmp_path, model):
+    random = np.random.default_rng(0)
+    pieces = [(random.random((12, 6)) < 0.3).astype(np.uint8) for _ in range(20)]
+    options = {} if model in ("unigram", "markov") else {"hidden": 8, "epochs": 2}
+    run = seriatim.train(
+        "language", pieces, unit="roll", model=model, out=str(tmp_path / "run"), quiet=True, baselines="none", **options
+    )
+    run.export(tmp_path / "exported")
+    exported = runtime.load(tmp_path / "exported")
+    close([*exported.predict(pieces[:3])], [*run.predict(pieces[:3])])
+    assert "".join(exported.generate(length=20, seed=3)) == "".join(run.generate(length=20, seed=3))
+    stream = exported.stream()
+    chances = [stream.step(np.flatnonzero(step).tolist()) for step in pieces[0]]
+    joint = np.log(np.where(pieces[0][1:] > 0, chances[:-1], 1 - np.array(chances[:-1]))).sum()
+    first = exported.stream().step([])
+    joint += np.log(np.where(pieces[0][0] > 0, first, 1 - first)).sum() if model in ("unigram", "markov") else 0
+    expected = next(exported.predict(pieces[:1]))["log_probability"]
+    if model in ("unigram", "markov"):
+        assert joint == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(DataError, match="wanted a list of numbers of notes"):
+        stream.step([6])
+
+
+def test_every_step_of_a_regression(tmp_path):
+    random = np.random.default_rng(0)
+    table = tmp_path / "steps.csv"
+    lines = [f"{unit},{random.normal():.4f},{20 - step}" for unit in range(14) for step in range(8)]
+    table.write_text("unit,a,life\n" + "\n".join(lines) + "\n")
+    run = seriatim.train(
+        "regress", table, channels=("a",), id="unit", target="life", every_step=True, lookback=5, hidden=8, epochs=1,
+        out=str(tmp_path / "run"), quiet=True, baselines="none",
+    )  # fmt: skip
+    run.export(tmp_path / "exported")
+    exported = runtime.load(tmp_path / "exported")
+    column = np.array([float(line.split(",")[1]) for line in lines])
+    theirs = [{key: value for key, value in row.items() if key != "id"} for row in run.predict(table)]
+    close([*exported.predict(column.reshape(14, 8))], theirs)
+    with pytest.raises(UsageError, match="reads a window, not a stream"):
+        exported.stream()
+
+
+def test_sound_overlaps_from_step_to_step():
+    from seriatim.encoding.scaler import Standardizer
+    from seriatim.encoding.sound import LogMel
+    from seriatim.runtime.description import Description
+    from seriatim.runtime.sequence_inputs import SequenceInputs
+
+    samples = np.random.default_rng(0).normal(size=4000).astype(np.float32)
+    sound = LogMel(8000, mels=6)
+    stored = Standardizer(np.zeros(6), np.ones(6)).to_json() | {"sound": sound.to_json()}
+    inputs = SequenceInputs(Description("test", {"inputs": stored}))
+    state = inputs.begin()
+    frames = []
+    for start in range(0, 4000, 130):
+        inputs.check_state(state)
+        frames.append(inputs.steps(state, inputs.read_step(samples[start : start + 130])))
+    assert np.array_equal(np.concatenate(frames), inputs.encode([samples])[0])

@@ -1,0 +1,53 @@
+"""Tiny data of each task, from which models are trained and exported in tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_random = np.random.default_rng(0)
+
+TEXTS = (["the sun is warm today", "the sea is cold now", "a b c"] * 12, ["warm", "cold", "x"] * 12)
+ARRAYS = [_random.normal(size=(int(length), 2)) * 3 + 5 for length in _random.integers(3, 9, 40)]
+CLASSES = (ARRAYS, ["a", "b"] * 20)
+NUMBERS = (ARRAYS, (_random.normal(size=40) * 7 + 100).tolist())
+SERIES = [np.cumsum(_random.normal(size=90)) * 5 + 100, np.sin(np.arange(90.0))]
+CHANNELS = [_random.normal(size=(90, 2))]
+GAPS = [np.where(_random.random(120) < 0.1, np.nan, np.cumsum(_random.normal(size=120)))]
+SENTENCES = [(["The", "cat", "sat"], ["D", "N", "V"]), (["A", "dog", "ran", "fast"], ["D", "N", "V", "A"])] * 15
+
+CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "classify-max": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "max"}),
+    "classify-mean": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "mean", "unit": "char"}),
+    "classify-both": ("classify", TEXTS, {"model": "gru", "hidden": 8, "bidirectional": True, "pool": "last"}),
+    "classify-transformer": ("classify", TEXTS, {"model": "transformer", "hidden": 16}),
+    "classify-sinusoidal": ("classify", TEXTS, {"model": "transformer", "hidden": 16, "positions": "sinusoidal"}),
+    "classify-cnn": ("classify", TEXTS, {"model": "cnn", "hidden": 8, "layers": 2}),
+    "classify-bag": ("classify", TEXTS, {"model": "bag"}),
+    "classify-majority": ("classify", TEXTS, {"model": "majority"}),
+    "classify-numbers": ("classify", CLASSES, {"model": "gru", "hidden": 8, "layers": 2}),
+    "classify-mlp": ("classify", CLASSES, {"model": "mlp", "hidden": 8}),
+    "regress": ("regress", NUMBERS, {"model": "lstm", "hidden": 8}),
+    "regress-bag": ("regress", NUMBERS, {"model": "bag"}),
+    "regress-mean": ("regress", NUMBERS, {"model": "mean"}),
+    "forecast": ("forecast", SERIES, {"model": "lstm", "hidden": 8, "horizon": 4}),
+    "forecast-recursive": ("forecast", CHANNELS, {"model": "gru", "hidden": 8, "horizon": 3, "strategy": "recursive"}),
+    "forecast-transformer": ("forecast", SERIES, {"model": "transformer", "hidden": 16, "horizon": 3}),
+    "forecast-cnn": ("forecast", CHANNELS, {"model": "cnn", "hidden": 8, "layers": 2, "horizon": 3}),
+    "forecast-mlp": ("forecast", SERIES, {"model": "mlp", "hidden": 8, "horizon": 3, "normalize": "none"}),
+    "forecast-mask": ("forecast", GAPS, {"model": "lstm", "hidden": 8, "horizon": 3, "missing": "mask"}),
+    "forecast-interpolate": ("forecast", GAPS, {"model": "rnn", "hidden": 8, "horizon": 3, "missing": "interpolate"}),
+    "forecast-naive": ("forecast", SERIES, {"model": "naive", "horizon": 3}),
+    "forecast-seasonal": ("forecast", SERIES, {"model": "seasonal_naive", "horizon": 3, "season": 4}),
+    "forecast-drift": ("forecast", SERIES, {"model": "drift", "horizon": 3}),
+    "forecast-ar": ("forecast", SERIES, {"model": "ar", "horizon": 3}),
+    "tag": ("tag", SENTENCES, {"model": "lstm", "hidden": 8, "bidirectional": True}),
+    "tag-crf": ("tag", SENTENCES, {"model": "lstm", "hidden": 8, "crf": True, "characters": "cnn"}),
+    "tag-forward": ("tag", SENTENCES, {"model": "gru", "hidden": 8, "bidirectional": False, "characters": "none"}),
+    "tag-transformer": ("tag", SENTENCES, {"model": "transformer", "hidden": 16}),
+    "tag-naive": ("tag", SENTENCES, {"model": "most_frequent_tag"}),
+}
+"""Task, data and options by a short name."""
+
+NAIVE = ("majority", "mean", "naive", "seasonal_naive", "drift", "ar", "most_frequent_tag")
