@@ -204,3 +204,18 @@ def test_lone_surrogates_are_refused_with_their_place(tmp_path: Path) -> None:
         read_tagged(tmp_path / "a.jsonl")
     with pytest.raises(DataError, match=r"data item 1: \\ud83d is half"):
         read_tagged([(["dog\ud83d"], ["N"])])
+
+
+def test_unicode_spaces_belong_to_words(tmp_path: Path) -> None:
+    """Only spaces and tabs separate columns, in every format."""
+    words, tags = ["1\u00a0000", "\u3000", "\u200b", "x"], ["N", "S", "S", "X"]
+    contents = {
+        "a.tsv": "".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)),
+        "a.txt": "".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)),
+        "a.jsonl": json.dumps({"words": words, "tags": tags}),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        tagged = read_tagged(tmp_path / name)
+        assert (tagged.words, tagged.tags) == ([words], [tags]), name
+    assert read_tagged([(words, tags)]).words == [words]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from seriatim.errors import DataError, UsageError, nearest
 
 CONLLU: Final = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 """The columns of CoNLL-U, in order (https://universaldependencies.org/format.html)."""
+BLANKS: Final = " \t\r\n"
+"""Characters that separate columns. Other white space, such as U+00A0 and U+3000, may be a word or a part of it."""
 WANTED: Final = "wanted the path of a .conllu, .jsonl, .tsv, .conll or .txt file, or a list of (words, tags) pairs"
 
 
@@ -188,11 +191,11 @@ def _conllu_column(name: str) -> int:
 
 
 def _plain(file: _File) -> Iterator[Sentence]:
-    separator, width = "\t" if _has_tabs(file.text) else None, 0
+    has_tabs, width = _has_tabs(file.text), 0
     for block in file.blocks():
         rows = []
         for number, line in block:
-            cells = [cell.strip() for cell in line.split(separator)]
+            cells = [cell.strip(BLANKS) for cell in line.split("\t")] if has_tabs else _split_blanks(line)
             width = width or len(cells)
             if len(cells) == 1 and file.need_tags:
                 raise file.fault(number, f"one column ('{cells[0]}'), wanted a word and its tag")
@@ -256,6 +259,11 @@ def _open(source: str | Path | InputStream, columns: TagColumns, need_tags: bool
     return _File(name, text, columns, need_tags), extension
 
 
+def _split_blanks(line: str) -> list[str]:
+    """Split a line at spaces and tabs; a no-break or ideographic space belongs to a word."""
+    return re.split(f"[{BLANKS}]+", line.strip(BLANKS))
+
+
 def _has_tabs(text: str) -> bool:
     """Whether tabs separate the columns: most lines have one. A stray tab is white space."""
     lines = [line for line in text.split("\n") if line.strip()]
@@ -266,7 +274,7 @@ def _is_prose(file: _File, known_tags: Container[str] | None) -> bool:
     """Whether a text is prose, not columns: see ``read_tagged``."""
     if _has_tabs(file.text):
         return False
-    lines = [line.split() for line in file.text.split("\n") if line.strip()]
+    lines = [_split_blanks(line) for line in file.text.split("\n") if line.strip()]
     widths = {len(words) for words in lines}
     if len(lines) == 1 or len(widths) > 1:
         return True
@@ -317,7 +325,7 @@ def _checked(words: Any, tags: Any, source: str, number: int) -> Sentence:
             continue
         if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
             raise _Fault(f"the {noun} are not a list of strings")
-        if not all(value.strip() for value in values):
+        if not all(value.strip(BLANKS) for value in values):
             raise _Fault(f"one of the {noun} is empty")
     if not words:
         raise _Fault("no words")
