@@ -176,7 +176,14 @@ def sequences(
 RECIPES: Mapping[str, Recipe] = {
     "language": Recipe(
         text,
-        {"epochs": 8, "batch_size": 16, "truncation": (40,), "lr": 5e-3},
+        {
+            "epochs": 8,
+            "batch_size": 16,
+            "truncation": (40,),
+            "lr": 5e-3,
+            "schedule": "plateau",
+            "layer_norm": False,
+        },
         {
             "truncation": ({"period": 30}, {"truncation": (8,)}),
             "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),

@@ -23,7 +23,9 @@ class Recipe:
     prepare: Callable[[Path, Path], None] = lambda data, work: None
 
 
-SHAKESPEARE = "--hidden 512 --dropout 0.3 --truncation 50 --epochs 11 --schedule linear --lr 2e-3 --threads 1"
+SHAKESPEARE = (
+    "--hidden 512 --no-layer-norm --dropout 0.3 --truncation 50 --epochs 11 --schedule linear --lr 2e-3 --threads 1"
+)
 NSMC = "{data}/nsmc/train.tsv --valid {data}/nsmc/valid.tsv --test {data}/nsmc/test.tsv --text document --label label"
 VOWELS = "{data}/japanese_vowels/JapaneseVowels"
 SST2 = (
@@ -41,7 +43,7 @@ NETWORKS = (
         Recipe(
             f"shakespeare-{model}",
             f"train language {{data}}/shakespeare/input.txt --model {model} --hidden {hidden} --epochs 1 "
-            "--schedule linear --batch-size 16 --truncation 50 --baselines none --threads 1",
+            "--no-layer-norm --lr 2e-3 --schedule linear --batch-size 16 --truncation 50 --baselines none --threads 1",
             "perplexity", band, "c64f0728",
         )
         for model, hidden, band in (

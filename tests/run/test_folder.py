@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import seriatim
-from seriatim.run.folder import defaults_to_resume
+from seriatim.run.folder import options_to_resume
+from seriatim.tasks.registry import find_task
 
 
 def test_resumed_run_keeps_the_defaults_that_it_began_with(tmp_path: Path) -> None:
@@ -23,11 +24,11 @@ def test_resumed_run_keeps_the_defaults_that_it_began_with(tmp_path: Path) -> No
         seriatim.train("language", text, out=str(tmp_path / "old"), resume=True, layers=3, **options)
 
 
-def test_defaults_that_an_older_version_did_not_store_are_left_out(tmp_path: Path) -> None:
-    defaults = {"residual": "block", "layers": 2}
-    assert defaults_to_resume(tmp_path, defaults) == defaults
-    run = seriatim.train(
-        "classify", (["a", "b"] * 20, ["x", "y"] * 20), out=str(tmp_path / "run"), epochs=1, hidden=4, quiet=True
-    )
-    later = {**defaults, "option_of_a_later_version": 1}
-    assert defaults_to_resume(run.path, later) == {"residual": "none", "layers": 1}
+def test_options_of_another_run_are_not_repeated(tmp_path: Path) -> None:
+    assert options_to_resume(tmp_path, find_task("language")) is None
+    texts = (["a", "b"] * 20, ["x", "y"] * 20)
+    run = seriatim.train("classify", texts, out=str(tmp_path / "run"), epochs=1, hidden=4, quiet=True)
+    assert options_to_resume(run.path, find_task("language")) is None
+    stored = options_to_resume(run.path, find_task("classify"))
+    assert stored is not None and stored["hidden"] == 4
+    assert not stored.keys() & {"time_limit", "threads", "quiet", "out", "resume"}

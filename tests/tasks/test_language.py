@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import seriatim
 from seriatim.data.documents import BOUNDARIES, join
 from seriatim.data.streams import Streams
 from seriatim.encoding.vocabulary import Vocabulary
@@ -414,3 +415,26 @@ def test_every_learner_trains_a_language_model(learner: str) -> None:
 def test_forward_mode_learners_need_recurrent_models(model: str) -> None:
     with pytest.raises(UsageError, match=f"learner: rtrl is for rnn, lstm, gru, .*, not {model}"):
         TASK.check(dataclasses.replace(OPTIONS, order=None, model=model, learner="rtrl", truncation=(5,)))
+
+
+@pytest.mark.parametrize(
+    ("options", "is_normalised"),
+    [
+        ({}, True),
+        ({"model": "rnn"}, True),
+        ({"model": "gru"}, True),
+        ({"model": "slstm"}, False),
+        ({"layer_norm": False}, False),
+        ({"model": "gru", "reset_gate": "before"}, False),
+        ({"learner": "snap1", "truncation": 10}, False),
+    ],
+)
+def test_layer_norm_is_the_default_where_it_is_possible(
+    options: dict[str, Any], is_normalised: bool, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("so it goes. " * 40, encoding="utf-8")
+    small = {"hidden": 4, "epochs": 1, "batch_size": 4, "baselines": "none", "quiet": True}
+    run = seriatim.train("language", text, out=str(tmp_path / "run"), **small, **options)
+    assert run.options.layer_norm is is_normalised
+    assert (run.options.lr, run.options.schedule) == (4e-3, "cosine")

@@ -21,6 +21,15 @@ def learning_rate(default: float) -> Any:
     )
 
 
+def schedule(default: str) -> Any:
+    """Return the option ``schedule``."""
+    return option(
+        default,
+        "how the learning rate falls; cosine and linear reach zero at the end of --epochs, or else of --time-limit",
+        choices=SCHEDULES,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearningOptions:
     """Options of the training loop, the same for every task."""
@@ -39,11 +48,7 @@ class LearningOptions:
     batch_size: int = option(32, "sequences, windows or streams per update", minimum=1)
     optimizer: str = option("adam", "update rule", choices=OPTIMIZERS)
     lr: float | str = learning_rate(1e-3)
-    schedule: str = option(
-        "plateau",
-        "how the learning rate falls; cosine and linear reach zero at the end of --epochs, or else of --time-limit",
-        choices=SCHEDULES,
-    )
+    schedule: str = schedule("plateau")
     warmup: int = option(
         0, "updates over which the learning rate rises to --lr (default: 0; transformer 200)", minimum=0
     )

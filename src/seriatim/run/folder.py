@@ -72,15 +72,18 @@ def has_progress(folder: Path) -> bool:
     return False
 
 
-def defaults_to_resume(folder: Path, defaults: Mapping[str, object]) -> Mapping[str, object]:
-    """Return ``defaults`` with the values of the run in ``folder``, if there is one.
+def options_to_resume(folder: Path, task: Task[Any, Any, Any]) -> Mapping[str, object] | None:
+    """Return the options of the run in ``folder`` that a resumed training must repeat. None if there is no such run.
 
-    Defaults that depend on the model may be others in a later version. A run goes on with those that it began with.
+    They stand for options that the user does not give again, because a later version may have other defaults.
     """
     if not (folder / "config.json").exists():
-        return defaults
-    stored = read_config(folder)["options"]
-    return {name: stored[name] for name in defaults if name in stored}
+        return None
+    config = read_config(folder)
+    if config["task"] != task.name:
+        return None
+    names = {field.name for field in dataclasses.fields(task.options)} - {*FREE_TO_CHANGE}
+    return {name: value for name, value in config["options"].items() if name in names}
 
 
 def _check_same_options(folder: Path, task: Task[Any, Any, Any], options: TrainOptions) -> None:

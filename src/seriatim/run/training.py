@@ -19,7 +19,7 @@ from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.run.blending import choose
 from seriatim.run.fitting import fit
-from seriatim.run.folder import begin, check_same_data, defaults_to_resume, open_folder
+from seriatim.run.folder import begin, check_same_data, open_folder, options_to_resume
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
@@ -63,9 +63,10 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
     data, bundled_options = _bundled(task, data)
     explicit = {name: value for name, value in options.items() if value is not None}
     explicit = {**bundled_options, **explicit}
-    defaults = task.model_defaults(explicit)
-    if explicit.get("resume") and explicit.get("out") is not None:
-        defaults = defaults_to_resume(Path(str(explicit["out"])), defaults)
+    repeated = None
+    if explicit.get("resume") and "out" in explicit:
+        repeated = options_to_resume(Path(str(explicit["out"])), task)
+    defaults = task.model_defaults(explicit) if repeated is None else repeated
     filled = fill(task.options, {**defaults, **explicit})
     task = task.variant(filled)
     settings = with_vector_width(task, _with_absolute_paths(filled))

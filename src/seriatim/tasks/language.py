@@ -32,9 +32,19 @@ from seriatim.notation import UNKNOWN
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_linear
 from seriatim.tasks.common.next_units import UnitModel, log_probabilities, unit_stepper
 from seriatim.tasks.common.text_batches import StreamEpoch, document_epoch
-from seriatim.tasks.options import LANGUAGE_BASELINES, LanguageOptions
+from seriatim.tasks.options import LANGUAGE_BASELINES, LANGUAGE_DEFAULTS, LanguageOptions
 from seriatim.tasks.roll import RollLanguage
-from seriatim.tasks.task import ClosedForm, GenerateRequest, NewData, PreparedData, Row, Scores, Task, WordCorpus
+from seriatim.tasks.task import (
+    ClosedForm,
+    GenerateRequest,
+    NewData,
+    PreparedData,
+    Row,
+    Scores,
+    Task,
+    WordCorpus,
+    model_of,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -66,6 +76,13 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
     stdin_format = "txt"
     codec_files = ("vocabulary.json",)
     writing = "continues"
+
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        defaults = super().model_defaults(explicit)
+        is_plain = explicit.get("learner") not in FORWARD_MODE and explicit.get("reset_gate") != "before"
+        if not is_plain or explicit.get("unit") == "roll":
+            return defaults
+        return {**defaults, **LANGUAGE_DEFAULTS.get(str(model_of(self.options, explicit)), {})}
 
     def variant(self, options: LanguageOptions) -> Task[Any, Any, Any]:
         return RollLanguage() if options.unit == "roll" else self

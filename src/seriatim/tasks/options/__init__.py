@@ -3,7 +3,7 @@
 from seriatim.tasks.options.caption import CAPTION_BASELINES, CaptionOptions
 from seriatim.tasks.options.classify import CLASSIFY_BASELINES, ClassifyOptions
 from seriatim.tasks.options.forecast import FORECAST_BASELINES, ForecastOptions
-from seriatim.tasks.options.language import LANGUAGE_BASELINES, LanguageOptions
+from seriatim.tasks.options.language import LANGUAGE_BASELINES, LANGUAGE_DEFAULTS, LanguageOptions
 from seriatim.tasks.options.regress import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.options.sequence import SequenceOptions
 from seriatim.tasks.options.tag import TAG_BASELINES, TagOptions
@@ -17,6 +17,7 @@ __all__ = [
     "DECODING_OPTIONS",
     "FORECAST_BASELINES",
     "LANGUAGE_BASELINES",
+    "LANGUAGE_DEFAULTS",
     "REGRESS_BASELINES",
     "TAG_BASELINES",
     "TRANSLATE_BASELINES",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.learning.options import LEARNERS, SCHEDULES
+from seriatim.learning.options import LEARNERS, schedule
 from seriatim.models.options import NETWORKS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
@@ -21,11 +21,7 @@ class ForecastOptions(TrainOptions):
     bidirectional: bool = option(False, "not available: a forecaster must not read the future")
     # The validation part has one horizon per series, so a few validations without improvement prove little.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)
-    schedule: str = option(
-        "constant",
-        "how the learning rate falls; cosine and linear reach zero at the end of --epochs, or else of --time-limit",
-        choices=SCHEDULES,
-    )
+    schedule: str = schedule("constant")
     learner: str = option(
         "bptt", "how gradients through time are computed; recompute needs --strategy recursive", choices=LEARNERS
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seriatim.learning.options import LEARNERS, learning_rate
+from seriatim.learning.options import LEARNERS, learning_rate, schedule
 from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import UNITS, TextOptions
 
 LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
+LANGUAGE_DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    **{name: {"layer_norm": True} for name in ("rnn", "lstm", "gru")},
+}
+"""Defaults of a model in this task; docs/defaults.md has the experiments."""
 DOCUMENTS = ("file", "paragraph", "line")
 
 
@@ -27,7 +32,8 @@ class LanguageOptions(TextOptions):
         "where a document begins: the state is reset there, and bptt and recompute read documents whole",
         choices=DOCUMENTS,
     )
-    lr: float | str = learning_rate(2e-3)
+    lr: float | str = learning_rate(4e-3)
+    schedule: str = schedule("cosine")
     unit: str = option(
         "char",
         "unit of text that is read in one step; roll: the notes of a piano roll (.mat, .npy)",
