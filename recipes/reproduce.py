@@ -56,11 +56,14 @@ def reproduce(recipe: Recipe, data: Path, out: Path, seed: int) -> bool:
     score = result["scores"][recipe.score]
     baselines = {name: scores[recipe.score] for name, scores in result["baselines"].items() if recipe.score in scores}
     baseline_text = ", ".join(f"{name} {value:.4g}" for name, value in baselines.items())
+    blend = result["blend"]
+    mixed = f"{' + '.join(blend['parts'])} {blend['scores'][recipe.score]:.4g}" if blend else f"{result['best']} alone"
     low, high = recipe.band
     has_same_data = result["data"]["hash"].removeprefix("sha256:").startswith(recipe.hash)
     is_in_band = low <= score <= high
     print(
-        f"| {name} | {recipe.score} **{score:.4g}** | {baseline_text} | {result['parameters']:,} "
+        f"| {name} | {recipe.score} **{score:.4g}** | {mixed} | {baseline_text} "
+        f"| {result['parameters']:,} "
         f"| {result['epochs']} | {result['seconds']:.0f} s |",
         flush=True,
     )

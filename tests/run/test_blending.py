@@ -119,6 +119,19 @@ def test_damaged_blend_is_refused(run: Run, tmp_path: Path) -> None:
         next(blended.predict(["abc"]))
 
 
+def test_update_fits_the_weights_again(run: Run, tmp_path: Path) -> None:
+    blended = with_equal_blend(run, tmp_path / "run")
+    result = blended.update([TEXT], epochs=1, quiet=True)
+    stored = load(tmp_path / "run").result
+    if stored["blend"] is None:
+        assert result["blend"] is None and not (tmp_path / "run" / "blend.json").exists() and stored["best"] != "blend"
+    else:
+        weights = json.loads((tmp_path / "run" / "blend.json").read_text())["weights"]
+        assert weights != {"lstm": 0.5, "markov": 0.5} and set(weights) == set(result["blend"]["parts"])
+    evaluated = blended.evaluate([TEXT])
+    assert (evaluated["blend"] is None) == (stored["blend"] is None)
+
+
 def test_statistical_model_has_no_blend(tmp_path: Path) -> None:
     run = train("language", [TEXT], out=str(tmp_path / "run"), model="markov", quiet=True, baselines="fast")
     assert run.result["blend"] is None and run.result["best"] == "markov"

@@ -284,7 +284,7 @@ def test_run_from_file_to_predictions(tmp_path: Path) -> None:
     assert loaded.evaluate()["scores"] == run.result["scores"]
     assert loaded.evaluate()["baselines"] == run.result["baselines"]
     new_data = loaded.evaluate(tmp_path / "new.tsv")
-    assert new_data["data"]["test"] == 9 and set(new_data["baselines"]) == {"most_frequent_tag"}
+    assert new_data["data"]["test"] == 9 and set(new_data["baselines"]) == {"most_frequent_tag", "perceptron"}
     rows = list(loaded.predict(tmp_path / "new.tsv"))
     assert [row["words"] for row in rows] == [words for words, _ in names(9, seed=5)]
     right = sum(a == b for row, (_, tags) in zip(rows, names(9, seed=5), strict=True)

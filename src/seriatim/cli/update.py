@@ -11,6 +11,7 @@ import typer
 
 from seriatim.cli.output import Json, TextTable, decimals, number, say, show, write_json
 from seriatim.cli.signature import parameters, values
+from seriatim.tasks.options.blending import blend_name
 from seriatim.tasks.options.update import UpdateOptions
 
 EXAMPLE = "seriatim update runs/forecast-lstm-1 this_week.csv --replay 0.5"
@@ -68,6 +69,9 @@ def _table(result: Mapping[str, Any], main_score: str) -> TextTable:
         for when in ("before", "after")
     }
     rows |= {name: (scores.get(main_score), None) for name, scores in result["baselines"].items()}
+    blend = result.get("blend")
+    if blend:
+        rows[f"{blend_name(blend['parts'])} after"] = blend["scores"].get(main_score), None
     places = decimals(score for pair in rows.values() for score in pair)
     return TextTable(
         columns=("model", f"{main_score}, new data", "old data"),

@@ -52,6 +52,31 @@ def choose(
     return {"blend": {"parts": rounded_parts(choice), "scores": scores}, "best": BLEND}
 
 
+def choose_again(run: Opened, data: PreparedData[Any, Any], scored_part: object, folder: Path) -> dict[str, Any]:
+    """Choose again after the network of ``run`` has changed, on the validation part of ``data``. Saves in ``folder``.
+
+    The weights stay if the part has too few rows to fit new ones. Returns the keys ``blend`` and ``best`` of a result,
+    with scores on ``scored_part``, or nothing if the run has none.
+    """
+    if "blend" not in run.result:
+        return {}
+    baselines = run.baselines()
+    if run.options.blend == "none" or not baselines:
+        return {"blend": None, "best": run.options.model}
+    members = {run.options.model: Member(run.network, run.options), **baselines}
+    with np.errstate(over="ignore", invalid="ignore"):
+        choice = run.task.choose(members, run.codec, data.valid)
+    if choice is None or choice.note:
+        return {"blend": blend_scores(run, scored_part), "best": run.best}
+    if choice.weights is None:
+        (folder / FILE).unlink(missing_ok=True)
+        return {"blend": None, "best": choice.best}
+    content = choice.to_json()
+    write_json(folder / FILE, content)
+    scores = finite_scores(run.task, Blend.of(content, members), run.options, run.codec, scored_part)
+    return {"blend": {"parts": rounded_parts(choice), "scores": scores}, "best": BLEND}
+
+
 def rounded_parts(choice: Choice) -> dict[str, float]:
     """Return the mean weight of each model, with four digits."""
     return {name: round(weight, 4) for name, weight in choice.parts.items()}

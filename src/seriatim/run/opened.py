@@ -88,6 +88,11 @@ class Opened:
                 scores[name] = finite_scores(self.task, model, baseline_options, self.codec, split)
         return scores
 
+    def baselines(self) -> dict[str, Member]:
+        """Return the stored baselines."""
+        stored = {file.stem for file in (self.path / "baselines").glob("*.safetensors")}
+        return {name: self._member(name) for name in self.task.baselines if name in stored}
+
     @cached_property
     def blend(self) -> Blend:
         """The blend of the network and baselines. Raises ``UsageError`` if the run has none."""

@@ -22,6 +22,8 @@ from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_check
 from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
 from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
+from seriatim.run.blending import FILE as BLEND_FILE
+from seriatim.run.blending import blend_scores, choose_again
 from seriatim.run.claim import claim
 from seriatim.run.fitting import fit
 from seriatim.run.opened import Opened, Result, torch_settings
@@ -31,7 +33,14 @@ from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import PreparedData
 
 Scores = dict[str, float]
-FILES = ("checkpoint/state.safetensors", "metrics.jsonl", "config.json", "result.json", "model.safetensors")
+FILES = (
+    "checkpoint/state.safetensors",
+    "metrics.jsonl",
+    "config.json",
+    "blend.json",
+    "result.json",
+    "model.safetensors",
+)
 """The files that an update changes, in the order in which they are replaced."""
 
 
@@ -70,8 +79,9 @@ class OldAndNew:
 def update(run: Opened, data: object, options: UpdateOptions, observer: Observer | None = None) -> Result:
     """Train the model of ``run`` on ``data``, and write the result to its folder, or to ``options.out``.
 
-    Returns ``{"task", "model", "run", "data", "before", "after", "baselines", "epochs", "seconds"}``. ``before`` and
-    ``after`` have the scores on the test part of the ``new`` data and of the ``old`` data (None if these are gone).
+    Returns ``{"task", "model", "run", "data", "before", "after", "baselines", "blend", "epochs", "seconds"}``.
+    ``before`` and ``after`` have the network's scores on the test part of the ``new`` data and of the ``old`` data
+    (None if these are gone). ``blend`` has the parts of the run's blend and its scores on the new data, or is None.
     Raises as ``train`` does.
     """
     old_result = run.result
@@ -107,8 +117,12 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
             config = dict(read_json(run.path / "config.json"))
             config["notes"] = [*config["notes"], _note(options, data, new_data, outcome)]
             write_json(temporary / "config.json", config)
-            write_json(temporary / "result.json", _result(run, old_result, new_data, after, outcome))
+            scored_part = new_data.test if old_data is None else old_data.test
+            blending = choose_again(run, new_data, scored_part, temporary)
+            new_result = {**_result(run, old_result, new_data, after, outcome), **blending}
+            write_json(temporary / "result.json", new_result)
             _move(temporary, run.path, out)
+            changed = Opened(out or run.path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return {
@@ -119,6 +133,7 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
         "before": dataclasses.asdict(before),
         "after": dataclasses.asdict(after),
         "baselines": run.baseline_scores(new_data.test, run.options),
+        "blend": blend_scores(changed, new_data.test),
         "epochs": outcome.epochs,
         "seconds": round(outcome.seconds, 3),
     }
@@ -223,3 +238,5 @@ def _move(temporary: Path, run: Path, out: Path | None) -> None:
         if (temporary / name).exists():
             (run / name).parent.mkdir(exist_ok=True)
             os.replace(temporary / name, run / name)
+        elif name == BLEND_FILE:
+            (run / name).unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +15,10 @@ from seriatim.data.splits import Indices
 from seriatim.data.tagged import TagColumns, Tagged, read_tagged
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.naive.frequent_tag import MostFrequentTag
+from seriatim.models.naive.perceptron import PerceptronTagger
 from seriatim.models.tagger import TagBatch, Tagger
+from seriatim.tasks.common.baseline_time import baseline_seconds
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
 from seriatim.tasks.common.entities import are_entities, entity_f1
 from seriatim.tasks.common.epochs import Epoch, epochs, evaluation_batches
 from seriatim.tasks.common.parts import PARTS, read_parts
@@ -28,7 +31,7 @@ Array = np.ndarray[Any, Any]
 EVALUATION_BATCH = 128
 EVALUATION_TOKENS = 8192
 
-AnyTagger = MostFrequentTag | Tagger
+AnyTagger = MostFrequentTag | PerceptronTagger | Tagger
 
 
 @final
@@ -41,6 +44,7 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
     higher_is_better = True
     baselines = TAG_BASELINES
     neural_baselines = ()
+    slow_baselines = ("perceptron",)
     stdin_format = "txt"
     codec_files = ("vocabulary.json",)
 
@@ -68,8 +72,12 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
         return TagCodec.from_json(content)
 
     def make(self, options: TagOptions, codec: TagCodec) -> AnyTagger:
-        if options.model == "most_frequent_tag":
-            return MostFrequentTag(len(codec.tags))
+        makers: dict[str, Callable[[int], AnyTagger]] = {
+            "most_frequent_tag": MostFrequentTag,
+            "perceptron": PerceptronTagger,
+        }
+        if options.model in makers:
+            return makers[options.model](len(codec.tags))
         return Tagger(
             options,
             codec.sizes(),
@@ -87,6 +95,10 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
     ) -> TrainingPlan[Any] | ClosedForm:
         if isinstance(model, MostFrequentTag):
             return ClosedForm(lambda: model.fit(zip(data.train.texts, data.train.tags, strict=True)))
+        if isinstance(model, PerceptronTagger):
+            train, valid = (list(zip(part.texts, part.tags, strict=True)) for part in (data.train, data.valid))
+            seconds = baseline_seconds(options)
+            return ClosedForm(lambda: model.fit(train, valid, seconds=seconds, seed=options.seed))
         return TrainingPlan(
             epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
             validate=lambda _: _validation_scores(model, data.valid),
@@ -97,7 +109,21 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
     def baseline_options(self, options: TagOptions, baseline: str) -> TagOptions:
         return dataclasses.replace(options, model=baseline)
 
-    def score(self, model: AnyTagger, options: TagOptions, codec: TagCodec, part: Sentences) -> Scores:
+    def choose(self, members: Mapping[str, Member], codec: TagCodec, valid: Sentences) -> Choice:
+        """Choose by the tags of single words. The network is used alone with a CRF, whose scores are of sentences."""
+        network = next(iter(members))
+        if isinstance(members[network].model, Tagger) and members[network].model.crf is not None:
+            return Choice(network, note="blend: none, because --crf scores whole sentences and not single words")
+        tags = np.concatenate(valid.tags)
+        is_known = tags < len(codec.tags)
+        log_chances = {
+            name: np.concatenate(log_probabilities(member.model, valid))[is_known]
+            for name, member in members.items()
+            if not isinstance(member.model, MostFrequentTag)
+        }
+        return choose_probabilities(log_chances, tags[is_known])
+
+    def score(self, model: AnyTagger | Blend, options: TagOptions, codec: TagCodec, part: Sentences) -> Scores:
         from sklearn.metrics import accuracy_score, f1_score  # slow to import, needed only here
 
         predicted = decode(model, part)
@@ -112,7 +138,7 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
             scores["entity_f1"] = entity_f1(*names)
         return scores
 
-    def predict(self, model: AnyTagger, options: TagOptions, codec: TagCodec, source: object) -> Iterator[Row]:
+    def predict(self, model: AnyTagger | Blend, options: TagOptions, codec: TagCodec, source: object) -> Iterator[Row]:
         """Yield the words of each sentence and their tags."""
         tagged = _read(options, source, need_tags=False, known_tags=codec.tags.names)
         tagging = decode(model, codec.encode(tagged.words))
@@ -125,9 +151,11 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
             yield {"row": row["row"], "position": position, "word": word, "tag": tag}
 
 
-def decode(model: AnyTagger, sentences: Sentences) -> list[Array]:
+def decode(model: AnyTagger | Blend, sentences: Sentences) -> list[Array]:
     """Return the predicted tags of each sentence, [T] int64 each."""
-    if isinstance(model, MostFrequentTag):
+    if isinstance(model, Blend):
+        return [chances.argmax(1) for chances in log_probabilities(model, sentences)]
+    if not isinstance(model, Tagger):
         return [model.tag(words) for words in sentences.texts]
     model.eval()
     result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
@@ -137,6 +165,25 @@ def decode(model: AnyTagger, sentences: Sentences) -> list[Array]:
             scores = model(batch.words, batch.spellings, batch.lengths)
             for index, tags in zip(indices, model.decode(scores, batch.lengths), strict=True):
                 result[index] = tags
+    return result
+
+
+def log_probabilities(model: PerceptronTagger | Tagger | Blend, sentences: Sentences) -> list[Array]:
+    """Return the log-probability of each tag for each word, [T, K] per sentence. A network must have no CRF."""
+    if isinstance(model, Blend):
+        parts = [log_probabilities(member.model, sentences) for member in model.members]
+        return [model.mix(np.stack(sentence)) for sentence in zip(*parts, strict=True)]
+    if isinstance(model, PerceptronTagger):
+        return [model.log_probabilities(words) for words in sentences.texts]
+    model.eval()
+    result: list[Array] = [np.zeros(0)] * len(sentences)
+    with torch.no_grad():
+        batches = _evaluation_batches(sentences)
+        for indices, batch in zip(batches.order, batches, strict=True):
+            logits = model(batch.words, batch.spellings, batch.lengths).double()
+            chances = torch.log_softmax(logits, -1).numpy()
+            for row, (index, length) in enumerate(zip(indices, batch.lengths.tolist(), strict=True)):
+                result[index] = chances[:length, row]
     return result
 
 

@@ -10,7 +10,7 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import TextOptions
 
-TAG_BASELINES = ("most_frequent_tag",)
+TAG_BASELINES = ("most_frequent_tag", "perceptron")
 
 
 @dataclass(frozen=True, kw_only=True)
