@@ -1,4 +1,4 @@
-"""Layers and cells against those of ``torch.nn``: in one process, in alternation, in random order.
+"""Layers and cells against ``torch.nn``: in one process, in alternation, in random order.
 
     python benchmarks/recurrence.py --group layers --dtypes float32 --threads 2 --json figures.json
     python benchmarks/recurrence.py --group packed

@@ -1,4 +1,4 @@
-"""What cannot be a cell is refused where it is named."""
+"""Impossible cell specs are refused, with the name of the argument."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ def test_refusals(kind, options, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(("kind", "told"), [("rnn", ()), ("lstm", ("c", "i", "f", "g", "o")), ("gru", ("r", "z", "n"))])
-def test_what_is_told_beside_h(kind, told):
-    assert CellSpec(kind, 3, 5).traced == told
+@pytest.mark.parametrize(
+    ("kind", "names"), [("rnn", ()), ("lstm", ("c", "i", "f", "g", "o")), ("gru", ("r", "z", "n"))]
+)
+def test_traced_states_and_gates(kind, names):
+    assert CellSpec(kind, 3, 5).traced == names
 
 
-def test_a_projected_gru_carries_what_it_keeps_beside_h():
+def test_projected_gru_carries_its_unprojected_state():
     spec = CellSpec("gru", 3, 5, proj_size=2)
     assert {name: spec.state_size(name) for name in spec.states} == {"h": 2, "c": 5}

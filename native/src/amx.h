@@ -1,4 +1,4 @@
-// The matrix tiles of AMX. GCC's own functions do not tell the compiler that the instructions access memory; these do.
+// The matrix tiles of AMX. GCC's own functions do not declare to the compiler that the instructions access memory; these do.
 //
 // A thread configures its eight tiles of 16 rows of 64 bytes before it uses them, and releases them afterwards.
 #pragma once

@@ -1,5 +1,5 @@
 // The gates of minGRU and minLSTM (Feng 2024), which do not read h. They compute a and b of the scan h_t = a_t h_{t-1} + b_t from
-// the input part u_t, and the gradient of u_t from those of a and b. The equations are in src/seriatim/kernels/_minimal.py.
+// the input part u_t, and the gradient of u_t from the gradients of a and b. The equations are in src/seriatim/kernels/_minimal.py.
 #pragma once
 
 #include "engine.h"

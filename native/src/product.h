@@ -56,7 +56,7 @@ template <class Function>
 concept RowFunction = requires(const Function& row_of) {
     { row_of(int64_t{}) } -> std::same_as<const float*>;
 };
-// What the rest of the engine requires of a product of float32. The one of float64 is the same.
+// The requirements on a product of float32. They are the same for float64.
 template <class Session, template <class> class Rows, class Function>
 concept Product = RowFunction<Function> && std::is_default_constructible_v<Session> && LeftSide<Rows<Function>> &&
                   requires(const float* const* rows, const float* panel, Vec<float>* tile, Prefetch prefetch) {

@@ -100,7 +100,7 @@ const OpenMP* openmp() {
     dl_iterate_phdr(visit, &search);
     last = search;
     if (search.torch.empty()) return found;
-    // Its symbols include those of the libraries that it needs.
+    // Its symbols include the symbols of the libraries that it needs.
     void* torch = dlopen(search.torch.c_str(), RTLD_LAZY | RTLD_NOLOAD);
     const auto symbol = [&]<class F>(F*& to, const char* name) {
         to = torch ? reinterpret_cast<F*>(dlsym(torch, name)) : nullptr;

@@ -47,13 +47,13 @@ private:
         Factor factors[2];
         int count;
         Segment segments[2];
-        bool of_h;         // the gradients are those of h after its projection
+        bool of_h;         // the gradients belong to h after its projection
         int64_t rows;      // of the weights
         int64_t features;  // of all factors, and one feature of ones
         Blocks blocks;
         Scratch<T> sums;  // [features][padded rows]
         int64_t padded;
-        int64_t at;  // its first feature among those of all tasks
+        int64_t at;  // its first feature among the features of all tasks
     };
 
     static int64_t column_of(const Task& task,

@@ -57,7 +57,7 @@ def option(
 
 
 def fill(declared: type[T], explicit: Mapping[str, object]) -> T:
-    """Make options of type ``declared`` from names and values. A value of ``None`` stands for the default.
+    """Make options of type ``declared`` from names and values. A value of ``None`` means the default.
 
     Raises ``UsageError`` for an unknown name (with the nearest known one), a wrong type or a value out of range.
     """

@@ -50,7 +50,7 @@ class Leaks(nn.Module):
     """A diagonal layer: h_t = a ⊙ h_{t-1} + tanh(x_t Wᵀ) with a = σ(rate), or a = σ(x_t Vᵀ) when ``gated``.
 
     Two of them make one number of two parts turn by an angle, as a complex diagonal recurrence does: (h, c) is the
-    state, of which one part reaches the other within a unit.
+    state whose parts influence each other only within a unit.
     """
 
     diagonal = True

@@ -83,7 +83,7 @@ def small(network: Any) -> Any:
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_resume_is_bit_equal_with_every_learner(name: str, tmp_path: Path, network: Any, stream: Any) -> None:
-    """What a learner remembers stands in the carry, and the draws of UORO in the random state: both are kept."""
+    """The memory of a learner is in the carry, and UORO's draws depend on the random state. A checkpoint saves both."""
 
     class Stop(Silent):  # type: ignore[misc]
         def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:

@@ -1,4 +1,4 @@
-"""Each model has its own options, and refuses those of others."""
+"""Each model has its own options, and refuses other models' options."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_state_is_carried(kind, rows):
 
 
 def test_loss_is_that_of_the_prediction(rows):
-    """With an update per step through one step, the loss is that of the prediction before it."""
+    """With an update per step through one step, the loss equals the loss of the prediction before it."""
     model = OnlineClassifier(hidden=4, truncation=1)
     for x, y in rows(OnlineClassifier, 30):
         chance = model.predict_proba_one(x).get(y)

@@ -54,7 +54,7 @@ def _unpack_zstd(raw: bytes, name: str) -> bytes:
             continue
         try:
             return read(library, raw)
-        except Exception as error:  # each library has its own errors, all of which mean damaged data
+        except Exception as error:  # each library has its own errors; all mean damaged data
             raise DataError(f"{name}: not a Zstandard file that can be read: {error}") from None
     raise UsageError(f"{name}: Zstandard needs Python 3.14 or one of the packages zstandard and pyarrow")
 

@@ -9,7 +9,7 @@ o_t = σ(uᵒ_t + vᵒ_t + pᵒ ⊙ c_t)                                        
 m_t = o_t ⊙ tanh(c_t),  normalised  m_t = o_t ⊙ tanh(g_c ⊙ norm(c_t) + b_c)    (5)
 h_t = m_t, or m_t W_hrᵀ when projected (Sak 2014)                       (6)
 
-Numbers (4) to (6) are those of the LSTM (``_lstm.py``).
+Equations (4) to (6) have the numbers of the LSTM (``_lstm.py``).
 """
 
 from __future__ import annotations

@@ -410,7 +410,7 @@ def _input_part(
 
 
 def _without_input_weights(weights: Weights[Floats]) -> Weights[Floats]:
-    """The weights without those of the input part."""
+    """The weights without the input part's."""
     return replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]
 
 

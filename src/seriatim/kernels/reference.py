@@ -56,7 +56,7 @@ class Schedule:
     """[T, B, · or 1] per state: k."""
 
     def along(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Bring [T, B, ·] from the order of the input to that of the scan, or back."""
+        """Bring [T, B, ·] from the order of the input to the order of the scan, or back."""
         return np.take_along_axis(array, self.order, axis=0)
 
 

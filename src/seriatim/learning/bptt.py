@@ -37,7 +37,7 @@ class TruncatedBPTT(Learner):
                    current weights, from the state that was stored at the first of them
         k1 > k2    the first k1 - k2 new steps only advance the state
 
-    The loss is that of the last min(k1, k2) steps.
+    The loss covers the last min(k1, k2) steps.
     """
 
     def __init__(self, k1: int, k2: int) -> None:

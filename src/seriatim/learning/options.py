@@ -15,7 +15,7 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def learning_rate(default: float) -> Any:
-    """Return the option ``lr``. ``find`` stands for the rate of the steepest fall in a range test (Smith 2017)."""
+    """Return the option ``lr``. ``find`` means the rate with the steepest fall in a range test (Smith 2017)."""
     return option(
         default, f"learning rate at the start; {FIND} picks it by a range test", above=0.0, below=1e10, parse=rate
     )

@@ -107,7 +107,7 @@ class StepFunction:
         return run
 
     def run_with_pullback(self, weights: ModelWeights, data: Data, s: Tensor) -> tuple[Tensor, Tensor, Pullback]:
-        """Return the loss, the next s, and the function from their cotangents to those of (θ, readout, s)."""
+        """Return the loss, the next s, and the function from their cotangents to the cotangents of (θ, readout, s)."""
         run = self.row_function(weights.constants, data)
         (loss, s_next), pullback = vjp(run, weights.theta, weights.readout, s)
         return loss, s_next, pullback
@@ -121,7 +121,7 @@ class StepFunction:
 
 
 def vjp(function: Callable[..., Any], *arguments: Tensor) -> tuple[Any, Any]:
-    """Return the result of ``function``, and the function from its cotangents to those of ``arguments``."""
+    """Return the result of ``function``, and the function from its cotangents to the cotangents of ``arguments``."""
     result, pullback = func.vjp(function, *arguments)[:2]
     return result, pullback
 

@@ -80,6 +80,6 @@ class UnitWeights:
 
 
 def is_diagonal(model: StreamModel[Any], step: StepFunction) -> bool:
-    """Whether the whole state is that of one layer with a diagonal recurrence."""
+    """Whether the whole state belongs to one layer with a diagonal recurrence."""
     modules = [module for module in model.modules() if isinstance(module, Unitwise)]
     return len(modules) == 1 and modules[0].diagonal and step.shapes[0][0] == 1 and len({*step.shapes}) == 1

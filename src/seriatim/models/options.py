@@ -11,7 +11,7 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 
 CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "slstm", "lru")
-"""The recurrent networks of this package; those of a user are in ``spec.REGISTERED``."""
+"""The recurrent networks of this package; a user's own are in ``spec.REGISTERED``."""
 STREAMING = (*CELLS, "transformer", "cnn")
 """Networks with a carry, so that they can read a stream."""
 NETWORKS = (*STREAMING, "mlp")
@@ -36,7 +36,7 @@ class ModelOptions:
     )
     activation: str = option("tanh", "rnn only: activation function", choices=ACTIVATIONS)
     reset_gate: str = option(
-        "after", "gru only: where the reset gate stands, of the product with h", choices=("after", "before")
+        "after", "gru only: the reset gate acts before or after the product with h", choices=("after", "before")
     )
     peephole: bool = option(False, "lstm only: the gates see c (Gers 2000)")
     coupled: bool = option(False, "lstm only: the input gate is 1 - the forget gate (Greff 2017)")
@@ -110,7 +110,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "cnn": {"layers": 4},
     **{name: {"residual": "block", "layers": 2} for name in LINEAR},
 }
-"""Defaults of a model that replace those of every task, because the model does better with them."""
+"""Defaults of a model that replace the tasks' defaults, because the model does better with them."""
 
 
 def defaults_of(model: object, learner: object = None) -> Mapping[str, object]:
@@ -160,6 +160,6 @@ def check_cell(options: ModelOptions) -> None:
 
 
 def check_causal(options: ModelOptions) -> None:
-    """Check the options for a task that must not see the future. Raises ``UsageError`` for those of whole sequences."""
+    """Check the options for a task that must not see the future. Raises ``UsageError`` for options that need whole sequences."""
     if options.positions == "sinusoidal":
         raise UsageError("positions: sinusoidal counts from the start of a whole sequence; a stream takes rotary")

@@ -1,4 +1,4 @@
-"""The base classes of an estimator: those of ``river`` if it is installed, else empty ones.
+"""The base classes of an estimator: ``river``'s if it is installed, else empty classes.
 
 The metrics, pipelines and checks of ``river`` test whether a model is an instance of its base classes. These also add
 ``clone``, ``|`` and a printed form. This package itself needs none of it.

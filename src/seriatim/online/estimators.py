@@ -164,7 +164,7 @@ class Online:
         return LiveNetwork(*self._options(), 0 if self.classes else 1, classes=self.classes)
 
     def _add_slots(self, slots: Iterable[Slot]) -> None:
-        """Give each new input an index, in an order that does not depend on that of the dict."""
+        """Give each new input an index, in an order that does not depend on the order of the dict."""
         new = sorted((slot for slot in slots if slot not in self._slots), key=repr)
         for slot in new:
             self._slots[slot] = len(self._slots)

@@ -39,7 +39,7 @@ class Snapshot:
     scaler: dict[Hashable, tuple[float, ...]]
     """The statistics of each feature."""
     targets: dict[str, Any]
-    """What is known of the targets, as JSON values."""
+    """The classes, or the statistics of the targets, as JSON values."""
     new_steps: int
     """Steps since the last update."""
     arrays: dict[str, Tensor] | None

@@ -157,7 +157,7 @@ STEPS: dict[str, Step] = {
 def _steps(
     spec: CellSpec, x: Tensor, state: State, weights: Weights[Tensor], walk: Walk[Tensor]
 ) -> Iterator[tuple[State, Gates]]:
-    """State and gates after each step, first to last. The numbers are those of ``kernels/reference.py``."""
+    """State and gates after each step, first to last. The equation numbers match ``kernels/reference.py``."""
     zoneout = [None if mask is None else mask.expand(len(x), -1, -1) for mask in walk.zoneout]
     for t, u in enumerate(_part(x, weights.w_ih, weights.b_ih, weights.g_ih).unbind(0)):
         if walk.reset is not None:

@@ -1,4 +1,4 @@
-"""Captions without a network: the commonest caption, and that of the most similar picture (Devlin 2015)."""
+"""Captions without a network: the most common caption, and the caption of the most similar picture (Devlin 2015)."""
 
 from __future__ import annotations
 

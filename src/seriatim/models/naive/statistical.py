@@ -180,7 +180,7 @@ class StatisticalForecaster(ABC):
         self._series = {name: np.array(state[name], np.float64) for name in self.arrays}
 
     def _of(self, series: int | None, values: Floats) -> Fitted:
-        """Return the estimates of one series; for a new series, those of ``values``."""
+        """Return the estimates of one series; for a new series, estimate from ``values``."""
         if series is None:
             return self._estimate(values)
         self._require_fit()

@@ -97,7 +97,7 @@ def check_sequence_options(options: SequenceOptions) -> None:
     if len(inputs) > 1:
         raise UsageError(f"{inputs[0]}: give either --{inputs[0]} or --{inputs[1]}, not both")
     if options.channels and not options.id and options.model not in STATELESS:
-        raise UsageError("id: --channels needs --id, the column that tells sequences apart (without it: --model mlp)")
+        raise UsageError("id: --channels needs --id, the column that identifies sequences (without it: --model mlp)")
     if options.sample_rate and not options.sound:
         raise UsageError("sample_rate: for --sound, the column of paths of recordings")
 

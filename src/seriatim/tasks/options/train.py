@@ -50,5 +50,5 @@ class TextOptions(TrainOptions):
 
     @property
     def most_units(self) -> int | None:
-        """The size limit of the vocabulary; None stands for the default of its unit."""
+        """The size limit of the vocabulary; None means the default of its unit."""
         return self.vocab_size or (DEFAULT_WORDS if self.unit == "word" else None)
