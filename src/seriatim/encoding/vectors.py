@@ -1,4 +1,8 @@
-"""Reads and writes word vectors as text: a word and its numbers per line (GloVe; word2vec has a first line ``N D``)."""
+"""Reads and writes word vectors as text: a word and its numbers per line (GloVe; word2vec has a first line ``N D``).
+
+This file knows the format only. ``models/word_vectors.py`` is the CBOW network that trains vectors, and
+``tasks/common/word_vectors.py`` uses both to make the initial embeddings of a model.
+"""
 
 from __future__ import annotations
 
