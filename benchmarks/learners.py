@@ -9,9 +9,9 @@ learners are plain BPTT; recomputing BPTT with a tenth of plain BPTT's memory, b
 with an update every 100 steps, (100, 100) and (100, 200). RTRL, SnAp-1 and UORO have 16 units and 1 row. Their cost
 per step does not depend on T, so they are measured on short streams.
 
-Each run is a process of its own. The time of the second pass is reported: in the first pass, recomputing BPTT measures the
-memory of a step, and RTRL, SnAp-1 and UORO trace their operations. Memory is the growth of the process's peak while
-it learns, after weights and data were loaded and a short warm-up has run.
+Each run is a process of its own. The time of the second pass is reported: in the first pass, recomputing BPTT
+measures the memory of a step, and RTRL, SnAp-1 and UORO trace their operations. Memory is the growth of the process's
+peak while it learns, after weights and data were loaded and a short warm-up has run.
 """
 
 from __future__ import annotations

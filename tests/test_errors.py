@@ -34,7 +34,7 @@ def test_missing_extra_names_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "known", "message"),
+    ("word", "choices", "message"),
     [
         ("clse", ["open", "close"], " (did you mean 'close'?)"),
         ("hiden", ["hidden", "head"], " (did you mean 'hidden'?)"),
@@ -42,9 +42,9 @@ def test_missing_extra_names_the_command() -> None:
         ("xyz", [], ""),
     ],
 )
-def test_nearest(word: str, known: list[str], message: str) -> None:
-    assert nearest(word, known) == message
-    assert nearest(word, iter(known)) == message
+def test_nearest(word: str, choices: list[str], message: str) -> None:
+    assert nearest(word, choices) == message
+    assert nearest(word, iter(choices)) == message
 
 
 def test_control_characters_of_a_message_are_escaped() -> None:

@@ -35,7 +35,7 @@ def test_missing_values_keep_their_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "value"),
+    ("values", "name", "value"),
     [
         ({"size": "12"}, "size", 12),
         ({"size": np.int64(12)}, "size", 12),
@@ -56,14 +56,14 @@ def test_missing_values_keep_their_defaults() -> None:
         ({"quiet": True}, "quiet", True),
     ],
 )
-def test_values_are_converted(given: dict[str, object], name: str, value: object) -> None:
-    got = getattr(fill(Options, given), name)
-    assert got == value
-    assert type(got) is type(value)
+def test_values_are_converted(values: dict[str, object], name: str, value: object) -> None:
+    result = getattr(fill(Options, values), name)
+    assert result == value
+    assert type(result) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("given", "error"),
+    ("values", "error"),
     [
         ({"siz": 3}, "no option 'siz' (did you mean 'size'?)"),
         ({"size": 0}, "size: got 0, wanted at least 1"),
@@ -89,9 +89,9 @@ def test_values_are_converted(given: dict[str, object], name: str, value: object
         ({"rows": [8, 0, 2]}, "rows: got 0, wanted at least 1"),
     ],
 )
-def test_unsuitable_values_are_refused(given: dict[str, object], error: str) -> None:
+def test_unsuitable_values_are_refused(values: dict[str, object], error: str) -> None:
     with pytest.raises(UsageError) as refused:
-        fill(Options, given)
+        fill(Options, values)
     assert str(refused.value) == error
 
 

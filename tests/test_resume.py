@@ -42,7 +42,7 @@ def write(folder: Path, task: str) -> Path:
         lines = [f"the {draw.choice(['cat', 'dog'])} sees the {draw.choice(['sun', 'sea'])}." for _ in range(130)]
     elif task == "classify":
         words = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue")}
-        lines = [f"{' '.join(draw.choices(words[one], k=3))} {row},{one}" for row in range(60) for one in words]
+        lines = [f"{' '.join(draw.choices(words[label], k=3))} {row},{label}" for row in range(60) for label in words]
         file, lines = folder / "messages.csv", ["text,label", *lines]
     elif task == "translate":
         words = ["".join(draw.choices("abc", k=3)) for _ in range(120)]
@@ -66,7 +66,7 @@ def write(folder: Path, task: str) -> Path:
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
-def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Run]:
+def finished_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Run]:
     """A task, its data, and a run that never stopped."""
     task, folder = request.param, tmp_path_factory.mktemp("whole")
     file = write(folder, task)
@@ -103,8 +103,8 @@ KILLED = """
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
-def test_killed_run_resumes_to_same_bytes(whole: tuple[str, Path, Run], tmp_path: Path, epoch: int) -> None:
-    task, file, finished = whole
+def test_killed_run_resumes_to_same_bytes(finished_run: tuple[str, Path, Run], tmp_path: Path, epoch: int) -> None:
+    task, file, finished = finished_run
     killed_at = EPOCH[task] * epoch + 7  # in mid-epoch, and not where a checkpoint was just written
     out = tmp_path / "run"
     script = KILLED.format(step=killed_at, task=task, data=str(file), out=str(out), options=OPTIONS[task])
@@ -114,7 +114,10 @@ def test_killed_run_resumes_to_same_bytes(whole: tuple[str, Path, Run], tmp_path
     steps = Steps()
     resumed = train(task, file, out=str(out), resume=True, observer=steps, **OPTIONS[task])
     assert steps.seen == list(range(killed_at // 4 * 4 + 1, 3 * EPOCH[task] + 1)), "it went on from the checkpoint"
-    for name in ("model.safetensors", *(f"baselines/{one}.safetensors" for one in finished.result["baselines"])):
+    for name in (
+        "model.safetensors",
+        *(f"baselines/{baseline}.safetensors" for baseline in finished.result["baselines"]),
+    ):
         assert (out / name).read_bytes() == (finished.path / name).read_bytes(), name
     for key in ("data", "scores", "baselines", "parameters", "epochs"):
         assert resumed.result[key] == finished.result[key], key
@@ -127,9 +130,9 @@ def test_killed_run_resumes_to_same_bytes(whole: tuple[str, Path, Run], tmp_path
     assert rows == expected
 
 
-def test_other_random_numbers_give_other_bytes(whole: tuple[str, Path, Run], tmp_path: Path) -> None:
+def test_other_random_numbers_give_other_bytes(finished_run: tuple[str, Path, Run], tmp_path: Path) -> None:
     """The test above can fail: dropout draws from the generator that a checkpoint keeps."""
-    task, file, finished = whole
+    task, file, finished = finished_run
     options = {**OPTIONS[task], "seed": 1, "baselines": "none"}
     other = train(task, file, out=str(tmp_path / "run"), **options)
     names = ("model.safetensors",)

@@ -44,8 +44,8 @@ every_task = pytest.mark.parametrize("task", TASKS)
 
 def corpus(lines: int = 120, seed: int = 0) -> str:
     draw = random.Random(seed)
-    who, what = ("the cat", "a dog", "my bird"), ("the sun", "a tree", "my house")
-    return "".join(f"{draw.choice(who)} sees {draw.choice(what)}.\n" for _ in range(lines))
+    who, place = ("the cat", "a dog", "my bird"), ("the sun", "a tree", "my house")
+    return "".join(f"{draw.choice(who)} sees {draw.choice(place)}.\n" for _ in range(lines))
 
 
 def messages(rows: int = 60, seed: int = 0) -> str:
@@ -209,11 +209,11 @@ def test_learning_rate_search(home: Path, tmp_path: Path) -> None:
 @every_task
 def test_equal_seeds_give_equal_bytes(runs: dict[str, Run], home: Path, tmp_path: Path, task: str) -> None:
     options = {**OPTIONS[task], "baselines": "none"}
-    same = train(task, data(home, task), out=str(tmp_path / "same"), **options)
-    other = train(task, data(home, task), out=str(tmp_path / "other"), seed=1, **options)
-    weights = [(run.path / "model.safetensors").read_bytes() for run in (runs[task], same, other)]
+    repeated = train(task, data(home, task), out=str(tmp_path / "same"), **options)
+    other_seed = train(task, data(home, task), out=str(tmp_path / "other"), seed=1, **options)
+    weights = [(run.path / "model.safetensors").read_bytes() for run in (runs[task], repeated, other_seed)]
     assert weights[0] == weights[1] != weights[2]
-    assert same.result["scores"] == runs[task].result["scores"]
+    assert repeated.result["scores"] == runs[task].result["scores"]
 
 
 @every_task
@@ -256,7 +256,7 @@ def frame(home: Path) -> pl.DataFrame:
 
 @pytest.mark.parametrize("form", ["polars", "pandas", "tsv", "parquet", "jsonl", "rows"])
 def test_table_formats_give_equal_runs(runs: dict[str, Run], frame: pl.DataFrame, tmp_path: Path, form: str) -> None:
-    def written(write: Callable[[Path], object]) -> Path:
+    def file(write: Callable[[Path], object]) -> Path:
         path = tmp_path / f"prices.{form}"
         write(path)
         return path
@@ -264,9 +264,9 @@ def test_table_formats_give_equal_runs(runs: dict[str, Run], frame: pl.DataFrame
     sources: dict[str, Callable[[], object]] = {
         "polars": lambda: frame,
         "pandas": lambda: pd.DataFrame(frame.to_dict(as_series=False)),
-        "tsv": lambda: written(lambda path: frame.write_csv(path, separator="\t")),
-        "parquet": lambda: written(frame.write_parquet),
-        "jsonl": lambda: written(frame.write_ndjson),
+        "tsv": lambda: file(lambda path: frame.write_csv(path, separator="\t")),
+        "parquet": lambda: file(frame.write_parquet),
+        "jsonl": lambda: file(frame.write_ndjson),
         "rows": frame.to_dicts,
     }
     run = train("forecast", sources[form](), out=str(tmp_path / "run"), **{**OPTIONS["forecast"], "baselines": "none"})
@@ -428,13 +428,13 @@ def test_baseline_of_a_run_equals_baseline_trained_alone(runs: dict[str, Run], h
 
 
 def test_baselines_option_selects_baselines(home: Path, tmp_path: Path) -> None:
-    def beside(wanted: str, model: str) -> list[str]:
-        options = {**OPTIONS["language"], "baselines": wanted, "model": model}
-        return list(train("language", home / "corpus.txt", out=str(tmp_path / wanted), **options).result["baselines"])
+    def other_baselines(choice: str, model: str) -> list[str]:
+        options = {**OPTIONS["language"], "baselines": choice, "model": model}
+        return list(train("language", home / "corpus.txt", out=str(tmp_path / choice), **options).result["baselines"])
 
-    assert beside("none", "lstm") == []
-    assert beside("fast", "gru") == ["unigram", "markov"]
-    assert beside("all", "unigram") == ["markov", "cbow", "window"]  # never beside itself
+    assert other_baselines("none", "lstm") == []
+    assert other_baselines("fast", "gru") == ["unigram", "markov"]
+    assert other_baselines("all", "unigram") == ["markov", "cbow", "window"]  # never beside itself
 
 
 # The verdict and comparisons
@@ -469,13 +469,13 @@ def test_run_verdict(runs: dict[str, Run], task: str) -> None:
 
 def test_compare_runs(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
     options = {**OPTIONS["forecast"], "baselines": "none"}
-    same = train("forecast", home / "prices.csv", out=str(tmp_path / "same"), **{**options, "model": "gru"})
+    repeated = train("forecast", home / "prices.csv", out=str(tmp_path / "same"), **{**options, "model": "gru"})
     farther = train("forecast", home / "prices.csv", out=str(tmp_path / "far"), **{**options, "horizon": 5})
-    pair = compare([runs["forecast"], str(same.path)])
+    pair = compare([runs["forecast"], str(repeated.path)])
     assert pair.keys() == {"task", "main_score", "higher_is_better", "runs", "notes"}
     assert [item["model"] for item in pair["runs"]] == ["lstm", "gru"]
     assert pair["notes"] == []
-    assert compare([same, farther])["notes"] == [
+    assert compare([repeated, farther])["notes"] == [
         "the runs were not scored on the same data and split: their scores do not compare"
     ]
     with pytest.raises(UsageError, match="compare: runs of different tasks"):

@@ -40,7 +40,7 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(RunError, match=r"result.json: cannot be written \(No space left on device\)"):
         write_json(file, {"a": 2})
     assert read_json(file) == {"a": 1}
-    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def folder(trained: Path, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def fails(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Check:
+def failure_of(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Check:
     """Run a command in ``folder`` that must fail with one line on standard error, and must not change any file."""
     monkeypatch.chdir(folder)
     monkeypatch.delenv("SERIATIM_DEBUG", raising=False)

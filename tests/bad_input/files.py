@@ -1,4 +1,4 @@
-"""Small good files of each task, a run of each task trained on them, and the type of the fixture ``fails``."""
+"""Small good files of each task, a run of each task trained on them, and the type of the fixture ``failure_of``."""
 
 from __future__ import annotations
 

@@ -71,10 +71,10 @@ def test_full_disk_keeps_old_predictions(
     assert (tmp_path / "out.csv").read_text() == "before"
 
 
-def test_folder_that_cannot_be_written(fails: Check) -> None:
-    failure = fails("train", "language", "corpus.txt", *QUICK, "--out", "corpus.txt/run")
+def test_folder_that_cannot_be_written(failure_of: Check) -> None:
+    failure = failure_of("train", "language", "corpus.txt", *QUICK, "--out", "corpus.txt/run")
     assert failure.code == 1
     assert failure.line.startswith("corpus.txt/run/config.json: cannot be written (Not a directory)")
-    assert "taken/mine.txt/x.csv: cannot be written" in fails(
+    assert "taken/mine.txt/x.csv: cannot be written" in failure_of(
         "predict", "texts", "messages.csv", "-o", "taken/mine.txt/x.csv"
     ).line  # fmt: skip

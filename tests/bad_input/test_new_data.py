@@ -30,34 +30,36 @@ CASES = [
 
 @pytest.mark.parametrize("verb", ["evaluate", "predict"])
 @pytest.mark.parametrize(("run", "data", "message"), CASES)
-def test_unreadable_data_are_refused(fails: Check, verb: str, run: str, data: str, message: str) -> None:
-    failure = fails(verb, run, data)
+def test_unreadable_data_are_refused(failure_of: Check, verb: str, run: str, data: str, message: str) -> None:
+    failure = failure_of(verb, run, data)
     assert message in failure.line
     assert failure.code == (2 if "no column" in message else 1)
 
 
-def test_texts_and_numbers_are_not_confused(folder: Path, fails: Check) -> None:
+def test_texts_and_numbers_are_not_confused(folder: Path, failure_of: Check) -> None:
     (folder / "three.ts").write_text("@classLabel true warm cold\n@data\n1,2:3,4:5,6:warm\n1,2:3,4:5,6:cold\n")
-    assert "got numeric sequences (3 channels), but the model reads" in fails("evaluate", "texts", "three.ts").line
-    assert "got 3 channels, but the model reads sequences of 2" in fails("predict", "steps", "three.ts").line
+    assert "got numeric sequences (3 channels), but the model reads" in failure_of("evaluate", "texts", "three.ts").line
+    assert "got 3 channels, but the model reads sequences of 2" in failure_of("predict", "steps", "three.ts").line
     (folder / "three.ts").unlink()
 
 
 @pytest.mark.parametrize("run", ["steps", "forecast"])
 def test_lines_on_standard_input_are_refused_by_tasks_for_numbers(
-    run: str, fails: Check, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: str, failure_of: Check, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "piped").write_bytes(b"some words\nmore words\n")
     with (tmp_path / "piped").open() as piped:
         monkeypatch.setattr("sys.stdin", piped)
-        failure = fails("predict", run, "-", "--format", "txt")
+        failure = failure_of("predict", run, "-", "--format", "txt")
     assert "texts" in failure.line or "reads tables" in failure.line
 
 
-def test_short_series_is_refused(folder: Path, fails: Check) -> None:
+def test_short_series_is_refused(folder: Path, failure_of: Check) -> None:
     (folder / "stub.csv").write_text(prices(11))
-    assert "series '1': 11 rows, wanted at least the lookback of 12" in fails("predict", "forecast", "stub.csv").line
-    assert "series '1': 11 rows, wanted at least 16" in fails("evaluate", "forecast", "stub.csv").line
+    assert (
+        "series '1': 11 rows, wanted at least the lookback of 12" in failure_of("predict", "forecast", "stub.csv").line
+    )
+    assert "series '1': 11 rows, wanted at least 16" in failure_of("evaluate", "forecast", "stub.csv").line
     (folder / "stub.csv").unlink()
 
 
@@ -74,11 +76,11 @@ def test_unseen_label_is_noted(
     assert f"note: {note}\n" in err
 
 
-def test_generate_is_refused_for_classify_run(fails: Check) -> None:
-    assert fails("generate", "texts").code == 2
+def test_generate_is_refused_for_classify_run(failure_of: Check) -> None:
+    assert failure_of("generate", "texts").code == 2
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
-def test_failed_prediction_leaves_no_file(fails: Check, verb: str) -> None:
+def test_failed_prediction_leaves_no_file(failure_of: Check, verb: str) -> None:
     output = ("-o", "out.csv") if verb == "predict" else ()
-    assert fails(verb, "steps", "infinite.csv", *output).code == 1
+    assert failure_of(verb, "steps", "infinite.csv", *output).code == 1

@@ -24,9 +24,9 @@ COMMAND = ("train", "language", "corpus.txt")
         for value in values
     ],
 )  # fmt: skip
-def test_number_out_of_range_is_refused(fails: Check, option: str, value: str) -> None:
+def test_number_out_of_range_is_refused(failure_of: Check, option: str, value: str) -> None:
     words = {option: value, "--epochs": "1", "--hidden": "4"} | {option: value}
-    failure = fails(*COMMAND, *(word for pair in words.items() for word in pair))
+    failure = failure_of(*COMMAND, *(word for pair in words.items() for word in pair))
     assert failure.line.startswith(f"{option}: got ")
     assert failure.code == 2
 
@@ -38,7 +38,7 @@ def test_number_out_of_range_is_refused(fails: Check, option: str, value: str) -
         (("trian",), "no command 'trian' (did you mean 'train'?)"),
     ],
 )
-def test_mistyped_command_is_refused(fails: Check, command: tuple[str, ...], message: str) -> None:
-    failure = fails(*command, "corpus.txt")
+def test_mistyped_command_is_refused(failure_of: Check, command: tuple[str, ...], message: str) -> None:
+    failure = failure_of(*command, "corpus.txt")
     assert message in failure.line
     assert failure.code == 2

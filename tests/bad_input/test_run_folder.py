@@ -53,38 +53,38 @@ FILES_READ = {
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(("run", "file"), [(run, file) for run, files in FILES_READ.items() for file in files])
 def test_damaged_run_folder_is_refused(
-    folder: Path, tmp_path: Path, fails: Check, run: str, file: str, damage: str
+    folder: Path, tmp_path: Path, failure_of: Check, run: str, file: str, damage: str
 ) -> None:
     copy = damaged_copy(folder, tmp_path, run, file, DAMAGES[damage]((folder / run / file).read_bytes()))
     if damage == "gone" and file.startswith("baselines"):
         assert "ar" not in load(copy).evaluate(folder / "prices.csv")["baselines"]
         return
     previous = listing(copy)
-    failure = fails("evaluate", copy, SOURCES[run])
+    failure = failure_of("evaluate", copy, SOURCES[run])
     assert failure.code == 1
     assert str(copy) in failure.line
     assert file.removesuffix(".json") in failure.line or damage == "gone"
     if file == "result.json":
-        assert fails("compare", copy, run).code == 1
+        assert failure_of("compare", copy, run).code == 1
     else:
-        assert fails("evaluate", copy).code == 1
+        assert failure_of("evaluate", copy).code == 1
     assert listing(copy) == previous
 
 
-def test_damaged_checkpoint_is_refused_on_resume(folder: Path, tmp_path: Path, fails: Check) -> None:
+def test_damaged_checkpoint_is_refused_on_resume(folder: Path, tmp_path: Path, failure_of: Check) -> None:
     file = "checkpoint/state.safetensors"
     copy = damaged_copy(folder, tmp_path, "language", file, half((folder / "language" / file).read_bytes()))
     (copy / "result.json").unlink()
     words = ["--epochs", 1, "--hidden", 4, "--baselines", "fast", "--out", copy, "--resume", "--quiet"]
-    failure = fails("train", "language", "corpus.txt", *words)
+    failure = failure_of("train", "language", "corpus.txt", *words)
     assert failure.code == 1
     assert f"{copy / file}: damaged" in failure.line
 
 
 @pytest.mark.parametrize("word", ["corpus.txt", "folder", "taken", "nothere"])
-def test_other_paths_are_no_run_folders(fails: Check, word: str) -> None:
+def test_other_paths_are_no_run_folders(failure_of: Check, word: str) -> None:
     for words in (("evaluate", word), ("predict", word, "corpus.txt"), ("generate", word), ("compare", word, "texts")):
-        failure = fails(*words)
+        failure = failure_of(*words)
         assert failure.code == 1
         assert failure.line.startswith(f"{word}: no ")
 
@@ -107,11 +107,11 @@ def test_other_paths_are_no_run_folders(fails: Check, word: str) -> None:
     ],
 )
 def test_foreign_config_is_refused(
-    folder: Path, tmp_path: Path, fails: Check, changes: dict[str, Any], message: str
+    folder: Path, tmp_path: Path, failure_of: Check, changes: dict[str, Any], message: str
 ) -> None:
     config = json.loads((folder / "texts" / "config.json").read_text())
     copy = damaged_copy(folder, tmp_path, "texts", "config.json", json.dumps(config | changes).encode())
-    failure = fails("evaluate", copy, "messages.csv")
+    failure = failure_of("evaluate", copy, "messages.csv")
     assert failure.code == 1
     assert message in failure.line
 
@@ -119,7 +119,7 @@ def test_foreign_config_is_refused(
 @pytest.mark.parametrize("run", ["language", "texts", "forecast", "tag"])
 @pytest.mark.parametrize("change", ["wider", "lacking", "more"])
 def test_weights_that_do_not_fit_options_are_refused(
-    folder: Path, tmp_path: Path, fails: Check, run: str, change: str
+    folder: Path, tmp_path: Path, failure_of: Check, run: str, change: str
 ) -> None:
     arrays = read_arrays(folder / run / "model.safetensors")
     name = next(name for name in arrays if "weight_ih" in name)
@@ -129,7 +129,7 @@ def test_weights_that_do_not_fit_options_are_refused(
         "more": {**arrays, "surprise": np.zeros(3, np.float32)},
     }[change]
     copy = damaged_copy(folder, tmp_path, run, "model.safetensors", safetensors.numpy.save(changed))
-    failure = fails("predict", copy, SOURCES[run])
+    failure = failure_of("predict", copy, SOURCES[run])
     assert failure.code == 1
     assert "model.safetensors: does not fit the run's options" in failure.line
 
@@ -137,7 +137,7 @@ def test_weights_that_do_not_fit_options_are_refused(
 @pytest.mark.parametrize("change", ["lacking", "wider"])
 @pytest.mark.parametrize("model", ["markov", "ar", "majority", "most_frequent_tag"])
 def test_baseline_that_does_not_fit_is_refused(
-    folder: Path, tmp_path: Path, fails: Check, model: str, change: str
+    folder: Path, tmp_path: Path, failure_of: Check, model: str, change: str
 ) -> None:
     run = {"markov": "language", "ar": "forecast", "majority": "texts", "most_frequent_tag": "tag"}[model]
     file = f"baselines/{model}.safetensors"
@@ -147,6 +147,6 @@ def test_baseline_that_does_not_fit_is_refused(
     if change == "lacking":
         del arrays[name]
     copy = damaged_copy(folder, tmp_path, run, file, safetensors.numpy.save(arrays))
-    failure = fails("evaluate", copy, SOURCES[run])
+    failure = failure_of("evaluate", copy, SOURCES[run])
     assert failure.code == 1
     assert f"{model}.safetensors: does not fit the run's options" in failure.line

@@ -38,8 +38,8 @@ DATA_CASES = [
 
 
 @pytest.mark.parametrize(("file", "options", "message"), DATA_CASES)
-def test_bad_data_is_refused(fails: Check, file: str, options: tuple[str, ...], message: str) -> None:
-    failure = fails(*COMMAND, file, *options, *QUICK)
+def test_bad_data_is_refused(failure_of: Check, file: str, options: tuple[str, ...], message: str) -> None:
+    failure = failure_of(*COMMAND, file, *options, *QUICK)
     assert message in failure.line
     assert failure.code == 1
 
@@ -52,7 +52,7 @@ OPTION_CASES = [
 
 
 @pytest.mark.parametrize(("file", "options", "message"), OPTION_CASES)
-def test_bad_option_is_refused(fails: Check, file: str, options: tuple[str, ...], message: str) -> None:
-    failure = fails(*COMMAND, file, *QUICK, *options)
+def test_bad_option_is_refused(failure_of: Check, file: str, options: tuple[str, ...], message: str) -> None:
+    failure = failure_of(*COMMAND, file, *QUICK, *options)
     assert message in failure.line
     assert failure.code == 2

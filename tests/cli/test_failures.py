@@ -56,6 +56,6 @@ def test_debug_shows_traceback(seriatim, runs, words):
 
 def test_debug_by_environment(seriatim, runs, monkeypatch):
     runs.failure = DataError("bad")
-    for value, shown in (("1", True), ("0", False)):
+    for value, is_shown in (("1", True), ("0", False)):
         monkeypatch.setenv("SERIATIM_DEBUG", value)
-        assert ("Traceback" in seriatim("evaluate", "x").err) == shown
+        assert ("Traceback" in seriatim("evaluate", "x").err) == is_shown

@@ -67,7 +67,7 @@ def test_without_the_engine(seriatim, monkeypatch):
 
 
 def test_cell_refused_by_engine_is_not_listed(seriatim, monkeypatch):
-    def cell(spec, given=False, halves=False):
+    def cell(spec, input_projected=False, bf16=False):
         if spec.peephole:
             raise UsageError("peephole: not here")
 

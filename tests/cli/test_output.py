@@ -107,8 +107,8 @@ def test_json_is_one_strict_object(capsys):
 
 @given(st.floats(1e-6, 1e5))
 def test_decimals_show_four_digits_or_more(value):
-    shown = number(value, decimals([value, None, math.nan])).replace(",", "")
-    assert abs(float(shown) - value) <= 5e-4 * value
+    text = number(value, decimals([value, None, math.nan])).replace(",", "")
+    assert abs(float(text) - value) <= 5e-4 * value
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,9 @@ def test_live_observer_draws_and_stops(monkeypatch):
     observer = LiveObserver()
     observer._progress.live.console = Console(file=screen, force_terminal=True, width=120, color_system=None)
     run_events(observer)
-    drawn = screen.getvalue()
+    output = screen.getvalue()
     for words in ("training", "at most 1m30s", "note: a note in [brackets]", "baseline window"):
-        assert words in drawn
+        assert words in output
     assert "loss 1.125" in str(observer._progress.tasks[0].fields["status"])
     assert observer._progress.tasks[0].completed == 0.5
     assert not observer._progress.live.is_started

@@ -57,9 +57,9 @@ def test_predict_with_n_best_and_drawn_alignments(folder: Path, capsys: pytest.C
     rows = run_json(capsys, *words, "--beam-size", 3, "--n-best", 2, "--draw", folder / "drawn")["predictions"]
     assert [len(row["n_best"]) for row in rows] == [2, 2]
     assert all("alignment" not in row for row in rows)
-    drawn = sorted((folder / "drawn").iterdir())
-    assert [file.name for file in drawn] == ["1.png", "2.png"]
-    assert all(file.read_bytes().startswith(b"\x89PNG") for file in drawn)
+    files = sorted((folder / "drawn").iterdir())
+    assert [file.name for file in files] == ["1.png", "2.png"]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
     (row, _) = run_json(capsys, *words, "--alignment")["predictions"]
     assert row["alignment"]["source"] == ["a", "b", "c"]
 

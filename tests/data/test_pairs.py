@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.parquet", "a.jsonl"])
-def test_a_table(folder: Path, name: str) -> None:
+def test_table(folder: Path, name: str) -> None:
     pairs = read_pairs(folder / name, group="who")
     assert (pairs.sources, pairs.targets, pairs.groups) == (SOURCES, TARGETS, ["x", "y", "y"])
     assert pairs.locations[1].startswith(str(folder / name))

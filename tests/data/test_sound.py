@@ -39,7 +39,7 @@ def read(folder: Path, *names: str, reader: SoundReader | None = None) -> Sequen
 
 def test_paths_are_relative_to_the_table_or_absolute(folder: Path) -> None:
     result = read(folder, "low.wav", "high.flac", str(folder / "low.wav"))
-    assert result.channels == 40 and [len(one) for one in result.inputs] == [18] * 3
+    assert result.channels == 40 and [len(frames) for frames in result.inputs] == [18] * 3
     np.testing.assert_array_equal(result.arrays[0], result.arrays[2])
     assert result.hashes is not None and result.hashes[0] == result.hashes[2] != result.hashes[1]
     assert result.content[0] == result.hashes, "the hash must not depend on the last bit of a logarithm"

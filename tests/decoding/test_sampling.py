@@ -52,16 +52,16 @@ def test_greedy_is_temperature_zero_and_top_k_one() -> None:
 
 
 def test_units_are_drawn_on_demand() -> None:
-    seen = []
+    tokens = []
 
     def step(token: int, state: None) -> tuple[np.ndarray, None]:
-        seen.append(token)
+        tokens.append(token)
         return np.log([0.5, 0.5]), None
 
     units = sample(step, None, 1, 10**9, generator=np.random.default_rng(0))
-    assert seen == []
+    assert tokens == []
     next(units)
-    assert seen == [1]
+    assert tokens == [1]
 
 
 def test_stop_unit_ends_sequence_and_is_not_yielded() -> None:
@@ -183,10 +183,12 @@ def test_invalid_log_probabilities_are_refused(values: list[float]) -> None:
 
 @given(logits, st.floats(0.1, 5), st.data())
 def test_penalty_is_power_of_probability(values: list[float], penalty: float, data: Any) -> None:
-    seen = data.draw(st.sets(st.integers(0, len(values) - 1)))
+    used_units = data.draw(st.sets(st.integers(0, len(values) - 1)))
     chances = probabilities(values)
-    expected = np.array([chance**penalty if unit in seen else chance for unit, chance in enumerate(chances)])
-    np.testing.assert_allclose(np.exp(penalize_repetition(values, seen, penalty)), expected, rtol=1e-6, atol=1e-12)
+    expected = np.array([chance**penalty if unit in used_units else chance for unit, chance in enumerate(chances)])
+    np.testing.assert_allclose(
+        np.exp(penalize_repetition(values, used_units, penalty)), expected, rtol=1e-6, atol=1e-12
+    )
 
 
 def test_penalty_is_invariant_to_logit_shift() -> None:

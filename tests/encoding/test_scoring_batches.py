@@ -21,11 +21,11 @@ def test_each_token_has_weight_one_once(count: int, rows: int, steps: int, warmu
     inputs, targets, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
     assert weights.dtype == np.float32 and weights.sum() == count
     assert sorted(targets[weights == 1].tolist()) == tokens.tolist()
-    seen = targets > 0
-    np.testing.assert_array_equal(inputs[seen], targets[seen] - 1)
-    assert (weights[~seen] == 0).all() and (inputs[~seen] == 0).all()
+    is_target = targets > 0
+    np.testing.assert_array_equal(inputs[is_target], targets[is_target] - 1)
+    assert (weights[~is_target] == 0).all() and (inputs[~is_target] == 0).all()
     for row in range(targets.shape[1]):  # each row is a contiguous part of the text after its warm-up
-        part, led = targets[:, row][seen[:, row]], int((weights[:, row][seen[:, row]] == 0).sum())
+        part, led = targets[:, row][is_target[:, row]], int((weights[:, row][is_target[:, row]] == 0).sum())
         assert (np.diff(part) == 1).all()
         assert led == min(warmup, part[led] - 1)
 

@@ -37,8 +37,8 @@ def test_one_sample_at_a_time() -> None:
 def test_frame_depends_only_on_own_samples() -> None:
     features, changed = LogMel(8000), NOISE.copy()
     changed[400] += 1
-    same = (features.transform(NOISE) == features.transform(changed)).all(1)
-    assert np.flatnonzero(~same).tolist() == [3, 4], (
+    is_equal = (features.transform(NOISE) == features.transform(changed)).all(1)
+    assert np.flatnonzero(~is_equal).tolist() == [3, 4], (
         "80 samples a hop, 200 a frame; 400 is the first of frame 5: Hann 0"
     )
 

@@ -86,12 +86,12 @@ def test_unreadable_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_bad_vectors_are_not_formatted() -> None:
-    one = np.zeros(2, np.float32)
+    zeros = np.zeros(2, np.float32)
     for vectors, message in (
         ({}, "wanted one"),
-        ({"a": one, "b": np.zeros(3, np.float32)}, r"widths \[2, 3\]"),
-        ({"a b": one}, "'a b' is not a word"),
-        ({"": one}, "'' is not a word"),
+        ({"a": zeros, "b": np.zeros(3, np.float32)}, r"widths \[2, 3\]"),
+        ({"a b": zeros}, "'a b' is not a word"),
+        ({"": zeros}, "'' is not a word"),
     ):
         with pytest.raises(ValueError, match=message):
             format_vectors(vectors)

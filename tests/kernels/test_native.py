@@ -78,7 +78,7 @@ class Problem:
         return Problem(self.spec, cast(self.x), state, Weights(*map(cast, self.weights.as_list())), walk)
 
 
-def problem(spec, steps, rows, asks="", seed=0):
+def problem(spec, steps, rows, walk_options="", seed=0):
     random = np.random.default_rng(seed)
     gates, hidden, out = len(spec.gates) * spec.hidden_size, spec.hidden_size, spec.output_size
 
@@ -101,17 +101,17 @@ def problem(spec, steps, rows, asks="", seed=0):
     state = tuple(normal(rows, spec.state_size(name), scale=0.5) for name in spec.states)
     state = tuple(1 + abs(array) if name == "n" else array for array, name in zip(state, spec.states, strict=True))
     x = normal(steps, rows, spec.input_size)
-    lengths = random.integers(1, steps + 1, rows) if "lengths" in asks else None
+    lengths = random.integers(1, steps + 1, rows) if "lengths" in walk_options else None
     if lengths is not None:
         x[np.arange(steps)[:, None] >= lengths] = np.nan  # padding is never read
     walk = Walk(
         lengths,
-        "reverse" in asks,
-        random.random((steps, rows)) < 0.3 if "reset" in asks else None,
-        (random.random((rows, out)) < 0.7) / 0.7 if "dropout" in asks else None,
+        "reverse" in walk_options,
+        random.random((steps, rows)) < 0.3 if "reset" in walk_options else None,
+        (random.random((rows, out)) < 0.7) / 0.7 if "dropout" in walk_options else None,
         tuple(random.random((1, 1, spec.state_size(name))) if name == "h" else
               random.random((steps, rows, spec.state_size(name))) < 0.3 for name in spec.states)
-        if "zoneout" in asks else (),
+        if "zoneout" in walk_options else (),
     )  # fmt: skip
     return Problem(spec, x, state, weights, walk)
 
@@ -125,7 +125,7 @@ def results_of(kernels, case):
     def like(array):
         return None if array is None else random.standard_normal(array.shape).astype(dtype)
 
-    grads = like(output), tuple(like(one) for one in final), like(saved.cells)
+    grads = like(output), tuple(like(array) for array in final), like(saved.cells)
     grad_x, grad_state, grad_weights = kernels.backward(spec, grads[0], grads[1], saved, grads[2])
     result = {"output": output, "gates": saved.gates, "cells": saved.cells, "grad_x": grad_x}
     result |= {f"final {name}": value for name, value in zip(spec.states, final, strict=True)}
@@ -177,10 +177,10 @@ def check(case):
         assert relative_rms(by_engine[key], value) <= allowed or np.abs(by_engine[key] - value).max() < 1e-6, key
 
 
-@pytest.mark.parametrize("asks", WALKS)
+@pytest.mark.parametrize("walk_options", WALKS)
 @pytest.mark.parametrize("variant", VARIANTS, ids=name)
-def test_every_variant_and_walk(variant, asks):
-    check(problem(spec_of(variant, 5, 17), 7, 3, asks))
+def test_every_variant_and_walk(variant, walk_options):
+    check(problem(spec_of(variant, 5, 17), 7, 3, walk_options))
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -214,14 +214,14 @@ def test_nan_stays_in_its_row(variant, target, dtype, monkeypatch):
 
 @settings(max_examples=60)
 @given(
-    variant=st.sampled_from(VARIANTS), asks=st.sampled_from(WALKS), steps=st.integers(1, 6), rows=st.integers(1, 20),
-    inputs=st.integers(1, 40), hidden=st.integers(2, 70), seed=st.integers(0, 99),
+    variant=st.sampled_from(VARIANTS), walk_options=st.sampled_from(WALKS), steps=st.integers(1, 6),
+    rows=st.integers(1, 20), inputs=st.integers(1, 40), hidden=st.integers(2, 70), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_random_shapes(variant, asks, steps, rows, inputs, hidden, seed):
+def test_random_shapes(variant, walk_options, steps, rows, inputs, hidden, seed):
     if variant.get("layer_norm"):
         # A normalised pair is ±1 whatever its values, so the exact gradient is 0 and the computed one is rounding.
         hidden, inputs = max(hidden, 3), max(inputs, 2)
-    check(problem(spec_of(variant, inputs, hidden), steps, rows, asks, seed))
+    check(problem(spec_of(variant, inputs, hidden), steps, rows, walk_options, seed))
 
 
 def test_check_can_fail():

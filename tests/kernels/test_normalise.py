@@ -20,7 +20,7 @@ def test_equal_values_become_zero_and_float32_stays():
 
 
 @pytest.mark.parametrize("width", [1, 2, 17])
-def test_the_gradient_is_the_slope(width):
+def test_gradient_equals_slope(width):
     """Central differences, h = 1e-6: error O(h²) = 1e-12 of a third derivative."""
     random = np.random.default_rng(width)
     a, grad, way = (random.standard_normal((3, 2, width)) for _ in range(3))

@@ -153,7 +153,7 @@ def stack(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
+def fixed_seed() -> None:
     torch.manual_seed(1)
 
 

@@ -106,7 +106,7 @@ def test_operators_equal_the_twin(variant, make_problem, size, dtype):
         problem = make_problem(steps, rows, inputs, hidden, dtype, walk_options)
         expected = everything_by_twin(problem.astype(np.float64))
         errors, allowed = errors_of(everything_by_ops(problem), expected), tolerances(problem, expected)
-        assert all(error < most for error, most in zip(errors, allowed, strict=True)), (walk_options, errors, allowed)
+        assert all(error < bound for error, bound in zip(errors, allowed, strict=True)), (walk_options, errors, allowed)
 
 
 def test_operators_equal_the_twin_on_all_walks(variant, make_problem, walk_options):

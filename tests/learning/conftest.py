@@ -43,15 +43,15 @@ class Network(StreamModel[Numbers]):
 
     def states(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
         state = carry if len(carry) > 1 else carry[0] if carry else None
-        states, after = self.layer(self.dropout(self.before(batch.inputs)), state)
-        return states, after if isinstance(after, tuple) else (after,)
+        states, next_state = self.layer(self.dropout(self.before(batch.inputs)), state)
+        return states, next_state if isinstance(next_state, tuple) else (next_state,)
 
     def advance(self, batch: Numbers, carry: Carry) -> Carry:
         return self.states(batch, carry)[1]
 
     def loss(self, batch: Numbers, carry: Carry) -> tuple[Tensor, Carry]:
-        states, after = self.states(batch, carry)
-        return (self.output(states) - batch.targets).square().mean(), after
+        states, next_state = self.states(batch, carry)
+        return (self.output(states) - batch.targets).square().mean(), next_state
 
 
 @pytest.fixture
@@ -102,10 +102,10 @@ def gradients() -> Callable[..., Gradients]:
 def equal() -> Callable[..., None]:
     """A function that checks that gradients are equal up to rounding, relative to the largest number in each."""
 
-    def check(one: Gradients, other: Gradients, tolerance: float = 1e-10) -> None:
-        assert one.keys() == other.keys()
-        for name in one:
-            scale = max(float(other[name].abs().max()), 1e-3)
-            assert float((one[name] - other[name]).abs().max()) <= tolerance * scale, name
+    def check(left: Gradients, right: Gradients, tolerance: float = 1e-10) -> None:
+        assert left.keys() == right.keys()
+        for name in left:
+            scale = max(float(right[name].abs().max()), 1e-3)
+            assert float((left[name] - right[name]).abs().max()) <= tolerance * scale, name
 
     return check

@@ -57,8 +57,8 @@ def test_update_of_k1_steps_has_gradient_of_last_k2(k1: int, k2: int, network: A
     for update, window in enumerate(windows(batch, k1, k2)):
         model.zero_grad()
         _, carry = TruncatedBPTT(k1, k2).step(model, window, carry)
-        for one, expected in zip(model.parameters(), by_hand(model, batch, k1, k2, update * k1), strict=True):
-            torch.testing.assert_close(one.grad, expected, rtol=1e-12, atol=1e-12)
+        for parameter, expected in zip(model.parameters(), by_hand(model, batch, k1, k2, update * k1), strict=True):
+            torch.testing.assert_close(parameter.grad, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("k1", [1, 2, 5])

@@ -116,7 +116,7 @@ def test_gradient_is_wrong_without_the_carried_influence(network: Any, stream: A
     class Forgetful:
         def step(self, model: Any, batch: Any, carry: Carry) -> tuple[Tensor, Carry]:
             loss, (h, c, *influence) = RTRL(ROOM).step(model, batch, carry)
-            return loss, (h, c, *(torch.zeros_like(one) for one in influence))
+            return loss, (h, c, *(torch.zeros_like(part) for part in influence))
 
     exact = gradients(BPTT(), model, [batch])
     with pytest.raises(AssertionError):
@@ -157,9 +157,12 @@ def test_snap1_equals_rtrl_for_one_diagonal_layer(
 ) -> None:
     batch = stream(STEPS, ROWS)
     model = network(DIAGONALS[name]())
-    exact, sparse = (gradients(one, model, pieces(batch, 2)) for one in (RTRL(ROOM), SnAp1()))
-    before = {key for key in exact if key.startswith("before")}  # reaches all units: only within a step
-    equal({k: v for k, v in sparse.items() if k not in before}, {k: v for k, v in exact.items() if k not in before})
+    exact, sparse = (gradients(learner, model, pieces(batch, 2)) for learner in (RTRL(ROOM), SnAp1()))
+    input_weights = {key for key in exact if key.startswith("before")}  # reaches all units: only within a step
+    equal(
+        {k: v for k, v in sparse.items() if k not in input_weights},
+        {k: v for k, v in exact.items() if k not in input_weights},
+    )
     with pytest.raises(AssertionError):
         equal(sparse, exact)
 
@@ -228,7 +231,7 @@ def test_uoro_is_unbiased_at_fixed_weights(name: str, network: Any, stream: Any,
     Power: a θ̃ that is a fifth too small from step to step must be found by the same samples, and is.
     """
     model, batch = network(cell(name)), stream(5, 1)
-    exact = torch.cat([one.flatten() for one in gradients(BPTT(), model, [batch]).values()])
+    exact = torch.cat([gradient.flatten() for gradient in gradients(BPTT(), model, [batch]).values()])
     torch.manual_seed(11)
     assert worst(samples(UORO(), model, batch, 2, 20, 400), exact) < 7.0
 

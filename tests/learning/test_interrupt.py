@@ -13,13 +13,13 @@ from seriatim.learning.interrupt import SIGNALS, deferred_interrupt
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_first_signal_sets_flag_and_restores_handlers(number: int) -> None:
-    previous = {other: signal.getsignal(other) for other in SIGNALS}
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
     with deferred_interrupt() as interrupt:
         assert not interrupt.pressed
         os.kill(os.getpid(), number)
         assert interrupt.pressed
-        assert {other: signal.getsignal(other) for other in SIGNALS} == previous
-    assert {other: signal.getsignal(other) for other in SIGNALS} == previous
+        assert {number: signal.getsignal(number) for number in SIGNALS} == previous
+    assert {number: signal.getsignal(number) for number in SIGNALS} == previous
 
 
 def test_second_ctrl_c_raises_at_once() -> None:

@@ -72,10 +72,10 @@ def trained(options: LearningOptions, folder: Path | None = None, observer: Obse
     return model
 
 
-def assert_bit_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
+def assert_bit_equal(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
 
 
 class StopAt(Observer):
@@ -207,14 +207,14 @@ def test_resume_after_a_kill_in_mid_epoch_is_bit_equal(
     )
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    seen: list[int] = []
+    steps: list[int] = []
 
     class Watch(StopAt):
         def step(self, step: int, epoch: int, loss: float, units_per_second: float) -> None:
-            seen.append(step)
+            steps.append(step)
 
     again = trained(options, tmp_path / "cut", Watch(0, None))
-    assert seen == list(range(begins_at, 3 * STEPS + 1))
+    assert steps == list(range(begins_at, 3 * STEPS + 1))
     assert_bit_equal(whole.state_dict(), again.state_dict())
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "cut/model.safetensors").read_bytes()
 
@@ -247,8 +247,8 @@ def test_loss_that_is_not_finite_stops_training_and_keeps_good_weights(tmp_path:
     model = Exploding(bad)
     with pytest.raises(TrainingError, match=r"at step 5: training stopped, .* kept; try a lower --lr"):
         fit(model, course(), LearningOptions(epochs=2), FolderStore(tmp_path), Silent())
-    kept = read_arrays(tmp_path / "model.safetensors")
-    assert all(np.isfinite(array).all() for array in kept.values())
+    weights = read_arrays(tmp_path / "model.safetensors")
+    assert all(np.isfinite(array).all() for array in weights.values())
 
 
 def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -262,8 +262,8 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_bf16_trains_close_to_fp32() -> None:
     options = LearningOptions(epochs=10, lr=0.05, learner="tbptt")
-    half = LearningOptions(epochs=10, lr=0.05, learner="tbptt", precision="bf16")
-    model, other = trained(options), trained(half)
+    bf16_options = LearningOptions(epochs=10, lr=0.05, learner="tbptt", precision="bf16")
+    model, other = trained(options), trained(bf16_options)
     assert other.leak.dtype == torch.float32
     assert torch.allclose(model.leak, other.leak, atol=0.05)
     assert not torch.equal(model.leak, other.leak)

@@ -14,7 +14,7 @@ def test_warmup_rises_linearly() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_cosine_and_linear_schedules_fall_to_zero(schedule: str) -> None:
-    falls = [schedule_factor(schedule, done / 10, 0) for done in range(11)]
+    falls = [schedule_factor(schedule, tenths / 10, 0) for tenths in range(11)]
     assert falls[0] == 1.0 and falls == sorted(falls, reverse=True)
     assert abs(falls[-1]) < 1e-12
 

@@ -14,13 +14,13 @@ def test_chain_of_tanh_holds_one_result_per_link():
     weight, links = torch.randn(SIZE, requires_grad=True), 40
 
     def run():
-        one = weight
+        value = weight
         for _ in range(links):
-            one = one.tanh()  # keeps its result
-        return one.sum()
+            value = value.tanh()  # keeps its result
+        return value.sum()
 
-    held = peak(run, [weight], []) / (4 * SIZE)
-    assert links <= held <= links + 3
+    peak_size = peak(run, [weight], []) / (4 * SIZE)
+    assert links <= peak_size <= links + 3
     assert weight.grad is None
 
 
@@ -28,10 +28,10 @@ def test_chain_without_saved_results_holds_only_gradients():
     weight = torch.randn(SIZE, requires_grad=True)
 
     def run():
-        one = weight
+        value = weight
         for _ in range(40):
-            one = one * 2.0
-        return one.sum()
+            value = value * 2.0
+        return value.sum()
 
     assert 1 <= peak(run, [weight], []) / (4 * SIZE) <= 3
 

@@ -37,11 +37,11 @@ def test_loss_falls_at_some_rates_and_diverges_at_others(model: Any, stream: Any
 
 
 def test_model_and_random_state_do_not_change(model: Any, stream: Any) -> None:
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    initial = {name: value.clone() for name, value in model.state_dict().items()}
     draws = torch.get_rng_state()
     range_test(model, [stream(5, 2)], LearningOptions(learner="uoro"), updates=5)
     assert torch.equal(torch.get_rng_state(), draws)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(torch.equal(value, initial[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
 

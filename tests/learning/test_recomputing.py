@@ -44,10 +44,10 @@ def test_random_draws_are_repeated(network: Any, stream: Any, equal: Any) -> Non
         loss, carry = model.loss(part, carry)
         total = total + loss * part.steps / STEPS
     expected = torch.autograd.grad(total, list(model.parameters()))
-    after = torch.rand(3)
+    next_draw = torch.rand(3)
     torch.manual_seed(1)
     backward_in_segments(model, batch, 10)
-    assert torch.equal(torch.rand(3), after)
+    assert torch.equal(torch.rand(3), next_draw)
     names = [name for name, _ in model.named_parameters()]
     actual = {name: parameter.grad for name, parameter in model.named_parameters()}
     equal(actual, dict(zip(names, expected, strict=True)))
@@ -94,6 +94,6 @@ def test_too_little_memory_is_refused_with_the_least_that_is_enough(network: Any
 def test_no_state_is_carried_between_batches(network: Any, stream: Any) -> None:
     model, batch = network(layer(RNN)), stream(STEPS, ROWS)
     carry: Carry = (torch.ones(1, ROWS, 4, dtype=torch.float64),)
-    first, after = Recomputing(1e9).step(model, batch, carry)
-    assert after == ()
+    first, end = Recomputing(1e9).step(model, batch, carry)
+    assert end == ()
     torch.testing.assert_close(first.double(), model.loss(batch, ())[0].detach())

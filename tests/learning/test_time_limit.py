@@ -97,15 +97,15 @@ def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
 @pytest.fixture
 def optimizers(monkeypatch: pytest.MonkeyPatch) -> list[torch.optim.Optimizer]:
     """All optimizers that are made from now on."""
-    made = []
+    created = []
 
     def make(*arguments: object) -> torch.optim.Optimizer:
-        made.append(original(*arguments))  # type: ignore[arg-type]
-        return made[-1]
+        created.append(original(*arguments))  # type: ignore[arg-type]
+        return created[-1]
 
     original = loop.make_optimizer
     monkeypatch.setattr(loop, "make_optimizer", make)
-    return made
+    return created
 
 
 def timed_plan(time: FakeTime, steps: int) -> TrainingPlan[Points]:
@@ -126,8 +126,8 @@ def train(
 ) -> tuple[Regression, Outcome]:  # fmt: skip
     torch.manual_seed(0)
     model = Regression()
-    given = LearningOptions(**{"schedule": "cosine", "time_limit": 1000.0, "lr": 0.01, **options})  # type: ignore[arg-type]
-    return model, fit(model, timed_plan(time, steps), given, store or NullStore(), observer or Silent())
+    limited = LearningOptions(**{"schedule": "cosine", "time_limit": 1000.0, "lr": 0.01, **options})  # type: ignore[arg-type]
+    return model, fit(model, timed_plan(time, steps), limited, store or NullStore(), observer or Silent())
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])

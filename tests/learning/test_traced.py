@@ -54,12 +54,12 @@ def test_fixed_part_is_computed_once() -> None:
     def function(weight: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         return torch.linalg.inv(weight) @ x, weight.exp().sum() * torch.ones(3)
 
-    written = TracedFunction(function, (weight, x), 1)
+    traced = TracedFunction(function, (weight, x), 1)
     for arguments in ((weight, x), (weight, 2 * x), (weight + 1, x)):
-        for first, second in zip(written(*arguments), function(*arguments), strict=True):
+        for first, second in zip(traced(*arguments), function(*arguments), strict=True):
             torch.testing.assert_close(first, second)
-    (before, step) = (str(part.__self__.code) for part in (written._fixed_part, written._step_part))  # type: ignore[attr-defined]
-    assert "inv" in before and "exp" in before and "inv" not in step and "exp" not in step
+    (fixed_code, step) = (str(part.__self__.code) for part in (traced._fixed_part, traced._step_part))  # type: ignore[attr-defined]
+    assert "inv" in fixed_code and "exp" in fixed_code and "inv" not in step and "exp" not in step
 
 
 def test_mutating_function() -> None:
@@ -79,12 +79,12 @@ def test_random_draws_are_new_at_each_call() -> None:
 
     arguments = torch.rand(3), torch.rand(3)
     torch.manual_seed(5)
-    written = TracedFunction(function, arguments, 2)
-    first, second = written(*arguments)
+    traced = TracedFunction(function, arguments, 2)
+    first, second = traced(*arguments)
     torch.manual_seed(5)
     expected = function(*arguments)
     assert torch.equal(first, expected[0]) and torch.equal(second, expected[1])
-    assert not torch.equal(first, second) and not torch.equal(written(*arguments)[0], first)
+    assert not torch.equal(first, second) and not torch.equal(traced(*arguments)[0], first)
 
 
 def test_data_dependent_function_cannot_be_traced() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from seriatim.models.bodies import build_body
 from seriatim.models.body import Body, last_steps
 from seriatim.models.contract import Carry
-from seriatim.models.options import CELLS, NETWORKS, STREAMING, ModelOptions
+from seriatim.models.options import RECURRENT, NETWORKS, STREAMING, ModelOptions
 
 T, B, C, H = 13, 5, 3, 8
 LENGTHS = torch.tensor([13, 1, 7, 12, 4])
@@ -20,7 +20,7 @@ SPAN = 4
 EVERY = [(name, causal) for name in NETWORKS for causal in (True, False)]
 EVERY += [("sinusoidal", False), ("blocks", True), ("blocks", False)]
 
-RECURRENT = (*CELLS, "blocks")
+RECURRENT = (*RECURRENT, "blocks")
 
 every_case = pytest.mark.parametrize(("name", "causal"), EVERY)
 streaming = pytest.mark.parametrize("name", (*STREAMING, "blocks"))
@@ -48,11 +48,11 @@ def values(steps: int = T, rows: int = B, seed: int = 1) -> Tensor:
 
 def run(body: Body, inputs: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
     with torch.no_grad():
-        outputs, after = body(inputs, carry, lengths)
-    return outputs, after
+        outputs, final = body(inputs, carry, lengths)
+    return outputs, final
 
 
-def same(left: Tensor, right: Tensor) -> None:
+def assert_close(left: Tensor, right: Tensor) -> None:
     torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
 
 
@@ -66,23 +66,23 @@ def test_output_and_carry_shapes(name: str, causal: bool) -> None:
 
 @every_case
 def test_padding_and_other_rows_change_nothing(name: str, causal: bool) -> None:
-    for both in (False, True) if name in RECURRENT and not causal else (False,):
-        body = make(name, causal=causal, bidirectional=both)
+    for bidirectional in (False, True) if name in RECURRENT and not causal else (False,):
+        body = make(name, causal=causal, bidirectional=bidirectional)
         together, _ = run(body, values(), lengths=LENGTHS)
         for row, length in enumerate(LENGTHS.tolist()):
             alone, _ = run(body, values()[:length, row : row + 1])
-            same(together[:length, row], alone[:, 0])
+            assert_close(together[:length, row], alone[:, 0])
 
 
 @every_case
 def test_future_does_not_change_causal_body(name: str, causal: bool) -> None:
-    body, other = make(name, causal=causal), values()
-    other[6:] = values(seed=9)[6:]
-    before, after = (run(body, inputs)[0][:6] for inputs in (values(), other))
+    body, changed = make(name, causal=causal), values()
+    changed[6:] = values(seed=9)[6:]
+    original, changed_outputs = (run(body, inputs)[0][:6] for inputs in (values(), changed))
     if causal or name in (*RECURRENT, "mlp"):
-        same(before, after)
+        assert_close(original, changed_outputs)
     else:
-        assert not torch.allclose(before, after), "the law can fail"
+        assert not torch.allclose(original, changed_outputs), "the law can fail"
 
 
 @streaming
@@ -95,9 +95,9 @@ def test_split_run_equals_whole_run(name: str, cuts: tuple[int, ...]) -> None:
     for part in torch.split(values(), list(cuts)):
         outputs, carry = run(body, part, carry)
         parts.append(outputs)
-    same(torch.cat(parts), whole)
-    for left, right in zip(carry, final, strict=True):
-        torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
+    assert_close(torch.cat(parts), whole)
+    for actual, right in zip(carry, final, strict=True):
+        torch.testing.assert_close(actual, right, rtol=1e-9, atol=1e-11)
 
 
 @streaming
@@ -113,19 +113,19 @@ def test_carry_is_taken_at_the_end_of_each_row(name: str) -> None:
     onward, _ = run(body, more, carry)
     for row, length in enumerate(LENGTHS.tolist()):
         _, own = run(body, values()[:length, row : row + 1])
-        same(onward[:, row], run(body, more[:, row : row + 1], own)[0][:, 0])
+        assert_close(onward[:, row], run(body, more[:, row : row + 1], own)[0][:, 0])
 
 
 @streaming
 def test_reset_rows_start_anew_and_others_continue(name: str) -> None:
     body, more = make(name, causal=True), values(6, seed=2)
     _, carry = run(body, values())
-    kept = torch.tensor([True, False, True, False, True])
-    onward, after = run(body, more, body.reset_rows(carry, kept))
-    same(onward[:, kept], run(body, more, carry)[0][:, kept])
-    same(onward[:, ~kept], run(body, more)[0][:, ~kept])
-    again, _ = run(body, more, after)
-    same(again[:, ~kept], run(body, more, run(body, more)[1])[0][:, ~kept])
+    is_kept = torch.tensor([True, False, True, False, True])
+    onward, final = run(body, more, body.reset_rows(carry, is_kept))
+    assert_close(onward[:, is_kept], run(body, more, carry)[0][:, is_kept])
+    assert_close(onward[:, ~is_kept], run(body, more)[0][:, ~is_kept])
+    again, _ = run(body, more, final)
+    assert_close(again[:, ~is_kept], run(body, more, run(body, more)[1])[0][:, ~is_kept])
 
 
 @streaming
@@ -134,7 +134,7 @@ def test_rows_of_a_carry_can_be_reordered(name: str) -> None:
     _, carry = run(body, values())
     order = torch.tensor([3, 3, 0])
     reordered, _ = run(body, more[:, order], tuple(part[:, order] for part in carry))
-    same(reordered, run(body, more, carry)[0][:, order])
+    assert_close(reordered, run(body, more, carry)[0][:, order])
 
 
 @every_case
@@ -151,12 +151,12 @@ def test_every_weight_gets_a_gradient(name: str, causal: bool) -> None:
 
 @every_case
 def test_loaded_weights_give_same_output(name: str, causal: bool) -> None:
-    body, other = make(name, causal=causal), make(name, causal=causal)
+    body, copy = make(name, causal=causal), make(name, causal=causal)
     with torch.no_grad():
-        for parameter in other.parameters():
+        for parameter in copy.parameters():
             parameter.zero_()
-    other.load_state_dict(body.state_dict())
-    assert torch.equal(run(body, values())[0], run(other, values())[0])
+    copy.load_state_dict(body.state_dict())
+    assert torch.equal(run(body, values())[0], run(copy, values())[0])
 
 
 @streaming
@@ -173,18 +173,18 @@ def test_bfloat16_keeps_a_float32_carry(name: str) -> None:
 def test_transformer_sees_its_span_in_each_layer() -> None:
     for layers in (1, 2):
         body, reach = make("transformer", causal=True, layers=layers), layers * (SPAN - 1)
-        for distance, seen in ((reach, True), (reach + 1, False)):
-            other = values()
-            other[T - 1 - distance] += 1.0
-            assert torch.allclose(run(body, other)[0][-1], run(body, values())[0][-1], atol=1e-12) is not seen
+        for distance, is_read in ((reach, True), (reach + 1, False)):
+            changed = values()
+            changed[T - 1 - distance] += 1.0
+            assert torch.allclose(run(body, changed)[0][-1], run(body, values())[0][-1], atol=1e-12) is not is_read
 
 
 def test_convolution_sees_its_receptive_field() -> None:
     body = make("cnn", causal=True, layers=1)  # 1 + 2·(3 - 1)·(2 - 1) = 5 steps
-    for distance, seen in ((4, True), (5, False)):
-        other = values()
-        other[T - 1 - distance] += 1.0
-        assert torch.allclose(run(body, other)[0][-1], run(body, values())[0][-1], atol=1e-12) is not seen
+    for distance, is_read in ((4, True), (5, False)):
+        changed = values()
+        changed[T - 1 - distance] += 1.0
+        assert torch.allclose(run(body, changed)[0][-1], run(body, values())[0][-1], atol=1e-12) is not is_read
 
 
 def test_transformer_does_not_depend_on_absolute_position() -> None:
@@ -192,7 +192,7 @@ def test_transformer_does_not_depend_on_absolute_position() -> None:
     body, end = make("transformer", causal=True), values()
     late, _ = run(body, torch.cat([values(40, seed=3), end]))
     early, _ = run(body, torch.cat([values(7, seed=4), end]))
-    same(late[-5:], early[-5:])
+    assert_close(late[-5:], early[-5:])
 
 
 def test_last_steps_before_each_end() -> None:

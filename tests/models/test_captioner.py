@@ -53,9 +53,9 @@ def test_pictures_do_not_affect_each_other(kind: str, attention: str) -> None:
     network = captioner(attention) if kind == "pixels" else captioner(attention, side=0, channels=5)
     together, _, _ = network.step(torch.tensor([1, 2, 3]), network.begin(views))
     for place in range(3):
-        some = views.inputs[place : place + 1] if kind == "pixels" else views.inputs[:, place : place + 1]
+        single_view = views.inputs[place : place + 1] if kind == "pixels" else views.inputs[:, place : place + 1]
         lengths = None if views.lengths is None else views.lengths[place : place + 1]
-        alone, _, _ = network.step(torch.tensor([place + 1]), network.begin(Views(some, lengths)))
+        alone, _, _ = network.step(torch.tensor([place + 1]), network.begin(Views(single_view, lengths)))
         torch.testing.assert_close(alone[0], together[place])
 
 
@@ -64,9 +64,9 @@ def test_padding_of_feature_vectors_changes_nothing(attention: str) -> None:
     network, views = captioner(attention, side=0, channels=5), vectors()
     assert views.lengths is not None
     padded = torch.where(torch.arange(4)[:, None, None] < views.lengths[:, None], views.inputs, 1e3)
-    known, _, _ = network.step(torch.tensor([1, 2, 3]), network.begin(views))
+    states, _, _ = network.step(torch.tensor([1, 2, 3]), network.begin(views))
     again, _, looked = network.step(torch.tensor([1, 2, 3]), network.begin(Views(padded, views.lengths)))
-    torch.testing.assert_close(again, known)
+    torch.testing.assert_close(again, states)
     if looked is not None:
         assert looked[1, 1:].abs().max() == 0
 
@@ -77,10 +77,10 @@ def test_loss_equals_sum_of_steps(attention: str) -> None:
     total, count = 0.0, 0
     for caption, owner in zip(targets().T, [0, 0, 2], strict=True):
         state = network.begin(Views(views.inputs[owner : owner + 1]))
-        before = network.boundary
+        previous = network.boundary
         for unit in caption[caption != NO_TARGET].tolist():
-            chances, state, _ = network.step(torch.tensor([before]), state)
-            total, count, before = total - float(chances[0, unit].detach()), count + 1, unit
+            chances, state, _ = network.step(torch.tensor([previous]), state)
+            total, count, previous = total - float(chances[0, unit].detach()), count + 1, unit
     loss, carry = network.loss(batch(views), ())
     assert float(loss.detach()) == pytest.approx(total / count, rel=1e-5)
     assert (carry, batch(views).units) == ((), count)
@@ -89,9 +89,9 @@ def test_loss_equals_sum_of_steps(attention: str) -> None:
 def test_positions_are_seen() -> None:
     """The mean of the regions alone would not tell: the picture is the same but for its place."""
     network = captioner("none")
-    thing = torch.zeros(1, 3, SIDE, SIDE)
-    thing[..., 2:6, 2:6] = 1.0
-    corners = torch.cat([thing, thing.roll((8, 8), (2, 3))])
+    scene = torch.zeros(1, 3, SIDE, SIDE)
+    scene[..., 2:6, 2:6] = 1.0
+    corners = torch.cat([scene, scene.roll((8, 8), (2, 3))])
     first, second = network.encode(Views(corners)).context
     assert (first - second).abs().max() > 1e-3
 

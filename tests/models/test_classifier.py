@@ -33,15 +33,20 @@ def padded(reads: str) -> torch.Tensor:
     return torch.randint(V, shape, generator=draw) if reads == "units" else torch.randn(*shape, C, generator=draw)
 
 
-KINDS = [(name, pool, both) for name in NETWORKS for pool in POOLINGS for both in ((0, 1) if name in CELLS else (0,))]
-every_case = pytest.mark.parametrize(("kind", "pool", "both"), [*KINDS, ("bag", "mean", 0)])
+KINDS = [
+    (name, pool, bidirectional)
+    for name in NETWORKS
+    for pool in POOLINGS
+    for bidirectional in ((0, 1) if name in CELLS else (0,))
+]
+every_case = pytest.mark.parametrize(("kind", "pool", "bidirectional"), [*KINDS, ("bag", "mean", 0)])
 either = pytest.mark.parametrize("reads", ["units", "channels"])
 
 
 @every_case
 @either
-def test_padding_and_other_rows_change_nothing(kind: str, pool: str, both: int, reads: str) -> None:
-    network, inputs = make(kind, reads, pool, bool(both)), padded(reads)
+def test_padding_and_other_rows_change_nothing(kind: str, pool: str, bidirectional: int, reads: str) -> None:
+    network, inputs = make(kind, reads, pool, bool(bidirectional)), padded(reads)
     together = network(inputs, LENGTHS)
     assert together.shape == (len(LENGTHS), K)
     for row, length in enumerate(LENGTHS.tolist()):
@@ -50,8 +55,8 @@ def test_padding_and_other_rows_change_nothing(kind: str, pool: str, both: int, 
 
 
 @every_case
-def test_order_of_rows_changes_nothing(kind: str, pool: str, both: int) -> None:
-    network, inputs = make(kind, "units", pool, bool(both)), padded("units")
+def test_order_of_rows_changes_nothing(kind: str, pool: str, bidirectional: int) -> None:
+    network, inputs = make(kind, "units", pool, bool(bidirectional)), padded("units")
     order = torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(
         network(inputs[:, order], LENGTHS[order]), network(inputs, LENGTHS)[order], rtol=1e-5, atol=1e-6

@@ -65,15 +65,15 @@ def test_forecast_scales_and_shifts_with_its_window(strategy: str, cell: str) ->
     expected = quantiles(network, history) * scale[:2, None] + shift[:2, None]
     torch.testing.assert_close(quantiles(network, history * scale + shift), expected, rtol=1e-3, atol=1e-3)
     plain = make(strategy, replace(SHAPE, normalize=False), cell)
-    other = quantiles(plain, history * scale + shift)
-    assert not torch.allclose(other, quantiles(plain, history) * scale[:2, None] + shift[:2, None], rtol=1e-2)
+    shifted = quantiles(plain, history * scale + shift)
+    assert not torch.allclose(shifted, quantiles(plain, history) * scale[:2, None] + shift[:2, None], rtol=1e-2)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_quantiles_never_cross(strategy: str) -> None:
-    got = quantiles(make(strategy), values())
-    assert got.shape == (B, HORIZON, 2, len(QUANTILES))
-    assert (got.diff(dim=-1) >= 0).all()
+    result = quantiles(make(strategy), values())
+    assert result.shape == (B, HORIZON, 2, len(QUANTILES))
+    assert (result.diff(dim=-1) >= 0).all()
 
 
 def test_unsorted_quantiles_do_cross() -> None:
@@ -85,17 +85,17 @@ def test_unsorted_quantiles_do_cross() -> None:
 @pytest.mark.parametrize(("strategy", "cell"), BOTH)
 def test_windows_do_not_affect_each_other(strategy: str, cell: str) -> None:
     network, history = make(strategy, cell=cell), values()
-    other = history.clone()
-    other[:, 1:] = values(seed=9)[:, 1:]
-    torch.testing.assert_close(quantiles(network, other)[0], quantiles(network, history)[0])
+    changed = history.clone()
+    changed[:, 1:] = values(seed=9)[:, 1:]
+    torch.testing.assert_close(quantiles(network, changed)[0], quantiles(network, history)[0])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_covariate_is_read(strategy: str) -> None:
     network, history = make(strategy), values()
-    other = history.clone()
-    other[:, :, 2] = values(seed=9)[:, :, 2]
-    assert not torch.allclose(quantiles(network, other), quantiles(network, history))
+    changed = history.clone()
+    changed[:, :, 2] = values(seed=9)[:, :, 2]
+    assert not torch.allclose(quantiles(network, changed), quantiles(network, history))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -104,12 +104,14 @@ def test_missing_values_do_not_count(strategy: str) -> None:
     network, history, future = make(strategy, shape), values(shape), values(shape, HORIZON, seed=2)
     future[..., shape.channels :] = 1.0
     future[-1, :, shape.channels] = 0.0  # the last step of the first target was filled in
-    other = future.clone()
-    other[-1, :, 0] += 100.0
-    loss, changed = (network.loss(network.batch(WindowBatch(history, one)), ())[0] for one in (future, other))
+    changed_future = future.clone()
+    changed_future[-1, :, 0] += 100.0
+    loss, changed = (
+        network.loss(network.batch(WindowBatch(history, values)), ())[0] for values in (future, changed_future)
+    )
     torch.testing.assert_close(changed, loss)
-    other[-1, :, shape.channels] = 1.0
-    assert not torch.allclose(network.loss(network.batch(WindowBatch(history, other)), ())[0], loss), (
+    changed_future[-1, :, shape.channels] = 1.0
+    assert not torch.allclose(network.loss(network.batch(WindowBatch(history, changed_future)), ())[0], loss), (
         "it counts when it was there"
     )
 
@@ -177,12 +179,12 @@ def test_sampled_quantiles_match_gaussian_of_first_step() -> None:
     mean, deviation = history.mean(0), history.std(0, correction=0)
     with torch.no_grad():
         centre, spread, _ = network((history - mean) / deviation)
-        got = quantiles(network, history)[:, 0]
+        result = quantiles(network, history)[:, 0]
     middle = centre[-1] * deviation + mean
     width = spread[-1] * deviation
     # The deviation of a sample median is 1.25 σ / √n: four of them, over 100 paths, is half a σ.
-    assert ((got[..., MEDIAN] - middle[:, :2]).abs() < 0.5 * width[:, :2]).all()
-    assert ((got[..., 2] - got[..., 0]) / width[:, :2] - 2.56).abs().max() < 1.0
+    assert ((result[..., MEDIAN] - middle[:, :2]).abs() < 0.5 * width[:, :2]).all()
+    assert ((result[..., 2] - result[..., 0]) / width[:, :2] - 2.56).abs().max() < 1.0
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -36,8 +36,8 @@ def test_split_run_equals_whole_run(cell: str, tie: bool, at: int) -> None:
     first, carry = network(inputs[:at], ())
     second, end_of_halves = network(inputs[at:], carry)
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-5, atol=1e-6)
-    for one, other in zip(end, end_of_halves, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    for part, expected in zip(end, end_of_halves, strict=True):
+        torch.testing.assert_close(part, expected, rtol=1e-5, atol=1e-6)
     cold, _ = network(inputs[at:], ())
     assert not torch.allclose(cold, second, rtol=1e-3), "without the state the second half would differ"
 
@@ -47,9 +47,9 @@ def test_prediction_does_not_depend_on_the_target(cell: str) -> None:
     network, inputs = model(cell), units()
     changed = inputs.clone()
     changed[9] = (changed[9] + 1) % V
-    before, after = network(inputs, ())[0], network(changed, ())[0]
-    assert torch.equal(before[:9], after[:9])
-    assert not torch.equal(before[9], after[9])
+    original, changed_scores = network(inputs, ())[0], network(changed, ())[0]
+    assert torch.equal(original[:9], changed_scores[:9])
+    assert not torch.equal(original[9], changed_scores[9])
 
 
 @pytest.mark.parametrize("cell", STREAMING)
@@ -96,7 +96,7 @@ def test_reset_row_starts_anew(kind: str) -> None:
     _, carry = network(units(seed=5), ())
     reset = torch.zeros(T, B, dtype=torch.bool)
     reset[0, 0] = reset[3, 0] = reset[3, 1] = reset[T - 1, 2] = True
-    together, after = network(inputs, carry, reset)
+    together, final = network(inputs, carry, reset)
     for row in range(B):
         at = torch.nonzero(reset[:, row]).flatten().tolist()
         of_row = tuple(part[:, row : row + 1] for part in carry)
@@ -105,7 +105,7 @@ def test_reset_row_starts_anew(kind: str) -> None:
                 alone, end = network(inputs[start:stop, row : row + 1], () if start in at else of_row)
                 torch.testing.assert_close(together[start:stop, row : row + 1], alone, rtol=1e-5, atol=1e-6)
         if kind in ("rnn", "lstm", "gru"):
-            torch.testing.assert_close(tuple(part[:, row : row + 1] for part in after), end, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(tuple(part[:, row : row + 1] for part in final), end, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(together, network(inputs, carry)[0])
 
 

@@ -60,8 +60,8 @@ def test_equal_inputs_get_mean_and_quantiles_of_their_targets() -> None:
     for _ in range(500):
         gradients = torch.autograd.grad(network.loss(batch, ())[0], parameters)
         with torch.no_grad():
-            for one, gradient in zip(parameters, gradients, strict=True):
-                one -= 0.2 * gradient
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter -= 0.2 * gradient
     constant = ConstantRegression()
     constant.fit(targets.numpy())
     actual = network(batch.inputs, batch.lengths)[0].detach().numpy()

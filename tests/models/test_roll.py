@@ -41,10 +41,10 @@ def test_padding_changes_nothing(model: str) -> None:
 def test_step_is_predicted_from_earlier_steps(model: str) -> None:
     network, changed = make(model), NOTES.clone()
     changed[3, 0] = 1 - changed[3, 0]
-    before, after = network.losses(BATCH), network.losses(RollBatch(changed, LENGTHS))
-    torch.testing.assert_close(before[:3], after[:3])
-    torch.testing.assert_close(before[:, 1:], after[:, 1:])
-    assert (before[3:, 0] != after[3:, 0]).all()
+    original, changed_losses = network.losses(BATCH), network.losses(RollBatch(changed, LENGTHS))
+    torch.testing.assert_close(original[:3], changed_losses[:3])
+    torch.testing.assert_close(original[:, 1:], changed_losses[:, 1:])
+    assert (original[3:, 0] != changed_losses[3:, 0]).all()
 
 
 @every_case

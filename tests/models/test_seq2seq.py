@@ -32,10 +32,10 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=KINDS)
 def network(request: pytest.FixtureRequest) -> EncoderDecoder:
-    return made(**KINDS[request.param]).eval()
+    return make(**KINDS[request.param]).eval()
 
 
-def made(*, dropout: float = 0.0, teacher_forcing: float = 1.0, **arguments: Any) -> EncoderDecoder:
+def make(*, dropout: float = 0.0, teacher_forcing: float = 1.0, **arguments: Any) -> EncoderDecoder:
     torch.manual_seed(0)
     own = {
         name: arguments.pop(name)
@@ -67,9 +67,9 @@ def by_steps(network: EncoderDecoder, sources: list[Any], targets: list[Any]) ->
         chances, state, looked = network.step(tokens, state)
         torch.testing.assert_close(chances.exp().sum(-1), torch.ones(len(row)), check_dtype=False)
         assert looked is None or torch.allclose(looked.sum(-1), torch.ones(len(row)).double())
-        known = row != NO_TARGET
+        is_target = row != NO_TARGET
         tokens = row.clamp(min=0)
-        total -= float(chances[known, row[known]].sum())
+        total -= float(chances[is_target, row[is_target]].sum())
     return total
 
 
@@ -95,8 +95,8 @@ def test_rows_of_state_can_be_taken_and_repeated(network: EncoderDecoder) -> Non
     state = network.begin(padded_sources(sources))
     _, state, _ = network.step(torch.tensor([TARGET] * 3), state)
     chances, _, _ = network.step(torch.tensor([1, 2, 3]), state)
-    taken, _, _ = network.step(torch.tensor([3, 1, 3]), state.take(torch.tensor([2, 0, 2])))
-    torch.testing.assert_close(taken, chances[[2, 0, 2]], rtol=1e-5, atol=1e-6)
+    rows, _, _ = network.step(torch.tensor([3, 1, 3]), state.take(torch.tensor([2, 0, 2])))
+    torch.testing.assert_close(rows, chances[[2, 0, 2]], rtol=1e-5, atol=1e-6)
 
 
 def test_every_weight_gets_a_gradient(network: EncoderDecoder) -> None:
@@ -109,7 +109,7 @@ def test_every_weight_gets_a_gradient(network: EncoderDecoder) -> None:
 def test_learns_to_reverse_a_sequence(network: EncoderDecoder) -> None:
     draw = np.random.default_rng(1)
     sources = [draw.integers(0, TARGET, draw.integers(1, 4)).astype(np.int32) for _ in range(40)]
-    batch = padded_pairs(sources, [np.append(one[::-1], TARGET).astype(np.int32) for one in sources])
+    batch = padded_pairs(sources, [np.append(source[::-1], TARGET).astype(np.int32) for source in sources])
     optimizer = torch.optim.Adam(network.parameters(), 2e-2)
     first = float(network.loss(batch, ())[0].detach())
     for _ in range(40):
@@ -122,18 +122,18 @@ def test_learns_to_reverse_a_sequence(network: EncoderDecoder) -> None:
 
 @pytest.mark.parametrize(("arguments", "source", "target"), [({}, 1.0, 1.0), ({"tie": True}, 1.0, 0.1)])
 def test_initial_width_of_embeddings(arguments: dict[str, Any], source: float, target: float) -> None:
-    network = made(**arguments)
+    network = make(**arguments)
     for embedding, width in ((network.embeddings, source), (network.decoder.embedding, target)):
         assert 0.8 * width < float(embedding.weight.detach().abs().max()) <= width
 
 
 def test_embedding_start_and_output_start() -> None:
     for tie in (False, True):
-        network = made(embedding=60, tie=tie, embedding_start=0.02)
+        network = make(embedding=60, tie=tie, embedding_start=0.02)
         for embedding in (network.embeddings, network.decoder.embedding):
             assert float(embedding.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
     for start, deviation in ((None, 400**-0.5 / 3**0.5), (0.2, 0.2)):
-        output = made(hidden=400, output_start=start).decoder.output
+        output = make(hidden=400, output_start=start).decoder.output
         assert float(output.weight.detach().std()) == pytest.approx(deviation, rel=0.1)
         assert bool(output.bias.detach().any()) is (start is None)
 
@@ -171,8 +171,8 @@ def test_peeky_reads_context_at_every_step() -> None:
 
 def test_scheduled_sampling_reads_its_own_units() -> None:
     batch = padded_pairs(*pairs())
-    forced = made()
-    own = made(teacher_forcing=0.0)
+    forced = make()
+    own = make(teacher_forcing=0.0)
     own.load_state_dict(forced.state_dict())
     true, _ = forced.train().loss(batch, ())
     free, _ = own.train().loss(batch, ())
@@ -182,8 +182,8 @@ def test_scheduled_sampling_reads_its_own_units() -> None:
         tokens = torch.full((3,), TARGET)
         for row in batch.targets:
             chances, state, _ = own.step(tokens, state)
-            known = row != NO_TARGET
-            total -= float(chances[known, row[known]].sum())
+            is_target = row != NO_TARGET
+            total -= float(chances[is_target, row[is_target]].sum())
             tokens = chances.argmax(-1)
         assert float(free.detach()) == pytest.approx(total / batch.units, rel=1e-5)
         judged, _ = own.eval().loss(batch, ())

@@ -67,10 +67,10 @@ def test_padding_and_other_rows_change_nothing(model: str, characters: str, crf:
     loss, tags = network.loss(arguments, ())[0], network.decode(together, LENGTHS)
     losses = []
     for row, length in enumerate(LENGTHS.tolist()):
-        one = alone(arguments, row)
-        torch.testing.assert_close(scores(network, one)[:, 0], together[:length, row], rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(network.decode(scores(network, one), one.lengths)[0], tags[row])
-        losses.append(network.loss(one, ())[0] * length)
+        single = alone(arguments, row)
+        torch.testing.assert_close(scores(network, single)[:, 0], together[:length, row], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(network.decode(scores(network, single), single.lengths)[0], tags[row])
+        losses.append(network.loss(single, ())[0] * length)
     torch.testing.assert_close(loss, torch.stack(losses).sum() / LENGTHS.sum(), rtol=1e-4, atol=1e-5)
 
 
@@ -88,14 +88,16 @@ def test_spelling_does_not_depend_on_padding(characters: str) -> None:
     assert not torch.equal(network.spelling(changed, SPELT)[0], together[0])
 
 
-@pytest.mark.parametrize(("model", "both"), [("lstm", True), ("lstm", False), ("cnn", True), ("transformer", True)])
-def test_tag_depends_on_words_on_both_sides(model: str, both: bool) -> None:
-    network, arguments = make(model, bidirectional=both), batch()
+@pytest.mark.parametrize(
+    ("model", "bidirectional"), [("lstm", True), ("lstm", False), ("cnn", True), ("transformer", True)]
+)
+def test_tag_depends_on_words_on_both_sides(model: str, bidirectional: bool) -> None:
+    network, arguments = make(model, bidirectional=bidirectional), batch()
     changed = arguments.words.clone()
     changed[5, 0] = (changed[5, 0] + 1) % 9
-    before, after = scores(network, arguments), scores(network, replace(arguments, words=changed))
-    assert torch.equal(before[4, 0], after[4, 0]) is not both
-    assert torch.equal(before[:, 1:], after[:, 1:])
+    original, changed_scores = scores(network, arguments), scores(network, replace(arguments, words=changed))
+    assert torch.equal(original[4, 0], changed_scores[4, 0]) is not bidirectional
+    assert torch.equal(original[:, 1:], changed_scores[:, 1:])
 
 
 def test_rare_words_are_dropped_only_in_training() -> None:
@@ -103,8 +105,8 @@ def test_rare_words_are_dropped_only_in_training() -> None:
     words = torch.arange(9).repeat_interleave(400)[:, None]
     assert torch.equal(network._read(words), words)
     network.train()
-    gone = network._read(words) == UNKNOWN
-    share = gone.view(9, 400).float().mean(1)
+    is_unknown = network._read(words) == UNKNOWN
+    share = is_unknown.view(9, 400).float().mean(1)
     assert share[0] == 1 and not share[1:6].any()
     assert ((share[6:] > 0.4) & (share[6:] < 0.6)).all()
 
@@ -129,8 +131,10 @@ def test_decoded_tags_are_the_likeliest(crf: bool) -> None:
     least = network.nll(emissions, replace(arguments, tags=best))
     draw = torch.Generator().manual_seed(3)
     for _ in range(50):
-        other = torch.where(arguments.tags == NO_TAG, NO_TAG, torch.randint(4, arguments.tags.shape, generator=draw))
-        assert network.nll(emissions, replace(arguments, tags=other)) >= least
+        other_tags = torch.where(
+            arguments.tags == NO_TAG, NO_TAG, torch.randint(4, arguments.tags.shape, generator=draw)
+        )
+        assert network.nll(emissions, replace(arguments, tags=other_tags)) >= least
 
 
 def test_loaded_weights_give_same_output() -> None:

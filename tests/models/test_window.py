@@ -44,8 +44,8 @@ def test_prediction_depends_on_its_window_only(kind: str, context: int) -> None:
     network, inputs = make(kind, context), units()
     changed = inputs.clone()
     changed[6] = (changed[6] + 1) % V
-    before, after = network(inputs, ())[0], network(changed, ())[0]
-    moved = [not torch.allclose(before[t], after[t], rtol=1e-5, atol=1e-7) for t in range(T)]
+    original, changed_scores = network(inputs, ())[0], network(changed, ())[0]
+    moved = [not torch.allclose(original[t], changed_scores[t], rtol=1e-5, atol=1e-7) for t in range(T)]
     assert moved == [6 <= t < 6 + context for t in range(T)]
 
 
@@ -66,7 +66,7 @@ def test_past_of_a_new_stream_is_unknown(kind: str, context: int) -> None:
 def test_only_cbow_ignores_order() -> None:
     inputs = torch.tensor([[1], [2], [3], [4]])
     turned = inputs.flip(0)
-    last = {kind: [make(kind, 4)(one, ())[0][-1] for one in (inputs, turned)] for kind in ("cbow", "window")}
+    last = {kind: [make(kind, 4)(tokens, ())[0][-1] for tokens in (inputs, turned)] for kind in ("cbow", "window")}
     torch.testing.assert_close(*last["cbow"])
     assert not torch.allclose(*last["window"], rtol=1e-3)
 

@@ -40,17 +40,17 @@ def test_step_follows_gradient_scaled_by_row() -> None:
     expected = loss(*tables, batch, model.weight)
     gradients = torch.autograd.grad(expected, tables)
     assert model.step(batch, 0.1) == pytest.approx(float(expected.detach()), rel=1e-5)
-    for after, before, gradient in zip((model.vectors, model.outputs), tables, gradients, strict=True):
+    for updated, initial, gradient in zip((model.vectors, model.outputs), tables, gradients, strict=True):
         rate = 0.1 / (1e-10 + gradient.square().mean(1, keepdim=True)).sqrt()
-        torch.testing.assert_close(after, before.detach() - rate * gradient, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(updated, initial.detach() - rate * gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_words_outside_the_batch_do_not_change() -> None:
     model, batch = problem()
-    before = model.vectors.clone(), model.outputs.clone()
+    initial = model.vectors.clone(), model.outputs.clone()
     model.step(batch, 0.1)
-    for after, old in zip((model.vectors, model.outputs), before, strict=True):
-        assert torch.equal(after[V - 1], old[V - 1])
+    for updated, old in zip((model.vectors, model.outputs), initial, strict=True):
+        assert torch.equal(updated[V - 1], old[V - 1])
     assert torch.equal(model.vectors[0], torch.zeros(D)), "no word has no vector"
 
 

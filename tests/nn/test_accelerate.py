@@ -95,16 +95,16 @@ def test_module_in_two_places_is_replaced_by_one():
 
 def test_hooks_and_attributes_stay():
     model = nn.Sequential(nn.LSTM(2, 3))
-    seen = []
-    handle = model[0].register_forward_hook(lambda module, input, output: seen.append(type(module)))
+    calls = []
+    handle = model[0].register_forward_hook(lambda module, input, output: calls.append(type(module)))
     model[0].note = "mine"
     seriatim.accelerate(model)
     model(torch.randn(4, 1, 2))
-    assert seen == [LSTM]
+    assert calls == [LSTM]
     assert model[0].note == "mine"
     handle.remove()
     model(torch.randn(4, 1, 2))
-    assert len(seen) == 1
+    assert len(calls) == 1
 
 
 class Odd(nn.GRU):

@@ -51,8 +51,8 @@ def test_shapes_are_as_the_page_says(page):
 
 
 def test_page_shows_what_check_cell_prints(page):
-    shown = re.search(r"\nprints\n\n((?:    .*\n)+)", PAGE.read_text(encoding="utf-8"))[1]
-    lines = [line[4:] for line in shown.splitlines()]
+    output = re.search(r"\nprints\n\n((?:    .*\n)+)", PAGE.read_text(encoding="utf-8"))[1]
+    lines = [line[4:] for line in output.splitlines()]
     without_number = [re.sub(r"difference \S+,", "difference,", text) for text in (lines[1], page["stdout"])]
     assert page["stdout"].startswith(lines[0] + "\n")
     assert without_number[0] in without_number[1]

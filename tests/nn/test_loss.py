@@ -158,9 +158,9 @@ def test_no_tensor_is_larger_than_a_chunk_or_the_weight(monkeypatch: pytest.Monk
     leaves, targets = problem(rows=400)
 
     def largest(loss: object) -> int:
-        with Largest() as seen:
+        with Largest() as largest:
             loss(leaves, targets).backward()  # type: ignore[operator]
-        return seen.values
+        return largest.values
 
     assert largest(chunked) <= max(4 * V, V * H, 400 * H)
     assert largest(lambda parts, targets: linear_nll(*parts, targets).sum().requires_grad_()) <= 400 * H

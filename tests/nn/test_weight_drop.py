@@ -43,10 +43,10 @@ def test_layer_in_training_equals_layer_with_dropped_weights(make):
 
 def test_mask_is_shared_by_rows_and_steps_and_new_in_each_call():
     layer = LSTM(3, 5, weight_drop=0.5)
-    same = X[:, :1].expand(-1, 4, -1)
-    first = output(layer, same)
+    repeated = X[:, :1].expand(-1, 4, -1)
+    first = output(layer, repeated)
     torch.testing.assert_close(first[:, 0], first[:, 3])
-    assert not torch.equal(first, output(layer, same))
+    assert not torch.equal(first, output(layer, repeated))
 
 
 def test_all_layers_and_directions_are_dropped():

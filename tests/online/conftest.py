@@ -18,7 +18,7 @@ def _rows(kind: type, count: int, seed: int = 0) -> Stream:
     values = np.random.default_rng(seed).normal(5.0, 3.0, (count + 1, 3))
     sums = values[:-1, 0] + values[1:, 1]
     names = ("a", "b", "c")
-    targets: list[Any] = [str(bool(one > 10)) for one in sums] if kind is OnlineClassifier else sums.tolist()
+    targets: list[Any] = [str(bool(total > 10)) for total in sums] if kind is OnlineClassifier else sums.tolist()
     return [(dict(zip(names, row.tolist(), strict=True)), y) for row, y in zip(values[1:], targets, strict=True)]
 
 

@@ -41,13 +41,13 @@ def test_predictions_before_first_step():
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_predict_changes_nothing(kind, learner, rows):
     options = {"hidden": 4, "learner": learner.split()[0], "truncation": LEARNERS[learner]}
-    plain, asked = kind(**options), kind(**options)
+    plain, predicting = kind(**options), kind(**options)
     for x, y in rows(kind, 12):
         for _ in range(3):
-            predict(asked, {**x, "a": 99.0, "new": 1.0})
-        assert predict(asked, x) == predict(plain, x)
+            predict(predicting, {**x, "a": 99.0, "new": 1.0})
+        assert predict(predicting, x) == predict(plain, x)
         plain.learn_one(x, y)
-        asked.learn_one(x, y)
+        predicting.learn_one(x, y)
 
 
 def test_state_is_carried(kind, rows):
@@ -68,24 +68,24 @@ def test_loss_is_that_of_the_prediction(rows):
     model = OnlineClassifier(hidden=4, truncation=1)
     for x, y in rows(OnlineClassifier, 30):
         chance = model.predict_proba_one(x).get(y)
-        seen = []
+        losses = []
         if model._live:
             step = model._live.learner.step
-            model._live.learner = Watch(step, seen)
+            model._live.learner = Watch(step, losses)
         model.learn_one(x, y)
-        if seen and chance is not None:
-            assert math.isclose(-math.log(chance), seen[0], rel_tol=1e-5, abs_tol=1e-6)
+        if losses and chance is not None:
+            assert math.isclose(-math.log(chance), losses[0], rel_tol=1e-5, abs_tol=1e-6)
 
 
 class Watch:
     """A learner that records its losses."""
 
-    def __init__(self, step, seen):
-        self._step, self._seen = step, seen
+    def __init__(self, step, losses):
+        self._step, self._losses = step, losses
 
     def step(self, model, batch, carry):
         loss, carry = self._step(model, batch, carry)
-        self._seen.append(float(loss))
+        self._losses.append(float(loss))
         return loss, carry
 
 
@@ -148,12 +148,12 @@ def test_influence_survives_a_new_feature(cell, learner, rows):
 
 
 def test_order_of_features_changes_nothing(kind, rows):
-    model, other = kind(**SMALL), kind(**SMALL)
+    model, second = kind(**SMALL), kind(**SMALL)
     for x, y in rows(kind, 10):
         turned = dict(reversed(x.items()))
-        assert predict(model, x) == predict(other, turned)
+        assert predict(model, x) == predict(second, turned)
         model.learn_one(x, y)
-        other.learn_one(turned, y)
+        second.learn_one(turned, y)
 
 
 def test_scale_and_shift_of_numbers_change_nothing(rows):
@@ -179,13 +179,13 @@ def test_other_random_draws_change_nothing(rows):
 
 
 def test_missing_numbers_equal_missing_features(kind, rows):
-    model, other = kind(**SMALL), kind(**SMALL)
+    model, second = kind(**SMALL), kind(**SMALL)
     for number, (x, y) in enumerate(rows(kind, 10)):
-        gone = {name: value for name, value in x.items() if name != "b" or number % 2}
-        model.learn_one(gone, y)
+        present = {name: value for name, value in x.items() if name != "b" or number % 2}
+        model.learn_one(present, y)
         missing = (None, float("nan"), np.ma.masked, pandas.NA)[number // 2 % 4]
-        other.learn_one({"b": missing, **gone}, y)
-        assert predict(model, x) == predict(other, x)
+        second.learn_one({"b": missing, **present}, y)
+        assert predict(model, x) == predict(second, x)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +202,10 @@ def test_missing_numbers_equal_missing_features(kind, rows):
 def test_invalid_number_is_refused_and_changes_nothing(x, y, message, rows):
     model = OnlineRegressor(**SMALL)
     run(model, rows(OnlineRegressor, 5))
-    before = model.predict_one({"a": 1.0}), dict(model._slots)
+    original = model.predict_one({"a": 1.0}), dict(model._slots)
     with pytest.raises(DataError, match=message):
         model.learn_one(x, y)
-    assert before == (model.predict_one({"a": 1.0}), model._slots)
+    assert original == (model.predict_one({"a": 1.0}), model._slots)
 
 
 def test_invalid_class_is_refused():
@@ -238,7 +238,7 @@ def test_memory_does_not_grow_with_the_stream(kind, rows):
     for number, (x, y) in enumerate(rows(kind, 60)):
         model.learn_one(x, y)
         if number in (29, 59):
-            sizes.append({name: one.shape for name, one in model._live.tensors().items()})
+            sizes.append({name: tensor.shape for name, tensor in model._live.tensors().items()})
     assert sizes[0] == sizes[1]
 
 

@@ -37,7 +37,7 @@ def test_loaded_estimator_continues_bit_for_bit(kind, way, rows, tmp_path):
         other.learn_one({**x, "late": 1.0}, y)
     ours, theirs = model._live.tensors(), other._live.tensors()
     assert ours.keys() == theirs.keys()
-    assert all(torch.equal(one, theirs[name]) for name, one in ours.items())
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
     model.save(tmp_path / "first")
     other.save(tmp_path / "second")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
@@ -59,7 +59,7 @@ def test_types_of_classes_and_features_are_kept(tmp_path):
         model.learn_one({"a": 1, 7: 2.0}, label)
     model.save(tmp_path / "one")
     labels = list(OnlineClassifier.load(tmp_path / "one").predict_proba_one({"a": 1}))
-    assert labels == ["yes", 3, True] and [type(one) for one in labels] == [str, int, bool]
+    assert labels == ["yes", 3, True] and [type(label) for label in labels] == [str, int, bool]
 
 
 def test_name_that_json_cannot_store_is_refused(tmp_path):

@@ -289,9 +289,9 @@ def test_nothing_outlives_the_cell(x):
 @torch.inference_mode()
 def test_inference_weights_are_packed_again():
     cell = nn.GRUCell(3, 4)
-    before = cell(torch.ones(1, 3))
+    original = cell(torch.ones(1, 3))
     cell.weight_ih.zero_()
-    assert not torch.equal(cell(torch.ones(1, 3)), before)
+    assert not torch.equal(cell(torch.ones(1, 3)), original)
 
 
 def test_training_after_inference(cell, x):

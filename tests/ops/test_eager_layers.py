@@ -96,11 +96,11 @@ def test_axes(kind, trained, calls):
         tuple(tensor.contiguous() for tensor in row_state) if isinstance(row_state, tuple) else row_state.contiguous()
     )
     transposed = x.transpose(0, 1).contiguous().transpose(0, 1)
-    for inputs, before in ((x, state), (x, None), (x[0], row_state), (transposed, None)):
+    for inputs, initial in ((x, state), (x, None), (x[0], row_state), (transposed, None)):
         run = gradients if trained else lambda layer, x, state: layer(x, state)
-        actual = run(layer, inputs, before)
+        actual = run(layer, inputs, initial)
         with using("composed"):
-            torch.testing.assert_close(actual, run(layer, inputs, before), **CLOSE)
+            torch.testing.assert_close(actual, run(layer, inputs, initial), **CLOSE)
     assert len(calls) == 4
 
 
@@ -137,9 +137,9 @@ def test_live_graphs_and_a_second_backward(kind, calls):
     x, y = torch.randn(2, 5, 2, 3, dtype=torch.float64)
     first, second = (layer(value)[0].square().sum() for value in (x, y))
     weights = list(layer.parameters())
-    before = torch.autograd.grad(first, weights, retain_graph=True)
+    gradients = torch.autograd.grad(first, weights, retain_graph=True)
     torch.autograd.grad(second, weights)
-    torch.testing.assert_close(torch.autograd.grad(first, weights), before, rtol=0, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(first, weights), gradients, rtol=0, atol=0)
     with pytest.raises(RuntimeError, match="second time"):
         torch.autograd.grad(first, weights)
     assert len(calls) == 2

@@ -18,15 +18,15 @@ STEPS, ROWS, UNITS = 6, 3, 5
 CASES = list(itertools.product((1, 2), (False, True), (False, True), (STEPS, 1), (ROWS, 1)))
 
 
-def drawn(parts, *shape, scale=1.0):
+def draw(parts, *shape, scale=1.0):
     return [(scale * torch.randn(*shape, dtype=torch.float64)).requires_grad_() for _ in range(parts)]
 
 
 @pytest.mark.parametrize(("parts", "reverse", "masked", "over_time", "over_rows"), CASES)
 def test_engine_scan_equals_composed_scan(parts, reverse, masked, over_time, over_rows):
     torch.manual_seed(0)
-    a = drawn(parts, over_time, over_rows, UNITS, scale=0.5)
-    b, first = drawn(parts, STEPS, ROWS, UNITS), drawn(parts, ROWS, UNITS)
+    a = draw(parts, over_time, over_rows, UNITS, scale=0.5)
+    b, first = draw(parts, STEPS, ROWS, UNITS), draw(parts, ROWS, UNITS)
     lengths = torch.tensor([2, 6, 4]) if masked else None
     reset = torch.rand(STEPS, ROWS) < 0.3 if masked else None
     results = []
@@ -61,8 +61,8 @@ def test_saturated_gates_are_finite(value):
         assert h.isfinite().all()
         assert gradient.isfinite().all()
     f_i_g = torch.tensor([[[value, value, 1.0]]])
-    half, _ = gated_scan("minlstm", f_i_g, torch.zeros(1, 1), None, False, None)
-    assert float(half) == pytest.approx(0.75)  # equal gates share alike, however small they are
+    h_only, _ = gated_scan("minlstm", f_i_g, torch.zeros(1, 1), None, False, None)
+    assert float(h_only) == pytest.approx(0.75)  # equal gates share alike, however small they are
 
 
 @pytest.mark.parametrize("layer", [nn.MinGRU(3, 4), nn.MinLSTM(3, 4), nn.LRU(3, 4)], ids=lambda layer: layer.spec.kind)

@@ -77,14 +77,14 @@ def is_equal(first, second):
 @DTYPES
 def test_layer_notices_every_edit(name, dtype):
     layer, x = draw(LAYERS[name], dtype)
-    before = layer(x)
-    assert is_equal(layer(x), before)
+    previous = layer(x)
+    assert is_equal(layer(x), previous)
     changed = 0
     for weight, at in edits(layer, 4 if "two" in name else 12):
         actual = layer(x)
         assert is_equal(actual, copy.deepcopy(layer)(x)), (weight.shape, at)
-        changed += not is_equal(actual, before)
-        before = actual
+        changed += not is_equal(actual, previous)
+        previous = actual
     assert changed > 20  # otherwise the test would prove nothing
 
 
@@ -134,8 +134,8 @@ def test_cell_notices_an_edit_after_some_steps(name, trained):
         for weight, at in edits(cell):
             regions = -(-weight.nbytes // (1 << 12))
             for _ in range(regions):
-                state = cell(x[1], before := state)
-            assert is_equal(state, copy.deepcopy(cell)(x[1], before)), (weight.shape, at)
+                state = cell(x[1], previous := state)
+            assert is_equal(state, copy.deepcopy(cell)(x[1], previous)), (weight.shape, at)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -150,8 +150,8 @@ def test_layer_in_single_steps_behaves_like_a_cell(batch_first):
         assert is_equal(layer(x, state), copy.deepcopy(layer)(x, state)), (weight.shape, at)  # three steps
     for weight, at in edits(layer, 2):
         for _ in range(-(-weight.nbytes // (1 << 12))):
-            state = layer(step, before := state)[1]
-        assert is_equal(state, copy.deepcopy(layer)(step, before)[1]), (weight.shape, at)
+            state = layer(step, previous := state)[1]
+        assert is_equal(state, copy.deepcopy(layer)(step, previous)[1]), (weight.shape, at)
 
 
 @torch.no_grad()
@@ -161,8 +161,8 @@ def test_raised_version_is_noticed_at_once(name):
     state = cell(x[0])
     for weight, at in edits(cell):
         torch.autograd.graph.increment_version(weight)
-        state = cell(x[1], before := state)
-        assert is_equal(state, copy.deepcopy(cell)(x[1], before)), (weight.shape, at)
+        state = cell(x[1], previous := state)
+        assert is_equal(state, copy.deepcopy(cell)(x[1], previous)), (weight.shape, at)
 
 
 @torch.no_grad()
@@ -172,8 +172,8 @@ def test_change_of_a_whole_weight_is_noticed_at_once(name):
     state = cell(x[0])
     for weight in cell.parameters():
         weight.data.mul_(0.9)
-        state = cell(x[1], before := state)
-        assert is_equal(state, copy.deepcopy(cell)(x[1], before))
+        state = cell(x[1], previous := state)
+        assert is_equal(state, copy.deepcopy(cell)(x[1], previous))
 
 
 @torch.no_grad()
@@ -209,19 +209,19 @@ def test_packing_follows_its_weights(layer, change):
 @torch.no_grad()
 def test_packing_is_deleted_with_its_weights():
     gc.collect()
-    before = len(packed_weights._cache)
+    count = len(packed_weights._cache)
     layer = nn.GRU(3, 4, reset_after=False)
     layer(torch.randn(5, 2, 3)), layer(torch.randn(5, 2, 3))
-    assert len(packed_weights._cache) == before + 1
+    assert len(packed_weights._cache) == count + 1
     del layer
     gc.collect()
-    assert len(packed_weights._cache) == before
+    assert len(packed_weights._cache) == count
 
 
 @needs_engine
 @torch.inference_mode()
 def test_weights_without_version_are_packed_again():
     cell = nn.GRUCell(3, 4)
-    before = cell(torch.ones(1, 3))
+    original = cell(torch.ones(1, 3))
     cell.weight_ih.zero_()
-    assert not torch.equal(cell(torch.ones(1, 3)), before)
+    assert not torch.equal(cell(torch.ones(1, 3)), original)

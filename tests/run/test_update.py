@@ -35,29 +35,29 @@ def run(tmp_path: Path):
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Path:
+def new_file(tmp_path: Path) -> Path:
     return table(tmp_path / "new.csv", 1)
 
 
-def test_old_and_new_data_are_scored_before_and_after(run, new):
+def test_old_and_new_data_are_scored_before_and_after(run, new_file):
     previous = run.evaluate()["scores"]
-    results = run.update(new, epochs=2, quiet=True)
+    results = run.update(new_file, epochs=2, quiet=True)
     assert results["before"]["old"] == previous
     assert results["after"]["old"] == run.evaluate()["scores"] == run.result["scores"]
     assert results["before"].keys() == results["after"].keys() == {"new", "old"}
     assert results["baselines"].keys() == {"majority"} and results["epochs"] == 2
     assert run.result["epochs"] == 3 and run.result["data"]["hash"] != results["data"]["hash"]
-    assert load(run.path).notes[-1].startswith(f"updated on {new} (sha256:")
+    assert load(run.path).notes[-1].startswith(f"updated on {new_file} (sha256:")
 
 
-def test_update_starts_from_trained_weights(run, new):
+def test_update_starts_from_trained_weights(run, new_file):
     """With a tiny learning rate the weights hardly change, and the optimizer continues its step count."""
     weights = read_arrays(run.path / "model.safetensors")
     steps = {
         name: item for name, item in read_arrays(run.path / "checkpoint/state.safetensors").items() if "step" in name
     }
     codec = (run.path / "vocabulary.json").read_bytes()
-    run.update(new, lr=1e-12, quiet=True)
+    run.update(new_file, lr=1e-12, quiet=True)
     updated = read_arrays(run.path / "model.safetensors")
     assert all(abs(item - updated[name]).max() < 1e-9 for name, item in weights.items())
     counted = read_arrays(run.path / "checkpoint/state.safetensors")
@@ -65,13 +65,13 @@ def test_update_starts_from_trained_weights(run, new):
     assert (run.path / "vocabulary.json").read_bytes() == codec
 
 
-def test_out_leaves_the_run_unchanged(run, new, tmp_path):
+def test_out_leaves_the_run_unchanged(run, new_file, tmp_path):
     previous = bytes_of(run.path)
-    results = run.update(new, out=tmp_path / "other", quiet=True)
+    results = run.update(new_file, out=tmp_path / "other", quiet=True)
     assert bytes_of(run.path) == previous and results["run"] == str(tmp_path / "other")
     assert load(tmp_path / "other").result["scores"] == results["after"]["old"]
     with pytest.raises(UsageError, match=r"out: .* is not empty"):
-        run.update(new, out=tmp_path / "other", quiet=True)
+        run.update(new_file, out=tmp_path / "other", quiet=True)
 
 
 class Breaking(Silent):
@@ -85,32 +85,32 @@ class Breaking(Silent):
 
 
 @pytest.mark.parametrize("error", [Interrupted("now"), OSError("disk"), KeyboardInterrupt()], ids=repr)
-def test_failed_update_changes_nothing(run, new, error):
+def test_failed_update_changes_nothing(run, new_file, error):
     previous = bytes_of(run.path)
     with pytest.raises(type(error)):
-        run.update(new, observer=Breaking(error))
+        run.update(new_file, observer=Breaking(error))
     assert bytes_of(run.path) == previous
     assert sorted(file.name for file in run.path.parent.iterdir()) == ["new.csv", "old.csv", "run"]
 
 
-def test_missing_old_data(run, new, tmp_path):
+def test_missing_old_data(run, new_file, tmp_path):
     (tmp_path / "old.csv").unlink()
     with pytest.raises(DataError, match="replay: "):
-        run.update(new, replay=0.5, quiet=True)
-    results = run.update(new, quiet=True)
+        run.update(new_file, replay=0.5, quiet=True)
+    results = run.update(new_file, quiet=True)
     assert results["before"]["old"] is None
     assert run.result["data"]["hash"] == results["data"]["hash"] and run.result["scores"] == results["after"]["new"]
 
 
 def test_replay_preserves_old_knowledge(tmp_path):
     """New data that contradict the old ones: with replay of old data, less is forgotten."""
-    old, new = table(tmp_path / "old.csv", 0), tmp_path / "new.csv"
-    table(new, 1, {"warm": ("ice", "snow"), "cold": ("ice", "snow")})
+    old, new_file = table(tmp_path / "old.csv", 0), tmp_path / "new.csv"
+    table(new_file, 1, {"warm": ("ice", "snow"), "cold": ("ice", "snow")})
     options = {**OPTIONS, "text": "text", "label": "label", "baselines": "none", "epochs": 12, "lr": 1e-2}
     train("classify", old, out=str(tmp_path / "run"), **options)
     sizes = []
     for share in (0.0, 1.0):
-        results = load(tmp_path / "run").update(new, replay=share, epochs=2, out=tmp_path / str(share), quiet=True)
+        results = load(tmp_path / "run").update(new_file, replay=share, epochs=2, out=tmp_path / str(share), quiet=True)
         rows = (tmp_path / str(share) / "metrics.jsonl").read_text().splitlines()
         sizes.append(json.loads(rows[-1])["step"])
         assert set(results["after"]["old"]) == {"accuracy", "macro_f1"}

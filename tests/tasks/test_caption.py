@@ -73,13 +73,13 @@ def fit_model(source: object, **arguments: Any) -> Made:
 
 
 @pytest.fixture(scope="module")
-def seeing() -> Made:
+def trained_captioner() -> Made:
     """A trained captioner of pictures."""
     return fit_model(pictures())
 
 
-def test_captioner_learns_visible_features(seeing: Made) -> None:
-    model, prepared, options = seeing
+def test_captioner_learns_visible_features(trained_captioner: Made) -> None:
+    model, prepared, options = trained_captioner
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     assert scores["exact_match"] > 0.7
     assert scores["bleu"] > 80
@@ -166,8 +166,8 @@ def test_duplicates_are_noted_and_can_be_dropped() -> None:
     assert sum(dropped.sizes.values()) == 90
 
 
-def test_fields_of_a_prediction(seeing: Made) -> None:
-    model, prepared, options = seeing
+def test_fields_of_a_prediction(trained_captioner: Made) -> None:
+    model, prepared, options = trained_captioner
     arrays, captions = pictures(6)
     rows = list(TASK.predict(model, options, prepared.codec, arrays))
     assert [row["row"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -185,8 +185,8 @@ def test_fields_of_a_prediction(seeing: Made) -> None:
     assert [set(item) for item in flat] == [{"row", "image", "rank", "prediction", "score"}] * 2
 
 
-def test_predictions_do_not_depend_on_batch(seeing: Made) -> None:
-    model, prepared, options = seeing
+def test_predictions_do_not_depend_on_batch(trained_captioner: Made) -> None:
+    model, prepared, options = trained_captioner
     arrays, _ = pictures(70, seed=5)
     batched = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, arrays)]
     single = [next(TASK.predict(model, options, prepared.codec, [item]))["prediction"] for item in arrays[60:]]

@@ -53,7 +53,7 @@ def indrnn(x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def own() -> Any:
+def custom_cells() -> Any:
     """Register two custom cells during a test."""
     register("leaky", Leaky)
     register("indrnn", cell(indrnn, {"w": ("H", "I"), "u": ("H",), "b": ("H",)}))
@@ -165,18 +165,18 @@ TRAINERS: dict[str, Callable[[dict[str, Any], Path], object]] = {
 
 @pytest.mark.parametrize("task", NAMES)
 @pytest.mark.parametrize("model", ["leaky", "indrnn"])
-def test_custom_cell_in_every_task(own: Any, model: str, task: str, tmp_path: Path) -> None:
+def test_custom_cell_in_every_task(custom_cells: Any, model: str, task: str, tmp_path: Path) -> None:
     TRAINERS[task]({"model": model, "layers": 2, "residual": "residual"}, tmp_path)
 
 
-def test_loading_custom_cell_names_missing_registration(own: Any, tmp_path: Path) -> None:
+def test_loading_custom_cell_names_missing_registration(custom_cells: Any, tmp_path: Path) -> None:
     run = trains_classify({"model": "leaky"}, tmp_path)
     REGISTERED.clear()
     with pytest.raises(seriatim.RunError, match=r"seriatim\.nn\.register\('leaky', …\)"):
         seriatim.load(run.path)
 
 
-def test_custom_cell_refuses_variant_options(own: Any, tmp_path: Path) -> None:
+def test_custom_cell_refuses_variant_options(custom_cells: Any, tmp_path: Path) -> None:
     text = write_text(tmp_path)
     with pytest.raises(seriatim.UsageError, match="zoneout: for rnn, lstm, gru, mingru, minlstm, not leaky"):
         seriatim.train("language", text, model="leaky", zoneout=0.1, **SMALL)

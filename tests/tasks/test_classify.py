@@ -33,7 +33,7 @@ def texts(rows: int = 40, seed: int = 0) -> Texts:
     draw = random.Random(seed)
     labels = [label for _ in range(rows) for label in WORDS]
     words = [draw.choices(WORDS[label], k=draw.randint(1, 6)) for label in labels]
-    return [" ".join([*chosen, f"n{index}"]) for index, chosen in enumerate(words)], labels
+    return [" ".join([*line, f"n{index}"]) for index, line in enumerate(words)], labels
 
 
 def steps(rows: int = 60) -> tuple[list[Any], list[str]]:
@@ -113,9 +113,9 @@ def test_split_is_80_10_10_stratified_and_seeded() -> None:
     assert prepared.sizes == {"train": 96, "valid": 12, "test": 12}
     for part in (prepared.train, prepared.valid, prepared.test):
         assert len(set(np.bincount(part.labels))) == 1
-    _, other = fit_model(texts(), model="majority", seed=1)
-    assert any(not np.array_equal(a, b) for a, b in zip(prepared.test.inputs, other.test.inputs, strict=True))
-    assert other.hash == prepared.hash
+    _, reseeded = fit_model(texts(), model="majority", seed=1)
+    assert any(not np.array_equal(a, b) for a, b in zip(prepared.test.inputs, reseeded.test.inputs, strict=True))
+    assert reseeded.hash == prepared.hash
 
 
 def test_group_stays_in_one_part(tmp_path: Path) -> None:
@@ -238,11 +238,11 @@ def test_unseen_labels_are_scored_as_errors() -> None:
     assert new.notes == (
         "new data: 2 of 6 labels are not in the training part and count as errors, the first data item 5: 'hot'",
     )
-    chosen = [row["label"] for row in TASK.predict(network, OPTIONS, prepared.codec, inputs)]
+    labels = [row["label"] for row in TASK.predict(network, OPTIONS, prepared.codec, inputs)]
     scores = TASK.score(network, OPTIONS, prepared.codec, new.part)
-    assert scores["accuracy"] == pytest.approx(accuracy_score(truth, chosen))
+    assert scores["accuracy"] == pytest.approx(accuracy_score(truth, labels))
     assert 0 < scores["accuracy"] <= 4 / 6
-    assert scores["macro_f1"] == pytest.approx(f1_score(truth, chosen, average="macro", zero_division=0.0))
+    assert scores["macro_f1"] == pytest.approx(f1_score(truth, labels, average="macro", zero_division=0.0))
 
 
 def test_unseen_labels_of_validation_and_test_files(tmp_path: Path) -> None:

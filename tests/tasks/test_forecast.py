@@ -97,8 +97,8 @@ def test_test_part_does_not_influence_the_model() -> None:
     changed = values.copy()
     changed[57:] += 50.0
     for arguments in (*NEURAL, *STATISTICAL):
-        item, other = (fit_model(source, **arguments)[0].state_dict() for source in (values, changed))
-        assert all(np.array_equal(np.asarray(item[name]), np.asarray(other[name])) for name in item), arguments
+        original, other = (fit_model(source, **arguments)[0].state_dict() for source in (values, changed))
+        assert all(np.array_equal(np.asarray(original[name]), np.asarray(other[name])) for name in original), arguments
 
 
 def test_default_lookback_fits_and_gives_a_note() -> None:
@@ -176,8 +176,8 @@ def test_forecasts_of_series_are_independent(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("arguments", [*NEURAL, *STATISTICAL])
 def test_new_series_is_forecast(arguments: dict[str, Any], tmp_path: Path) -> None:
-    known = table(tmp_path / "known.csv", id=["a"] * 60, v=wave())
-    model, prepared, options = fit_model(known, target=("v",), id="id", **arguments)
+    train_file = table(tmp_path / "known.csv", id=["a"] * 60, v=wave())
+    model, prepared, options = fit_model(train_file, target=("v",), id="id", **arguments)
     new = table(tmp_path / "new.csv", id=["b"] * 40, v=wave(40, level=500.0))
     (row,) = TASK.predict(model, options, prepared.codec, new)
     assert row["id"] == "b"
@@ -241,17 +241,17 @@ def test_blank_targets_at_the_end_are_forecast_and_not_scored(tmp_path: Path, mi
     values = [f"{value:.6f}" for value in wave()]
     whole = table(tmp_path / "whole.csv", n=range(60), v=values)
     blank = table(tmp_path / "blank.csv", n=range(65), v=[*values, *[""] * 5])
-    given: dict[str, Any] = {"target": ("v",), "time": "n", "model": "naive", "missing": missing}
-    model, prepared, options = fit_model(whole, **given)
-    other, shortened, _ = fit_model(blank, **given)
+    arguments: dict[str, Any] = {"target": ("v",), "time": "n", "model": "naive", "missing": missing}
+    model, prepared, options = fit_model(whole, **arguments)
+    other, shortened, _ = fit_model(blank, **arguments)
     assert shortened.sizes == prepared.sizes and shortened.hash == prepared.hash
     scores = TASK.score(model, options, prepared.codec, prepared.test)
     assert TASK.score(other, options, shortened.codec, shortened.test) == scores and scores["mase"] > 0
-    new, same = (
+    new, repeated = (
         TASK.score(model, options, prepared.codec, TASK.read(options, prepared.codec, source).part)
         for source in (blank, whole)
     )
-    assert new == same
+    assert new == repeated
     (row,), (expected,) = (list(TASK.predict(model, options, prepared.codec, source)) for source in (blank, whole))
     assert row == expected and row["time"] == [60, 61, 62]
 
@@ -311,7 +311,7 @@ def test_test_part_without_a_value_is_refused(tmp_path: Path) -> None:
     options = dataclasses.replace(options, split=())
     both = table(tmp_path / "both.csv", v=values, w=[*values[:-6], "", "", "", *values[-3:]])
     with pytest.raises(DataError, match="target 'w': no value in the validation part of any series"):
-        TASK.prepare(options, both)
+        TASK.prepare(options, table_file)
 
 
 # What is refused

@@ -40,8 +40,8 @@ MODELS = ("lstm", "transformer", "cnn", "unigram", "markov", "cbow", "window")
 
 def corpus(lines: int = 300, seed: int = 0) -> str:
     draw = random.Random(seed)
-    who, does, what = ("the cat", "a dog", "my bird"), ("sees", "likes", "hears"), ("the sun", "a tree", "my house")
-    return "".join(f"{draw.choice(who)} {draw.choice(does)} {draw.choice(what)}.\n" for _ in range(lines))
+    who, does, place = ("the cat", "a dog", "my bird"), ("sees", "likes", "hears"), ("the sun", "a tree", "my house")
+    return "".join(f"{draw.choice(who)} {draw.choice(does)} {draw.choice(place)}.\n" for _ in range(lines))
 
 
 @pytest.fixture(scope="module")
@@ -249,34 +249,34 @@ def test_models_without_state_are_refused() -> None:
 # Text that is written
 
 
-def written(model: Any, options: LanguageOptions, codec: Vocabulary, **request: Any) -> str:
+def write(model: Any, options: LanguageOptions, codec: Vocabulary, **request: Any) -> str:
     return "".join(TASK.generate(model, options, codec, GenerateRequest(**request)))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_generation_depends_on_seed(models: dict[str, Any], prepared: Any, name: str) -> None:
-    item = written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
-    assert len(item) == 60
-    assert item == written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
-    assert item != written(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=2)
+    text = write(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
+    assert len(text) == 60
+    assert text == write(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=1)
+    assert text != write(models[name], OPTIONS, prepared.codec, prompt="the ", length=60, seed=2)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_temperature_0_takes_most_probable_unit(models: dict[str, Any], prepared: Any, name: str) -> None:
     model = models[name]
-    got = written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0)
-    assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0, seed=5)
-    assert got == written(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, top_k=1, seed=5)
+    text = write(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0)
+    assert text == write(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, temperature=0.0, seed=5)
+    assert text == write(model, OPTIONS, prepared.codec, prompt="a dog l", length=12, top_k=1, seed=5)
     stepper = unit_stepper(model)
     log_chances, _ = stepper.step(*stepper.read(prepared.codec.encode("a dog l")))
     log_chances[UNKNOWN] = -np.inf
-    assert got[0] == prepared.codec.tokens[int(log_chances.argmax())]
+    assert text[0] == prepared.codec.tokens[int(log_chances.argmax())]
 
 
 def test_generated_text_resembles_training_text(models: dict[str, Any], prepared: Any) -> None:
     words = set(corpus().split())
-    got = written(models["markov"], OPTIONS, prepared.codec, prompt="the cat ", length=200, seed=0)
-    assert np.mean([word in words for word in got.split()[1:-1]]) > 0.5
+    text = write(models["markov"], OPTIONS, prepared.codec, prompt="the cat ", length=200, seed=0)
+    assert np.mean([word in words for word in text.split()[1:-1]]) > 0.5
 
 
 def test_unknown_unit_is_never_generated() -> None:
@@ -285,7 +285,7 @@ def test_unknown_unit_is_never_generated() -> None:
     model = TASK.make(options, prepared.codec)
     fit(TASK, model, options, prepared, NullStore(), Silent())
     assert (prepared.train.tokens == UNKNOWN).any()
-    assert "<unk>" not in written(model, options, prepared.codec, length=200, seed=0)
+    assert "<unk>" not in write(model, options, prepared.codec, length=200, seed=0)
 
 
 def test_word_prompt_continues_in_the_same_line() -> None:
@@ -293,9 +293,9 @@ def test_word_prompt_continues_in_the_same_line() -> None:
     prepared = TASK.prepare(options, [corpus()])
     model = TASK.make(options, prepared.codec)
     fit(TASK, model, options, prepared, NullStore(), Silent())
-    got = written(model, options, prepared.codec, prompt="the cat", length=8, temperature=0.0)
-    assert got.split()[0] in ("sees", "likes", "hears")
-    assert got.startswith(" ")
+    text = write(model, options, prepared.codec, prompt="the cat", length=8, temperature=0.0)
+    assert text.split()[0] in ("sees", "likes", "hears")
+    assert text.startswith(" ")
 
 
 @pytest.mark.parametrize("unit", ["char", "bpe"])
@@ -317,10 +317,10 @@ def test_generation_yields_pieces(models: dict[str, Any], prepared: Any) -> None
 
 def test_repetition_penalty_avoids_earlier_units(models: dict[str, Any], prepared: Any) -> None:
     request = {"prompt": "the cat sees a", "length": 10, "temperature": 0.0}
-    plain_row = written(models["markov"], OPTIONS, prepared.codec, **request)
-    got = written(models["markov"], OPTIONS, prepared.codec, repetition_penalty=1e6, **request)
-    assert len(set(got)) == 10, "no character comes twice"
-    assert not set(got) & set(request["prompt"])
+    plain_row = write(models["markov"], OPTIONS, prepared.codec, **request)
+    text = write(models["markov"], OPTIONS, prepared.codec, repetition_penalty=1e6, **request)
+    assert len(set(text)) == 10, "no character comes twice"
+    assert not set(text) & set(request["prompt"])
     assert len(set(plain_row)) < 10
 
 
@@ -370,8 +370,8 @@ def test_document_batches_contain_each_unit_once() -> None:
     assert sorted(calls.tolist()) == tokens.tolist()
     assert sum(batch.units for batch in batches) == 30
     for batch in batches:
-        read = (batch.targets != NO_TARGET) & (batch.inputs != UNKNOWN)
-        assert torch.equal(batch.inputs[read], batch.targets[read] - 1)
+        is_scored = (batch.targets != NO_TARGET) & (batch.inputs != UNKNOWN)
+        assert torch.equal(batch.inputs[is_scored], batch.targets[is_scored] - 1)
         assert (batch.inputs[0] == UNKNOWN).all()
 
 

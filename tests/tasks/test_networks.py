@@ -51,8 +51,8 @@ def test_language(model: str, tmp_path: Path) -> None:
         "language", text, model=model, truncation=10, batch_size=4, tie=True, out=str(tmp_path / "run"), **SMALL
     )
     assert len(loaded(run, text)) == 1
-    written = ["".join(run.generate("so ", length=9, seed=0)) for _ in range(2)]
-    assert written[0] == written[1] and len(written[0]) == 9
+    texts = ["".join(run.generate("so ", length=9, seed=0)) for _ in range(2)]
+    assert texts[0] == texts[1] and len(texts[0]) == 9
 
 
 @pytest.mark.parametrize("model", NEW)

@@ -38,8 +38,8 @@ def engines(count: int = 12, last_only: bool = False) -> list[dict[str, object]]
     for engine in range(count):
         steps = int(draw.integers(5, 10))
         for step in range(steps):
-            left = None if last_only and step < steps - 1 else steps - 1 - step + (3 if last_only else 0)
-            rows.append({"id": f"e{engine}", "a": step / 10, "b": float(draw.normal()), "left": left})
+            steps_left = None if last_only and step < steps - 1 else steps - 1 - step + (3 if last_only else 0)
+            rows.append({"id": f"e{engine}", "a": step / 10, "b": float(draw.normal()), "left": steps_left})
     return rows
 
 

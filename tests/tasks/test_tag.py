@@ -99,8 +99,8 @@ def test_tagger_without_context_or_spelling_is_worse(arguments: dict[str, Any]) 
 def test_entity_f1_is_scored() -> None:
     network, prepared = fit_model(names(), crf=True)
     assert score(network, prepared)["entity_f1"] > 0.95
-    baseline, same = fit_model(names(), model="most_frequent_tag")
-    assert score(baseline, same)["entity_f1"] < 0.9
+    baseline, repeated = fit_model(names(), model="most_frequent_tag")
+    assert score(baseline, repeated)["entity_f1"] < 0.9
 
 
 def test_scores_by_hand() -> None:
@@ -255,11 +255,11 @@ def test_unseen_tags_are_scored_as_errors(tmp_path: Path, crf: bool) -> None:
     assert new.notes == (f"new data: {note}",)
     truth = [tag for _, tags in known + unseen for tag in tags]
     sources = [words for words, _ in known + unseen]
-    chosen = [tag for row in TASK.predict(model, options, prepared.codec, sources) for tag in row["tags"]]
+    tags_of_rows = [tag for row in TASK.predict(model, options, prepared.codec, sources) for tag in row["tags"]]
     for scores in (TASK.score(model, options, prepared.codec, part) for part in (new.part, prepared.test)):
-        assert scores["accuracy"] == pytest.approx(accuracy_score(truth, chosen))
+        assert scores["accuracy"] == pytest.approx(accuracy_score(truth, tags_of_rows))
         assert scores["accuracy"] <= 7 / 9
-        assert scores["macro_f1"] == pytest.approx(f1_score(truth, chosen, average="macro", zero_division=0.0))
+        assert scores["macro_f1"] == pytest.approx(f1_score(truth, tags_of_rows, average="macro", zero_division=0.0))
 
 
 def test_entities_with_unseen_tags_are_scored_as_errors() -> None:
@@ -267,9 +267,9 @@ def test_entities_with_unseen_tags_are_scored_as_errors() -> None:
     new = TASK.read(OPTIONS, prepared.codec, [(["Ada", "Hill"], ["B-PER", "I-PER"]), (["Acme"], ["B-ORG"])])
     model = MostFrequentTag(len(prepared.codec.tags))
     fit(TASK, model, OPTIONS, prepared, NullStore(), Silent())
-    chosen = [prepared.codec.tags.decode(tags) for tags in decode(model, new.part)]
+    tags_of_rows = [prepared.codec.tags.decode(tags) for tags in decode(model, new.part)]
     assert TASK.score(model, OPTIONS, prepared.codec, new.part)["entity_f1"] == pytest.approx(
-        entity_f1([["B-PER", "I-PER"], ["B-ORG"]], chosen)
+        entity_f1([["B-PER", "I-PER"], ["B-ORG"]], tags_of_rows)
     )
 
 

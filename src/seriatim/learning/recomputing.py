@@ -36,8 +36,8 @@ RESIDENT = 1.5
 class Recomputing(Learner):
     """BPTT over whole sequences, each from a state of zeros, in about ``memory`` bytes besides data and weights.
 
-    The gradient equals that of ``BPTT``. Random draws (dropout) are repeated; one mask per sequence becomes one per segment
-    here. Raises ``UsageError`` if the sequences need more, with the smallest memory that is enough.
+    The gradient equals that of ``BPTT``. Random draws (dropout) are repeated; one mask per sequence becomes one per
+    segment. Raises ``UsageError`` if the sequences need more, with the smallest memory that is enough.
     """
 
     def __init__(self, memory: float) -> None:

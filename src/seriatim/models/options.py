@@ -160,6 +160,6 @@ def check_cell(options: ModelOptions) -> None:
 
 
 def check_causal(options: ModelOptions) -> None:
-    """Check the options for a task that must not see the future. Raises ``UsageError`` for options that need whole sequences."""
+    """Check the options for a task that must not see the future. Raises ``UsageError`` otherwise."""
     if options.positions == "sinusoidal":
         raise UsageError("positions: sinusoidal counts from the start of a whole sequence; a stream takes rotary")

@@ -34,18 +34,18 @@ def test_bic_equals_separate_regressions(seed: int) -> None:
     y = process([0.9, -0.3, 0.2], 120, constant=2.0, seed=seed)
     if seed % 2:
         y = y.cumsum(0)
-    most = 10
+    max_order = 10
     criterion = {}
     for d in (0, 1):
-        for lags in range(most + 1):
-            _, rss, n = least_squares(y[:, 0], d, lags, most + 1)
+        for lags in range(max_order + 1):
+            _, rss, n = least_squares(y[:, 0], d, lags, max_order + 1)
             criterion[d, lags] = n * np.log(rss / n) + (lags + 1) * np.log(n)
     d, lags = min(criterion, key=criterion.__getitem__)
-    model = Autoregressive(max_lags=most)
+    model = Autoregressive(max_lags=max_order)
     model.fit([y])
     state = model.state_dict()
     assert (state["differences"][0, 0], state["lags"][0, 0]) == (d, lags)
-    solution, rss, n = least_squares(y[:, 0], d, lags, most + 1)
+    solution, rss, n = least_squares(y[:, 0], d, lags, max_order + 1)
     phi = np.concatenate([[1.0], -solution[1:]])
     a = -(np.convolve(phi, [1, -1]) if d else phi)[1:]
     # The Gram matrix carries 1e-10 of ridge, and squares the condition of the design.

@@ -27,13 +27,13 @@ def test_most_common_caption() -> None:
 
 @pytest.mark.parametrize("side", [1, 8, 32, 33, 64, 90])
 def test_nearest_image_equals_brute_force(side: int) -> None:
-    known, new = some_pixels(20, side), some_pixels(9, side)
+    train_pixels, new = some_pixels(20, side), some_pixels(9, side)
     model = NearestImage()
-    model.fit(known, [[f"é{number}", "other"] for number in range(20)])
+    model.fit(train_pixels, [[f"é{number}", "other"] for number in range(20)])
     if side <= 32:
-        distances = [[np.square(a.astype(float) - b).sum() for b in known] for a in new]
+        distances = [[np.square(a.astype(float) - b).sum() for b in train_pixels] for a in new]
         assert model.captions(new) == [f"é{np.argmin(row)}" for row in distances]
-    assert model.captions(known) == [f"é{number}" for number in range(20)]
+    assert model.captions(train_pixels) == [f"é{number}" for number in range(20)]
     again = NearestImage()
     again.load_state_dict(model.state_dict())
     assert again.captions(new) == model.captions(new)
@@ -55,10 +55,10 @@ def test_features_are_compared_by_their_mean() -> None:
 
 
 def test_more_pictures_than_one_part() -> None:
-    known = some_pixels(600, 4)
+    train_pixels = some_pixels(600, 4)
     model = NearestImage()
-    model.fit(known, [[str(number)] for number in range(600)])
-    assert model.captions(known) == [str(number) for number in range(600)]
+    model.fit(train_pixels, [[str(number)] for number in range(600)])
+    assert model.captions(train_pixels) == [str(number) for number in range(600)]
 
 
 def test_damaged_arrays_are_refused() -> None:

@@ -29,11 +29,11 @@ def textbook(
         if length == order + 1 or not continuation:
             counts[length] = Counter(tuple(train[end - length : end]) for end in ends)
         else:
-            before = defaultdict(set)
+            preceding = defaultdict(set)
             for end in ends:
-                left = train[end - length - 1] if end > length else START
-                before[tuple(train[end - length : end])].add(left)
-            counts[length] = Counter({gram: len(units) for gram, units in before.items()})
+                previous = train[end - length - 1] if end > length else START
+                preceding[tuple(train[end - length : end])].add(previous)
+            counts[length] = Counter({gram: len(units) for gram, units in preceding.items()})
 
     def discount(length: int, count: int) -> float:
         n = Counter(counts[length].values())
@@ -52,9 +52,9 @@ def textbook(
         if not total:
             return lower
         own = table.get((*context, unit), 0)
-        kept = own - discount(len(context) + 1, own) if own else 0.0
+        share = own - discount(len(context) + 1, own) if own else 0.0
         freed = sum(discount(len(context) + 1, count) for count in following.values())
-        return (kept + freed * lower) / total
+        return (share + freed * lower) / total
 
     return probability
 
@@ -195,7 +195,7 @@ def test_parameters_count_is_distinct_grams() -> None:
 def test_damaged_state_is_refused_and_changes_nothing(name: str, damage: np.ndarray | None, message: str) -> None:
     tokens = [0, 1, 2, 0, 2, 1]
     model = Markov.fit(tokens, 3, 1)
-    before = model.log_probabilities(tokens)
+    probabilities = model.log_probabilities(tokens)
     state = model.state_dict()
     if damage is None:
         del state[name]
@@ -203,14 +203,14 @@ def test_damaged_state_is_refused_and_changes_nothing(name: str, damage: np.ndar
         state[name] = damage
     with pytest.raises(ValueError, match=message):
         model.load_state_dict(state)
-    assert np.array_equal(model.log_probabilities(tokens), before)
+    assert np.array_equal(model.log_probabilities(tokens), probabilities)
 
 
 def test_sampling_follows_model_and_seed() -> None:
     model = Markov.fit([0, 1, 2] * 30, 3, 2)
-    drawn = [list(sample(model.advance, (), 0, 60, generator=np.random.default_rng(5))) for _ in range(2)]
-    assert drawn[0] == drawn[1]
-    assert sum((drawn[0][i] - drawn[0][i - 1]) % 3 == 1 for i in range(1, 60)) > 50
+    texts = [list(sample(model.advance, (), 0, 60, generator=np.random.default_rng(5))) for _ in range(2)]
+    assert texts[0] == texts[1]
+    assert sum((texts[0][i] - texts[0][i - 1]) % 3 == 1 for i in range(1, 60)) > 50
     ahead, state = model.advance(1, (2, 0))
     assert state == (0, 1)
     assert np.array_equal(ahead, model.step([2, 0, 1]))

@@ -23,10 +23,10 @@ def test_naive() -> None:
     model = Naive()
     model.fit([Y[:6]])
     sigma = np.sqrt(np.mean(np.array([2, -1, 4, -1, 2.0]) ** 2))
-    got = model.forecast(0, Y, [6, 8], 3)
-    assert got.shape == (2, 3, 1, 3)
+    result = model.forecast(0, Y, [6, 8], 3)
+    assert result.shape == (2, 3, 1, 3)
     for row, last in ((0, 9.0), (1, 12.0)):
-        np.testing.assert_allclose(got[row, :, 0], bands(np.full(3, last), sigma * np.sqrt([1, 2, 3])), rtol=1e-12)
+        np.testing.assert_allclose(result[row, :, 0], bands(np.full(3, last), sigma * np.sqrt([1, 2, 3])), rtol=1e-12)
 
 
 def test_seasonal_naive() -> None:

@@ -69,16 +69,16 @@ def test_future_does_not_change_forecast(name: str) -> None:
 @every_model
 def test_series_and_channels_do_not_affect_each_other(name: str) -> None:
     first, second = series(50, 2, seed=1), series(33, 2, seed=2)
-    both, alone = fitted(name, second, first), fitted(name, first[:, 1:])
+    both_targets, alone = fitted(name, second, first), fitted(name, first[:, 1:])
     np.testing.assert_allclose(
-        both.forecast(1, first, [50], 6)[:, :, 1:], alone.forecast(0, first[:, 1:], [50], 6), rtol=0, atol=1e-12
+        both_targets.forecast(1, first, [50], 6)[:, :, 1:], alone.forecast(0, first[:, 1:], [50], 6), rtol=0, atol=1e-12
     )
 
 
 @every_model
 def test_new_series_is_fitted_on_its_past(name: str) -> None:
-    known, new = series(40, 1, seed=1), series(50, 1, seed=2)
-    model = fitted(name, known)
+    train, new = series(40, 1, seed=1), series(50, 1, seed=2)
+    model = fitted(name, train)
     expected = fitted(name, new[:30]).forecast(0, new, [30, 45], 5)
     assert np.array_equal(model.forecast(None, new, [30, 45], 5), expected)
 
@@ -121,10 +121,10 @@ def test_trajectories_have_the_forecasts_quantiles(name: str) -> None:
     paths = model.sample(0, values[:8], 6, np.random.default_rng(0), samples=20_000)
     assert paths.shape == (6, 20_000, 2)
     forecast = model.forecast(0, values, [8], 6)[0]
-    drawn = np.moveaxis(np.quantile(paths, [0.1, 0.5, 0.9], axis=1), 0, -1)
+    expected = np.moveaxis(np.quantile(paths, [0.1, 0.5, 0.9], axis=1), 0, -1)
     # The error of a sampled 10 % quantile is 1.71 σ/√S; five of those, with σ the width of the band / 2.56.
     bound = 5 * 1.71 / np.sqrt(20_000) * (forecast[..., 2:] - forecast[..., :1]) / 2.56
-    assert (np.abs(drawn - forecast) < bound).all()
+    assert (np.abs(expected - forecast) < bound).all()
 
 
 @every_model
@@ -172,7 +172,7 @@ def test_restored_state_is_bit_equal(name: str) -> None:
 def test_damaged_state_is_refused_and_changes_nothing(name: str) -> None:
     values = series(30, 1)
     model = fitted(name, values)
-    before = model.forecast(0, values, [30], 3)
+    forecast = model.forecast(0, values, [30], 3)
     good = model.state_dict()
     sigma = good["deviation"]
     for damaged, message in (
@@ -186,7 +186,7 @@ def test_damaged_state_is_refused_and_changes_nothing(name: str) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             model.load_state_dict(damaged)
-    assert np.array_equal(model.forecast(0, values, [30], 3), before)
+    assert np.array_equal(model.forecast(0, values, [30], 3), forecast)
 
 
 @every_model

@@ -59,12 +59,12 @@ def test_vectors_come_from_file_or_have_its_deviation(file: Path) -> None:
     assert start.vectors.dtype == np.float32
     assert start.vectors[[1, 2, 3, 4]].tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 6], [7, 8, 9]]  # by lower case
     assert start.note == f"vectors: 80.0% of the vocabulary found in {file}"
-    many = WordCorpus(["<unk>", "cat", "sun", *(f"w{index}" for index in range(3000))], [])
-    initial = initial_vectors(options(vectors=str(file)), many)
+    large = WordCorpus(["<unk>", "cat", "sun", *(f"w{index}" for index in range(3000))], [])
+    initial = initial_vectors(options(vectors=str(file)), large)
     assert initial is not None
     known = np.array([[1, 2, 3], [-1, 0, 2]])
     assert initial.vectors[3:].std() == pytest.approx(known.std(), rel=0.05)
-    loaded = initial_vectors(options(vectors=str(file)), many)
+    loaded = initial_vectors(options(vectors=str(file)), large)
     assert loaded is not None and np.array_equal(initial.vectors, loaded.vectors)
 
 
@@ -78,9 +78,9 @@ def test_exact_word_precedes_lower_case(tmp_path: Path) -> None:
 
 def test_file_sets_embedding_width(file: Path) -> None:
     implementation = find_task("classify")
-    chosen = with_vector_width(implementation, options(vectors=str(file)))
-    assert chosen.embedding == 3
-    assert with_vector_width(implementation, options(vectors=str(file), embedding=3)) == chosen
+    model_options = with_vector_width(implementation, options(vectors=str(file)))
+    assert model_options.embedding == 3
+    assert with_vector_width(implementation, options(vectors=str(file), embedding=3)) == model_options
     with pytest.raises(UsageError, match=rf"embedding: got 50, but the vectors of {file} have 3 numbers"):
         with_vector_width(implementation, options(vectors=str(file), embedding=50))
 
