@@ -1,7 +1,8 @@
-"""Numbers on a stream that are too large to learn from are refused."""
+"""Very large numbers on a stream: they are refused, or limited and soon forgotten."""
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -49,6 +50,41 @@ def test_feature_that_is_not_standardized_has_a_smaller_limit(kind, rows):
         model.learn_one({**x, "a": 1e20}, y)
     with pytest.raises(DataError, match="feature 'a'"):
         predict(model, {**x, "a": 1e20})
+
+
+@pytest.mark.parametrize(("at", "steps"), [(0, 40), (1, 40), (2, 40), (60, 260)])
+@pytest.mark.parametrize("number", [1e20, -1e99])
+def test_large_feature_is_forgotten(kind, at, steps, number, rows, tmp_path):
+    """After two more blocks, the features are scaled as on a stream without it."""
+    stream = rows(kind, steps)
+    clean = learn(small(kind), stream)
+    stream[at] = {**stream[at][0], "a": number}, stream[at][1]
+    model = learn(small(kind), stream)
+    for value in (2.0, 5.0, 8.0):
+        ours, theirs = model._scaler.standard("a", value), clean._scaler.standard("a", value)
+        assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+    model.save(tmp_path / "model")
+    assert predict(kind.load(tmp_path / "model"), stream[0][0]) == predict(model, stream[0][0])
+
+
+@pytest.mark.parametrize("at", [0, 2, 60])
+@pytest.mark.parametrize("number", [1e20, -1e99])
+def test_large_target_is_forgotten(at, number, rows, tmp_path):
+    """Every prediction is finite, and the last 40 are about as good as on a stream without it."""
+    stream = rows(OnlineRegressor, 300)
+    other = copy.deepcopy(stream)
+    other[at] = stream[at][0], number
+    errors = {}
+    for name, rows_of in (("clean", stream), ("large", other)):
+        model, predictions = small(OnlineRegressor), []
+        for x, y in rows_of:
+            predictions.append(model.predict_one(x))
+            model.learn_one(x, y)
+        assert all(map(math.isfinite, predictions))
+        last = [abs(p - y) for p, (_, y) in zip(predictions[-40:], rows_of[-40:], strict=True)]
+        errors[name] = np.mean(last)
+    model.save(tmp_path / "model")
+    assert errors["large"] < 1.3 * errors["clean"], errors
 
 
 def test_prediction_for_a_large_feature_is_finite(kind, rows):

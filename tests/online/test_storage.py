@@ -87,7 +87,7 @@ def test_other_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"format": 1', '"format": 9', "format 9, but this version reads up to 1"),
+        ('"format": 2', '"format": 9', "format 9, but this version reads up to 2"),
         ('"hidden": 2', '"hidden": 3', "damaged"),
         ('"slots"', '"slits"', "damaged"),
         ('"fresh": 0', '"fresh": "x"', "damaged"),

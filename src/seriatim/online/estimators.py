@@ -6,7 +6,6 @@ ahead of the current state and changes nothing, however often it is called.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import math
 from abc import abstractmethod
@@ -22,7 +21,7 @@ from seriatim.learning.options import LearningOptions, truncation_of
 from seriatim.models.options import CELLS, ModelOptions
 from seriatim.online.conventions import Classifier, Regressor
 from seriatim.online.live import LiveNetwork, Vector
-from seriatim.online.scaling import Moments, RunningScaler
+from seriatim.online.scaling import RecentMoments, RunningScaler
 from seriatim.online.storage import Slot, Snapshot, damaged, read_snapshot, write_snapshot
 from seriatim.options import fill
 
@@ -83,7 +82,7 @@ class Online:
         feedback
             If True, a step also reads the target of the step before it, as ``learn_one`` received it.
         standardize
-            If True, features are scaled by their running mean and deviation.
+            If True, features are scaled by their recent mean and deviation, and outliers are limited.
         seed
             The seed of the first weights, and of the random draws of ``uoro``.
 
@@ -313,7 +312,7 @@ class OnlineClassifier(Online, Classifier):
 class OnlineRegressor(Online, Regressor):
     """A recurrent regression that learns one step at a time. New features may appear at any time.
 
-    ``__init__`` lists the options. The network learns targets that are scaled by their running mean and deviation.
+    ``__init__`` lists the options. The network learns targets that are scaled by their recent mean and deviation.
 
     >>> from seriatim.online import OnlineRegressor
     >>> model = OnlineRegressor(model="gru", hidden=8, lr=0.02)
@@ -326,16 +325,17 @@ class OnlineRegressor(Online, Regressor):
     classes = False
 
     def _forget_targets(self) -> None:
-        self._targets = Moments()
+        self._targets = RecentMoments()
 
     def _outputs(self) -> int:
         return 1
 
     def _targets_to_json(self) -> dict[str, Any]:
-        return {"targets": dataclasses.asdict(self._targets)}
+        return {"targets": self._targets.statistics()}
 
     def _targets_from_json(self, content: Mapping[str, Any]) -> None:
-        self._targets = Moments(**content["targets"])
+        statistics = content["targets"]
+        self._targets = RecentMoments.of(list(statistics.values()) if isinstance(statistics, dict) else statistics)
 
     def learn_one(self, x: Mapping[Any, Any], y: float) -> None:
         """Learn one step with features ``x`` and target ``y``.

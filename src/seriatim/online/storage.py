@@ -21,7 +21,8 @@ from seriatim.storage import read_arrays_and_note, write_arrays
 Slot: TypeAlias = "tuple[str, Hashable]"
 """The name of a network input: ("x", a feature), or ("y", a class or "") for the target of the step before."""
 
-FORMAT = 1
+FORMAT = 2
+"""Files of format 1 have other statistics, which ``scaling.py`` reads too."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Snapshot:
     """The inputs of the network, in order."""
     feedback: dict[Slot, float]
     """The inputs that the next step gets from the last target."""
-    scaler: dict[Hashable, tuple[float, ...]]
-    """The statistics of each feature."""
+    scaler: dict[Hashable, list[float]]
+    """The statistics of each feature, as ``RecentMoments.statistics`` returns them."""
     targets: dict[str, Any]
     """The classes, or the statistics of the targets, as JSON values."""
     new_steps: int
@@ -80,7 +81,7 @@ def read_snapshot(path: Path) -> Snapshot:
             options=options,
             slots=tuple((source, name) for source, name in content["slots"]),
             feedback={(source, name): value for source, name, value in content["before"]},
-            scaler={name: tuple(statistics) for name, *statistics in content["scaler"]},
+            scaler={name: statistics for name, *statistics in content["scaler"]},
             targets={name: content[name] for name in ("labels", "targets") if name in content},
             new_steps=int(content["fresh"]),
             arrays=_tensors(arrays) if "inputs" in arrays else None,
