@@ -11,7 +11,7 @@ from torch import Tensor
 from seriatim.models.bodies import build_body
 from seriatim.models.body import Body, last_steps
 from seriatim.models.contract import Carry
-from seriatim.models.options import RECURRENT, NETWORKS, STREAMING, ModelOptions
+from seriatim.models.options import CELLS, NETWORKS, STREAMING, ModelOptions
 
 T, B, C, H = 13, 5, 3, 8
 LENGTHS = torch.tensor([13, 1, 7, 12, 4])
@@ -20,7 +20,7 @@ SPAN = 4
 EVERY = [(name, causal) for name in NETWORKS for causal in (True, False)]
 EVERY += [("sinusoidal", False), ("blocks", True), ("blocks", False)]
 
-RECURRENT = (*RECURRENT, "blocks")
+RECURRENT = (*CELLS, "blocks")
 
 every_case = pytest.mark.parametrize(("name", "causal"), EVERY)
 streaming = pytest.mark.parametrize("name", (*STREAMING, "blocks"))

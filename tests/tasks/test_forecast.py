@@ -304,12 +304,12 @@ def test_networks_forecast_each_target_from_its_own_end(tmp_path: Path, argument
 
 def test_test_part_without_a_value_is_refused(tmp_path: Path) -> None:
     values = [f"{value:.6f}" for value in wave()]
-    both = table(tmp_path / "both.csv", v=values, w=[*values[:-3], "", "", ""])
+    table_file = table(tmp_path / "both.csv", v=values, w=[*values[:-3], "", "", ""])
     options = dataclasses.replace(OPTIONS, target=("v", "w"), missing="interpolate", split=(40, 17, 3))
     with pytest.raises(DataError, match="target 'w': no value in the test part of any series"):
-        TASK.prepare(options, both)
+        TASK.prepare(options, table_file)
     options = dataclasses.replace(options, split=())
-    both = table(tmp_path / "both.csv", v=values, w=[*values[:-6], "", "", "", *values[-3:]])
+    table_file = table(tmp_path / "both.csv", v=values, w=[*values[:-6], "", "", "", *values[-3:]])
     with pytest.raises(DataError, match="target 'w': no value in the validation part of any series"):
         TASK.prepare(options, table_file)
 
