@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import seriatim
-from seriatim.errors import UsageError
+from seriatim.errors import DataError, UsageError
 from seriatim.run.inspection.inspect import check_inspectable
 from seriatim.tasks.options import LanguageOptions
 
@@ -136,6 +136,22 @@ def test_run_that_exploded_can_be_inspected(tmp_path: Path) -> None:
     assert json.dumps(result, allow_nan=False)
     (check,) = (check for check in result["checks"] if check["name"] == "exploding_gradient")
     assert check["status"] == "fault"
+
+
+def test_new_data_with_unseen_labels(tmp_path: Path) -> None:
+    """Sequences of unknown classes are left out; without any others there is nothing to measure."""
+    make, options = TASKS["classify"]
+    file = make(tmp_path)
+    run = seriatim.train("classify", file, out=tmp_path / "run", **{**QUICK, **options})
+    new = tmp_path / "new.csv"
+    lines = file.read_text().splitlines()
+    new.write_text("\n".join(line.replace("yes", "maybe") if line.startswith("7") else line for line in lines))
+    known = tmp_path / "known.csv"
+    known.write_text("\n".join(line for line in lines if not (line.startswith("7") and "yes" in line)))
+    assert run.inspect(new)["horizons"] == run.inspect(known)["horizons"]
+    new.write_text("\n".join(line.replace("yes", "maybe").replace(",no,", ",never,") for line in lines))
+    with pytest.raises(DataError, match="inspect: none of the labels of these data is in the training part"):
+        run.inspect(new)
 
 
 def test_piano_rolls_are_refused() -> None:

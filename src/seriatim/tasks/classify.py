@@ -76,11 +76,6 @@ class LabelledSequences:
         """The number of steps of each sequence, [N]."""
         return sequence_inputs.sequence_lengths(self.inputs)
 
-    def with_classes(self, count: int) -> LabelledSequences:
-        """Return the sequences of the first ``count`` classes."""
-        is_known = self.labels < count
-        return LabelledSequences([self.inputs[index] for index in np.flatnonzero(is_known)], self.labels[is_known])
-
     def known(self, classes: int) -> LabelledSequences:
         """Return the sequences whose labels the training part has."""
         rows = np.flatnonzero(self.labels < classes)

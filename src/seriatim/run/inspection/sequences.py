@@ -30,8 +30,8 @@ LEVELS = (0.2, 0.4, 0.6, 0.8)
 def gather_classes(source: Source) -> Gathered:
     """Measure the test sequences of a classifier."""
     names = source.codec.labels.names
-    train = source.train.with_classes(len(names))
-    test = train if source.test is source.train else source.test.with_classes(len(names))
+    train = source.train.known(len(names))
+    test = train if source.test is source.train else source.test.known(len(names))
     source = replace(source, train=train, test=test)
     if not len(source.test):
         raise DataError("inspect: none of the labels of these data is in the training part")
@@ -44,7 +44,7 @@ def gather_classes(source: Source) -> Gathered:
     gathered = _gather(source, source.train.labels, make if is_measured else None, lambda row: str(names[labels[row]]))
     if not isinstance(network, SequenceClassifier):
         return gathered
-    return replace(gathered, calibration=calibration(probabilities(network, source.test.inputs), labels))
+    return replace(gathered, calibration=calibration(probabilities(network, source.test), labels))
 
 
 def gather_numbers(source: Source) -> Gathered:
