@@ -204,3 +204,13 @@ def test_numbers_whose_squares_overflow_are_refused(tmp_path: Path) -> None:
         read_series(write(tmp_path, "a\n1\n1e200\n"), target=["a"])
     with pytest.raises(DataError, match=r"series 1: row 2, column 1: -1e\+200 is too large"):
         read_series([1.0, -1e200])
+
+
+def test_repeated_hour_of_local_times_is_explained(tmp_path: Path) -> None:
+    """On 28 October 2018 the clocks went back from 3 to 2 o'clock."""
+    quarters = np.datetime64("2018-10-27T00:00") + 15 * np.arange(400)
+    quarters[quarters >= np.datetime64("2018-10-28T03:00")] -= 60
+    (tmp_path / "a.csv").write_text("date,y\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(quarters)))
+    hint = "occurs twice .*; if these are local times and the clocks went back, write them with their offset from UTC"
+    with pytest.raises(DataError, match=hint):
+        read_series(tmp_path / "a.csv", target=("y",), time="date")

@@ -21,6 +21,8 @@ from seriatim.errors import DataError, UsageError
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+FEW_REPEATED = 0.02
+"""Share of repeated stamps up to which a change of the clocks may be their cause."""
 LARGEST = 1e100
 """Squares of larger numbers would overflow in scalers and scores."""
 
@@ -177,9 +179,21 @@ def _in_order(series: Series, rows: Rows | None, table: Table, time: str | None,
         at = int(repeated.argmax())
         first, second = (at, at + 1) if rows is None else (int(rows[at]), int(rows[at + 1]))
         stamp = f"{series.format.write(times[at])} occurs twice in series '{series.id}', before in {table.line(first)}"
-        hint = "; if the table holds several series, name the column that distinguishes them as id"
-        raise table.fault(second, time or "", stamp + (hint if len(table) == len(series) else ""))
+        hint = ""
+        if _may_be_local(series, float(repeated.mean())):
+            hint = "; if these are local times and the clocks went back, write them with their offset from UTC"
+        elif len(table) == len(series):
+            hint = "; if the table holds several series, name the column that distinguishes them as id"
+        raise table.fault(second, time or "", stamp + hint)
     return series
+
+
+def _may_be_local(series: Series, repeated: float) -> bool:
+    """Whether few stamps without a zone are repeated, a share of ``repeated``, with steps of less than a day."""
+    times = series.times
+    if times is None or times.dtype.kind != "M" or series.format.zone is not None:
+        return False
+    return repeated <= FEW_REPEATED and bool(np.median(np.diff(times)) < np.timedelta64(1, "D"))
 
 
 def _from_arrays(arrays: Sequence[Any], missing: str) -> Iterator[Series]:
