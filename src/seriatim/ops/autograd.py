@@ -12,6 +12,7 @@ from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops import engine
 from seriatim.ops.arguments import (
+    Flat,
     Plan,
     State,
     dense,
@@ -25,6 +26,8 @@ from seriatim.ops.eager import are_exact, has_saved_tensors_hooks, needs_gradien
 from seriatim.ops.engine import Save
 from seriatim.ops.operators import run_operator
 from seriatim.ops.packed_weights import PackedWeights, packed_weights
+
+_keeps_graph = torch._C._autograd._get_current_graph_task_keep_graph
 
 
 class LayerFunction(torch.autograd.Function):
@@ -48,7 +51,11 @@ class LayerFunction(torch.autograd.Function):
         ctx.returns_states = returns_states
         ctx.has_hooks = has_saved_tensors_hooks()
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(output, slots, cells, x, h, c, *rest)
+        if ctx.has_hooks:
+            ctx.save_for_backward(output.clone(), slots, cells, x, h, c, *rest)
+        else:  # not saved by autograd, which would refuse an output that the caller has changed
+            ctx.output, ctx.output_version = output.detach(), output._version
+            ctx.save_for_backward(slots, cells, x, h, c, *rest)
         final = (h_n,) if c_n is None else (h_n, c_n)
         if not returns_states:
             return output, *final
@@ -58,10 +65,11 @@ class LayerFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *all_grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        if ctx.has_hooks:  # they may return other strides
-            saved = [None if tensor is None else dense(tensor) for tensor in saved]
         packed: PackedWeights = ctx.packed
+        if ctx.has_hooks:  # they may return other strides
+            saved = [None if tensor is None else dense(tensor) for tensor in ctx.saved_tensors]
+        else:
+            saved = [ctx.output, *ctx.saved_tensors]
         grad_output, grad_h_n, *others = all_grads
         grad_c_n = grad_cells = None
         if others and packed.plan.has_c:
@@ -85,7 +93,19 @@ class LayerFunction(torch.autograd.Function):
                 ctx.sizes,
             )[: len(arguments)]
             return None, None, None, None, *results, *(None for _ in masks)
+        if not ctx.has_hooks:
+            if ctx.output._version != ctx.output_version:  # the caller has changed it in place
+                saved[0] = _recompute(packed, ctx.reverse, ctx.sizes, saved[3:])
+            if not _keeps_graph():
+                ctx.output = None
         return None, None, None, None, *engine.backward(packed, ctx.reverse, ctx.sizes, saved, grads, needs)
+
+
+def _recompute(packed: PackedWeights, reverse: bool, sizes: Sequence[int], arguments: Flat) -> Tensor:
+    """The output of a call with these ``arguments`` once more."""
+    x, h, c, *rest = arguments
+    assert x is not None and h is not None
+    return engine.forward(packed, reverse, sizes, Save.NOTHING, x, h, c, rest[packed.weight_count :])[0]
 
 
 apply_layer: Any = super(torch.autograd.Function, LayerFunction).apply

@@ -19,7 +19,6 @@ from seriatim.ops.arguments import FULL, Plan, State
 from seriatim.ops.autograd import run_layer
 from seriatim.ops.eager import (
     has_saved_tensors_hooks,
-    is_dense_cpu,
     is_on_cpu,
     is_plain_eager,
     is_standard_cell,
@@ -59,43 +58,56 @@ class EagerCell:
         return EagerCell, (self._spec, self._names)
 
     def step(self, parameters: Parameters, x: Any, state: Any) -> tuple[Tensor, ...] | None:
-        """x [B, I] and the state, a tensor or a tuple, or None for zeros → the next state.
+        """x [B, I] and the state, a tensor, tuple or list, or None for zeros → the next state; also for one row, x [I].
 
-        Returns None, and does nothing, if the call does not fit this path.
+        Tensors may have any strides. Returns None, and does nothing, if the call does not fit this path.
         """
         if not is_plain_eager():
             return None
         current = self._current
-        first = state[0] if type(state) is tuple and state else state
+        first = state[0] if (type(state) is tuple or type(state) is list) and state else state
         if current is None or not current.fingerprint.is_current(tuple(parameters.values()), first):
             current = self._current = self._trainable_weights(parameters)
             if current is None:
                 return None
         dtype = current.dtype
-        if not is_dense_cpu(x, dtype):
+        if not is_on_cpu(x, dtype):
             return None
         shape = x.shape
-        if len(shape) != 2 or shape[1] != self._input_size:
+        is_single_row = len(shape) == 1
+        if not (is_single_row or len(shape) == 2) or shape[-1] != self._input_size:
             return None
-        rows = shape[0]
-        state_shape = (rows, self._hidden_size)
+        state_shape = (*shape[:-1], self._hidden_size)
         c = None
         if state is None:
-            h = x.new_zeros(state_shape)
+            h = torch.zeros(state_shape, dtype=dtype)
             if current.has_c:
-                c = x.new_zeros(state_shape)
-        elif not current.has_c:
-            h = state
-            if not is_dense_cpu(h, dtype) or h.shape != state_shape:
-                return None
+                c = torch.zeros(state_shape, dtype=dtype)
         else:
-            if type(state) is not tuple or len(state) != 2:
+            if not current.has_c:
+                h = state
+            elif (type(state) is tuple or type(state) is list) and len(state) == 2:
+                h, c = state
+                if not (is_on_cpu(c, dtype) and c.shape == state_shape):
+                    return None
+                c = c.contiguous()
+            else:
                 return None
-            h, c = state
-            if not (is_dense_cpu(h, dtype) and h.shape == state_shape):
+            if not (is_on_cpu(h, dtype) and h.shape == state_shape):
                 return None
-            if not (is_dense_cpu(c, dtype) and c.shape == state_shape):
-                return None
+            h = h.contiguous()
+        if is_single_row:
+            x, h, c = x.unsqueeze(0), h.unsqueeze(0), None if c is None else c.unsqueeze(0)
+        final = self._infer_or_train(current, x, h, c)
+        if final is not None:
+            if is_single_row:
+                final = tuple([part.squeeze(0) for part in final])
+            current.fingerprint.remember_state(final[0])
+        return final
+
+    def _infer_or_train(
+        self, current: TrainableWeights, x: Tensor, h: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, ...] | None:
         if torch.is_grad_enabled():
             if has_saved_tensors_hooks():
                 return None
@@ -104,11 +116,11 @@ class EagerCell:
                 current = self._current = TrainableWeights(self._names, current.weights, current.packed)
             token = current.token
             if token is not None or x.requires_grad or h.requires_grad or (c is not None and c.requires_grad):
+                if x.stride(1) != 1:
+                    x = x.contiguous()
                 final = apply_step(current, token, x, h, c)
-                final = final if c is not None else (final,)
-                current.fingerprint.remember_state(final[0])
-                return final
-        return _infer_step(current, rows, x, h, c)
+                return final if c is not None else (final,)
+        return _infer_step(current, x.contiguous(), h, c)
 
     def _trainable_weights(self, parameters: Parameters) -> TrainableWeights | None:
         weights = packable(parameters, self._names)
@@ -117,9 +129,9 @@ class EagerCell:
         return TrainableWeights(self._names, weights, pack_and_cache(self._plan, weights))
 
 
-def _infer_step(current: TrainableWeights, rows: int, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, ...]:
+def _infer_step(current: TrainableWeights, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, ...]:
+    rows = len(x)
     h_n = torch.empty_like(h)
-    current.fingerprint.remember_state(h_n)
     if c is None:
         native.engine().step(
             current.packed_forward, rows, x.data_ptr(), h.data_ptr(), 0, h_n.data_ptr(), 0, torch.get_num_threads()

@@ -22,7 +22,6 @@ from seriatim.ops.arguments import FULL, Plan, State
 from seriatim.ops.autograd import apply_layer, run_layer
 from seriatim.ops.eager import (
     has_saved_tensors_hooks,
-    is_dense_cpu,
     is_on_cpu,
     is_plain_eager,
     is_standard_cell,
@@ -111,8 +110,10 @@ class EagerStack:
             is_single_row, batch_first = True, False
         else:
             return None
-        if shape[-1] != self._input_size or not steps or x.stride()[-1] != 1:
+        if shape[-1] != self._input_size or not steps:
             return None
+        if x.stride()[-1] != 1:
+            x = x.contiguous()
         first = self._initial_states(layers, rows, state, is_single_row)
         if first is None:
             return None
@@ -142,8 +143,10 @@ class EagerStack:
             return None
         if x.dim() != 2 or x.shape[1] != self._input_size:
             return None
+        if x.stride(1) != 1:
+            x = x.contiguous()
         sizes = batch_sizes.tolist()
-        if x.stride(1) != 1 or sum(sizes) != len(x) or not len(x) or sizes != sorted(sizes, reverse=True):
+        if sum(sizes) != len(x) or not len(x) or sizes != sorted(sizes, reverse=True):
             return None
         first = self._initial_states(layers, sizes[0], state, False)
         if first is None:
@@ -196,13 +199,17 @@ class EagerStack:
                     zeros = self._zeros = torch.zeros(shape, dtype=layers[0].packed.dtype)
             return (zeros, zeros) if self._has_c else (zeros,)
         states = state if self._has_c else (state,)
+        if type(states) is list:
+            states = tuple(states)
         if type(states) is not tuple or len(states) != 1 + self._has_c:
             return None
         dtype = layers[0].weights[0].dtype
         for part in states:
-            if not is_dense_cpu(part, dtype) or part.shape != (shape[::2] if is_single_row else shape):
+            if not is_on_cpu(part, dtype) or part.shape != (shape[::2] if is_single_row else shape):
                 return None
-        return tuple([part.unsqueeze(1) for part in states]) if is_single_row else states
+        if is_single_row:
+            return tuple([part.contiguous().unsqueeze(1) for part in states])
+        return tuple([part.contiguous() for part in states])
 
     def _run_or_train(
         self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State

@@ -40,6 +40,11 @@ class TrainableWeights:
         self.dtype = packed.dtype
         self.has_c = packed.plan.has_c
         self.needs_slots = packed.plan.needs_slots
+        slots, units = packed.plan.slots_shape
+        self.saved_width = (slots + self.has_c) * units
+        """The numbers that a step saves for each row."""
+        self.slots_bytes = slots * units * self.dtype.itemsize
+        """The bytes of the slots of one row. The c of all rows comes after the slots of all rows."""
         self.weights = weights
         self.requires_grad = tuple(map(_requires_grad, self.weights))
         self.gradients: DeferredGradients | None = None
@@ -63,10 +68,10 @@ class TrainableWeights:
         return self._packed_backward
 
     def slots_template(self, rows: int) -> Tensor:
-        """A tensor with the size of the slots of a step of ``rows`` rows, for ``empty_like``, the fastest way."""
+        """A tensor with the size of the slots and then the c of ``rows`` rows, for ``empty_like``, the fastest way."""
         template = self._slots_template
         if len(template) != rows:
-            template = self._slots_template = template.new_empty((rows, *self.packed.plan.slots_shape))
+            template = self._slots_template = template.new_empty((rows, self.saved_width))
         return template
 
     def refuse_changes(self) -> None:
@@ -172,36 +177,41 @@ def weights_token(gradients: DeferredGradients, weights: Sequence[Tensor]) -> Te
 
 
 class CellFunction(torch.autograd.Function):
-    """One step of a standard cell: x [B, I], h and c [B, H] → h_n, and c_n of an LSTM."""
+    """One step of a standard cell: x [B, I], h and c [B, H] → h_n, and c_n of an LSTM.
+
+    x has a dense last axis, h and c are contiguous. Backward reads its own copy of c_n, and h_n of an RNN only, so that
+    callers may change the state of an LSTM or GRU in place, as with PyTorch's cells.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, trainable: TrainableWeights, token: Tensor | None, x: Tensor, h: Tensor, c: Tensor | None
     ) -> Tensor | tuple[Tensor, Tensor]:
-        rows, inputs = x.shape
+        rows, by_row = len(x), x.stride(0)
         h_n = torch.empty_like(h)
         slots = c_n = None
-        c_address = c_n_address = slots_address = 0
+        c_address = c_n_address = slots_address = saved_c_address = 0
         if trainable.needs_slots:
             slots = torch.empty_like(trainable.slots_template(rows))
             slots_address = slots.data_ptr()
         if c is not None:
             c_n = torch.empty_like(c)
             c_address, c_n_address = c.data_ptr(), c_n.data_ptr()
+            saved_c_address = slots_address + rows * trainable.slots_bytes
         h_n_address = h_n.data_ptr()
         native.engine().forward(
-            trainable.packed_forward, 1, rows, (), x.data_ptr(), 0, inputs, h.data_ptr(), c_address, False,
-            h_n_address, h_n_address, c_n_address, slots_address, c_n_address, None,
+            trainable.packed_forward, 1, rows, (), x.data_ptr(), 0, by_row, h.data_ptr(), c_address, False,
+            h_n_address, h_n_address, c_n_address, slots_address, saved_c_address, None,
             torch.get_num_threads(),
         )  # fmt: skip
         ctx.trainable = trainable
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, h, c, h_n, slots, c_n)
+        ctx.save_for_backward(x, h, c, h_n if slots is None else None, slots)
         return h_n if c_n is None else (h_n, c_n)
 
     @staticmethod
     def backward(ctx: Any, grad_h_n: Tensor | None, grad_c_n: Tensor | None = None) -> tuple[Tensor | None, ...]:
-        x, h, c, h_n, slots, c_n = ctx.saved_tensors
+        x, h, c, h_n, slots = ctx.saved_tensors
         trainable: TrainableWeights = ctx.trainable
         grad = grad_h_n if grad_c_n is None else grad_c_n
         if grad is None:
@@ -221,6 +231,7 @@ class CellFunction(torch.autograd.Function):
             if current is not None:
                 current.add_graph(grad_weights[: len(trained)])
             return None, None, grad_x, grad_h, grad_c
+        x = x.contiguous()
         grad_x = torch.empty_like(x) if needs_x else None
         grad_h = torch.empty_like(h) if needs_h else None
         grad_c = torch.empty_like(c) if needs_c else None
@@ -228,8 +239,10 @@ class CellFunction(torch.autograd.Function):
             grad_h_n = grad_h_n.contiguous()
         if grad_c_n is not None:
             grad_c_n = grad_c_n.contiguous()
+        slots_address = address(slots)
         (current or BackwardPass(trainable, False)).step(
-            x, h, address(c), h_n.data_ptr(), address(slots), address(c_n), address(grad_h_n), address(grad_c_n),
+            x, h, address(c), (h if h_n is None else h_n).data_ptr(), slots_address,
+            0 if c is None else slots_address + len(x) * trainable.slots_bytes, address(grad_h_n), address(grad_c_n),
             address(grad_x), address(grad_h), address(grad_c),
         )  # fmt: skip
         return None, None, grad_x, grad_h, grad_c
