@@ -45,7 +45,9 @@ class Caption(WritingTask[CaptionOptions, EncodedPictures, PictureCodec]):
     def fit_codec(self, options: CaptionOptions, train: Pictures) -> PictureCodec:
         return PictureCodec.fit(options, train)
 
-    def unknown_notes(self, options: CaptionOptions, valid: EncodedPictures) -> Iterator[str]:
+    def text_notes(
+        self, options: CaptionOptions, codec: PictureCodec, train: Pictures, valid: EncodedPictures
+    ) -> Iterator[str]:
         return iter(())
 
     def codec_from_json(self, content: dict[str, Any]) -> PictureCodec:

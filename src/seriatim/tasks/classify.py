@@ -127,7 +127,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
                 *raw.notes,
                 *parts["valid"].notes,
                 *parts["test"].notes,
-                *sequence_inputs.unknown_word_notes(options, parts["valid"].inputs),
+                *sequence_inputs.text_notes(options, codec.inputs, raw.train, parts["valid"].inputs),
             ),
         )
 

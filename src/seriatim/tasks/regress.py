@@ -121,7 +121,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
             hash=raw.hash,
             notes=(
                 *raw.notes,
-                *sequence_inputs.unknown_word_notes(options, parts["valid"].inputs),
+                *sequence_inputs.text_notes(options, codec.inputs, raw.train, parts["valid"].inputs),
                 *_cap_notes(options, raw.test),
             ),
         )

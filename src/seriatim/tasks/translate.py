@@ -16,6 +16,7 @@ from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
 from seriatim.tasks.common.answering import answer
 from seriatim.tasks.common.pair_codec import EncodedPairs, PairCodec
 from seriatim.tasks.common.parts import unknown_notes
+from seriatim.tasks.common.text_unit import unit_notes
 from seriatim.tasks.common.writing import Writer, check_writing_options, text_csv_rows
 from seriatim.tasks.common.writing_task import WritingTask
 from seriatim.tasks.options import TRANSLATE_BASELINES, TranslateOptions
@@ -69,9 +70,14 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
     def fit_codec(self, options: TranslateOptions, train: Pairs) -> PairCodec:
         return PairCodec.fit(options, train)
 
-    def unknown_notes(self, options: TranslateOptions, valid: EncodedPairs) -> Iterator[str]:
-        yield from unknown_notes("the sources' words", options.unit, valid.inputs)
-        yield from unknown_notes("the targets' words", options.unit, valid.targets)
+    def text_notes(
+        self, options: TranslateOptions, codec: PairCodec, train: Pairs, valid: EncodedPairs
+    ) -> Iterator[str]:
+        source, target = codec.source.vocabulary.unit, codec.script.vocabulary.unit
+        yield from unit_notes(options, source, train.sources, "sources")
+        yield from unit_notes(options, target, train.targets, "targets")
+        yield from unknown_notes("the sources' words", source, valid.inputs)
+        yield from unknown_notes("the targets' words", target, valid.targets)
 
     def from_lines(self, text: str) -> object:
         return split_lines(text)

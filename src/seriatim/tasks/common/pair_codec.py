@@ -12,6 +12,7 @@ from seriatim.data.pairs import Pairs
 from seriatim.encoding.script import Script
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.models.seq2seq import PairBatch, Sources, padded_pairs, padded_sources
+from seriatim.tasks.common.text_unit import unit_of
 from seriatim.tasks.options import TranslateOptions
 
 Array = np.ndarray[Any, Any]
@@ -33,8 +34,9 @@ class PairCodec:
     def fit(cls, options: TranslateOptions, train: Pairs) -> PairCodec:
         """Learn both vocabularies from the training part."""
         source, target = (
-            Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
+            Script.fit(texts, unit, options.most_units(unit), lowercase=options.lowercase)
             for texts in (train.sources, train.targets)
+            for unit in (unit_of(options, texts),)
         )
         longest = max(len(target.encode_target(text)) for text in train.targets)
         return cls(source, target, longest, options.reverse)

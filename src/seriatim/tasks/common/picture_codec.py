@@ -38,7 +38,7 @@ class PictureCodec:
     def fit(cls, options: CaptionOptions, train: Pictures) -> PictureCodec:
         """Learn the vocabulary and the scale from the training part."""
         texts = [_one_line(text) for captions in train.captions for text in captions]
-        script = Script.fit(texts, options.unit, options.most_units, lowercase=options.lowercase)
+        script = Script.fit(texts, options.unit, options.most_units(options.unit), lowercase=options.lowercase)
         longest = max(len(script.encode_target(text)) for text in texts)
         side = options.image_size if train.inputs[0].ndim == 3 else 0
         return cls(script, _fit_scaler(train.inputs), side, longest)

@@ -21,6 +21,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.models.classifier import InputSize
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.parts import unknown_notes
+from seriatim.tasks.common.text_unit import unit_notes, unit_of
 from seriatim.tasks.options import SequenceOptions
 from seriatim.tasks.task import WordCorpus
 
@@ -48,7 +49,8 @@ class InputCodec:
     def fit(cls, options: SequenceOptions, train: Sequences, sound: LogMel | None) -> InputCodec:
         """Fit the codec on the training part. ``sound`` computed its frames, if it holds recordings."""
         if train.channels is None:
-            return cls(vocabulary=Vocabulary.fit(train.texts, options.unit, options.most_units, lines=False))
+            unit = unit_of(options, train.texts)
+            return cls(vocabulary=Vocabulary.fit(train.texts, unit, options.most_units(unit), lines=False))
         return cls(scaler=Standardizer.fit(np.concatenate(train.arrays)), sound=sound)
 
     def encode(self, sequences: Sequences) -> list[Array]:
@@ -155,9 +157,11 @@ def check_baseline(options: SequenceOptions, are_texts: bool) -> None:
         )
 
 
-def unknown_word_notes(options: SequenceOptions, valid: list[Array]) -> Iterator[str]:
-    """Yield a note if many words of the validation part are not in the vocabulary."""
-    return unknown_notes("the words", options.unit, valid) if valid[0].ndim == 1 else iter(())
+def text_notes(options: SequenceOptions, codec: InputCodec, train: Sequences, valid: list[Array]) -> Iterator[str]:
+    """Yield a note about the unit that was chosen, and one if many words of the validation part are unknown."""
+    if codec.vocabulary is not None:
+        yield from unit_notes(options, codec.vocabulary.unit, train.texts)
+        yield from unknown_notes("the words", codec.vocabulary.unit, valid)
 
 
 def word_corpus(codec: InputCodec, train: list[Array]) -> WordCorpus | None:

@@ -18,6 +18,7 @@ from torch import nn
 
 from seriatim.data.documents import read_documents
 from seriatim.data.files import split_lines
+from seriatim.encoding.unit_choice import AUTO
 from seriatim.encoding.vectors import Vector, format_vectors, read_vectors, vectors_width
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
@@ -123,7 +124,7 @@ def initial_vectors(options: TrainOptions, words: WordCorpus | None) -> InitialV
 
 def _other_input(options: TextOptions) -> str:
     """Name the input of a model that reads no words."""
-    return f"--unit {options.unit}" if options.unit != "word" else "numbers"
+    return f"--unit {options.unit}" if options.unit not in ("word", AUTO) else "numbers"
 
 
 def _from_file(path: str, tokens: Sequence[str]) -> dict[str, Vector]:

@@ -65,8 +65,8 @@ class WritingTask(Task[OptionsT, PartT, CodecT]):
         """Fit the codec on the training part."""
 
     @abstractmethod
-    def unknown_notes(self, options: OptionsT, valid: PartT) -> Iterator[str]:
-        """Yield notes about unknown words in the validation part."""
+    def text_notes(self, options: OptionsT, codec: CodecT, train: Any, valid: PartT) -> Iterator[str]:
+        """Yield notes about the unit of the texts, and about unknown words in the validation part."""
 
     @abstractmethod
     def fit_naive(self, model: Any, data: PreparedData[PartT, CodecT]) -> None:
@@ -80,7 +80,7 @@ class WritingTask(Task[OptionsT, PartT, CodecT]):
         raw = read_parts(options, source, lambda path: self.read_collection(options, path))
         codec = codec or self.fit_codec(options, raw.train)
         train, valid, test = (codec.encode(part) for part in (raw.train, raw.valid, raw.test))
-        notes = (*raw.notes, *self.unknown_notes(options, valid), *signatures(test.references))
+        notes = (*raw.notes, *self.text_notes(options, codec, raw.train, valid), *signatures(test.references))
         return PreparedData(train, valid, test, codec, raw.sizes, raw.hash, notes)
 
     def read(self, options: OptionsT, codec: CodecT, source: object) -> NewData[PartT]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seriatim.options import option
-from seriatim.tasks.options.train import TextOptions
+from seriatim.tasks.options.train import TextOptions, text_unit
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceOptions(TextOptions):
     """Options of ``train classify`` and ``train regress``: the columns of the sequences, and how to read them."""
 
+    unit: str = text_unit()
     batch_tokens: int = option(32768, "maximum number of steps per update, including padding", minimum=1)
     learner: str = option("bptt", "how gradients through time are computed", choices=("bptt",))
     text: str | None = option(None, "column of the text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from seriatim.learning.options import LearningOptions
 from seriatim.models.options import ModelOptions
@@ -11,6 +12,15 @@ from seriatim.options import option
 UNITS = ("char", "word", "bpe")
 """Possible units of a text."""
 DEFAULT_WORDS = 20_000
+
+
+def text_unit() -> Any:
+    """Return the option ``unit`` with the default ``auto``."""
+    return option(
+        "auto",
+        "unit of text that is read in one step; auto: words, or byte pairs or characters where words are joined",
+        choices=(*UNITS, "auto"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +58,6 @@ class TextOptions(TrainOptions):
     )
     freeze_vectors: bool = option(False, "do not train the embeddings that --vectors sets")
 
-    @property
-    def most_units(self) -> int | None:
-        """The size limit of the vocabulary; None means the default of its unit."""
-        return self.vocab_size or (DEFAULT_WORDS if self.unit == "word" else None)
+    def most_units(self, unit: str) -> int | None:
+        """Return the size limit of a vocabulary of ``unit``; None means the default of the unit."""
+        return self.vocab_size or (DEFAULT_WORDS if unit == "word" else None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seriatim.models.options import CELLS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
+from seriatim.tasks.options.train import text_unit
 from seriatim.tasks.options.writing import WritingOptions
 
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")
@@ -20,6 +21,7 @@ class TranslateOptions(WritingOptions):
     model: str = option(
         "lstm", "network or baseline", choices=(*CELLS, "transformer", *TRANSLATE_BASELINES), registered=REGISTERED
     )
+    unit: str = text_unit()
     hidden: int = option(256, "hidden units per layer", minimum=1)
     bidirectional: bool = option(False, "recurrent networks: the encoder reads the source in both directions")
     batch_size: int = option(128, "maximum number of pairs per update", minimum=1)
