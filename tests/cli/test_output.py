@@ -125,7 +125,20 @@ def test_missing_number():
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1e20, "1e+20"), (-1.23456789e30, "-1.2346e+30"), (987654321.0, "987,654,321"), (3e-12, "3e-12"), (0.0, "0")],
+    [
+        (1e20, "1e+20"),
+        (-1.23456789e30, "-1.2346e+30"),
+        (987654321.0, "987,654,321"),
+        (3e-12, "3e-12"),
+        (0.0, "0"),
+        (0.25, "0.25"),
+    ],
 )
 def test_numbers_of_many_digits_are_short(value, expected):
     assert number(value, 0) == expected
+
+
+def test_small_numbers_have_an_exponent():
+    """A column of errors of 1e-6 and 0 needs no ten decimals."""
+    values = [8.8961e-7, 0.0, 1e-15]
+    assert [number(value, decimals(values)) for value in values] == ["8.896e-07", "0.0000000", "1e-15"]

@@ -17,8 +17,8 @@ import typer
 
 from seriatim.controls import escape_controls, escape_json
 
-LARGE = 1e9
-"""Larger numbers are written with an exponent."""
+LARGE, SMALL, MOST_PLACES = 1e9, 1e-4, 7
+"""Larger and smaller numbers are written with an exponent. The others have at most this many decimals."""
 MARGIN, GAP = 3, 3
 """Characters of a drawn table beside its columns, and between two columns."""
 FOLDED = 20
@@ -71,18 +71,18 @@ def decimals(numbers: Iterable[float | None]) -> int:
     if largest == 0.0:
         return 1
     exponent = math.floor(math.log10(largest))
-    return min(10, 3 - exponent) if exponent < -1 else max(0, min(4, 4 - exponent))
+    return min(MOST_PLACES, 3 - exponent) if exponent < -1 else max(0, min(4, 4 - exponent))
 
 
 def number(value: object, places: int) -> str:
     """Format a number with ``places`` decimals; a missing number becomes ``-``.
 
-    A number of more than nine digits, or one that would look like 0, has an exponent instead: ``1e+20``.
+    Very large and very small numbers have an exponent instead: ``1e+20``. No other number than 0 looks like 0.
     """
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return "-"
-    if abs(value) >= LARGE:
-        return f"{value:.5g}"
+    if abs(value) >= LARGE or 0 < abs(value) < SMALL:
+        return f"{value:.5g}" if abs(value) >= LARGE else f"{value:.4g}"
     text = f"{value:,.{places}f}"
     return text if not value or any(digit in text for digit in "123456789") else f"{value:.2g}"
 
