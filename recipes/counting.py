@@ -74,13 +74,13 @@ def train(cell: str, units: int, longest: int, updates: int, seed: int) -> Reade
 
 
 @torch.no_grad()
-def longest_right(model: Reader, most: int) -> int:
+def longest_right(model: Reader, limit: int) -> int:
     """The largest n ≤ ``most`` up to which every string is right."""
-    letters = strings(torch.arange(1, most + 1))
+    letters = strings(torch.arange(1, limit + 1))
     logits, _ = model(letters[:-1])
     wrong = (logits.argmax(2) != letters[1:]) & predictable(letters)
     failed = torch.nonzero(wrong.any(0))
-    return int(failed[0]) if len(failed) else most
+    return int(failed[0]) if len(failed) else limit
 
 
 @torch.no_grad()

@@ -149,7 +149,7 @@ def sequences(
     length = int(generator.integers(15, 30))
     labels = generator.integers(0, 2, number)
     lines = ["id,p,q,label"]
-    written = generator.permutation(labels) if wrong_labels else labels
+    labels_written = generator.permutation(labels) if wrong_labels else labels
     copies: list[str] = []
     for index, label in enumerate(labels):
         noise = 0.5 * generator.standard_normal((length, 2))
@@ -163,7 +163,7 @@ def sequences(
             noise[:, 0] += 1.5 * label * (np.arange(length) > length // 2)
         if constant:
             noise[:, 1] = 2.0
-        name = "yes" if written[index] else "no"
+        name = "yes" if labels_written[index] else "no"
         rows = [f"{p:.4f},{q:.4f},{name}" for p, q in noise]
         lines += [f"{index},{row}" for row in rows]
         if repeated and index % 2:
@@ -268,9 +268,9 @@ def make(task: str, faults: tuple[str, ...], seed: int, held_out: bool) -> Case:
     if task == "classify" and "repeated" not in faults:
         options["drop_duplicates"] = True
     for fault in faults:
-        changed, chosen = recipe.faults[fault]
+        changed, fault_options = recipe.faults[fault]
         arguments |= changed
-        options |= chosen
+        options |= fault_options
     return Case(faults, task, seed, lambda folder: recipe.write(folder, **arguments), options)
 
 
@@ -374,14 +374,14 @@ def report(rows: list[dict[str, Any]]) -> None:
 def cases(options: argparse.Namespace) -> list[Case]:
     """The cases that the command line asks for."""
     held_out = options.data == "held-out"
-    chosen: list[tuple[str, tuple[str, ...]]] = [(task, ()) for task in RECIPES for _ in range(options.sound)]
-    chosen += [(task, (fault,)) for task, recipe in RECIPES.items() for fault in recipe.faults]
-    chosen += list(PAIRS)
+    cases: list[tuple[str, tuple[str, ...]]] = [(task, ()) for task in RECIPES for _ in range(options.sound)]
+    cases += [(task, (fault,)) for task, recipe in RECIPES.items() for fault in recipe.faults]
+    cases += list(PAIRS)
     if options.only:
-        chosen = [case for case in chosen if {*case[1]} & {*options.only} or (not case[1] and "sound" in options.only)]
+        cases = [case for case in cases if {*case[1]} & {*options.only} or (not case[1] and "sound" in options.only)]
     counts: dict[tuple[str, tuple[str, ...]], int] = {}
     result = []
-    for task, faults in chosen:
+    for task, faults in cases:
         for _ in range(options.seeds):
             seed = counts[task, faults] = counts.get((task, faults), -1) + 1
             result.append(make(task, faults, seed, held_out))

@@ -79,7 +79,7 @@ struct Type {
     }
 };
 
-// What each file of the binding adds to the module.
+// The functions by which each file of the binding adds to the module.
 void bind_scan(nb::module_& module);         // Scan
 void bind_fingerprint(nb::module_& module);  // Fingerprint
 

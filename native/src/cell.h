@@ -12,7 +12,7 @@
 //   backward          from the gradient of h (before its projection) to the gradients of the gates' sums and of the old states
 //   second_stage_backward, second_stage_operand    only with two stages
 //
-// cells/gru.h has an example of each. Numbers in comments are those of the equations in src/seriatim/kernels/_NAME.py.
+// cells/gru.h has an example of each. Numbers in comments refer to the equations in src/seriatim/kernels/_NAME.py.
 #pragma once
 
 #include "tile.h"
@@ -71,7 +71,7 @@ template <class T> struct BackwardRow : RowStep<T> {
     T* grad_x = nullptr;      // [I]
 };
 
-// What all rows share.
+// The data that all rows share.
 template <class T> struct CellWeights {
     const Spec& spec;
     const T* bias;   // [column of a tile][padded]: the sums start from it

@@ -27,7 +27,7 @@ struct CellLayout {
     int extra_states = 0;  // states of H units beside h
     int saved;             // values per unit and step that the backward pass needs
     int direct_gates =
-        gates;  // the recurrent part of these first gates multiplies h itself; that of the others, a row of a first stage
+        gates;  // the recurrent part of these first gates multiplies h itself; the other gates multiply a row of a first stage
     int shared_gates = gates;  // these first gates have one gradient for the input part and the recurrent part
     int peepholes = 0;         // rows of w_ch that the cell may have
     bool has_projection = false, has_layer_norm = false;  // options that the cell may have
@@ -201,7 +201,7 @@ struct Target {
     const Kernels<float>& (*single)();
     const Kernels<double>& (*real)();
     uint64_t (*hash)(const void* memory, int64_t bytes);  // see fingerprint.h; each target has its own
-    const Kernels<float>& (*bf16)() = nullptr;            // those of a spec with `bf16`; null where there are none
+    const Kernels<float>& (*bf16)() = nullptr;            // the kernels of a spec with `bf16`, or null
 };
 
 // Those compiled in that this processor can run, fastest first, but for those made for tests. The last one runs anywhere.

@@ -54,7 +54,7 @@ template <int column, class T> inline void tanh_of_one_column(Sums<T>* sums, int
 }
 
 // For a single row: the product of each block of `mine`, then both halves. Several blocks go together, because the first half of one
-// does not wait for that of another.
+// does not depend on the first half of another.
 template <class T, class Row, class Product, class First, class Second> void for_each_block_of_row(const Blocks& blocks,
     Range mine, bool backwards, const Row& row, const Product& product, const First& first_half,
     const Second& second_half) {

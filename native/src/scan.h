@@ -68,7 +68,7 @@ template <class Work> ALWAYS_INLINE void over_rows(int64_t units, int64_t low, i
     }
 }
 
-// The state stands in `last` all the time.
+// `last` holds the state throughout.
 template <Gates G, int parts, class T> void scan_forward_block(const Scan<T>& call, int64_t low, int64_t high) {
     const int64_t H = call.units;
     for (int p = 0; p < parts; ++p) copy(call.first[p] + low, high - low, call.last[p] + low);

@@ -221,7 +221,7 @@ template <class T> [[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
     return a[0];
 }
 
-// e⁻ˣ for x ≥ 0. Beyond 88 (708) the result is that of 88 (708), which is 0 in float32. 1.0 ULP at most, 0.3 on average (x ≤ 87; 700).
+// e⁻ˣ for x ≥ 0. Beyond 88 (708) the result is the value at 88 (708), which is 0 in float32. 1.0 ULP at most, 0.3 on average (x ≤ 87; 700).
 template <class T> [[gnu::always_inline]] inline Vec<T> exp_neg(Vec<T> x) {
     const Exponentials<T, 1> e({at_most<T>(x, all<T>(Lanes<T>::highest))}, {-1});
     return e.power[0] + e.power[0] * e.less_one[0];

@@ -8,7 +8,7 @@ from typing import Final
 CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, marks that reverse the direction of a text, and halves of surrogate pairs.
 
-Joiners such as those of emoji and of Indic scripts are not among them.
+Joiners, as in emoji and Indic scripts, are not among them.
 """
 
 

@@ -27,12 +27,12 @@ def test_answered_prompt_is_not_printed(seriatim, runs):
     assert seriatim("generate", "runs/x", "--prompt", "Well, ").out == "to be or not\n"
 
 
-@pytest.mark.parametrize(("terminal", "shown"), [(True, "\\x1b[2J\tsea\n\n"), (False, "\x1b[2J\tsea\n\n")])
-def test_terminal_shows_control_characters_as_escapes(capsys, monkeypatch, terminal, shown):
+@pytest.mark.parametrize(("terminal", "text"), [(True, "\\x1b[2J\tsea\n\n"), (False, "\x1b[2J\tsea\n\n")])
+def test_terminal_shows_control_characters_as_escapes(capsys, monkeypatch, terminal, text):
     """A pipe receives the text as it is."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     assert _write(["\x1b[2J\t", "sea\n"]) == "\x1b[2J\tsea\n"
-    assert capsys.readouterr().out == shown
+    assert capsys.readouterr().out == text
 
 
 def test_penalty_and_stops(seriatim, runs):

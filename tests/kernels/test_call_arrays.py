@@ -86,10 +86,10 @@ def test_weights_of_a_wrong_shape_or_dtype_are_refused():
     arrays = [np.zeros(shape) for shape in ((16, 3), (16, 2), (16,), (16,), (2, 4), (3, 4))]
     is_float64, addresses = weight_addresses(spec, arrays)
     assert is_float64 and len(addresses) == 10
-    assert addresses[:6] == [one.ctypes.data for one in arrays] and not any(addresses[6:])
+    assert addresses[:6] == [array.ctypes.data for array in arrays] and not any(addresses[6:])
     names = ("w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_ch")
     for place, name in enumerate(names):
-        wrong = [one[:-1] if index == place else one for index, one in enumerate(arrays)]
+        wrong = [array[:-1] if index == place else array for index, array in enumerate(arrays)]
         with pytest.raises(UsageError, match=rf"weights.{name}: got \[.*wanted \["):
             weight_addresses(spec, wrong)
     with pytest.raises(UsageError, match=r"weights.b_ih: got \[16\] of float32, wanted \[16\] of float64"):

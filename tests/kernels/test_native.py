@@ -434,7 +434,7 @@ assert len(said) == 1 and "engine was not built" in str(said[0].message), said
 def test_wrong_addresses_are_refused():
     engine, case = native.engine(), problem(spec_of({"kind": "gru"}, 3, 4), 2, 2)
     cell = native.cell(case.spec)
-    weights = [0 if one is None else one.ctypes.data for one in case.weights.fused()]
+    weights = [0 if array is None else array.ctypes.data for array in case.weights.fused()]
     packed = engine.Packed(cell, True, weights, 1)
     x, h = np.zeros((2, 2, 3)), np.zeros((2, 4))
     output, last = np.empty((2, 2, 4)), np.empty((2, 4))
@@ -493,7 +493,7 @@ def test_wrong_addresses_are_refused():
     with pytest.raises(ValueError, match="9 arrays, wanted 10"):
         engine.StepsBack(back, grads[:9], 1)
     projected = problem(CellSpec("lstm", 3, 4, proj_size=2), 2, 2)
-    weights = [0 if one is None else one.ctypes.data for one in projected.weights.fused()]
+    weights = [0 if array is None else array.ctypes.data for array in projected.weights.fused()]
     back = engine.PackedBack(native.cell(projected.spec), True, weights, 1)
     with pytest.raises(ValueError, match="wanted those of a cell without projection"):
         engine.StepsBack(back, grads, 1)

@@ -25,10 +25,10 @@ def estimator(kind):
 
 def named():
     for kind in KINDS:
-        seen = {}
+        counts = {}
         for check in checks.yield_checks(estimator(kind)):
-            seen[check.__name__] = seen.get(check.__name__, -1) + 1
-            if check.__name__ not in SLOW and seen[check.__name__] < 1:  # on the first set
+            counts[check.__name__] = counts.get(check.__name__, -1) + 1
+            if check.__name__ not in SLOW and counts[check.__name__] < 1:  # on the first set
                 yield pytest.param(kind, check, id=f"{kind.__name__}-{check.__name__}")
 
 

@@ -261,10 +261,10 @@ def test_blank_targets_at_the_end_are_forecast_and_not_scored(tmp_path: Path, mi
 def test_targets_that_end_at_different_rows(tmp_path: Path, missing: str, origins: int) -> None:
     """The last values of each target are its test, and ``predict`` continues each from its own end."""
     v, w = wave(), wave(level=50.0, seed=1)
-    written = {"v": [f"{value}" for value in v], "w": [*(f"{value}" for value in w[:-5]), *[""] * 5]}
-    source = table(tmp_path / "both.csv", n=range(60), **written)
-    given: dict[str, Any] = {"target": ("v", "w"), "time": "n", "model": "naive", "missing": missing}
-    model, prepared, options = fit_model(source, origins=origins, **given)
+    columns = {"v": [f"{value}" for value in v], "w": [*(f"{value}" for value in w[:-5]), *[""] * 5]}
+    source = table(tmp_path / "both.csv", n=range(60), **columns)
+    arguments: dict[str, Any] = {"target": ("v", "w"), "time": "n", "model": "naive", "missing": missing}
+    model, prepared, options = fit_model(source, origins=origins, **arguments)
     assert prepared.test.origins[0] == range(53 - origins, 58)
     assert prepared.sizes["train"] == 50 - origins
     assert "the targets end at different rows: each is held out and forecast from its own last value" in prepared.notes

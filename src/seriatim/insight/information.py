@@ -233,13 +233,13 @@ def _pairs(series: Sequence[Array], lag: int) -> tuple[Array, Array]:
     return np.concatenate(earlier), np.concatenate(later)
 
 
-def most_common(series: Sequence[Array], most: int = MOST_SYMBOLS) -> list[Array]:
+def most_common(series: Sequence[Array], count: int = MOST_SYMBOLS) -> list[Array]:
     """Number symbols by how often they occur; those from ``most`` - 1 on become one."""
     values = np.concatenate([np.asarray(part) for part in series])
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = np.empty(len(counts), np.int64)
     ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-    numbered = np.minimum(ranks, most - 1)[places]
+    numbered = np.minimum(ranks, count - 1)[places]
     return np.split(numbered, np.cumsum([len(part) for part in series])[:-1])
 
 

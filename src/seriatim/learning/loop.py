@@ -100,11 +100,11 @@ def fit(
     """
     if options.lr != FIND:
         return _Training(model, plan, options, store, observer).run()
-    found = find_learning_rate(model, plan.epoch(0), options)
-    options = dataclasses.replace(options, lr=found)
-    observer.note(f"learning rate {found:g}, where the loss falls fastest in a range test")
+    rate = find_learning_rate(model, plan.epoch(0), options)
+    options = dataclasses.replace(options, lr=rate)
+    observer.note(f"learning rate {rate:g}, where the loss falls fastest in a range test")
     outcome = _Training(model, plan, options, store, observer).run()
-    return dataclasses.replace(outcome, found_lr=found)
+    return dataclasses.replace(outcome, found_lr=rate)
 
 
 @final
@@ -329,8 +329,8 @@ class _Training(Generic[BatchT]):
         """Stop because of a loss, score or gradient that is not finite, before it reaches the weights."""
         if not self.best_weights:
             self.store.save_best(self.model.state_dict())
-        kept = "the best weights so far are kept" if self.best_weights else "the weights before this step are kept"
+        message = "the best weights so far are kept" if self.best_weights else "the weights before this step are kept"
         cause = f"the loss is {value}" if not math.isfinite(value) else "the gradient is not finite"
         advice = f"try a lower --lr (now {self.options.rate:g}), a --clip below {self.options.clip or 1.0:g}"
         more = " or --precision fp32" if self.options.precision == "bf16" else " or another --seed"
-        raise TrainingError(f"{cause} at step {self.progress.step + 1}: training stopped, {kept}; {advice}{more}")
+        raise TrainingError(f"{cause} at step {self.progress.step + 1}: training stopped, {message}; {advice}{more}")

@@ -114,7 +114,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
 
 
 def defaults_of(model: object, learner: object = None) -> Mapping[str, object]:
-    """Return the defaults of ``model`` that replace those of the task, if it is trained by ``learner``."""
+    """Return the defaults of ``model`` that replace the task's, if it is trained by ``learner``."""
     if model in LINEAR and learner in FORWARD_MODE:
         return {}
     return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
@@ -160,6 +160,6 @@ def check_cell(options: ModelOptions) -> None:
 
 
 def check_causal(options: ModelOptions) -> None:
-    """Check the options for a task that must not see the future. Raises ``UsageError`` otherwise."""
+    """Check that the options suit a task that must not see the future. Raises ``UsageError`` otherwise."""
     if options.positions == "sinusoidal":
         raise UsageError("positions: sinusoidal counts from the start of a whole sequence; a stream takes rotary")

@@ -49,9 +49,9 @@ class Kernels:
         for index in range(count):
             length = int(draw.choice(lengths))
             used = int(2 ** draw.uniform(0, np.log2(min(channels, length) + 1)))
-            chosen = draw.choice(channels, used, replace=False)
+            selected = draw.choice(channels, used, replace=False)
             weights = draw.normal(size=(used, length))
-            self.weights[index, chosen, :length] = weights - weights.mean(1, keepdims=True)
+            self.weights[index, selected, :length] = weights - weights.mean(1, keepdims=True)
             dilation = int(2 ** draw.uniform(0, np.log2(max(1.0, (steps - 1) / max(1, length - 1)))))
             self.shapes[index] = length, dilation, draw.integers(2)
 
@@ -77,16 +77,16 @@ class Kernels:
         result = np.zeros((len(inputs), 2, len(self.constants)), np.float32)
         for shape in np.unique(self.shapes, axis=0):
             length, dilation, is_padded = (int(value) for value in shape)
-            chosen = np.flatnonzero((self.shapes == shape).all(1))
+            indices = np.flatnonzero((self.shapes == shape).all(1))
             reach = (length - 1) * dilation
-            before = reach // 2 if is_padded else 0
-            source = functional.pad(padded, (before, reach - before))
-            weights = torch.from_numpy(self.weights[chosen, :, :length])
-            outputs = functional.conv1d(source, weights, torch.from_numpy(self.constants[chosen]), dilation=dilation)
+            padding = reach // 2 if is_padded else 0
+            source = functional.pad(padded, (padding, reach - padding))
+            weights = torch.from_numpy(self.weights[indices, :, :length])
+            outputs = functional.conv1d(source, weights, torch.from_numpy(self.constants[indices]), dilation=dilation)
             counts = (lengths if is_padded else lengths - reach).clamp(min=1)  # a short sequence is padded all the same
             inside = (torch.arange(outputs.shape[2]) < counts[:, None])[:, None]
-            result[:, 0, chosen] = outputs.masked_fill(~inside, -torch.inf).amax(2).numpy()
-            result[:, 1, chosen] = (((outputs > 0) & inside).sum(2) / counts[:, None]).numpy()
+            result[:, 0, indices] = outputs.masked_fill(~inside, -torch.inf).amax(2).numpy()
+            result[:, 1, indices] = (((outputs > 0) & inside).sum(2) / counts[:, None]).numpy()
         return result
 
     def state_dict(self) -> dict[str, Array]:

@@ -102,7 +102,7 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
             observer.note(f"no scores on the old data: {missing}")
         for note in new_data.notes:
             observer.note(note)
-        before = _score_both(run, new_data, old_data)
+        scores_before = _score_both(run, new_data, old_data)
         training_data = new_data
         if options.replay:
             if old_data is None:
@@ -113,13 +113,13 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.copytree(run.path, temporary, ignore=_unfinished_files)
             outcome = _fit(run, settings, training_data, temporary, observer)
-            after = _score_both(run, new_data, old_data)
+            scores_after = _score_both(run, new_data, old_data)
             config = dict(read_json(run.path / "config.json"))
             config["notes"] = [*config["notes"], _note(options, data, new_data, outcome)]
             write_json(temporary / "config.json", config)
             scored_part = new_data.test if old_data is None else old_data.test
             blending = choose_again(run, new_data, scored_part, temporary)
-            new_result = {**_result(run, old_result, new_data, after, outcome), **blending}
+            new_result = {**_result(run, old_result, new_data, scores_after, outcome), **blending}
             write_json(temporary / "result.json", new_result)
             _move(temporary, run.path, out)
             changed = Opened(out or run.path)
@@ -130,8 +130,8 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
         "model": run.options.model,
         "run": str(out or run.path),
         "data": {**new_data.sizes, "hash": new_data.hash},
-        "before": dataclasses.asdict(before),
-        "after": dataclasses.asdict(after),
+        "before": dataclasses.asdict(scores_before),
+        "after": dataclasses.asdict(scores_after),
         "baselines": run.baseline_scores(new_data.test, run.options),
         "blend": blend_scores(changed, new_data.test),
         "epochs": outcome.epochs,
@@ -184,7 +184,7 @@ def _fit(run: Opened, options: TrainOptions, data: PreparedData[Any, Any], folde
 
 
 def _result(
-    run: Opened, old_result: Result, new_data: PreparedData[Any, Any], after: OldAndNew, outcome: Outcome
+    run: Opened, old_result: Result, new_data: PreparedData[Any, Any], scores_after: OldAndNew, outcome: Outcome
 ) -> Result:
     """Return the new content of ``result.json``, with scores on the old data, or on the new data if these are gone."""
     result = {
@@ -192,12 +192,12 @@ def _result(
         "epochs": old_result["epochs"] + outcome.epochs,
         "seconds": round(old_result["seconds"] + outcome.seconds, 3),
     }
-    if after.old is not None:
-        return {**result, "scores": after.old}
+    if scores_after.old is not None:
+        return {**result, "scores": scores_after.old}
     return {
         **result,
         "data": {**new_data.sizes, "hash": new_data.hash},
-        "scores": after.new,
+        "scores": scores_after.new,
         "baselines": run.baseline_scores(new_data.test, run.options),
     }
 

@@ -52,7 +52,7 @@ Array = np.ndarray[Any, Any]
 
 EVALUATION_BATCH = 512
 ROW_KEYS = ("id", "step", "time")
-"""The keys of a row of predictions beside those of the targets."""
+"""The keys of a row of predictions, without the targets' keys."""
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
 AnyForecaster = StatisticalForecaster | Forecaster[Any]

@@ -121,7 +121,7 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
         return self.codec_files[0]
 
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the defaults that depend on the model and replace those of ``options``.
+        """Return the defaults that depend on the model; they replace the defaults of ``options``.
 
         ``explicit`` has the options that the user gave. The result may have values for them too, which do not count.
         """

@@ -128,8 +128,8 @@ def test_longer_context_predicts_better() -> None:
         tokens.append((tokens[-1] + tokens[-2]) % 3 if len(tokens) % 40 else len(tokens) % 3)
     perplexities = [Markov.fit(tokens[:300], 3, order).perplexity(tokens[300:]) for order in (0, 1, 2)]
     assert perplexities[2] < 1.3 < 2.0 < perplexities[1]
-    chosen = Markov.choose_order(tokens[:300], tokens[300:], 3)
-    assert chosen.order >= 2
+    best = Markov.choose_order(tokens[:300], tokens[300:], 3)
+    assert best.order >= 2
     assert Markov.choose_order(tokens[:300], tokens[300:], 3, orders=(0, 1)).order < 2
 
 
@@ -139,10 +139,10 @@ def test_chosen_order_is_best_and_equals_its_fit() -> None:
     for _ in range(2000):
         tokens.append((tokens[-1] + 1) % 6 if generator.random() < 0.8 else int(generator.integers(6)))
     train, valid = tokens[:1500], tokens[1500:]
-    chosen = Markov.choose_order(train, valid, 6)
-    assert chosen.order == min(range(9), key=lambda order: Markov.fit(train, 6, order).perplexity(valid))
-    fitted = Markov.fit(train, 6, chosen.order).state_dict()
-    assert all(np.array_equal(array, fitted[name]) for name, array in chosen.state_dict().items())
+    best = Markov.choose_order(train, valid, 6)
+    assert best.order == min(range(9), key=lambda order: Markov.fit(train, 6, order).perplexity(valid))
+    fitted = Markov.fit(train, 6, best.order).state_dict()
+    assert all(np.array_equal(array, fitted[name]) for name, array in best.state_dict().items())
 
 
 def test_order_search_passes_one_worse_order() -> None:

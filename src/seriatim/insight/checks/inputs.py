@@ -49,17 +49,17 @@ def season(evidence: Evidence) -> Check:
     )
     if evidence.task != "forecast" or evidence.data.information is None:
         return check
-    period, chosen = evidence.data.period, int(evidence.options.get("season") or 1)
+    period, season = evidence.data.period, int(evidence.options.get("season") or 1)
     if period is None:
         return check.ok(None, "no strong period")
     strength = evidence.data.season_strength
-    strength_at_period, strength_at_season = strength.get(period, 0.0), strength.get(chosen, 0.0)
+    strength_at_period, strength_at_season = strength.get(period, 0.0), strength.get(season, 0.0)
     summary = (
         f"the autocorrelation is {strength_at_period:.2f} at {period} steps, {strength_at_season:.2f} at the season "
-        f"of {chosen}"
+        f"of {season}"
     )
-    is_near = abs(chosen - period) <= max(1, 0.05 * period) or chosen % period == 0
-    if chosen > 1 and (is_near or strength_at_season >= strength_at_period - 0.1):
+    is_near = abs(season - period) <= max(1, 0.05 * period) or season % period == 0
+    if season > 1 and (is_near or strength_at_season >= strength_at_period - 0.1):
         return check.ok(float(period), summary)
     return check.failed(
         "warning", float(period), summary, f"--season {period}", "high" if strength_at_period > 0.6 else "medium"

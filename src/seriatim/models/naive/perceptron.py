@@ -27,7 +27,7 @@ FEATURES: Final = 18
 """Features of a word that do not depend on tags; three more do."""
 MULTIPLIERS: Final = (2_654_435_761, 40_503, 2_246_822_519)
 TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-20, 5))
-"""Factors of the scores, of which one makes probabilities of tags; the best on the validation part is taken."""
+"""Candidate factors that turn scores into probabilities of tags; the one that is best on the validation part is taken."""
 
 
 @final
@@ -55,17 +55,17 @@ class PerceptronTagger:
         step = 0
         for _ in range(EPOCHS):
             for index in draw.permutation(len(sentences)):
-                before, previous = NO_TAG, NO_TAG
+                second_previous, previous = NO_TAG, NO_TAG
                 for row, tag in zip(features[index], sentences[index][1].tolist(), strict=True):
                     step += 1
-                    rows = np.concatenate([row, _tag_features(previous, before, int(row[0]))])
+                    rows = np.concatenate([row, _tag_features(previous, second_previous, int(row[0]))])
                     guess = int(weights[rows].sum(0).argmax())
                     if guess != tag:
                         weights[rows, tag] += 1
                         weights[rows, guess] -= 1
                         sums[rows, tag] += step
                         sums[rows, guess] -= step
-                    before, previous = previous, guess
+                    second_previous, previous = previous, guess
                 if time.monotonic() > ends_at:
                     break
             if time.monotonic() > ends_at:
@@ -96,11 +96,11 @@ class PerceptronTagger:
     def _scores(self, words: Sequence[str]) -> Array:
         """Return the sums of (1), float64 [T, K]."""
         scores = np.empty((len(words), self.tags))
-        before, previous = NO_TAG, NO_TAG
+        second_previous, previous = NO_TAG, NO_TAG
         for position, row in enumerate(_features(words)):
-            rows = np.concatenate([row, _tag_features(previous, before, int(row[0]))])
+            rows = np.concatenate([row, _tag_features(previous, second_previous, int(row[0]))])
             scores[position] = self.weights[rows].sum(0)
-            before, previous = previous, int(scores[position].argmax())
+            second_previous, previous = previous, int(scores[position].argmax())
         return scores
 
     def state_dict(self) -> dict[str, Array]:
@@ -149,11 +149,11 @@ def _letter_shape(letter: str) -> str:
     return "0" if letter.isdigit() else "A" if letter.isupper() else "a" if letter.isalpha() else letter[:1]
 
 
-def _tag_features(previous: int, before: int, word: int) -> list[int]:
+def _tag_features(previous: int, second_previous: int, word: int) -> list[int]:
     """Return the rows of the features: the last tag, the last two tags, the last tag with the word."""
     first, second, third = MULTIPLIERS
     last = (previous + 2) * first
-    return [last % ROWS, (last + (before + 2) * second) % ROWS, (last + (word + 1) * third) % ROWS]
+    return [last % ROWS, (last + (second_previous + 2) * second) % ROWS, (last + (word + 1) * third) % ROWS]
 
 
 def _log_softmax(scores: Array) -> Array:

@@ -94,9 +94,9 @@ class TextModel(ABC):
 
     def fit(self, texts: Sequence[str], targets: Array, *, seconds: float = 60.0, seed: int = 0) -> None:
         """Fit to ``texts`` and ``targets`` [N]. Of very many texts, a random part that fits into about ``seconds``."""
-        chosen = _affordable(texts, seconds, seed)
-        vectors = self._features.fit([texts[index] for index in chosen])
-        self._solve(vectors, targets[chosen])
+        rows = _affordable(texts, seconds, seed)
+        vectors = self._features.fit([texts[index] for index in rows])
+        self._solve(vectors, targets[rows])
 
     @abstractmethod
     def _solve(self, vectors: Any, targets: Array) -> None:

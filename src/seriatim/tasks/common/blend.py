@@ -127,7 +127,7 @@ def choose_probabilities(log_chances: Mapping[str, Array], labels: Array) -> Cho
 def choose_quantiles(quantiles: Mapping[str, Array], actual: Array, observed: Array, levels: Array) -> Choice:
     """Choose by quantiles [N, H, Q] and values [N, H], by the quantile loss over observed values.
 
-    All numbers have a scale of about 1. A level [Q] of NaN stands for a mean, which is judged by squared errors.
+    All numbers have a scale of about 1. A level [Q] of NaN means a mean, which is judged by squared errors.
     If a horizon step has too few observed values, all steps have the same weights.
     """
     is_row = observed.any(1)
@@ -182,14 +182,14 @@ def _choose(
         return Choice(BLEND, form, dict.fromkeys(weighed, equal), note)
     weights = fit(arrays(names))
     keep = without_small(weights)
-    kept = [name for name, is_kept in zip(names, keep, strict=True) if is_kept]
-    if len(kept) < 2:
+    kept_names = [name for name, is_kept in zip(names, keep, strict=True) if is_kept]
+    if len(kept_names) < 2:
         return Choice(best)
-    if len(kept) < len(names):
-        weights = fit(arrays(kept))
-    if losses(arrays(kept), weights).mean() >= alone[best].mean():
+    if len(kept_names) < len(names):
+        weights = fit(arrays(kept_names))
+    if losses(arrays(kept_names), weights).mean() >= alone[best].mean():
         return Choice(best)
-    return Choice(BLEND, form, dict(zip(kept, weights, strict=True)))
+    return Choice(BLEND, form, dict(zip(kept_names, weights, strict=True)))
 
 
 def _is_worse(losses: Array, best: Array) -> bool:

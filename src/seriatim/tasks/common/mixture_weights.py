@@ -58,8 +58,8 @@ def logit_weights(log_chances: Array, labels: Array) -> Array:
         return -float(mixed[rows, labels].mean()), gradient
 
     start = np.full(len(log_chances), 1 / len(log_chances))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST_EXPONENT)] * len(start))
-    weights: Array = found.x
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST_EXPONENT)] * len(start))
+    weights: Array = optimum.x
     return weights
 
 
