@@ -27,7 +27,7 @@ FEATURES: Final = 18
 """Features of a word that do not depend on tags; three more do."""
 MULTIPLIERS: Final = (2_654_435_761, 40_503, 2_246_822_519)
 TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-20, 5))
-"""Candidate factors that turn scores into probabilities of tags; the one that is best on the validation part is taken."""
+"""Candidate factors that turn scores into probabilities of tags; the best on the validation part is used."""
 
 
 @final

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 PENALTIES: Final = tuple(10.0**power for power in range(-1, 6))
 TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-4, 13))
-"""Candidate factors that turn outputs into probabilities of classes; the one that is best on the validation part is taken."""
+"""Candidate factors that turn outputs into probabilities of classes; the best on the validation part is used."""
 
 
 class _Ridge:
