@@ -42,6 +42,8 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "forecast-seasonal": ("forecast", SERIES, {"model": "seasonal_naive", "horizon": 3, "season": 4}),
     "forecast-drift": ("forecast", SERIES, {"model": "drift", "horizon": 3}),
     "forecast-ar": ("forecast", SERIES, {"model": "ar", "horizon": 3}),
+    "forecast-theta": ("forecast", SERIES, {"model": "theta", "horizon": 3}),
+    "forecast-ets": ("forecast", SERIES, {"model": "ets", "horizon": 3}),
     "tag": ("tag", SENTENCES, {"model": "lstm", "hidden": 8, "bidirectional": True}),
     "tag-crf": ("tag", SENTENCES, {"model": "lstm", "hidden": 8, "crf": True, "characters": "cnn"}),
     "tag-forward": ("tag", SENTENCES, {"model": "gru", "hidden": 8, "bidirectional": False, "characters": "none"}),
@@ -50,4 +52,4 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 }
 """Task, data and options by a short name."""
 
-NAIVE = ("majority", "mean", "naive", "seasonal_naive", "drift", "ar", "most_frequent_tag")
+NAIVE = ("majority", "mean", "naive", "seasonal_naive", "drift", "ar", "theta", "ets", "most_frequent_tag")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from seriatim.cli import bench, compare, data, evaluate, generate, info, inspect, predict, train, update
+from seriatim.cli import bench, compare, data, evaluate, export, generate, info, inspect, predict, train, update
 from seriatim.cli.failures import INTERRUPTED, report
 from seriatim.cli.output import is_terminal
 from seriatim.errors import UsageError, nearest
@@ -23,6 +23,7 @@ VERBS: tuple[tuple[Callable[..., None], str], ...] = (
     (inspect.inspect, inspect.EXAMPLE),
     (update.command(), update.EXAMPLE),
     (compare.compare, compare.EXAMPLE),
+    (export.export, export.EXAMPLE),
     (bench.bench, bench.EXAMPLE),
     (data.data, data.EXAMPLE),
     (info.info, info.EXAMPLE),

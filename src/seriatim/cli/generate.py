@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from seriatim.cli.opening import open_model
 from seriatim.cli.output import Json, say, write_json
 from seriatim.cli.use import Use
 from seriatim.controls import escape_controls
@@ -21,7 +22,7 @@ EXAMPLE = 'seriatim generate runs/language-lstm-1 --prompt "Once upon" --tempera
 
 
 def generate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder of a language or translate model")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="run or runtime folder of a model that writes text")],
     prompt: Annotated[
         str | None, typer.Option(metavar="TEXT", help="text to continue, or to answer", show_default=False)
     ] = None,
@@ -51,16 +52,21 @@ def generate(
     json: Json = False,
 ) -> None:
     """Let a model continue a prompt or answer it; with --chat, line by line."""
-    from seriatim import run as runs
+    from seriatim.runtime.model import Model
 
     if chat and prompt is not None:
         raise UsageError("--prompt: not with --chat, which reads its prompts from standard input")
-    loaded = runs.load(run)
+    loaded = open_model(run)
     if loaded.writing is None:
         raise UsageError(f"generate: for language and translate runs; {run} is a {loaded.task} run")
+    if isinstance(loaded, Model):
+        if use is not None:
+            raise UsageError("--use: for run folders; an exported model is one model")
+        write = loaded.generate
+    else:
+        write = partial(loaded.generate, use=use)
     answer = partial(
-        loaded.generate,
-        use=use,
+        write,
         length=length,
         temperature=temperature,
         top_k=top_k,

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from seriatim.cli.opening import open_model
 from seriatim.cli.output import Json, say, write_json
+from seriatim.cli.signature import flag
 from seriatim.cli.use import Use
 from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest, decoding_options
 from seriatim.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from seriatim.runtime.model import Model
 
 EXAMPLE = "seriatim predict runs/classify-lstm-1 new_messages.tsv -o predictions.csv"
 FORMATS = ("csv", "tsv", "jsonl", "conllu", "txt")
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder or runtime folder")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="file to predict for; - reads standard input")],
     output: Annotated[
         Path | None,
@@ -46,8 +51,8 @@ def predict(
     json: Json = False,
 ) -> None:
     """Predict for each row or sequence of a file: one JSON object per line."""
-    from seriatim import run as runs
-    from seriatim.data.predictions import check_output
+    from seriatim.data.predictions import check_output, write_rows
+    from seriatim.runtime.model import Model
 
     is_standard_input = str(data) == "-"
     if format is not None and format not in FORMATS:
@@ -56,17 +61,24 @@ def predict(
         raise UsageError("--format: for standard input only (DATA -); a file is read by its extension")
     if output is not None:
         check_output(output, None if is_standard_input else data)
-    loaded = runs.load(run)
+    loaded = open_model(run)
     source = sys.stdin.buffer if is_standard_input else data
     typed = {
         "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
         "alignment": alignment, "draw": draw,
     }  # fmt: skip
-    rows: Iterable[dict[str, Any]] = loaded.predict(source, use=use, format=format, **decoding_options(loaded, typed))
+    rows: Iterable[dict[str, Any]]
+    if isinstance(loaded, Model):
+        rows = _predict_exported(loaded, source, format, {**typed, "use": use})
+    else:
+        rows = loaded.predict(source, use=use, format=format, **decoding_options(loaded, typed))
     if draw is not None:
         rows = _draw(rows, draw, keep_alignment=alignment)
     if output is not None:
-        loaded.write_rows(rows, output)
+        if isinstance(loaded, Model):
+            write_rows(rows, loaded.csv_rows, output)
+        else:
+            loaded.write_rows(rows, output)
         if json:
             write_json({"run": str(run), "output": str(output)})
         else:
@@ -76,6 +88,18 @@ def predict(
     else:
         for row in rows:
             write_json(row)
+
+
+def _predict_exported(
+    model: Model, source: Path | BinaryIO, format: str | None, typed: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Predict with an exported model, which has the decoding options of its training."""
+    from seriatim.runtime.reading import read_rows
+
+    for name, value in typed.items():
+        if value is not None and value is not False:
+            raise UsageError(f"{flag(name)}: for run folders; an exported model has the options of its training")
+    return model.predict(read_rows(model, source, format))
 
 
 def _draw(rows: Iterable[dict[str, Any]], folder: Path, *, keep_alignment: bool) -> Iterator[dict[str, Any]]:

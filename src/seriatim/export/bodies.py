@@ -14,6 +14,7 @@ from seriatim.models.convolution import TemporalConvolution
 from seriatim.models.feedforward import FeedForward
 from seriatim.models.recurrent import Stack
 from seriatim.models.transformer import Transformer
+from seriatim.nn.blocks import Blocks, FeedForwardPart
 from seriatim.nn.convolution import ResidualBlock
 from seriatim.nn.recurrent import RecurrentLayer, gather
 from seriatim.nn.stacking import Highway, Stacked
@@ -52,12 +53,13 @@ def attention(name: str, module: MultiHeadAttention) -> Arrays:
 
 def describe_layers(layers: nn.Module, prefix: str = "body") -> Described:
     """Describe recurrent layers: one module with all of them, or a stack with connections."""
-    stacked = [layers] if isinstance(layers, RecurrentLayer) else list(getattr(layers, "layers", []))
-    if not stacked or not all(isinstance(layer, RecurrentLayer) for layer in stacked):
+    stacked = list(layers.layers) if isinstance(layers, (Stacked, Blocks)) else [layers]
+    recurrent = [layer for layer in stacked if isinstance(layer, RecurrentLayer)]
+    if len(recurrent) < len(stacked):
         raise UsageError("export: a cell of your own has no runtime; only seriatim's cells can be exported")
     entries: list[dict[str, Any]] = []
     arrays: Arrays = {}
-    for layer in stacked:
+    for layer in recurrent:
         rates = list(map(float, layer._zoneout_rates))
         names = iter(layer._names)
         for spec in layer._specs:
@@ -70,15 +72,32 @@ def describe_layers(layers: nn.Module, prefix: str = "body") -> Described:
                 }
             entries.append({"cell": dataclasses.asdict(spec), "zoneout": rates if any(rates) else []})
     connection = layers.connection if isinstance(layers, Stacked) else "none"
+    block: dict[str, Any] = {}
+    if isinstance(layers, Blocks):
+        connection, block = "block", {"width": layers.output_size}
+        arrays |= _blocks(layers, prefix)
     if isinstance(layers, Stacked):
         for number, way in enumerate(layers.connections, 1):
             if isinstance(way, Highway):
                 arrays |= affine(f"{prefix}.{number}.transform", way.transform)
     description = {
-        "type": "recurrent", "input_size": stacked[0].input_size, "bidirectional": bool(stacked[0].bidirectional),
-        "connection": connection, "layers": entries,
+        "type": "recurrent", "input_size": layers.input_size, "bidirectional": recurrent[0].bidirectional,
+        "connection": connection, **block, "layers": entries,
     }  # fmt: skip
     return description, arrays
+
+
+def _blocks(layers: Blocks, prefix: str) -> Arrays:
+    """The weights around the layers of residual blocks."""
+    arrays = affine(f"{prefix}.norm", layers.norm)
+    if isinstance(layers.input, nn.Linear):
+        arrays |= affine(f"{prefix}.input", layers.input)
+    for number, (norm, part) in enumerate(zip(layers.norms, layers.parts, strict=True)):
+        assert isinstance(norm, nn.LayerNorm) and isinstance(part, FeedForwardPart)
+        arrays |= affine(f"{prefix}.{number}.norm1", norm) | affine(f"{prefix}.{number}.norm2", part.norm)
+        arrays |= affine(f"{prefix}.{number}.linear1", part.linear1)
+        arrays |= affine(f"{prefix}.{number}.linear2", part.linear2)
+    return arrays
 
 
 def _recurrent(body: Stack) -> Described:

@@ -13,11 +13,20 @@ from seriatim.export.bodies import Described, affine, array, describe_body, desc
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster
 from seriatim.models.language import RecurrentLanguageModel
+from seriatim.models.naive.constant import ConstantRegression
+from seriatim.models.naive.frequent_tag import MostFrequentTag
+from seriatim.models.naive.majority import Majority
+from seriatim.models.naive.markov import Markov
+from seriatim.models.naive.note_chances import NoteChances
+from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
 from seriatim.models.tagger import CHARACTER_WIDTH, WINDOW, ConvolutionalSpelling, RecurrentSpelling, Tagger
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.nn.pooling import POOLINGS, Pooling
+
+NAIVE = (Markov, Majority, ConstantRegression, NoteChances, MostFrequentTag, StatisticalForecaster)
+"""The naive models that have a runtime."""
 
 
 def describe(model: Any) -> Described:
@@ -25,9 +34,9 @@ def describe(model: Any) -> Described:
 
     Raises ``UsageError`` for a model that has no runtime.
     """
-    if not isinstance(model, nn.Module):
+    if isinstance(model, NAIVE):
         return {}, {name: np.asarray(values) for name, values in model.state_dict().items()}
-    if type(model) not in DESCRIBERS:
+    if not isinstance(model, nn.Module) or type(model) not in DESCRIBERS:
         raise UsageError(f"export: no runtime for {type(model).__name__} yet")
     description, arrays = DESCRIBERS[type(model)](model.eval())
     return {"network": description}, arrays

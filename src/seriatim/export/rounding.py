@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import copy
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 Array = np.ndarray[Any, Any]
+Network = TypeVar("Network", bound=nn.Module)
 
 DTYPES: Final = ("float32", "bf16", "int8")
 
@@ -40,8 +42,9 @@ def rounded(name: str, values: Array, dtype: str) -> dict[str, tuple[str, Array]
     return {name: (str(values.dtype), values)}
 
 
-def round_network(network: nn.Module, dtype: str) -> None:
-    """Round the weights of a network in place, as its exported folder will hold them."""
+def round_network(network: Network, dtype: str) -> Network:
+    """Return a copy of a network with rounded weights, as its exported folder will hold them."""
+    network = copy.deepcopy(network)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             values = parameter.detach().numpy()
@@ -51,6 +54,7 @@ def round_network(network: nn.Module, dtype: str) -> None:
                 whole, scale = to_int8(values)
                 rows = scale.reshape(-1, *[1] * (values.ndim - 1))
                 parameter.copy_(torch.from_numpy(whole.astype(np.float32) * rows))
+    return network
 
 
 def is_exact(name: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +17,34 @@ from seriatim.export.folder import write_folder
 from seriatim.export.networks import describe
 from seriatim.export.rounding import DTYPES, round_network
 from seriatim.run.opened import Opened, torch_settings
-from seriatim.run.parity import compare
+from seriatim.run.parity import Case, compare
 from seriatim.runtime.loading import load
-from seriatim.tasks.task import Model
+from seriatim.runtime.model import Model as RuntimeModel
+from seriatim.tasks.common.blend import Blend
 
 Result = dict[str, Any]
 Scores = Mapping[str, Mapping[str, float]]
 
 
-def export(run: Opened, folder: str | Path, dtype: str) -> Result:
-    """Write the runtime folder of ``run``, with weights in ``dtype``.
-
-    Returns ``run``, ``folder``, ``dtype``, ``bytes``, ``difference`` (the largest one between run and runtime) and
-    ``scores`` (before and after rounding on the test part; None without rounding, or if the data are gone). Raises
-    ``UsageError`` for a folder that is not empty and for a model without a runtime, and ``RunError`` if the runtime
-    gives other results than the run.
-    """
+def export(run: Opened, folder: str | Path, dtype: str, use: str | None) -> Result:
+    """Write the runtime folder of the model ``use``, with weights in ``dtype``; see ``Run.export``."""
     if dtype not in DTYPES:
         raise UsageError(f"dtype: got '{dtype}'{nearest(dtype, DTYPES)}")
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"folder: '{target}' is not empty; give another one")
-    is_network = isinstance(run.network, torch.nn.Module)
-    if dtype != "float32" and not is_network:
-        raise UsageError(f"dtype: {run.options.model} has counts and estimates, which are never rounded")
     with torch_settings(run.options):
-        network: Model = run.network
-        scores = None
+        case, scores = _case(run, use), None
         if dtype != "float32":
-            network = run.restore(run.options, run.path / "model.safetensors")
-            assert isinstance(network, torch.nn.Module)
-            round_network(network, dtype)
-            scores = _scores(run, network)
+            if not isinstance(case.model, torch.nn.Module):
+                raise UsageError(f"dtype: {case.options.model} has counts and estimates, which are never rounded")
+            rounded = replace(case, model=round_network(case.model, dtype))
+            scores, case = _scores(run, case, rounded), rounded
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
-            write_exported(run, part, network, dtype, scores)
-            difference = compare(run, network, load(part))
+            _write(case, part, dtype, scores)
+            difference = compare(case, load(part))
             if target.exists():
                 target.rmdir()
             os.chmod(part, 0o777 & ~_umask())
@@ -63,36 +55,51 @@ def export(run: Opened, folder: str | Path, dtype: str) -> Result:
             shutil.rmtree(part, ignore_errors=True)
     size = sum(file.stat().st_size for file in target.iterdir())
     return {
-        "run": str(run.path), "folder": str(target), "dtype": dtype, "bytes": size, "difference": difference,
-        "scores": scores,
+        "run": str(run.path), "folder": str(target), "model": case.options.model, "dtype": dtype, "bytes": size,
+        "difference": difference, "scores": scores,
     }  # fmt: skip
 
 
-def write_exported(
-    run: Opened, folder: Path, network: Model | None = None, dtype: str = "float32", scores: Scores | None = None
-) -> None:
-    """Write a runtime folder, without a comparison. ``network`` replaces the run's own if it is rounded."""
-    description, arrays = describe(network or run.network)
-    settings = {name: getattr(run.options, name) for name in run.task.exported_options}
+def exported(run: Opened, use: str | None) -> RuntimeModel:
+    """Return the model ``use`` as the runtime has it, without a comparison and without a folder that stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write(_case(run, use), Path(folder), "float32", None)
+        return load(folder)
+
+
+def _case(run: Opened, use: str | None) -> Case:
+    """Return the model ``use``, by default the one that validation chose."""
+    member = run.member_in_use(use)
+    if isinstance(member.model, Blend):
+        chosen = "" if use else "validation chose the blend; "
+        raise UsageError(f"use: {chosen}a blend has no runtime yet; give network or a baseline (--use network)")
+    return Case(run.task, member.model, member.options, run.codec)
+
+
+def _write(case: Case, folder: Path, dtype: str, scores: Scores | None) -> None:
+    description, arrays = describe(case.model)
+    settings = {name: getattr(case.options, name) for name in case.task.exported_options}
+    columns = {name: value for name in case.task.exported_columns if (value := getattr(case.options, name))}
     content = {
-        "task": run.task.name,
-        "model": run.options.model,
+        "task": case.task.name,
+        "model": case.options.model,
         **description,
-        "codec": run.codec.to_json(),
+        "codec": case.codec.to_json(),
         **({"settings": settings} if settings else {}),
+        **({"columns": columns} if columns else {}),
         **({"scores": scores} if scores else {}),
     }
     write_folder(folder, content, arrays, dtype)
 
 
-def _scores(run: Opened, rounded: Model) -> Scores | None:
+def _scores(run: Opened, whole: Case, rounded: Case) -> Scores | None:
     """Return the scores on the test part before and after rounding, or None if the data are gone or have changed."""
     try:
         test = run.prepare_again().test
     except DataError:
         return None
-    scores = {"float32": run.network, "rounded": rounded}
-    return {name: run.task.score(model, run.options, run.codec, test) for name, model in scores.items()}
+    cases = {"float32": whole, "rounded": rounded}
+    return {name: run.task.score(case.model, case.options, run.codec, test) for name, case in cases.items()}
 
 
 def _umask() -> int:

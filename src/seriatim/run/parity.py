@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
 
 from seriatim.errors import RunError
-from seriatim.run.opened import Opened
 from seriatim.runtime.model import Model as RuntimeModel
 from seriatim.runtime.roll import RollModel
 from seriatim.tasks.common.sequence_inputs import run_network
-from seriatim.tasks.task import GenerateRequest, Model
+from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.task import GenerateRequest, Model, Task
 
 TOLERANCE: Final = 1e-5
 """The largest difference between run and runtime, relative to values above 1. Both compute in float32."""
@@ -22,28 +23,38 @@ GREEDY = {"length": 60, "temperature": 0.0}
 SAMPLED = {"length": 60, "temperature": 0.8, "seed": 7}
 
 
-def compare(run: Opened, network: Model, exported: RuntimeModel) -> float:
-    """Return the largest difference between the results of ``network`` and ``exported``.
+@dataclass(frozen=True)
+class Case:
+    """A fitted model with what its task needs to use it."""
+
+    task: Task[Any, Any, Any]
+    model: Model
+    options: TrainOptions
+    codec: Any
+
+
+def compare(case: Case, exported: RuntimeModel) -> float:
+    """Return the largest difference between the results of ``case`` and ``exported``.
 
     Raises ``RunError`` if it is above ``TOLERANCE``, or if they write other texts.
     """
-    difference = COMPARISONS[run.task.name](run, network, exported)
+    difference = COMPARISONS[case.task.name](case, exported)
     if not difference <= TOLERANCE:
         raise RunError(f"export: the runtime differs from the run by {difference:.1e}, wanted at most {TOLERANCE:g}")
     return difference
 
 
-def _language(run: Opened, network: Model, exported: Any) -> float:
-    codec = run.codec
+def _language(case: Case, exported: Any) -> float:
+    codec = case.codec
     if isinstance(exported, RollModel):
-        return _rolls(run, network, exported)
+        return _rolls(case, exported)
     texts = _texts(codec, np.random.default_rng(0))
     ours = [*exported.predict(texts)] if texts else []
-    theirs = [*run.task.predict(network, run.options, codec, texts)] if texts else []
+    theirs = [*case.task.predict(case.model, case.options, codec, texts)] if texts else []
     for options in (GREEDY, SAMPLED):
         for prompt in ("", *texts[-1:]):
             request = GenerateRequest(prompt=prompt, **options)  # type: ignore[arg-type]
-            text = "".join(run.task.generate(network, run.options, codec, request))
+            text = "".join(case.task.generate(case.model, case.options, codec, request))
             _same_text(text, "".join(exported.generate(prompt, **options)))
     return difference(theirs, ours)
 
@@ -54,18 +65,18 @@ def _same_text(theirs: str, ours: str) -> None:
         raise RunError(f"export: the runtime writes another text than the run, from character {place + 1} on")
 
 
-def _rolls(run: Opened, network: Model, exported: Any) -> float:
+def _rolls(case: Case, exported: Any) -> float:
     generator = np.random.default_rng(0)
-    pieces = [(generator.random((length, run.codec.count)) < 0.2).astype(np.uint8) for length in LENGTHS]
+    pieces = [(generator.random((length, case.codec.count)) < 0.2).astype(np.uint8) for length in LENGTHS]
     for options in (GREEDY, SAMPLED):
         request = GenerateRequest(**options)  # type: ignore[arg-type]
-        text = "".join(run.task.generate(network, run.options, run.codec, request))
+        text = "".join(case.task.generate(case.model, case.options, case.codec, request))
         _same_text(text, "".join(exported.generate(**options)))
-    return difference([*run.task.predict(network, run.options, run.codec, pieces)], [*exported.predict(pieces)])
+    return difference([*case.task.predict(case.model, case.options, case.codec, pieces)], [*exported.predict(pieces)])
 
 
-def _sequences(run: Opened, network: Model, exported: Any) -> float:
-    inputs, generator = run.codec.inputs, np.random.default_rng(0)
+def _sequences(case: Case, exported: Any) -> float:
+    inputs, generator = case.codec.inputs, np.random.default_rng(0)
     if inputs.vocabulary is not None:
         rows: list[Any] = _texts(inputs.vocabulary, generator)
     else:
@@ -73,27 +84,27 @@ def _sequences(run: Opened, network: Model, exported: Any) -> float:
         rows = [inputs.scaler.mean + inputs.scaler.scale * generator.normal(size=(length, size)) for length in LENGTHS]
     if inputs.sound is not None:  # a run reads sound from files only, so what follows the frames is compared
         encoded = [row.astype(np.float32) for row in rows]
-        if not isinstance(network, torch.nn.Module):
+        if not isinstance(case.model, torch.nn.Module):
             return 0.0
-        return float(np.abs(run_network(network, encoded) - exported.network.run(encoded)).max())
+        return float(np.abs(run_network(case.model, encoded) - exported.network.run(encoded)).max())
     if not rows:
         return 0.0
-    scale = float(run.codec.target.scale[0]) if run.task.name == "regress" else 1.0
-    theirs = [*run.task.predict(network, run.options, run.codec, rows)]
+    scale = float(case.codec.target.scale[0]) if case.task.name == "regress" else 1.0
+    theirs = [*case.task.predict(case.model, case.options, case.codec, rows)]
     return difference(*(_in_scale(result, scale) for result in (theirs, [*exported.predict(rows)])))
 
 
-def _forecast(run: Opened, network: Model, exported: Any) -> float:
-    codec, generator = run.codec, np.random.default_rng(0)
+def _forecast(case: Case, exported: Any) -> float:
+    codec, generator = case.codec, np.random.default_rng(0)
     first = next(iter(codec.scalers.values()))
     rows = []
     for extra in LENGTHS:
         values = first.mean + first.scale * generator.normal(size=(codec.lookback + extra, len(first.mean)))
-        if run.options.missing != "error":  # type: ignore[attr-defined]
+        if case.options.missing != "error":  # type: ignore[attr-defined]
             values[generator.random(values.shape) < 0.1] = np.nan
             values[[0, -1]] = first.mean
         rows.append(values)
-    theirs = [*run.task.predict(network, run.options, codec, rows)]
+    theirs = [*case.task.predict(case.model, case.options, codec, rows)]
     return difference(*(_in_scale(result, float(first.scale.max())) for result in (theirs, [*exported.predict(rows)])))
 
 
@@ -106,13 +117,15 @@ def _in_scale(value: Any, scale: float) -> Any:
     return [_in_scale(item, scale) for item in value] if isinstance(value, list) else value
 
 
-def _tag(run: Opened, network: Model, exported: Any) -> float:
+def _tag(case: Case, exported: Any) -> float:
     generator = np.random.default_rng(0)
-    words = [word for word in run.codec.vocabulary.tokens[1:] if word.split() == [word]]
+    words = [word for word in case.codec.vocabulary.tokens[1:] if word.split() == [word]]
     sentences = [
         [*generator.choice(words, length).tolist(), "Xq7-unseen"] if words else ["Xq7-unseen"] for length in LENGTHS
     ]
-    return difference([*run.task.predict(network, run.options, run.codec, sentences)], [*exported.predict(sentences)])
+    return difference(
+        [*case.task.predict(case.model, case.options, case.codec, sentences)], [*exported.predict(sentences)]
+    )
 
 
 def _texts(vocabulary: Any, generator: np.random.Generator) -> list[str]:
@@ -123,7 +136,7 @@ def _texts(vocabulary: Any, generator: np.random.Generator) -> list[str]:
     return [text for text in texts if text.strip() and "\n" not in text]
 
 
-COMPARISONS: Mapping[str, Callable[[Opened, Model, Any], float]] = {
+COMPARISONS: Mapping[str, Callable[[Case, Any], float]] = {
     "language": _language,
     "classify": _sequences,
     "regress": _sequences,

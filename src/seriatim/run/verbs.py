@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -14,13 +13,12 @@ from seriatim.errors import UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
 from seriatim.run.blending import blend_scores
-from seriatim.run.export import export, write_exported
+from seriatim.run.export import export, exported
 from seriatim.run.inspection.inspect import check_inspectable, inspect_source, read_rows
 from seriatim.run.inspection.source import Source
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
-from seriatim.runtime.loading import load as load_exported
 from seriatim.runtime.model import Model, Stream
 from seriatim.storage import write_bytes
 from seriatim.tasks.options import TrainOptions
@@ -52,7 +50,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self._opened = Opened(path)
-        self._exported: Model | None = None
+        self._exported: dict[str | None, Model] = {}
         task = self._opened.task
         self.path = path
         self.task: str = task.name
@@ -185,7 +183,7 @@ class Run:
             "threads": threads, "quiet": quiet,
         }  # fmt: skip
         result = update(self._opened, data, fill(UpdateOptions, values), observer)
-        self._opened, self._exported = Opened(self.path), None
+        self._opened, self._exported = Opened(self.path), {}
         return result
 
     def predict(
@@ -258,28 +256,27 @@ class Run:
         member = run.member_in_use(use)
         return cut_at_stop(run.task.generate(member.model, member.options, run.codec, request), stops)
 
-    def export(self, folder: str | Path, *, dtype: str = "float32") -> Result:
+    def export(self, folder: str | Path, *, use: str | None = None, dtype: str = "float32") -> Result:
         """Write a runtime folder, which runs with NumPy alone (``seriatim.runtime.load``).
 
         The exported model is compared with this run before the folder appears: results to 1e-5, texts exactly.
         ``dtype`` is the type of the stored weights: ``float32``, ``bf16`` or ``int8``. Rounded weights are scored on
-        the test part of the training data. Returns ``run``, ``folder``, ``dtype``, ``bytes``, ``difference`` and
-        ``scores``: those before and after rounding, or None without rounding, or if the data are gone. Raises
-        ``UsageError`` for a folder that is not empty and for a model that has no runtime, ``RunError`` if the results
-        differ.
+        the test part of the training data. Returns ``run``, ``folder``, ``model``, ``dtype``, ``bytes``,
+        ``difference`` and ``scores``: those before and after rounding, or None without rounding, or if the data are
+        gone. ``use`` is as in ``predict``. Raises ``UsageError`` for a folder that is not empty and for a model that
+        has no runtime, ``RunError`` if the results differ.
         """
-        return export(self._opened, folder, dtype)
+        return export(self._opened, folder, dtype, use)
 
-    def stream(self, *, seed: int | None = None) -> Stream:
+    def stream(self, *, use: str | None = None, seed: int | None = None) -> Stream:
         """Begin a stream: the model reads one sequence step by step, as in ``seriatim.runtime``.
 
-        The network is exported into memory for it, once. Raises ``UsageError`` for a model that cannot read a stream.
+        ``use`` is as in ``predict``; the model is exported for its first stream. Raises ``UsageError`` for a model that
+        cannot read a stream.
         """
-        if self._exported is None:
-            with tempfile.TemporaryDirectory() as folder:
-                write_exported(self._opened, Path(folder))
-                self._exported = load_exported(folder)
-        return self._exported.stream(seed=seed)
+        if use not in self._exported:
+            self._exported[use] = exported(self._opened, use)
+        return self._exported[use].stream(seed=seed)
 
     def _override(self, decoding_options: Mapping[str, object]) -> TrainOptions:
         """Return the run's options with other ``decoding_options``."""

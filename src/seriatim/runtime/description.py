@@ -80,6 +80,14 @@ class Description:
         value = self.value(key)
         return value if isinstance(value, list) else self.refuse(key, "a list")
 
+    def mapping(self) -> dict[str, Any]:
+        """Return the whole object: names of columns, each a text, a list of texts, or null."""
+        for key, value in self._content.items():
+            items = value if isinstance(value, list) else [] if value is None else [value]
+            if not all(isinstance(item, str) for item in items):
+                self.refuse(key, "a text or a list of texts")
+        return self._content
+
     def texts(self, key: str) -> list[str]:
         value = self.items(key)
         return value if all(isinstance(item, str) for item in value) else self.refuse(key, "a list of texts")

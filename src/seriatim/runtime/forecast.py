@@ -14,7 +14,9 @@ from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
+from seriatim.models.naive.smoothing import ExponentialSmoothing
 from seriatim.models.naive.statistical import StatisticalForecaster
+from seriatim.models.naive.theta import Theta
 from seriatim.notation import QUANTILES
 from seriatim.runtime.arithmetic import Floats, affine, softplus
 from seriatim.runtime.bodies import read_body
@@ -92,6 +94,12 @@ class Forecaster(StreamModel):
             for column, target in enumerate(self.targets):
                 row[target] = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
             yield row
+
+    def csv_rows(self, row: Row) -> Iterator[Row]:
+        """Yield one row for each step."""
+        for index, step in enumerate(row["step"]):
+            quantiles = {f"{key}_{level}": row[key][level][index] for key in self.targets for level in row[key]}
+            yield {"id": row["id"], "step": step} | quantiles
 
     def _read(self, number: int, row: Any) -> tuple[str, Array, Array]:
         """Return the id, the values [T, C] and where they were observed."""
@@ -252,6 +260,8 @@ def _naive_models(season: int, lags: Any) -> dict[str, StatisticalForecaster]:
         "naive": Naive(),
         "seasonal_naive": SeasonalNaive(season),
         "drift": Drift(),
+        "theta": Theta(season),
+        "ets": ExponentialSmoothing(season),
         "ar": Autoregressive(season=season, lags=lags if isinstance(lags, int) else None),
     }
 

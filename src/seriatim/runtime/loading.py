@@ -54,6 +54,7 @@ def load(path: str | Path) -> Model:
     name, digest = description.text("model"), description.text("weights")
     model = read(description, weights)
     model.path, model.name = folder, name
+    model.columns = description.part("columns").mapping() if description.has("columns") else {}
     model.info = {"dtype": description.text("dtype"), "scores": description.value("scores", None)}
     description.done()
     weights.done()

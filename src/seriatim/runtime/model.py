@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,8 @@ class Model(ABC):
     """The name of the network or naive model, such as ``lstm``."""
     hash: str
     """SHA-256 of the description, which contains the SHA-256 of the weights."""
+    columns: Mapping[str, Any]
+    """The columns of a table that the model reads, by the names of the options of ``train``."""
     info: Row
     """Remarks of the export: the type of the weights, and the scores before and after rounding."""
 
@@ -36,6 +38,14 @@ class Model(ABC):
     @abstractmethod
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         """Yield a row of JSON values for each of ``rows``: texts, sequences of numbers, sentences, or series."""
+
+    def csv_rows(self, row: Row) -> Iterator[Row]:
+        """Yield the rows of a CSV file that represent ``row`` of ``predict``."""
+        yield {
+            name if key is None else f"{name}_{key}": value
+            for name, entry in row.items()
+            for key, value in (entry.items() if isinstance(entry, dict) else ((None, entry),))
+        }
 
     def generate(
         self,

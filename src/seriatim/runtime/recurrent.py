@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, final
@@ -17,13 +17,14 @@ from seriatim.kernels.cell import State
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.notation import PEEPHOLES
-from seriatim.runtime.arithmetic import Floats, affine, affine_rows, sigmoid
+from seriatim.runtime.arithmetic import Floats, affine, affine_rows, layer_norm
 from seriatim.runtime.body import Body, Carry
+from seriatim.runtime.connections import Connection, read_connection
 from seriatim.runtime.description import Description
 from seriatim.runtime.weights import WeightFile
 from seriatim.spec import CellSpec
 
-CONNECTIONS: Final = {"none": "none", "residual": "residual", "highway": "highway"}
+CONNECTIONS: Final = {name: name for name in ("none", "residual", "highway", "block")}
 DIRECTIONS: Final = ("forward", "backward")
 TYPES: Final[dict[str, tuple[type, ...]]] = {
     "kind": (str,), "activation": (str,), "bias": (bool,), "reset_after": (bool,), "peephole": (bool,),
@@ -100,7 +101,7 @@ class Direction:
 
 @final
 class Recurrent(Body):
-    """Layers of cells in one direction or two, with no connection, a residual one or a highway past each but the first.
+    """Layers of cells in one direction or two, each with its connection.
 
     The carry has one array [L·D, B, ·] for each state of a cell.
     """
@@ -110,8 +111,15 @@ class Recurrent(Body):
         self.directions = 2 if description.flag("bidirectional") else 1
         self.is_causal = self.directions == 1
         self._connection = description.choice("connection", CONNECTIONS)
+        self._input, self._norm = None, None
+        if self._connection == "block":
+            width = description.size("width")
+            if width != self.input_size:
+                weight = weights.take(f"{prefix}.input.weight", width, self.input_size)
+                self._input = weight, weights.take(f"{prefix}.input.bias", width)
+            self._norm = weights.take(f"{prefix}.norm.weight", width), weights.take(f"{prefix}.norm.bias", width)
         self._layers: list[list[Direction]] = []
-        self._transforms: list[tuple[Floats, Floats] | None] = []
+        self._connections: list[Connection] = []
         for number, layer in enumerate(description.parts("layers")):
             spec = _cell(layer, width)
             zoneout = _rates(layer, spec)
@@ -121,14 +129,9 @@ class Recurrent(Body):
                  for name in names]
             )  # fmt: skip
             width = len(names) * spec.output_size
-            is_gated = number > 0 and self._connection == "highway"
-            gate = f"{prefix}.{number}.transform"
-            self._transforms.append(
-                (weights.take(f"{gate}.weight", width, width), weights.take(f"{gate}.bias", width))
-                if is_gated
-                else None
-            )
-            if number and self._connection != "none" and width != spec.input_size:
+            self._connections.append(read_connection(self._connection, number, weights, f"{prefix}.{number}", width))
+            is_first = number == 0 and self._connection != "block"
+            if not is_first and self._connection != "none" and width != spec.input_size:
                 raise RunError(f"{layer.place}: {spec.input_size} inputs and {width} outputs, wanted the same")
             layer.done()
         if not self._layers:
@@ -149,26 +152,31 @@ class Recurrent(Body):
     def run(self, x: Floats, carry: Carry = (), lengths: NDArray[np.int64] | None = None) -> tuple[Floats, Carry]:
         states = zip(*(carry or self.start(x.shape[1])), strict=True)
         finals: list[State] = []
-        for number, (layer, transform) in enumerate(zip(self._layers, self._transforms, strict=True)):
-            outputs = []
+        if self._input is not None:
+            x = affine(x, *self._input)
+        for layer, connection in zip(self._layers, self._connections, strict=True):
+            outputs, read = [], connection.enter(x)
             for direction in layer:
-                output, state = direction.run(x, tuple(map(np.ascontiguousarray, next(states))), lengths)
+                output, state = direction.run(read, tuple(map(np.ascontiguousarray, next(states))), lengths)
                 outputs.append(output)
                 finals.append(state)
-            output = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
-            gate = None if transform is None else sigmoid(affine(x, *transform))
-            x = self._connect(number, x, output, gate)
-        return x, _stacked(finals)
+            x = connection.leave(x, outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1))
+        return x if self._norm is None else layer_norm(x, *self._norm), _stacked(finals)
 
     def step_rows(self, x: Floats, carries: Sequence[Carry]) -> tuple[Floats, list[Carry]]:
         whole = [carry or self.start(1) for carry in carries]
         joint = [np.concatenate(parts, 1) for parts in zip(*whole, strict=True)] if len(whole) > 1 else whole[0]
         finals: list[State] = []
-        for number, (layer, transform) in enumerate(zip(self._layers, self._transforms, strict=True)):
-            state = layer[0].step_rows(x, tuple(part[number] for part in joint))
+        if self._input is not None:
+            x = affine_rows(x, *self._input)
+        for number, (layer, connection) in enumerate(zip(self._layers, self._connections, strict=True)):
+            read = _by_rows(connection.enter, x)
+            state = layer[0].step_rows(read, tuple(part[number] for part in joint))
             finals.append(state)
-            gate = None if transform is None else sigmoid(affine_rows(x, *transform))
-            x = self._connect(number, x, state[0], gate)
+            x = _by_rows(connection.leave, x, state[0])
+        if self._norm is not None:
+            weight, bias = self._norm
+            x = _by_rows(lambda row: layer_norm(row, weight, bias), x)
         after = _stacked(finals)
         if len(whole) == 1:
             return x, [after]
@@ -180,11 +188,13 @@ class Recurrent(Body):
         ]:
             raise DataError("snapshot: damaged (a carry of another shape)")
 
-    def _connect(self, number: int, x: Floats, output: Floats, gate: Floats | None) -> Floats:
-        """Combine the input of a layer and its output."""
-        if not number or self._connection == "none":
-            return output
-        return x + output if gate is None else x + gate * (output - x)
+
+def _by_rows(function: Callable[..., Floats], *arrays: Floats) -> Floats:
+    """Apply ``function`` to each row [1, C] of the arrays by itself, so that the rows' bits do not depend on others."""
+    if len(arrays[0]) == 1:
+        return function(*arrays)
+    rows = [function(*(array[row : row + 1] for array in arrays)) for row in range(len(arrays[0]))]
+    return np.concatenate(rows)
 
 
 def _cell(layer: Description, width: int) -> CellSpec:

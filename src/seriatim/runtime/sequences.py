@@ -102,7 +102,10 @@ class SequenceNetwork:
 
 
 class SequenceModel(StreamModel):
-    """A model of whole sequences: texts, arrays of numbers [T, C], or samples of sound [N]."""
+    """A model of whole sequences: texts, arrays of numbers [T, C], or samples of sound [N].
+
+    A row of ``predict`` may also be a pair of an id and one of these.
+    """
 
     def __init__(self, inputs: SequenceInputs, network: SequenceNetwork | None) -> None:
         self.inputs, self.network = inputs, network
@@ -162,7 +165,7 @@ class Classifier(SequenceModel):
         super().__init__(inputs, network)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        sequences = self.inputs.encode(rows)
+        sequences = self.inputs.encode(_named(rows)[1])
         if self._majority is not None:
             outputs = self._majority.probabilities(len(sequences))
         else:
@@ -212,7 +215,8 @@ class Regressor(SequenceModel):
         return super().stream(seed=seed)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        sequences = self.inputs.encode(rows)
+        names, inputs = _named(rows)
+        sequences = self.inputs.encode(inputs)
         ends = [(index, end) for index, values in enumerate(sequences) for end in self._ends(len(values))]
         parts = [sequences[index][self._start(end) : end] for index, end in ends]
         if self._constant is not None:
@@ -220,8 +224,9 @@ class Regressor(SequenceModel):
         else:
             assert self.network is not None
             outputs = self._in_units(self.network.run(parts))
-        for number, ((_, end), values) in enumerate(zip(ends, outputs, strict=True), 1):
-            yield {"row": number, **({"step": end} if self._every_step else {}), **_quantiles(values)}
+        for number, ((index, end), values) in enumerate(zip(ends, outputs, strict=True), 1):
+            name = {} if names[index] is None else {"id": names[index]}
+            yield {"row": number, **name, **({"step": end} if self._every_step else {}), **_quantiles(values)}
 
     def row(self, outputs: Array) -> Row:
         return _quantiles(self._in_units(outputs[None])[0])
@@ -240,6 +245,16 @@ class Regressor(SequenceModel):
         values = np.concatenate([outputs[:, :1], outputs[:, 1:2] + rising - rising.mean(-1, keepdims=True)], -1)
         result: Array = values.astype(np.float64) * self._target.scale + self._target.mean
         return result
+
+
+def _named(rows: Iterable[Any]) -> tuple[list[str | None], Iterable[Any]]:
+    """Split rows into ids, where they have one, and inputs."""
+    if isinstance(rows, str):
+        return [], rows
+    pairs = [
+        row if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) else (None, row) for row in rows
+    ]
+    return [name for name, _ in pairs], [inputs for _, inputs in pairs]
 
 
 def load_naive(model: Any, weights: WeightFile) -> None:

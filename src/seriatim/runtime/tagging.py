@@ -108,6 +108,11 @@ class Tagger(StreamModel):
         for number, (words, tags) in enumerate(zip(sentences, self._tag(sentences), strict=True), 1):
             yield {"row": number, "words": words, "tags": self.tags.decode(tags.tolist())}
 
+    def csv_rows(self, row: Row) -> Iterator[Row]:
+        """Yield one row for each word."""
+        for position, (word, tag) in enumerate(zip(row["words"], row["tags"], strict=True), 1):
+            yield {"row": row["row"], "position": position, "word": word, "tag": tag}
+
     def _tag(self, sentences: list[list[str]]) -> list[Array]:
         if self._naive is not None:
             return [self._naive.tag(words) for words in sentences]

@@ -101,6 +101,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     slow_baselines = ("theta", "ets")
     stdin_format = "csv"
     codec_files = ("scaler.json",)
+    exported_columns = ("target", "covariates", "id", "time")
     exported_options = ("horizon", "season", "strategy", "missing", "normalize", "seed", "lags")
 
     def check(self, options: ForecastOptions) -> None:

@@ -115,6 +115,8 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
     """Options that ``evaluate`` and ``predict`` may override, because they do not change the trained model."""
     exported_options: tuple[str, ...] = ()
     """Options that an exported model needs besides its network and its codec."""
+    exported_columns: tuple[str, ...] = ()
+    """Options that name the columns which an exported model reads from a table."""
 
     def codec_file(self, codec: CodecT) -> str:
         """Return the name of the file for ``codec``."""

@@ -1,0 +1,51 @@
+"""``seriatim export RUN DIR``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seriatim.cli.output import Json, TextTable, decimals, number, say, show, write_json
+from seriatim.cli.use import Use
+
+EXAMPLE = "seriatim export runs/classify-lstm-1 exported --dtype int8"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder for the exported model")],
+    dtype: Annotated[
+        str, typer.Option(metavar="float32|bf16|int8", help="type of the weights; rounded weights are scored")
+    ] = "float32",
+    use: Use = None,
+    json: Json = False,
+) -> None:
+    """Write a folder that runs with NumPy alone, and compare it with the run."""
+    from seriatim import run as runs
+
+    result = runs.load(run).export(folder, use=use, dtype=dtype)
+    if json:
+        write_json(result)
+        return
+    if result["scores"]:
+        show(_table(result["scores"], dtype))
+        say()
+    elif dtype != "float32":
+        say(f"the loss in score by {dtype} was not measured: the training data are gone or have changed")
+    say(f"the exported model gives the results of the run; the largest difference is {result['difference']:.1e}")
+    say(f"runtime folder: {folder} ({result['bytes']:,} bytes)")
+
+
+def _table(scores: dict[str, dict[str, float]], dtype: str) -> TextTable:
+    """Return the scores before and after rounding, and the change."""
+    before, after = scores["float32"], scores["rounded"]
+    rows: list[Any] = []
+    for name in before:
+        places = decimals([before[name]])
+        change = after[name] - before[name]
+        rows.append((name, number(before[name], places), number(after[name], places), f"{change:+.{places}f}"))
+    return TextTable(
+        columns=("score", "float32", dtype, "change"), rows=rows, numeric=frozenset(("float32", dtype, "change"))
+    )
