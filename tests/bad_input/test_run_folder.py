@@ -129,7 +129,7 @@ def test_weights_that_do_not_fit_options_are_refused(
         "more": {**arrays, "surprise": np.zeros(3, np.float32)},
     }[change]
     copy = damaged_copy(folder, tmp_path, run, "model.safetensors", safetensors.numpy.save(changed))
-    failure = failure_of("predict", copy, SOURCES[run])
+    failure = failure_of("predict", copy, SOURCES[run], "--use", "network")
     assert failure.code == 1
     assert "model.safetensors: does not fit the run's options" in failure.line
 

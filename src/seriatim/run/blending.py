@@ -83,8 +83,12 @@ def rounded_parts(choice: Choice) -> dict[str, float]:
 
 
 def blend_scores(run: Opened, part: object) -> dict[str, Any] | None:
-    """Score the blend of ``run`` on an encoded part, as the key ``blend`` of a result. None if there is no blend."""
+    """Score the blend of ``run`` on an encoded part, as the key ``blend`` of a result.
+
+    None if there is no blend, and if the file of one of its baselines is gone.
+    """
     stored = run.result.get("blend")
-    if stored is None:
+    names = {run.options.model, *run.baselines()}
+    if stored is None or not names.issuperset(stored["parts"]):
         return None
     return {"parts": stored["parts"], "scores": finite_scores(run.task, run.blend, run.options, run.codec, part)}
