@@ -196,3 +196,16 @@ def test_sound_overlaps_from_step_to_step():
         inputs.check_state(state)
         frames.append(inputs.steps(state, inputs.read_step(samples[start : start + 130])))
     assert np.array_equal(np.concatenate(frames), inputs.encode([samples])[0])
+
+
+def test_targets_named_like_keys_of_a_forecast(tmp_path):
+    """The exported model and the run give the same rows, in which no target replaces a key of the row."""
+    values = np.cumsum(random.normal(size=(60, 2)), axis=0)
+    frame = [{"time": row[0], "id": row[1]} for row in values.tolist()]
+    run = seriatim.train(
+        "forecast", frame, target=("time", "id"), model="naive", horizon=2, out=str(tmp_path / "run"), quiet=True
+    )
+    run.export(tmp_path / "exported")
+    (expected,), (row,) = list(run.predict(frame)), list(runtime.load(tmp_path / "exported").predict([values]))
+    assert list(row) == ["id", "step", "target_time", "target_id"]
+    close(row, expected)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from seriatim.decoding.prediction_keys import prediction_keys
 from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
@@ -91,8 +92,8 @@ class Forecaster(StreamModel):
         series = [self._read(number, row) for number, row in enumerate(rows, 1)]
         for (name, _, _), values in zip(series, self._quantiles(series), strict=True):
             row: Row = {"id": name, "step": list(range(1, self.horizon + 1))}
-            for column, target in enumerate(self.targets):
-                row[target] = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
+            for column, key in enumerate(prediction_keys(self.targets)):
+                row[key] = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
             yield row
 
     def csv_rows(self, row: Row) -> Iterator[Row]:

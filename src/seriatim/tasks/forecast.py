@@ -15,6 +15,7 @@ from seriatim.data.files import content_hash
 from seriatim.data.seasons import usual_season
 from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
+from seriatim.decoding.prediction_keys import ROW_KEYS, prediction_keys
 from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
@@ -51,8 +52,6 @@ from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, 
 Array = np.ndarray[Any, Any]
 
 EVALUATION_BATCH = 512
-ROW_KEYS = ("id", "step", "time")
-"""The keys of a row of predictions, without the targets' keys."""
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
 AnyForecaster = StatisticalForecaster | Forecaster[Any]
@@ -326,7 +325,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             row: Row = {"id": plain_name(item.id), "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
                 row["time"] = item.future_times(options.horizon, end)
-            keys = _prediction_keys(codec.targets)
+            keys = prediction_keys(codec.targets)
             for column, (key, target_end) in enumerate(zip(keys, item.ends(targets), strict=True)):
                 levels = {str(level): quantiles[0, :, column, index] for index, level in enumerate(QUANTILES)}
                 row[key] = {name: values.tolist() for name, values in levels.items()} if target_end == end else None
@@ -343,17 +342,6 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 | {key: row[key][index] for key in steps}
                 | {f"{key}_{level}": row[key] and row[key][level][index] for key in targets for level in levels}
             )
-
-
-def _prediction_keys(targets: Sequence[str]) -> list[str]:
-    """Return a key for each target in a row of predictions, different from the row's own keys and from each other."""
-    keys: list[str] = []
-    for target in targets:
-        key = target
-        while key in ROW_KEYS or (key != target and key in targets):
-            key = f"target_{key}"
-        keys.append(key)
-    return keys
 
 
 class _Epoch(Sequence[Batch]):
