@@ -357,7 +357,7 @@ def test_write_predictions_writes_the_rows(runs: dict[str, Run], home: Path, tmp
     assert list(flat[0]) == columns[task]
     assert len(flat) == (4 if task == "forecast" else len(rows))
     if task == "forecast":
-        assert [float(item["close_0.5"]) for item in flat] == rows[0]["close"]["0.5"]
+        assert [float(row["close_0.5"]) for row in flat] == rows[0]["close"]["0.5"]
     assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "out.csv"}
 
 
@@ -473,7 +473,7 @@ def test_compare_runs(runs: dict[str, Run], home: Path, tmp_path: Path) -> None:
     farther = train("forecast", home / "prices.csv", out=str(tmp_path / "far"), **{**options, "horizon": 5})
     pair = compare([runs["forecast"], str(repeated.path)])
     assert pair.keys() == {"task", "main_score", "higher_is_better", "runs", "notes"}
-    assert [item["model"] for item in pair["runs"]] == ["lstm", "gru"]
+    assert [run["model"] for run in pair["runs"]] == ["lstm", "gru"]
     assert pair["notes"] == []
     assert compare([repeated, farther])["notes"] == [
         "the runs were not scored on the same data and split: their scores do not compare"
@@ -494,10 +494,10 @@ def test_valid_and_test_files_are_used_whole(home: Path, tmp_path: Path) -> None
     paths = {"valid": str(tmp_path / "valid.csv"), "test": str(tmp_path / "test.csv")}
     pair = train("classify", home / "messages.csv", out=str(tmp_path / "both"), **paths, **options).result["data"]
     assert (pair["train"], pair["valid"], pair["test"]) == (120, 22, 24)
-    item = train("classify", home / "messages.csv", out=str(tmp_path / "one"), test=paths["test"], **options)
-    assert (item.result["data"]["train"], item.result["data"]["valid"]) == (108, 12)
-    assert item.result["data"]["test"] == 24
-    assert item.evaluate(tmp_path / "test.csv")["scores"] == item.result["scores"]
+    run = train("classify", home / "messages.csv", out=str(tmp_path / "one"), test=paths["test"], **options)
+    assert (run.result["data"]["train"], run.result["data"]["valid"]) == (108, 12)
+    assert run.result["data"]["test"] == 24
+    assert run.evaluate(tmp_path / "test.csv")["scores"] == run.result["scores"]
 
 
 # Out and resume

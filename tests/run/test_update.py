@@ -19,7 +19,7 @@ WORDS = {"warm": ("red", "rose", "fire"), "cold": ("sea", "sky", "blue")}
 
 def table(file: Path, seed: int, words=WORDS) -> Path:
     draw = random.Random(seed)
-    lines = [f"{' '.join(draw.choices(words[item], k=3))} {row},{item}" for row in range(40) for item in words]
+    lines = [f"{' '.join(draw.choices(words[label], k=3))} {row},{label}" for row in range(40) for label in words]
     file.write_text("\n".join(["text,label", *lines]) + "\n")
     return file
 
@@ -54,14 +54,14 @@ def test_update_starts_from_trained_weights(run, new_file):
     """With a tiny learning rate the weights hardly change, and the optimizer continues its step count."""
     weights = read_arrays(run.path / "model.safetensors")
     steps = {
-        name: item for name, item in read_arrays(run.path / "checkpoint/state.safetensors").items() if "step" in name
+        name: array for name, array in read_arrays(run.path / "checkpoint/state.safetensors").items() if "step" in name
     }
     codec = (run.path / "vocabulary.json").read_bytes()
     run.update(new_file, lr=1e-12, quiet=True)
     updated = read_arrays(run.path / "model.safetensors")
-    assert all(abs(item - updated[name]).max() < 1e-9 for name, item in weights.items())
+    assert all(abs(array - updated[name]).max() < 1e-9 for name, array in weights.items())
     counted = read_arrays(run.path / "checkpoint/state.safetensors")
-    assert steps and all(counted[name] == 2 * item for name, item in steps.items())
+    assert steps and all(counted[name] == 2 * array for name, array in steps.items())
     assert (run.path / "vocabulary.json").read_bytes() == codec
 
 

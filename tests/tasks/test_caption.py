@@ -106,7 +106,7 @@ def test_baselines(model: str, right: float) -> None:
 def test_captions_of_a_picture_stay_in_one_part(tmp_path: Path) -> None:
     prepared = TASK.prepare(OPTIONS, pictures())
     assert prepared.sizes == {"train": 72, "valid": 9, "test": 9}
-    pixels = [item.tobytes() for part in (prepared.train, prepared.valid, prepared.test) for item in part.inputs]
+    pixels = [picture.tobytes() for part in (prepared.train, prepared.valid, prepared.test) for picture in part.inputs]
     assert len(set(pixels)) == 90
     assert all(len(texts) == 2 for texts in prepared.test.references)
     other = TASK.prepare(dataclasses.replace(OPTIONS, seed=1), pictures())
@@ -119,9 +119,10 @@ def test_group_stays_in_one_part() -> None:
     prepared = TASK.prepare(options, bundled_set("scenes").path)
     look = PictureFormat(8)
     whole = read_pictures(bundled_set("scenes").path, look, image="image", text="caption", group="combination")
-    groups = dict(zip((item.tobytes() for item in whole.inputs), whole.groups or [], strict=True))
+    groups = dict(zip((picture.tobytes() for picture in whole.inputs), whole.groups or [], strict=True))
     parts = [
-        {groups[item.tobytes()] for item in part.inputs} for part in (prepared.train, prepared.valid, prepared.test)
+        {groups[picture.tobytes()] for picture in part.inputs}
+        for part in (prepared.train, prepared.valid, prepared.test)
     ]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
 
@@ -176,26 +177,26 @@ def test_fields_of_a_prediction(trained_captioner: Made) -> None:
     assert set(rows[0]) == {"row", "image", "prediction", "score"}
     more = dataclasses.replace(options, n_best=2, alignment=True)
     (row,) = TASK.predict(model, more, prepared.codec, arrays[:1])
-    assert len({item["prediction"] for item in row["n_best"]}) == 2
+    assert len({hypothesis["prediction"] for hypothesis in row["n_best"]}) == 2
     assert row["n_best"][0] == {"prediction": row["prediction"], "score": row["score"]}
     weights = np.array(row["alignment"]["weights"])
     assert weights.shape == (len(row["alignment"]["target"]), 16)
     np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-3)
     flat = list(TASK.csv_rows(row))
-    assert [set(item) for item in flat] == [{"row", "image", "rank", "prediction", "score"}] * 2
+    assert [set(columns) for columns in flat] == [{"row", "image", "rank", "prediction", "score"}] * 2
 
 
 def test_predictions_do_not_depend_on_batch(trained_captioner: Made) -> None:
     model, prepared, options = trained_captioner
     arrays, _ = pictures(70, seed=5)
     batched = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, arrays)]
-    single = [next(TASK.predict(model, options, prepared.codec, [item]))["prediction"] for item in arrays[60:]]
+    single = [next(TASK.predict(model, options, prepared.codec, [array]))["prediction"] for array in arrays[60:]]
     assert single == batched[60:]
 
 
 def test_unknown_word_is_never_written() -> None:
     arrays, captions = pictures()
-    named = [[f"{item[0]} n{row}"] for row, item in enumerate(captions)]
+    named = [[f"{texts[0]} n{row}"] for row, texts in enumerate(captions)]
     model, prepared, options = make_model((arrays, named), vocab_size=9)
     assert any(UNKNOWN in units for texts in prepared.train.targets for units in texts)
     assert all("<unk>" not in row["prediction"] for row in TASK.predict(model, options, prepared.codec, arrays[:20]))

@@ -74,7 +74,7 @@ def trains_language(options: dict[str, Any], folder: Path) -> seriatim.Run:
     )
     predicted = list(run.predict(text))
     assert list(seriatim.load(run.path).predict(text)) == predicted
-    written = ["".join(item.generate("so ", length=9, seed=0)) for item in (run, seriatim.load(run.path))]
+    written = ["".join(loaded.generate("so ", length=9, seed=0)) for loaded in (run, seriatim.load(run.path))]
     assert written[0] == written[1] and len(written[0]) == 9
     return run
 
@@ -117,20 +117,22 @@ def trains_translate(options: dict[str, Any], folder: Path) -> None:
 def trains_tag(options: dict[str, Any], folder: Path) -> None:
     sentences = [(["the", f"{'ab'[n % 2]}{n}"], ["DET", "XY"[n % 2]]) for n in range(40)]
     run = seriatim.train("tag", sentences, out=str(folder / "run"), **SMALL | options)
-    words = [item for item, _ in sentences]
+    words = [words for words, _ in sentences]
     assert list(seriatim.load(run.path).predict(words)) == list(run.predict(words))
 
 
 def trains_regress(options: dict[str, Any], folder: Path) -> None:
     draw = np.random.default_rng(0)
     inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
-    targets = [float(item.sum()) for item in inputs]
+    targets = [float(array.sum()) for array in inputs]
     run = seriatim.train("regress", (inputs, targets), out=str(folder / "run"), **SMALL | options)
     assert list(seriatim.load(run.path).predict(inputs)) == list(run.predict(inputs))
 
 
 @pytest.mark.parametrize(
-    "options", [item for item in VARIANTS if item["model"] not in ("rnn", "gru") or "projection" in item], ids=names
+    "options",
+    [variant for variant in VARIANTS if variant["model"] not in ("rnn", "gru") or "projection" in variant],
+    ids=names,
 )
 def test_translate(options: dict[str, Any], tmp_path: Path) -> None:
     trains_translate(options, tmp_path)

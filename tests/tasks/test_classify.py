@@ -42,7 +42,7 @@ def steps(rows: int = 60) -> tuple[list[Any], list[str]]:
     slopes = [1.0, -1.0] * (rows // 2)
     shape, noise = np.array([1.0, 0.5]), 0.1
     arrays = [
-        item * np.arange(draw.integers(3, 9))[:, None] * shape + draw.normal(scale=noise, size=2) for item in slopes
+        slope * np.arange(draw.integers(3, 9))[:, None] * shape + draw.normal(scale=noise, size=2) for slope in slopes
     ]
     return arrays, ["up" if slope > 0 else "down" for slope in slopes]
 
@@ -104,7 +104,7 @@ def test_probabilities_do_not_depend_on_batch() -> None:
     batched = probabilities(network, prepared.test)
     np.testing.assert_allclose(batched.sum(1), 1.0)
     np.testing.assert_allclose(probabilities(network, sequences(inputs[::-1]))[::-1], batched, rtol=1e-5)
-    single = np.concatenate([probabilities(network, sequences([item])) for item in inputs])
+    single = np.concatenate([probabilities(network, sequences([array])) for array in inputs])
     np.testing.assert_allclose(single, batched, rtol=1e-5)
 
 
@@ -154,8 +154,8 @@ def test_recordings_in_a_table_and_single_recording(tmp_path: Path) -> None:
     table.write_text("file,label\n" + "".join(f"{row}.wav,{('low', 'high')[row % 2]}\n" for row in range(24)))
     options = dataclasses.replace(OPTIONS, text=None, sound="file")
     model, prepared = fit_model(table, text=None, sound="file", epochs=12)
-    predicted = [dict(item) for item in TASK.predict(model, options, prepared.codec, table)]
-    assert [item["label"] for item in predicted] == ["low", "high"] * 12
+    predicted = [dict(row) for row in TASK.predict(model, options, prepared.codec, table)]
+    assert [row["label"] for row in predicted] == ["low", "high"] * 12
     for source in (tmp_path / "3.wav", str(tmp_path / "3.wav")):
         (single,) = TASK.predict(model, options, prepared.codec, source)
         assert (single["row"], single["label"]) == (1, "high")
@@ -285,7 +285,7 @@ def test_contradictory_options_are_refused(arguments: dict[str, Any], error: str
 def test_unseen_text_becomes_one_unknown_unit() -> None:
     network, prepared = fit_model(texts(), unit="word")
     sequences = read_sequences(["\u2060 x", "unheard", "\u200b"], need_label=False)
-    assert [item.tolist() for item in prepared.codec.inputs.encode(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
+    assert [units.tolist() for units in prepared.codec.inputs.encode(sequences)][1:] == [[UNKNOWN], [UNKNOWN]]
     assert len(list(TASK.predict(network, OPTIONS, prepared.codec, ["unheard"]))) == 1
 
 

@@ -57,10 +57,10 @@ def test_targets_named_like_keys_of_a_prediction(tmp_path: Path) -> None:
     for key, values in zip(keys, columns.values(), strict=True):
         assert row[key]["0.5"] == pytest.approx([values[-1]] * 3), key
     flat = list(TASK.csv_rows(row))
-    assert [(item["id"], item["step"], item["time"]) for item in flat] == [
+    assert [(row["id"], row["step"], row["time"]) for row in flat] == [
         ("1", step, f"2020-03-0{step}") for step in (1, 2, 3)
     ]
-    assert [item["target_time_0.5"] for item in flat] == pytest.approx([columns["time"][-1]] * 3)
+    assert [row["target_time_0.5"] for row in flat] == pytest.approx([columns["time"][-1]] * 3)
 
 
 # Parts
@@ -194,7 +194,7 @@ def test_several_targets_and_covariates(arguments: dict[str, Any], tmp_path: Pat
     (row,) = TASK.predict(model, options, prepared.codec, source)
     assert list(row) == ["id", "step", "b", "a"]
     flat = list(TASK.csv_rows(row))
-    assert [item["step"] for item in flat] == [1, 2, 3]
+    assert [row["step"] for row in flat] == [1, 2, 3]
     assert list(flat[0]) == ["id", "step", "b_0.1", "b_0.5", "b_0.9", "a_0.1", "a_0.5", "a_0.9"]
     assert TASK.score(model, options, prepared.codec, prepared.test)["coverage"] <= 1.0
     assert TASK.codec_from_json(prepared.codec.to_json()).to_json() == prepared.codec.to_json()

@@ -28,7 +28,7 @@ def sums(rows: int = 80) -> tuple[list[Any], list[float]]:
     """Sequences of 3 to 6 numbers, and the sum of each."""
     draw = np.random.default_rng(0)
     arrays = [draw.normal(size=(draw.integers(3, 7), 1)) for _ in range(rows)]
-    return arrays, [10 + 5 * float(item.sum()) for item in arrays]
+    return arrays, [10 + 5 * float(array.sum()) for array in arrays]
 
 
 def engines(count: int = 12, last_only: bool = False) -> list[dict[str, object]]:
@@ -90,14 +90,16 @@ def test_every_step_makes_examples_of_growing_length() -> None:
     rows = engines()
     prepared = TASK.prepare(STEPWISE, rows)
     assert sum(prepared.sizes.values()) == len(rows)
-    whole = {item["id"]: [] for item in rows}  # type: ignore[var-annotated]
+    whole = {row["id"]: [] for row in rows}  # type: ignore[var-annotated]
     for row in rows:
         whole[row["id"]].append([row["a"], row["b"]])
     scaler = prepared.codec.inputs.scaler
     for values, target, step in zip(prepared.train.inputs, prepared.train.targets, prepared.train.steps, strict=True):
         assert len(values) == step
-        scaled = [scaler.transform(np.array(item)) for item in whole.values()]
-        (engine,) = (item for item in scaled if len(item) >= step and np.allclose(item[:step], values, atol=1e-5))
+        scaled = [scaler.transform(np.array(values)) for values in whole.values()]
+        (engine,) = (
+            sequence for sequence in scaled if len(sequence) >= step and np.allclose(sequence[:step], values, atol=1e-5)
+        )
         assert target == len(engine) - step
     ends = [len(part.inputs) for part in (prepared.train, prepared.valid, prepared.test)]
     sides = [set(map(float, part.inputs[index][0])) for part in (prepared.train, prepared.test) for index in (0, -1)]
@@ -107,18 +109,20 @@ def test_every_step_makes_examples_of_growing_length() -> None:
 
 def test_lookback_limits_steps() -> None:
     rows = engines()
-    short, whole = (TASK.prepare(dataclasses.replace(STEPWISE, lookback=item), rows).train for item in (3, None))
-    for item, other in zip(short.inputs, whole.inputs, strict=True):
-        np.testing.assert_array_equal(item, other[-3:])
+    short, whole = (
+        TASK.prepare(dataclasses.replace(STEPWISE, lookback=lookback), rows).train for lookback in (3, None)
+    )
+    for array, whole_array in zip(short.inputs, whole.inputs, strict=True):
+        np.testing.assert_array_equal(array, whole_array[-3:])
     arrays = TASK.prepare(dataclasses.replace(OPTIONS, lookback=2), sums())
-    assert {len(item) for item in arrays.train.inputs} == {2}
+    assert {len(array) for array in arrays.train.inputs} == {2}
 
 
 def test_rows_without_target_are_only_inputs() -> None:
     rows = engines(last_only=True)
     prepared = TASK.prepare(STEPWISE, rows)
     assert sum(prepared.sizes.values()) == 12 and set(prepared.train.targets) == {3.0}
-    assert min(len(item) for item in prepared.train.inputs) >= 5
+    assert min(len(array) for array in prepared.train.inputs) >= 5
 
 
 def test_target_cap_applies_to_all_parts_and_gives_a_note() -> None:
@@ -145,8 +149,8 @@ def test_predictions_do_not_depend_on_batch() -> None:
     batched = predictions(network, prepared.codec, part)
     single = np.concatenate(
         [
-            predictions(network, prepared.codec, dataclasses.replace(part, inputs=[item], targets=part.targets[:1]))
-            for item in part.inputs
+            predictions(network, prepared.codec, dataclasses.replace(part, inputs=[array], targets=part.targets[:1]))
+            for array in part.inputs
         ]
     )
     np.testing.assert_allclose(single, batched, rtol=1e-5)
@@ -157,7 +161,7 @@ def test_fields_of_a_prediction() -> None:
     rows = engines(3)
     network, prepared = fit_model(engines(), STEPWISE, model="gru")
     result = list(TASK.predict(network, STEPWISE, prepared.codec, [dict(row, left=None) for row in rows]))
-    assert [(row["row"], row["id"]) for row in result] == [(at, item["id"]) for at, item in enumerate(rows, 1)]
+    assert [(row["row"], row["id"]) for row in result] == [(at, step["id"]) for at, step in enumerate(rows, 1)]
     assert [row["step"] for row in result][:3] == [1, 2, 3]
     assert set(result[0]) == {"row", "id", "step", "prediction", "quantiles"}
     bare = [{key: row[key] for key in ("id", "a", "b")} for row in rows]

@@ -69,7 +69,7 @@ def test_generated_piece_depends_on_seed() -> None:
     lines = list(TASK.generate(network, OPTIONS, prepared.codec, request))
     assert lines == list(TASK.generate(network, OPTIONS, prepared.codec, request))
     steps = [json.loads(line) for line in lines]
-    assert [item["step"] for item in steps] == list(range(1, 13))
+    assert [step["step"] for step in steps] == list(range(1, 13))
     surest = TASK.generate(network, OPTIONS, prepared.codec, dataclasses.replace(request, temperature=0.0))
     likeliest = [json.loads(line)["notes"] for line in surest]
     assert all(len(notes) <= 1 for notes in likeliest)

@@ -302,7 +302,7 @@ def test_run_from_file_to_predictions(tmp_path: Path) -> None:
 
 
 def write(file: Path, sentences: Pairs) -> None:
-    blocks = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*item, strict=True)) for item in sentences)
+    blocks = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*sentence, strict=True)) for sentence in sentences)
     file.write_text("\n".join(blocks))
 
 

@@ -68,7 +68,7 @@ def test_prediction_is_best_text_of_the_beam(trained: Any) -> None:
     for row in rows:
         best = row["n_best"][0]
         assert (row["prediction"], row["score"]) == (best["prediction"], best["score"])
-        scores = [item["score"] for item in row["n_best"]]
+        scores = [hypothesis["score"] for hypothesis in row["n_best"]]
         assert scores == sorted(scores, reverse=True) and len(scores) == 3
         looked = row["alignment"]
         assert looked["source"] == list(row["source"])
@@ -76,7 +76,7 @@ def test_prediction_is_best_text_of_the_beam(trained: Any) -> None:
         np.testing.assert_allclose(np.sum(looked["weights"], 1), 1.0, atol=1e-3)
         assert np.shape(looked["weights"]) == (len(row["prediction"]), len(row["source"]))
     flat = list(TASK.csv_rows(rows[0]))
-    assert [item["rank"] for item in flat] == [1, 2, 3] and set(flat[0]) == {
+    assert [row["rank"] for row in flat] == [1, 2, 3] and set(flat[0]) == {
         "row",
         "source",
         "rank",
@@ -91,7 +91,7 @@ def test_predictions_do_not_depend_on_batch(trained: Any) -> None:
     model, prepared, options = trained
     sources = prepared.test.pairs.sources
     batched = [row["prediction"] for row in TASK.predict(model, options, prepared.codec, sources)]
-    single = [next(iter(TASK.predict(model, options, prepared.codec, [item])))["prediction"] for item in sources]
+    single = [next(iter(TASK.predict(model, options, prepared.codec, [source])))["prediction"] for source in sources]
     assert batched == single
 
 
@@ -164,7 +164,8 @@ def test_duplicates_and_groups() -> None:
     dropped = TASK.prepare(dataclasses.replace(OPTIONS, model="copy", drop_duplicates=True), doubled)
     assert "duplicates dropped before splitting" in dropped.notes[0]
     rows = [
-        {"source": item, "target": other, "who": f"g{place // 6}"} for place, (item, other) in enumerate(turned(60))
+        {"source": source, "target": target, "who": f"g{place // 6}"}
+        for place, (source, target) in enumerate(turned(60))
     ]
     grouped = TASK.prepare(dataclasses.replace(OPTIONS, model="copy", group="who"), rows)
     sides = [set(getattr(grouped, part).pairs.groups) for part in ("train", "valid", "test")]

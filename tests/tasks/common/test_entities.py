@@ -39,7 +39,7 @@ def test_entity_f1_agrees_with_nervaluate(seed: int) -> None:
     ],
 )
 def test_first_and_last_words_of_entities(tags: str, spans: list[tuple[int, int, str]]) -> None:
-    assert list(entities([[], tags.split()])) == [(1, *item) for item in spans]
+    assert list(entities([[], tags.split()])) == [(1, *span) for span in spans]
 
 
 @pytest.mark.parametrize("prefixes", ["BI", "BIES", "BILU"])

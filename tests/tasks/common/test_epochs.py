@@ -34,25 +34,27 @@ class Lines:
 
 
 def batch_indices(batches: Any) -> list[list[int]]:
-    return [item.indices for item in batches]
+    return [batch.indices for batch in batches]
 
 
 def chained(batches: list[list[int]]) -> list[int]:
-    return [index for item in batches for index in item]
+    return [index for indices in batches for index in indices]
 
 
 def test_epoch_contains_each_example_once_in_new_order() -> None:
     make = epochs(Lines(), LearningOptions(batch_size=8))
     first, second = batch_indices(make(0)), batch_indices(make(1))
     assert sorted(chained(first)) == sorted(chained(second)) == list(range(40)) and first != second
-    assert first == batch_indices(make(0)) and {len(item) for item in first} == {8}
+    assert first == batch_indices(make(0)) and {len(indices) for indices in first} == {8}
     assert first != batch_indices(epochs(Lines(), LearningOptions(batch_size=8, seed=1))(0))
 
 
 def test_batches_are_limited_by_examples_and_padded_units() -> None:
-    assert {len(item) for item in batch_indices(epochs(Lines(), LearningOptions(), batch_size=5)(0))} == {5}
+    assert {len(indices) for indices in batch_indices(epochs(Lines(), LearningOptions(), batch_size=5)(0))} == {5}
     batches = batch_indices(epochs(Lines(), LearningOptions(batch_size=8), batch_tokens=60)(0))
-    assert all(len(item) * (max(item) + 1) <= 60 for item in batches) and sorted(chained(batches)) == list(range(40))
+    assert all(len(indices) * (max(indices) + 1) <= 60 for indices in batches) and sorted(chained(batches)) == list(
+        range(40)
+    )
 
 
 def test_evaluation_batches_begin_with_the_longest() -> None:

@@ -42,7 +42,7 @@ def test_valid_and_test_files_are_used_whole(tmp_path: Path, arguments: tuple[st
         assert getattr(parts, name).sources == [f"{name} {number}" for number in range(3)]
     fixed = 0 if len(arguments) == 2 else 10
     assert len(parts.train) == 100 - fixed and parts.sizes["valid" if "test" in arguments else "test"] == (fixed or 3)
-    assert parts.train.sources == sorted(parts.train.sources, key=lambda item: int(item.split()[1]))
+    assert parts.train.sources == sorted(parts.train.sources, key=lambda source: int(source.split()[1]))
 
 
 def test_duplicates_are_noted_or_dropped() -> None:

@@ -46,14 +46,14 @@ def forecasts(
     )
 
 
-def beside(*targets: Forecasts) -> Forecasts:
+def joined(*targets: Forecasts) -> Forecasts:
     """Several targets of one series."""
     return Forecasts(
-        np.concatenate([item.quantiles for item in targets], 2),
-        np.concatenate([item.actual for item in targets], 2),
-        np.concatenate([item.observed for item in targets], 2),
-        np.concatenate([item.naive_error for item in targets]),
-        np.concatenate([item.scale for item in targets]),
+        np.concatenate([target.quantiles for target in targets], 2),
+        np.concatenate([target.actual for target in targets], 2),
+        np.concatenate([target.observed for target in targets], 2),
+        np.concatenate([target.naive_error for target in targets]),
+        np.concatenate([target.scale for target in targets]),
     )
 
 
@@ -137,8 +137,8 @@ def test_naive_error_uses_seasonal_lag() -> None:
 
 
 def test_scores_of_one_series_by_hand() -> None:
-    item = forecasts([10.0, 20.0], [12.0, 19.0], half=1.5, naive=0.5)
-    scores = score_forecasts(iter([item]), scaled_errors=False)
+    forecast = forecasts([10.0, 20.0], [12.0, 19.0], half=1.5, naive=0.5)
+    scores = score_forecasts(iter([forecast]), scaled_errors=False)
     quantile_loss = np.mean(
         [
             0.1 * (12 - 8.5),
@@ -184,31 +184,33 @@ def test_constant_series_has_no_mase() -> None:
 
 
 def test_unobserved_values_are_not_scored() -> None:
-    item = forecasts([0.0, 0.0], [2.0, 1000.0], observed=[True, False], naive=1.0)
+    forecast = forecasts([0.0, 0.0], [2.0, 1000.0], observed=[True, False], naive=1.0)
     single = forecasts([0.0], [2.0], naive=1.0)
-    assert score_forecasts(iter([item]), scaled_errors=False) == score_forecasts(iter([single]), scaled_errors=False)
+    assert score_forecasts(iter([forecast]), scaled_errors=False) == score_forecasts(
+        iter([single]), scaled_errors=False
+    )
 
 
 def test_scaled_errors_affect_only_mse_and_mae() -> None:
     small = forecasts([0.0, 0.0], [1.0, 3.0], half=2.0, naive=0.5, scale=1.0)
     large = forecasts([0.0, 0.0], [100.0, 300.0], half=200.0, naive=50.0, scale=100.0)
-    scores = score_forecasts(iter([beside(small, large)]), scaled_errors=True)
+    scores = score_forecasts(iter([joined(small, large)]), scaled_errors=True)
     assert scores["mse"] == pytest.approx((1 + 9) / 2)  # both targets alike, once scaled
     assert scores["mae"] == pytest.approx((1 + 3) / 2)
     assert scores["rmse"] == pytest.approx((math.sqrt(5) + 100 * math.sqrt(5)) / 2)
     assert scores["mase"] == pytest.approx(2 / 0.5)
     assert scores["coverage"] == pytest.approx(0.5)
-    unscaled = score_forecasts(iter([beside(small, large)]), scaled_errors=False)
+    unscaled = score_forecasts(iter([joined(small, large)]), scaled_errors=False)
     assert unscaled["mae"] == pytest.approx((2 + 200) / 2)
 
 
 def test_true_quantiles_minimise_quantile_loss() -> None:
     draws = np.random.default_rng(0).normal(size=(20_000, 1, 1))
-    is_observed, item = np.ones_like(draws, bool), np.ones(1)
+    is_observed, scale = np.ones_like(draws, bool), np.ones(1)
 
     def loss(width: float) -> float:
         bands = np.broadcast_to([-width, 0.0, width], (*draws.shape, len(QUANTILES)))
-        return score_forecasts(iter([Forecasts(bands, draws, is_observed, item, item)]), scaled_errors=False)[
+        return score_forecasts(iter([Forecasts(bands, draws, is_observed, scale, scale)]), scaled_errors=False)[
             "quantile_loss"
         ]
 

@@ -24,7 +24,7 @@ def test_each_text_may_have_several_references() -> None:
     texts = ["a small red circle", "two blue squares"]
     references = [["one red circle", "a small red circle", "a circle"], ["two blue squares"]]
     assert text_scores(texts, references)["exact_match"] == 1.0
-    assert text_scores(texts, [item[:1] for item in references])["exact_match"] == 0.5
+    assert text_scores(texts, [texts[:1] for texts in references])["exact_match"] == 0.5
 
 
 def test_signatures_describe_the_scores() -> None:
