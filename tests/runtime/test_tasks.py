@@ -209,3 +209,5 @@ def test_targets_named_like_keys_of_a_forecast(tmp_path):
     (expected,), (row,) = list(run.predict(frame)), list(runtime.load(tmp_path / "exported").predict([values]))
     assert list(row) == ["id", "step", "target_time", "target_id"]
     close(row, expected)
+    first = next(runtime.load(tmp_path / "exported").csv_rows(row))
+    assert (first["id"], first["step"], first["target_time_0.5"]) == ("1", 1, row["target_time"]["0.5"][0])

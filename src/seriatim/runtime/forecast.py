@@ -98,8 +98,9 @@ class Forecaster(StreamModel):
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield one row for each step."""
+        keys = prediction_keys(self.targets)
         for index, step in enumerate(row["step"]):
-            quantiles = {f"{key}_{level}": row[key][level][index] for key in self.targets for level in row[key]}
+            quantiles = {f"{key}_{level}": row[key][level][index] for key in keys for level in row[key]}
             yield {"id": row["id"], "step": step} | quantiles
 
     def _read(self, number: int, row: Any) -> tuple[str, Array, Array]:
