@@ -201,7 +201,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             "seasonal_naive": lambda: SeasonalNaive(options.season),
             "drift": Drift,
             "ar": lambda: Autoregressive(season=options.season, lags=options.lags),
-            "theta": lambda: Theta(options.season),
+            "theta": lambda: Theta(options.season, seconds=baseline_seconds(options)),
             "ets": lambda: ExponentialSmoothing(options.season, seconds=baseline_seconds(options)),
         }
         shape = WindowShape(

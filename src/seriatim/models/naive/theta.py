@@ -4,15 +4,18 @@
     (2)  ℓ_t = α y_t / s_t + (1 − α) ℓ_{t-1}
 
 b is half the slope of a line through the training part. The factors s repeat each season, and are all 1 without a
-season; a series with values at or below 0 has summands in place of factors. statsmodels estimates α, b and s.
+season; a series with values at or below 0 has summands in place of factors. statsmodels estimates α and s.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from seriatim.errors import UsageError
 from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
@@ -25,16 +28,26 @@ CRITICAL: Final = 1.645
 
 
 class Theta(StatisticalForecaster):
-    """The standard Theta method, with two lines, for each series and channel."""
+    """The standard Theta method, with two lines, for each series and channel.
+
+    ``seconds`` limits the time of a fit, roughly: at its end, the series that are left get the α of the series before.
+    """
 
     arrays: ClassVar = {"deviation": 1, "alpha": 1, "drift": 1, "start": 1, "multiplies": 1, "seasons": 2}
     """``start`` is ℓ before the first value, and ``multiplies`` is 1 for seasonal factors, 0 for summands."""
 
-    def __init__(self, season: int = 1) -> None:
+    def __init__(self, season: int = 1, *, seconds: float = 60.0) -> None:
         super().__init__()
         if season < 1:
             raise UsageError(f"season: got {season}, wanted at least 1")
-        self.season = season
+        self.season, self.seconds = season, seconds
+        self._ends_at = np.inf
+        self._last_alpha = 1.0
+
+    def fit(self, values: Sequence[npt.ArrayLike]) -> None:
+        self._ends_at = time.monotonic() + self.seconds
+        super().fit(values)
+        self._ends_at = np.inf
 
     def _estimate(self, values: Floats) -> Fitted:
         channels = [self._fit_channel(channel) for channel in values.T]
@@ -54,7 +67,10 @@ class Theta(StatisticalForecaster):
         adjusted = y / repeated if multiplies else y - repeated
         alpha, drift = 1.0, 0.0
         if len(y) >= SHORTEST and np.ptp(adjusted) > 0:
-            alpha, drift = _smoothing_and_drift(adjusted)
+            if time.monotonic() < self._ends_at:
+                self._last_alpha = _smoothing(adjusted)
+            alpha = self._last_alpha
+            drift = float(np.polyfit(np.arange(len(adjusted)), adjusted, 1)[0]) / 2
         return {
             "alpha": alpha,
             "drift": drift,
@@ -98,21 +114,18 @@ class Theta(StatisticalForecaster):
         return sum(array.size for name, array in self._series.items() if name != "multiplies")
 
 
-def _smoothing_and_drift(y: Floats) -> tuple[float, float]:
-    """Return α and b of a series without a season."""
+def _smoothing(y: Floats) -> float:
+    """Return α of a series without a season."""
     from statsmodels.tsa.forecasting.theta import ThetaModel
 
     scale = float(np.abs(y).max())
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            parameters = ThetaModel(y / scale, deseasonalize=False).fit(disp=False).params
+            alpha = float(ThetaModel(y / scale, deseasonalize=False).fit(disp=False).params["alpha"])
         except (ValueError, np.linalg.LinAlgError):
-            return 1.0, 0.0
-    alpha, slope = float(parameters["alpha"]), float(parameters["b0"]) * scale
-    if not (np.isfinite(alpha) and np.isfinite(slope)):
-        return 1.0, 0.0
-    return float(np.clip(alpha, SMALLEST_ALPHA, 1.0)), slope / 2
+            return 1.0
+    return float(np.clip(alpha, SMALLEST_ALPHA, 1.0)) if np.isfinite(alpha) else 1.0
 
 
 def _is_seasonal(y: Floats, season: int) -> bool:
