@@ -113,7 +113,7 @@ def test_killed_run_resumes_to_same_bytes(finished_run: tuple[str, Path, Run], t
     assert not (out / "result.json").exists()
     steps = Steps()
     resumed = train(task, file, out=str(out), resume=True, observer=steps, **OPTIONS[task])
-    assert steps.seen == list(range(killed_at // 4 * 4 + 1, 3 * EPOCH[task] + 1)), "it went on from the checkpoint"
+    assert steps.seen == list(range(killed_at // 4 * 4 + 1, 3 * EPOCH[task] + 1)), "it continued from the checkpoint"
     for name in (
         "model.safetensors",
         *(f"baselines/{baseline}.safetensors" for baseline in finished.result["baselines"]),

@@ -4,7 +4,7 @@
     ├── UsageError       2   an option, a name or a column that does not exist or does not fit
     ├── DataError        1   the user's data are not what the task needs
     ├── RunError         1   a run folder is missing, foreign, damaged or newer than this package
-    ├── TrainingError    1   training cannot go on (a loss that is not finite)
+    ├── TrainingError    1   training cannot continue (a loss that is not finite)
     ├── MissingExtra     1   the work needs a library that belongs to an extra
     └── Interrupted    130   Ctrl-C, SIGTERM or SIGHUP; everything worth keeping was saved before
 
@@ -44,7 +44,7 @@ class RunError(SeriatimError):
 
 
 class TrainingError(SeriatimError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class MissingExtra(SeriatimError):

@@ -1,4 +1,4 @@
-"""Probes give the losses of the models that they are made of."""
+"""A probe has the same losses as its model."""
 
 from __future__ import annotations
 

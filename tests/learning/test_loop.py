@@ -1,4 +1,4 @@
-"""The loop: it stops when told, keeps what it must, and goes on as if it had never stopped."""
+"""The loop: when it stops, what it saves, and that a resumed training equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_resume_after_ctrl_c_is_bit_equal(tmp_path: Path, stopped_at: int, learn
     began: list[int] = []
     first = StopAt(stopped_at + 1, lambda: began.append(1))
     assert_bit_equal(whole.state_dict(), trained(options, tmp_path / "cut", first).state_dict())
-    assert began == [1]  # it went on with the very next update
+    assert began == [1]  # it continued with the next update
     for name in ("model.safetensors",):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 

@@ -35,7 +35,7 @@ def test_gradient_equals_bptt(kind: Any, length: int, network: Any, stream: Any,
 
 
 def test_random_draws_are_repeated(network: Any, stream: Any, equal: Any) -> None:
-    """With dropout, against the same segments in one graph; and the generator goes on as if nothing had been twice."""
+    """With dropout: equal to the same segments in one graph. Recomputing does not change the generator's state."""
     model, batch = network(layer(LSTM), dropout=0.4).train(), stream(STEPS, ROWS)
     torch.manual_seed(1)
     total, carry = torch.zeros((), dtype=torch.float64), ()

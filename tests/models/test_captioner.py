@@ -87,7 +87,7 @@ def test_loss_equals_sum_of_steps(attention: str) -> None:
 
 
 def test_positions_are_seen() -> None:
-    """The mean of the regions alone would not tell: the picture is the same but for its place."""
+    """The mean over all regions is the same for both pictures, which differ only in the place of the figure."""
     network = captioner("none")
     scene = torch.zeros(1, 3, SIDE, SIDE)
     scene[..., 2:6, 2:6] = 1.0

@@ -124,7 +124,7 @@ def partial_autocorrelation(series: Sequence[Array], longest: int, *, seed: int 
     """Return the partial autocorrelation of series of numbers at lags 1 … ``longest`` (Durbin 1960).
 
     At lag k it is the correlation of values k steps apart, given all values between: the gain of a linear model by one
-    more lag. Of AR(p) it is 0 beyond p, where the autocorrelation goes on. Values below 0.1 do not count in the
+    more lag. Of AR(p) it is 0 beyond p, where the autocorrelation does not end. Values below 0.1 do not count in the
     horizon: they explain less than 1 % of what is left.
 
     >>> partial_autocorrelation([np.sin(np.arange(400.0))], 2).values.round(1).tolist()

@@ -26,7 +26,7 @@ class Sample:
     weights: tuple[float, ...]
     """[T]: how much each step lowered the loss (integrated gradients; they sum to the whole change)."""
     gap: float
-    """The whole change less the sum of the weights; zero but for the error of the integral."""
+    """The whole change less the sum of the weights: the error of the integral."""
     activity: Tensor | None
     """[T, H]: the state h of the first layer, where the body is recurrent and reads forwards."""
 

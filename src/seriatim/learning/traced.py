@@ -17,8 +17,8 @@ Function: TypeAlias = Callable[..., tuple[Tensor, ...]]
 class TracedFunction:
     """The graph of ``function``, for arguments like ``arguments``. The first ``fixed`` of them seldom change.
 
-    What depends on these alone is computed once, as long as they are the same tensors. Raises ``RuntimeError`` for a
-    function that chooses its operations by the values of tensors, because it cannot be traced.
+    Results that depend on these alone are computed once, as long as they are the same tensors. Raises
+    ``RuntimeError`` for a function that chooses its operations by the values of tensors, because it cannot be traced.
     """
 
     def __init__(self, function: Function, arguments: Sequence[Tensor], fixed: int) -> None:

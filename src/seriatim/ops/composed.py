@@ -1,4 +1,4 @@
-"""The recurrence in plain PyTorch operations: slow, but for every cell, every walk and every order of derivative.
+"""The recurrence in plain PyTorch operations. It is slow, but has every cell, walk and order of derivative.
 
 The equations have the numbers of the twin (``kernels/_rnn.py`` and its siblings). The input part of the gates does not
 depend on the state, so it is one product for all steps.

@@ -1,6 +1,6 @@
 """The recurrence by the native engine, on CPU tensors of float32 and float64, and of bfloat16 through float32.
 
-In bfloat16 the products are made of bfloat16 where the engine has such products (AMX); all else is float32 within a
+In bfloat16 the products multiply bfloat16 where the engine has such products (AMX); all else is float32 within a
 call. Results have the dtypes that PyTorch gives them, under autocast too.
 
 Calls that are traced or transformed go through the operators of ``operators.py``, which cost more per call. All others

@@ -131,7 +131,7 @@ def test_growth_is_followed_but_not_explosion() -> None:
     doubling = 2.0 ** np.arange(60.0)[:, None]
     model = Autoregressive()
     model.fit([growing])
-    # The trend goes on: the forecast 20 steps ahead is nearer to it than half of what is gained in those steps.
+    # The forecast continues the trend: 20 steps ahead, its error is less than the trend's growth in those steps.
     assert model.forecast(0, growing, [100], 20)[0, -1, 0, 1] == pytest.approx(100 * 1.01**119, abs=25)
     model.fit([doubling])
     ahead = model.forecast(0, doubling, [60], 600)[0, :, 0, 1]

@@ -1,4 +1,4 @@
-"""Flags that an advice names, with values made of the options that the model was trained with."""
+"""The flags of an advice, with values that depend on the options of the training."""
 
 from __future__ import annotations
 
