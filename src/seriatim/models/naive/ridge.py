@@ -31,6 +31,7 @@ class _Ridge:
 
     def standardize(self, features: Array) -> Array:
         """Learn the features' mean and deviation, and return standardized features [N, F]."""
+        features = features.astype(np.float64)
         self.mean, self.scale = features.mean(0), features.std(0)
         self.scale[self.scale < 1e-9] = 1.0
         result: Array = (features - self.mean) / self.scale
