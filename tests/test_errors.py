@@ -25,7 +25,8 @@ def test_errors_have_one_root_and_exit_codes(name: str, code: int) -> None:
 def test_docstring_tree_contains_all_errors() -> None:
     classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert classes == {
-        "SeriatimError", "UsageError", "DataError", "RunError", "TrainingError", "MissingExtra", "Interrupted"
+        "SeriatimError", "UsageError", "ArgumentError", "TensorError", "DataError", "RunError", "TrainingError",
+        "MissingExtra", "Interrupted",
     }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ import pytest
 import seriatim
 
 PUBLIC = (
-    "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TrainingError", "UsageError",
-    "__version__", "accelerate", "compare", "load", "nn", "online", "runtime", "train",
+    "ArgumentError", "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TensorError",
+    "TrainingError", "UsageError", "__version__", "accelerate", "compare", "load", "nn", "online", "runtime", "train",
     "train_vectors",
 )  # fmt: skip
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from seriatim import nn as nn
     from seriatim import online as online
     from seriatim import runtime as runtime
+    from seriatim.errors import ArgumentError as ArgumentError
     from seriatim.errors import DataError as DataError
     from seriatim.errors import Interrupted as Interrupted
     from seriatim.errors import MissingExtra as MissingExtra
     from seriatim.errors import RunError as RunError
     from seriatim.errors import SeriatimError as SeriatimError
+    from seriatim.errors import TensorError as TensorError
     from seriatim.errors import TrainingError as TrainingError
     from seriatim.errors import UsageError as UsageError
     from seriatim.nn import accelerate as accelerate
@@ -35,12 +37,14 @@ if TYPE_CHECKING:
     from seriatim.run import train_vectors as train_vectors
 
 __all__ = [
+    "ArgumentError",
     "DataError",
     "Interrupted",
     "MissingExtra",
     "Run",
     "RunError",
     "SeriatimError",
+    "TensorError",
     "TrainingError",
     "UsageError",
     "__version__",
@@ -55,12 +59,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ArgumentError": "seriatim.errors",
     "DataError": "seriatim.errors",
     "Interrupted": "seriatim.errors",
     "MissingExtra": "seriatim.errors",
     "Run": "seriatim.run",
     "RunError": "seriatim.errors",
     "SeriatimError": "seriatim.errors",
+    "TensorError": "seriatim.errors",
     "TrainingError": "seriatim.errors",
     "UsageError": "seriatim.errors",
     "accelerate": "seriatim.nn",

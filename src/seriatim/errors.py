@@ -2,6 +2,8 @@
 
     SeriatimError            the root; ``exit_code`` is the exit code of the command line
     ├── UsageError       2   an option, a name or a column that does not exist or does not fit
+    │   ├── ArgumentError    an argument of a layer; also a TypeError and a ValueError, as PyTorch raises for it
+    │   └── TensorError      a tensor that does not fit a layer; also a RuntimeError and a ValueError, as PyTorch's
     ├── DataError        1   the user's data are not what the task needs
     ├── RunError         1   a run folder is missing, foreign, damaged or newer than this package
     ├── TrainingError    1   training cannot continue (a loss that is not finite)
@@ -33,6 +35,14 @@ class UsageError(SeriatimError):
     """An option, a name or a column that does not exist or does not fit."""
 
     exit_code = 2
+
+
+class ArgumentError(UsageError, TypeError, ValueError):
+    """An argument of a layer or cell that does not fit. Programs for ``torch.nn`` catch TypeError or ValueError."""
+
+
+class TensorError(UsageError, RuntimeError, ValueError):
+    """A tensor that does not fit a layer or cell. Programs for ``torch.nn`` catch RuntimeError or ValueError."""
 
 
 class DataError(SeriatimError):

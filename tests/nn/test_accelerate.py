@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -146,6 +147,37 @@ def test_layer_with_computed_weight_is_left():
     del layer.weight_hh_l0
     layer.weight_hh_l0 = torch.zeros(12, 3)  # the older weight norm does this before each call
     assert seriatim.accelerate(nn.Sequential(layer)).left == {"0": "no plain parameter: weight_hh_l0"}
+
+
+def test_numbers_that_pytorch_takes_for_options():
+    layers = {
+        "numpy": nn.GRU(2, 3, num_layers=np.int64(2), bias=True),
+        "numpy flag": nn.LSTM(2, 3, bidirectional=np.bool_(True)),
+        "whole flag": nn.RNN(2, 3, bidirectional=1),
+        "cell": nn.GRUCell(np.int64(2), 3, bias=1),
+    }
+    model = nn.ModuleDict(copy.deepcopy(layers))
+    report = seriatim.accelerate(model)
+    assert (set(report.changed), report.left) == (set(layers), {})
+    x = torch.randn(5, 2, 2)
+    for name in ("numpy flag", "whole flag"):  # PyTorch builds these layers, but cannot run them
+        layers[name].bidirectional = True
+    for name, plain in layers.items():
+        x_of_layer = x[0] if name == "cell" else x
+        torch.testing.assert_close(model[name](x_of_layer), plain(x_of_layer))
+
+
+def test_one_layer_that_cannot_change_keeps_no_other():
+    model = nn.ModuleDict({"empty": nn.GRUCell(2, 0), "fine": nn.GRU(2, 3)})
+    report = seriatim.accelerate(model)
+    assert set(report.changed) == {"fine"}
+    assert report.left == {"empty": "hidden_size: got 0, wanted a whole number of at least 1"}
+
+
+def test_subclass_with_the_same_name_is_told_apart_by_its_module():
+    subclass = type("LSTM", (nn.LSTM,), {"__module__": "project.layers"})
+    report = seriatim.accelerate(nn.Sequential(subclass(2, 3)))
+    assert report.left == {"0": "project.layers.LSTM is a subclass of LSTM and may compute something else"}
 
 
 def test_random_state_does_not_change(model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import torch
@@ -19,34 +20,25 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 PHI = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 
 
-def _rnn(old: Any) -> nn.Module:
-    return RNN(
-        old.input_size, old.hidden_size, old.num_layers, PHI[old.mode], old.bias, old.batch_first, float(old.dropout),
-        old.bidirectional, device="meta",
-    )  # fmt: skip
+def _sizes(old: Any) -> tuple[int, int]:
+    return index(old.input_size), index(old.hidden_size)
 
 
-def _gru(old: Any) -> nn.Module:
-    return GRU(
-        old.input_size, old.hidden_size, old.num_layers, old.bias, old.batch_first, float(old.dropout),
-        old.bidirectional, device="meta",
-    )  # fmt: skip
-
-
-def _lstm(old: Any) -> nn.Module:
-    return LSTM(
-        old.input_size, old.hidden_size, old.num_layers, old.bias, old.batch_first, float(old.dropout),
-        old.bidirectional, old.proj_size, device="meta",
-    )  # fmt: skip
+def _options(old: Any) -> dict[str, Any]:
+    """The options of a layer. PyTorch takes NumPy's numbers for them too, and 0 and 1 for False and True."""
+    return {
+        "num_layers": index(old.num_layers), "bias": bool(old.bias), "batch_first": bool(old.batch_first),
+        "dropout": float(old.dropout), "bidirectional": bool(old.bidirectional), "device": "meta",
+    }  # fmt: skip
 
 
 MAKERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
-    nn.RNN: _rnn,
-    nn.GRU: _gru,
-    nn.LSTM: _lstm,
-    nn.RNNCell: lambda old: RNNCell(old.input_size, old.hidden_size, old.bias, old.nonlinearity, device="meta"),
-    nn.GRUCell: lambda old: GRUCell(old.input_size, old.hidden_size, old.bias, device="meta"),
-    nn.LSTMCell: lambda old: LSTMCell(old.input_size, old.hidden_size, old.bias, device="meta"),
+    nn.RNN: lambda old: RNN(*_sizes(old), nonlinearity=PHI[old.mode], **_options(old)),
+    nn.GRU: lambda old: GRU(*_sizes(old), **_options(old)),
+    nn.LSTM: lambda old: LSTM(*_sizes(old), proj_size=index(old.proj_size), **_options(old)),
+    nn.RNNCell: lambda old: RNNCell(*_sizes(old), bool(old.bias), old.nonlinearity, device="meta"),
+    nn.GRUCell: lambda old: GRUCell(*_sizes(old), bool(old.bias), device="meta"),
+    nn.LSTMCell: lambda old: LSTMCell(*_sizes(old), bool(old.bias), device="meta"),
 }
 """For each module of PyTorch: a function that builds ours, on no device; it then gets the other's parameters."""
 
@@ -124,10 +116,14 @@ def _reason_to_leave(module: nn.Module) -> str | None:
             return "quantised" if quantised else None
         if parametrize.is_parametrized(module):
             return f"parametrised: {', '.join(module.parametrizations)}"  # type: ignore[arg-type]
-        return f"{type_.__name__} is a subclass of {base.__name__} and may compute something else"
+        name = type_.__name__ if type_.__name__ != base.__name__ else f"{type_.__module__}.{type_.__qualname__}"
+        return f"{name} is a subclass of {base.__name__} and may compute something else"
     if "forward" in vars(module):
         return "its forward was replaced"
-    expected = {name for name, _ in _expected(module)}
+    try:
+        expected = {name for name, _ in _expected(module)}
+    except (UsageError, TypeError, KeyError) as error:  # PyTorch allows what ours refuse
+        return str(error)
     missing = sorted(expected - {name for name, value in module._parameters.items() if value is not None})
     if missing:
         return f"no plain parameter: {', '.join(missing)}"

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from seriatim.errors import UsageError
+from seriatim.errors import TensorError, UsageError
 from seriatim.nn import checks
 from seriatim.nn.packing import Places, repacked, unpacked
 from seriatim.ops.recurrence import State
@@ -157,7 +157,7 @@ def recognise(
     checks.width(input, input_size)
     x = input.unsqueeze(1) if input.dim() == 2 else input.transpose(0, 1) if batch_first else input
     if len(x) == 0:
-        raise UsageError(f"input: got {list(input.shape)}, wanted at least one step")
+        raise TensorError(f"input: got {list(input.shape)}, wanted at least one step")
     if input.dim() == 2:
         if lengths is not None:
             raise UsageError("lengths: got lengths for one sequence [T, I], wanted a batch")

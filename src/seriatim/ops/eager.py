@@ -99,13 +99,19 @@ def needs_gradient(tensors: Iterable[Tensor | None]) -> bool:
 
 
 def needs_graph(grads: Iterable[Tensor | None]) -> bool:
-    """Whether a backward that receives ``grads`` has to consist of operations that PyTorch can differentiate or map.
-
-    ``is_grads_batched=True`` gives legacy batched tensors.
-    """
-    return bool(_is_grad_enabled() or _transforms() is not None or _dispatch_modes()) or any(
-        [grad is not None and (_is_legacy_batched(grad) or not are_exact((grad,))) for grad in grads]
+    """Whether a backward that receives ``grads`` has to consist of operations that PyTorch can differentiate or map."""
+    return bool(
+        _is_grad_enabled()
+        or _transforms() is not None
+        or _dispatch_modes()
+        or has_batched(grads)
+        or not are_exact(grads)
     )
+
+
+def has_batched(grads: Iterable[Tensor | None]) -> bool:
+    """Whether some of these gradients are batched, by ``is_grads_batched=True``. False in compiled code."""
+    return not _is_compiling() and any([grad is not None and _is_legacy_batched(grad) for grad in grads])
 
 
 def has_saved_tensors_hooks() -> bool:

@@ -74,10 +74,16 @@ class EagerCell:
         if not is_on_cpu(x, dtype):
             return None
         shape = x.shape
-        is_single_row = len(shape) == 1
-        if not (is_single_row or len(shape) == 2) or shape[-1] != self._input_size:
+        axes = len(shape)
+        if axes == 2:
+            rows = shape[0]
+            state_shape: tuple[int, ...] = (rows, self._hidden_size)
+        elif axes == 1:
+            rows, state_shape = 1, (self._hidden_size,)
+        else:
             return None
-        state_shape = (*shape[:-1], self._hidden_size)
+        if shape[-1] != self._input_size:
+            return None
         c = None
         if state is None:
             h = torch.zeros(state_shape, dtype=dtype)
@@ -90,24 +96,17 @@ class EagerCell:
                 h, c = state
                 if not (is_on_cpu(c, dtype) and c.shape == state_shape):
                     return None
-                c = c.contiguous()
+                if not c.is_contiguous():
+                    c = c.contiguous()
             else:
                 return None
             if not (is_on_cpu(h, dtype) and h.shape == state_shape):
                 return None
-            h = h.contiguous()
-        if is_single_row:
+            if not h.is_contiguous():
+                h = h.contiguous()
+        if axes == 1:
             x, h, c = x.unsqueeze(0), h.unsqueeze(0), None if c is None else c.unsqueeze(0)
-        final = self._infer_or_train(current, x, h, c)
-        if final is not None:
-            if is_single_row:
-                final = tuple([part.squeeze(0) for part in final])
-            current.fingerprint.remember_state(final[0])
-        return final
-
-    def _infer_or_train(
-        self, current: TrainableWeights, x: Tensor, h: Tensor, c: Tensor | None
-    ) -> tuple[Tensor, ...] | None:
+        final = None
         if torch.is_grad_enabled():
             if has_saved_tensors_hooks():
                 return None
@@ -116,11 +115,16 @@ class EagerCell:
                 current = self._current = TrainableWeights(self._names, current.weights, current.packed)
             token = current.token
             if token is not None or x.requires_grad or h.requires_grad or (c is not None and c.requires_grad):
-                if x.stride(1) != 1:
+                if not x.is_contiguous() and x.stride(1) != 1:
                     x = x.contiguous()
                 final = apply_step(current, token, x, h, c)
-                return final if c is not None else (final,)
-        return _infer_step(current, x.contiguous(), h, c)
+                final = final if c is not None else (final,)
+        if final is None:
+            final = _infer_step(current, rows, x if x.is_contiguous() else x.contiguous(), h, c)
+        if axes == 1:
+            final = tuple([part.squeeze(0) for part in final])
+        current.fingerprint.remember_state(final[0])
+        return final
 
     def _trainable_weights(self, parameters: Parameters) -> TrainableWeights | None:
         weights = packable(parameters, self._names)
@@ -129,8 +133,7 @@ class EagerCell:
         return TrainableWeights(self._names, weights, pack_and_cache(self._plan, weights))
 
 
-def _infer_step(current: TrainableWeights, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, ...]:
-    rows = len(x)
+def _infer_step(current: TrainableWeights, rows: int, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, ...]:
     h_n = torch.empty_like(h)
     if c is None:
         native.engine().step(

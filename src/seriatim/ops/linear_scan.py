@@ -20,6 +20,7 @@ from seriatim.kernels import native
 from seriatim.kernels.call_arrays import check_call
 from seriatim.ops.arguments import FULL, dense
 from seriatim.ops.composed import positive
+from seriatim.ops.eager import needs_graph
 
 if TYPE_CHECKING:
     from seriatim.kernels._native import Scan
@@ -129,9 +130,10 @@ def _differentiate_scan(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     a, b, first, h = (list(saved[at : at + parts]) for at in range(0, 4 * parts, parts))
     lengths, reset = ctx.masks
     results: Sequence[Tensor | None]
-    if torch.is_grad_enabled():
-        output, last = composed_scan(a, b, first, lengths, ctx.reverse, reset)
-        results = _composed_gradients([*output, *last], (*a, *b, *first), grads)
+    if needs_graph(grads):
+        with torch.enable_grad():
+            output, last = composed_scan(a, b, first, lengths, ctx.reverse, reset)
+            results = _composed_gradients([*output, *last], (*a, *b, *first), grads)
     else:
         results = _scan_backward(a, b, first, lengths, ctx.reverse, reset, h, grads)
     return list(results[:parts]), list(results[parts : 2 * parts]), list(results[2 * parts :]), None, None, None
@@ -215,10 +217,11 @@ def _differentiate_gated_scan(ctx: Any, grad_h: Tensor, grad_last: Tensor) -> tu
     lengths, reset = ctx.masks
     grad_u: Tensor | None
     grad_first: Tensor | None
-    if torch.is_grad_enabled():
-        a, b = COEFFICIENTS[ctx.kind](u)
-        output, last = composed_scan([a], [b], [first], lengths, ctx.reverse, reset)
-        grad_u, grad_first = _composed_gradients([*output, *last], (u, first), [grad_h, grad_last])
+    if needs_graph((grad_h, grad_last)):
+        with torch.enable_grad():
+            a, b = COEFFICIENTS[ctx.kind](u)
+            output, last = composed_scan([a], [b], [first], lengths, ctx.reverse, reset)
+            grad_u, grad_first = _composed_gradients([*output, *last], (u, first), [grad_h, grad_last])
     else:
         grad_u, grad_first = _gated_scan_backward(ctx.kind, u, first, lengths, ctx.reverse, reset, h, grad_h, grad_last)
     return None, grad_u, grad_first, None, None, None

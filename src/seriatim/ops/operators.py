@@ -27,7 +27,7 @@ from seriatim.ops.arguments import (
     unpack_arguments,
 )
 from seriatim.ops.double_backward import differentiable_backward
-from seriatim.ops.eager import is_transformed
+from seriatim.ops.eager import has_batched, is_transformed
 from seriatim.ops.engine import Save
 from seriatim.ops.packed_weights import PackedWeights
 from seriatim.spec import CellSpec
@@ -162,12 +162,12 @@ def _differentiate_forward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | No
     grad_output, grad_h, grad_c, _, grad_cells = grads
     needs = [bool(need) for need in ctx.needs_input_grad[: len(DIFFERENTIABLE)]]
     has_c = arguments[2] is not None
-    results = iter(
-        _recurrence_backward(
-            grad_output, grad_h, grad_c if has_c else None, grad_cells if has_c else None, output, slots, cells, needs,
-            *arguments, *ctx.attributes,
-        )
-    )  # fmt: skip
+    used_grads = (grad_output, grad_h, grad_c if has_c else None, grad_cells if has_c else None)
+    if has_batched(used_grads):
+        plan, reverse = _plan_of(arguments, *ctx.attributes)
+        composed_grads = differentiable_backward(plan, reverse, arguments, needs, used_grads)
+        return *composed_grads, *(None,) * (len(ARGUMENTS) - len(DIFFERENTIABLE) + len(ctx.attributes) + 1)
+    results = iter(_recurrence_backward(*used_grads, output, slots, cells, needs, *arguments, *ctx.attributes))
     input_grads = [
         next(results) if need and tensor is not None else None for tensor, need in zip(arguments, needs, strict=False)
     ]
