@@ -17,6 +17,15 @@ CHANNELS = [_random.normal(size=(90, 2))]
 GAPS = [np.where(_random.random(120) < 0.1, np.nan, np.cumsum(_random.normal(size=120)))]
 SENTENCES = [(["The", "cat", "sat"], ["D", "N", "V"]), (["A", "dog", "ran", "fast"], ["D", "N", "V", "A"])] * 15
 
+NOUNS = ("sun", "sea", "cat", "dog", "tree")
+PAIRS = [
+    (f"the {first} and {second} are {third}", f"{second} et {first} {third}")
+    for first in NOUNS for second in NOUNS for third in NOUNS[:3]
+]  # fmt: skip
+CAPTIONS = [f"a {NOUNS[index % 5]} on {NOUNS[index % 3]}" for index in range(40)]
+PICTURES = ([_random.integers(0, 256, (8, 8, 3), np.uint8) for _ in range(40)], CAPTIONS)
+FEATURES = ([_random.normal(size=(4, 6)).astype(np.float32) for _ in range(40)], CAPTIONS)
+
 CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "classify-max": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "max"}),
     "classify-mean": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "mean", "unit": "char"}),
@@ -48,8 +57,49 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "tag-crf": ("tag", SENTENCES, {"model": "lstm", "hidden": 8, "crf": True, "characters": "cnn"}),
     "tag-forward": ("tag", SENTENCES, {"model": "gru", "hidden": 8, "bidirectional": False, "characters": "none"}),
     "tag-transformer": ("tag", SENTENCES, {"model": "transformer", "hidden": 16}),
+    "translate": ("translate", PAIRS, {"model": "lstm", "hidden": 16, "bidirectional": True, "layers": 2}),
+    "translate-additive": ("translate", PAIRS, {"model": "gru", "hidden": 16, "attention": "additive", "unit": "char"}),
+    "translate-concat": (
+        "translate",
+        PAIRS,
+        {"model": "rnn", "hidden": 16, "attention": "concat", "peeky": True, "reverse": True},
+    ),
+    "translate-dot": (
+        "translate",
+        PAIRS,
+        {
+            "model": "lstm",
+            "hidden": 16,
+            "attention": "dot",
+            "tie": True,
+            "layers": 2,
+            "residual": "highway",
+            "n_best": 2,
+        },
+    ),
+    "translate-none": ("translate", PAIRS, {"model": "lru", "hidden": 16, "attention": "none"}),
+    "translate-blocks": ("translate", PAIRS, {"model": "minlstm", "hidden": 16, "layers": 2}),
+    "translate-transformer": ("translate", PAIRS, {"model": "transformer", "hidden": 16}),
+    "translate-sinusoidal": (
+        "translate",
+        PAIRS,
+        {"model": "transformer", "hidden": 16, "positions": "sinusoidal", "tie": True, "embedding": 8},
+    ),
+    "translate-copy": ("translate", PAIRS, {"model": "copy"}),
+    "caption": ("caption", PICTURES, {"model": "lstm", "hidden": 16, "image_size": 8, "filters": 4}),
+    "caption-peeky": (
+        "caption",
+        PICTURES,
+        {"model": "gru", "hidden": 16, "image_size": 8, "filters": 4, "attention": "none", "peeky": True},
+    ),
+    "caption-features": ("caption", FEATURES, {"model": "gru", "hidden": 16, "features": "x"}),
+    "caption-common": ("caption", PICTURES, {"model": "most_common", "image_size": 8}),
+    "caption-nearest": ("caption", FEATURES, {"model": "nearest_image", "features": "x"}),
     "tag-naive": ("tag", SENTENCES, {"model": "most_frequent_tag"}),
 }
 """Task, data and options by a short name."""
 
-NAIVE = ("majority", "mean", "naive", "seasonal_naive", "drift", "ar", "theta", "ets", "most_frequent_tag")
+NAIVE = (
+    "majority", "mean", "naive", "seasonal_naive", "drift", "ar", "theta", "ets", "most_frequent_tag", "copy",
+    "most_common", "nearest_image",
+)  # fmt: skip

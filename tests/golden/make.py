@@ -32,7 +32,8 @@ LANGUAGE = {
 TASKS = {
     "classify-max": "float32", "classify-both": "int8", "classify-numbers": "bf16", "regress": "float32",
     "forecast": "float32", "forecast-recursive": "float32", "forecast-ar": "float32", "tag-crf": "int8",
-    "tag-naive": "float32",
+    "tag-naive": "float32", "translate": "float32", "translate-transformer": "bf16", "caption": "int8",
+    "caption-features": "bf16",
 }  # fmt: skip
 NUMBERS = [[[1.0, 2.0], [3.0, -1.0], [0.5, 8.0]]]
 INPUTS: dict[str, Any] = {
@@ -41,6 +42,9 @@ INPUTS: dict[str, Any] = {
     "classify-numbers": NUMBERS, "regress": NUMBERS,
     "forecast": [np.sin(np.arange(60.0)).tolist()], "forecast-ar": [np.sin(np.arange(60.0)).tolist()],
     "forecast-recursive": [np.sin(np.arange(120.0)).reshape(60, 2).tolist()],
+    "translate": ["the sea and dog are sun"], "translate-transformer": ["the sea and dog are sun"],
+    "caption": [(np.arange(192).reshape(8, 8, 3) % 256).tolist()],
+    "caption-features": [np.sin(np.arange(24.0)).reshape(4, 6).tolist()],
     "tag-crf": [["The", "dog", "sat"]], "tag-naive": [["The", "dog", "sat"]],
 }  # fmt: skip
 
@@ -63,6 +67,10 @@ def make(folder: Path, name: str, task: str, data: Any, options: dict[str, Any],
 if __name__ == "__main__":
     root = Path(__file__).parent / __version__
     for name, dtype in LANGUAGE.items():
+        if (root / f"language-{name}").exists():
+            continue
         make(root / f"language-{name}", f"language-{name}", "language", TEXT, SETTINGS[name], dtype)
     for name, dtype in TASKS.items():
+        if (root / name).exists():
+            continue
         make(root / name, name, *CASES[name], dtype)

@@ -10,22 +10,29 @@ from torch import nn
 
 from seriatim.errors import UsageError
 from seriatim.export.bodies import Described, affine, array, describe_body, describe_layers
+from seriatim.export.writing import describe_captioner, describe_transformer, describe_translator
+from seriatim.models.captioner import Captioner
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster
 from seriatim.models.language import RecurrentLanguageModel
+from seriatim.models.naive.captions import MostCommonCaption, NearestImage
 from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.naive.majority import Majority
 from seriatim.models.naive.markov import Markov
+from seriatim.models.naive.nearest_text import CopySource
 from seriatim.models.naive.note_chances import NoteChances
 from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
+from seriatim.models.seq2seq import RecurrentSeq2Seq
 from seriatim.models.tagger import CHARACTER_WIDTH, WINDOW, ConvolutionalSpelling, RecurrentSpelling, Tagger
+from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.nn.pooling import POOLINGS, Pooling
 
-NAIVE = (Markov, Majority, ConstantRegression, NoteChances, MostFrequentTag, StatisticalForecaster)
+NAIVE = (Markov, Majority, ConstantRegression, NoteChances, MostFrequentTag, StatisticalForecaster,
+         CopySource, MostCommonCaption, NearestImage)  # fmt: skip
 """The naive models that have a runtime."""
 
 
@@ -137,5 +144,8 @@ DESCRIBERS: Mapping[type, Callable[[Any], Described]] = {
     Tagger: _tagger,
     DirectForecaster: _forecaster,
     RecursiveForecaster: _forecaster,
+    RecurrentSeq2Seq: describe_translator,
+    TransformerSeq2Seq: describe_transformer,
+    Captioner: describe_captioner,
 }
 """The function that describes each network."""

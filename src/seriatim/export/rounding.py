@@ -34,9 +34,11 @@ def to_int8(values: Array) -> tuple[Array, Array]:
 
 def rounded(name: str, values: Array, dtype: str) -> dict[str, tuple[str, Array]]:
     """Return the stored arrays of one weight, with their types of safetensors. int8 rounds matrices alone."""
+    if is_exact(name):
+        return {name: (str(values.dtype), values)}
     if values.dtype == np.float32 and dtype == "bf16":
         return {name: ("bfloat16", to_bf16(values))}
-    if values.dtype == np.float32 and dtype == "int8" and values.ndim > 1 and not is_exact(name):
+    if values.dtype == np.float32 and dtype == "int8" and values.ndim > 1:
         whole, scale = to_int8(values)
         return {name: ("int8", whole), f"{name}.scale": ("float32", scale)}
     return {name: (str(values.dtype), values)}
@@ -48,9 +50,11 @@ def round_network(network: Network, dtype: str) -> Network:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             values = parameter.detach().numpy()
+            if is_exact(name):
+                continue
             if dtype == "bf16":
                 parameter.copy_(torch.from_numpy((to_bf16(values).astype(np.uint32) << 16).view(np.float32)))
-            elif values.ndim > 1 and not is_exact(name):
+            elif values.ndim > 1:
                 whole, scale = to_int8(values)
                 rows = scale.reshape(-1, *[1] * (values.ndim - 1))
                 parameter.copy_(torch.from_numpy(whole.astype(np.float32) * rows))
@@ -58,5 +62,5 @@ def round_network(network: Network, dtype: str) -> Network:
 
 
 def is_exact(name: str) -> bool:
-    """Whether a weight stays float32 in an int8 folder: the exponents of an LRU, in which small errors grow."""
-    return "decay" in name
+    """Whether a weight is never rounded: exponents of an LRU, in which errors grow, and statistics of a norm."""
+    return "decay" in name or name.endswith((".mean", ".variance"))

@@ -128,6 +128,32 @@ def _tag(case: Case, exported: Any) -> float:
     )
 
 
+def _translate(case: Case, exported: Any) -> float:
+    texts = _texts(case.codec.source.vocabulary, np.random.default_rng(0))
+    if not texts:
+        return 0.0
+    for options in (GREEDY, SAMPLED):
+        request = GenerateRequest(prompt=texts[-1], **options)  # type: ignore[arg-type]
+        text = "".join(case.task.generate(case.model, case.options, case.codec, request))
+        _same_text(text, "".join(exported.generate(texts[-1], **options)))
+    theirs = [*case.task.predict(case.model, case.options, case.codec, texts)]
+    return difference(theirs, [*exported.predict(texts)])
+
+
+def _caption(case: Case, exported: Any) -> float:
+    codec, generator = case.codec, np.random.default_rng(0)
+    channels = len(codec.scaler.mean)
+    shapes = [(codec.side, codec.side)] * 3 if codec.side else [(length,) for length in LENGTHS]
+    if codec.side:
+        rows = [generator.integers(0, 256, (*shape, channels), np.uint8) for shape in shapes]
+    else:
+        rows = [generator.normal(size=(*shape, channels)).astype(np.float32) for shape in shapes]
+    task: Any = case.task
+    theirs = [*task.write(case.model, case.options, codec, rows)]
+    ours = [{name: value for name, value in row.items() if name != "row"} for row in exported.predict(rows)]
+    return difference(theirs, ours)
+
+
 def _texts(vocabulary: Any, generator: np.random.Generator) -> list[str]:
     """Make texts of random units."""
     if len(vocabulary) < 2:
@@ -142,6 +168,8 @@ COMPARISONS: Mapping[str, Callable[[Case, Any], float]] = {
     "regress": _sequences,
     "forecast": _forecast,
     "tag": _tag,
+    "translate": _translate,
+    "caption": _caption,
 }
 """The comparison of each task."""
 

@@ -25,6 +25,8 @@ READERS: Final[Mapping[str, str]] = {
     "regress": "sequences:Regressor",
     "forecast": "forecast:Forecaster",
     "tag": "tagging:Tagger",
+    "translate": "writing:Translator",
+    "caption": "writing:Captioner",
 }
 """Module and function that read a model of each task."""
 

@@ -207,8 +207,7 @@ def _cell(layer: Description, width: int) -> CellSpec:
         wanted = TYPES.get(name, (int,))
         if not isinstance(value, wanted) or (bool not in wanted and isinstance(value, bool)):
             cell.refuse(name, "another type")
-    for name in ("kind", "input_size", "hidden_size"):
-        cell.value(name)
+    cell.text("kind")
     for name in ("input_size", "hidden_size"):
         cell.size(name)
     if cell.has("proj_size"):

@@ -38,6 +38,7 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
     baselines = TRANSLATE_BASELINES
     stdin_format = "txt"
     writing = "answers"
+    exported_columns = ("source",)
 
     def check(self, options: TranslateOptions) -> None:
         if bool(options.source_file) != bool(options.target_file):

@@ -55,6 +55,7 @@ class WritingTask(Task[OptionsT, PartT, CodecT]):
     neural_baselines = ()
     codec_files = ("vocabulary.json",)
     decoding_options = DECODING_OPTIONS
+    exported_options = ("beam_size", "n_best", "length_penalty", "max_length")
 
     @abstractmethod
     def read_collection(self, options: OptionsT, source: object) -> Collection:

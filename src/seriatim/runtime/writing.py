@@ -1,0 +1,231 @@
+"""Models that write a text for each input: ``translate`` and ``caption``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.decoding.beam import Hypothesis, search
+from seriatim.decoding.pieces import pieces
+from seriatim.decoding.sampling import sample
+from seriatim.decoding.stops import cut_at_stop
+from seriatim.encoding.buckets import pad, token_buckets
+from seriatim.encoding.scaler import Standardizer
+from seriatim.encoding.script import Script
+from seriatim.encoding.vocabulary import Vocabulary
+from seriatim.errors import DataError, UsageError
+from seriatim.models.naive.captions import MostCommonCaption, NearestImage
+from seriatim.notation import UNKNOWN
+from seriatim.runtime.arithmetic import affine, pool_last, pool_mean
+from seriatim.runtime.bodies import read_body
+from seriatim.runtime.decoder import Memory, read_decoder
+from seriatim.runtime.description import Description
+from seriatim.runtime.model import Model, Row, checked_texts
+from seriatim.runtime.pictures import read_pictures_network
+from seriatim.runtime.sequences import load_naive
+from seriatim.runtime.weights import WeightFile
+
+Array = NDArray[Any]
+
+BATCH: Final = 64
+TOKENS: Final = 4096
+LONGEST: Final = 1 << 20
+
+
+class Writer(Model):
+    """An encoder and a decoder, with the settings of the beam search."""
+
+    script: Script
+
+    def read_settings(self, description: Description, longest: int) -> None:
+        """Read the settings of the beam search."""
+        settings = description.part("settings")
+        self._beam_size, self._n_best = settings.size("beam_size"), settings.size("n_best")
+        self._length_penalty = settings.number("length_penalty", 0.0)
+        self.max_length = settings.size("max_length") if settings.has("max_length") else 2 * longest
+        settings.done()
+        if self.max_length > LONGEST or self._beam_size > LONGEST or self._n_best > self._beam_size:
+            settings.refuse("max_length", f"sizes up to {LONGEST}, and n_best at most the beam's size")
+
+    def read_network(self, network: Description, weights: WeightFile, context: int, memory: int) -> None:
+        """Read the decoder, for a memory of these widths."""
+        self._decoder, part = read_decoder(network, weights, len(self.script))
+        if part.size("memory_size") != memory or part.size("context_size") != context:
+            part.refuse("memory_size", f"{memory}, and context_size {context}")
+        part.done()
+
+    @abstractmethod
+    def memory(self, inputs: Sequence[Array]) -> Memory:
+        """Encode a batch of inputs."""
+
+    def write(self, inputs: Sequence[Array]) -> Iterator[Row]:
+        """Write texts for each encoded input."""
+        result: list[list[Hypothesis]] = [[] for _ in inputs]
+        for indices in token_buckets([len(encoded) for encoded in inputs], BATCH, TOKENS, seed=None):
+            hypotheses = search(
+                self._decoder,
+                self._decoder.begin(self.memory([inputs[index] for index in indices])),
+                len(indices),
+                self._decoder.boundary,
+                max_length=self.max_length,
+                beam_size=self._beam_size,
+                n_best=self._n_best,
+                length_penalty=self._length_penalty,
+                forbidden=(UNKNOWN,),
+            )
+            for index, texts in zip(indices, hypotheses, strict=True):
+                result[index] = texts
+        for texts in result:
+            rows: list[Row] = [{"prediction": self.script.decode(text.units), "score": text.score} for text in texts]
+            yield rows[0] | ({"n_best": rows} if self._n_best > 1 else {})
+
+    def csv_rows(self, row: Row) -> Iterator[Row]:
+        """Yield a row for each text."""
+        shared = {name: row[name] for name in ("row", "source") if name in row}
+        for rank, text in enumerate(row.get("n_best", [row]), 1):
+            values = {name: text[name] for name in ("prediction", "score") if name in text}
+            yield shared | ({"rank": rank} if "n_best" in row else {}) | values
+
+
+@final
+class Translator(Writer):
+    """A text for each text. The naive model ``copy`` gives the text itself."""
+
+    task: ClassVar[str] = "translate"
+    writing: ClassVar[str | None] = "answers"
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec = description.part("codec")
+        lowercase = codec.flag("lowercase")
+        self._source = Script(codec.decoded("source", Vocabulary.from_json), lowercase)
+        self.script = Script(codec.decoded("target", Vocabulary.from_json), lowercase)
+        longest, self._reverse = codec.size("longest"), codec.flag("reverse")
+        codec.done()
+        self.read_settings(description, longest)
+        self._is_copy = not description.has("network")
+        if self._is_copy:
+            description.choice("model", {"copy": "copy"})
+            return
+        network = description.part("network")
+        width = network.size("embedding_size")
+        self._embedding = weights.take("embedding", len(self._source), width)
+        self._encoder = read_body(network, weights, width)
+        self.read_network(network, weights, self._encoder.output_size, self._encoder.output_size)
+        network.done()
+
+    def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        texts = list(checked_texts(rows))
+        if self._is_copy:
+            written: Iterable[Row] = [{"prediction": self.script.fold_case(text), "score": 1.0} for text in texts]
+        else:
+            written = self.write([self._encode(text) for text in texts])
+        for number, (text, row) in enumerate(zip(texts, written, strict=True), 1):
+            yield {"row": number, "source": text} | row
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Answer ``prompt`` piece by piece; see ``Run.generate``."""
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        if self._is_copy:
+            return cut_at_stop([self.script.fold_case(prompt)], stops)
+        if not prompt.strip():
+            raise UsageError("prompt: empty, wanted the text to answer")
+
+        def step(unit: int, state: Any) -> tuple[Array, Any]:
+            chances, state, _ = self._decoder.step(np.array([unit]), state)
+            row = chances[0]
+            row[UNKNOWN] = -np.inf  # <unk> cannot be written as text
+            return row, state
+
+        boundary = self._decoder.boundary
+        units = sample(
+            step, self._decoder.begin(self.memory([self._encode(prompt)])), boundary, min(length, self.max_length),
+            temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty,
+            generator=np.random.default_rng(seed), stop=(boundary,),
+        )  # fmt: skip
+        return cut_at_stop(pieces(self.script.decode, units), stops)
+
+    def memory(self, inputs: Sequence[Array]) -> Memory:
+        padded, lengths = pad(inputs, 0)
+        states, _ = self._encoder.run(self._embedding[padded], (), lengths)
+        return Memory(pool_last(states, lengths, self._encoder.directions), states, lengths)
+
+    def _encode(self, text: str) -> Array:
+        units = self._source.encode(text)
+        return (units if len(units) else np.zeros(1, np.int32))[:: -1 if self._reverse else 1]
+
+
+@final
+class Captioner(Writer):
+    """A text for each picture: pixels [side, side, C] of 0 to 255, or feature vectors [R, C]."""
+
+    task: ClassVar[str] = "caption"
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec = description.part("codec")
+        self.script = Script(codec.decoded("vocabulary", Vocabulary.from_json), codec.flag("lowercase"))
+        self._scaler = codec.decoded("scaler", Standardizer.from_json)
+        self.side, longest = codec.size("side", 0), codec.size("longest")
+        codec.done()
+        self.read_settings(description, longest)
+        self._naive: MostCommonCaption | NearestImage | None = None
+        if not description.has("network"):
+            kinds: dict[str, type[MostCommonCaption] | type[NearestImage]] = {
+                "most_common": MostCommonCaption, "nearest_image": NearestImage
+            }  # fmt: skip
+            self._naive = description.choice("model", kinds)()
+            load_naive(self._naive, weights)
+            return
+        network = description.part("network")
+        self._pictures, width = read_pictures_network(network, weights, self.side, len(self._scaler.mean))
+        hidden = network.size("hidden_size")
+        self._region = weights.take("region.weight", hidden, width), weights.take("region.bias", hidden)
+        self._context = weights.take("context.weight", hidden, hidden)
+        self._norm = [weights.take(f"context.norm.{name}", hidden) for name in ("weight", "bias", "mean", "variance")]
+        self.read_network(network, weights, hidden, hidden)
+        network.done()
+
+    def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        pictures = [self._checked(number, row) for number, row in enumerate(rows, 1)]
+        if self._naive is not None:
+            compared = pictures if self.side else [self._scaler.transform(picture) for picture in pictures]
+            written: Iterable[Row] = [{"prediction": text} for text in self._naive.captions(compared)]
+        else:
+            written = self.write(pictures)
+        for number, row in enumerate(written, 1):
+            yield {"row": number} | row
+
+    def _checked(self, number: int, row: Any) -> Array:
+        picture, channels = np.asarray(row), len(self._scaler.mean)
+        wanted = (self.side, self.side, channels) if self.side else (len(picture) if picture.ndim else 0, channels)
+        if picture.shape != wanted or not picture.size or not np.isfinite(picture.astype(np.float64)).all():
+            raise DataError(f"row {number}: got shape {picture.shape}, wanted {list(wanted)} of finite numbers")
+        return picture if self.side else picture.astype(np.float32)
+
+    def memory(self, inputs: Sequence[Array]) -> Memory:
+        if self.side:
+            pixels = self._scaler.transform(np.stack(inputs).astype(np.float32))
+            regions = self._pictures.run(pixels)
+            lengths = np.full(len(inputs), len(regions))
+        else:
+            vectors, lengths = pad([self._scaler.transform(features) for features in inputs], 0.0)
+            regions = self._pictures.run(vectors)
+        regions = np.maximum(affine(regions, *self._region), 0)
+        mean = affine(pool_mean(regions, lengths, 1), self._context, None)
+        weight, bias, average, variance = self._norm
+        normal = (mean - average) / np.sqrt(variance + np.float32(1e-5)) * weight + bias
+        return Memory(np.tanh(normal), regions, lengths)
