@@ -101,7 +101,7 @@ class Unbatched(BatchLayout):
         return output.squeeze(1)
 
     def inner_reset(self, reset: ResetMarks) -> Tensor:
-        return checks.mask("reset", reset, (len(self.x),), "[T]").unsqueeze(1)
+        return checks.mask("reset", reset, (self.x.shape[0],), "[T]").unsqueeze(1)
 
     def outer_all_states(self, values: Tensor) -> Tensor:
         return values.squeeze(2)
@@ -156,13 +156,13 @@ def recognise(
     checks.dimensions("input", input, {2: "[T, I]", 3: batched})
     checks.width(input, input_size)
     x = input.unsqueeze(1) if input.dim() == 2 else input.transpose(0, 1) if batch_first else input
-    if len(x) == 0:
+    if x.shape[0] == 0:  # ``len`` would fix T in an exported program
         raise TensorError(f"input: got {list(input.shape)}, wanted at least one step")
     if input.dim() == 2:
         if lengths is not None:
             raise UsageError("lengths: got lengths for one sequence [T, I], wanted a batch")
         return Unbatched(x)
-    return Batched(x, None if lengths is None else checks.lengths(lengths, x.shape[1], len(x)), batch_first)
+    return Batched(x, None if lengths is None else checks.lengths(lengths, x.shape[1], x.shape[0]), batch_first)
 
 
 def _reorder(state: State, indices: Tensor | None) -> State:

@@ -144,7 +144,7 @@ class RecurrentLayer(SequenceLayer):
             outputs = []
             for direction in self._directions:
                 weights, first = self._weights(next(names)), next(first_states)
-                walk = self._walk(first, len(x), lengths, reset, (direction == "_reverse") != reverse)
+                walk = self._walk(first, x.shape[0], lengths, reset, (direction == "_reverse") != reverse)
                 if row is None:  # the whole stack runs by one row of the table
                     row = chosen(spec, x, walk, with_states=all_states)
                 if all_states and row.run_with_states is not None:

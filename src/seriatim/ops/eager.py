@@ -25,6 +25,7 @@ block_choice: ContextVar[str | None] = ContextVar("block_choice", default=None)
 """The implementation that a ``with using(…)`` block forces."""
 
 _is_compiling = torch.compiler.is_compiling
+_is_exporting: Any = getattr(torch.compiler, "is_exporting", bool)  # PyTorch 2.6 does not have it
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _transforms = torch._C._functorch.peek_interpreter_stack
 _tracing_state = torch._C._get_tracing_state
@@ -73,6 +74,11 @@ def are_exact(tensors: Iterable[Tensor | None]) -> bool:
     Only these have their values at ``data_ptr``. A DTensor, a FakeTensor or another subclass may have none there.
     """
     return all([tensor is None or type(tensor) is Tensor or type(tensor) is torch.nn.Parameter for tensor in tensors])
+
+
+def is_recorded() -> bool:
+    """Whether ``torch.jit.trace`` or ``torch.export`` records a graph that may run with gradients or without."""
+    return _tracing_state() is not None or _is_exporting()
 
 
 def is_transformed() -> bool:

@@ -87,7 +87,7 @@ def _padding(x: Tensor, walk: Walk[Tensor]) -> Tensor | None:
     """[T, B, 1], True beyond a row's length; None without lengths."""
     if walk.lengths is None:
         return None
-    return (torch.arange(len(x))[:, None] >= walk.lengths)[:, :, None].to(x.device)
+    return (torch.arange(x.shape[0])[:, None] >= walk.lengths)[:, :, None].to(x.device)
 
 
 def _zoneout(a: Tensor, b: Tensor, k: Tensor | None) -> tuple[Tensor, Tensor]:

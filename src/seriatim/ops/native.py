@@ -232,6 +232,6 @@ def _project_input(x: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> t
     gain = weights.g_ih
     assert gain is not None
     if walk.lengths is not None:  # padding may hold anything, even NaN
-        x = x.masked_fill((torch.arange(len(x))[:, None] >= walk.lengths)[:, :, None], 0)
+        x = x.masked_fill((torch.arange(x.shape[0])[:, None] >= walk.lengths)[:, :, None], 0)
     u = layer_norm(linear(x, weights.w_ih), gain.shape, gain, weights.b_ih, EPSILON)
     return u, dataclasses.replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from seriatim.ops.arguments import (
     unpack_arguments,
 )
 from seriatim.ops.double_backward import differentiable_backward
-from seriatim.ops.eager import has_batched, is_transformed
+from seriatim.ops.eager import has_batched, is_recorded, is_transformed
 from seriatim.ops.engine import Save
 from seriatim.ops.packed_weights import PackedWeights
 from seriatim.spec import CellSpec
@@ -60,7 +60,8 @@ def run_operator(
     plan: Plan, reverse: bool, arguments: Flat, *, returns_states: bool
 ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
     """Output, final state, and with ``returns_states`` slots and cells."""
-    saves = returns_states or torch.is_grad_enabled()
+    # A traced or exported graph runs with and without gradients, so it saves nothing, and backward recomputes.
+    saves = returns_states or (torch.is_grad_enabled() and not is_recorded())
     output, h, c, slots, cells = _recurrence(*arguments, *_attributes(plan, reverse), saves)
     has_c = arguments[2] is not None
     final = (h, c) if has_c else (h,)
@@ -135,6 +136,10 @@ def _backward(*values: Any) -> list[Tensor]:
     grads, (output, slots, cells), needs, arguments, plan, reverse = _backward_parts(values)
     (x, h, c, weights), masks = _dense_arguments(arguments)
     packed = PackedWeights(plan, plan.cell, weights)
+    if not slots.numel():  # the forward call has saved nothing
+        _, _, _, new_slots, new_cells = engine.forward(packed, reverse, (), Save.RETURNED, x, h, c, masks)
+        slots = slots if new_slots is None else new_slots
+        cells = cells if new_cells is None else new_cells
     saved = [dense(output), dense(slots), dense(cells) if plan.has_c else None, x, h, c, *weights, *masks]
     results = engine.backward(packed, reverse, (), saved, (grads[0], grads[1], grads[2], grads[3]), needs)
     return [grad for grad in results if grad is not None]
