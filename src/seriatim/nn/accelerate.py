@@ -71,6 +71,9 @@ def accelerate(model: nn.Module) -> Accelerated:
     replaced are subclasses, modules with computed weights (parametrisations, weight norm, quantisation), and modules on
     a GPU or with a dtype that the engine does not run. A second call changes nothing.
 
+    A change of a part of a weight through ``weight.data`` or NumPy in the middle of a loop of single steps may be seen
+    only by the next sequence. ``torch.autograd.graph.increment_version(weight)`` makes the next step see it.
+
     Raises ``UsageError`` if ``model`` is not a ``torch.nn.Module``.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.LSTM(8, 16))
