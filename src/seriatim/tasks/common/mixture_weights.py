@@ -79,12 +79,9 @@ def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: A
     quantiles, actual, observed = quantiles[:, ::step], actual[::step], observed[::step]
     counts = np.maximum(observed.sum(0, keepdims=True), 1)
     share = np.where(observed, 1 / counts, 0.0)[..., None]  # [N, H, 1]
-    error = quantiles - actual[..., None]
-    size = (np.where(np.isnan(levels), 2 * error**2, np.abs(error)) * share).sum(1).mean(0)  # scale of a gradient
-    if pooled:
-        size = np.broadcast_to(size.mean(0), size.shape)
     weights = np.full((len(quantiles), *quantiles.shape[2:]), 1 / len(quantiles))
-    best, lowest = weights, np.full(size.shape, np.inf)
+    best, lowest = weights, np.full(weights.shape[1:], np.inf)
+    largest = np.full(weights.shape[1:], 1e-12)  # of the gradients so far, so that a step does not depend on the units
     for number in range(GRADIENT_STEPS):
         error = actual[..., None] - (weights[:, None] * quantiles).sum(0)
         losses = (quantile_loss(error, levels) * share).sum(0)
@@ -95,8 +92,9 @@ def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: A
             gradient = np.broadcast_to(gradient.mean(1, keepdims=True), gradient.shape)
         best = np.where(losses < lowest, weights, best)
         lowest = np.minimum(losses, lowest)
-        gradient = (gradient - gradient.mean(0)) / np.maximum(size, 1e-12)
-        weights = weights * np.exp(-gradient / np.sqrt(number + 1))
+        gradient = gradient - (weights * gradient).sum(0)
+        largest = np.maximum(largest, np.abs(gradient).max(0))
+        weights = weights * np.exp(-gradient / largest / np.sqrt(number + 1))
         weights = weights / weights.sum(0)
     return best
 
