@@ -106,13 +106,12 @@ def needs_gradient(tensors: Iterable[Tensor | None]) -> bool:
 
 def needs_graph(grads: Iterable[Tensor | None]) -> bool:
     """Whether a backward that receives ``grads`` has to consist of operations that PyTorch can differentiate or map."""
-    return bool(
-        _is_grad_enabled()
-        or _transforms() is not None
-        or _dispatch_modes()
-        or has_batched(grads)
-        or not are_exact(grads)
-    )
+    if _is_grad_enabled() or _transforms() is not None or _dispatch_modes():
+        return True
+    for grad in grads:  # noqa: SIM110 (a step of a cell calls this, and ``any`` costs more)
+        if grad is not None and (type(grad) is not Tensor or _is_legacy_batched(grad)):
+            return True
+    return False
 
 
 def has_batched(grads: Iterable[Tensor | None]) -> bool:

@@ -231,7 +231,8 @@ class CellFunction(torch.autograd.Function):
             if current is not None:
                 current.add_graph(grad_weights[: len(trained)])
             return None, None, grad_x, grad_h, grad_c
-        x = x.contiguous()
+        if not x.is_contiguous():
+            x = x.contiguous()
         grad_x = torch.empty_like(x) if needs_x else None
         grad_h = torch.empty_like(h) if needs_h else None
         grad_c = torch.empty_like(c) if needs_c else None
