@@ -55,8 +55,8 @@ def test_score_that_is_not_finite_is_left_out(
     """Finite weights can still give forecasts that overflow, and JSON has no word for such a score."""
     scores = {"mase": float("inf"), "rmse": float("nan"), "mae": 1.0}
     monkeypatch.setattr("seriatim.tasks.forecast.Forecast.score", lambda *arguments: scores)
-    words = (*FORECAST, folder / "prices.csv", *CLOSE, *QUICK[:4], "--quiet", "--json", "--out", tmp_path / "run")
-    assert run_command([str(word) for word in words]) == 0
+    words = (*FORECAST, folder / "prices.csv", *CLOSE, *QUICK[:4], "--blend", "none", "--quiet", "--json", "--out")
+    assert run_command([str(word) for word in (*words, tmp_path / "run")]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["scores"] == {"mae": 1.0}
     assert load(tmp_path / "run").verdict() == "lstm has no mase to compare"

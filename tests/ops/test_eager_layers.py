@@ -115,7 +115,7 @@ def test_frozen_weights(kind, frozen, calls):
 
 
 def test_second_derivatives(kind, calls):
-    layer = kind(2, 3, num_layers=2, bidirectional=True, dtype=torch.float64)
+    layer = kind(2, 2, num_layers=2, bidirectional=True, dtype=torch.float64)
     x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x, *_: layer(x)[0], (x, *layer.parameters()))
     assert calls

@@ -89,7 +89,7 @@ def test_packed_rows_equal_padded_rows_bitwise(kind, in_place):
 
 
 def test_second_derivatives(kind, in_place):
-    layer = kind(2, 3, num_layers=2, bidirectional=True, dtype=torch.float64)
+    layer = kind(2, 2, num_layers=2, bidirectional=True, dtype=torch.float64)
     packed = pack_sequence([torch.randn(length, 2, dtype=torch.float64) for length in (1, 3)], enforce_sorted=False)
 
     def outputs(data, *_):
