@@ -1,4 +1,4 @@
-"""What all tests share: one thread, laws without a clock, a compiler without a cache, and the quick subset."""
+"""Settings of all tests: one thread, laws without a clock, a compiler without a cache, and the quick subset."""
 
 from __future__ import annotations
 

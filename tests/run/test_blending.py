@@ -18,7 +18,7 @@ OPTIONS = {"hidden": 16, "epochs": 2, "threads": 1, "lr": 1e-2, "truncation": 20
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A language model whose blend validates best: it is random text, of which each model knows one half."""
+    """A language model whose blend validates best: the text is random, and each model knows one half of it."""
     draw = np.random.default_rng(0)
     text = "".join(draw.choice(list("abcdef"), p=[0.4, 0.2, 0.15, 0.1, 0.1, 0.05]) for _ in range(6000))
     folder = tmp_path_factory.mktemp("blend") / "run"

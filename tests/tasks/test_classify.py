@@ -246,7 +246,7 @@ def test_unseen_labels_are_scored_as_errors() -> None:
 
 
 def test_unseen_labels_of_validation_and_test_files(tmp_path: Path) -> None:
-    """The validation loss is that of the known labels; the accuracy counts the others as errors."""
+    """The validation loss is computed from the known labels; the accuracy counts the others as errors."""
     known = "text,label\n" + "red rose,warm\nsea sky,cold\n" * 3
     for name, extra in (("known", ""), ("unseen", "stone,hot\nrock,icy\n")):
         (tmp_path / f"{name}.csv").write_text(known + extra)

@@ -235,7 +235,7 @@ def test_unusable_data_in_memory_are_refused(source: object, error: str) -> None
 
 @pytest.mark.parametrize("crf", [False, True])
 def test_unseen_tags_are_scored_as_errors(tmp_path: Path, crf: bool) -> None:
-    """The scores are those of scikit-learn on the names; the validation loss is that of the other sentences."""
+    """The scores equal scikit-learn's on the names; the validation loss is computed from the other sentences."""
     known = [(["light", "mareness"], ["ADJ", "NOUN"]), (["the", "light", "kiraly"], ["DET", "VERB", "ADV"])]
     unseen = [(["oh", "light"], ["INTJ", "VERB"]), (["the", "mm"], ["DET", "X"])]
     write(tmp_path / "known.tsv", known)

@@ -123,7 +123,7 @@ def backward(
     """Back-propagate through time (Werbos 1990): gradients of x, of the first state and of the weights.
 
     ``grad_output`` [T, B, P or H] and ``grad_state`` (arrays [B, ·]) are the gradients of the output and the final
-    state. ``grad_cells`` [T, B, H] is that of the second state (c of an LSTM) at every step; None is zero.
+    state. ``grad_cells`` [T, B, H] belongs to the second state (c of an LSTM) at every step; None is zero.
     """
     cell, weights, schedule = CELLS[spec.kind], saved.weights, saved.schedule
     step_grads = [schedule.along(grad) for grad in (grad_output, grad_cells) if grad is not None]

@@ -13,7 +13,7 @@ from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Traina
 
 @final
 class BPTT(Learner):
-    """The exact gradient over whole sequences, each of which starts from a state of zeros (Werbos 1990)."""
+    """The exact gradient over whole sequences. Each starts from a state of zeros (Werbos 1990)."""
 
     @property
     def segment(self) -> None:

@@ -80,7 +80,7 @@ class RecurrentSeq2Seq(EncoderDecoder[PairBatch]):
     """Embedding → recurrent encoder → context → recurrent decoder, optionally with attention over the encoder's states.
 
     The context is the encoder's last output, in both directions if it has two. ``embedding_start`` is the standard
-    deviation of the first embeddings. ``output_start`` is that of the output's weights; its biases are then 0.
+    deviation of the first embeddings. ``output_start`` is the deviation of the output's weights; its biases are then 0.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What is around a recurrent layer: nothing, a residual or highway connection, or a block with a feed-forward part."""
+"""Connections around a recurrent layer: none, a residual or highway connection, or a block with feed-forward layers."""
 
 from __future__ import annotations
 
