@@ -125,7 +125,7 @@ def test_damaged_description(folder, text):
         lambda d: d["network"]["body"]["layers"][0]["cell"].update(kind="__class__"),
         lambda d: d["network"]["body"]["layers"][0]["cell"].update(surprise=1),
         lambda d: d["network"]["body"]["layers"][0]["cell"].pop("kind"),
-        lambda d: d["network"]["body"]["layers"][0]["cell"].update(layer_norm=True),
+        lambda d: d["network"]["body"]["layers"][0]["cell"].update(layer_norm=False),
         lambda d: d["network"]["body"].update(
             type="transformer", hidden_size=8, layers=10**9, heads=1, rotary=True, span=8, causal=True
         ),
