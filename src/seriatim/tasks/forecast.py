@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 import torch
 
-from seriatim.data.calendar import find_calendar
-from seriatim.data.files import content_hash
-from seriatim.data.seasons import usual_season
-from seriatim.data.series import Series, read_series
 from seriatim.data.windows import Windows
 from seriatim.decoding.prediction_keys import ROW_KEYS, prediction_keys
 from seriatim.encoding.labels import plain_name
@@ -34,8 +29,10 @@ from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.naive.theta import Theta
 from seriatim.models.options import check_causal, is_streaming
 from seriatim.notation import QUANTILES
+from seriatim.tasks.common import forecast_data
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
+from seriatim.tasks.common.forecast_data import ForecastCodec
 from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     Rolling,
@@ -55,36 +52,6 @@ EVALUATION_BATCH = 512
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
 AnyForecaster = StatisticalForecaster | Forecaster[Any]
-
-
-@dataclass(frozen=True)
-class ForecastCodec:
-    """The codec of series: their columns, the lookback, and a scaler for each series."""
-
-    targets: tuple[str, ...]
-    covariates: tuple[str, ...]
-    lookback: int
-    scalers: Mapping[str, Standardizer]
-    """By the series' id, in the order of the training. Each is fitted on the training part."""
-
-    def scaler(self, series: Series, end: int) -> Standardizer:
-        """Return the scaler of a series. For a new series it is fitted on the first ``end`` rows."""
-        return self.scalers.get(plain_name(series.id)) or Standardizer.fit(series.values[:end])
-
-    def scale(self, series: Series, end: int) -> Array:
-        """Scale one series to ``[T, C]`` float32, followed by the channels of its mask."""
-        scaled = self.scaler(series, end).transform(series.values).astype(np.float32)
-        if series.observed is None:
-            return scaled
-        return np.concatenate([scaled, series.observed.astype(np.float32)], 1)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "targets": list(self.targets),
-            "covariates": list(self.covariates),
-            "lookback": self.lookback,
-            "series": {name: scaler.to_json() for name, scaler in self.scalers.items()},
-        }
 
 
 @final
@@ -134,7 +101,11 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     def prepare(
         self, options: ForecastOptions, source: object, codec: ForecastCodec | None = None
     ) -> PreparedData[Rolling, ForecastCodec]:
-        series, notes = _read(options, source) if codec is None else (_read_known(options, codec, source), [])
+        series, notes = (
+            forecast_data.read(options, source)
+            if codec is None
+            else (forecast_data.read_known(options, codec, source), [])
+        )
         evaluation_rows = sum(options.split[1:]) if options.split else 2 * options.horizon + options.origins - 1
         target_count = series[0].values.shape[1] - len(options.covariates)
         target_ends = [item.ends(target_count) for item in series]
@@ -153,14 +124,14 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             }
             codec = ForecastCodec(targets, options.covariates, lookback, scalers)
         train, valid, test = (
-            _rolling(codec, series, [getattr(part, name) for part in parts], ends)
+            forecast_data.join_origins(codec, series, [getattr(part, name) for part in parts], ends)
             for name in ("train", "valid", "test")
         )
         if not options.split:
             scored = [last_origins(item_ends, options.horizon, options.origins)[1] for item_ends in target_ends]
             test = dataclasses.replace(test, is_scored=scored)
         for part in (valid, test):
-            _check_values(codec, part, options.horizon, "validation" if part is valid else "test")
+            forecast_data.check_values(codec, part, options.horizon, "validation" if part is valid else "test")
         sizes = {
             "train": sum(ends),
             "valid": sum(part.test.start - part.train_rows for part in parts),
@@ -168,11 +139,15 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         }
         if any(min(item_ends) < max(item_ends) for item_ends in target_ends):
             notes = [*notes, "the targets end at different rows: each is held out and forecast from its own last value"]
-        all_notes = (*notes, *_default_notes(options, lookback, min(ends)), *_season_note(options, series[0], ends[0]))
-        return PreparedData(train, valid, test, codec, sizes, _hash(series), all_notes)
+        all_notes = (
+            *notes,
+            *forecast_data.default_notes(options, lookback, min(ends)),
+            *forecast_data.season_note(options, series[0], ends[0]),
+        )
+        return PreparedData(train, valid, test, codec, sizes, forecast_data.series_hash(series), all_notes)
 
     def read(self, options: ForecastOptions, codec: ForecastCodec, source: object) -> NewData[Rolling]:
-        series = _read_known(options, codec, source)
+        series = forecast_data.read_known(options, codec, source)
         origins, ends, scored = [], [], []
         for item in series:
             item_ends = item.ends(len(codec.targets))
@@ -187,9 +162,9 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             scored.append(is_scored[first - item_origins.start :])
             ends.append(first)
         size = sum(len(series_origins) + options.horizon - 1 for series_origins in origins)
-        part = dataclasses.replace(_rolling(codec, series, origins, ends), is_scored=scored)
-        _check_values(codec, part, options.horizon, "test")
-        return NewData(part, size, _hash(series))
+        part = dataclasses.replace(forecast_data.join_origins(codec, series, origins, ends), is_scored=scored)
+        forecast_data.check_values(codec, part, options.horizon, "test")
+        return NewData(part, size, forecast_data.series_hash(series))
 
     def codec_from_json(self, content: dict[str, Any]) -> ForecastCodec:
         scalers = {plain_name(name): Standardizer.from_json(scaler) for name, scaler in content["series"].items()}
@@ -280,7 +255,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         }
         actual, observed = [], []
         for series, origins, scale in zip(valid.series, valid.origins, scales, strict=True):
-            values, has_value = series.values[:, :targets] / scale[:, 0], _target_values(series, targets)
+            values, has_value = series.values[:, :targets] / scale[:, 0], forecast_data.target_values(series, targets)
             actual.append(actual_windows(values, origins, options.horizon)[..., None])
             observed.append(actual_windows(has_value, origins, options.horizon)[..., None])
         is_observed = _joined(observed)[..., 0]
@@ -298,7 +273,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 yield Forecasts(
                     quantiles,
                     actual_windows(values, origins, options.horizon),
-                    _scored_values(part, index, options.horizon, targets),
+                    forecast_data.scored_values(part, index, options.horizon, targets),
                     naive_error(values[:end], options.season),
                     codec.scaler(series, end).scale[:targets],
                 )
@@ -313,14 +288,14 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         Targets that end at different rows are in different rows of the result, and null in the others.
         A target's key is its name. A target named ``id``, ``step`` or ``time`` has the key ``target_id`` and so on.
         """
-        series = _read_known(options, codec, source)
+        series = forecast_data.read_known(options, codec, source)
         targets = len(codec.targets)
         starts = [(item, end) for item in series for end in sorted(set(item.ends(targets)))]
         for item, end in starts:
             if end < codec.lookback:
                 raise DataError(f"series '{item.id}': {end} rows, wanted at least the lookback of {codec.lookback}")
         origins, ends = [range(end, end + 1) for _, end in starts], [end for _, end in starts]
-        part = _rolling(codec, [item for item, _ in starts], origins, ends)
+        part = forecast_data.join_origins(codec, [item for item, _ in starts], origins, ends)
         for (item, end), quantiles in zip(starts, _quantiles(model, options, codec, part), strict=True):
             row: Row = {"id": plain_name(item.id), "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
@@ -366,82 +341,6 @@ def _windows(part: Rolling, lookback: int, horizon: int) -> Windows:
 def _batch(windows: Windows, indices: Array) -> WindowBatch:
     history, future = windows.batch(indices)
     return WindowBatch(torch.from_numpy(history), torch.from_numpy(future))
-
-
-def _read(options: ForecastOptions, source: object) -> tuple[list[Series], list[str]]:
-    return read_series(
-        source,
-        target=options.target,
-        covariates=options.covariates,
-        time=options.time,
-        id=options.id,
-        missing=options.missing,
-        date_format=options.date_format,
-        header=options.header,
-    )
-
-
-def _read_known(options: ForecastOptions, codec: ForecastCodec, source: object) -> list[Series]:
-    """Read new data with the columns of the training."""
-    series, _ = _read(options, source)
-    width = len(codec.targets) + len(codec.covariates)
-    if series[0].values.shape[1] != width:
-        raise DataError(f"data: {series[0].values.shape[1]} channels, but the model reads {width}")
-    return series
-
-
-def _rolling(codec: ForecastCodec, series: list[Series], origins: list[range], ends: list[int]) -> Rolling:
-    """Scale ``series``, and join them with their origins and the ``ends`` of their training parts."""
-    positions = {name: position for position, name in enumerate(codec.scalers)}
-    scaled = [codec.scale(item, end) for item, end in zip(series, ends, strict=True)]
-    return Rolling(series, scaled, origins, ends, [positions.get(plain_name(item.id)) for item in series])
-
-
-def _target_values(series: Series, targets: int) -> Array:
-    """Return where the targets have values, not filled gaps: bool ``[T, targets]``."""
-    has_value = np.ones_like(series.values, bool) if series.has_value is None else series.has_value
-    return has_value[:, :targets]
-
-
-def _scored_values(part: Rolling, index: int, horizon: int, targets: int) -> Array:
-    """Return which values after the origins of series ``index`` are scored: bool ``[N, horizon, targets]``."""
-    values = actual_windows(_target_values(part.series[index], targets), part.origins[index], horizon)
-    return values if part.is_scored is None else values & part.is_scored[index][:, None]
-
-
-def _check_values(codec: ForecastCodec, part: Rolling, horizon: int, name: str) -> None:
-    """Raise ``DataError`` for a target without a single value in the ``name`` part: nothing would be scored."""
-    targets = len(codec.targets)
-    counts = np.zeros(targets, np.int64)
-    for index in range(len(part.series)):
-        counts += _scored_values(part, index, horizon, targets).sum((0, 1))
-    if not counts.all():
-        raise DataError(f"target '{codec.targets[int(counts.argmin())]}': no value in the {name} part of any series")
-
-
-def _default_notes(options: ForecastOptions, lookback: int, shortest: int) -> Iterator[str]:
-    """Yield a note for a default lookback, and for a season that is too long."""
-    if options.lookback is None:
-        yield f"lookback {lookback}, chosen to fit the shortest series"
-    if options.season >= shortest:
-        yield f"season {options.season} does not fit a training part of {shortest} rows: its mase is taken at lag 1"
-
-
-def _season_note(options: ForecastOptions, series: Series, train_rows: int) -> Iterator[str]:
-    """Yield a note with the usual season of the calendar, if no season was passed and the training part has two."""
-    if options.season > 1 or series.times is None:
-        return
-    calendar = find_calendar(series.times, series.format.zone)
-    season = usual_season(calendar)
-    if season is not None and 2 * season.steps <= train_rows:
-        yield (
-            f"season 1: with steps of {calendar}, --season {season.steps} also compares with the value of one "
-            f"{season.period} before (seasonal_naive)"
-        )
-
-
-def _hash(series: list[Series]) -> str:
-    return content_hash(*((item.id, item.values) for item in series))
 
 
 def _validation_loss(network: Forecaster[Any], windows: Windows) -> float:
