@@ -68,6 +68,10 @@ def is_traced_or_transformed(tensors: Iterable[Tensor | None]) -> bool:
     )
 
 
+EXACT_TYPES = (Tensor, torch.nn.Parameter)
+"""Types whose values are at ``data_ptr``. A DTensor, a FakeTensor or another subclass may have none there."""
+
+
 def are_exact(tensors: Iterable[Tensor | None]) -> bool:
     """Whether each tensor is exactly a ``Tensor`` or ``Parameter``, or None.
 

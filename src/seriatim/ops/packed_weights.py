@@ -26,7 +26,7 @@ from seriatim.errors import UsageError
 from seriatim.kernels import native
 from seriatim.kernels.call_arrays import weight_addresses
 from seriatim.ops.arguments import FULL, WEIGHTS, Flat, Plan, dense
-from seriatim.ops.eager import are_exact, is_dense_cpu
+from seriatim.ops.eager import EXACT_TYPES, is_dense_cpu
 from seriatim.spec import CellSpec
 
 if TYPE_CHECKING:
@@ -98,13 +98,15 @@ def pack(spec: CellSpec, cell: Cell, weights: Flat) -> Packed:
 
     Raises ``UsageError`` if a weight does not fit the cell.
     """
-    for index, weight in enumerate(weights):
-        if weight is not None and not (are_exact((weight,)) and weight.is_cpu):
-            raise UsageError(
-                f"{WEIGHTS[index]}: got a {type(weight).__name__} on {weight.device}, wanted a Tensor on cpu"
-            )
+    for weight in weights:
+        if weight is not None and (type(weight) not in EXACT_TYPES or not weight.is_cpu):
+            name = WEIGHTS[next(index for index, other in enumerate(weights) if other is weight)]
+            raise UsageError(f"{name}: got a {type(weight).__name__} on {weight.device}, wanted a Tensor on cpu")
     try:
-        arrays = [None if weight is None else dense(_in_full(weight.detach())) for weight in weights]
+        arrays = [
+            None if weight is None else dense(weight if weight.dtype in FULL else _in_full(weight))
+            for weight in weights
+        ]
         packed: Packed = native.engine().Packed(cell, *weight_addresses(spec, arrays), _threads())
         return packed
     except ValueError as error:
@@ -112,7 +114,7 @@ def pack(spec: CellSpec, cell: Cell, weights: Flat) -> Packed:
 
 
 def _in_full(weight: Tensor) -> Tensor:
-    return weight if weight.dtype in FULL else weight.float()
+    return weight.detach().float()
 
 
 @dataclass
