@@ -17,7 +17,7 @@ inline void check(bool is_true, const std::string& what) {
     if (++failures <= 20) std::fprintf(stderr, "FAILED: %s\n", what.c_str());
 }
 
-// The root mean square of the difference, divided by that of the expected values or by 0.1 if that is larger. Values here are of the
+// The root mean square of the difference, divided by the same of the expected values (at least 0.1). Values here are of the
 // order of 1, but a few of them may be a small difference of two of them. NaN if a value is NaN or the sizes differ.
 template <class A, class B> double relative_rms(const std::vector<A>& result, const std::vector<B>& expected) {
     if (result.size() != expected.size()) return NAN;
