@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "encoding": set(),
     "decoding": set(),
     "ops": {"kernels"},
-    "nn": {"ops"},
+    "layouts": {"kernels"},
+    "nn": {"ops", "layouts"},
     "naive": set(),
     "models": {"nn", "decoding", "naive"},
     "learning": {"models"},
@@ -34,8 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"data", "models", "naive", "learning", "encoding", "decoding"},
     "online": {"models", "naive", "learning", "encoding"},
     "insight": {"models", "nn"},
-    "runtime": {"kernels", "encoding", "decoding", "naive"},
-    "export": {"models", "naive", "nn", "runtime"},
+    "runtime": {"kernels", "layouts", "encoding", "decoding", "naive"},
+    "export": {"models", "naive", "nn", "kernels", "layouts", "runtime"},
     "bench": {"nn", "ops", "kernels"},
 }
 """Folders, in the order of the design. Each may also import itself."""
@@ -57,7 +58,7 @@ TABLE = {room: allowed | EVERYWHERE | {room} for room, allowed in MAY_IMPORT.ite
 TABLE["run"] = {*MAY_IMPORT, *EVERYWHERE, "run"}
 TABLE["cli"] = {*MAY_IMPORT, *EVERYWHERE, "run", "cli"}
 
-WITHOUT_TORCH = ("kernels", "encoding", "decoding", "naive", "runtime", "data", "cli", *EVERYWHERE)
+WITHOUT_TORCH = ("kernels", "layouts", "encoding", "decoding", "naive", "runtime", "data", "cli", *EVERYWHERE)
 
 
 NAIVE = ("models", "naive")

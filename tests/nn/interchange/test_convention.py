@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from seriatim.errors import UsageError
+from seriatim.layouts.convention import CONVENTIONS, PEEPHOLES, reordered
 from seriatim.nn import GRU, LSTM, GRUCell
 from seriatim.nn.interchange import convert_z, table
-from seriatim.nn.interchange.convention import CONVENTIONS, PEEPHOLES, reordered
 from seriatim.notation import GATES, STATES
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "interchange.md"

@@ -10,7 +10,8 @@ import torch
 
 from seriatim import nn
 from seriatim.errors import UsageError
-from seriatim.nn.interchange import KerasLayer, convention, from_keras, to_keras
+from seriatim.layouts import convention
+from seriatim.nn.interchange import KerasLayer, from_keras, to_keras
 
 RECORDED = "keras"
 

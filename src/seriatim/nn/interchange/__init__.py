@@ -11,12 +11,13 @@ layouts of the biases.
 
 from __future__ import annotations
 
+from seriatim.layouts.convention import table
+from seriatim.layouts.onnx_nodes import OnnxNode
 from seriatim.nn.interchange.cells import from_cells, to_cells
-from seriatim.nn.interchange.convention import table
 from seriatim.nn.interchange.flax import from_flax, to_flax
 from seriatim.nn.interchange.keras import KerasLayer, from_keras, to_keras
 from seriatim.nn.interchange.model import onnx_model
-from seriatim.nn.interchange.onnx import OnnxNode, from_onnx, read_onnx, to_onnx
+from seriatim.nn.interchange.onnx import from_onnx, read_onnx, to_onnx
 from seriatim.nn.interchange.pytorch import from_torch, to_torch
 from seriatim.nn.interchange.update_gate import convert_z
 

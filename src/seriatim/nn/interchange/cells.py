@@ -8,8 +8,9 @@ from typing import TypeAlias
 import torch
 
 from seriatim.errors import UsageError
+from seriatim.layouts.stack_layer import StackLayer
 from seriatim.nn.cells import GRUCell, LSTMCell, RNNCell
-from seriatim.nn.interchange.stack import ARGUMENTS, Layer, StackLayer, arrays, build, parts_of, refuse
+from seriatim.nn.interchange.stack import ARGUMENTS, Layer, arrays, build, parts_of, refuse
 from seriatim.nn.recurrent import FIELDS, gather, weight_names
 
 Cell: TypeAlias = RNNCell | LSTMCell | GRUCell

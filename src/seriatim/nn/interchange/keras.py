@@ -12,19 +12,9 @@ from typing import Any
 import numpy as np
 
 from seriatim.errors import UsageError
-from seriatim.nn.interchange.convention import CONVENTIONS
-from seriatim.nn.interchange.stack import (
-    Array,
-    Layer,
-    StackLayer,
-    array,
-    build,
-    extent,
-    joined_bias,
-    listed,
-    parts_of,
-    refuse,
-)
+from seriatim.layouts.convention import CONVENTIONS
+from seriatim.layouts.stack_layer import Array, StackLayer, array, extent
+from seriatim.nn.interchange.stack import Layer, build, joined_bias, listed, parts_of, refuse
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import CellSpec
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from seriatim.nn.interchange.onnx import INPUTS, OnnxNode, library, to_onnx
+from seriatim.layouts.onnx_nodes import INPUTS, OnnxNode
+from seriatim.nn.interchange.onnx import library, to_onnx
 from seriatim.nn.interchange.stack import Layer
 
 OPSET, IR = 17, 8

@@ -1,37 +1,22 @@
-"""The form between all converters: the layers of a stack as NumPy arrays in Seriatim's order."""
+"""Layers of Seriatim from and to the form between all converters (``layouts/stack_layer.py``)."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from seriatim.errors import UsageError
+from seriatim.layouts.stack_layer import Array, StackLayer
 from seriatim.nn.layers import GRU, LSTM, RNN
 from seriatim.nn.recurrent import DEFAULTS, FIELDS, gather, weight_names
 from seriatim.ops.recurrence import Weights
 from seriatim.spec import CellSpec
 
-Array: TypeAlias = NDArray[Any]
 Layer: TypeAlias = RNN | LSTM | GRU
-
-
-@dataclass(frozen=True)
-class StackLayer:
-    """One layer of a stack."""
-
-    spec: CellSpec
-    weights: tuple[Weights[Array], ...]
-    """The weights of the forward direction, then, if there are two directions, of the reverse one."""
-
-    @property
-    def kind(self) -> str:
-        return self.spec.kind
 
 
 LAYERS: dict[str, type[Layer]] = {"rnn": RNN, "lstm": LSTM, "cifg": LSTM, "gru": GRU}
@@ -110,24 +95,6 @@ VARIANTS = (
 """Options that some frameworks lack."""
 TRAINING = ("dropout", "locked_dropout", "recurrent_dropout")
 """Options that act in training alone."""
-
-
-def array(name: str, value: object, *shape: int) -> Array:
-    """Return ``value`` as a float32 or float64 array of exactly this shape. A ``UsageError`` says ``name``."""
-    result = np.asarray(value)
-    if result.dtype not in (np.float32, np.float64):
-        raise UsageError(f"{name}: got {result.dtype}, wanted float32 or float64")
-    if result.shape != shape:
-        raise UsageError(f"{name}: got shape {list(result.shape)}, wanted {list(shape)}")
-    return result
-
-
-def extent(name: str, value: object) -> tuple[int, ...]:
-    """The shape of ``value``. Raises ``UsageError``, which says ``name``, for a single number."""
-    shape: tuple[int, ...] = np.asarray(value).shape
-    if not shape:
-        raise UsageError(f"{name}: got a single number, wanted an array")
-    return shape
 
 
 def joined_bias(weights: Weights[Array]) -> Array | None:

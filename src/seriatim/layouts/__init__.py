@@ -1,0 +1,1 @@
+"""How other frameworks order the weights of recurrent cells, on NumPy arrays. PyTorch is not needed."""
