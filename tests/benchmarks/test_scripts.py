@@ -29,6 +29,7 @@ RUNS: dict[str, list[str]] = {
     ],
     "learners": ["--rules", "bptt", "rtrl", "--steps", "120"],
     "costs": ["--quick"],
+    "online": ["--models", "gru", "--rows", "20"],
 }
 """Arguments for each script."""
 PROCESSES = {"peers", "learners", "costs"}

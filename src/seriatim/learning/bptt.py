@@ -60,13 +60,11 @@ class TruncatedBPTT(Learner):
     def _with_overlap(self, model: StreamModel[Any], batch: Segment, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the loss of the new steps, and the state at the first step of the next batch's overlap."""
         next_start = batch.steps - min(batch.steps, self.k2 - self.k1)
-        if next_start < batch.overlap:  # the next overlap begins within this one
-            next_state = _advance(model, batch, 0, next_start, carry)
-            state = _advance(model, batch, next_start, batch.overlap, next_state)
-            return model.loss(batch.cut(batch.overlap, batch.steps), state)[0], next_state
+        if next_start <= batch.overlap:  # to compute these steps again without a gradient costs less than two graphs
+            with torch.no_grad():
+                next_state = _advance(model, batch, 0, next_start, carry)
+            return model.loss(batch, carry)[0], next_state
         state = _advance(model, batch, 0, batch.overlap, carry)
-        if next_start == batch.overlap:
-            return model.loss(batch.cut(batch.overlap, batch.steps), state)[0], state
         first, second = batch.cut(batch.overlap, next_start), batch.cut(next_start, batch.steps)
         first_loss, next_state = model.loss(first, state)
         second_loss, _ = model.loss(second, next_state)

@@ -10,8 +10,11 @@ def clip_norm(parameters: list[torch.nn.Parameter], threshold: float) -> float:
 
     Returns the norm before clipping.
     """
-    limit = threshold if threshold > 0 else float("inf")
-    return float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+    norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    before = float(norm)
+    if threshold > 0 and not before + 1e-6 <= threshold:  # PyTorch's own condition; it would multiply by 1 otherwise
+        torch.nn.utils.clip_grads_with_norm_(parameters, threshold, norm)
+    return before
 
 
 def clip_value(parameters: list[torch.nn.Parameter], threshold: float) -> bool:

@@ -214,7 +214,8 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
     def loss(self, batch: StepBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log density per step and channel, with the true past as input (teacher forcing)."""
         density, carry = self.log_density(batch, carry)
-        return -(density * batch.weight).sum() / batch.weight.sum().clamp(min=1.0), carry
+        density, weight = density[batch.overlap :], batch.weight[batch.overlap :]
+        return -(density * weight).sum() / weight.sum().clamp(min=1.0), carry
 
     def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
         shape, paths = self.shape, self.PATHS

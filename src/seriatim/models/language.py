@@ -77,7 +77,8 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
     def loss(self, batch: LanguageBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per unit in nats, and the state."""
         states, carry = self.states(batch.inputs, carry, batch.reset)
-        return linear_cross_entropy(states.flatten(0, 1), *self.head(), batch.targets.flatten()), carry
+        states, targets = states[batch.overlap :], batch.targets[batch.overlap :]
+        return linear_cross_entropy(states.flatten(0, 1), *self.head(), targets.flatten()), carry
 
 
 @final

@@ -118,6 +118,8 @@ def _start(layer: RecurrentLayer, options: ModelOptions) -> None:
 
 def dropout(options: ModelOptions) -> nn.Module:
     """Make the dropout of ``options``: with a new mask at each step, with one mask per sequence, with both or none."""
+    if not options.dropout and not options.locked_dropout:
+        return nn.Identity()
     return nn.Sequential(nn.Dropout(options.dropout), LockedDropout(options.locked_dropout))
 
 

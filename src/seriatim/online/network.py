@@ -78,7 +78,8 @@ class OnlineNetwork(StreamModel[TargetSteps]):
         return final
 
     def loss(self, batch: TargetSteps, carry: Carry) -> tuple[Tensor, Carry]:
-        outputs, carry = self(batch.inputs, carry)
+        states, carry = self.body(self.reader(batch.inputs), carry)
+        outputs, targets = self.head(states[batch.overlap :]), batch.targets[batch.overlap :]
         if self.classes:
-            return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten()), carry
-        return 0.5 * functional.mse_loss(outputs.squeeze(-1), batch.targets), carry
+            return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten()), carry
+        return 0.5 * functional.mse_loss(outputs.squeeze(-1), targets), carry
