@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from seriatim.insight.alignment import draw_alignment
+from seriatim.insight.alignment import Alignment, draw_alignment
+from seriatim.insight.report.alignments import alignments
 
 ALIGNMENT = {"source": ["a", "b", "$"], "target": ["x", "y"], "weights": [[1, 0, 0], [0, 0, 1]]}
 
@@ -37,3 +38,19 @@ def test_it_is_dark_where_attention_looked() -> None:
 )
 def test_anything_can_be_drawn(given: dict[str, object]) -> None:
     assert picture(**given).shape[0] > 50
+
+
+def test_regions_that_form_a_square_are_a_picture() -> None:
+    row = {"target": ["a", "b"], "weights": [[0.25] * 4, [1.0, 0.0, 0.0, 0.0]]}
+    assert Alignment.of(row).side == 2
+    assert Alignment.of({**row, "source": ["w", "x", "y", "z"]}).side == 0
+    assert Alignment.of({"target": ["a"], "weights": [[0.5, 0.5]]}).side == 0
+
+
+def test_report_draws_each_weight_at_its_place() -> None:
+    item = Alignment(("x", "<b>"), ("y",), ((0.0, 0.75),))
+    drawing = alignments([item])
+    assert drawing.count('class="bar') == 1 and 'opacity="0.75"' in drawing
+    assert "&lt;b&gt;" in drawing and "<b>" not in drawing
+    assert alignments([]) == ""
+    assert "regions" in alignments([Alignment(("1",) * 4, ("y",), ((0.25,) * 4,), side=2)])

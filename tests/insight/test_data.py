@@ -9,6 +9,7 @@ from seriatim.insight.data import (
     constant_columns,
     label_information,
     leaks_of,
+    pair_information,
     period_of,
     repeated_rows,
 )
@@ -100,3 +101,14 @@ def test_shuffled_labels_have_no_horizon() -> None:
         sequences = [generator.standard_normal((15, 2)) for _ in range(200)]
         false += label_information(sequences, generator.integers(0, 3, 200), np.arange(12), seed=seed).horizon() > 0
     assert false <= 1
+
+
+def test_pair_information_finds_where_a_target_comes_from() -> None:
+    """The target is the source from the end: its unit p is the source's unit at lag p."""
+    generator = np.random.default_rng(0)
+    sources = [generator.integers(0, 5, 8) for _ in range(400)]
+    targets = [source[::-1][:3] for source in sources]
+    information = pair_information(sources, targets, range(8), range(3))
+    assert (information.values[:3] > 2.0).all()
+    assert (information.values[3:] < information.band).all()
+    assert information.horizon() == 2

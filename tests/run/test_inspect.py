@@ -10,13 +10,12 @@ import pytest
 import torch
 
 import seriatim
-from seriatim.errors import DataError, UsageError
-from seriatim.run.inspection.inspect import check_inspectable
-from seriatim.tasks.options import LanguageOptions
+from seriatim.errors import DataError
 
 pytestmark = pytest.mark.slow
 
 QUICK = {"model": "lstm", "hidden": 8, "epochs": 2, "quiet": True, "threads": 1}
+COLOURS = ("red", "blue", "green")
 STATUSES = {"ok", "warning", "fault", "unknown"}
 
 
@@ -47,12 +46,57 @@ def sequences(folder: Path) -> Path:
     return file
 
 
+def tagged(folder: Path) -> Path:
+    generator = np.random.default_rng(0)
+    words = {"the": "D", "a": "D", "cat": "N", "dog": "N", "sees": "V"}
+    chosen = [generator.choice(list(words), generator.integers(9, 15)) for _ in range(60)]
+    file = folder / "tagged.tsv"
+    file.write_text(
+        "\n\n".join("\n".join(f"{word}\t{words[word]}" for word in row) for row in chosen), encoding="utf-8"
+    )
+    return file
+
+
+def pairs(folder: Path) -> Path:
+    """Each target is its source from the end."""
+    generator = np.random.default_rng(0)
+    sources = ["".join(generator.choice(list("abcdef"), generator.integers(9, 13))) for _ in range(120)]
+    file = folder / "pairs.csv"
+    file.write_text("source,target\n" + "\n".join(f"{text},{text[::-1]}" for text in sources), encoding="utf-8")
+    return file
+
+
+def pictures(folder: Path) -> Path:
+    """Feature vectors of 9 regions, with captions."""
+    generator = np.random.default_rng(0)
+    lines = ["features,text"]
+    for number in range(40):
+        np.save(folder / f"{number}.npy", generator.standard_normal((9, 4)).astype(np.float32))
+        lines.append(f"{number}.npy,{generator.choice([f'{colour} cat ' * 5 for colour in COLOURS])}")
+    file = folder / "pictures.csv"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def rolls(folder: Path) -> list[Path]:
+    generator = np.random.default_rng(0)
+    files = [folder / f"{number}.npy" for number in range(20)]
+    for file in files:
+        np.save(file, (generator.random((30, 12)) < 0.2).astype(np.uint8))
+    return files
+
+
+WRITTEN = {"unit": "char", "max_length": 10, "batch_size": 16}
 TASKS = {
     "language": (texts, {"truncation": (20,), "batch_size": 4}),
     "forecast": (series, {"target": ("y",), "horizon": 4, "lookback": 24, "season": 12}),
     "classify": (sequences, {"channels": ("a", "b"), "id": "id", "label": "label"}),
     "regress": (sequences, {"channels": ("a", "b"), "id": "id", "target": "size"}),
+    "tag": (tagged, {"bidirectional": False}),
+    "translate": (pairs, {"source": "source", "target": "target", "attention": "none", **WRITTEN}),
+    "caption": (pictures, {"features": "features", "text": "text", **WRITTEN, "unit": "word"}),
 }
+LENGTHS = {"language": 20, "forecast": 24, "classify": 10, "regress": 10}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -65,7 +109,7 @@ def test_inspect_measures_and_reports(task: str, tmp_path: Path) -> None:
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert set(result) == {"run", "horizons", "verdict", "checks"}
     assert result["verdict"].startswith("the model looks ")
-    assert result["horizons"]["truncation"] == {"language": 20, "forecast": 24}.get(task, 10)
+    assert result["horizons"]["truncation"] == LENGTHS.get(task, result["horizons"]["truncation"])
     for check in result["checks"]:
         assert set(check) == {"name", "status", "value", "condition", "evidence", "advice", "confidence"}
         assert check["status"] in STATUSES
@@ -106,20 +150,22 @@ def test_bidirectional_classifier_has_no_direction_to_look_in(tmp_path: Path) ->
     assert "both directions" in run.inspect()["verdict"]
 
 
-@pytest.mark.parametrize("task", TASKS)
+SMALLEST = {
+    "language": ("text.txt", "ab" * 20, {"batch_size": 2}),
+    "forecast": ("table.csv", "y\n" + "\n".join("111213141"), {"horizon": 1, "lookback": 2, "season": 1}),
+    "classify": ("table.csv", "id,a,b,label\n" + "\n".join(f"{n},{n % 2},1,{'ab'[n % 2]}" for n in range(24)), {}),
+    "regress": ("table.csv", "id,a,b,size\n" + "\n".join(f"{n},{n % 2},1,{n}" for n in range(24)), {}),
+    "tag": ("tags.tsv", "\n\n".join(f"w\t{'ab'[n % 2]}" for n in range(12)), {}),
+    "translate": ("table.csv", "source,target\n" + "\n".join(f"{n},{n}" for n in range(10)), {"attention": "general"}),
+}
+
+
+@pytest.mark.parametrize("task", SMALLEST)
 def test_smallest_data_can_be_inspected(task: str, tmp_path: Path) -> None:
     """The fewest rows that can be trained on: nothing may fail, and what cannot be measured is unknown."""
-    file = tmp_path / ("text.txt" if task == "language" else "table.csv")
-    if task == "language":
-        file.write_text("ab" * 20, encoding="utf-8")
-    elif task == "forecast":
-        file.write_text("y\n" + "\n".join("111213141"), encoding="utf-8")
-    else:
-        lines = [f"{n},{n % 2},1,{'ab'[n % 2]},{n}" for n in range(24)]
-        file.write_text("\n".join(["id,a,b,label,size", *lines]), encoding="utf-8")
-    options = {"batch_size": 2} if task == "language" else {**TASKS[task][1]}
-    options |= {"horizon": 1, "lookback": 2, "season": 1} if task == "forecast" else {}
-    run = seriatim.train(task, file, out=tmp_path / "run", **QUICK, **options)
+    name, content, options = SMALLEST[task]
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    run = seriatim.train(task, tmp_path / name, out=tmp_path / "run", **QUICK, **{**TASKS[task][1], **options})
     assert json.dumps(run.inspect(), allow_nan=False)
 
 
@@ -154,15 +200,54 @@ def test_new_data_with_unseen_labels(tmp_path: Path) -> None:
         run.inspect(new)
 
 
-def test_piano_rolls_are_refused() -> None:
-    options = LanguageOptions(unit="roll")
-    with pytest.raises(UsageError, match="this one reads piano rolls"):
-        check_inspectable("language", options)
+def test_piano_rolls_can_be_inspected(tmp_path: Path) -> None:
+    run = seriatim.train("language", rolls(tmp_path), out=tmp_path / "run", **QUICK, unit="roll", batch_size=4)
+    result = run.inspect()
+    assert result["verdict"].startswith("the model looks ")
+    assert result["horizons"]["truncation"] == 30
 
 
-def test_task_without_measures_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "tagged.tsv"
-    file.write_text("\n\n".join("the\tD\ncat\tN" for _ in range(20)), encoding="utf-8")
-    run = seriatim.train("tag", file, out=tmp_path / "run", **QUICK, baselines="none")
-    with pytest.raises(UsageError, match="inspect: for language, forecast, classify, regress runs; this is a tag run"):
-        run.inspect()
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("gru", {"bidirectional": True}), ("lstm", {"crf": True}), ("transformer", {"heads": 2, "characters": "none"}),
+     ("most_frequent_tag", {})],
+)  # fmt: skip
+def test_every_tagger_can_be_inspected(model: str, options: dict[str, object], tmp_path: Path) -> None:
+    """A word far away is far, in whatever direction a tagger reads."""
+    settings = {**QUICK, "model": model, **options}
+    if model in ("gru", "lstm"):
+        settings.setdefault("bidirectional", False)
+    run = seriatim.train("tag", tagged(tmp_path), out=tmp_path / "run", **settings)
+    result = run.inspect()
+    assert (result["horizons"]["gradient"] is None) == (model == "most_frequent_tag")
+    assert "every step is near" not in result["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "reason"),
+    [("gru", {"attention": "general"}, "attention sees each step"), ("transformer", {"heads": 2}, "attention sees"),
+     ("gru", {"bidirectional": True, "attention": "none"}, "both directions"), ("gru", {"attention": "none"}, "looks"),
+     ("copy", {}, "repay")],
+)  # fmt: skip
+def test_every_translator_can_be_inspected(model: str, options: dict[str, object], reason: str, tmp_path: Path) -> None:
+    settings = {**QUICK, "model": model, "source": "source", "target": "target", **WRITTEN, **options}
+    run = seriatim.train("translate", pairs(tmp_path), out=tmp_path / "run", **settings)
+    assert reason in run.inspect()["verdict"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    has_weights = options.get("attention") == "general"
+    assert ("What the text was written from" in page) == has_weights
+
+
+def test_reversed_texts_are_known_from_all_of_their_sources(tmp_path: Path) -> None:
+    """The last source unit says the first target unit, the first one the last: the data repay a whole source."""
+    run = seriatim.train(
+        "translate", pairs(tmp_path), out=tmp_path / "run", **QUICK, source="source", target="target", **WRITTEN
+    )
+    assert run.inspect()["horizons"]["data"] >= 3
+
+
+def test_captions_show_the_regions_that_they_were_written_from(tmp_path: Path) -> None:
+    make, options = TASKS["caption"]
+    run = seriatim.train("caption", make(tmp_path), out=tmp_path / "run", **QUICK, **options, attention="additive")
+    run.inspect()
+    assert '<div class="regions">' in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -99,6 +99,24 @@ def label_information(
     return LagInformation(lags, values, MARGIN * largest)
 
 
+def pair_information(
+    sources: Sequence[Array], targets: Sequence[Array], lags: Sequence[int] | Array, places: Sequence[int] | Array
+) -> LagInformation:
+    """Return the bits that the unit ``lag`` before the end of a source says about a unit of the target, for each lag.
+
+    Of the target's units at ``places`` (from 0) the best one counts, and the widest of their bands.
+    """
+    best: Floats = np.zeros(len(lags))
+    band = 0.0
+    for place in places:
+        rows = [row for row, target in enumerate(targets) if len(target) > place]
+        labels = np.array([targets[row][place] for row in rows])
+        if len(rows) > 1:
+            information = label_information([sources[row] for row in rows], labels, lags)
+            best, band = np.maximum(best, information.values), max(band, information.band)
+    return LagInformation(np.asarray(lags, np.int64), best, band)
+
+
 def autocorrelations(values: Array, longest: int) -> Floats:
     """Return the autocorrelation of values [T], less a linear trend, at lags 0 … ``longest``.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from seriatim.insight.alignment import Alignment
 from seriatim.insight.calibration import Calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.followers import Follower
@@ -45,6 +46,8 @@ class Evidence:
     """Of a classifier, on the test part."""
     followers: Sequence[Follower] = ()
     """Units that follow something with a name."""
+    alignments: Sequence[Alignment] = ()
+    """Written texts with the attention to their sources."""
     main_score: str = ""
     higher_is_better: bool = False
 

@@ -75,7 +75,8 @@ class NetworkMeasures:
     ablations: Mapping[str, Ablation]
     layers: tuple[LayerMeasures, ...]
     """Empty for a body that is not recurrent, or reads in both directions."""
-    is_bidirectional: bool
+    shortcut: str
+    """Why no step is far from the loss; empty where a horizon in steps says how far back the memory reaches."""
     steps: int
     """T: how many steps were read."""
 
@@ -88,9 +89,8 @@ def measure(probe: Probe) -> NetworkMeasures:
     contexts = default_contexts(len(probe.inputs))
     ablations = {way: ablate(probe.losses, probe.inputs, contexts, way, neutral=probe.neutral) for way in WAYS}
     layer = find_layer(probe.body)
-    is_bidirectional = bool(layer is not None and layer.bidirectional)
-    layers = () if layer is None or is_bidirectional else tuple(_layers(layer, probe.inputs))
-    return NetworkMeasures(curve, ablations, layers, is_bidirectional, len(probe.inputs))
+    layers = () if layer is None or layer.bidirectional else tuple(_layers(layer, probe.inputs))
+    return NetworkMeasures(curve, ablations, layers, probe.shortcut, len(probe.inputs))
 
 
 def find_layer(body: nn.Module) -> SequenceLayer | None:

@@ -22,6 +22,9 @@ from seriatim.models.classifier import SequenceClassifier
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, StepBatch, WindowBatch
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.regressor import Regressor
+from seriatim.models.roll import RollModel
+
+BOTH_DIRECTIONS = "the model reads in both directions"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Probe:
     """The body's inputs → the loss of each row at its last step, [B], from the zero state."""
     neutral: Tensor | None = None
     """[C]: the input that says nothing; None: the mean of the inputs."""
+    shortcut: str = ""
+    """Why no step is far from the loss, where that is so: a horizon in steps then says nothing about memory."""
 
 
 def find_body(model: nn.Module) -> Body:
@@ -43,6 +48,11 @@ def find_body(model: nn.Module) -> Body:
         if isinstance(module, Body):
             return module
     raise UsageError(f"model: {type(model).__name__} has no body that reads a sequence")
+
+
+def reads_both_ways(body: nn.Module) -> bool:
+    """Whether a recurrent layer of ``body`` also reads from the end."""
+    return any(getattr(module, "bidirectional", False) for module in body.modules())
 
 
 def language_probe(model: NeuralLanguageModel, units: Tensor) -> Probe:
@@ -80,6 +90,18 @@ def regressor_probe(model: Regressor, inputs: Tensor, targets: Tensor) -> Probe:
     return _sequence_probe(model, inputs, losses)
 
 
+def roll_probe(model: RollModel, notes: Tensor) -> Probe:
+    """Make the probe of a model of piano rolls [T + 1, B, K]: T steps are read, and the last one is predicted."""
+    model.eval()
+    body, targets = find_body(model), notes[-1]
+
+    def losses(inputs: Tensor) -> Tensor:
+        logits, _ = model(inputs)
+        return functional.binary_cross_entropy_with_logits(logits[-1].float(), targets, reduction="none").sum(-1)
+
+    return Probe(body, notes[:-1], losses, notes.new_zeros(notes.shape[2]))
+
+
 def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: WindowBatch) -> Probe:
     """Make the probe of a forecaster: the loss of the horizon (direct), or of the first step after the window."""
     model.eval()
@@ -97,10 +119,10 @@ def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: Windo
 
         return Probe(body, inputs, density)
 
-    inputs = _inputs_of(body, lambda: model(batch.history))
+    inputs = inputs_of(body, lambda: model(batch.history))
 
     def losses(vectors: Tensor) -> Tensor:
-        with _reading(body, vectors):
+        with reading(body, vectors):
             forecast, mean, deviation = model(batch.history)
         # The naive forecast that the head adds to comes from the same steps as the body's inputs.
         forecast = forecast + (model.anchor(vectors) - model.anchor(inputs)).unsqueeze(-1)
@@ -120,16 +142,17 @@ def _sequence_probe(model: nn.Module, inputs: Tensor, losses: Callable[[Tensor, 
 
     def of_body_inputs(vectors: Tensor) -> Tensor:
         lengths = torch.full((rows,), len(vectors))
-        with _reading(body, vectors):
+        with reading(body, vectors):
             return losses(inputs[: len(vectors)], lengths)
 
     whole = torch.full((rows,), len(inputs))
-    return Probe(body, _inputs_of(body, lambda: losses(inputs, whole)), of_body_inputs)
+    shortcut = BOTH_DIRECTIONS if reads_both_ways(body) else ""
+    return Probe(body, inputs_of(body, lambda: losses(inputs, whole)), of_body_inputs, shortcut=shortcut)
 
 
 @contextmanager
-def _reading(body: Body, vectors: Tensor) -> Iterator[None]:
-    """Within this block the body reads ``given`` in place of its first argument."""
+def reading(body: Body, vectors: Tensor) -> Iterator[None]:
+    """Within this block the body reads ``vectors`` in place of its first argument."""
     hook = body.register_forward_pre_hook(lambda module, arguments: (vectors, *arguments[1:]))
     try:
         yield
@@ -137,7 +160,7 @@ def _reading(body: Body, vectors: Tensor) -> Iterator[None]:
         hook.remove()
 
 
-def _inputs_of(body: Body, call: Callable[[], Any]) -> Tensor:
+def inputs_of(body: Body, call: Callable[[], Any]) -> Tensor:
     """Return what the body reads during ``call``."""
     captured: list[Tensor] = []
     hook = body.register_forward_pre_hook(lambda module, arguments: captured.append(arguments[0]))

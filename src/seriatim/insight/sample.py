@@ -29,10 +29,15 @@ class Sample:
     """The whole change less the sum of the weights: the error of the integral."""
     activity: Tensor | None
     """[T, H]: the state h of the first layer, where the body is recurrent and reads forwards."""
+    place: int | None = None
+    """The step that the outcome belongs to; None where it belongs to the next step, or to the whole sequence."""
 
 
 def samples_of(
-    probe: Probe, outcomes: Sequence[str], captions: Sequence[Sequence[str]] | None = None
+    probe: Probe,
+    outcomes: Sequence[str],
+    captions: Sequence[Sequence[str]] | None = None,
+    place: int | None = None,
 ) -> tuple[Sample, ...]:
     """Make a sample of every row of ``probe``, with captions of its steps for a text, or the numbers that it reads."""
     attribution = integrated_gradients(lambda inputs: -probe.losses(inputs), probe.inputs, probe.inputs.mean((0, 1)))
@@ -50,6 +55,7 @@ def samples_of(
             tuple(attribution.by_step[:, row].tolist()),
             float(attribution.gap[row]),
             None if states is None else states[:, row],
+            place,
         )
         for row, outcome in enumerate(outcomes)
     )

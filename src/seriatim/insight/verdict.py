@@ -40,8 +40,8 @@ def _looks(evidence: Evidence) -> str:
     looks = evidence.looks
     if looks is None or evidence.network is None:
         return ""
-    if evidence.network.is_bidirectional:
-        return "the model reads in both directions, so every step is near to it"
+    if evidence.network.shortcut:
+        return f"{evidence.network.shortcut}, so every step is near to it"
     return f"the model looks {looks} steps back"
 
 

@@ -14,7 +14,7 @@ from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
 from seriatim.run.blending import blend_scores
 from seriatim.run.export import export, exported
-from seriatim.run.inspection.inspect import check_inspectable, inspect_source, read_rows
+from seriatim.run.inspection.inspect import inspect_source, read_rows
 from seriatim.run.inspection.source import Source
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
@@ -131,11 +131,10 @@ class Run:
         """Measure how far back the model looks, how far back the data need it to, and what limits it.
 
         The measures are of the test and training parts, or of ``data``. Writes ``report.html`` into the run folder.
-        Returns ``run``, ``horizons``, ``verdict`` and ``checks``. Raises ``UsageError`` for a task that has no
-        measures, and ``DataError`` if the training data are needed but are gone or have changed.
+        Returns ``run``, ``horizons``, ``verdict`` and ``checks``. Raises ``DataError`` if the training data are needed
+        but are gone or have changed.
         """
         run = self._opened
-        check_inspectable(self.task, run.options)
         with torch_settings(run.options):
             if data is None:
                 prepared = run.prepare_again()

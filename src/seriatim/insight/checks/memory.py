@@ -50,7 +50,7 @@ def vanishing(evidence: Evidence) -> Check:
         "training reaches, or a warning where the model beats every baseline",
     )
     gradient, need, limit = evidence.gradient, evidence.need, evidence.limit
-    if gradient is None or need is None or evidence.network is None or evidence.network.is_bidirectional:
+    if gradient is None or need is None or evidence.network is None or evidence.network.shortcut:
         return check
     reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps - 1)
     summary = f"the gradient of the loss falls to 1 % after {gradient} steps"
@@ -78,7 +78,7 @@ def use(evidence: Evidence) -> Check:
         "and does not beat every baseline",
     )
     used, need, limit = evidence.ablation, evidence.need, evidence.limit
-    if evidence.network is None or used is None or need is None or evidence.network.is_bidirectional:
+    if evidence.network is None or used is None or need is None or evidence.network.shortcut:
         return check
     reachable = min(need.lag, limit.steps if limit else need.lag, evidence.network.steps)
     worst = max(evidence.network.ablations["cut"].excess, default=0.0)
@@ -96,8 +96,8 @@ def dependence(evidence: Evidence) -> Check:
         "order", "warning if no pair of steps depends on each other more than in shuffled data: is the order lost?"
     )
     information, horizon = evidence.data.information, evidence.need
-    if information is None or horizon is None or evidence.task in ("classify", "regress"):
-        return check  # one step alone need not say anything of a whole sequence's label
+    if information is None or horizon is None or evidence.task not in ("language", "forecast"):
+        return check  # one step alone need not say anything of a label, a tag or a text
     need = horizon.lag
     if need > 0:
         return check.ok(need, f"the data depend on values {need:.0f} steps before; only pairs of steps were measured")

@@ -8,6 +8,7 @@ from html import escape
 from seriatim.insight.checks.check import Check
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.report import sections
+from seriatim.insight.report.alignments import alignments
 from seriatim.insight.report.style import STYLE
 
 
@@ -23,6 +24,7 @@ def render(title: str, evidence: Evidence, checks: Sequence[Check], verdict: str
             sections.checks(checks),
             sections.layers(evidence),
             sections.attributions(evidence.samples),
+            alignments(evidence.alignments),
             sections.training(evidence),
         )
     )

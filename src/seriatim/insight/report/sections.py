@@ -16,6 +16,7 @@ from seriatim.insight.followers import Follower
 from seriatim.insight.horizon import LagCurve
 from seriatim.insight.information import LagInformation
 from seriatim.insight.network import LayerMeasures
+from seriatim.insight.report.blocks import figure, section, table
 from seriatim.insight.report.chart import Axis, Line, bars, chart
 from seriatim.insight.sample import Sample
 
@@ -38,16 +39,14 @@ def horizons(evidence: Evidence) -> str:
         "gradient: the loss at a step has a gradient of 1 % of its largest so far back · ablation: so many steps of "
         "context change the loss · data: so far back the data say something about themselves"
     )
-    return _section(
-        "How far back", _figure(bars(rows, markers), note), '<div class="two">', *_curves(evidence), "</div>"
-    )
+    return section("How far back", figure(bars(rows, markers), note), '<div class="two">', *_curves(evidence), "</div>")
 
 
 def _curves(evidence: Evidence) -> Iterator[str]:
     network, information = evidence.network, evidence.data.information
     if network is not None:
         line = _lag_line("median and central 80 % of rows", network.gradient)
-        yield _figure(
+        yield figure(
             chart(Axis("lag k", True), Axis("‖∂loss/∂x‖", True), [line], title="gradient by lag"),
             "Gradient of the loss at a step with respect to the input k steps before, over its largest.",
         )
@@ -59,7 +58,7 @@ def _curves(evidence: Evidence) -> Iterator[str]:
             )
             for way, ablation in network.ablations.items()
         ]  # fmt: skip
-        yield _figure(
+        yield figure(
             chart(Axis("steps of context left", True), Axis("excess loss"), lines, title="ablation"),
             "What the loss gains when earlier context is cut, shuffled or dropped, ± 2 standard errors.",
         )
@@ -73,7 +72,7 @@ def _dependence(name: str, information: LagInformation) -> str:
     lags = [float(lag) for lag in information.lags]
     data = Line("data", list(zip(lags, information.values.tolist(), strict=True)))
     shuffled = Line("bound of shuffled data", [(lag, information.band) for lag in lags])
-    return _figure(
+    return figure(
         chart(Axis("lag k", lags[0] > 0 and len(lags) > 30), Axis(name.split(" ")[-1]), [data, shuffled], title=name),
         f"{name[0].upper()}{name[1:]}, by lag. Pairs alone: what several past steps say together does not show.",
     )
@@ -82,9 +81,7 @@ def _dependence(name: str, information: LagInformation) -> str:
 def checks(results: Sequence[Check]) -> str:
     """All checks: what needs attention first, what could not be measured last."""
     order = ("fault", "warning", "ok", "unknown")
-    return _section(
-        "Checks", *(_check(check) for check in sorted(results, key=lambda check: order.index(check.status)))
-    )
+    return section("Checks", *(_check(check) for check in sorted(results, key=lambda check: order.index(check.status))))
 
 
 def _check(check: Check) -> str:
@@ -107,7 +104,7 @@ def layers(evidence: Evidence) -> str:
     gains = [_lag_line(name, layer.gain) for name, layer in zip(names, network.layers, strict=True) if layer.gain]
     if gains:
         parts.append(
-            _figure(
+            figure(
                 chart(Axis("lag k"), Axis("largest singular value", True), gains, title="gain by lag"),
                 "How much a change of a layer's state grows or shrinks in k steps: ∂s_T/∂s_{T-k}.",
             )
@@ -118,7 +115,7 @@ def layers(evidence: Evidence) -> str:
         if layer.constants is not None:
             parts.append(_time_constants(name, layer.constants))
     parts.append("</div>")
-    return _section("Inside the layers", *parts, _gate_table(network.layers), _follower_table(evidence.followers))
+    return section("Inside the layers", *parts, _gate_table(network.layers), _follower_table(evidence.followers))
 
 
 def _exponents(name: str, layer: LayerMeasures) -> str:
@@ -128,7 +125,7 @@ def _exponents(name: str, layer: LayerMeasures) -> str:
         Line(f"λ{index + 1}", [(float(t + 1), float(value)) for t, value in enumerate(history[:, index])])
         for index in range(min(history.shape[1], 4))
     ]
-    return _figure(
+    return figure(
         chart(Axis("steps"), Axis("nats per step"), lines, title=f"Lyapunov exponents of {name}"),
         f"Lyapunov exponents of {name} as they converge; below 0 changes are forgotten. "
         f"Over the last quarter they moved by {layer.spectrum.drift:.3g} at most.",
@@ -138,7 +135,7 @@ def _exponents(name: str, layer: LayerMeasures) -> str:
 def _time_constants(name: str, constants: Tensor) -> str:
     ordered = constants.clamp(min=0.1, max=1e5).sort(descending=True).values
     points = [(float(place + 1), float(value)) for place, value in enumerate(ordered)]
-    return _figure(
+    return figure(
         chart(Axis("units, slowest first"), Axis("steps", True), [Line("", points)], title=f"time constants of {name}"),
         f"Time constants of {name}: after so many steps a unit's gate has kept 1/e of its value.",
     )
@@ -152,7 +149,7 @@ def _gate_table(measures: Sequence[LayerMeasures]) -> str:
         for gate, units in (layer.gates or {"h": layer.hidden}).items()
     ]  # fmt: skip
     head = ("layer", "gate", "mean derivative, of its largest", "saturated", "largest singular value of its W_hh")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _follower_table(followers: Sequence[Follower]) -> str:
@@ -169,7 +166,7 @@ def _follower_table(followers: Sequence[Follower]) -> str:
         for follower in followers
     ]
     head = ("what a unit may follow", "best unit", "correlation", "by chance", "more than chance")
-    return f"<h3>Units that follow something</h3>{_table(head, rows)}"
+    return f"<h3>Units that follow something</h3>{table(head, rows)}"
 
 
 def attributions(samples: Sequence[Sample]) -> str:
@@ -180,17 +177,19 @@ def attributions(samples: Sequence[Sample]) -> str:
         '<p class="soft">Integrated gradients: blue steps made the true outcome likelier, orange ones less likely, '
         "against a neutral input.</p>"
     )
-    return _section("What mattered", note, *(_sample(sample) for sample in samples), _activity(samples[0]))
+    return section("What mattered", note, *(_sample(sample) for sample in samples), _activity(samples[0]))
 
 
 def _sample(sample: Sample) -> str:
     largest = max((abs(weight) for weight in sample.weights), default=0.0) or 1.0
     if sample.steps:
-        spans = "".join(
-            f'<span style="{_shade(weight / largest)}">{escape(_visible(step))}</span>'
-            for step, weight in zip(sample.steps, sample.weights, strict=True)
+        gap = " " if max(map(len, sample.steps)) > 1 else ""
+        spans = gap.join(
+            f'<span{" class=outcome" if place == sample.place else ""} style="{_shade(weight / largest)}">'
+            f"{escape(_visible(step))}</span>"
+            for place, (step, weight) in enumerate(zip(sample.steps, sample.weights, strict=True))
         )
-        return f'<p class="text">{spans}<b class="outcome">{escape(_visible(sample.outcome))}</b></p>'
+        return f'<p class="text">{spans}{gap}<b class="outcome">{escape(_visible(sample.outcome))}</b></p>'
     count = len(sample.values)
     lines = [
         Line("input", [(float(step - count), value) for step, value in enumerate(sample.values)]),
@@ -199,7 +198,7 @@ def _sample(sample: Sample) -> str:
             [(float(step - count), weight / largest) for step, weight in enumerate(sample.weights)],
         ),
     ]
-    return _figure(
+    return figure(
         chart(Axis("step before the end"), Axis("input, attribution"), lines, title="attribution"),
         f"Outcome: {sample.outcome}",
     )
@@ -222,7 +221,7 @@ def _activity(sample: Sample) -> str:
     size = f'viewBox="0 0 {steps} {count}" preserveAspectRatio="none" style="height:16rem"'
     drawing = f'<svg class="heat" {size} role="img" aria-label="units over steps">{rectangles}</svg>'
     caption = f"State h over the first sequence, {steps} steps from left to right: the {count} units that change most."
-    return _figure(drawing, caption)
+    return figure(drawing, caption)
 
 
 def training(evidence: Evidence) -> str:
@@ -235,17 +234,17 @@ def training(evidence: Evidence) -> str:
         if name:
             lines.append(Line(name, [(row["step"], row[name]) for row in rows if name in row]))
         parts.append(
-            _figure(chart(Axis("updates"), Axis("loss"), lines, title="loss"), "Loss of training and validation.")
+            figure(chart(Axis("updates"), Axis("loss"), lines, title="loss"), "Loss of training and validation.")
         )
         norm = Line("gradient norm", [(row["step"], row["gradient_norm"]) for row in rows if "gradient_norm" in row])
         clipped = Line("share of clipped updates", [(row["step"], row["clipped"]) for row in rows if "clipped" in row])
         parts.append(
-            _figure(chart(Axis("updates"), Axis("norm, share"), [norm, clipped], title="norm"), "The gradient.")
+            figure(chart(Axis("updates"), Axis("norm, share"), [norm, clipped], title="norm"), "The gradient.")
         )
     if evidence.calibration is not None:
         parts.append(_calibration(evidence.calibration))
-    table = _scores(evidence)
-    return _section("Is it any good?", table, '<div class="two">', *parts, "</div>") if parts or table else ""
+    scores = _scores(evidence)
+    return section("Is it any good?", scores, '<div class="two">', *parts, "</div>") if parts or scores else ""
 
 
 def _calibration(measures: Calibration) -> str:
@@ -253,7 +252,7 @@ def _calibration(measures: Calibration) -> str:
         Line("model", list(zip(measures.confidence, measures.accuracy, strict=True))),
         Line("calibrated", [(0.0, 0.0), (1.0, 1.0)]),
     ]
-    return _figure(
+    return figure(
         chart(Axis("stated probability"), Axis("share that is right"), lines, title="calibration"),
         f"Calibration: the mean gap is {measures.error:.3f}; a calibrated model has up to {measures.chance:.3f}.",
     )
@@ -269,7 +268,7 @@ def _scores(evidence: Evidence) -> str:
     rows = [
         (model, *(f"{models[model][name]:.4g}" if name in models[model] else "" for name in names)) for model in ordered
     ]
-    return _table(("model", *names), rows, strong=ordered.index(evidence.model))
+    return table(("model", *names), rows, strong=ordered.index(evidence.model))
 
 
 def _lag_line(name: str, curve: LagCurve | None) -> Line:
@@ -277,24 +276,6 @@ def _lag_line(name: str, curve: LagCurve | None) -> Line:
     lags = [float(lag) for lag in curve.lags]
     median, low, high = (list(zip(lags, part.tolist(), strict=True)) for part in (curve.median, curve.low, curve.high))
     return Line(name, median, low, high)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: int | None = None) -> str:
-    def line(values: Sequence[str], tag: str) -> str:
-        opened = [f"<{tag}{' class=number' if place else ''}>" for place in range(len(values))]
-        parts = (f"{start}{escape(value)}</{tag}>" for start, value in zip(opened, values, strict=True))
-        return f"<tr>{''.join(parts)}</tr>"
-
-    body = "".join(line(row, "th" if number == strong else "td") for number, row in enumerate(rows))
-    return f'<div class="scroll"><table>{line(head, "th")}{body}</table></div>'
-
-
-def _figure(drawing: str, caption: str) -> str:
-    return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
 def _shade(weight: float) -> str:
@@ -308,4 +289,4 @@ def _fill(value: float) -> str:
 
 def _visible(unit: str) -> str:
     """Show line ends and end marks of a text."""
-    return {"\n": "↵\n", "<eos>": "↵\n"}.get(unit, unit if len(unit) == 1 else f"{unit} ")
+    return {"\n": "↵\n", "<eos>": "↵\n"}.get(unit, unit)

@@ -53,6 +53,9 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .text { font: 15px/1.9 ui-monospace, monospace; white-space: pre-wrap; background: var(--panel); padding: .5rem
   .75rem; }
 .text span { padding: .15em 0; border-radius: 2px; } .heat rect { shape-rendering: crispEdges; }
+.frame { fill: none; stroke: var(--rule); } svg.alignment { max-width: none; margin: .5rem 0; }
+.regions { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: 0 .75rem; }
+.regions figcaption { text-align: center; }
 .outcome { border-bottom: 2px solid var(--ink); }
 @media (max-width: 34rem) { svg text { font-size: 22px } svg .tick, svg .note { font-size: 20px }
   .check { grid-template-columns: 1fr; } }

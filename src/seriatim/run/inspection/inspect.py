@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seriatim.errors import UsageError
 from seriatim.insight.checks.check import Check
 from seriatim.insight.checks.table import run_checks
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.network import measure
 from seriatim.insight.report.page import render
 from seriatim.insight.verdict import horizons, verdict
-from seriatim.run.inspection import forecast, language, sequences
+from seriatim.run.inspection import forecast, language, roll, sequences, tag, writing
 from seriatim.run.inspection.source import Gathered, Source
-from seriatim.tasks.options import TrainOptions
 
 GATHERERS: dict[str, Callable[[Source], Gathered]] = {
     "language": language.gather,
     "forecast": forecast.gather,
     "classify": sequences.gather_classes,
     "regress": sequences.gather_numbers,
+    "tag": tag.gather,
+    "translate": writing.gather_translator,
+    "caption": writing.gather_captioner,
 }
-"""By the name of the task."""
+"""By the name of the task. Piano rolls have one of their own."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,6 @@ class Inspection:
         return render(f"Inspection of {Path(self.run).name}", self.evidence, self.checks, self.verdict)
 
 
-def check_inspectable(task: str, options: TrainOptions) -> None:
-    """Raise ``UsageError`` for a run that has no measures."""
-    if getattr(options, "unit", None) == "roll":
-        raise UsageError("inspect: for language runs on texts; this one reads piano rolls")
-    if task not in GATHERERS:
-        raise UsageError(f"inspect: for {', '.join(GATHERERS)} runs; this is a {task} run")
-
-
 def inspect_source(
     run: str,
     task: str,
@@ -70,7 +63,8 @@ def inspect_source(
     higher_is_better: bool,
 ) -> Inspection:
     """Inspect a run of ``task``; ``rows`` are its validations, ``result`` its scores."""
-    gathered = GATHERERS[task](source)
+    is_roll = getattr(source.options, "unit", "") == "roll"
+    gathered = (roll.gather if is_roll else GATHERERS[task])(source)
     evidence = Evidence(
         task=task,
         model=source.options.model,
@@ -85,6 +79,7 @@ def inspect_source(
         samples=gathered.samples,
         calibration=gathered.calibration,
         followers=gathered.followers,
+        alignments=gathered.alignments,
         main_score=main_score,
         higher_is_better=higher_is_better,
     )

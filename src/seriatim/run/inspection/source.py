@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seriatim.insight.alignment import Alignment
 from seriatim.insight.calibration import Calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
@@ -53,11 +54,19 @@ class Gathered:
     samples: tuple[Sample, ...] = ()
     followers: tuple[Follower, ...] = ()
     calibration: Calibration | None = None
+    alignments: tuple[Alignment, ...] = ()
 
 
 def rows_for(options: TrainOptions, steps: int) -> int:
     """Return how many sequences of ``steps`` steps to measure a network on."""
     return max(FEWEST_ROWS, min(ROWS, STATES // (max(steps, 1) * options.hidden * options.layers)))
+
+
+def longest_rows(lengths: Array, steps: int, limit: int) -> Array:
+    """Return at most ``limit`` rows, evenly spaced, among those with at least ``steps`` steps."""
+    rows: Array = np.flatnonzero(lengths >= steps)
+    chosen: Array = rows[spaced(len(rows), limit)]
+    return chosen
 
 
 def spaced(count: int, limit: int) -> Array:
