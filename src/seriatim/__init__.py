@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from seriatim.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from seriatim import estimators as estimators
     from seriatim import nn as nn
     from seriatim import online as online
     from seriatim import runtime as runtime
@@ -50,6 +51,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "compare",
+    "estimators",
     "load",
     "nn",
     "online",
@@ -71,6 +73,7 @@ _MODULES = {
     "UsageError": "seriatim.errors",
     "accelerate": "seriatim.nn",
     "compare": "seriatim.run",
+    "estimators": "seriatim.estimators",
     "load": "seriatim.run",
     "nn": "seriatim.nn",
     "online": "seriatim.online",

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from seriatim.cli.extras import EXTRAS
 from seriatim.cli.info import EAGER, OTHERS, instruction_sets
 from seriatim.errors import UsageError
 from seriatim.kernels import native
@@ -18,7 +19,7 @@ from seriatim.spec import VARIANTS, CellSpec
 def test_json_and_text_have_the_same_facts(seriatim):
     facts = json.loads(seriatim("info", "--json").out)
     assert facts["cores"] == os.cpu_count()
-    assert set(facts["extras"]) == {"train", "bpe", "serve", "onnx"}
+    assert set(facts["extras"]) == set(EXTRAS)
     names = [line.partition(":")[0] for line in seriatim("info").out.splitlines()]
     assert names == [name.replace("_", " ") for name in facts]
 

@@ -7,6 +7,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "bpe": ("tokenizers",),
     "serve": ("fastapi", "uvicorn"),
     "onnx": ("onnx", "onnxruntime"),
+    "sklearn": ("sklearn",),
 }
 """The import names of the libraries in each extra."""
 

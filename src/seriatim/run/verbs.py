@@ -14,6 +14,7 @@ from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
 from seriatim.run.blending import blend_scores
 from seriatim.run.export import export, exported
+from seriatim.run.forecast_frame import forecast_frame
 from seriatim.run.inspection.inspect import inspect_source, read_rows
 from seriatim.run.inspection.source import Source
 from seriatim.run.opened import Opened, Result, torch_settings
@@ -21,7 +22,7 @@ from seriatim.run.update import update
 from seriatim.run.verdict import verdict
 from seriatim.runtime.model import Model, Stream
 from seriatim.storage import write_bytes
-from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.options import ForecastOptions, TrainOptions
 from seriatim.tasks.options.blending import NETWORK
 from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import GenerateRequest
@@ -205,6 +206,21 @@ class Run:
             member = run.member_in_use(use)
             used = options if member.options is run.options else member.options
             yield from run.task.predict(member.model, used, run.codec, source)
+
+    def forecast(self, data: object, *, use: str | None = None) -> Any:
+        """Forecast the steps after the end of each series, as a frame: of pandas if ``data`` is one, else of Polars.
+
+        Its columns are the id, the stamp, and for a single target ``MODEL, MODEL-lo-80, MODEL-hi-80``, as in Nixtla's
+        libraries: the median and the interval of 80 %. With several targets the name of the target comes first. ``use``
+        is as in ``predict``. Raises ``UsageError`` for a run of another task.
+        """
+        options = self.options
+        if not isinstance(options, ForecastOptions):
+            raise UsageError(f"forecast: for forecast runs; this is a {self.task} run")
+        name = self._opened.best if use is None else self.model if use == NETWORK else use
+        targets = self.codec.targets
+        rows = self.predict(data, use=use)
+        return forecast_frame(rows, data, model=name, targets=targets, id=options.id, time=options.time)
 
     def write_predictions(
         self, data: object, file: str | Path, *, use: str | None = None, format: str | None = None

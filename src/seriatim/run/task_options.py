@@ -1,0 +1,15 @@
+"""The options of a task as fields, for rooms that offer them under other conventions: estimators and searches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from seriatim.tasks.options.keywords import TrainKeywords as TrainKeywords
+from seriatim.tasks.registry import find_task
+
+
+def task_options(task: str) -> Mapping[str, dataclasses.Field[Any]]:
+    """Return the options of ``task`` by name. Raises ``UsageError`` for an unknown task."""
+    return {field.name: field for field in dataclasses.fields(find_task(task).options)}
