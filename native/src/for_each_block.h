@@ -83,8 +83,8 @@ template <class T, class AnyRow, class First, class Second> [[gnu::noinline]] vo
 // For every block of `mine` and every row: start(block, rows, count, sums), the product of operand(row) with the block's panel, added
 // from column `first_column` on, and both halves. An operand that equals `zeros` is skipped.
 //
-// Steps read the panels in alternating direction, so that each begins with the panels that are still in the cache. If all panels of
-// a thread exceed half of the second cache, each panel is read in parts, every part for all tiles, and the next part is prefetched.
+// Steps read the blocks in alternating order, so that each begins with the panels that are still in the cache. Within a panel k always
+// rises, so the order of blocks changes no sum. If all panels of a thread exceed half of the second cache, each panel is read in parts, every part for all tiles, and the next part is prefetched.
 template <class T, class AnyRow, class Operand, class Start, class First, class Second = NoSecondHalf>
 void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows,
     int64_t row_count, const Operand& operand, const T* zeros, int first_column, const Start& start,
@@ -95,7 +95,8 @@ void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, b
         const bool is_zero = operand(rows[0]) == zeros;
         const auto product = [&](const Block& block, Sums<T>* sums) {
             start(block, rows, 1, sums);
-            if (!is_zero) panels.add_row(block, left[0], sums, first_column, backwards);
+            const T* const operands[] = {left[0]};
+            if (!is_zero) panels.add(block, operands, 1, sums, first_column);
         };
         return for_each_block_of_row<T>(blocks, mine, backwards, rows[0], product, first_half, second_half);
     }

@@ -33,7 +33,7 @@ public:
         return {spec, bias.get(), padded, w_ch.get(), g_hh.get(), g_c.get(), b_c.get()};
     }
 
-    // Steps read the panels forwards and backwards in turn, so that each begins with the panels that the step before left in the cache.
+    // Steps read the blocks forwards and backwards in turn, so that each begins with the panels that the step before left in the cache.
     bool turn() const {
         const bool now = __atomic_load_n(&backwards_, __ATOMIC_RELAXED);
         __atomic_store_n(&backwards_, !now, __ATOMIC_RELAXED);

@@ -71,14 +71,6 @@ public:
     void add(const Block& block, const T* const* rows, int count, Sums<T>* tile, int at = 0) const {
         add_part(block, {0, words}, rows, count, tile, at, no_prefetch());
     }
-    // The same for a single row. `backwards` goes from the last word to the first.
-    void add_row(const Block& block, const T* row, Sums<T>* tile, int at, bool backwards) const {
-        const bool turn = backwards && values_of_word == 1;
-        const int64_t first = turn ? words - 1 : 0, by = turn ? -stride(block) : stride(block);
-        const T* const from[] = {row + first};
-        multiply_tile(from, 1, static_cast<const T*>(this->at(block)) + first * stride(block), block.columns, by, words,
-            *tile + at, no_prefetch());
-    }
     // The same over a range of words; `rows` point at its first word.
     void add_part(const Block& block, Range part, const T* const* rows, int count, Sums<T>* tile, int at,
         Prefetch prefetch) const {

@@ -34,14 +34,14 @@ template <class T, class Value> inline Vec<T> right_word(int64_t word, int64_t, 
     return value(word);
 }
 
-// The product of R rows and C vectors. The panel's next k is `stride` elements later, or earlier (a single row may run backwards). The
-// panel is prefetched to the first cache, or with `prefetches_l2` the next panel to the second cache.
+// The product of R rows and C vectors. The panel's next k is `stride` elements later. The panel is prefetched to the first cache, or with
+// `prefetches_l2` the next panel to the second cache.
 template <class T, int R, int C, bool prefetches_l2>
 void multiply(const T* const* rows, const T* panel, int64_t stride, int64_t depth, Vec<T>* tile, Prefetch prefetch) {
     if (depth < 1) return;
     if constexpr (R == 1) {
         const auto column = [&](int64_t k, int c) { return load(panel + k * stride + c * width<T>); };
-        return multiply_one<T, C>(rows[0], stride < 0 ? -1 : 1, depth, column, tile);
+        return multiply_one<T, C>(rows[0], depth, column, tile);
     }
     Vec<T> sums[R][C];
     const T* row[R];

@@ -21,19 +21,19 @@
 
 namespace seriatim::SERIATIM_TARGET {
 
-// sums[c] += Σ_k row[k · step] · column(k, c). One row has too few sums to hide the latency of an addition, so even and odd k have
+// sums[c] += Σ_k row[k] · column(k, c). One row has too few sums to hide the latency of an addition, so even and odd k have
 // separate sums.
 template <class T, int C, class Column>
-ALWAYS_INLINE void multiply_one(const T* row, int64_t step, int64_t depth, const Column& column, Vec<T>* sums) {
+ALWAYS_INLINE void multiply_one(const T* row, int64_t depth, const Column& column, Vec<T>* sums) {
     Vec<T> even[C], odd[C];
     for (int c = 0; c < C; ++c) even[c] = sums[c], odd[c] = Vec<T>{};
     int64_t k = 0;
     for (; k + 1 < depth; k += 2) {
-        for (int c = 0; c < C; ++c) even[c] += column(k, c) * row[k * step];
-        for (int c = 0; c < C; ++c) odd[c] += column(k + 1, c) * row[(k + 1) * step];
+        for (int c = 0; c < C; ++c) even[c] += column(k, c) * row[k];
+        for (int c = 0; c < C; ++c) odd[c] += column(k + 1, c) * row[k + 1];
     }
     if (k < depth)
-        for (int c = 0; c < C; ++c) even[c] += column(k, c) * row[k * step];
+        for (int c = 0; c < C; ++c) even[c] += column(k, c) * row[k];
     for (int c = 0; c < C; ++c) sums[c] = even[c] + odd[c];
 }
 

@@ -95,7 +95,7 @@ public:
                     const auto& bf16 = *reinterpret_cast<const Halves*>(panel + (k * C + c) * width<float>);
                     return std::bit_cast<Vec<float>>(__builtin_convertvector(bf16, Wide) << 16);
                 };
-                multiply_one<float, C>(row, 1, depth_, column, sums);
+                multiply_one<float, C>(row, depth_, column, sums);
             });
         }
         Int products[tile_columns] = {};

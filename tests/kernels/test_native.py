@@ -255,6 +255,16 @@ def test_single_step(variant, rows):
             assert relative_rms(array, value) <= 1e-13
 
 
+@pytest.mark.parametrize("precision", ["full", "bf16", "int8"])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_equal_steps_have_equal_bits(rows, precision):
+    """Steps read the blocks of weights in alternating order, which must change no sum."""
+    case = problem(spec_of({"kind": "lstm"}, 65, 65), 1, rows).astype(np.float32)
+    stepper = native.CellStepper(case.spec, case.weights, precision)
+    steps = [stepper.step(case.x[0], case.state) for _ in range(3)]
+    assert all(np.array_equal(a, b) for step in steps[1:] for a, b in zip(step, steps[0], strict=True))
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-2), ("int8", 3e-2)])
 @pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "slstm"}], ids=name)
 def test_reduced_weights(variant, precision, tolerance):

@@ -94,7 +94,7 @@ class Direction:
         """One step of a single row."""
         if self.stepper is None:
             return reference.step(self.spec, x, tuple(state), self.weights)
-        # The engine sums a single row in an order that changes from call to call, so it gets the row twice.
+        # The engine sums a single row in another order than several rows. Given the row twice, it sums in their order.
         twice = self.stepper.step(np.concatenate([x, x]), tuple(np.concatenate([part, part]) for part in state))
         return tuple(part[:1] for part in twice)
 
