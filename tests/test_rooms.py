@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "insight": {"models", "nn"},
     "runtime": {"kernels", "layouts", "encoding", "decoding", "naive"},
     "export": {"models", "naive", "nn", "kernels", "layouts", "runtime"},
+    "serve": {"decoding", "runtime"},
     "bench": {"nn", "ops", "kernels"},
     "estimators": {"run"},
 }
@@ -56,10 +57,10 @@ FILES: dict[str, set[str]] = {
 """Files outside all folders. ``seriatim`` is the package itself."""
 
 TABLE = {room: allowed | EVERYWHERE | {room} for room, allowed in MAY_IMPORT.items()} | FILES
-TABLE["run"] = {*MAY_IMPORT, *EVERYWHERE, "run"} - {"bench", "estimators"}
+TABLE["run"] = {*MAY_IMPORT, *EVERYWHERE, "run"} - {"bench", "estimators", "serve"}
 TABLE["cli"] = {*MAY_IMPORT, *EVERYWHERE, "run", "cli"}
 
-WITHOUT_TORCH = ("kernels", "layouts", "encoding", "decoding", "naive", "runtime", "data", "cli", *EVERYWHERE)
+WITHOUT_TORCH = ("kernels", "layouts", "encoding", "decoding", "naive", "runtime", "serve", "data", "cli", *EVERYWHERE)
 
 
 NAIVE = ("models", "naive")

@@ -1,0 +1,61 @@
+"""The answers of a stream's steps as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+from pydantic_core import to_json
+
+from seriatim.runtime import Model, Stream
+
+Row = dict[str, Any]
+
+
+@final
+class Answers:
+    """Turns what ``Stream.step`` returns into JSON values.
+
+    A language model answers with the most probable next units, a model of piano rolls with the probability of each
+    note, and other models with a row of ``predict``. A forecaster that has read less than its lookback answers None.
+    """
+
+    def __init__(self, model: Model) -> None:
+        vocabulary = getattr(model, "vocabulary", None)
+        self._texts: list[str] | None = None
+        if model.task == "language" and vocabulary is not None:
+            self._texts = [vocabulary.decode([unit]) for unit in range(len(vocabulary))]
+
+    def encode(self, name: str, seq: int, stream: Stream, answer: Any, top: int, hidden: bool) -> bytes:
+        """Return the answer to step ``seq`` of a session as JSON. Numbers that are not finite become null."""
+        row: Row = {"session": name, "seq": seq, "position": stream.position, "answer": self._values(answer, top)}
+        if hidden:
+            row["hidden"] = hidden_units(stream)
+        return to_json(row, inf_nan_mode="null")
+
+    def _values(self, answer: Any, top: int) -> Any:
+        if not isinstance(answer, np.ndarray):
+            return answer
+        if self._texts is None:
+            return {"notes": answer.tolist()}
+        count = min(top, len(answer))
+        best = np.argpartition(answer, len(answer) - count)[len(answer) - count :] if count < len(answer) else answer
+        order = best[np.argsort(-answer[best], kind="stable")] if count < len(answer) else np.argsort(-answer)
+        texts, values = self._texts, answer[order].tolist()
+        return {
+            "next": [
+                {"unit": unit, "text": texts[unit], "log_probability": value}
+                for unit, value in zip(order.tolist(), values, strict=True)
+            ]
+        }
+
+
+def hidden_units(stream: Stream) -> list[float] | None:
+    """Return the hidden units [H] of the last layer after the last step; None for a model without such units."""
+    output = stream.state.arrays.get("output")
+    if output is not None:
+        return [float(value) for value in output[0]]
+    carry = stream.state.carry
+    if carry and carry[0].ndim == 3 and carry[0].shape[1] == 1:
+        return [float(value) for value in carry[0][-1, 0]]
+    return None

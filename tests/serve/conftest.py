@@ -1,0 +1,104 @@
+"""Models, stores and sessions for the tests of the server."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seriatim.runtime import Model, load
+from seriatim.serve.models import Models
+from seriatim.serve.sessions import Sessions
+from seriatim.serve.sqlite_store import SqliteStore
+from seriatim.serve.store import SessionStore
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "0.1.0"
+LANGUAGE = GOLDEN / "language-lstm"
+"""An exported language model in characters."""
+
+
+@pytest.fixture(scope="session")
+def language_model() -> Model:
+    return load(LANGUAGE)
+
+
+@pytest.fixture
+def language_models() -> Models:
+    return Models(lambda: load(LANGUAGE))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "sessions.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sessions(language_models: Models, store: SessionStore) -> Sessions:
+    return Sessions(language_models, store)
+
+
+class RedisServer:
+    """A Redis server on a free port of this machine, with its files in ``folder``."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self.folder, self.settings = folder, settings
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
+             *self.settings],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    probe.sendall(b"PING\r\n")
+                    if probe.recv(16).startswith(b"+PONG"):
+                        return
+            time.sleep(0.05)
+        raise TimeoutError("redis-server did not start")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+EVERY_WRITE = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """A function that starts Redis with the given settings, by default those that keep every write."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    pytest.importorskip("redis")
+    started: list[RedisServer] = []
+
+    def start(*settings: str) -> RedisServer:
+        folder = tmp_path / f"redis-{len(started)}"
+        folder.mkdir()
+        server = RedisServer(folder, *(settings or EVERY_WRITE))
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
