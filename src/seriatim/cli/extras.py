@@ -5,7 +5,7 @@ from __future__ import annotations
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "polars", "sklearn", "matplotlib", "sacrebleu", "scipy", "statsmodels", "soundfile", "PIL"),
     "bpe": ("tokenizers",),
-    "serve": ("fastapi", "uvicorn"),
+    "serve": ("fastapi", "uvicorn", "websockets", "redis"),
     "onnx": ("onnx", "onnxruntime"),
     "sklearn": ("sklearn",),
 }
