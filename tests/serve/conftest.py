@@ -5,14 +5,20 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from seriatim.runtime import Model, load
 from seriatim.serve.models import Models
+from seriatim.serve.options import ServeOptions
+from seriatim.serve.server import address_of, make_server, open_store
+from seriatim.serve.service import Service
 from seriatim.serve.sessions import Sessions
 from seriatim.serve.sqlite_store import SqliteStore
 from seriatim.serve.store import SessionStore
@@ -102,3 +108,57 @@ def start_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     yield start
     for server in started:
         server.kill()
+
+
+class RunningServer:
+    """A server in a thread of this process."""
+
+    def __init__(self, load: Callable[[], Model], options: ServeOptions, state: Path) -> None:
+        self.models = Models(load)
+        self.service = Service(self.models, open_store(options, state), options)
+        self.server = make_server(self.service)
+        self._thread = threading.Thread(target=self.server.run)
+        self._thread.start()
+        while not self.server.started and self._thread.is_alive():
+            time.sleep(0.005)
+        self.url = address_of(self.server)
+        self.host = self.url.removeprefix("http://")
+
+    def client(self, **headers: str) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60, headers=headers, trust_env=False)
+
+    def socket(self, **headers: str) -> Any:
+        """A WebSocket for sessions."""
+        from websockets.sync.client import connect
+
+        return connect(f"ws://{self.host}/v1/sessions", additional_headers=headers, max_size=None, proxy=None)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """A function that starts a server of a golden export, with options of ``ServeOptions``."""
+    started: list[RunningServer] = []
+
+    def start(name: str = LANGUAGE.name, **options: Any) -> RunningServer:
+        model = load(GOLDEN / name)
+        server = RunningServer(lambda: model, ServeOptions(port=0, **options), tmp_path / f"{len(started)}.db")
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of the language model for tests that use sessions of their own."""
+    folder = tmp_path_factory.mktemp("server")
+    server = RunningServer(lambda: load(LANGUAGE), ServeOptions(port=0), folder / "sessions.db")
+    yield server
+    server.stop()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from seriatim.cli import bench, compare, data, evaluate, export, generate, info, inspect, predict, train, update
+from seriatim.cli import bench, compare, data, evaluate, export, generate, info, inspect, predict, serve, train, update
 from seriatim.cli.failures import INTERRUPTED, report
 from seriatim.cli.output import is_terminal
 from seriatim.errors import UsageError, nearest
@@ -24,6 +24,7 @@ VERBS: tuple[tuple[Callable[..., None], str], ...] = (
     (update.command(), update.EXAMPLE),
     (compare.compare, compare.EXAMPLE),
     (export.export, export.EXAMPLE),
+    (serve.command(), serve.EXAMPLE),
     (bench.bench, bench.EXAMPLE),
     (data.data, data.EXAMPLE),
     (info.info, info.EXAMPLE),
