@@ -60,6 +60,36 @@ def fsdd(data: Path, work: Path) -> None:
         (work / f"fsdd-{part}.csv").write_text("recording,digit,speaker\n" + "".join(lines), encoding="utf-8")
 
 
+def fsdd_speakers(data: Path, work: Path) -> None:
+    """One pair of tables per speaker: the test has all recordings of that speaker, the training part all others."""
+    files = sorted((data / "fsdd" / "recordings").glob("*.wav"))
+    rows = [(*file.stem.split("_")[:2], file.resolve()) for file in files]
+    for speaker in sorted({name for _, name, _ in rows}):
+        for part, is_test in (("train", False), ("test", True)):
+            lines = [f"{file},{digit},{name}\n" for digit, name, file in rows if (name == speaker) is is_test]
+            text = "recording,digit,speaker\n" + "".join(lines)
+            (work / f"fsdd-without-{speaker}-{part}.csv").write_text(text, encoding="utf-8")
+
+
+def mnist1d(data: Path, work: Path) -> None:
+    """The sequences that ``mnist1d`` (PyPI) generates with its default seed → ``.ts`` files, in order and shuffled.
+
+    4,000 sequences of 40 steps for training and 1,000 for testing (Greydanus 2020). Shuffled: all sequences have the
+    same random order of steps.
+    """
+    from mnist1d.data import get_dataset_args, make_dataset  # an optional package
+
+    for name, is_shuffled in (("mnist1d", False), ("mnist1d-shuffled", True)):
+        options = get_dataset_args()
+        options.shuffle_seq = is_shuffled
+        made = make_dataset(options)
+        head = f"@problemName {name}\n@univariate true\n@classLabel true {' '.join(map(str, range(10)))}\n@data\n"
+        for part, ending in (("train", ""), ("test", "_test")):
+            rows = zip(made[f"x{ending}"], made[f"y{ending}"], strict=True)
+            lines = [f"{','.join(f'{value:.6g}' for value in values)}:{label}\n" for values, label in rows]
+            (work / f"{name}-{part}.ts").write_text(head + "".join(lines), encoding="utf-8")
+
+
 def cmapss(data: Path, work: Path) -> None:
     """Rows of engine, cycle, 3 settings and 21 sensors → CSV with the remaining cycles of each engine.
 

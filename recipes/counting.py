@@ -1,9 +1,10 @@
-"""An LSTM counts where a GRU does not: strings aⁿbⁿ, and the unit that holds the count (after Weiss 2018).
+"""An LSTM counts where a GRU does not: strings aⁿbⁿ and aⁿbⁿcⁿ, and the unit that holds the count (after Weiss 2018).
 
     python recipes/counting.py [--seeds 3] [--units 8] [--longest 30] [--json figures.json]
+    python recipes/counting.py --language abc --units 10 --longest 50          aⁿbⁿcⁿ, as published
 
-A network reads ^ aⁿ bⁿ $ and predicts each next letter. It is trained on n up to ``--longest`` and tested on every n up
-to four times that. Predictable steps are those from the second b on: another b, or the end after n of them. A string is
+A network reads ^ aⁿ bⁿ $ or ^ aⁿ bⁿ cⁿ $ and predicts each next letter. It is trained on n up to ``--longest`` and
+tested on every n up to four times that. The letters after the first b, and the end mark, can be predicted. A string is
 right if the likeliest letter is right at each of them. Printed per cell and seed: the longest n up to which all strings
 are right, and the unit of the state that follows the open count (a's less b's) best, by ``insight.followers``, on
 strings as long as in training and on strings twice as long.
@@ -23,48 +24,51 @@ from torch.nn.functional import cross_entropy
 from seriatim.insight.followers import follower
 from seriatim.nn.registry import LAYERS
 
-START, A, B, END = range(4)
+START, A, B = range(3)
+LANGUAGES = {"ab": 2, "abc": 3}
+"""The number of letters of each language; the end mark has the number after the last letter."""
 ROWS = 32
 
 
 class Reader(nn.Module):
     """One recurrent layer with logits of the next letter."""
 
-    def __init__(self, cell: str, units: int) -> None:
+    def __init__(self, cell: str, units: int, letters: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(4, 4)
-        self.layer: Any = LAYERS[cell](4, units)
-        self.output = nn.Linear(units, 4)
+        self.letters = letters
+        symbols = letters + 2
+        self.embedding = nn.Embedding(symbols, symbols)
+        self.layer: Any = LAYERS[cell](symbols, units)
+        self.output = nn.Linear(units, symbols)
 
     def forward(self, letters: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Letters [T, B] → logits [T, B, 4], and everything inside the layer."""
+        """Letters [T, B] → logits [T, B, symbols], and everything inside the layer."""
         states, _, inside = self.layer(self.embedding(letters), return_states="all")
         return self.output(states), inside
 
 
-def strings(counts: Tensor) -> Tensor:
-    """The strings of ``counts`` [B], [2 · max + 2, B], filled up with the end mark."""
-    steps = torch.arange(2 * int(counts.max()) + 2)[:, None]
-    letters = torch.where(steps <= counts, A, torch.where(steps <= 2 * counts, B, END))
-    return torch.where(steps == 0, START, letters)
+def strings(counts: Tensor, letters: int) -> Tensor:
+    """The strings of ``counts`` [B] over so many letters, [letters · max + 2, B], filled up with the end mark."""
+    steps = torch.arange(letters * int(counts.max()) + 2)[:, None]
+    return ((steps + counts - 1) // counts).clamp(max=letters + 1)
 
 
-def predictable(letters: Tensor) -> Tensor:
+def predictable(letters: Tensor, end: int) -> Tensor:
     """Where the letter after each one follows from those before it, [T - 1, B]."""
-    return letters[:-1] == B
+    return (letters[:-1] >= B) & (letters[:-1] < end)
 
 
-def train(cell: str, units: int, longest: int, updates: int, seed: int) -> Reader:
+def train(cell: str, units: int, letters: int, longest: int, updates: int, seed: int) -> Reader:
     """Train on strings with n drawn evenly from 1 to ``longest``."""
     torch.manual_seed(seed)
-    model = Reader(cell, units)
+    model = Reader(cell, units, letters)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     for _ in range(updates):
-        letters = strings(torch.randint(1, longest + 1, (ROWS,)))
-        logits, _ = model(letters[:-1])
-        is_scored = letters[:-1] != END
-        loss = cross_entropy(logits[is_scored], letters[1:][is_scored])
+        read = strings(torch.randint(1, longest + 1, (ROWS,)), letters)
+        logits, _ = model(read[:-1])
+        is_scored = read[:-1] != letters + 1
+        loss = cross_entropy(logits[is_scored], read[1:][is_scored])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -75,10 +79,10 @@ def train(cell: str, units: int, longest: int, updates: int, seed: int) -> Reade
 
 @torch.no_grad()
 def longest_right(model: Reader, limit: int) -> int:
-    """The largest n ≤ ``most`` up to which every string is right."""
-    letters = strings(torch.arange(1, limit + 1))
+    """The largest n ≤ ``limit`` up to which every string is right."""
+    letters = strings(torch.arange(1, limit + 1), model.letters)
     logits, _ = model(letters[:-1])
-    wrong = (logits.argmax(2) != letters[1:]) & predictable(letters)
+    wrong = (logits.argmax(2) != letters[1:]) & predictable(letters, model.letters + 1)
     failed = torch.nonzero(wrong.any(0))
     return int(failed[0]) if len(failed) else limit
 
@@ -86,7 +90,7 @@ def longest_right(model: Reader, limit: int) -> int:
 @torch.no_grad()
 def counting_unit(model: Reader, count: int) -> dict[str, float]:
     """The unit that follows the open count best, in strings of n = ``count`` / 2 … ``count``."""
-    letters = strings(torch.arange(count // 2, count + 1))
+    letters = strings(torch.arange(count // 2, count + 1), model.letters)
     open_count = ((letters == A).long() - (letters == B).long()).cumsum(0)
     _, inside = model(letters)
     states = inside["c" if "c" in inside else "h"][0]
@@ -98,6 +102,7 @@ def main() -> None:
     """Train every cell with every seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=LAYERS)
+    parser.add_argument("--language", default="ab", choices=LANGUAGES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--units", type=int, default=8)
     parser.add_argument("--longest", type=int, default=30)
@@ -108,7 +113,7 @@ def main() -> None:
     rows = []
     for cell in options.cells:
         for seed in range(options.seeds):
-            model = train(cell, options.units, options.longest, options.updates, seed)
+            model = train(cell, options.units, LANGUAGES[options.language], options.longest, options.updates, seed)
             row = {
                 "cell": cell,
                 "seed": seed,

@@ -2,100 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
 import convert
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One command with the band of its score."""
-
-    name: str
-    command: str
-    """Arguments of ``seriatim``. {data} is the folder of the data sets, {work} the folder of converted files."""
-    score: str
-    band: tuple[float, float]
-    hash: str
-    """First eight characters of the data's hash."""
-    prepare: Callable[[Path, Path], None] = lambda data, work: None
-
+from networks import NETWORKS
+from published import PUBLISHED
+from recipe import Recipe
+from sources import ETT, EWT, NSMC, SERIES, SST2, VOWELS
 
 SHAKESPEARE = (
     "--hidden 512 --no-layer-norm --dropout 0.3 --truncation 50 --epochs 11 --schedule linear --lr 2e-3 --threads 1"
 )
-NSMC = "{data}/nsmc/train.tsv --valid {data}/nsmc/valid.tsv --test {data}/nsmc/test.tsv --text document --label label"
-VOWELS = "{data}/japanese_vowels/JapaneseVowels"
-SST2 = (
-    "train classify {work}/sst2-train.tsv --valid {work}/sst2-valid.tsv --test {work}/sst2-test.tsv --text text "
-    "--label label --threads 1"
-)
-ETT = (
-    "train forecast {data}/ett/ETTh1.csv --time date --target HUFL,HULL,MUFL,MULL,LUFL,LULL,OT --split 8640,2880,2880 "
-    "--season 24 --hidden 64 --dropout 0.3 --patience 3 --threads 1 --horizon"
-)
-EWT = "{data}/ud_english_ewt/en_ewt-ud"
-SERIES = "train forecast {data}/univariate"
-NETWORKS = (
-    *(
-        Recipe(
-            f"shakespeare-{model}",
-            f"train language {{data}}/shakespeare/input.txt --model {model} --hidden {hidden} --epochs 1 "
-            "--no-layer-norm --lr 2e-3 --schedule linear --batch-size 16 --truncation 50 --baselines none --threads 1",
-            "perplexity", band, "c64f0728",
-        )
-        for model, hidden, band in (
-            ("lstm", 256, (7.0, 7.4)), ("transformer", 128, (6.8, 7.2)), ("cnn", 128, (6.8, 7.2)),
-        )
-    ),
-    *(
-        Recipe(
-            f"sms-spam-{model}",
-            f"train classify sms_spam --model {model} --epochs 4 --schedule linear --baselines none --threads 1",
-            "macro_f1", band, "c349c07b",
-        )
-        for model, band in {
-            "lstm": (0.93, 0.98), "transformer": (0.93, 0.97), "cnn": (0.91, 0.96), "mlp": (0.92, 0.96),
-        }.items()
-    ),
-    *(
-        Recipe(
-            f"japanese-vowels-{model}",
-            f"train classify {VOWELS}_TRAIN.ts --test {VOWELS}_TEST.ts --model {model} --hidden 64 --epochs {epochs} "
-            "--baselines none --threads 1",
-            "accuracy", (0.95, 1.0), "2d971cd6",
-        )
-        for model, epochs in {"transformer": 30, "cnn": 30, "mlp": 200}.items()
-    ),
-    *(
-        Recipe(
-            f"sst2-{model}",
-            f"{SST2} --model {model} --dropout 0.5 --epochs 4 --schedule linear --baselines none",
-            "accuracy", band, "15cd8f5d", convert.sst2,
-        )
-        for model, band in {
-            "lstm": (0.79, 0.84), "transformer": (0.74, 0.80), "cnn": (0.77, 0.82), "mlp": (0.76, 0.80),
-        }.items()
-    ),
-    *(
-        Recipe(
-            f"ett-24-{model}",
-            f"{ETT} 24 --lookback 96 --model {model} --epochs 2 --schedule linear --baselines none",
-            "mse", band, "3ac7455b",
-        )
-        for model, band in {
-            "lstm": (0.37, 0.44), "transformer": (0.37, 0.44), "cnn": (0.35, 0.40), "mlp": (0.35, 0.40),
-        }.items()
-    ),
-)  # fmt: skip
-"""The same tasks with other networks."""
 ADDITION = (
     "train translate {work}/addition-train.tsv --test {work}/addition-test.tsv --unit char --hidden 128 --embedding 16 "
     "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
 )
-PUBLISHED = (
+ADDITION_AS_PUBLISHED = (
     f"{ADDITION} --valid {{work}}/addition-known.tsv --embedding-start 0.01 --output-start 0.0884 "
     "--recurrent-init normal --forget-bias 0"
 )
@@ -128,28 +48,40 @@ RECIPES = (
     ),
     Recipe(
         "sst2",
-        f"{SST2} --bidirectional --dropout 0.5",
+        f"{SST2} --bidirectional",
         "accuracy", (0.79, 0.84), "15cd8f5d", convert.sst2,
     ),
     Recipe(
         "sst2-small",
-        f"{SST2} --hidden 64 --dropout 0.5 --epochs 4 --baselines none",
+        f"{SST2} --hidden 64 --dropout 0.5 --epochs 4 --lr 1e-3 --schedule plateau --baselines none",
         "accuracy", (0.79, 0.83), "15cd8f5d", convert.sst2,
     ),
     Recipe(
         "sst2-cbow",
-        f"{SST2} --hidden 64 --dropout 0.5 --epochs 4 --baselines none --vectors cbow",
+        f"{SST2} --hidden 64 --dropout 0.5 --epochs 4 --lr 1e-3 --schedule plateau --baselines none --vectors cbow",
         "accuracy", (0.78, 0.83), "15cd8f5d", convert.sst2,
     ),
     Recipe(
         "nsmc",
-        f"train classify {NSMC} --unit bpe --vocab-size 8000 --dropout 0.5 --threads 1",
+        f"train classify {NSMC} --threads 1",
         "accuracy", (0.80, 0.84), "e20e9c25",
     ),
     Recipe(
         "japanese-vowels",
         f"train classify {VOWELS}_TRAIN.ts --test {VOWELS}_TEST.ts --bidirectional --hidden 64 --threads 1",
         "accuracy", (0.96, 1.0), "2d971cd6",
+    ),
+    *(
+        Recipe(
+            name,
+            f"train classify {{data}}/aeon/{folder}/{folder}_TRAIN.ts --test {{data}}/aeon/{folder}/{folder}_TEST.ts "
+            "--bidirectional --threads 1",
+            "accuracy", band, data_hash,
+        )
+        for name, folder, band, data_hash in (
+            ("gun-point", "GunPoint", (0.9, 1.0), "a2e8bf32"), ("arrow-head", "ArrowHead", (0.7, 1.0), "ee44a0b5"),
+            ("basic-motions", "BasicMotions", (0.9, 1.0), "f82484b9"),
+        )
     ),
     Recipe(
         "airline",
@@ -184,6 +116,7 @@ RECIPES = (
         "mase", (0.85, 1.1), "d59248e0", convert.m4_hourly,
     ),
     *NETWORKS,
+    *PUBLISHED,
     Recipe(
         "ud-english-ewt",
         f"train tag {EWT}-train.conllu.gz --valid {EWT}-dev.conllu.gz --test {EWT}-test.conllu.gz --epochs 6 "
@@ -200,8 +133,19 @@ RECIPES = (
     Recipe(
         "fsdd",
         "train classify {work}/fsdd-train.csv --test {work}/fsdd-test.csv --sound recording --label digit "
-        "--bidirectional --epochs 12 --schedule linear --lr 2e-3 --threads 1",
+        "--bidirectional --epochs 12 --schedule linear --lr 2e-3 --dropout 0.3 --threads 1",
         "accuracy", (0.97, 1.0), "1b27523e", convert.fsdd,
+    ),
+    *(
+        Recipe(
+            f"fsdd-without-{speaker}",
+            f"train classify {{work}}/fsdd-without-{speaker}-train.csv --test {{work}}/fsdd-without-{speaker}-test.csv "
+            "--sound recording --label digit --group speaker --bidirectional --threads 1",
+            "accuracy", (0.2, 1.0), data_hash, convert.fsdd_speakers,
+        )
+        for speaker, data_hash in {
+            "george": "41b555ee", "jackson": "01e36eda", "lucas": "df163666", "nicolas": "5d134b19",
+        }.items()
     ),
     Recipe(
         "cmapss-fd001",
@@ -230,7 +174,8 @@ RECIPES = (
     ),
     Recipe("addition", ADDITION, "exact_match", (0.05, 0.2), "28f87f63", convert.addition_date),
     Recipe(
-        "addition-reverse", f"{PUBLISHED} --reverse", "exact_match", (0.4, 0.62), "4e00e8a2", convert.addition_date,
+        "addition-reverse", f"{ADDITION_AS_PUBLISHED} --reverse", "exact_match", (0.4, 0.62), "4e00e8a2",
+        convert.addition_date,
     ),
     Recipe(
         "addition-reverse-own", f"{ADDITION} --reverse", "exact_match", (0.35, 0.5), "28f87f63", convert.addition_date,

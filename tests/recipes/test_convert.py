@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import polars
 import pytest
@@ -70,6 +72,30 @@ def test_fsdd(convert, folders):
     train, test = (polars.read_csv(work / f"fsdd-{part}.csv") for part in ("train", "test"))
     assert train["recording"][0].endswith("3_jackson_5.wav") and test["recording"][0].endswith("3_jackson_4.wav")
     assert train.row(0)[1:] == (3, "jackson")
+
+
+def test_fsdd_speakers(convert, folders):
+    data, work = folders
+    write(data / "fsdd" / "recordings", {"3_jackson_4.wav": "", "3_george_5.wav": ""})
+    convert.fsdd_speakers(*folders)
+    train, test = (polars.read_csv(work / f"fsdd-without-jackson-{part}.csv") for part in ("train", "test"))
+    assert train["speaker"].to_list() == ["george"] and test["speaker"].to_list() == ["jackson"]
+    assert test["recording"][0].endswith("3_jackson_4.wav")
+
+
+def test_mnist1d(convert, folders, monkeypatch):
+    """A module of the same form stands for the package, which is not installed for tests."""
+    made = ModuleType("mnist1d.data")
+    made.get_dataset_args = SimpleNamespace
+    made.make_dataset = lambda options: {
+        "x": [[0.5, -1.25]], "y": [7], "x_test": [[2.0, float(options.shuffle_seq)]], "y_test": [3],
+    }  # fmt: skip
+    monkeypatch.setitem(sys.modules, "mnist1d", ModuleType("mnist1d"))
+    monkeypatch.setitem(sys.modules, "mnist1d.data", made)
+    convert.mnist1d(*folders)
+    work = folders[1]
+    assert (work / "mnist1d-train.ts").read_text(encoding="utf-8").endswith("@data\n0.5,-1.25:7\n")
+    assert (work / "mnist1d-shuffled-test.ts").read_text(encoding="utf-8").endswith("@data\n2,1:3\n")
 
 
 def test_cmapss(convert, folders):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import shlex
 from dataclasses import replace
 from functools import partial
@@ -18,9 +20,8 @@ from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "cells", "convert", "counting", "dates", "elec2", "memory", "planted_faults", "reproduce", "scenes",
-    "sensor", "table",
-    "who_solves_what",
+    "adding", "cells", "convert", "counting", "dates", "elec2", "memory", "networks", "planted_faults", "published",
+    "reber", "recipe", "report", "reproduce", "scenes", "sensor", "sources", "table", "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
 
@@ -80,13 +81,36 @@ def test_cells_trains_each_network_once(tmp_path, monkeypatch, capsys):
 
 def test_counting_trains_and_looks_for_the_unit(tmp_path, monkeypatch, capsys):
     script = load_script(monkeypatch, "recipes", "counting")
-    assert script.strings(torch.tensor([1, 2])).T.tolist() == [[0, 1, 2, 3, 3, 3], [0, 1, 1, 2, 2, 3]]
+    assert script.strings(torch.tensor([1, 2]), 2).T.tolist() == [[0, 1, 2, 3, 3, 3], [0, 1, 1, 2, 2, 3]]
+    three = script.strings(torch.tensor([2]), 3)
+    assert three.flatten().tolist() == [0, 1, 1, 2, 2, 3, 3, 4]
+    assert script.predictable(three, 4).flatten().tolist() == [False] * 3 + [True] * 4
     figures = tmp_path / "figures.json"
     run_main(monkeypatch, script, "--seeds", "1", "--longest", "4", "--updates", "3", "--units", "3", "--json", figures)
     rows = json.loads(figures.read_text(encoding="utf-8"))
     assert [row["cell"] for row in rows] == ["lstm", "gru"]
     assert all(0 <= row["right_up_to"] <= 16 and row["as_trained"]["unit"] < 3 for row in rows)
     assert "gru   seed 0   right up to n = " in capsys.readouterr().out
+
+
+def test_reber_trains_until_all_strings_are_right(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "reber")
+    steps = script.reber_string(random.Random(3))
+    word = "".join(letter for letter, _ in steps)
+    assert re.fullmatch(r"B([TP])B[TPSXV]+E\1E", word)
+    assert all(word[place + 1] in following for place, (_, following) in enumerate(steps[:-1]))
+
+    letters, allowed = script.encode(steps)
+    logits = torch.where(allowed == 1, 1.0, -1.0)
+    assert script.is_right(lambda _: logits, letters, allowed)
+    logits[-2] = -logits[-2]  # the letter that has to be remembered
+    assert not script.is_right(lambda _: logits, letters, allowed)
+
+    monkeypatch.setattr(script, "SET_SIZE", 3)
+    figures = tmp_path / "figures.json"
+    run_main(monkeypatch, script, "--cells", "rnn", "--seeds", "1", "--units", "2", "--most", "6", "--json", figures)
+    assert json.loads(figures.read_text(encoding="utf-8")) == [{"cell": "rnn", "weights": 43, "strings": [None]}]
+    assert "solved 0 of 1   never" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -174,8 +198,12 @@ def test_reproduce_compares_score_and_hash(tmp_path, monkeypatch, capsys):
     processes = []
     run = script.subprocess.run
     monkeypatch.setattr(script.subprocess, "run", lambda *a, **k: processes.append(run(*a, **k)) or processes[-1])
-    assert script.reproduce(recipe, tmp_path, tmp_path / "out", 0)
+    results = tmp_path / "results.jsonl"
+    assert script.reproduce(recipe, tmp_path, tmp_path / "out", 0, results)
     assert "| films | accuracy **0.5** |" in capsys.readouterr().out
+    report = load_script(monkeypatch, "recipes", "report")
+    (row,) = report.read(results)
+    assert (row.recipe, row.network, row.used_name) == ("films", 0.5, "majority")
     monkeypatch.setattr(script.subprocess, "run", lambda *a, **k: processes[0])  # the same result again
     for wrong, message in (({"band": (2.0, 3.0)}, "outside"), ({"hash": "00000000"}, "not the data")):
         assert not script.reproduce(replace(recipe, **wrong), tmp_path, tmp_path / "out", 0)
@@ -186,3 +214,39 @@ def test_reproduce_lists_every_command(monkeypatch, capsys):
     script = load_script(monkeypatch, "recipes", "reproduce")
     assert run_main(monkeypatch, script, "--list") == 0
     assert len(capsys.readouterr().out.splitlines()) == len(script.RECIPES)
+
+
+def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsys):
+    script = load_script(monkeypatch, "recipes", "report")
+    run = {
+        "recipe": "films", "seed": 0, "score": "accuracy", "model": "lstm", "network": 0.8, "blend": 0.9,
+        "best": "blend", "baselines": {"majority": 0.5, "tfidf": 0.84}, "hash": "0123abcd",
+    }  # fmt: skip
+    series = {"recipe": "births", "score": "rmse", "network": 6.0, "blend": 7.0, "baselines": {"naive": 8.0, "ar": 6.5}}
+    runs = [run, run | {"seed": 1, "network": 0.9, "blend": 0.96}, run | series, run | {"seed": 1, "network": 0.86}]
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in runs), encoding="utf-8")
+    films, births = script.read(file)  # the second run with seed 1 replaces the first
+    assert (films.network, films.used, films.simple) == pytest.approx((0.83, 0.9, 0.84))
+    assert films.simple_name == "tfidf"
+    assert not films.network_wins and films.used_is_best
+    assert births.network_wins and not births.used_is_best
+    monkeypatch.setattr("sys.argv", ["report.py", str(file)])
+    script.main()
+    text = capsys.readouterr().out
+    assert "| births | rmse | 1 | 6 | blend 7 | ar 6.5 | yes | no | 0123abcd |" in text
+    assert "beats every simple model in 1 of 2 rows" in text and "in 1 of 2.\n" in text
+
+
+@pytest.mark.processes
+def test_penn_treebank_recipe_runs_on_a_stand_in(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "recipes", "reproduce")
+    (folder := tmp_path / "ptb").mkdir()
+    for part, lines in (("train", 40), ("valid", 10), ("test", 10)):
+        (folder / f"ptb.{part}.txt").write_text(" the cat <unk> the N dogs \n" * lines, encoding="utf-8")
+    (recipe,) = (recipe for recipe in script.RECIPES if recipe.name == "ptb-small")
+    command = recipe.command.replace("--hidden 200 --embedding 200", "--hidden 4 --embedding 4")
+    small = replace(recipe, command=command.replace("--epochs 13", "--epochs 1 --baselines none --quiet"))
+    assert not script.reproduce(small, tmp_path, tmp_path / "out", 0)
+    printed = capsys.readouterr()
+    assert "| ptb-small | perplexity **" in printed.out and "not the data" in printed.err

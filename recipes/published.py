@@ -1,0 +1,67 @@
+"""Recipes beside published figures: each one says the source, the figure and how its protocol differs."""
+
+from __future__ import annotations
+
+import convert
+from recipe import Recipe
+
+PTB = (
+    "train language {data}/ptb/ptb.train.txt --valid {data}/ptb/ptb.valid.txt --test {data}/ptb/ptb.test.txt "
+    "--unit word --threads 1"
+)
+"""Penn Treebank as Mikolov 2010 prepared it. The text is not free: DATA/ptb has to be filled by hand."""
+CHUNG = "Chung 2014, Table 2: early stopping, RMSProp, weight noise, networks of about 20,000 parameters; here Adam"
+MNIST1D = "Greydanus 2020, README: bidirectional GRU of 6 units, an affine map of all 40 outputs; here their maximum"
+
+PUBLISHED = (
+    Recipe(
+        "ptb-small",
+        f"{PTB} --hidden 200 --embedding 200 --layers 2 --no-layer-norm --restart 0 --batch-size 20 --truncation 20 "
+        "--optimizer sgd --lr 20 --clip 0.25 --schedule plateau --patience 13 --epochs 13",
+        "perplexity", (108.0, 120.0), "414a5631",
+        published="115.91 (small network of Zaremba 2014 in TensorFlow's tutorial: the rate halves after each epoch "
+        "from the fifth; here after each one without improvement)",
+    ),
+    Recipe(
+        "ptb-medium-tied",
+        f"{PTB} --hidden 650 --embedding 650 --layers 2 --tie --no-layer-norm --restart 0 --dropout 0.5 "
+        "--batch-size 20 --truncation 35 --optimizer sgd --lr 20 --clip 0.25 --schedule plateau --patience 40 "
+        "--epochs 40",
+        "perplexity", (72.0, 79.0), "414a5631",
+        published="82.07 (medium network of Zaremba 2014), 75.4 (the same tied, MXNet's example); takes a night on "
+        "two cores, with --resume",
+    ),
+    *(
+        Recipe(
+            f"chung-jsb-{model}",
+            f"train language jsb_chorales --model {model} --hidden {hidden} --dropout 0.2 --batch-size 4 --lr 3e-3 "
+            "--epochs 60 --schedule cosine --threads 1",
+            "nll", band, "f056055f", published=f"{figure} ({CHUNG})",
+        )
+        for model, hidden, figure, band in (
+            ("rnn", 100, "9.10", (8.3, 9.1)), ("gru", 46, "8.54", (8.3, 8.9)), ("lstm", 36, "8.67", (8.3, 8.9)),
+        )
+    ),
+    *(
+        Recipe(
+            f"chung-nottingham-{model}",
+            f"train language {{data}}/poly_music/Nottingham.mat --unit roll --model {model} --hidden {hidden} "
+            "--dropout 0.1 --batch-size 4 --lr 3e-3 --epochs 30 --schedule cosine --threads 1",
+            "nll", band, "ddbc81ee", published=f"{figure} ({CHUNG})",
+        )
+        for model, hidden, figure, band in (
+            ("rnn", 100, "3.13", (3.2, 4.2)), ("gru", 46, "3.23", (3.2, 3.8)), ("lstm", 36, "3.20", (3.2, 3.8)),
+        )
+    ),
+    *(
+        Recipe(
+            name,
+            f"train classify {{work}}/{name}-train.ts --test {{work}}/{name}-test.ts --model gru --bidirectional "
+            "--hidden 64 --dropout 0.2 --epochs 60 --threads 1",
+            "accuracy", band, data_hash, convert.mnist1d, f"{figure} ({MNIST1D})",
+        )
+        for name, figure, band, data_hash in (
+            ("mnist1d", "0.91", (0.88, 0.99), "2ce72bd2"), ("mnist1d-shuffled", "0.57", (0.5, 0.7), "65f9d1dd"),
+        )
+    ),
+)  # fmt: skip

@@ -1,0 +1,131 @@
+"""The table of the recipes' results: network, blend and best simple model, and how often each wins.
+
+    python recipes/report.py [recipes/results.jsonl]     print the table in Markdown
+
+``reproduce.py`` appends a line to the file for each run. Runs of a recipe with several seeds become one row with their
+means. The runs count as equal if they differ by no more than the noise: one standard deviation over the seeds, and at
+least half a percent of the score.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+HIGHER_IS_BETTER = ("accuracy", "macro_f1", "entity_f1", "bleu", "chrf", "exact_match")
+SMALLEST_NOISE = 0.005
+"""As a share of the score."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The mean scores of one recipe over its seeds."""
+
+    recipe: str
+    score: str
+    seeds: int
+    network: float
+    used: float
+    """The score of the model that the run uses: the blend, the network or a baseline, as validation chose."""
+    used_name: str
+    simple: float | None
+    """The score of the best simple model on the test part; None if the recipe has none."""
+    simple_name: str
+    noise: float
+    hash: str
+
+    @property
+    def network_wins(self) -> bool:
+        """Whether the network alone is better than every simple model."""
+        return self.simple is not None and self._is_better(self.network, self.simple)
+
+    @property
+    def used_is_best(self) -> bool:
+        """Whether the model that the run uses is the best one, or within the noise of it."""
+        rivals = [self.network] if self.simple is None else [self.network, self.simple]
+        return not any(self._is_better(rival, self.used, self.noise) for rival in rivals)
+
+    def _is_better(self, score: float, other: float, noise: float = 0.0) -> bool:
+        return score > other + noise if self.score in HIGHER_IS_BETTER else score < other - noise
+
+
+def read(file: Path) -> list[Row]:
+    """Return a row for each recipe in ``file``, in the order of their first runs. A repeated run replaces the first."""
+    runs: dict[str, dict[int, dict[str, Any]]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        run = json.loads(line)
+        runs.setdefault(run["recipe"], {})[run["seed"]] = run
+    return [summary(list(seeds.values())) for seeds in runs.values()]
+
+
+def summary(runs: Sequence[dict[str, Any]]) -> Row:
+    """Return the row of one recipe from its runs."""
+    first = runs[0]
+    used = [_used(run) for run in runs]
+    mean = {name: statistics.fmean(run["baselines"][name] for run in runs) for name in first["baselines"]}
+    choose = max if first["score"] in HIGHER_IS_BETTER else min
+    simple_name = choose(mean, key=lambda name: mean[name]) if mean else ""
+    network, used_mean = statistics.fmean(run["network"] for run in runs), statistics.fmean(used)
+    spread = statistics.stdev(used) if len(runs) > 1 else 0.0
+    names = sorted({_used_name(run) for run in runs})
+    return Row(
+        recipe=first["recipe"],
+        score=first["score"],
+        seeds=len(runs),
+        network=network,
+        used=used_mean,
+        used_name=" or ".join(names),
+        simple=mean[simple_name] if mean else None,
+        simple_name=simple_name,
+        noise=max(spread, SMALLEST_NOISE * abs(used_mean)),
+        hash=first["hash"],
+    )
+
+
+def _used(run: dict[str, Any]) -> float:
+    """Return the score of the model that a run uses."""
+    scores = {run["model"]: run["network"], "blend": run["blend"], **run["baselines"]}
+    return float(scores[run["best"]])
+
+
+def _used_name(run: dict[str, Any]) -> str:
+    return "blend" if run["best"] == "blend" else str(run["best"])
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table, with the counts below it."""
+    lines = [
+        "| recipe | score | seeds | network | the run uses | best simple model | network wins | used is best | data |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        simple = f"{row.simple_name} {row.simple:.4g}" if row.simple is not None else "–"
+        wins = "–" if row.simple is None else "yes" if row.network_wins else "no"
+        best = "yes" if row.used_is_best else "no"
+        lines.append(
+            f"| {row.recipe} | {row.score} | {row.seeds} | {row.network:.4g} | {row.used_name} {row.used:.4g} "
+            f"| {simple} | {wins} | {best} | {row.hash} |"
+        )
+    compared = [row for row in rows if row.simple is not None]
+    won, best = sum(row.network_wins for row in compared), sum(row.used_is_best for row in compared)
+    lines += [
+        "",
+        f"The network alone beats every simple model in {won} of {len(compared)} rows. What the run uses is best or "
+        f"within the noise in {best} of {len(compared)}.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table of a file of results."""
+    print(table(read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)))
+
+
+if __name__ == "__main__":
+    main()
