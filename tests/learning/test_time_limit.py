@@ -108,7 +108,7 @@ def optimizers(monkeypatch: pytest.MonkeyPatch) -> list[torch.optim.Optimizer]:
     return created
 
 
-def timed_plan(time: FakeTime, steps: int) -> TrainingPlan[Points]:
+def timed_plan(time: FakeTime, steps: int, updates: int | None = None) -> TrainingPlan[Points]:
     draw = torch.Generator().manual_seed(5)
     inputs = torch.randn(steps, 8, 3, generator=draw)
     batches = [Points(x, x.sum(1)) for x in inputs]
@@ -117,17 +117,17 @@ def timed_plan(time: FakeTime, steps: int) -> TrainingPlan[Points]:
         time.now += VALIDATION
         return {"valid_loss": sum(float(model.loss(batch, ())[0]) for batch in batches) / len(batches)}
 
-    return TrainingPlan(lambda epoch: TimedBatches(batches, time), validate, "valid_loss")
+    return TrainingPlan(lambda epoch: TimedBatches(batches, time), validate, "valid_loss", updates=updates)
 
 
 def train(
     time: FakeTime, store: CheckpointStore | None = None, observer: Observer | None = None, steps: int = 50,
-    **options: object,
+    updates: int | None = None, **options: object,
 ) -> tuple[Regression, Outcome]:  # fmt: skip
     torch.manual_seed(0)
     model = Regression()
     limited = LearningOptions(**{"schedule": "cosine", "time_limit": 1000.0, "lr": 0.01, **options})  # type: ignore[arg-type]
-    return model, fit(model, timed_plan(time, steps), limited, store or NullStore(), observer or Silent())
+    return model, fit(model, timed_plan(time, steps, updates), limited, store or NullStore(), observer or Silent())
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
@@ -161,6 +161,26 @@ def test_faster_machine_fits_more_updates(time: FakeTime) -> None:
     time.now, time.seconds_per_update = 0.0, 0.1
     _, fast = train(time, patience=1000)
     assert fast.steps > 2 * slow.steps
+
+
+@pytest.mark.parametrize("updates", [30, 170])
+def test_schedule_ends_at_the_updates_of_the_plan(
+    time: FakeTime, optimizers: list[torch.optim.Optimizer], updates: int
+) -> None:
+    """Even if validation does not improve: the patience is for schedules without an end."""
+    _, outcome = train(time, updates=updates, lr=1e-30, patience=1)
+    assert outcome.steps == updates
+    assert optimizers[0].param_groups[0]["lr"] < 0.003 * 1e-30  # the last of 30 steps of a cosine
+
+
+def test_time_limit_may_end_a_plan_before_its_updates(time: FakeTime) -> None:
+    _, outcome = train(time, updates=5000, patience=1000)
+    assert outcome.steps == 50 + int((1000 - 30 - 5) / 0.6)
+
+
+def test_epochs_and_other_schedules_ignore_the_updates_of_the_plan(time: FakeTime) -> None:
+    assert train(time, updates=30, epochs=2)[1].steps == 100
+    assert train(time, updates=30, schedule="constant", patience=1, time_limit=60.0)[1].steps >= 100
 
 
 def test_long_epoch_is_validated_early_for_the_estimate(time: FakeTime) -> None:

@@ -70,6 +70,9 @@ class TrainingPlan(Generic[BatchT]):
     """The score that decides which weights are best. Lower is better."""
     rate: str = "steps_per_second"
     """The name of the training speed."""
+    updates: int | None = None
+    """The number of updates at which a schedule that falls to zero ends without --epochs, if the time limit allows so
+    many. None: it ends at the time limit, or when validation stops improving."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ class _Training(Generic[BatchT]):
     def _learning_rate(self, epoch: float) -> float:
         """Return the learning rate after ``epoch`` epochs."""
         options, progress = self.options, self.progress
-        share_done = epoch / options.epochs if options.epochs else progress.step / (progress.total_updates or math.inf)
+        share_done = epoch / options.epochs if options.epochs else progress.step / (self._end_of_schedule() or math.inf)
         factor = schedule_factor(options.schedule, share_done, progress.lr_drops)
         return options.rate * factor * warmup_factor(options.warmup, progress.step)
 
@@ -250,13 +253,17 @@ class _Training(Generic[BatchT]):
         """Return the number of updates of the whole training, if it is fixed."""
         if self.options.epochs:
             return len(self.plan.epoch(self.progress.epoch)) * self.options.epochs
-        return self.progress.total_updates
+        return self._end_of_schedule()
+
+    def _end_of_schedule(self) -> int | None:
+        """Return the number of updates at which a schedule without --epochs ends, or None while it is unknown."""
+        return self.progress.total_updates or (self.plan.updates if self.follows_clock else None)
 
     def _is_last_epoch(self) -> bool:
         return self.options.epochs is not None and self.progress.epoch + 1 >= self.options.epochs
 
     def _time_is_up(self) -> bool:
-        total = self.progress.total_updates
+        total = self._end_of_schedule()
         if total is None:
             return self.clock.seconds() >= self.time_limit
         return self.progress.step >= total or self.clock.seconds() >= OVERTIME * self.time_limit
@@ -270,16 +277,19 @@ class _Training(Generic[BatchT]):
     def _set_end_of_schedule(self, batches_per_epoch: int) -> None:
         """Fix the number of updates once it can be estimated; reduce it when validation stops improving.
 
-        The reduction depends on scores alone, so a resumed training ends at the same update.
+        The reduction depends on scores alone, so a resumed training ends at the same update. A plan that has a number
+        of updates keeps it, unless fewer fit into the time limit.
         """
         progress, seconds = self.progress, self.clock.seconds()
         if progress.total_updates is None and seconds >= min(MIN_MEASURED * self.time_limit, MIN_SECONDS):
             epochs = math.ceil(MIN_UPDATES_BETWEEN_VALIDATIONS / batches_per_epoch)
             interval = min(epochs * batches_per_epoch, MAX_UPDATES_BETWEEN_VALIDATIONS)
             rest = self.clock.updates_that_fit(self.time_limit - seconds, interval)
-            progress.total_updates = progress.step + rest
-            self.observer.note(f"{progress.total_updates:,} updates fit into the time limit, by the speed so far")
-        if progress.since_gain >= self.options.patience:
+            fitting = progress.step + rest
+            progress.total_updates = min(fitting, self.plan.updates or fitting)
+            if progress.total_updates == fitting:
+                self.observer.note(f"{fitting:,} updates fit into the time limit, by the speed so far")
+        if self.plan.updates is None and progress.since_gain >= self.options.patience:
             end = progress.step + progress.step // COOL_DOWN
             progress.total_updates = min(end, progress.total_updates or end)
 

@@ -26,7 +26,7 @@ from seriatim.models.rocket import RocketClassifier
 from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
-from seriatim.tasks.common.epochs import epochs
+from seriatim.tasks.common.epochs import epochs, scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.common.unseen import extend_labels
@@ -36,6 +36,8 @@ from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, 
 NaiveClassifier = Majority | TfidfClassifier | NearestSequence | RocketClassifier
 Classifier = NaiveClassifier | SequenceClassifier
 
+EPOCHS, LEAST_UPDATES = 4, 1000
+"""The end of the default schedule; docs/defaults.md has the experiments."""
 SMALLEST_CHANCE = 1e-12
 """The smallest probability of a class in the mixture of models."""
 
@@ -163,10 +165,12 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         if not isinstance(model, SequenceClassifier):
             sequence_inputs.check_baseline(options, data.train.texts is not None)
             return ClosedForm(lambda: _fit_naive(model, options, data))
+        epoch = epochs(data.train, options, batch_tokens=options.batch_tokens)
         return TrainingPlan(
-            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
+            epoch=epoch,
             validate=lambda _: _validation_scores(model, data.valid),
             monitor="valid_nll",
+            updates=scheduled_updates(len(epoch(0)), epochs=EPOCHS, least=LEAST_UPDATES),
         )
 
     def with_replay(self, new: LabelledSequences, old: LabelledSequences, share: float, seed: int) -> LabelledSequences:

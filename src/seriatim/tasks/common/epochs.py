@@ -58,6 +58,11 @@ def epochs(
     )
 
 
+def scheduled_updates(batches: int, *, epochs: int, least: int) -> int:
+    """Return the number of updates at which a schedule ends by default: ``epochs`` epochs, but at least ``least``."""
+    return max(epochs * batches, least)
+
+
 def evaluation_batches(examples: Examples[BatchT], batch_size: int, batch_tokens: int = sys.maxsize) -> Epoch[BatchT]:
     """Return batches that contain each example once, the longest first, for evaluation."""
     return Epoch(examples.batch, token_buckets(examples.lengths, batch_size, batch_tokens, seed=None))
