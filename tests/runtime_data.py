@@ -47,6 +47,11 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "forecast-mlp": ("forecast", SERIES, {"model": "mlp", "hidden": 8, "horizon": 3, "normalize": "none"}),
     "forecast-mask": ("forecast", GAPS, {"model": "lstm", "hidden": 8, "horizon": 3, "missing": "mask"}),
     "forecast-interpolate": ("forecast", GAPS, {"model": "rnn", "hidden": 8, "horizon": 3, "missing": "interpolate"}),
+    "forecast-start": (
+        "forecast",
+        [np.sin(np.arange(90.0) * 0.9) * 5 + 100, np.sin(np.arange(90.0))],
+        {"model": "gru", "hidden": 8, "horizon": 4, "lookback": 6, "start": "ar"},
+    ),
     "forecast-naive": ("forecast", SERIES, {"model": "naive", "horizon": 3}),
     "forecast-seasonal": ("forecast", SERIES, {"model": "seasonal_naive", "horizon": 3, "season": 4}),
     "forecast-drift": ("forecast", SERIES, {"model": "drift", "horizon": 3}),

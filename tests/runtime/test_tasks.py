@@ -104,6 +104,15 @@ def test_stream_of_a_forecaster_equals_its_forecast(task_pair):
         model.stream(id="x")
 
 
+def test_stream_of_a_forecaster_with_a_start_equals_its_forecast(task_pair):
+    _, model = task_pair("forecast-start")
+    history = CASES["forecast-start"][1][0]
+    stream = model.stream(id="1")
+    for value in history:
+        answer = stream.step([value])
+    close(answer, model.forecast(history, id="1"))
+
+
 def test_stream_of_a_tagger_equals_its_tags(task_pair):
     for name in ("tag-forward", "tag-naive"):
         _, model = task_pair(name)

@@ -130,7 +130,11 @@ def _tagger(model: Tagger) -> Described:
 def _forecaster(model: DirectForecaster | RecursiveForecaster) -> Described:
     is_flat = isinstance(model, DirectForecaster) and model.flat
     body, arrays = describe_body(model.stack)
-    return {"flat": is_flat, "body": body}, arrays | affine("head", model.output)
+    description: dict[str, Any] = {"flat": is_flat, "body": body}
+    if isinstance(model, DirectForecaster) and model.start is not None and model.start.is_used:
+        description["start"] = "ar"
+        arrays |= {f"start.{name}": values for name, values in model.start.arrays().items()}
+    return description, arrays | affine("head", model.output)
 
 
 DESCRIBERS: Mapping[type, Callable[[Any], Described]] = {

@@ -119,13 +119,15 @@ def forecaster_probe(model: DirectForecaster | RecursiveForecaster, batch: Windo
 
         return Probe(body, inputs, density)
 
-    inputs = inputs_of(body, lambda: model(batch.history))
+    inputs = inputs_of(body, lambda: model(batch.history, batch.start))
 
     def losses(vectors: Tensor) -> Tensor:
         with reading(body, vectors):
-            forecast, mean, deviation = model(batch.history)
-        # The naive forecast that the head adds to comes from the same steps as the body's inputs.
-        forecast = forecast + (model.anchor(vectors) - model.anchor(inputs)).unsqueeze(-1)
+            forecast, mean, deviation = model(batch.history, batch.start)
+        # The naive forecast that the head adds to comes from the same steps as the body's inputs. A fitted
+        # autoregressive start stays as it is: its own memory is its number of lags.
+        if batch.start is None:
+            forecast = forecast + (model.anchor(vectors) - model.anchor(inputs)).unsqueeze(-1)
         actual = (
             (batch.future[..., :targets_count] - mean[:, :targets_count]) / deviation[:, :targets_count]
         ).transpose(0, 1)

@@ -22,6 +22,7 @@ from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable
 from seriatim.models.options import ModelOptions, is_streaming
+from seriatim.models.start import AutoregressiveStart
 from seriatim.notation import QUANTILES
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -38,6 +39,8 @@ class WindowBatch:
     """[lookback, B, C] float32."""
     future: Tensor
     """[horizon, B, C] float32."""
+    start: Tensor | None = None
+    """[B, horizon, targets, Q] float32: the quantiles to which the head adds, or None for the seasonal naive."""
 
     @property
     def units(self) -> int:
@@ -95,8 +98,11 @@ class Forecaster(Trainable[BatchT]):
         """Return ``windows`` in the form that ``loss`` takes."""
 
     @abstractmethod
-    def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
-        """Map ``[lookback, B, C]`` to quantiles ``[B, horizon, targets, Q]`` in the units of the history."""
+    def quantiles(self, history: Tensor, generator: np.random.Generator, start: Tensor | None = None) -> Tensor:
+        """Map ``[lookback, B, C]`` to quantiles ``[B, horizon, targets, Q]`` in the units of the history.
+
+        ``start`` is as in ``WindowBatch``.
+        """
 
     def _scale(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and deviation ``[B, channels]`` of each window."""
@@ -121,27 +127,37 @@ class Forecaster(Trainable[BatchT]):
 class DirectForecaster(Forecaster[WindowBatch]):
     """Quantiles of the whole horizon from the last state, trained by the quantile loss (Wen 2017).
 
-    The head adds to the seasonal naive forecast (to the last value if the season is 1 or longer than the window), so an
-    untrained forecaster is the naive one. A network without a state (mlp) reads all values of the window as one step.
+    The head adds to the quantiles of a fitted autoregressive model (``start``), or to the seasonal naive forecast (to
+    the last value if the season is 1 or longer than the window). So an untrained forecaster is the simple model. A
+    network without a state (mlp) reads all values of the window as one step.
     """
 
-    def __init__(self, options: ModelOptions, shape: WindowShape) -> None:
+    def __init__(self, options: ModelOptions, shape: WindowShape, start: AutoregressiveStart | None = None) -> None:
         super().__init__(shape)
+        self.start = start
         self.flat = not is_streaming(options.model)
         self.stack = build_body(options, shape.width * (shape.lookback if self.flat else 1), causal=True)
         self.output = nn.Linear(self.stack.output_size, shape.horizon * shape.targets * len(QUANTILES))
         nn.init.zeros_(self.output.weight)
+        if start is not None:
+            nn.init.zeros_(self.output.bias)
         self.levels: Tensor
         self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
 
-    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return normalised quantiles ``[B, horizon, targets, Q]`` and the windows' mean and deviation."""
+    def forward(self, history: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normalised quantiles ``[B, horizon, targets, Q]`` and the windows' mean and deviation.
+
+        ``start`` is as in ``WindowBatch``.
+        """
         mean, deviation = self._scale(history)
         inputs = self._inputs(history, mean, deviation)
         states, _ = self.stack(inputs.transpose(0, 1).flatten(1)[None] if self.flat else inputs)
         shape = self.shape
         step = self.output(states[-1]).unflatten(-1, (shape.horizon, shape.targets, len(QUANTILES)))
-        return self.anchor(inputs).unsqueeze(-1) + step, mean, deviation
+        if start is None:
+            return self.anchor(inputs).unsqueeze(-1) + step, mean, deviation
+        targets = shape.targets
+        return (start - mean[:, None, :targets, None]) / deviation[:, None, :targets, None] + step, mean, deviation
 
     def batch(self, windows: WindowBatch) -> WindowBatch:
         return windows
@@ -154,7 +170,7 @@ class DirectForecaster(Forecaster[WindowBatch]):
 
     def loss(self, batch: WindowBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean quantile loss over horizon, targets and levels, in units of the window's deviation."""
-        forecast, mean, deviation = self(batch.history)
+        forecast, mean, deviation = self(batch.history, batch.start)
         targets = self.shape.targets
         actual = ((batch.future[..., :targets] - mean[:, :targets]) / deviation[:, :targets]).transpose(0, 1)
         error = actual.unsqueeze(-1) - forecast
@@ -162,8 +178,8 @@ class DirectForecaster(Forecaster[WindowBatch]):
         weight = self._weight(batch.future)[..., :targets].transpose(0, 1)
         return (pinball * weight).sum() / weight.sum().clamp(min=1.0), ()
 
-    def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
-        forecast, mean, deviation = self(history)
+    def quantiles(self, history: Tensor, generator: np.random.Generator, start: Tensor | None = None) -> Tensor:
+        forecast, mean, deviation = self(history, start)
         targets = self.shape.targets
         scaled: Tensor = forecast * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
         return torch.sort(scaled.float(), dim=-1).values  # quantiles that cross are sorted (Chernozhukov 2010)
@@ -217,7 +233,7 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         density, weight = density[batch.overlap :], batch.weight[batch.overlap :]
         return -(density * weight).sum() / weight.sum().clamp(min=1.0), carry
 
-    def quantiles(self, history: Tensor, generator: np.random.Generator) -> Tensor:
+    def quantiles(self, history: Tensor, generator: np.random.Generator, start: Tensor | None = None) -> Tensor:
         shape, paths = self.shape, self.PATHS
         mean, deviation = self._scale(history)
         inputs = self._inputs(history, mean, deviation)
@@ -243,10 +259,12 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         return scaled.transpose(0, 1) * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
 
 
-def build_forecaster(options: ModelOptions, shape: WindowShape, strategy: str) -> Forecaster[Any]:
-    """Build the forecaster of a strategy, ``direct`` or ``recursive``."""
-    makers: dict[str, Callable[[ModelOptions, WindowShape], Forecaster[Any]]] = {
-        "direct": DirectForecaster,
-        "recursive": RecursiveForecaster,
+def build_forecaster(
+    options: ModelOptions, shape: WindowShape, strategy: str, start: AutoregressiveStart | None = None
+) -> Forecaster[Any]:
+    """Build the forecaster of a strategy, ``direct`` or ``recursive``. ``start`` is for ``direct``."""
+    makers: dict[str, Callable[[], Forecaster[Any]]] = {
+        "direct": lambda: DirectForecaster(options, shape, start),
+        "recursive": lambda: RecursiveForecaster(options, shape),
     }
-    return makers[strategy](options, shape)
+    return makers[strategy]()

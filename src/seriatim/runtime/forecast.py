@@ -69,6 +69,7 @@ class Forecaster(StreamModel):
             codec.refuse("series", f"scalers of {self.channels} channels")
         self._positions = {name: position for position, name in enumerate(self._scalers)}
         self._naive: StatisticalForecaster | None = None
+        self._start: Autoregressive | None = None
         if not description.has("network"):
             self._naive = description.choice("model", _naive_models(self._season, lags))
             load_naive(self._naive, weights)
@@ -82,7 +83,21 @@ class Forecaster(StreamModel):
         count = len(self.targets)
         outputs = self.horizon * count * len(QUANTILES) if self._strategy == "direct" else 2 * self.channels
         self._head = weights.take("head.weight", outputs, self._body.output_size), weights.take("head.bias", outputs)
+        if network.has("start") and network.choice("start", {"ar": self._strategy == "direct"}):
+            self._start = self._read_start(weights, lags)
         network.done()
+
+    def _read_start(self, weights: WeightFile, lags: Any) -> Autoregressive:
+        """Read the fitted model to whose forecast the head adds."""
+        model = Autoregressive.within(self.lookback, season=self._season, lags=lags if isinstance(lags, int) else None)
+        arrays = {name: weights.raw(f"start.{name}") for name in Autoregressive.arrays}
+        try:
+            model.load_state_dict(arrays)
+        except (ValueError, IndexError) as error:
+            raise RunError(f"{weights.path}: damaged (start: {error})") from None
+        if arrays["deviation"].shape != (len(self._scalers), len(self.targets)):
+            raise RunError(f"{weights.path}: a start that does not fit the series")
+        return model
 
     def forecast(self, history: Any, *, id: str | None = None) -> Row:
         """Return the quantiles of the steps after ``history`` [T, C], of the training's series ``id`` or a new one."""
@@ -142,10 +157,14 @@ class Forecaster(StreamModel):
         windows = [
             self._window(values, seen, scaler) for (_, values, seen), scaler in zip(series, scalers, strict=True)
         ]
+        starts = [
+            self._start_of(name, values, scaler) for (name, values, _), scaler in zip(series, scalers, strict=True)
+        ]
         generator = np.random.default_rng(self._seed)
-        for start in range(0, len(windows), 512):
-            batch = self._network_quantiles(np.stack(windows[start : start + 512], 1), generator)
-            for scaled, scaler in zip(batch, scalers[start : start + 512], strict=True):
+        for first in range(0, len(windows), 512):
+            stop = first + 512
+            batch = self._network_quantiles(np.stack(windows[first:stop], 1), starts[first:stop], generator)
+            for scaled, scaler in zip(batch, scalers[first:stop], strict=True):
                 mean, scale = scaler.mean[:targets, None], scaler.scale[:targets, None]
                 yield scaled.astype(np.float64) * scale + mean
 
@@ -156,7 +175,19 @@ class Forecaster(StreamModel):
             return window
         return np.concatenate([window, observed[-self.lookback :].astype(np.float32)], 1)
 
-    def _network_quantiles(self, history: Floats, generator: np.random.Generator) -> Floats:
+    def _start_of(self, name: str, values: Array, scaler: Standardizer) -> Floats | None:
+        """Return the quantiles [horizon, targets, Q] to which the head adds, scaled; None for the seasonal naive."""
+        if self._start is None:
+            return None
+        targets = len(self.targets)
+        end = np.array([len(values)])
+        quantiles = self._start.forecast(self._positions.get(name), values[:, :targets], end, self.horizon)[0]
+        scaled: Floats = (quantiles - scaler.mean[:targets, None]) / scaler.scale[:targets, None]
+        return scaled.astype(np.float32)
+
+    def _network_quantiles(
+        self, history: Floats, starts: Sequence[Floats | None], generator: np.random.Generator
+    ) -> Floats:
         """Map [lookback, B, C] to [B, horizon, targets, Q], in the units of the history."""
         channels, targets = self.channels, len(self.targets)
         values = history[..., :channels]
@@ -164,20 +195,29 @@ class Forecaster(StreamModel):
         if self._normalize:
             mean, deviation = values.mean(0), np.maximum(values.std(0), SMALLEST_DEVIATION)
         inputs = np.concatenate([(values - mean) / deviation, history[..., channels:]], -1)
-        make = self._direct if self._strategy == "direct" else self._recursive
-        forecast = make(inputs, generator)
+        if self._strategy == "recursive":
+            forecast = self._recursive(inputs, generator)
+        else:
+            fitted = [start for start in starts if start is not None]
+            centre, width = mean[:, None, :targets, None], deviation[:, None, :targets, None]
+            start = (np.stack(fitted) - centre) / width if fitted else self._seasonal_naive(inputs)
+            forecast = start + self._steps(inputs)
         scaled = forecast * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
         return np.sort(scaled, -1) if self._strategy == "direct" else scaled
 
-    def _direct(self, inputs: Floats, generator: np.random.Generator) -> Floats:
+    def _steps(self, inputs: Floats) -> Floats:
+        """Return what the head adds to the start, [B, horizon, targets, Q]."""
         count = inputs.shape[1]
         x = inputs.transpose(1, 0, 2).reshape(1, count, -1) if self._is_flat else inputs
         states, _ = self._body.run(x)
-        step = affine(states[-1], *self._head).reshape(count, self.horizon, len(self.targets), len(QUANTILES))
+        return affine(states[-1], *self._head).reshape(count, self.horizon, len(self.targets), len(QUANTILES))
+
+    def _seasonal_naive(self, inputs: Floats) -> Floats:
+        """Return the seasonal naive forecast, [B, horizon, targets, 1]."""
         season = self._season if self._season <= len(inputs) else 1
         steps = np.arange(self.horizon) % season - season
         anchor: Floats = inputs[steps, :, : len(self.targets)].transpose(1, 0, 2)
-        return anchor[..., None] + step
+        return anchor[..., None]
 
     def _recursive(self, inputs: Floats, generator: np.random.Generator) -> Floats:
         rows, channels = inputs.shape[1] * PATHS, self.channels

@@ -9,30 +9,26 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from seriatim.data.windows import Windows
 from seriatim.decoding.prediction_keys import ROW_KEYS, prediction_keys
 from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.contract import Batch
-from seriatim.models.forecaster import (
-    Forecaster,
-    WindowBatch,
-    WindowShape,
-    build_forecaster,
-)
+from seriatim.models.forecaster import DirectForecaster, Forecaster, WindowShape, build_forecaster
 from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
 from seriatim.models.naive.smoothing import ExponentialSmoothing
 from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.naive.theta import Theta
 from seriatim.models.options import check_causal, is_streaming
+from seriatim.models.start import AutoregressiveStart
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import forecast_data
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.forecast_data import ForecastCodec
+from seriatim.tasks.common.forecast_start import WindowReader, choose_start
 from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     Rolling,
@@ -44,7 +40,8 @@ from seriatim.tasks.common.rolling_origins import (
     split_series,
 )
 from seriatim.tasks.options import FORECAST_BASELINES, ForecastOptions
-from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task
+from seriatim.tasks.options.forecast import BETTER_START
+from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, model_of
 
 Array = np.ndarray[Any, Any]
 
@@ -70,6 +67,13 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     exported_columns = ("target", "covariates", "id", "time")
     exported_options = ("horizon", "season", "strategy", "missing", "normalize", "seed", "lags")
 
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        defaults = super().model_defaults(explicit)
+        is_direct_network = (
+            model_of(self.options, explicit) not in FORECAST_BASELINES and explicit.get("strategy") != "recursive"
+        )
+        return {**defaults, **BETTER_START} if is_direct_network else defaults
+
     def check(self, options: ForecastOptions) -> None:
         if options.bidirectional:
             raise UsageError("bidirectional: a forecaster must not see what it predicts")
@@ -78,6 +82,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             raise UsageError(
                 f"strategy: recursive goes on from a state, and {options.model} has none; direct reads a window"
             )
+        if options.strategy == "recursive" and options.start != "seasonal_naive":
+            raise UsageError(f"start: {options.start} is for --strategy direct; recursive adds to the last value")
         if options.learner not in ("bptt", "recompute"):
             raise UsageError(
                 f"learner: {options.learner} goes on from batch to batch, but each window of a forecast starts anew; "
@@ -190,7 +196,12 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         )
 
         def network() -> AnyForecaster:
-            return build_forecaster(options, shape, options.strategy)
+            start = None
+            if options.start != "seasonal_naive":
+                start = AutoregressiveStart(
+                    len(codec.scalers), shape.targets, lookback=codec.lookback, season=options.season, lags=options.lags
+                )
+            return build_forecaster(options, shape, options.strategy, start)
 
         return makers.get(options.model, network)()
 
@@ -204,8 +215,10 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 for series, end in zip(data.train.series, data.train.train_ends, strict=True)
             ]
             return ClosedForm(lambda: model.fit(train_values))
-        train = _windows(data.train, data.codec.lookback, options.horizon)
-        valid = _windows(data.valid, data.codec.lookback, options.horizon)
+        if isinstance(model, DirectForecaster):
+            choose_start(model, options, data.codec, data.train, data.valid)
+        train = WindowReader(model, data.codec, data.train, options.horizon)
+        valid = WindowReader(model, data.codec, data.valid, options.horizon)
         monitor = MONITORS[options.strategy]
         return TrainingPlan(
             epoch=lambda epoch: _Epoch(train, options.batch_size, options.seed, epoch, model),
@@ -322,7 +335,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
 class _Epoch(Sequence[Batch]):
     """The batches of one epoch: all training windows, in a new order each time."""
 
-    def __init__(self, windows: Windows, size: int, seed: int, epoch: int, model: Forecaster[Any]) -> None:
+    def __init__(self, windows: WindowReader, size: int, seed: int, epoch: int, model: Forecaster[Any]) -> None:
         self._windows, self._size, self._model = windows, size, model
         self._order = np.random.default_rng((seed, epoch)).permutation(len(windows))
 
@@ -331,23 +344,14 @@ class _Epoch(Sequence[Batch]):
 
     def __getitem__(self, position: Any) -> Any:
         indices = self._order[position * self._size : (position + 1) * self._size]
-        return self._model.batch(_batch(self._windows, indices))
+        return self._model.batch(self._windows.batch(indices))
 
 
-def _windows(part: Rolling, lookback: int, horizon: int) -> Windows:
-    return Windows(part.scaled, lookback, horizon, [(origins.start, origins.stop) for origins in part.origins])
-
-
-def _batch(windows: Windows, indices: Array) -> WindowBatch:
-    history, future = windows.batch(indices)
-    return WindowBatch(torch.from_numpy(history), torch.from_numpy(future))
-
-
-def _validation_loss(network: Forecaster[Any], windows: Windows) -> float:
+def _validation_loss(network: Forecaster[Any], windows: WindowReader) -> float:
     total = 0.0
     for start in range(0, len(windows), EVALUATION_BATCH):
         indices = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
-        total += float(network.loss(network.batch(_batch(windows, indices)), ())[0]) * len(indices)
+        total += float(network.loss(network.batch(windows.batch(indices)), ())[0]) * len(indices)
     return total / len(windows)
 
 
@@ -381,12 +385,12 @@ def _quantiles(
 def _network_quantiles(model: Forecaster[Any], options: ForecastOptions, codec: ForecastCodec, part: Rolling) -> Array:
     """Return the scaled quantiles of all windows of all series, in order."""
     model.eval()
-    windows = _windows(part, codec.lookback, 0)
+    windows = WindowReader(model, codec, part, options.horizon, has_future=False)
     generator = np.random.default_rng(options.seed)
     batches = []
     with torch.no_grad():
         for start in range(0, len(windows), EVALUATION_BATCH):
             indices = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
-            history, _ = windows.batch(indices)
-            batches.append(model.quantiles(torch.from_numpy(history), generator).numpy())
+            batch = windows.batch(indices)
+            batches.append(model.quantiles(batch.history, generator, batch.start).numpy())
     return np.concatenate(batches)

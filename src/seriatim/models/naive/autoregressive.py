@@ -12,14 +12,18 @@ because the Cholesky factor of its leading block is the leading block of its Cho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar, Final
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from seriatim.errors import UsageError
 from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
+from seriatim.notation import QUANTILES
 
 MAX_LAGS: Final = 48
 ROWS_AT_ONCE: Final = 1 << 14
@@ -58,6 +62,12 @@ class Autoregressive(StatisticalForecaster):
         self.max_lags = lags or max_lags or min(max(24, 2 * season), MAX_LAGS)
         self.ridge = ridge
 
+    @classmethod
+    def within(cls, lookback: int, *, season: int, lags: int | None) -> Autoregressive:
+        """Return the model with no more lags than a forecast from ``lookback`` values can read."""
+        most = cls(season=season, lags=lags).max_lags
+        return cls(season=season, max_lags=min(most, max(lookback - 1, 1)))
+
     def _estimate(self, values: Floats) -> Fitted:
         equations = [self._choose(channel) for channel in values.T]
         coefficients = np.zeros((len(equations), self.max_lags + 1))
@@ -89,14 +99,17 @@ class Autoregressive(StatisticalForecaster):
                 return tables[d].equation(solution)
         return random_walk
 
+    def linear(self, series: int | None, history: npt.ArrayLike, horizon: int) -> LinearForecast:
+        """Return the forecast of a series as a function of its past, for many calls with the same horizon.
+
+        For a new series (None) the model is fitted on ``history`` [T, C].
+        """
+        fitted = self._of(series, np.asarray(history, np.float64))
+        spread = fitted["deviation"] * np.sqrt(np.cumsum(self._weights(fitted, horizon) ** 2, axis=0))
+        return LinearForecast(_iterated(fitted, horizon), spread)
+
     def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
-        mean = np.empty((len(origins), horizon, values.shape[1]))
-        for channel in range(values.shape[1]):
-            a = _without_tail(fitted["coefficients"][channel])
-            weights, constants = iterate(fitted["constant"][channel], a, horizon)
-            rows = np.maximum(origins[:, None] - 1 - np.arange(len(a)), 0)
-            mean[:, :, channel] = values[rows, channel] @ weights.T + constants
-        return mean
+        return LinearForecast(_iterated(fitted, horizon), np.zeros((horizon, values.shape[1]))).mean(values, origins)
 
     def _weights(self, fitted: Fitted, horizon: int) -> Floats:
         psi = np.ones((horizon, len(fitted["constant"])))
@@ -116,6 +129,30 @@ class Autoregressive(StatisticalForecaster):
         self._require_fit()
         lags = self._series["lags"]
         return int(lags.sum()) + 2 * lags.size
+
+
+@dataclass(frozen=True)
+class LinearForecast:
+    """The forecast of one series for a horizon, as a linear function of its past values."""
+
+    equations: Sequence[tuple[Floats, Floats]]
+    """For each channel the weights [horizon, K] of the last K values, latest first, and the constants [horizon]."""
+    spread: Floats
+    """[horizon, C]: the deviation of the forecast's error."""
+
+    def mean(self, values: Floats, origins: Ints) -> Floats:
+        """Return the point forecasts [N, horizon, C] after ``values[:o]`` for each origin o; ``values`` is [T, C]."""
+        mean = np.empty((len(origins), *self.spread.shape))
+        for channel, (weights, constants) in enumerate(self.equations):
+            rows = np.maximum(origins[:, None] - 1 - np.arange(weights.shape[1]), 0)
+            mean[:, :, channel] = values[rows, channel] @ weights.T + constants
+        return mean
+
+    def quantiles(self, values: Floats, origins: Ints) -> Floats:
+        """Return the quantiles [N, horizon, C, Q] after ``values[:o]`` for each origin o; ``values`` is [T, C]."""
+        levels = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
+        quantiles: Floats = self.mean(values, origins)[..., None] + self.spread[..., None] * levels
+        return quantiles
 
 
 @dataclass(frozen=True)
@@ -214,6 +251,12 @@ def iterate(constant: float, a: Floats, horizon: int) -> tuple[Floats, Floats]:
         rows[step] = a[::-1] @ rows[step - reach : step]
         rows[step, reach] += constant
     return rows[reach:, :reach], rows[reach:, reach]
+
+
+def _iterated(fitted: Fitted, horizon: int) -> list[tuple[Floats, Floats]]:
+    """Return ``iterate`` of each channel."""
+    pairs = zip(fitted["constant"], fitted["coefficients"], strict=True)
+    return [iterate(constant, _without_tail(coefficients), horizon) for constant, coefficients in pairs]
 
 
 def _without_tail(coefficients: Floats) -> Floats:

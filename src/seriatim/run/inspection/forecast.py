@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from seriatim.data.windows import Windows
 from seriatim.insight.data import DataMeasures, autocorrelations, constant_columns, leaks_of, period_of
 from seriatim.insight.evidence import Limit
 from seriatim.insight.information import (
@@ -19,7 +17,8 @@ from seriatim.insight.information import (
 from seriatim.insight.probe import forecaster_probe
 from seriatim.insight.sample import samples_of
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, WindowBatch
-from seriatim.run.inspection.source import SAMPLES, Array, Gathered, Source, rows_for, spaced
+from seriatim.run.inspection.source import SAMPLES, Gathered, Source, rows_for, spaced
+from seriatim.tasks.common.forecast_start import WindowReader
 
 SERIES = 200
 """Series that are measured at most."""
@@ -69,14 +68,15 @@ def _data(source: Source) -> DataMeasures:
 def _windows(source: Source, rows: int) -> WindowBatch:
     """At most ``rows`` windows of the test part, and of the training part where the test part has fewer."""
     options: Any = source.options
-    histories: list[Array] = []
-    futures: list[Array] = []
-    for split in (source.test, source.train):
-        spans = [(origins.start, origins.stop) for origins in split.origins]
-        windows = Windows(split.scaled, source.codec.lookback, options.horizon, spans)
-        missing = rows - sum(part.shape[1] for part in histories)
+    batches: list[WindowBatch] = []
+    for part in (source.test, source.train):
+        windows = WindowReader(source.network, source.codec, part, options.horizon)
+        missing = rows - sum(batch.history.shape[1] for batch in batches)
         if missing > 0 and len(windows):
-            history, future = windows.batch(spaced(len(windows), missing))
-            histories.append(history)
-            futures.append(future)
-    return WindowBatch(torch.from_numpy(np.concatenate(histories, 1)), torch.from_numpy(np.concatenate(futures, 1)))
+            batches.append(windows.batch(spaced(len(windows), missing)))
+    starts = [batch.start for batch in batches if batch.start is not None]
+    return WindowBatch(
+        torch.cat([batch.history for batch in batches], 1),
+        torch.cat([batch.future for batch in batches], 1),
+        torch.cat(starts) if starts else None,
+    )

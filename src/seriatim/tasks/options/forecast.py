@@ -10,6 +10,8 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import TrainOptions
 
+BETTER_START = {"start": "auto"}
+"""The default of new runs. The class has the default of before, which runs without the option were trained with."""
 FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar", "theta", "ets")
 
 
@@ -40,6 +42,12 @@ class ForecastOptions(TrainOptions):
     split: tuple[int, ...] = option((), "numbers of rows of train,valid,test, for benchmarks that fix them", minimum=1)
     strategy: str = option(
         "direct", "direct: forecast the whole horizon at once; recursive: step by step", choices=("direct", "recursive")
+    )
+    start: str = option(
+        "seasonal_naive",
+        "direct: the forecast that the network adds to, the seasonal naive one or a fitted ar; auto: the one that "
+        "validates better (default: auto)",
+        choices=("auto", "seasonal_naive", "ar"),
     )
     normalize: str = option(
         "window", "window: scale each window by its own mean and deviation", choices=("window", "none")

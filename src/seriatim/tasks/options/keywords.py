@@ -107,6 +107,7 @@ class TrainKeywords(TypedDict, total=False):
     origins: int
     split: str | Sequence[int]
     strategy: str
+    start: str
     normalize: str
     lags: int | None
     column: str | None
