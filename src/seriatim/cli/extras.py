@@ -8,6 +8,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "serve": ("fastapi", "uvicorn", "websockets", "redis"),
     "onnx": ("onnx", "onnxruntime"),
     "sklearn": ("sklearn",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
 }
 """The import names of the libraries in each extra."""
 

@@ -52,6 +52,9 @@ OVERTIME = 1.25
 COOL_DOWN = 4
 """When validation stops improving, a quarter of the updates so far follow, in which the rate falls to zero."""
 
+OnValidation = Callable[[dict[str, float]], bool | None]
+"""A function that receives each row of ``metrics.jsonl``. Training ends when it returns true."""
+
 
 def time_limit_of(options: LearningOptions) -> float:
     """Return the time limit of a training in seconds; infinity if only --epochs limits it."""
@@ -95,18 +98,21 @@ def fit(
     options: LearningOptions,
     store: CheckpointStore,
     observer: Observer,
+    on_validation: OnValidation | None = None,
 ) -> Outcome:
     """Train ``model`` until validation stops improving or a limit is reached, and leave the best weights in it.
+
+    ``on_validation`` receives each row of scores; training ends when it returns true.
 
     Raises ``TrainingError`` if the loss or gradient is not finite, and ``Interrupted`` after Ctrl-C. In both cases the
     best weights are saved first; after Ctrl-C a checkpoint too.
     """
     if options.lr != FIND:
-        return _Training(model, plan, options, store, observer).run()
+        return _Training(model, plan, options, store, observer, on_validation).run()
     rate = find_learning_rate(model, plan.epoch(0), options)
     options = dataclasses.replace(options, lr=rate)
     observer.note(f"learning rate {rate:g}, where the loss falls fastest in a range test")
-    outcome = _Training(model, plan, options, store, observer).run()
+    outcome = _Training(model, plan, options, store, observer, on_validation).run()
     return dataclasses.replace(outcome, found_lr=rate)
 
 
@@ -121,11 +127,13 @@ class _Training(Generic[BatchT]):
         options: LearningOptions,
         store: CheckpointStore,
         observer: Observer,
+        on_validation: OnValidation | None,
     ) -> None:
         self.model, self.plan, self.options, self.store, self.observer = model, plan, options, store, observer
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
         self.learner = make_learner(options)
+        self.on_validation = on_validation
         self.time_limit = time_limit_of(options)
         self.follows_clock = options.schedule in FALLING_TO_ZERO and options.epochs is None
         """Whether the schedule ends at the time limit."""
@@ -168,10 +176,11 @@ class _Training(Generic[BatchT]):
             validates = is_last or self._validation_is_due(epoch_ends)
             if validates:
                 with self.clock.validating():
-                    self._validate(progress.epoch + progress.position / len(batches))
+                    row = self._validate(progress.epoch + progress.position / len(batches))
                 if self.follows_clock and not is_last:
                     self._set_end_of_schedule(len(batches))
-                progress.finished = is_last or self._has_stopped_improving()
+                is_stopped = self.on_validation is not None and bool(self.on_validation(row))
+                progress.finished = is_last or is_stopped or self._has_stopped_improving()
             if epoch_ends:
                 self._begin_next_epoch()
             if validates or progress.step % self.options.checkpoint_every == 0:
@@ -213,8 +222,8 @@ class _Training(Generic[BatchT]):
         factor = schedule_factor(options.schedule, share_done, progress.lr_drops)
         return options.rate * factor * warmup_factor(options.warmup, progress.step)
 
-    def _validate(self, epoch: float) -> None:
-        """Score the weights after ``epoch`` epochs, and keep them if they are the best so far."""
+    def _validate(self, epoch: float) -> dict[str, float]:
+        """Score the weights after ``epoch`` epochs, keep them if they are the best so far, and return their row."""
         progress = self.progress
         self.model.eval()
         with torch.no_grad(), self._precision():
@@ -243,6 +252,7 @@ class _Training(Generic[BatchT]):
             self.store.save_best(self.best_weights)
         self.store.save_rows(progress.rows)
         self.observer.validated(row)
+        return dict(row)
 
     def _begin_next_epoch(self) -> None:
         self.progress.epoch += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from seriatim.learning import loop
 from seriatim.learning.checkpoint_store import CheckpointStore
-from seriatim.learning.loop import Outcome
+from seriatim.learning.loop import OnValidation, Outcome
 from seriatim.learning.observer import Observer
 from seriatim.models.contract import Trainable
 from seriatim.tasks.options import TrainOptions
@@ -21,6 +21,7 @@ def fit(
     data: PreparedData[Any, Any],
     store: CheckpointStore,
     observer: Observer,
+    on_validation: OnValidation | None = None,
 ) -> Outcome:
     """Fit ``model`` on the training split, and choose its weights on the validation split.
 
@@ -32,4 +33,4 @@ def fit(
         plan.solve()
         return Outcome(0, 0, time.monotonic() - began, ())
     assert isinstance(model, Trainable)
-    return loop.fit(model, plan, options, store, observer)
+    return loop.fit(model, plan, options, store, observer, on_validation)

@@ -23,7 +23,7 @@ FORMAT = 1
 """The version of the run folder's format."""
 CONFIG_FILES = ("config.json", "vocabulary.json", "scaler.json")
 """The files that a training writes at its start."""
-FREE_TO_CHANGE = ("out", "resume", "quiet", "threads", "time_limit", "checkpoint_every")
+FREE_TO_CHANGE = ("out", "resume", "quiet", "threads", "time_limit", "checkpoint_every", "log")
 """Options that may change when a training is resumed."""
 
 CONFIG = {

@@ -13,13 +13,15 @@ import torch
 from seriatim.data.bundled import bundled_sets
 from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
-from seriatim.learning.loop import Outcome, time_limit_of
+from seriatim.learning.loop import OnValidation, Outcome, time_limit_of
 from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.run.blending import choose
 from seriatim.run.fitting import fit
 from seriatim.run.folder import begin, check_same_data, open_folder, options_to_resume
+from seriatim.run.loggers.logging import logging
+from seriatim.run.loggers.registry import make_logger
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
@@ -36,11 +38,19 @@ if TYPE_CHECKING:
     from seriatim.tasks.options.keywords import TrainKeywords
 
 
-def train(task: str, data: object = None, *, observer: Observer | None = None, **options: Unpack[TrainKeywords]) -> Run:
+def train(
+    task: str,
+    data: object = None,
+    *,
+    observer: Observer | None = None,
+    on_validation: OnValidation | None = None,
+    **options: Unpack[TrainKeywords],
+) -> Run:
     """Train a model on ``data``, score it together with the baselines, and save everything in a run folder.
 
     ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists. The
-    options have the same names as in ``seriatim train TASK --help``.
+    options have the same names as in ``seriatim train TASK --help``. ``on_validation`` is called with each row of
+    ``metrics.jsonl``; when it returns true, training ends, and the best weights so far are scored and saved.
 
     Raises ``UsageError`` for unknown or unsuitable options, ``DataError`` for data that the task cannot use,
     ``TrainingError`` if the loss is no longer finite, and ``Interrupted`` after Ctrl-C, SIGTERM or SIGHUP.
@@ -56,10 +66,16 @@ def train(task: str, data: object = None, *, observer: Observer | None = None, *
     >>> sorted(run.result["baselines"])
     ['majority']
     """
-    return _train(find_task(task), data, options, observer)
+    return _train(find_task(task), data, options, observer, on_validation)
 
 
-def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], observer: Observer | None) -> Run:
+def _train(
+    task: Task[Any, Any, Any],
+    data: object,
+    options: Mapping[str, Any],
+    observer: Observer | None,
+    on_validation: OnValidation | None,
+) -> Run:
     data, bundled_options = _bundled(task, data)
     explicit = {name: value for name, value in options.items() if value is not None}
     explicit = {**bundled_options, **explicit}
@@ -73,6 +89,7 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
     check_cell(settings)
     task.check(settings)
     check_columns(task.name, settings)
+    logger = make_logger(settings.log)
     source = task.source(settings, data)
     observer = observer or (Silent() if settings.quiet else Plain())
     with open_folder(task, settings) as folder, torch_settings(settings):
@@ -90,28 +107,43 @@ def _train(task: Task[Any, Any, Any], data: object, options: Mapping[str, Any], 
         begin(folder, task, settings, prepared, source)
         for note in prepared.notes:
             observer.note(note)
-        model, outcome = _fit_model(task, settings, prepared, vectors, folder, observer)
-        baselines = _fit_baselines(task, settings, prepared, folder, observer)
-        network = Member(model, settings)
-        blending = choose(task, network, baselines, prepared, folder, observer)
-        result = {
-            "task": task.name,
-            "model": settings.model,
-            "run": str(folder),
-            "data": {**prepared.sizes, "hash": prepared.hash},
-            "scores": finite_scores(task, model, settings, prepared.codec, prepared.test),
-            "baselines": {
-                name: finite_scores(task, member.model, member.options, prepared.codec, prepared.test)
-                for name, member in baselines.items()
-            },
-            "parameters": parameter_count(model),
-            "epochs": outcome.epochs,
-            "seconds": round(outcome.seconds, 3),
-            **blending,
-            **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
-        }
-        write_json(folder / "result.json", result)
+        with logging(logger, folder, task.name, settings, observer) as logged:
+            result = _fit_and_score(task, settings, prepared, vectors, folder, observer, logged.calling(on_validation))
+            write_json(folder / "result.json", result)
+            logged.result = result
     return Run(folder)
+
+
+def _fit_and_score(
+    task: Task[Any, Any, Any],
+    settings: TrainOptions,
+    prepared: PreparedData[Any, Any],
+    vectors: InitialVectors | None,
+    folder: Path,
+    observer: Observer,
+    on_validation: OnValidation | None,
+) -> dict[str, Any]:
+    """Fit the model, the baselines and their blend, and return the result."""
+    model, outcome = _fit_model(task, settings, prepared, vectors, folder, observer, on_validation)
+    baselines = _fit_baselines(task, settings, prepared, folder, observer)
+    network = Member(model, settings)
+    blending = choose(task, network, baselines, prepared, folder, observer)
+    return {
+        "task": task.name,
+        "model": settings.model,
+        "run": str(folder),
+        "data": {**prepared.sizes, "hash": prepared.hash},
+        "scores": finite_scores(task, model, settings, prepared.codec, prepared.test),
+        "baselines": {
+            name: finite_scores(task, member.model, member.options, prepared.codec, prepared.test)
+            for name, member in baselines.items()
+        },
+        "parameters": parameter_count(model),
+        "epochs": outcome.epochs,
+        "seconds": round(outcome.seconds, 3),
+        **blending,
+        **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
+    }
 
 
 def _fit_model(
@@ -121,13 +153,14 @@ def _fit_model(
     vectors: InitialVectors | None,
     folder: Path,
     observer: Observer,
+    on_validation: OnValidation | None,
 ) -> tuple[Model, Outcome]:
     """Train the model that ``options`` name, and save it in ``folder``."""
     torch.manual_seed(options.seed)
     model = task.make(options, data.codec)
     if vectors:
         vectors.copy_to(model)
-    outcome = fit(task, model, options, data, FolderStore(folder), observer)
+    outcome = fit(task, model, options, data, FolderStore(folder), observer, on_validation)
     if not isinstance(model, torch.nn.Module):
         write_arrays(folder / "model.safetensors", model.state_dict())
     return model, outcome

@@ -71,6 +71,7 @@ class TrainKeywords(TypedDict, total=False):
     resume: bool
     baselines: str
     blend: str
+    log: str | None
     quiet: bool
     unit: str
     vocab_size: int | None

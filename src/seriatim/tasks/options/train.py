@@ -11,6 +11,8 @@ from seriatim.options import option
 
 UNITS = ("char", "word", "bpe")
 """Possible units of a text."""
+LOGGERS = ("tensorboard", "wandb", "mlflow")
+"""Experiment loggers, by the extra that each needs."""
 DEFAULT_WORDS = 20_000
 
 
@@ -38,6 +40,9 @@ class TrainOptions(ModelOptions, LearningOptions):
     )
     blend: str = option(
         "auto", "auto: mix the network with the baselines if this validates better", choices=("auto", "none")
+    )
+    log: str | None = option(
+        None, "also send the rows of metrics.jsonl and the scores to an experiment logger", choices=LOGGERS
     )
     quiet: bool = option(False, "no progress")
 
