@@ -8,6 +8,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "serve": ("fastapi", "uvicorn", "websockets", "redis"),
     "onnx": ("onnx", "onnxruntime"),
     "sklearn": ("sklearn",),
+    "tune": ("optuna",),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
