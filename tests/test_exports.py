@@ -13,8 +13,8 @@ import seriatim
 
 PUBLIC = (
     "ArgumentError", "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TensorError",
-    "TrainingError", "UsageError", "__version__", "accelerate", "compare", "estimators", "load", "nn",
-    "online", "runtime", "train", "train_vectors",
+    "TrainingError", "UsageError", "__version__", "accelerate", "compare", "estimators", "load", "nn", "online",
+    "restore", "runtime", "train", "train_vectors",
 )  # fmt: skip
 
 

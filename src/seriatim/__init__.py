@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seriatim.errors import TrainingError as TrainingError
     from seriatim.errors import UsageError as UsageError
     from seriatim.nn import accelerate as accelerate
+    from seriatim.nn import restore as restore
     from seriatim.run import Run as Run
     from seriatim.run import compare as compare
     from seriatim.run import load as load
@@ -55,6 +56,7 @@ __all__ = [
     "load",
     "nn",
     "online",
+    "restore",
     "runtime",
     "train",
     "train_vectors",
@@ -77,6 +79,7 @@ _MODULES = {
     "load": "seriatim.run",
     "nn": "seriatim.nn",
     "online": "seriatim.online",
+    "restore": "seriatim.nn",
     "runtime": "seriatim.runtime",
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",

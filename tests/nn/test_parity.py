@@ -217,6 +217,20 @@ def test_dropout_between_layers_draws_pytorchs_masks(kind):
     assert torch.equal(ours.eval()(x)[0], ours(x)[0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_over_packed_rows_draws_pytorchs_masks(kind, dtype):
+    """bfloat16 leaves the fast path in training. Other masks would differ by 0.027 or more."""
+    theirs, ours = layer_pair(kind, dtype, num_layers=3, dropout=0.4, bidirectional=True)
+    packed = pack_padded_sequence(torch.randn(6, 3, 5, dtype=dtype), [4, 6, 2], enforce_sorted=False)
+    outputs = []
+    for layer in (ours, theirs):
+        torch.manual_seed(2)
+        outputs.append(layer(packed)[0].data.detach().double())
+    assert relative_rms(*outputs) < (1e-12 if dtype is torch.float64 else 1e-2)
+    assert relative_rms(ours(packed)[0].data.detach().double(), outputs[1]) > 2e-2  # the next call draws other masks
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("rows", [(), (1,), (3,)], ids=str)
 @pytest.mark.parametrize("kind", ["rnn", "relu", "lstm", "gru"])

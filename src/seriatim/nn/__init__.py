@@ -12,11 +12,12 @@ from seriatim.nn.dropout import LockedDropout
 from seriatim.nn.layers import GRU, LSTM, RNN
 from seriatim.nn.modern_layers import LRU, SLSTM, LRUCell, MinGRU, MinGRUCell, MinLSTM, MinLSTMCell, SLSTMCell
 from seriatim.nn.registry import register
+from seriatim.nn.restoration import restore
 from seriatim.nn.stacking import Stacked
 from seriatim.nn.stream import Stream
 
 __all__ = [
     "GRU", "LRU", "LSTM", "RNN", "SLSTM", "Blocks", "Cell", "GRUCell", "LRUCell", "LSTMCell", "LockedDropout", "MinGRU",
     "MinGRUCell", "MinLSTM", "MinLSTMCell", "RNNCell", "Recurrent", "SLSTMCell", "Stacked", "Stream", "accelerate",
-    "cell", "check_cell", "register",
+    "cell", "check_cell", "register", "restore",
 ]  # fmt: skip

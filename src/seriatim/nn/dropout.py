@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
@@ -13,6 +14,15 @@ def locked(x: Tensor, p: float, training: bool) -> Tensor:
     if not training or p == 0:
         return x
     return x * dropout(x.new_ones(1, *x.shape[1:]), p)
+
+
+def dropout_in_rows(x: Tensor, p: float, lengths: Tensor | None) -> Tensor:
+    """Dropout of padded rows x [T, B, C] with falling ``lengths``. It draws the numbers that the packed rows would."""
+    if lengths is None:
+        return dropout(x, p)
+    exists = (torch.arange(x.shape[0])[:, None] < lengths).to(x.device)
+    factors = dropout(x.new_ones(int(lengths.sum()), x.shape[2]), p)
+    return x * x.new_zeros(x.shape).masked_scatter(exists[:, :, None], factors)
 
 
 def recurrent_mask(h: Tensor, p: float, training: bool) -> Tensor | None:

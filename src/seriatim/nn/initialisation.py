@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.errors import UsageError
-from seriatim.nn.cells import RecurrentCell
 from seriatim.nn.recurrent import RecurrentLayer
+from seriatim.nn.recurrent_cell import RecurrentCell
 
 Module: TypeAlias = RecurrentLayer | RecurrentCell
 Start: TypeAlias = Callable[[Tensor], object]

@@ -1,4 +1,4 @@
-"""The recurrent layers: drop-in for ``torch.nn.RNN``, ``LSTM`` and ``GRU``.
+"""The recurrent layers: drop-in for ``torch.nn.RNN``, ``LSTM`` and ``GRU``, and subclasses of them.
 
 All layers have the same call forms:
 
@@ -29,11 +29,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seriatim.nn.constructors import LayerOptions, constructor
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.nn.sequence import CallableLayer
+from seriatim.nn.torch_layers import TorchLayer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -42,7 +43,7 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 Device: TypeAlias = torch.device | str | None
 
 
-class RNN(RecurrentLayer, CallableLayer[Tensor]):
+class RNN(TorchLayer, CallableLayer[Tensor], nn.RNN):
     """The simple recurrent network (Elman 1990): h_t = φ(x_t W_ihᵀ + b_ih + h_{t-1} W_hhᵀ + b_hh).
 
     φ is the ``nonlinearity``: tanh, relu or sigmoid. With ``proj_size`` P, h_t is multiplied by W_hrᵀ [H, P].
@@ -77,7 +78,7 @@ class RNN(RecurrentLayer, CallableLayer[Tensor]):
         self.nonlinearity = nonlinearity
 
 
-class GRU(RecurrentLayer, CallableLayer[Tensor]):
+class GRU(TorchLayer, CallableLayer[Tensor], nn.GRU):
     """The gated recurrent unit (Cho 2014), with PyTorch's placement of the reset gate and meaning of z.
 
     r, z = σ(·);  n_t = tanh(x_t W_inᵀ + b_in + r_t ⊙ (h_{t-1} W_hnᵀ + b_hn));  h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t
@@ -114,7 +115,7 @@ class GRU(RecurrentLayer, CallableLayer[Tensor]):
     ) -> None: ...
 
 
-class LSTM(RecurrentLayer, CallableLayer[Pair]):
+class LSTM(TorchLayer, CallableLayer[Pair], nn.LSTM):
     """Long short-term memory (Hochreiter & Schmidhuber 1997) with forget gate (Gers 2000).
 
     i, f, o = σ(·), g = tanh(·);  c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t;  h_t = o_t ⊙ tanh(c_t)

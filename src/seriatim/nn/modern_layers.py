@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from seriatim.nn.cells import CallableCell, RecurrentCell
 from seriatim.nn.constructors import MaskOptions, NoOptions, constructor
 from seriatim.nn.recurrent import RecurrentLayer
+from seriatim.nn.recurrent_cell import CallableCell, RecurrentCell
 from seriatim.nn.sequence import CallableLayer
 
 if TYPE_CHECKING:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.errors import UsageError
 from seriatim.nn import batch_layout, checks
-from seriatim.nn.dropout import locked, recurrent_mask
+from seriatim.nn.batch_layout import TensorOrPacked
+from seriatim.nn.dropout import dropout_in_rows, locked, recurrent_mask
+from seriatim.nn.graph_nodes import layer_node
 from seriatim.nn.sequence import SequenceLayer, reversed_reset
 from seriatim.nn.zoneout import Zoneout, zoneout_masks
 from seriatim.notation import PEEPHOLES
@@ -45,8 +50,7 @@ class RecurrentLayer(SequenceLayer):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
-        super().__init__()
-        self.spec = spec
+        nn.Module.__init__(self)  # the next class may be PyTorch's layer (``torch_layers.py``)
         self.input_size = checks.size("input_size", spec.input_size)
         self.hidden_size = checks.size("hidden_size", spec.hidden_size)
         self.proj_size = spec.proj_size
@@ -69,24 +73,37 @@ class RecurrentLayer(SequenceLayer):
             raise UsageError(f"weight_drop: not for {spec.kind}, whose h enters no product")
         if any(zoneout if isinstance(zoneout, tuple) else (zoneout,)) and len(spec.states) > 2:
             raise UsageError(f"zoneout: not for {spec.kind}, whose states mean nothing one by one")
-        self._zoneout_rates = checks.probabilities("zoneout", zoneout, spec.states)
-        self._directions = ("", "_reverse") if bidirectional else ("",)
-        self.output_size = len(self._directions) * spec.output_size
-
-        upper_spec = dataclasses.replace(spec, input_size=self.output_size)
-        self._specs = (spec, *[upper_spec] * (num_layers - 1))
-        self._names = []
+        self._derive(spec)
         for layer, layer_spec in enumerate(self._specs):
             for direction in self._directions:
-                suffix = f"_l{layer}{direction}"
                 for name, shape in weight_shapes(layer_spec).items():
                     values = torch.empty(shape, device=device, dtype=dtype)
-                    self.register_parameter(name + suffix, nn.Parameter(values))
-                self._names.append(weight_names(layer_spec, suffix))
+                    self.register_parameter(f"{name}_l{layer}{direction}", nn.Parameter(values))
+        self.reset_parameters()
+
+    def _derive(self, spec: CellSpec) -> None:
+        """Set the attributes that follow from the spec and the options. ``DERIVED`` has their names."""
+        self.spec = spec
+        self._zoneout_rates = checks.probabilities("zoneout", self.zoneout, spec.states)
+        self._directions = ("", "_reverse") if self.bidirectional else ("",)
+        self.output_size = len(self._directions) * spec.output_size
+        upper_spec = dataclasses.replace(spec, input_size=self.output_size)
+        self._specs = (spec, *[upper_spec] * (self.num_layers - 1))
+        self._names = [
+            weight_names(layer_spec, f"_l{layer}{direction}")
+            for layer, layer_spec in enumerate(self._specs)
+            for direction in self._directions
+        ]
         self._eager = eager_stack(
             self._specs, [tuple(name for name in names if name is not None) for names in self._names]
         )
-        self.reset_parameters()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(self, DERIVED)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        nn.Module.__setstate__(self, state)  # type: ignore[no-untyped-call]
+        self._derive(CellSpec(**self.__dict__.pop("cell")))
 
     def reset_parameters(self) -> None:
         """Draw every weight from U(-1/√H, 1/√H), in PyTorch's order. The same seed gives the same weights.
@@ -101,7 +118,7 @@ class RecurrentLayer(SequenceLayer):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer and direction."""
-        return [[self.get_parameter(name) for name in names if name is not None] for names in self._names]
+        return [[getattr(self, name) for name in names if name is not None] for names in self._names]
 
     @property
     def state_sizes(self) -> dict[str, int]:
@@ -117,21 +134,37 @@ class RecurrentLayer(SequenceLayer):
         return_states: str | None,
     ) -> tuple[Tensor | PackedSequence, State, dict[str, Tensor]]:
         has_options = lengths is not None or reset is not None or return_states is not None or reverse is not False
-        if self._eager is not None and not has_options and not self._has_masks():
-            result = self._eager.run(self._parameters, input, hx, self.batch_first)
+        if self._eager is not None and not has_options and not self.has_own_masks():
+            dropout = self.dropout if self.training else 0.0
+            result = self._eager.run(self._parameters, input, hx, self.batch_first, dropout)
             if result is not None:
                 return *result, {}
-        weight = gather(self, self._names[0]).w_ih  # a replica made by DataParallel has attributes, but no parameters
-        return self.run_in_layout(weight, input, hx, lengths, reset, reverse, return_states)
+        if isinstance(input, Proxy):
+            return layer_node(self, input, hx, lengths, reset, reverse, return_states)
+        if not has_options:
+            by_pytorch = self.run_by_pytorch(input, hx)
+            if by_pytorch is not None:
+                return *by_pytorch, {}
+        # A replica made by DataParallel has attributes, but no parameters. To read a parametrised weight computes it.
+        parameter = next(self.parameters(), None)
+        weight = gather(self, self._names[0]).w_ih if parameter is None else parameter
+        run_layers = partial(self.run_layers, is_packed=isinstance(input, PackedSequence))
+        return self.run_in_layout(weight, input, hx, lengths, reset, reverse, return_states, run_layers)
 
-    def _has_masks(self) -> bool:
-        """True if a call applies dropout or zoneout."""
-        drops = self.training and (self.dropout or self.locked_dropout or self.recurrent_dropout or self.weight_drop)
+    def run_by_pytorch(self, input: TensorOrPacked, hx: Any) -> tuple[TensorOrPacked, State] | None:
+        """Run by PyTorch's own layer where its exporters need that; None where they do not, and for other cells."""
+        return None
+
+    def has_own_masks(self) -> bool:
+        """Whether a call applies masks that PyTorch's layers do not have."""
+        drops = self.training and (self.locked_dropout or self.recurrent_dropout or self.weight_drop)
         return bool(drops) or any(self._zoneout_rates)
 
     def run_layers(
-        self, x: Tensor, state: State, lengths: Tensor | None, reset: Tensor | None, reverse: bool, all_states: bool
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        self, x: Tensor, state: State, lengths: Tensor | None, reset: Tensor | None, reverse: bool, all_states: bool,
+        *, is_packed: bool = False,
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:  # fmt: skip
+        """As ``SequenceLayer.run_layers``. If ``is_packed``, dropout draws as many numbers as PyTorch's does."""
         first_states = zip(*(part.unbind(0) for part in state), strict=True)
         names = iter(self._names)
         last_states: list[State] = []
@@ -139,7 +172,8 @@ class RecurrentLayer(SequenceLayer):
         row: Implementation | None = None
         for layer, spec in enumerate(self._specs):
             if layer:
-                x = dropout(x, self.dropout, self.training) if self.dropout else x
+                if self.dropout and self.training:
+                    x = dropout_in_rows(x, self.dropout, lengths) if is_packed else dropout(x, self.dropout)
                 x = locked(x, self.locked_dropout, self.training)
             outputs = []
             for direction in self._directions:
@@ -278,6 +312,19 @@ def ring_(decay: Tensor, smallest: float = 0.0, largest: float = 1.0, widest: fl
         decay[0] = torch.log(-0.5 * torch.log(squared))
         decay[1] = torch.log(widest * draw[1])
         decay[2] = 0.5 * torch.log1p(-squared)
+
+
+DERIVED = ("spec", "_zoneout_rates", "_directions", "_specs", "_names", "_eager")
+"""The attributes that a pickle does not have."""
+
+
+def plain_state(module: nn.Module, derived: Sequence[str]) -> dict[str, Any]:
+    """The state of a layer or cell for a pickle, which then names no class of ours but the module's own.
+
+    ``cell`` has the fields of the spec in place of the ``derived`` attributes.
+    """
+    state = {name: value for name, value in vars(module).items() if name not in derived}
+    return {**state, "cell": dataclasses.asdict(module.spec)}  # type: ignore[call-overload]
 
 
 FIELDS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
 import torch
@@ -68,6 +68,7 @@ class SequenceLayer(nn.Module, ABC):
         reset: ResetMarks | None,
         reverse: bool,
         return_states: str | None,
+        run_layers: Callable[..., tuple[Tensor, State, AllStates]] | None = None,
     ) -> tuple[TensorOrPacked, State, AllStates]:
         """Implement ``run`` by ``run_layers``. ``weight`` is any weight of the layer: it gives dtype and device."""
         layout = batch_layout.recognise(input, lengths, self.input_size, self.batch_first)
@@ -78,7 +79,8 @@ class SequenceLayer(nn.Module, ABC):
         if reset is not None:
             marks = _without_padding(layout.inner_reset(reset).to(layout.x.device), layout.lengths)
         state = self._first_state(layout, hx, weight)
-        output, state, states = self.run_layers(layout.x, state, layout.lengths, marks, reverse, return_states == "all")
+        run_layers = run_layers or self.run_layers
+        output, state, states = run_layers(layout.x, state, layout.lengths, marks, reverse, return_states == "all")
         states = {name: layout.outer_all_states(values) for name, values in states.items()}
         return layout.outer_output(output), layout.outer_state(state), states
 

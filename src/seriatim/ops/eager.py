@@ -85,6 +85,13 @@ def is_recorded() -> bool:
     return _tracing_state() is not None or _is_exporting()
 
 
+def is_onnx_export() -> bool:
+    """Whether one of PyTorch's exporters to ONNX records a graph. It knows PyTorch's operators alone."""
+    if torch.compiler.is_dynamo_compiling():  # the exporters that use Dynamo try without it first
+        return False
+    return (_tracing_state() is not None or _dispatch_modes() > 0) and torch.onnx.is_in_onnx_export()
+
+
 def is_transformed() -> bool:
     """Whether a transform of ``torch.func`` is active. False in compiled code."""
     return not _is_compiling() and _transforms() is not None

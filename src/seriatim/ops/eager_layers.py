@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from seriatim.kernels import native
@@ -87,17 +88,18 @@ class EagerStack:
         return EagerStack, (self._specs, self._names)
 
     def run(
-        self, parameters: Parameters, x: Any, state: Any, batch_first: bool
+        self, parameters: Parameters, x: Any, state: Any, batch_first: bool, p: float = 0.0
     ) -> tuple[Tensor | PackedSequence, State] | None:
         """Run x [T, B, I], or [B, T, I] with ``batch_first``, or [T, I], or packed, from ``state``.
 
-        ``state`` is a tensor [L·D, B, H], a tuple of them, or None for zeros. Returns output [T, B, D·H] and final
-        states, with the axes of x. Returns None, and does nothing, if the call does not fit this path.
+        ``state`` is a tensor [L·D, B, H], a tuple of them, or None for zeros. ``p`` is the probability of dropout
+        between layers, with PyTorch's masks. Returns output [T, B, D·H] and final states, with the axes of x. Returns
+        None, and does nothing, if the call does not fit this path.
         """
         if not is_plain_eager():
             return None
         if type(x) is PackedSequence:
-            return self._run_packed(parameters, x, state)
+            return self._run_packed(parameters, x, state, p)
         layers = self._current_layers(parameters, _continued_state(x, state, batch_first))
         if layers is None or not is_on_cpu(x, layers[0].weights[0].dtype):
             return None
@@ -121,7 +123,7 @@ class EagerStack:
             x = x.transpose(0, 1)
         elif is_single_row:
             x = x.unsqueeze(1)
-        result = self._run_or_train(layers, x, (), first)
+        result = self._run_or_train(layers, x, (), first, p)
         if result is None:
             return None
         output, final = result
@@ -134,7 +136,7 @@ class EagerStack:
         return output, final
 
     def _run_packed(
-        self, parameters: Parameters, sequence: PackedSequence, state: Any
+        self, parameters: Parameters, sequence: PackedSequence, state: Any, p: float
     ) -> tuple[PackedSequence, State] | None:
         """Run packed rows [N, I] without padding them."""
         x, batch_sizes, order, inverse = sequence
@@ -153,7 +155,7 @@ class EagerStack:
             return None
         if order is not None and state is not None:
             first = tuple([part.index_select(1, order) for part in first])
-        result = self._run_or_train(layers, x, sizes, first)
+        result = self._run_or_train(layers, x, sizes, first, p)
         if result is None:
             return None
         output, final = result
@@ -212,16 +214,18 @@ class EagerStack:
         return tuple([part.contiguous() for part in states])
 
     def _run_or_train(
-        self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State
+        self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State, p: float
     ) -> tuple[Tensor, State] | None:
         """Run x [T, B, I], or packed rows [N, I] with their ``sizes``."""
         if not (torch.is_grad_enabled() and _needs_gradient(layers, x, first)):
-            return self._infer(layers, x, sizes, first)
+            return self._infer(layers, x, sizes, first, p)
         if has_saved_tensors_hooks() or layers[0].weights[0].dtype not in FULL:
             return None
-        return self._train(layers, x, sizes, first)
+        return self._train(layers, x, sizes, first, p)
 
-    def _train(self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State) -> tuple[Tensor, State]:
+    def _train(
+        self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State, p: float
+    ) -> tuple[Tensor, State]:
         h, c = first if self._has_c else (first[0], None)
         if len(layers) == 1:
             packed, _, weights = layers[0]
@@ -239,10 +243,11 @@ class EagerStack:
             finals.append(final)
             if direction == self._directions - 1:
                 x = output if direction == 0 else torch.cat(outputs, dim=-1)
+                x = dropout(x, p) if p and index + 1 < len(layers) else x
         return x, tuple([torch.cat(parts) for parts in zip(*finals, strict=True)])
 
     def _infer(
-        self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State
+        self, layers: list[_Layer], x: Tensor, sizes: Sequence[int], first: State, p: float
     ) -> tuple[Tensor, State] | None:
         dtype, full = layers[0].weights[0].dtype, layers[0].packed.dtype
         is_reduced = dtype is not full
@@ -273,6 +278,7 @@ class EagerStack:
             if direction == self._directions - 1:
                 x = output if direction == 0 else torch.cat(outputs, dim=-1)
                 x = x.to(dtype) if is_reduced else x
+                x = dropout(x, p) if p and index + 1 < len(layers) else x
         return x, tuple([part.to(dtype) for part in final]) if is_reduced else final
 
 

@@ -40,12 +40,21 @@ STEPS: dict[tuple[str, str], Step] = {
 def fits(spec: CellSpec, x: Tensor, walk: Walk[Tensor]) -> bool:
     """Whether PyTorch has a function for a whole layer of this cell, and the walk has no masks."""
     lacks_forward_mode = spec.kind == "lstm" and is_forward_mode()  # oneDNN's LSTM has none
-    lacks_projection = bool(spec.proj_size) and spec.kind != "lstm"
-    return _pytorch_has(spec, LAYERS) and not (lacks_projection or lacks_forward_mode) and has_no_masks(walk)
+    return has_layer(spec) and not lacks_forward_mode and has_no_masks(walk)
 
 
 def fits_step(spec: CellSpec, x: Tensor) -> bool:
     """Whether PyTorch has a function for one step of this cell."""
+    return has_step(spec)
+
+
+def has_layer(spec: CellSpec) -> bool:
+    """Whether PyTorch has a layer of this cell."""
+    return _pytorch_has(spec, LAYERS) and not (spec.proj_size and spec.kind != "lstm")
+
+
+def has_step(spec: CellSpec) -> bool:
+    """Whether PyTorch has a single step of this cell."""
     return _pytorch_has(spec, STEPS) and not spec.proj_size
 
 
