@@ -19,13 +19,16 @@ def export(
     dtype: Annotated[
         str, typer.Option(metavar="float32|bf16|int8", help="type of the weights; rounded weights are scored")
     ] = "float32",
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="write ONNX files of RNN, LSTM and GRU nodes instead; checked by onnxruntime")
+    ] = False,
     use: Use = None,
     json: Json = False,
 ) -> None:
-    """Write a folder that runs with NumPy alone, and compare it with the run."""
+    """Write a folder that runs with NumPy alone, or ONNX files, and compare it with the run."""
     from seriatim import run as runs
 
-    result = runs.load(run).export(folder, use=use, dtype=dtype)
+    result = runs.load(run).export(folder, use=use, dtype=dtype, onnx=onnx)
     if json:
         write_json(result)
         return
@@ -35,7 +38,7 @@ def export(
     elif dtype != "float32":
         say(f"the loss in score by {dtype} was not measured: the training data are gone or have changed")
     say(f"the exported model gives the results of the run; the largest difference is {result['difference']:.1e}")
-    say(f"runtime folder: {folder} ({result['bytes']:,} bytes)")
+    say(f"{'folder of ONNX files' if onnx else 'runtime folder'}: {folder} ({result['bytes']:,} bytes)")
 
 
 def _table(scores: dict[str, dict[str, float]], dtype: str) -> TextTable:

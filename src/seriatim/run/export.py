@@ -13,23 +13,30 @@ from typing import Any
 import torch
 
 from seriatim.errors import DataError, RunError, UsageError, nearest
+from seriatim.export.bodies import Array
 from seriatim.export.folder import write_folder
 from seriatim.export.networks import describe
+from seriatim.export.onnx.graphs import Source
+from seriatim.export.onnx.networks import graphs
+from seriatim.export.onnx.parity import check
 from seriatim.export.rounding import DTYPES, round_network
 from seriatim.run.opened import Opened, torch_settings
 from seriatim.run.parity import Case, compare
 from seriatim.runtime.loading import load
 from seriatim.runtime.model import Model as RuntimeModel
+from seriatim.storage import write_bytes
 from seriatim.tasks.common.blend import Blend
 
 Result = dict[str, Any]
 Scores = Mapping[str, Mapping[str, float]]
 
 
-def export(run: Opened, folder: str | Path, dtype: str, use: str | None) -> Result:
-    """Write the runtime folder of the model ``use``, with weights in ``dtype``; see ``Run.export``."""
+def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: bool) -> Result:
+    """Write the model ``use`` as a runtime folder with weights in ``dtype``, or as ONNX files; see ``Run.export``."""
     if dtype not in DTYPES:
         raise UsageError(f"dtype: got '{dtype}'{nearest(dtype, DTYPES)}")
+    if onnx and dtype != "float32":
+        raise UsageError(f"dtype: got {dtype}, but ONNX files have float32 weights; leave out --dtype or --onnx")
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"folder: '{target}' is not empty; give another one")
@@ -43,8 +50,12 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None) -> Resu
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
-            _write(case, part, dtype, scores)
-            difference = compare(case, load(part))
+            description, arrays = _described(case, scores)
+            write_folder(part, description, arrays, dtype)
+            model = load(part)
+            difference = compare(case, model)
+            if onnx:
+                difference = _replace_by_onnx(part, Source(description, arrays, model))
             if target.exists():
                 target.rmdir()
             os.chmod(part, 0o777 & ~_umask())
@@ -63,7 +74,7 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None) -> Resu
 def exported(run: Opened, use: str | None) -> RuntimeModel:
     """Return the model ``use`` as the runtime has it, without a comparison and without a folder that stays."""
     with tempfile.TemporaryDirectory() as folder:
-        _write(_case(run, use), Path(folder), "float32", None)
+        write_folder(Path(folder), *_described(_case(run, use), None), "float32")
         return load(folder)
 
 
@@ -76,7 +87,8 @@ def _case(run: Opened, use: str | None) -> Case:
     return Case(run.task, member.model, member.options, run.codec)
 
 
-def _write(case: Case, folder: Path, dtype: str, scores: Scores | None) -> None:
+def _described(case: Case, scores: Scores | None) -> tuple[Result, Mapping[str, Array]]:
+    """Return the description of the runtime folder, and the weights."""
     description, arrays = describe(case.model)
     settings = {name: getattr(case.options, name) for name in case.task.exported_options}
     columns = {name: value for name in case.task.exported_columns if (value := getattr(case.options, name))}
@@ -89,7 +101,21 @@ def _write(case: Case, folder: Path, dtype: str, scores: Scores | None) -> None:
         **({"columns": columns} if columns else {}),
         **({"scores": scores} if scores else {}),
     }
-    write_folder(folder, content, arrays, dtype)
+    return content, arrays
+
+
+def _replace_by_onnx(folder: Path, source: Source) -> float:
+    """Write the ONNX files of a model in place of its runtime folder, if they are right; return the difference."""
+    models = {}
+    difference = 0.0
+    for name, graph in graphs(source).items():
+        models[name] = graph.builder.model(source.description).SerializeToString()
+        difference = max(difference, check(name, graph, models[name]))
+    for file in list(folder.iterdir()):
+        file.unlink()
+    for name, content in models.items():
+        write_bytes(folder / f"{name}.onnx", content)
+    return difference
 
 
 def _scores(run: Opened, whole: Case, rounded: Case) -> Scores | None:

@@ -271,17 +271,24 @@ class Run:
         member = run.member_in_use(use)
         return cut_at_stop(run.task.generate(member.model, member.options, run.codec, request), stops)
 
-    def export(self, folder: str | Path, *, use: str | None = None, dtype: str = "float32") -> Result:
-        """Write a runtime folder, which runs with NumPy alone (``seriatim.runtime.load``).
+    def export(
+        self, folder: str | Path, *, use: str | None = None, dtype: str = "float32", onnx: bool = False
+    ) -> Result:
+        """Write a runtime folder, which runs with NumPy alone (``seriatim.runtime.load``), or ONNX files.
+
+        ``onnx`` writes ``model.onnx``, or ``encoder.onnx`` and ``decoder.onnx``, of nodes RNN, LSTM and GRU
+        (``docs/onnx.md``). onnxruntime runs them before they appear: 1 and 3 rows, 1 and 7 steps, states that
+        are not zero, and sequences cut in two.
 
         The exported model is compared with this run before the folder appears: results to 1e-5, texts exactly.
         ``dtype`` is the type of the stored weights: ``float32``, ``bf16`` or ``int8``. Rounded weights are scored on
         the test part of the training data. Returns ``run``, ``folder``, ``model``, ``dtype``, ``bytes``,
         ``difference`` and ``scores``: those before and after rounding, or None without rounding, or if the data are
-        gone. ``use`` is as in ``predict``. Raises ``UsageError`` for a folder that is not empty and for a model that
-        has no runtime, ``RunError`` if the results differ.
+        gone. ``use`` is as in ``predict``. Raises ``UsageError`` for a folder that is not empty, for a model that
+        has no runtime and for one that ONNX's nodes cannot express, ``RunError`` if the results differ, and
+        ``MissingExtra`` without the libraries of ``seriatim[onnx]``.
         """
-        return export(self._opened, folder, dtype, use)
+        return export(self._opened, folder, dtype, use, onnx)
 
     def stream(self, *, use: str | None = None, seed: int | None = None) -> Stream:
         """Begin a stream: the model reads one sequence step by step, as in ``seriatim.runtime``.

@@ -56,13 +56,19 @@ def log_softmax(x: NDArray[Any]) -> NDArray[np.float64]:
     return shifted
 
 
-def gelu(x: Floats) -> Floats:
-    """x Φ(x). The error function is 7.1.26 of Abramowitz & Stegun, whose error is below 1.5e-7."""
-    u = np.abs(x.astype(np.float64)) / np.sqrt(2)
+def erf(x: NDArray[Any]) -> NDArray[Any]:
+    """The error function: 7.1.26 of Abramowitz & Stegun, whose error is below 1.5e-7."""
+    u = np.abs(x.astype(np.float64))
     t = 1 / (1 + 0.3275911 * u)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    tail = series * np.exp(-u * u) / 2  # 1 - Φ(|x|)
-    result: Floats = (x * np.where(x >= 0, 1 - tail, tail)).astype(np.float32)
+    result: NDArray[Any] = np.copysign(1 - series * np.exp(-u * u), x).astype(x.dtype)
+    return result
+
+
+def gelu(x: Floats) -> Floats:
+    """x Φ(x)."""
+    wide = x.astype(np.float64)
+    result: Floats = (wide * (1 + erf(wide / np.sqrt(2))) / 2).astype(np.float32)
     return result
 
 

@@ -31,6 +31,7 @@ from seriatim.runtime.weights import WeightFile
 Array = NDArray[Any]
 
 SMALLEST_DEVIATION: Final = np.float32(1e-2)
+SMALLEST_SPREAD: Final = np.float32(1e-3)
 PATHS: Final = 100
 LARGEST: Final = 1e100
 LARGEST_HORIZON: Final = 1 << 20
@@ -54,8 +55,8 @@ class Forecaster(StreamModel):
         self.lookback = codec.size("lookback")
         self._scalers: Mapping[str, Standardizer] = codec.decoded("series", _scalers)
         codec.done()
-        self.horizon, self._season = settings.size("horizon"), settings.size("season")
-        self._strategy = settings.choice("strategy", STRATEGIES)
+        self.horizon, self.season = settings.size("horizon"), settings.size("season")
+        self.strategy = settings.choice("strategy", STRATEGIES)
         self._missing = settings.choice("missing", MISSING)
         self._normalize = settings.choice("normalize", NORMALIZE)
         self._seed = settings.size("seed", 0)
@@ -71,25 +72,25 @@ class Forecaster(StreamModel):
         self._naive: StatisticalForecaster | None = None
         self._start: Autoregressive | None = None
         if not description.has("network"):
-            self._naive = description.choice("model", _naive_models(self._season, lags))
+            self._naive = description.choice("model", _naive_models(self.season, lags))
             load_naive(self._naive, weights)
             return
         network = description.part("network")
         self._is_flat = network.flag("flat")
         inputs = self._width * (self.lookback if self._is_flat else 1)
-        self._body = read_body(network, weights, inputs)
-        if not self._body.is_causal or (self._is_flat and self._strategy == "recursive"):
+        self.body = read_body(network, weights, inputs)
+        if not self.body.is_causal or (self._is_flat and self.strategy == "recursive"):
             raise RunError(f"{network.place}: a body that does not fit the strategy")
         count = len(self.targets)
-        outputs = self.horizon * count * len(QUANTILES) if self._strategy == "direct" else 2 * self.channels
-        self._head = weights.take("head.weight", outputs, self._body.output_size), weights.take("head.bias", outputs)
-        if network.has("start") and network.choice("start", {"ar": self._strategy == "direct"}):
+        outputs = self.horizon * count * len(QUANTILES) if self.strategy == "direct" else 2 * self.channels
+        self.head = weights.take("head.weight", outputs, self.body.output_size), weights.take("head.bias", outputs)
+        if network.has("start") and network.choice("start", {"ar": self.strategy == "direct"}):
             self._start = self._read_start(weights, lags)
         network.done()
 
     def _read_start(self, weights: WeightFile, lags: Any) -> Autoregressive:
         """Read the fitted model to whose forecast the head adds."""
-        model = Autoregressive.within(self.lookback, season=self._season, lags=lags if isinstance(lags, int) else None)
+        model = Autoregressive.within(self.lookback, season=self.season, lags=lags if isinstance(lags, int) else None)
         arrays = {name: weights.raw(f"start.{name}") for name in Autoregressive.arrays}
         try:
             model.load_state_dict(arrays)
@@ -163,7 +164,7 @@ class Forecaster(StreamModel):
         generator = np.random.default_rng(self._seed)
         for first in range(0, len(windows), 512):
             stop = first + 512
-            batch = self._network_quantiles(np.stack(windows[first:stop], 1), starts[first:stop], generator)
+            batch = self.network_quantiles(np.stack(windows[first:stop], 1), starts[first:stop], generator)
             for scaled, scaler in zip(batch, scalers[first:stop], strict=True):
                 mean, scale = scaler.mean[:targets, None], scaler.scale[:targets, None]
                 yield scaled.astype(np.float64) * scale + mean
@@ -185,7 +186,7 @@ class Forecaster(StreamModel):
         scaled: Floats = (quantiles - scaler.mean[:targets, None]) / scaler.scale[:targets, None]
         return scaled.astype(np.float32)
 
-    def _network_quantiles(
+    def network_quantiles(
         self, history: Floats, starts: Sequence[Floats | None], generator: np.random.Generator
     ) -> Floats:
         """Map [lookback, B, C] to [B, horizon, targets, Q], in the units of the history."""
@@ -195,7 +196,7 @@ class Forecaster(StreamModel):
         if self._normalize:
             mean, deviation = values.mean(0), np.maximum(values.std(0), SMALLEST_DEVIATION)
         inputs = np.concatenate([(values - mean) / deviation, history[..., channels:]], -1)
-        if self._strategy == "recursive":
+        if self.strategy == "recursive":
             forecast = self._recursive(inputs, generator)
         else:
             fitted = [start for start in starts if start is not None]
@@ -203,33 +204,33 @@ class Forecaster(StreamModel):
             start = (np.stack(fitted) - centre) / width if fitted else self._seasonal_naive(inputs)
             forecast = start + self._steps(inputs)
         scaled = forecast * deviation[:, None, :targets, None] + mean[:, None, :targets, None]
-        return np.sort(scaled, -1) if self._strategy == "direct" else scaled
+        return np.sort(scaled, -1) if self.strategy == "direct" else scaled
 
     def _steps(self, inputs: Floats) -> Floats:
         """Return what the head adds to the start, [B, horizon, targets, Q]."""
         count = inputs.shape[1]
         x = inputs.transpose(1, 0, 2).reshape(1, count, -1) if self._is_flat else inputs
-        states, _ = self._body.run(x)
-        return affine(states[-1], *self._head).reshape(count, self.horizon, len(self.targets), len(QUANTILES))
+        states, _ = self.body.run(x)
+        return affine(states[-1], *self.head).reshape(count, self.horizon, len(self.targets), len(QUANTILES))
 
     def _seasonal_naive(self, inputs: Floats) -> Floats:
         """Return the seasonal naive forecast, [B, horizon, targets, 1]."""
-        season = self._season if self._season <= len(inputs) else 1
+        season = self.season if self.season <= len(inputs) else 1
         steps = np.arange(self.horizon) % season - season
         anchor: Floats = inputs[steps, :, : len(self.targets)].transpose(1, 0, 2)
         return anchor[..., None]
 
     def _recursive(self, inputs: Floats, generator: np.random.Generator) -> Floats:
         rows, channels = inputs.shape[1] * PATHS, self.channels
-        carry: Carry = self._body.run(inputs[:-1])[1] if len(inputs) > 1 else ()
+        carry: Carry = self.body.run(inputs[:-1])[1] if len(inputs) > 1 else ()
         observed = np.ones((rows, self._width - channels), np.float32)
 
         def step(values: Array, state: Carry) -> tuple[tuple[Array, Array], Carry]:
             x = np.concatenate([values.astype(np.float32), observed], -1)
-            states, state = self._body.run(x[None], state)
-            change, spread = np.split(affine(states[0], *self._head), 2, -1)
+            states, state = self.body.run(x[None], state)
+            change, spread = np.split(affine(states[0], *self.head), 2, -1)
             centre = x[:, :channels] + change
-            spread = softplus(spread) + np.float32(1e-3)
+            spread = softplus(spread) + SMALLEST_SPREAD
             return (centre.astype(np.float64), spread.astype(np.float64)), state
 
         first = np.tile(inputs[-1, :, :channels], (PATHS, 1)).astype(np.float64)

@@ -197,14 +197,14 @@ class NetworkLanguageModel(LanguageModel):
         super().__init__(vocabulary)
         network, size = description.part("network"), len(vocabulary)
         width = network.size("embedding_size")
-        self._embedding = weights.take("embedding", size, width)
-        self._body = read_body(network, weights, width)
-        if not self._body.is_causal:
+        self.embedding = weights.take("embedding", size, width)
+        self.body = read_body(network, weights, width)
+        if not self.body.is_causal:
             raise RunError(f"{network.place}: a body that sees what it predicts")
-        if network.flag("tied") and self._body.output_size != width:
+        if network.flag("tied") and self.body.output_size != width:
             network.refuse("tied", "false, for a body of another width")
         self._weight = (
-            self._embedding if network.flag("tied") else weights.take("head.weight", size, self._body.output_size)
+            self.embedding if network.flag("tied") else weights.take("head.weight", size, self.body.output_size)
         )
         self._bias = weights.take("head.bias", size)
         network.done()
@@ -214,7 +214,7 @@ class NetworkLanguageModel(LanguageModel):
         rows = max(1, min(ROWS, len(units) // WARM_UP))
         carry: Carry = ()
         for inputs, targets, shares in scoring_batches(units, rows, STEPS, WARM_UP):
-            states, carry = self._body.run(self._embedding[inputs], carry)
+            states, carry = self.body.run(self.embedding[inputs], carry)
             values = np.empty(targets.shape)
             for step, (state, target) in enumerate(zip(states, targets, strict=True)):  # so that memory stays small
                 chances = log_softmax(affine(state, self._weight, self._bias))
@@ -225,7 +225,7 @@ class NetworkLanguageModel(LanguageModel):
         return result
 
     def read_units(self, states: Sequence[State], units: Sequence[int]) -> None:
-        output, carries = self._body.step_rows(self._embedding[list(units)], [state.carry for state in states])
+        output, carries = self.body.step_rows(self.embedding[list(units)], [state.carry for state in states])
         for row, (state, carry) in enumerate(zip(states, carries, strict=True)):
             state.carry, state.position = carry, state.position + 1
             state.arrays["output"] = output[row : row + 1].copy()
@@ -237,9 +237,9 @@ class NetworkLanguageModel(LanguageModel):
 
     def check_state(self, state: State) -> None:
         super().check_state(state)
-        self._body.check_carry(state.carry)
+        self.body.check_carry(state.carry)
         output = state.arrays.get("output")
-        if set(state.arrays) != {"output", "seen"} or output is None or output.shape != (1, self._body.output_size):
+        if set(state.arrays) != {"output", "seen"} or output is None or output.shape != (1, self.body.output_size):
             raise DataError("snapshot: damaged ('output')")
 
 

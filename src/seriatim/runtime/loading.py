@@ -18,6 +18,7 @@ FORMAT: Final = 1
 """The version of the runtime folder's format."""
 DESCRIPTION: Final = "model.json"
 WEIGHTS: Final = "weights.safetensors"
+ONNX: Final = "model.onnx"
 
 READERS: Final[Mapping[str, str]] = {
     "language": "language:read_language",
@@ -32,11 +33,18 @@ READERS: Final[Mapping[str, str]] = {
 
 
 def load(path: str | Path) -> Model:
-    """Open the runtime folder at ``path``. Nothing in it is run, and sizes are checked before memory is taken.
+    """Open the runtime folder or the ONNX file at ``path``. No code in it is run, and sizes are checked before memory
+    is taken.
 
-    Raises ``RunError`` for a folder that is missing, foreign, damaged or newer than this package.
+    An ONNX file, or a folder with ``model.onnx``, is returned as an ``OnnxModel``. Raises ``RunError`` for a model that
+    is missing, foreign, damaged or newer than this package.
     """
     folder = Path(path)
+    file = folder / ONNX if folder.is_dir() and not is_runtime_folder(folder) else folder
+    if file.suffix == ".onnx" and file.is_file():
+        from seriatim.runtime.onnx.model import OnnxModel
+
+        return OnnxModel(file)
     if not is_runtime_folder(folder):
         raise RunError(f"{folder}: no {DESCRIPTION}, so this is not a runtime folder (seriatim export RUN DIR)")
     description, raw = read_description(folder / DESCRIPTION)

@@ -47,10 +47,10 @@ class RollModel(StreamModel):
             load_naive(self._naive, weights)
             return
         network = description.part("network")
-        self._body = read_body(network, weights, count)
-        if not self._body.is_causal:
+        self.body = read_body(network, weights, count)
+        if not self.body.is_causal:
             raise RunError(f"{network.place}: a body that sees what it predicts")
-        self._head = weights.take("head.weight", count, self._body.output_size), weights.take("head.bias", count)
+        self.head = weights.take("head.weight", count, self.body.output_size), weights.take("head.bias", count)
         network.done()
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
@@ -65,8 +65,8 @@ class RollModel(StreamModel):
         if self._naive is not None:
             return self._naive.log_probability(piece)
         previous = np.concatenate([np.zeros_like(piece[:1]), piece[:-1]])
-        states, _ = self._body.run(previous[:, None])
-        logits = affine(states[:, 0], *self._head)
+        states, _ = self.body.run(previous[:, None])
+        logits = affine(states[:, 0], *self.head)
         # -log P = max(a, 0) - a n + log(1 + e^-|a|)
         entropy = np.maximum(logits, 0) - logits * piece + np.log1p(np.exp(-np.abs(logits)))
         return -float(entropy.sum(1).astype(np.float64).sum())
@@ -121,14 +121,14 @@ class RollModel(StreamModel):
         if self._naive is not None:
             chances = [self._naive.step(step) for step in notes]
             return [np.log(row) - np.log1p(-row) for row in chances]
-        output, carries = self._body.step_rows(np.stack(notes), [state.carry for state in states])
+        output, carries = self.body.step_rows(np.stack(notes), [state.carry for state in states])
         for state, carry in zip(states, carries, strict=True):
             state.carry = carry
-        return list(affine_rows(output, *self._head).astype(np.float64))
+        return list(affine_rows(output, *self.head).astype(np.float64))
 
     def check_state(self, state: State) -> None:
         generator_of(state.values.get("sampler"))
         if state.arrays or (self._naive is not None and state.carry):
             raise DataError("snapshot: damaged")
         if self._naive is None:
-            self._body.check_carry(state.carry)
+            self.body.check_carry(state.carry)

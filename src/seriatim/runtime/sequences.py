@@ -42,10 +42,10 @@ class SequenceNetwork:
             width = network.size("embedding_size")
             self._embedding = weights.take("embedding", len(inputs.vocabulary), width)
         self.body = read_body(network, weights, width) if network.has("body") else None
-        self._pool_name = network.text("pool")
+        self.pool_name = network.text("pool")
         self._pool = network.choice("pool", POOLINGS)
         size = width if self.body is None else self.body.output_size
-        self._head = weights.take("head.weight", outputs, size), weights.take("head.bias", outputs)
+        self.head = weights.take("head.weight", outputs, size), weights.take("head.bias", outputs)
         network.done()
 
     @property
@@ -55,49 +55,49 @@ class SequenceNetwork:
 
     def run(self, sequences: list[Array]) -> Array:
         """Return the outputs of each sequence, [N, K] float64."""
-        result = np.zeros((len(sequences), len(self._head[1])))
+        result = np.zeros((len(sequences), len(self.head[1])))
         for indices in token_buckets(list(map(len, sequences)), BATCH, TOKENS, seed=None):
             padded, lengths = pad([sequences[index] for index in indices], 0)
-            x = self._vectors(padded)
+            x = self.vectors(padded)
             directions = 1
             if self.body is not None:
                 x, _ = self.body.run(x, (), lengths)
                 directions = self.body.directions
-            result[indices] = affine(self._pool(x, lengths, directions), *self._head)
+            result[indices] = affine(self._pool(x, lengths, directions), *self.head)
         return result
 
     def step_rows(self, states: Sequence[State], steps: Sequence[Any]) -> None:
         """Read one encoded step in each state, and update what is pooled."""
-        x = self._vectors(np.stack([np.asarray(step) for step in steps]))
+        x = self.vectors(np.stack([np.asarray(step) for step in steps]))
         carries = [state.carry for state in states]
         output, carries = (x, carries) if self.body is None else self.body.step_rows(x, carries)
         for row, (state, carry) in enumerate(zip(states, carries, strict=True)):
             state.carry, state.position = carry, state.position + 1
             value = output[row : row + 1].copy()
-            if self._pool_name != "last":
+            if self.pool_name != "last":
                 value = value.astype(np.float64)
                 if "pooled" in state.arrays:
                     past = state.arrays["pooled"]
-                    value = past + value if self._pool_name == "mean" else np.maximum(past, value)
+                    value = past + value if self.pool_name == "mean" else np.maximum(past, value)
             state.arrays["pooled"] = value
 
     def outputs(self, states: Sequence[State]) -> Array:
         """Return the outputs of the sequences so far, [B, K] float64; each has at least one step."""
         counts = np.array([state.position for state in states])[:, None]
         pooled = np.concatenate([state.arrays["pooled"] for state in states])
-        pooled = pooled / counts if self._pool_name == "mean" else pooled
-        return affine_rows(pooled.astype(np.float32), *self._head).astype(np.float64)
+        pooled = pooled / counts if self.pool_name == "mean" else pooled
+        return affine_rows(pooled.astype(np.float32), *self.head).astype(np.float64)
 
     def check_state(self, state: State) -> None:
         """Raise ``DataError`` for a state that this network cannot have."""
         if self.body is not None:
             self.body.check_carry(state.carry)
-        width = self._head[0].shape[1]
+        width = self.head[0].shape[1]
         pooled = state.arrays.get("pooled")
         if (pooled is None) != (state.position == 0) or (pooled is not None and pooled.shape != (1, width)):
             raise DataError("snapshot: damaged ('pooled')")
 
-    def _vectors(self, steps: Array) -> Array:
+    def vectors(self, steps: Array) -> Array:
         return steps.astype(np.float32, copy=False) if self._embedding is None else self._embedding[steps]
 
 
@@ -223,13 +223,13 @@ class Regressor(SequenceModel):
             outputs = self._constant.predictions(len(parts))
         else:
             assert self.network is not None
-            outputs = self._in_units(self.network.run(parts))
+            outputs = self.in_units(self.network.run(parts))
         for number, ((index, end), values) in enumerate(zip(ends, outputs, strict=True), 1):
             name = {} if names[index] is None else {"id": names[index]}
             yield {"row": number, **name, **({"step": end} if self._every_step else {}), **_quantiles(values)}
 
     def row(self, outputs: Array) -> Row:
-        return _quantiles(self._in_units(outputs[None])[0])
+        return _quantiles(self.in_units(outputs[None])[0])
 
     def _ends(self, length: int) -> Iterable[int]:
         return range(1, length + 1) if self._every_step else [length]
@@ -237,7 +237,7 @@ class Regressor(SequenceModel):
     def _start(self, end: int) -> int:
         return max(0, end - self._lookback) if self._lookback else 0
 
-    def _in_units(self, outputs: Array) -> Array:
+    def in_units(self, outputs: Array) -> Array:
         """Turn outputs [N, 1 + Q] into the mean and rising quantiles, in the data's units."""
         outputs = outputs.astype(np.float32)
         rising = np.cumsum(softplus(outputs[:, 2:]), -1)

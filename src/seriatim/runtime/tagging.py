@@ -41,7 +41,7 @@ class Spelling:
         part = network.part("spelling")
         self._type = part.choice("type", READERS)
         width, self.output_size = part.size("embedding_size"), part.size("output_size")
-        self._embedding = weights.take("spelling.embedding", characters, width)
+        self.embedding = weights.take("spelling.embedding", characters, width)
         if self._type == "birnn":
             self._layer = Recurrent(part.part("body"), weights, prefix="spelling")
             if self._layer.input_size != width or self._layer.output_size != self.output_size:
@@ -57,7 +57,7 @@ class Spelling:
     def run(self, words: list[Array]) -> Floats:
         """Map the characters of U words to vectors [U, output_size]."""
         padded, lengths = pad(words, 0)
-        letters = self._embedding[padded]
+        letters = self.embedding[padded]
         if self._type == "birnn":
             _, carry = self._layer.run(letters, (), lengths)
             return np.concatenate([carry[0][0], carry[0][1]], -1)
@@ -92,15 +92,15 @@ class Tagger(StreamModel):
             return
         network = description.part("network")
         width, count = network.size("embedding_size"), len(self.tags)
-        self._embedding = weights.take("embedding", len(self._words), width)
-        self._spelling = Spelling(network, weights, len(self._characters)) if network.has("spelling") else None
-        width += self._spelling.output_size if self._spelling else 0
-        self._body = read_body(network, weights, width)
-        self._head = weights.take("head.weight", count, self._body.output_size), weights.take("head.bias", count)
-        self._crf: tuple[Floats, Floats, Floats] | None = None
+        self.embedding = weights.take("embedding", len(self._words), width)
+        self.spelling = Spelling(network, weights, len(self._characters)) if network.has("spelling") else None
+        width += self.spelling.output_size if self.spelling else 0
+        self.body = read_body(network, weights, width)
+        self.head = weights.take("head.weight", count, self.body.output_size), weights.take("head.bias", count)
+        self.crf: tuple[Floats, Floats, Floats] | None = None
         if network.flag("crf"):
             edges = weights.take("crf.start", count), weights.take("crf.end", count)
-            self._crf = weights.take("crf.transitions", count, count), *edges
+            self.crf = weights.take("crf.transitions", count, count), *edges
         network.done()
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
@@ -119,33 +119,33 @@ class Tagger(StreamModel):
         result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
         for indices in token_buckets(list(map(len, sentences)), BATCH, TOKENS, seed=None):
             batch = [sentences[index] for index in indices]
-            vectors, lengths = pad([self._vectors(words) for words in batch], 0)
-            states, _ = self._body.run(vectors, (), lengths)
-            scores = affine(states, *self._head)
-            if self._crf is not None:
-                tags = viterbi(scores, lengths, *self._crf)[0]
+            vectors, lengths = pad([self.vectors(words) for words in batch], 0)
+            states, _ = self.body.run(vectors, (), lengths)
+            scores = affine(states, *self.head)
+            if self.crf is not None:
+                tags = viterbi(scores, lengths, *self.crf)[0]
             else:
                 tags = [scores[:end, row].argmax(1) for row, end in enumerate(lengths)]
             for index, path in zip(indices, tags, strict=True):
                 result[index] = path
         return result
 
-    def _vectors(self, words: list[str]) -> Floats:
+    def vectors(self, words: list[str]) -> Floats:
         """Map words to vectors [T, ·]."""
         ids = [self._ids.get(word.lower() if self._lowercase else word, UNKNOWN) for word in words]
-        vectors = self._embedding[ids]
-        if self._spelling is None:
+        vectors = self.embedding[ids]
+        if self.spelling is None:
             return vectors
         half = LONGEST_SPELLING // 2
         read = [word if len(word) <= LONGEST_SPELLING else word[:half] + word[-half:] for word in words]
-        spellings = [self._spelling.run([self._characters.encode(word)])[0] for word in read]
+        spellings = [self.spelling.run([self._characters.encode(word)])[0] for word in read]
         return np.concatenate([vectors, np.stack(spellings)], -1)
 
     def stream(self, *, seed: int | None = None) -> Stream:
         if self._naive is None:
-            if not self._body.is_causal:
+            if not self.body.is_causal:
                 return Model.stream(self, seed=seed)
-            if self._crf is not None:
+            if self.crf is not None:
                 raise UsageError("stream: a CRF chooses the tags at the end of a sentence; train with --no-crf")
         return Stream(self, seed)
 
@@ -160,18 +160,18 @@ class Tagger(StreamModel):
             state.position += 1
         if self._naive is not None:
             return [{"word": word, "tag": self.tags.names[int(self._naive.tag([word])[0])]} for word in inputs]
-        x = np.concatenate([self._vectors([word]) for word in inputs])
-        output, carries = self._body.step_rows(x, [state.carry for state in states])
+        x = np.concatenate([self.vectors([word]) for word in inputs])
+        output, carries = self.body.step_rows(x, [state.carry for state in states])
         for state, carry in zip(states, carries, strict=True):
             state.carry = carry
-        tags = affine_rows(output, *self._head).argmax(1)
+        tags = affine_rows(output, *self.head).argmax(1)
         return [{"word": word, "tag": self.tags.names[tag]} for word, tag in zip(inputs, tags, strict=True)]
 
     def check_state(self, state: State) -> None:
         if state.arrays or state.values or (self._naive is not None and state.carry):
             raise DataError("snapshot: damaged")
         if self._naive is None:
-            self._body.check_carry(state.carry)
+            self.body.check_carry(state.carry)
 
 
 def _checked(place: str, words: Any) -> list[str]:

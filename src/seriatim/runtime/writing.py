@@ -53,7 +53,7 @@ class Writer(Model):
 
     def read_network(self, network: Description, weights: WeightFile, context: int, memory: int) -> None:
         """Read the decoder, for a memory of these widths."""
-        self._decoder, part = read_decoder(network, weights, len(self.script))
+        self.decoder, part = read_decoder(network, weights, len(self.script))
         if part.size("memory_size") != memory or part.size("context_size") != context:
             part.refuse("memory_size", f"{memory}, and context_size {context}")
         part.done()
@@ -67,10 +67,10 @@ class Writer(Model):
         result: list[list[Hypothesis]] = [[] for _ in inputs]
         for indices in token_buckets([len(encoded) for encoded in inputs], BATCH, TOKENS, seed=None):
             hypotheses = search(
-                self._decoder,
-                self._decoder.begin(self.memory([inputs[index] for index in indices])),
+                self.decoder,
+                self.decoder.begin(self.memory([inputs[index] for index in indices])),
                 len(indices),
-                self._decoder.boundary,
+                self.decoder.boundary,
                 max_length=self.max_length,
                 beam_size=self._beam_size,
                 n_best=self._n_best,
@@ -112,9 +112,9 @@ class Translator(Writer):
             return
         network = description.part("network")
         width = network.size("embedding_size")
-        self._embedding = weights.take("embedding", len(self._source), width)
-        self._encoder = read_body(network, weights, width)
-        self.read_network(network, weights, self._encoder.output_size, self._encoder.output_size)
+        self.embedding = weights.take("embedding", len(self._source), width)
+        self.encoder = read_body(network, weights, width)
+        self.read_network(network, weights, self.encoder.output_size, self.encoder.output_size)
         network.done()
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
@@ -146,14 +146,14 @@ class Translator(Writer):
             raise UsageError("prompt: empty, wanted the text to answer")
 
         def step(unit: int, state: Any) -> tuple[Array, Any]:
-            chances, state, _ = self._decoder.step(np.array([unit]), state)
+            chances, state, _ = self.decoder.step(np.array([unit]), state)
             row = chances[0]
             row[UNKNOWN] = -np.inf  # <unk> cannot be written as text
             return row, state
 
-        boundary = self._decoder.boundary
+        boundary = self.decoder.boundary
         units = sample(
-            step, self._decoder.begin(self.memory([self._encode(prompt)])), boundary, min(length, self.max_length),
+            step, self.decoder.begin(self.memory([self._encode(prompt)])), boundary, min(length, self.max_length),
             temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty,
             generator=np.random.default_rng(seed), stop=(boundary,),
         )  # fmt: skip
@@ -161,8 +161,8 @@ class Translator(Writer):
 
     def memory(self, inputs: Sequence[Array]) -> Memory:
         padded, lengths = pad(inputs, 0)
-        states, _ = self._encoder.run(self._embedding[padded], (), lengths)
-        return Memory(pool_last(states, lengths, self._encoder.directions), states, lengths)
+        states, _ = self.encoder.run(self.embedding[padded], (), lengths)
+        return Memory(pool_last(states, lengths, self.encoder.directions), states, lengths)
 
     def _encode(self, text: str) -> Array:
         units = self._source.encode(text)

@@ -1,0 +1,252 @@
+"""``export --onnx``: graphs of standard nodes, checked by onnxruntime, and run by the runtime too."""
+
+from __future__ import annotations
+
+import json
+import types
+
+import numpy as np
+import pytest
+import torch
+
+import seriatim
+from runtime_settings import TEXT
+from seriatim import runtime
+from seriatim.errors import DataError, MissingExtra, RunError, UsageError
+from seriatim.export.onnx import parity, recurrent
+from seriatim.layouts.convention import CONVENTIONS
+
+LANGUAGE = {
+    "lstm": {"model": "lstm", "hidden": 12, "layers": 2, "layer_norm": False, "peephole": True},
+    "highway": {"model": "gru", "hidden": 8, "layers": 3, "layer_norm": False, "residual": "highway", "tie": True},
+    "blocks": {"model": "lstm", "hidden": 8, "layer_norm": False, "residual": "block", "coupled": True},
+    "before": {"model": "gru", "hidden": 8, "reset_gate": "before", "residual": "residual", "layers": 2},
+    "relu": {"model": "rnn", "hidden": 8, "layer_norm": False, "activation": "relu"},
+    "eleven": {"model": "gru", "hidden": 4, "layers": 11, "layer_norm": False},
+}
+TASKS = (
+    "classify-max", "classify-mean", "classify-both", "classify-numbers", "regress", "forecast", "forecast-recursive",
+    "forecast-mask", "forecast-start", "tag", "tag-crf", "tag-forward", "translate", "translate-concat",
+    "translate-dot", "caption", "caption-peeky", "caption-features",
+)  # fmt: skip
+SIZES = {"T": 5, "B": 3, "S": 4, "L": 6}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, task_pair):
+    """A function from a name to a run whose weights are not small, so that every weight counts."""
+    made = {}
+
+    def run_of(name):
+        if name not in made:
+            if name in LANGUAGE:
+                out = str(tmp_path_factory.mktemp("onnx") / "run")
+                seriatim.train(
+                    "language", TEXT, out=out, epochs=1, quiet=True, baselines="none", **LANGUAGE[name]
+                )  # fmt: skip
+                run = seriatim.load(out)
+            else:
+                run = seriatim.load(task_pair(name)[0].path)
+            torch.manual_seed(0)
+            with torch.no_grad():
+                for parameter in run.network.parameters():
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+            made[name] = run
+        return made[name]
+
+    return run_of
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """A function from a name to the folder of its ONNX files and the result of the export."""
+    made = {}
+
+    def folder_of(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp("onnx") / "exported"
+            made[name] = folder, trained(name).export(folder, onnx=True)
+        return made[name]
+
+    return folder_of
+
+
+def drawn(model):
+    """Random inputs of a model."""
+    generator = np.random.default_rng(1)
+    inputs = {}
+    for part in model.inputs:
+        shape = [SIZES.get(size, size) for size in part.shape]
+        whole = part.dtype.kind == "i"
+        values = generator.integers(1, 4, shape) if whole else generator.uniform(-1, 1, shape)
+        inputs[part.name] = np.asarray(values, part.dtype)
+    return inputs
+
+
+@pytest.mark.parametrize("name", [*LANGUAGE, *TASKS])
+def test_runtime_gives_what_onnxruntime_gives(exported, name):
+    folder, result = exported(name)
+    files = sorted(file.name for file in folder.iterdir())
+    two = name.startswith(("translate", "caption"))
+    assert files == (["decoder.onnx", "encoder.onnx"] if two else ["model.onnx"])
+    assert 0 < result["difference"] <= parity.TOLERANCE and result["dtype"] == "float32"
+    for file in folder.iterdir():
+        model = runtime.load(file)
+        inputs = drawn(model)
+        theirs = parity._run(parity._session(file.read_bytes()), inputs)
+        ours = model.run(inputs)
+        assert set(ours) == set(theirs)
+        for key, value in theirs.items():
+            assert np.abs(ours[key] - value).max() <= 1e-5 and ours[key].dtype == value.dtype, key
+
+
+def test_states_of_eleven_layers_sort_alike(exported):
+    model = runtime.load(exported("eleven")[0])
+    inputs = [part.name.removeprefix("state_in_") for part in model.inputs if part.name.startswith("state_in_")]
+    outputs = [part.name.removeprefix("state_out_") for part in model.outputs if part.name.startswith("state_out_")]
+    assert len(inputs) == 11 and inputs == outputs == sorted(inputs)
+
+
+def test_layout_and_reset_gate_are_attributes(exported):
+    import onnx
+
+    for name, expected in (("before", 0), ("eleven", 1)):
+        model = onnx.load(exported(name)[0] / "model.onnx")
+        for node in model.graph.node:
+            if node.op_type == "GRU":
+                attributes = {part.name: onnx.helper.get_attribute_value(part) for part in node.attribute}
+                assert attributes["layout"] == 0 and attributes["linear_before_reset"] == expected
+
+
+def test_metadata_has_the_description(trained, exported):
+    model = runtime.load(exported("lstm")[0])
+    description = model.description
+    assert (description["task"], description["model"]) == ("language", "lstm")
+    assert description["network"]["body"]["layers"][0]["cell"]["peephole"] is True
+    assert description["codec"] == json.loads(json.dumps(trained("lstm").codec.to_json()))
+
+
+def test_stream_gives_what_the_stream_of_the_run_gives(trained, exported):
+    run, model = trained("lstm"), runtime.load(exported("lstm")[0])
+    theirs, ours = run.stream(), model.stream()
+    ours.step(0)  # a run's stream begins with the unknown unit
+    for unit in run.codec.encode("to be or not").tolist():
+        expected, got = theirs.step(unit), ours.step(unit)["log_probabilities"]
+        assert np.abs(expected - got).max() < 1e-5
+    saved = ours.snapshot()
+    after = ours.step(1)["log_probabilities"]
+    ours.restore(saved)
+    assert np.array_equal(ours.step(1)["log_probabilities"], after) and ours.position == 14
+    with pytest.raises(UsageError, match="of another model"):
+        runtime.load(exported("eleven")[0]).stream().restore(saved)
+
+
+def test_streams_do_not_affect_each_other(exported):
+    model = runtime.load(exported("classify-numbers")[0])
+    values = np.random.default_rng(0).normal(size=(4, 2))
+    alone = model.stream()
+    streams = [model.stream() for _ in range(3)]
+    for step in values:
+        expected = alone.step(step)
+        answers = model.step_many(streams, [np.full(2, np.nan), step, step * 2])
+        assert np.array_equal(answers[1]["probabilities"], expected["probabilities"])
+    (row,) = model.predict([values])
+    assert np.abs(np.array(row["probabilities"])[0] - expected["probabilities"]).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"unit": [[1]]}, r"no input 'unit' \(did you mean 'units'\?\)"),
+        ({}, "no 'units'"),
+        ({"units": [1]}, r"units: got \[1\], wanted \[T, B\]"),
+        ({"units": [["a"]]}, "units: "),
+        ({"units": [[99]]}, "Gather: its inputs do not fit"),
+        ({"units": [[1.5]]}, "units: "),
+        ({"units": [[1, 1]], "state_in_00_h": np.zeros((1, 1, 8), np.float32)}, r"wanted \[1, 2, 8\]"),
+    ],
+)  # fmt: skip
+def test_inputs_that_do_not_fit_are_refused(exported, inputs, message):
+    model = runtime.load(exported("relu")[0])
+    state = {"state_in_00_h": np.zeros((1, 1, 8), np.float32)} if inputs else {}
+    with pytest.raises((DataError, UsageError), match=message):
+        model.run(state | inputs)
+
+
+def test_stream_of_a_model_without_states_is_refused(exported):
+    with pytest.raises(UsageError, match="cannot read a stream"):
+        runtime.load(exported("classify-both")[0]).stream()
+
+
+def refused(run, folder, error, match, **options):
+    with pytest.raises(error, match=match):
+        run.export(folder / "x", onnx=True, **options)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"model": "transformer", "hidden": 8}, "a transformer has no recurrent layers"),
+        ({"model": "cnn", "hidden": 8, "layers": 1}, "a convolution has no recurrent layers"),
+        ({"model": "mingru", "hidden": 8}, "no node for the cell mingru"),
+        ({"model": "lstm", "hidden": 8}, "layer normalisation inside the cell; train with --no-layer-norm"),
+        ({"model": "lstm", "hidden": 8, "layer_norm": False, "zoneout": 0.1}, "no place for zoneout"),
+        ({"model": "gru", "hidden": 8, "layer_norm": False, "projection": 4}, "no place for a projection of h"),
+        ({"model": "markov"}, "markov is no network"),
+    ],
+)
+def test_models_that_have_no_such_nodes_are_refused(tmp_path, tmp_path_factory, options, reason):
+    epochs = None if options["model"] == "markov" else 1
+    out = str(tmp_path_factory.mktemp("onnx") / "run")
+    run = seriatim.train("language", TEXT, out=out, epochs=epochs, quiet=True, baselines="none", **options)
+    refused(run, tmp_path, UsageError, reason)
+
+
+def test_rounded_weights_are_refused(trained, tmp_path):
+    refused(trained("lstm"), tmp_path, UsageError, "ONNX files have float32 weights", dtype="int8")
+
+
+def test_wrong_order_of_gates_is_not_written(trained, tmp_path, monkeypatch):
+    import dataclasses
+
+    wrong = dataclasses.replace(CONVENTIONS["ONNX"]["gru"], gates=("r", "z", "n"))
+    monkeypatch.setitem(CONVENTIONS["ONNX"], "gru", wrong)
+    refused(trained("eleven"), tmp_path, RunError, "model in onnxruntime differs by .*, wanted at most 1e-05")
+
+
+def test_state_that_is_not_read_is_not_written(trained, tmp_path, monkeypatch):
+    inputs = {name: tuple("-" if part.startswith("initial") else part for part in parts)
+              for name, parts in recurrent.INPUTS.items()}  # fmt: skip
+    monkeypatch.setattr(recurrent, "INPUTS", inputs)
+    refused(trained("relu"), tmp_path, RunError, "differs by")
+
+
+def test_cut_sequence_is_compared(trained, tmp_path, monkeypatch):
+    cut = parity._cut
+    monkeypatch.setattr(parity, "_cut", lambda value, shape, start, stop: cut(value, shape, start, stop)[::-1])
+    refused(trained("lstm"), tmp_path, RunError, "differs by")
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_missing_libraries_name_their_extra(trained, tmp_path, monkeypatch, missing):
+    import importlib
+
+    original = importlib.import_module
+
+    def absent(name, package=None):
+        if name == missing:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        return original(name, package)
+
+    monkeypatch.setattr(parity, "importlib", types.SimpleNamespace(import_module=absent))
+    monkeypatch.setattr("seriatim.nn.interchange.onnx.importlib", types.SimpleNamespace(import_module=absent))
+    refused(trained("lstm"), tmp_path, MissingExtra, r"pip install 'seriatim\[onnx\]'")
+
+
+def test_command_line(trained, tmp_path, capsys):
+    from seriatim.cli.app import run as run_command
+
+    assert run_command(["export", str(trained("relu").path), str(tmp_path / "x"), "--onnx"]) == 0
+    assert f"folder of ONNX files: {tmp_path / 'x'}" in capsys.readouterr().out
+    assert [file.name for file in (tmp_path / "x").iterdir()] == ["model.onnx"]
