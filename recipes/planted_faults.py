@@ -34,6 +34,7 @@ import numpy as np
 
 import seriatim
 from seriatim.errors import TrainingError
+from seriatim.learning.observer import Silent
 
 Options = dict[str, Any]
 Array = np.ndarray[Any, Any]
@@ -274,11 +275,23 @@ def make(task: str, faults: tuple[str, ...], seed: int, held_out: bool) -> Case:
     return Case(faults, task, seed, lambda folder: recipe.write(folder, **arguments), options)
 
 
-def train(case: Case, data: Path, folder: Path, **changes: Any) -> Any:
+class Warnings(Silent):
+    """Collect the faults that are said while a model trains."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep the line if it is about an update."""
+        if text.startswith("update "):
+            self.lines.append(text)
+
+
+def train(case: Case, data: Path, folder: Path, observer: Warnings | None = None, **changes: Any) -> Any:
     """Train a case; None where the training stopped at a loss that is not finite."""
     options = {"threads": 1, "seed": case.seed, "quiet": True, "baselines": "fast", **case.options, **changes}
     try:
-        return seriatim.train(case.task, data, out=folder, **options)
+        return seriatim.train(case.task, data, out=folder, observer=observer, **options)
     except TrainingError:
         return None
 
@@ -287,12 +300,14 @@ def examine(case: Case, advice: bool) -> dict[str, Any]:
     """Train and inspect a case; with ``advice``, train again as the first check that names the fault advises."""
     with tempfile.TemporaryDirectory() as folder:
         data = case.write(Path(folder))
-        run = train(case, data, Path(folder) / "run")
+        warnings = Warnings()
+        run = train(case, data, Path(folder) / "run", warnings)
         row: dict[str, Any] = {
             "task": case.task,
             "faults": list(case.faults),
             "seed": case.seed,
             "model": case.options["model"],
+            "warned": warnings.lines,
         }
         if run is None:
             return {**row, "found": [TRAINING_STOPPED], "strict": [TRAINING_STOPPED]}
@@ -354,18 +369,24 @@ def report(rows: list[dict[str, Any]]) -> None:
     """Print the confusion table and the shares."""
     planted = [row for row in rows if row["faults"]]
     sound = [row for row in rows if not row["faults"]]
-    print(f"\n{'fault':<14}{'task':<10}named")
+    print(f"\n{'fault':<14}{'task':<10}{'named':<10}warned while training")
     for fault in NAMES:
         for task in RECIPES:
             matching = [row for row in planted if fault in row["faults"] and row["task"] == task]
             if matching:
-                print(f"{fault:<14}{task:<10}{sum(is_named(row, fault) for row in matching)} of {len(matching)}")
+                named, warned = (
+                    sum(is_named(row, fault) for row in matching),
+                    sum(bool(row["warned"]) for row in matching),
+                )
+                print(f"{fault:<14}{task:<10}{named} of {len(matching):<5}{warned}")
     answers = [is_named(row, fault) for row in planted for fault in row["faults"]]
     if answers:
         print(f"\nplanted faults named: {sum(answers)} of {len(answers)} ({np.mean(answers):.0%})")
     if sound:
         accused = sum(map(is_accused, sound))
         print(f"sound runs accused: {accused} of {len(sound)} ({accused / len(sound):.0%})")
+        warned = sum(bool(row["warned"]) for row in sound)
+        print(f"sound runs warned while training: {warned} of {len(sound)} ({warned / len(sound):.0%})")
     helped = [row["after"] is not None and row["after"] < row["before"] for row in rows if "advice" in row]
     if helped:
         print(f"advice that helped: {sum(helped)} of {len(helped)} ({np.mean(helped):.0%})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -20,16 +19,9 @@ from seriatim.insight.step import FlatStep, flat_step, trajectory
 from seriatim.insight.time_constants import lru_retention, retention, time_constants
 from seriatim.insight.units import Units, examine
 from seriatim.nn.recurrent import RecurrentLayer
+from seriatim.nn.saturation import ACTIVATIONS
 from seriatim.nn.sequence import SequenceLayer
 
-ACTIVATIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "lstm": {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"},
-    "gru": {"r": "sigmoid", "z": "sigmoid", "n": "tanh"},
-    "mingru": {"z": "sigmoid"},
-    "minlstm": {"f": "sigmoid", "i": "sigmoid"},
-    "slstm": {"g": "tanh", "o": "sigmoid"},
-}
-"""The activation of each gate that has one, by the cell's kind. An RNN's is in its spec."""
 WORK = 1.5e11
 """Multiplications that the Jacobians of one inspection may take: about ten seconds on one core."""
 MOST_ROWS = 4

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-SATURATED = 0.05
-"""A derivative below this share of its largest value counts as saturated: |tanh| > 0.975, σ < 0.0127 or > 0.987."""
+from seriatim.nn.saturation import SATURATED, derivative
+
 CONSTANT = 1e-3
 """A deviation over data below this share of an activation's range counts as constant."""
 RANGE = {"tanh": 2.0, "sigmoid": 1.0}
@@ -29,20 +29,6 @@ class Units:
     """[H]: the derivative is zero at all steps, so no gradient passes (a relu that is never above zero)."""
     is_constant: Tensor
     """[H]: the value does not depend on the data."""
-
-
-def derivative(values: Tensor, activation: str) -> Tensor:
-    """Return φ' over its largest value, from the activations φ themselves: tanh, sigmoid or relu.
-
-    >>> import torch
-    >>> derivative(torch.tensor([0.0, 0.5]), "tanh").tolist()
-    [1.0, 0.75]
-    """
-    if activation == "tanh":
-        return 1 - values.square()
-    if activation == "sigmoid":
-        return 4 * values * (1 - values)
-    return (values > 0).to(values.dtype)
 
 
 def examine(values: Tensor, activation: str) -> Units:

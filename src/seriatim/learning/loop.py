@@ -24,12 +24,14 @@ from seriatim.learning.checkpoint import Checkpoint, Progress, State
 from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.clipping import clip_norm, clip_value
 from seriatim.learning.clock import Clock
+from seriatim.learning.faults import starting_faults
 from seriatim.learning.interrupt import Interrupt, deferred_interrupt
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
 from seriatim.learning.optimization import FALLING_TO_ZERO, make_optimizer, schedule_factor, warmup_factor
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import find_learning_rate
+from seriatim.learning.signals import Signals
 from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
 
@@ -132,6 +134,9 @@ class _Training(Generic[BatchT]):
         self.model, self.plan, self.options, self.store, self.observer = model, plan, options, store, observer
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
+        self.signals = Signals(model, self.optimizer)
+        self.last_norm = 0.0
+        """The norm of the last update's gradient, before it was clipped."""
         self.learner = make_learner(options)
         self.on_validation = on_validation
         self.time_limit = time_limit_of(options)
@@ -211,6 +216,7 @@ class _Training(Generic[BatchT]):
         progress.updates += 1
         progress.loss_sum += value
         progress.norm_sum += norm
+        self.last_norm = norm
         progress.clipped += value_was_clipped or norm_was_clipped
         self.clock.count(batch.units, time.perf_counter() - start)
         self.observer.step(progress.step, progress.epoch + 1, value, self.clock.rate())
@@ -226,7 +232,7 @@ class _Training(Generic[BatchT]):
         """Score the weights after ``epoch`` epochs, keep them if they are the best so far, and return their row."""
         progress = self.progress
         self.model.eval()
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self._precision(), self.signals.reading():
             scores = self.plan.validate(self.model)
         row = {
             "step": progress.step,
@@ -236,6 +242,7 @@ class _Training(Generic[BatchT]):
             "gradient_norm": progress.norm_sum / progress.updates,
             "clipped": progress.clipped / progress.updates,
             self.plan.rate: round(self.clock.rate(), 1),
+            **self.signals.row(self.last_norm),
         }
         progress.rows.append(row)
         progress.loss_sum = progress.norm_sum = 0.0
@@ -252,6 +259,8 @@ class _Training(Generic[BatchT]):
             self.store.save_best(self.best_weights)
         self.store.save_rows(progress.rows)
         self.observer.validated(row)
+        for fault in starting_faults(progress.rows, self.options):
+            self.observer.note(f"update {progress.step}: {fault}")
         return dict(row)
 
     def _begin_next_epoch(self) -> None:

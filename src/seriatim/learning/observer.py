@@ -87,8 +87,8 @@ class Plain(Observer):
         """Print nothing."""
 
     def validated(self, row: Mapping[str, object]) -> None:
-        """Print the numbers of the row."""
-        _line("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+        """Print the numbers of the row, without the signals of single layers."""
+        _line("  ".join(f"{name} {_short(value)}" for name, value in row.items() if "/" not in name))
 
     def baseline(self, name: str) -> None:
         """Print the name."""

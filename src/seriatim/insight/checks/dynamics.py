@@ -11,6 +11,7 @@ from seriatim.insight.checks.advice import rate
 from seriatim.insight.checks.check import Check, unknown
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.network import LayerMeasures
+from seriatim.nn.saturation import RETAINING
 
 EXPONENT = 0.05
 """Nats per step: a change grows 150-fold over 100 steps."""
@@ -138,7 +139,7 @@ def gate_saturation(evidence: Evidence) -> Check:
         (gate, float(units.saturated.mean()))
         for layer in _layers(evidence)
         for gate, units in layer.gates.items()
-        if gate not in ("f" if layer.kind != "gru" else "z") and gate not in "gn"
+        if gate != RETAINING.get(layer.kind, "f") and gate not in "gn"
     ]
     if not shares:
         return check
