@@ -78,6 +78,7 @@ class Sessions:
         self._memory: OrderedDict[str, LiveSession] = OrderedDict()
         self.live = store.live_count()
         """The number of live sessions when it was last read or changed here."""
+        self._store_fails = False
         self.steps_taken = 0
         self.steps_repeated = 0
         self.paged_in = 0
@@ -178,11 +179,16 @@ class Sessions:
         try:
             stored = iter(self.store.commit([change.write for change in changes]) if changes else [])
         except StoreError as error:
-            LOG.warning("the store failed: %s", error)
+            if not self._store_fails:
+                LOG.warning("the store failed, so steps are refused: %s", error)
+            self._store_fails = True
             for change in changes:  # whether it was stored is not known: the store decides
                 self._memory.pop(change.write.record.id, None)
             failed = refusals.store_failed(str(error))
             return [failed if isinstance(result, Change) else result for result in results]
+        if changes and self._store_fails:
+            LOG.warning("the store works again")
+            self._store_fails = False
         final_results: list[Result | Refusal | Stale] = []
         for operation, result in zip(operations, results, strict=True):
             if not isinstance(result, Change):
