@@ -22,6 +22,7 @@ RUNS: dict[str, list[str]] = {
         *("--seconds", "0.01", "--rounds", "1"),
     ],
     "variants": ["--cells", "gru", "--modes", "train", "--shape", "3", "2", "4", "6", "--seconds", "0.01"],
+    "load": ["--sessions", "1", "60", "--hidden", "8", "--seconds", "0.3"],
     "faults": ["--faults", "2", "--clients", "2", "--hidden", "8"],
     "step": ["--cells", "gru", "--sizes", "8", "--seconds", "0.05", "--rounds", "1"],
     "peers": [
@@ -33,7 +34,7 @@ RUNS: dict[str, list[str]] = {
     "online": ["--models", "gru", "--rows", "20"],
 }
 """Arguments for each script."""
-PROCESSES = {"peers", "learners", "costs", "faults"}
+PROCESSES = {"peers", "learners", "costs", "faults", "load"}
 NEEDS = {"step": "onnxruntime"}
 MARKS = {name: [pytest.mark.processes] if name in PROCESSES else [pytest.mark.slow] for name in RUNS}
 
