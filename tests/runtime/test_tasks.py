@@ -52,6 +52,20 @@ def test_answers_equal_those_of_the_run(task_pair, name, options):
     assert "".join(model.generate(prompt, **options)) == "".join(run.generate(prompt, **options))
 
 
+@pytest.mark.parametrize("name", ["translate", "translate-concat", "translate-dot", "translate-blocks"])
+def test_alignments_equal_those_of_the_run(task_pair, name):
+    run, model = task_pair(name)
+    texts = ["the sea and dog are sun", "cat"]
+    theirs = [row["alignment"] for row in run.predict(texts, alignment=True)]
+    close([model.align(text) for text in texts], theirs)
+    assert theirs[0]["source"] and all(sum(row) == pytest.approx(1, abs=1e-3) for row in theirs[0]["weights"])
+
+
+@pytest.mark.parametrize("name", ["translate-none", "translate-transformer", "translate-copy"])
+def test_models_without_one_attention_have_no_alignment(task_pair, name):
+    assert task_pair(name)[1].align("the sea") is None
+
+
 STREAMING = [
     "classify-max",
     "classify-mean",

@@ -118,6 +118,17 @@ def test_a_forecast_of_a_series_of_the_training(start_server):
     assert answer == [model.forecast(history, id=name)] and steps[-1]["step"] == answer[0]["step"]
 
 
+def test_a_translation_with_its_alignment(start_server):
+    text = "the sea and dog are sun"
+    server = start_server("translate")
+    with server.client() as client:
+        (row,) = client.post("/v1/predict", json={"rows": [text], "alignment": True}).json()["predictions"]
+    assert row["alignment"] == server.models.current.model.align(text)
+    assert row["alignment"]["source"][:2] == ["the", "sea"]
+    with start_server("regress").client() as client:
+        assert client.post("/v1/predict", json={"rows": [[[1.0, 2.0]]], "alignment": True}).status_code == 400
+
+
 def test_models_and_health(client, language_model):
     (facts,) = client.get("/v1/models").json()["data"]
     assert facts["hash"] == language_model.hash and facts["streams"] and facts["task"] == "language"

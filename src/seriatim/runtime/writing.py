@@ -64,6 +64,12 @@ class Writer(Model):
 
     def write(self, inputs: Sequence[Array]) -> Iterator[Row]:
         """Write texts for each encoded input."""
+        for texts in self.hypotheses(inputs):
+            rows: list[Row] = [{"prediction": self.script.decode(text.units), "score": text.score} for text in texts]
+            yield rows[0] | ({"n_best": rows} if self._n_best > 1 else {})
+
+    def hypotheses(self, inputs: Sequence[Array]) -> list[list[Hypothesis]]:
+        """Return the best texts for each encoded input."""
         result: list[list[Hypothesis]] = [[] for _ in inputs]
         for indices in token_buckets([len(encoded) for encoded in inputs], BATCH, TOKENS, seed=None):
             hypotheses = search(
@@ -79,9 +85,7 @@ class Writer(Model):
             )
             for index, texts in zip(indices, hypotheses, strict=True):
                 result[index] = texts
-        for texts in result:
-            rows: list[Row] = [{"prediction": self.script.decode(text.units), "score": text.score} for text in texts]
-            yield rows[0] | ({"n_best": rows} if self._n_best > 1 else {})
+        return result
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield a row for each text."""
@@ -158,6 +162,24 @@ class Translator(Writer):
             generator=np.random.default_rng(seed), stop=(boundary,),
         )  # fmt: skip
         return cut_at_stop(pieces(self.script.decode, units), stops)
+
+    def align(self, text: str) -> Row | None:
+        """Return the units of ``text`` and of its translation, and the attention weights [T][S] between them.
+
+        None for a model without attention, or with many attentions in each layer.
+        """
+        if self._is_copy:
+            return None
+        encoded = self._encode(text)
+        best = self.hypotheses([encoded])[0][0]
+        if best.alignment is None:
+            return None
+        order = slice(None, None, -1 if self._reverse else 1)
+        return {
+            "target": self.script.visible_units(best.units),
+            "source": self._source.visible_units(encoded[order].tolist()),
+            "weights": [[round(float(weight), 5) for weight in row[: len(encoded)][order]] for row in best.alignment],
+        }
 
     def memory(self, inputs: Sequence[Array]) -> Memory:
         padded, lengths = pad(inputs, 0)

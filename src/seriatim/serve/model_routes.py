@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -30,7 +31,17 @@ def model_routes(service: Service) -> APIRouter:
             if model.task != "forecast" or len(body.ids) != len(rows):
                 raise refusals.malformed(f"ids: for forecast models, and one for each of the {len(rows)} rows")
             rows = list(zip(body.ids, rows, strict=True))
-        predictions = await service.work(lambda: list(model.predict(rows)))
+        align: Callable[[str], Any] | None = getattr(model, "align", None)
+        if body.alignment and align is None:
+            raise refusals.malformed(f"alignment: for translate models; this is a {model.task} model")
+
+        def run() -> list[Any]:
+            made = list(model.predict(rows))
+            if body.alignment and align is not None:
+                made = [row | {"alignment": align(row["source"])} for row in made]
+            return made
+
+        predictions = await service.work(run)
         content = {"model": model.hash[:12], "predictions": predictions}
         return Response(to_json(content, inf_nan_mode="null"), media_type="application/json")
 

@@ -49,6 +49,7 @@ class NewPrediction(Body):
 
     rows: list[Any] = Field(min_length=1, max_length=1000, description="what `Model.predict` reads")
     ids: list[str] | None = Field(None, description="series of a forecaster's training, one for each row")
+    alignment: bool = Field(False, description="translate: also the attention weights, where the model has them")
 
 
 class NewText(Body):
