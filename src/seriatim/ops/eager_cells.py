@@ -23,6 +23,7 @@ from seriatim.ops.eager import (
     is_plain_eager,
     is_standard_cell,
 )
+from seriatim.ops.engine import refusal
 from seriatim.ops.packed_weights import Parameters, pack_and_cache, packable
 from seriatim.ops.step_gradients import TrainableWeights, apply_step
 from seriatim.spec import CellSpec
@@ -117,10 +118,16 @@ class EagerCell:
             if token is not None or x.requires_grad or h.requires_grad or (c is not None and c.requires_grad):
                 if not x.is_contiguous() and x.stride(1) != 1:
                     x = x.contiguous()
-                final = apply_step(current, token, x, h, c)
+                try:
+                    final = apply_step(current, token, x, h, c)
+                except ValueError as error:
+                    raise refusal(error, {"x": x, "h": h, "c": c}) from error
                 final = final if c is not None else (final,)
         if final is None:
-            final = _infer_step(current, rows, x if x.is_contiguous() else x.contiguous(), h, c)
+            try:
+                final = _infer_step(current, rows, x if x.is_contiguous() else x.contiguous(), h, c)
+            except ValueError as error:
+                raise refusal(error, {"x": x, "h": h, "c": c}) from error
         if axes == 1:
             final = tuple([part.squeeze(0) for part in final])
         current.fingerprint.remember_state(final[0])

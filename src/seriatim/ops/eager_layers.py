@@ -27,7 +27,7 @@ from seriatim.ops.eager import (
     is_plain_eager,
     is_standard_cell,
 )
-from seriatim.ops.engine import strides
+from seriatim.ops.engine import refusal, strides
 from seriatim.ops.packed_weights import Fingerprint, PackedWeights, Parameters, pack_and_cache, packable
 from seriatim.ops.variable_length import has_no_masks
 from seriatim.spec import CellSpec
@@ -269,10 +269,13 @@ class EagerStack:
                 x = x.to(full) if is_reduced else x
                 by_step, by_row = strides(x)
             output = torch.empty(*shape, dtype=full)
-            forward(
-                packed.packed, steps, rows, sizes, x.data_ptr(), by_step, by_row, h, c, direction == 1,
-                output.data_ptr(), h_n, c_n, 0, 0, None, threads,
-            )  # fmt: skip
+            try:
+                forward(
+                    packed.packed, steps, rows, sizes, x.data_ptr(), by_step, by_row, h, c, direction == 1,
+                    output.data_ptr(), h_n, c_n, 0, 0, None, threads,
+                )  # fmt: skip
+            except ValueError as error:
+                raise refusal(error, {"x": x, "h": first[0], "c": first[-1]}) from error
             h, h_n, c, c_n = h + h_stride, h_n + h_stride, c + c_stride, c_n + c_stride
             outputs.append(output)
             if direction == self._directions - 1:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from seriatim.errors import UsageError
+from seriatim.errors import TensorError, UsageError
 from seriatim.kernels import native
 from seriatim.kernels.call_arrays import call_shapes, check_call
 from seriatim.kernels.call_arrays import masks as mask_addresses
@@ -58,13 +58,19 @@ def check(packed: PackedWeights, x: Tensor, h: Tensor, c: Tensor | None = None) 
 
 
 def check_memory(tensors: Mapping[str, Tensor | None]) -> None:
-    """Raise ``UsageError`` for a tensor whose values are not at its address: a subclass, another device, no memory."""
+    """Raise ``TensorError`` for a tensor whose values are not at its address: a subclass, another device, no memory."""
     for name, tensor in tensors.items():
         if tensor is None or (are_exact((tensor,)) and tensor.is_cpu and (tensor.data_ptr() or not tensor.numel())):
             continue
-        raise UsageError(
-            f"{name}: got a {type(tensor).__name__} on {tensor.device}, wanted a Tensor with memory on the CPU"
-        )
+        is_freed = are_exact((tensor,)) and tensor.is_cpu
+        actual = "a tensor whose memory was freed" if is_freed else f"a {type(tensor).__name__} on {tensor.device}"
+        raise TensorError(f"{name}: got {actual}, wanted a Tensor with memory on the CPU")
+
+
+def refusal(error: ValueError, tensors: Mapping[str, Tensor | None]) -> TensorError:
+    """The error for a call with ``tensors`` that the engine refused. Raises it if the reason is their memory."""
+    check_memory(tensors)
+    return TensorError(str(error))
 
 
 def _refuse(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -121,7 +127,7 @@ def forward(
             mask_values, torch.get_num_threads(),
         )  # fmt: skip
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise refusal(error, {"x": x, "h": h, "c": c}) from error
     return output, h_n, c_n, slots, cells
 
 
@@ -176,7 +182,7 @@ def backward(
             torch.get_num_threads(),
         )  # fmt: skip
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise refusal(error, {"x": x, "h": h, "c": c, "output": output}) from error
     return [grad_x, grad_h, grad_c, *grad_weights, *(None for _ in masks)]
 
 
