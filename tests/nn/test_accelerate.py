@@ -109,7 +109,10 @@ def test_hooks_and_attributes_stay():
 
 
 class Odd(nn.GRU):
-    """A subclass of a user."""
+    """A subclass of a user that our class cannot serve."""
+
+    def check_input(self, input, batch_sizes):
+        pass
 
 
 def test_report_says_why_a_module_is_left():
@@ -126,7 +129,7 @@ def test_report_says_why_a_module_is_left():
     report = seriatim.accelerate(model)
     assert set(report.changed) == {"fine"}
     assert report.left == {
-        "odd": "Odd is a subclass of GRU and may compute something else",
+        "odd": "Odd is a subclass of GRU with its own check_input",
         "normed": "parametrised: weight_hh_l0",
         "replaced": "its forward was replaced",
         "halved": "it is of float16",
@@ -135,7 +138,7 @@ def test_report_says_why_a_module_is_left():
     assert str(report).splitlines() == [
         "1 changed, 4 left",
         "changed  fine      GRUCell(2, 3)",
-        "left     odd       Odd is a subclass of GRU and may compute something else",
+        "left     odd       Odd is a subclass of GRU with its own check_input",
         "left     normed    parametrised: weight_hh_l0",
         "left     replaced  its forward was replaced",
         "left     halved    it is of float16",
@@ -176,9 +179,9 @@ def test_one_layer_that_cannot_change_keeps_no_other():
 
 
 def test_subclass_with_the_same_name_is_told_apart_by_its_module():
-    subclass = type("LSTM", (nn.LSTM,), {"__module__": "project.layers"})
+    subclass = type("LSTM", (nn.LSTM,), {"__module__": "project.layers", "forward": lambda self, x: x})
     report = seriatim.accelerate(nn.Sequential(subclass(2, 3)))
-    assert report.left == {"0": "project.layers.LSTM is a subclass of LSTM and may compute something else"}
+    assert report.left == {"0": "project.layers.LSTM is a subclass of LSTM whose forward does not call super()"}
 
 
 def test_layers_in_lists_and_dicts_are_replaced_too():

@@ -16,6 +16,7 @@ from seriatim.nn.layers import GRU, LSTM, RNN
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.nn.recurrent_cell import RecurrentCell
 from seriatim.nn.replacement import ReplacementReport, missing_parameters, replace_modules, take_over
+from seriatim.nn.subclasses import convert_in_place, reason_to_leave_subclass
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 """The dtypes that the engine runs."""
@@ -55,9 +56,11 @@ def accelerate(model: nn.Module) -> ReplacementReport:
 
     The new modules have the same ``Parameter`` objects, so optimizers and tied weights work as before, and the same
     hooks, mode and names in ``state_dict``. A module that occurs in several places is replaced by one module, and so is
-    a module in a plain list or dict of an attribute. Not replaced are subclasses, modules with computed weights
-    (parametrisations, weight norm, quantisation), scripted modules, modules in tuples, and modules on a GPU or with a
-    dtype that the engine does not run. A second call changes nothing. ``restore`` puts PyTorch's own modules back.
+    a module in a plain list or dict of an attribute. A module of a subclass of yours that extends ``forward`` alone
+    stays and calls ours where it calls ``super().forward``. Not replaced are other subclasses, modules with computed
+    weights (parametrisations, weight norm, quantisation), scripted modules, modules in tuples, and modules on a GPU or
+    with a dtype that the engine does not run. A second call changes nothing. ``restore`` puts PyTorch's own modules
+    back.
 
     The new classes are subclasses of PyTorch's, so ``isinstance(module, torch.nn.LSTM)`` stays true. A program that
     compares ``type(module)`` does not see them: ``torch.ao.quantization.quantize_dynamic`` leaves them as they are.
@@ -75,25 +78,46 @@ def accelerate(model: nn.Module) -> ReplacementReport:
     changed  1  LSTM(8, 16)
     note     quantize_dynamic and other code that compares type(module) needs seriatim.restore(model) first
     """
-    return replace_modules(
-        model, _reason_to_leave, lambda module: type(module) in MAKERS,
-        lambda old: take_over(old, MAKERS[type(old)](old)), NOTHING, NOTE,
-    )  # fmt: skip
+    return replace_modules(model, _reason_to_leave, _is_torch_layer, _replacement, NOTHING, NOTE)
+
+
+def _base(module: nn.Module) -> type[nn.Module] | None:
+    """The class of PyTorch that ``module`` is an instance of; None for ours and for other modules."""
+    if isinstance(module, (RecurrentLayer, RecurrentCell)):
+        return None
+    return next((base for base in MAKERS if isinstance(module, base)), None)
+
+
+def _is_torch_layer(module: nn.Module) -> bool:
+    return _base(module) is not None
+
+
+def _replacement(old: nn.Module) -> nn.Module:
+    base = _base(old)
+    assert base is not None
+    ours = MAKERS[base](old)
+    return take_over(old, ours) if type(old) is base else convert_in_place(old, base, ours)
 
 
 def _reason_to_leave(module: nn.Module) -> str | None:
     """The reason not to replace a recurrent module; None for one to replace and for other modules."""
-    type_ = type(module)
     if isinstance(module, torch.jit.ScriptModule):
         return "scripted" if module.original_name in NAMES else None
-    if type_ not in MAKERS:
-        return _reason_to_leave_type(module)
+    base = _base(module)
+    if base is None:
+        type_ = type(module)
+        return "quantised" if "quantized" in type_.__module__ and type_.__name__ in NAMES else None
+    if parametrize.is_parametrized(module):
+        return f"parametrised: {', '.join(module.parametrizations)}"  # type: ignore[arg-type]
     if "forward" in vars(module):
         return "its forward was replaced"
     try:
-        reason = missing_parameters(module, MAKERS[type_](module))
+        ours = MAKERS[base](module)
     except (UsageError, TypeError, KeyError) as error:  # PyTorch allows what ours refuse
         return str(error)
+    reason = missing_parameters(module, ours)
+    if reason is None and type(module) is not base:
+        reason = reason_to_leave_subclass(module, base, ours)
     if reason is not None:
         return reason
     parameter = next(module.parameters())
@@ -102,17 +126,3 @@ def _reason_to_leave(module: nn.Module) -> str | None:
     if parameter.dtype not in DTYPES:
         return f"it is of {str(parameter.dtype).removeprefix('torch.')}"
     return None
-
-
-def _reason_to_leave_type(module: nn.Module) -> str | None:
-    """The same for a module of another class: a subclass or a quantised layer."""
-    type_ = type(module)
-    if isinstance(module, (RecurrentLayer, RecurrentCell)):
-        return None
-    base = next((base_type for base_type in MAKERS if isinstance(module, base_type)), None)
-    if base is None:
-        return "quantised" if "quantized" in type_.__module__ and type_.__name__ in NAMES else None
-    if parametrize.is_parametrized(module):
-        return f"parametrised: {', '.join(module.parametrizations)}"  # type: ignore[arg-type]
-    name = type_.__name__ if type_.__name__ != base.__name__ else f"{type_.__module__}.{type_.__qualname__}"
-    return f"{name} is a subclass of {base.__name__} and may compute something else"

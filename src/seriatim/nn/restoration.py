@@ -7,7 +7,15 @@ from torch import nn
 from seriatim.nn.recurrent import RecurrentLayer
 from seriatim.nn.recurrent_cell import RecurrentCell
 from seriatim.nn.replacement import ReplacementReport, replace_modules
-from seriatim.nn.torch_layers import TorchCell, TorchLayer, is_public, reason_to_keep, torch_module
+from seriatim.nn.subclasses import revert_in_place
+from seriatim.nn.torch_layers import (
+    TorchCell,
+    TorchLayer,
+    empty_torch_module,
+    is_public,
+    reason_to_keep,
+    torch_module,
+)
 
 
 def restore(model: nn.Module) -> ReplacementReport:
@@ -28,13 +36,21 @@ def restore(model: nn.Module) -> ReplacementReport:
     True
     """
     return replace_modules(
-        model, _reason_to_leave, is_public, torch_module, "nothing to restore: no recurrent layer of seriatim.nn"
+        model, _reason_to_leave, _is_ours, _replacement, "nothing to restore: no recurrent layer of seriatim.nn"
     )
+
+
+def _is_ours(module: nn.Module) -> bool:
+    return is_public(module) or hasattr(type(module), "accelerated_bases")
+
+
+def _replacement(old: nn.Module) -> nn.Module:
+    return torch_module(old) if is_public(old) else revert_in_place(old, empty_torch_module(old))
 
 
 def _reason_to_leave(module: nn.Module) -> str | None:
     """The reason not to replace a module of ours; None for one to replace and for other modules."""
-    if is_public(module):
+    if _is_ours(module):
         return reason_to_keep(module)
     if isinstance(module, (TorchLayer, TorchCell)):
         base = next(base for base in type(module).__mro__ if {TorchLayer, TorchCell} & {*base.__bases__})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
@@ -17,7 +17,7 @@ from seriatim.ops.recurrence import State
 StateT = TypeVar("StateT")
 
 
-class SequenceLayer(nn.Module, ABC):
+class SequenceLayer(nn.Module, metaclass=ABCMeta):
     """A stack of recurrent layers, in one direction or two: [T, B, input_size] → [T, B, output_size]."""
 
     input_size: int
