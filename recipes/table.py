@@ -48,7 +48,7 @@ RECIPES = (
     ),
     Recipe(
         "sst2",
-        f"{SST2} --bidirectional",
+        SST2,
         "accuracy", (0.79, 0.84), "15cd8f5d", convert.sst2,
     ),
     Recipe(
