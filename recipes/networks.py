@@ -51,7 +51,8 @@ NETWORKS = (
     *(
         Recipe(
             f"ett-24-{model}",
-            f"{ETT} 24 --lookback 96 --model {model} --epochs 2 --schedule linear --baselines none",
+            f"{ETT} 24 --lookback 96 --hidden 64 --dropout 0.3 --model {model} --epochs 2 --schedule linear "
+            "--start seasonal_naive --baselines none",
             "mse", band, "3ac7455b",
         )
         for model, band in {

@@ -8,7 +8,7 @@ SST2 = (
 )
 ETT = (
     "train forecast {data}/ett/ETTh1.csv --time date --target HUFL,HULL,MUFL,MULL,LUFL,LULL,OT --split 8640,2880,2880 "
-    "--season 24 --hidden 64 --dropout 0.3 --patience 3 --threads 1 --horizon"
+    "--season 24 --threads 1 --horizon"
 )
 EWT = "{data}/ud_english_ewt/en_ewt-ud"
 SERIES = "train forecast {data}/univariate"

@@ -27,6 +27,7 @@ from seriatim.notation import QUANTILES
 from seriatim.tasks.common import forecast_data
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
+from seriatim.tasks.common.epochs import scheduled_updates
 from seriatim.tasks.common.forecast_data import ForecastCodec
 from seriatim.tasks.common.forecast_start import WindowReader, choose_start
 from seriatim.tasks.common.rolling_origins import (
@@ -45,6 +46,8 @@ from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, 
 
 Array = np.ndarray[Any, Any]
 
+EPOCHS, LEAST_UPDATES = 3, 1000
+"""The end of the default schedule; docs/defaults.md has the experiments."""
 EVALUATION_BATCH = 512
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
@@ -220,10 +223,12 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         train = WindowReader(model, data.codec, data.train, options.horizon)
         valid = WindowReader(model, data.codec, data.valid, options.horizon)
         monitor = MONITORS[options.strategy]
+        first_epoch = _Epoch(train, options.batch_size, options.seed, 0, model)
         return TrainingPlan(
             epoch=lambda epoch: _Epoch(train, options.batch_size, options.seed, epoch, model),
             validate=lambda _: {monitor: _validation_loss(model, valid)},
             monitor=monitor,
+            updates=scheduled_updates(len(first_epoch), epochs=EPOCHS, least=LEAST_UPDATES),
         )
 
     def with_replay(self, new: Rolling, old: Rolling, share: float, seed: int) -> Rolling:

@@ -23,7 +23,7 @@ class ForecastOptions(TrainOptions):
     bidirectional: bool = option(False, "not available: a forecaster must not read the future")
     # The validation part has one horizon per series, so a few validations without improvement prove little.
     patience: int = option(10, "validations without improvement before training stops", minimum=1)
-    schedule: str = schedule("constant")
+    schedule: str = schedule("cosine")
     learner: str = option(
         "bptt", "how gradients through time are computed; recompute needs --strategy recursive", choices=LEARNERS
     )
