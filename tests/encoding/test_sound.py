@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from seriatim.encoding.sound import FLOOR, LogMel
+from seriatim.encoding.sound import FLOOR, LogMel, normalised
 
 NOISE = np.random.default_rng(0).normal(scale=0.1, size=5000).astype(np.float32)
 KINDS = [LogMel(8000), LogMel(16000, 25, 10, 80), LogMel(8000, 10, 15, 5), LogMel(44100, 5.2, 1.7, 128)]
@@ -67,3 +67,21 @@ def test_settings_json_round_trip() -> None:
     for stored in ({}, {"rate": None, "frame": 1, "hop": 1, "mels": 1}, {**features.to_json(), "mels": 0}):
         with pytest.raises(ValueError):
             LogMel.from_json(stored)
+
+
+def test_normalised_frames_do_not_depend_on_loudness() -> None:
+    features = LogMel(8000, is_normalised=True)
+    frames = features.transform(NOISE)
+    np.testing.assert_allclose(frames.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(frames.std(0), 1, rtol=1e-4)
+    np.testing.assert_allclose(features.transform(NOISE / 8), frames, atol=1e-3)
+    assert np.abs(LogMel(8000).transform(NOISE / 8) - LogMel(8000).transform(NOISE)).min() > 4
+    assert np.array_equal(normalised(np.full((5, 3), 2.0, np.float32)), np.zeros((5, 3)))
+
+
+def test_settings_are_read_back() -> None:
+    for features in (LogMel(8000), LogMel(8000, is_normalised=True)):
+        assert LogMel.from_json(features.to_json()).is_normalised is features.is_normalised
+    assert "normalised" not in LogMel(8000).to_json()  # as older versions wrote it
+    with pytest.raises(ValueError, match="normalised: got 1"):
+        LogMel.from_json(LogMel(8000).to_json() | {"normalised": 1})

@@ -229,6 +229,25 @@ def test_every_step_of_a_regression(tmp_path):
         exported.stream()
 
 
+def test_recordings_that_are_normalised_have_no_stream(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    random = np.random.default_rng(0)
+    for row in range(20):
+        soundfile.write(tmp_path / f"{row}.wav", random.normal(size=800) * 0.1, 8000)
+    table = tmp_path / "table.csv"
+    table.write_text("file,label,speaker\n" + "".join(f"{row}.wav,{'ab'[row % 2]},{row % 5}\n" for row in range(20)))
+    run = seriatim.train(
+        "classify", table, sound="file", label="label", group="speaker", hidden=8, epochs=1, baselines="none",
+        out=str(tmp_path / "run"), quiet=True,
+    )  # fmt: skip
+    run.export(tmp_path / "exported")
+    model = runtime.load(tmp_path / "exported")
+    samples = [soundfile.read(tmp_path / f"{row}.wav", dtype="float32")[0] for row in range(20)]
+    close([*model.predict(samples)], [*run.predict(table)])
+    with pytest.raises(UsageError, match="stream: recordings are normalised as a whole"):
+        model.stream()
+
+
 def test_sound_overlaps_from_step_to_step():
     from seriatim.encoding.scaler import Standardizer
     from seriatim.encoding.sound import LogMel

@@ -167,6 +167,38 @@ def test_recordings_in_a_table_and_single_recording(tmp_path: Path) -> None:
         list(TASK.predict(model, options, prepared.codec, tmp_path / "gone.wav"))
 
 
+def speech(folder: Path) -> Path:
+    """A table of 24 sweeps, up or down, of three speakers, each with a loudness of their own."""
+    for row in range(24):
+        time = np.arange(1600) / 8000
+        sweep = np.sin(2 * np.pi * np.cumsum(np.interp(time, (0, 0.2), ((300, 900), (900, 300))[row % 2])) / 8000)
+        soundfile.write(folder / f"{row}.wav", (0.5, 0.1, 0.02)[row % 3] * sweep, 8000)
+    table = folder / "speech.csv"
+    rows = [f"{row}.wav,{('up', 'down')[row % 2]},speaker{row % 3}\n" for row in range(24)]
+    table.write_text("file,label,speaker\n" + "".join(rows))
+    return table
+
+
+def test_recordings_change_at_random_in_training(tmp_path: Path) -> None:
+    assert TASK.model_defaults({"sound": "file"}) == {}
+    defaults = TASK.model_defaults({"sound": "file", "group": "speaker"})
+    assert defaults == {"normalize": "recording", "augment": True}
+    arguments = {"text": None, "sound": "file", "group": "speaker", **defaults}
+    model, prepared, options = *fit_model(speech(tmp_path), epochs=8, **arguments), OPTIONS
+    options = dataclasses.replace(OPTIONS, **arguments)
+    first, again, later = (TASK.plan(model, options, prepared).epoch(number)[0] for number in (0, 0, 1))
+    assert torch.equal(first.inputs, again.inputs)
+    assert not torch.equal(first.inputs.sort(0).values, later.inputs.sort(0).values)
+    plain = TASK.plan(model, dataclasses.replace(options, augment=False), prepared).epoch(0)[0]
+    assert torch.equal(plain.labels, first.labels)
+    assert set(first.lengths.tolist()) != set(plain.lengths.tolist())
+    assert TASK.codec_from_json(prepared.codec.to_json()).inputs.sound.is_normalised
+    rows = list(TASK.predict(model, options, prepared.codec, tmp_path / "speech.csv"))
+    assert len(rows) == 24
+    with pytest.raises(UsageError, match="augment: for --sound"):
+        TASK.check(dataclasses.replace(OPTIONS, augment=True))
+
+
 def test_many_unknown_words_give_a_note() -> None:
     inputs, labels = texts()
     new = [f"{text} unheard{number}" for number, text in enumerate(inputs)]

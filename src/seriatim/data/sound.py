@@ -24,7 +24,7 @@ class SoundReader:
     """Reads WAV, FLAC and other formats of libsndfile, mixed to one channel, as log-mel frames ``[T, mels]``.
 
     ``rate``, ``features`` or else the first recording sets the sample rate. With ``rate``, recordings at other rates
-    are resampled; without it they are refused.
+    are resampled; without it they are refused. ``is_normalised`` is as in ``LogMel``.
     """
 
     def __init__(
@@ -35,8 +35,9 @@ class SoundReader:
         *,
         rate: int | None = None,
         features: LogMel | None = None,
+        is_normalised: bool = False,
     ) -> None:
-        self._settings = (frame, hop, mels)
+        self._settings, self._is_normalised = (frame, hop, mels), is_normalised
         self._resample = rate is not None
         self._reference, self._advice = "the model reads", "train with --sample-rate to read recordings of any rate"
         self.features = features
@@ -80,7 +81,7 @@ class SoundReader:
 
     def _set_rate(self, rate: int) -> None:
         try:
-            self.features = LogMel(rate, *self._settings)
+            self.features = LogMel(rate, *self._settings, is_normalised=self._is_normalised)
         except ValueError as error:
             raise UsageError(f"frame, hop, mels: {error}") from None
 

@@ -22,6 +22,9 @@ Frames = NDArray[np.float32]
 FLOOR: Final = 1e-10
 """Smallest power, for samples within ±1, so that the logarithm of digital silence is finite."""
 
+SMALLEST_DEVIATION: Final = np.float32(0.1)
+"""Smallest deviation of a band, in nats."""
+
 BLOCK: Final = 1 << 18
 """Number of samples processed at once, so that memory stays small."""
 
@@ -30,10 +33,14 @@ BLOCK: Final = 1 << 18
 class LogMel:
     """Computes log-mel frames of recordings at one sample ``rate``.
 
-    ``frame`` and ``hop`` are in milliseconds; ``mels`` is the number of bands.
+    ``frame`` and ``hop`` are in milliseconds; ``mels`` is the number of bands. If ``is_normalised``, each band of a
+    recording has mean 0 and deviation 1, so that loudness, microphone and voice matter less; a running stream cannot be
+    normalised.
     """
 
-    def __init__(self, rate: int, frame: float = 25.0, hop: float = 10.0, mels: int = 40) -> None:
+    def __init__(
+        self, rate: int, frame: float = 25.0, hop: float = 10.0, mels: int = 40, *, is_normalised: bool = False
+    ) -> None:
         """Raises ``ValueError`` for a frame or hop shorter than one sample, or fewer than one band."""
         self.rate, self.frame, self.hop, self.mels = int(rate), float(frame), float(hop), int(mels)
         self.window_samples = round(self.rate * self.frame / 1000)
@@ -42,6 +49,7 @@ class LogMel:
             raise ValueError(
                 f"frames of {frame} ms every {hop} ms in {mels} bands do not fit {rate} samples per second"
             )
+        self.is_normalised = is_normalised
         self._size = 1 << (self.window_samples - 1).bit_length()
         self._window = np.hanning(self.window_samples + 1)[:-1]  # periodic
         self._bins, self._weights, self._starts = _triangles(self.rate, self._size, self.mels)
@@ -50,7 +58,8 @@ class LogMel:
         """Return frames ``[T, M]`` of a whole recording ``[N]``; one shorter than a frame is padded with silence."""
         stream = self.stream()
         parts = [stream.push(samples[start : start + BLOCK]) for start in range(0, len(samples), BLOCK)]
-        return np.concatenate([*parts, stream.finish()])
+        frames = np.concatenate([*parts, stream.finish()])
+        return normalised(frames) if self.is_normalised else frames
 
     def stream(self) -> LogMelStream:
         """Begin a recording that arrives in parts."""
@@ -74,14 +83,18 @@ class LogMel:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        return {"rate": self.rate, "frame": self.frame, "hop": self.hop, "mels": self.mels}
+        settings = {"rate": self.rate, "frame": self.frame, "hop": self.hop, "mels": self.mels}
+        return settings | ({"normalised": True} if self.is_normalised else {})
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LogMel:
         """Rebuild the features. Raises ``ValueError`` if ``stored`` is damaged."""
         try:
-            return cls(stored["rate"], stored["frame"], stored["hop"], stored["mels"])
-        except (KeyError, TypeError) as error:
+            is_normalised = stored.get("normalised", False)
+            if not isinstance(is_normalised, bool):
+                raise ValueError(f"normalised: got {is_normalised!r}, wanted true or false")
+            return cls(stored["rate"], stored["frame"], stored["hop"], stored["mels"], is_normalised=is_normalised)
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the settings of log-mel frames ({error})") from None
 
 
@@ -122,6 +135,16 @@ class LogMelStream:
         if self._begun:
             return np.zeros((0, self._features.mels), np.float32)
         return self.push(np.zeros(self._features.window_samples - len(self._rest), np.float32))
+
+
+def normalised(frames: Frames) -> Frames:
+    """Return frames [T, M] with mean 0 and deviation 1 in each band.
+
+    A deviation below ``SMALLEST_DEVIATION``, as of silence, counts as that.
+    """
+    deviation = np.maximum(frames.std(0), SMALLEST_DEVIATION)
+    scaled: Frames = ((frames - frames.mean(0)) / deviation).astype(np.float32)
+    return scaled
 
 
 def _triangles(rate: int, size: int, mels: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:

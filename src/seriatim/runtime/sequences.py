@@ -117,6 +117,8 @@ class SequenceModel(StreamModel):
     def stream(self, *, seed: int | None = None) -> Stream:
         if self.network is None or not self.network.is_causal:
             return Model.stream(self, seed=seed)
+        if self.inputs.sound is not None and self.inputs.sound.is_normalised:
+            raise UsageError("stream: recordings are normalised as a whole; train with --normalize training to stream")
         return Stream(self, seed)
 
     def begin(self, seed: int | None) -> State:

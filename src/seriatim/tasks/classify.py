@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -24,13 +24,15 @@ from seriatim.models.naive.tfidf import TfidfClassifier
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.rocket import RocketClassifier
 from seriatim.tasks.common import sequence_inputs
+from seriatim.tasks.common.augmentation import sequence_epochs
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
-from seriatim.tasks.common.epochs import epochs, scheduled_updates
+from seriatim.tasks.common.epochs import scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
+from seriatim.tasks.options.sequence import OF_UNHEARD_SPEAKERS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 NaiveClassifier = Majority | TfidfClassifier | NearestSequence | RocketClassifier
@@ -62,7 +64,7 @@ class ClassifyCodec:
 class LabelledSequences:
     """Encoded sequences and their classes."""
 
-    inputs: list[Array]
+    inputs: Sequence[Array]
     labels: Array
     """[N] int64; classes that the training part lacks have the numbers after the last class."""
     notes: tuple[str, ...] = ()
@@ -82,11 +84,11 @@ class LabelledSequences:
         """Return the sequences whose labels the training part has."""
         rows = np.flatnonzero(self.labels < classes)
         texts = None if self.texts is None else [self.texts[row] for row in rows]
-        return LabelledSequences([self.inputs[row] for row in rows], self.labels[rows], texts=texts)
+        return LabelledSequences([self.inputs[row] for row in rows.tolist()], self.labels[rows], texts=texts)
 
     def batch(self, indices: Array) -> SequenceBatch:
         """Pad the sequences at ``indices`` into one batch."""
-        inputs, lengths = sequence_inputs.pad_inputs([self.inputs[index] for index in indices])
+        inputs, lengths = sequence_inputs.pad_inputs([self.inputs[int(index)] for index in indices])
         return SequenceBatch(inputs, lengths, torch.from_numpy(self.labels[indices]))
 
 
@@ -107,6 +109,10 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
 
     def codec_file(self, codec: ClassifyCodec) -> str:
         return codec.inputs.file
+
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        has_speakers = explicit.get("sound") and explicit.get("group")
+        return {**super().model_defaults(explicit), **(OF_UNHEARD_SPEAKERS if has_speakers else {})}
 
     def check(self, options: ClassifyOptions) -> None:
         sequence_inputs.check_sequence_options(options)
@@ -165,7 +171,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         if not isinstance(model, SequenceClassifier):
             sequence_inputs.check_baseline(options, data.train.texts is not None)
             return ClosedForm(lambda: _fit_naive(model, options, data))
-        epoch = epochs(data.train, options, batch_tokens=options.batch_tokens)
+        epoch = sequence_epochs(data.train, options)
         return TrainingPlan(
             epoch=epoch,
             validate=lambda _: _validation_scores(model, data.valid),

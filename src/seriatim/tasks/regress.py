@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -25,12 +25,13 @@ from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
 from seriatim.models.rocket import RocketRegression
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import sequence_inputs
+from seriatim.tasks.common.augmentation import sequence_epochs
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
-from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
+from seriatim.tasks.options.sequence import OF_UNHEARD_SPEAKERS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 NaiveRegressor = ConstantRegression | TfidfRegression | SummaryRegression | RocketRegression
@@ -53,7 +54,7 @@ class RegressCodec:
 class TargetSequences:
     """Encoded sequences and their targets."""
 
-    inputs: list[Array]
+    inputs: Sequence[Array]
     """With ``--every-step`` these are overlapping views."""
     targets: Array
     """[N] float64 in the data's units; NaN where the target is unknown."""
@@ -76,7 +77,7 @@ class TargetSequences:
 
     def batch(self, indices: Array) -> RegressionBatch:
         """Pad the sequences at ``indices`` into one batch."""
-        inputs, lengths = sequence_inputs.pad_inputs([self.inputs[index] for index in indices])
+        inputs, lengths = sequence_inputs.pad_inputs([self.inputs[int(index)] for index in indices])
         return RegressionBatch(inputs, lengths, torch.from_numpy(self.scaled[indices]))
 
 
@@ -98,6 +99,10 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
 
     def codec_file(self, codec: RegressCodec) -> str:
         return codec.inputs.file
+
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        has_speakers = explicit.get("sound") and explicit.get("group")
+        return {**super().model_defaults(explicit), **(OF_UNHEARD_SPEAKERS if has_speakers else {})}
 
     def check(self, options: RegressOptions) -> None:
         sequence_inputs.check_sequence_options(options)
@@ -162,7 +167,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
             sequence_inputs.check_baseline(options, data.train.texts is not None)
             return ClosedForm(lambda: _fit_naive(model, options, data))
         return TrainingPlan(
-            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
+            epoch=sequence_epochs(data.train, options),
             validate=lambda _: _validation_scores(model, data.codec, data.valid),
             monitor="valid_rmse",
         )

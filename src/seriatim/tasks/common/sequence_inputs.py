@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -102,11 +102,20 @@ def check_sequence_options(options: SequenceOptions) -> None:
         raise UsageError("id: --channels needs --id, the column that identifies sequences (without it: --model mlp)")
     if options.sample_rate and not options.sound:
         raise UsageError("sample_rate: for --sound, the column of paths of recordings")
+    if options.augment and not options.sound:
+        raise UsageError("augment: for --sound, the column of paths of recordings")
 
 
 def sound_reader(options: SequenceOptions, features: LogMel | None = None) -> SoundReader:
     """Make the reader of recordings, with the settings of ``features`` if it is passed, else of ``options``."""
-    return SoundReader(options.frame, options.hop, options.mels, rate=options.sample_rate, features=features)
+    return SoundReader(
+        options.frame,
+        options.hop,
+        options.mels,
+        rate=options.sample_rate,
+        features=features,
+        is_normalised=options.normalize == "recording",
+    )
 
 
 def read(
@@ -157,14 +166,14 @@ def check_baseline(options: SequenceOptions, are_texts: bool) -> None:
         )
 
 
-def text_notes(options: SequenceOptions, codec: InputCodec, train: Sequences, valid: list[Array]) -> Iterator[str]:
+def text_notes(options: SequenceOptions, codec: InputCodec, train: Sequences, valid: Sequence[Array]) -> Iterator[str]:
     """Yield a note about the unit that was chosen, and one if many words of the validation part are unknown."""
     if codec.vocabulary is not None:
         yield from unit_notes(options, codec.vocabulary.unit, train.texts)
         yield from unknown_notes("the words", codec.vocabulary.unit, valid)
 
 
-def word_corpus(codec: InputCodec, train: list[Array]) -> WordCorpus | None:
+def word_corpus(codec: InputCodec, train: Sequence[Array]) -> WordCorpus | None:
     """Return the words that a model of texts reads, or None for other units, numbers and sound."""
     if codec.vocabulary is None or codec.vocabulary.unit != "word":
         return None
@@ -187,16 +196,17 @@ def bag_options(options: OptionsT, baseline: str) -> OptionsT:
         warmup=0,
         patience=3,
         batch_size=32,
+        augment=False,
         precision="fp32",
     )
 
 
-def sequence_lengths(inputs: list[Array]) -> Array:
+def sequence_lengths(inputs: Sequence[Array]) -> Array:
     """Return the number of steps of each sequence, [N]."""
     return np.array([len(sequence) for sequence in inputs])
 
 
-def run_network(network: torch.nn.Module, inputs: list[Array]) -> Array:
+def run_network(network: torch.nn.Module, inputs: Sequence[Array]) -> Array:
     """Run ``network`` on all sequences, in batches of similar length. Returns float64 ``[N, K]``."""
     network.eval()
     result: Array | None = None

@@ -96,6 +96,8 @@ class TrainKeywords(TypedDict, total=False):
     group: str | None
     drop_duplicates: bool
     header: bool
+    normalize: str
+    augment: bool
     pool: str
     target: str | Sequence[str]
     horizon: int
@@ -109,7 +111,6 @@ class TrainKeywords(TypedDict, total=False):
     split: str | Sequence[int]
     strategy: str
     start: str
-    normalize: str
     lags: int | None
     column: str | None
     words: str | None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seriatim.options import option
 from seriatim.tasks.options.train import TextOptions, text_unit
+
+OF_UNHEARD_SPEAKERS: Mapping[str, object] = {"normalize": "recording", "augment": True}
+"""Defaults for recordings with ``--group``, which keeps a speaker in one part. They suit the speech of people whom the
+training part lacks; a sound that is told by its mean spectrum, such as a machine's, is lost by them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,4 +37,16 @@ class SequenceOptions(TextOptions):
     frame: float = option(25.0, "sound: milliseconds per frame", above=0.0)
     hop: float = option(10.0, "sound: milliseconds between the starts of two frames", above=0.0)
     mels: int = option(40, "sound: number of frequency bands", minimum=1)
+    normalize: str = option(
+        "training",
+        "sound: scale each frequency band by its mean and deviation in the recording, or in the training part "
+        "(default: training; recording with --group)",
+        choices=("recording", "training"),
+    )
+    augment: bool = option(
+        False,
+        "sound: change each recording at random in training: speed, voice, noise, masks (Park 2019; default with "
+        "--group)",
+        negatable=True,
+    )
     pool: str = option("max", "how the states are pooled into one vector", choices=("last", "mean", "max"))

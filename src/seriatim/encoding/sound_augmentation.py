@@ -1,0 +1,78 @@
+"""Random changes of log-mel frames [T, M] for training: other speeds, other voices, noise, and masks.
+
+They act on frames of mean 0 and deviation 1, so that recordings are read once. The changes are a faster or slower
+speaker (Ko 2015), a vocal tract of another length, which stretches the frequencies (Jaitly & Hinton 2013), noise that
+covers the quiet parts, and SpecAugment, which hides some bands and some steps (Park 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seriatim.encoding.sound import Frames, normalised
+
+SPEEDS: Final = (0.8, 1.25)
+"""The range of factors of the speed."""
+STRETCHES: Final = (0.85, 1.15)
+"""The range of factors of the frequencies."""
+NOISE: Final = (-3.0, 0.0)
+"""The range of the noise's level, in deviations from the mean of a band."""
+DEVIATION: Final = 2.5
+"""The usual deviation of a band in nats, by which noise is added as power."""
+MASKS: Final = 2
+MASKED_BANDS: Final = 0.15
+"""The largest share of the bands that one mask hides."""
+MASKED_STEPS: Final = 0.15
+"""The largest share of the steps that one mask hides."""
+
+
+def augmented(frames: Frames, generator: np.random.Generator) -> Frames:
+    """Return the frames of a similar recording, [T', M]: T' = T / speed, at least 1."""
+    changed = with_speed(frames, generator.uniform(*SPEEDS))
+    changed = with_stretch(changed, generator.uniform(*STRETCHES))
+    changed = with_noise(changed, generator.uniform(*NOISE), generator)
+    return masked(normalised(changed), generator)
+
+
+def with_speed(frames: Frames, factor: float) -> Frames:
+    """Return the frames of a recording that is ``factor`` times as fast, by linear interpolation."""
+    steps = max(1, round(len(frames) / factor))
+    return _at(frames, np.linspace(0, len(frames) - 1, steps))
+
+
+def with_stretch(frames: Frames, factor: float) -> Frames:
+    """Return frames whose band m is the former band m · ``factor``; the last band stands for those above it."""
+    bands = frames.shape[1]
+    stretched: Frames = _at(frames.T, np.minimum(np.arange(bands) * factor, bands - 1)).T
+    return stretched
+
+
+def with_noise(frames: Frames, level: float, generator: np.random.Generator) -> Frames:
+    """Return the frames of the sum of a recording and noise, whose bands have about ``level``."""
+    noise = level + 0.1 * generator.standard_normal(frames.shape, np.float32)
+    mixed: Frames = (np.logaddexp(DEVIATION * frames, DEVIATION * noise) / DEVIATION).astype(np.float32)
+    return mixed
+
+
+def masked(frames: Frames, generator: np.random.Generator) -> Frames:
+    """Return a copy of the frames with some bands and some steps set to 0, the mean (Park 2019)."""
+    hidden: Frames = frames.copy()
+    for _ in range(MASKS):
+        for axis, share in ((1, MASKED_BANDS), (0, MASKED_STEPS)):
+            size = frames.shape[axis]
+            width = int(generator.integers(int(share * size) + 1))
+            start = int(generator.integers(size - width + 1))
+            np.moveaxis(hidden, axis, 0)[start : start + width] = 0
+    return hidden
+
+
+def _at(rows: Frames, places: NDArray[np.float64]) -> Frames:
+    """Return rows [N, K] at fractional ``places`` [P] from 0 to N - 1, by linear interpolation."""
+    below = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
+    share = (places - below).astype(np.float32)[:, None]
+    above = rows[np.minimum(below + 1, len(rows) - 1)]
+    mixed: Frames = (rows[below] * (1 - share) + above * share).astype(np.float32)
+    return mixed

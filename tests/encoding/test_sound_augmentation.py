@@ -1,0 +1,50 @@
+"""Random changes of log-mel frames: what each does to a known recording."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seriatim.encoding.sound_augmentation import augmented, masked, with_noise, with_speed, with_stretch
+
+FRAMES = np.random.default_rng(0).normal(size=(40, 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("factor", "steps"), [(1.0, 40), (2.0, 20), (0.5, 80), (100.0, 1)])
+def test_speed_changes_the_number_of_frames_and_keeps_the_ends(factor: float, steps: int) -> None:
+    changed = with_speed(FRAMES, factor)
+    assert changed.shape == (steps, 20) and changed.dtype == np.float32
+    np.testing.assert_array_equal(changed[0], FRAMES[0])
+    if steps > 1:
+        np.testing.assert_allclose(changed[-1], FRAMES[-1], rtol=1e-5)
+
+
+def test_stretch_moves_a_band() -> None:
+    frames = np.zeros((3, 20), np.float32)
+    frames[:, 10] = 1
+    assert with_stretch(frames, 1.25)[0].argmax() == 8
+    np.testing.assert_array_equal(with_stretch(frames, 1.0), frames)
+    assert with_stretch(FRAMES, 0.85).shape == FRAMES.shape
+
+
+def test_noise_covers_what_is_quieter() -> None:
+    mixed = with_noise(FRAMES, -1.0, np.random.default_rng(1))
+    assert (mixed > -1.5).all() and (FRAMES < -1.5).any()
+    loud = FRAMES > 1
+    np.testing.assert_allclose(mixed[loud], FRAMES[loud], atol=0.05)
+
+
+def test_masks_hide_bands_and_steps() -> None:
+    hidden = np.mean([masked(FRAMES, np.random.default_rng(seed)) == 0 for seed in range(50)])
+    assert 0.1 < hidden < 0.4
+    assert not np.shares_memory(masked(FRAMES, np.random.default_rng(0)), FRAMES)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 17])
+def test_augmented_recordings_are_finite_and_differ_by_generator(steps: int) -> None:
+    frames = FRAMES[:steps]
+    first = augmented(frames, np.random.default_rng(0))
+    assert np.isfinite(first).all() and first.dtype == np.float32
+    assert np.array_equal(first, augmented(frames, np.random.default_rng(0)))
+    other = augmented(frames, np.random.default_rng(1))
+    assert steps == 1 or first.shape != other.shape or not np.array_equal(first, other)
