@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seriatim import nn as nn
     from seriatim import online as online
     from seriatim import runtime as runtime
+    from seriatim import tune as tune
     from seriatim.errors import ArgumentError as ArgumentError
     from seriatim.errors import DataError as DataError
     from seriatim.errors import Interrupted as Interrupted
@@ -60,6 +61,7 @@ __all__ = [
     "runtime",
     "train",
     "train_vectors",
+    "tune",
 ]
 
 _MODULES = {
@@ -83,6 +85,7 @@ _MODULES = {
     "runtime": "seriatim.runtime",
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",
+    "tune": "seriatim.tune",
 }
 """The module of each public name. A public module maps to itself."""
 

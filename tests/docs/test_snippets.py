@@ -58,6 +58,12 @@ def prepare_tasks(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_ecosystem(folder: Path) -> dict[str, Any]:
+    """The user's table that the page speaks of."""
+    (folder / "new_messages.tsv").write_text("text\nWin a free prize now\n", encoding="utf-8")
+    return {}
+
+
 class KerasStandIn:
     """Stands for a Keras layer whose weights are set."""
 
@@ -85,6 +91,7 @@ def prepare_interchange(folder: Path) -> dict[str, Any]:
 PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "README.md": prepare_readme,
     "docs/tasks.md": prepare_tasks,
+    "docs/ecosystem.md": prepare_ecosystem,
     "docs/interchange.md": prepare_interchange,
 }
 TESTED_ELSEWHERE = {"docs/own_cell.md"}

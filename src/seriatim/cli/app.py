@@ -10,7 +10,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from seriatim.cli import bench, compare, data, evaluate, export, generate, info, inspect, predict, serve, train, update
+from seriatim.cli import (
+    bench,
+    compare,
+    data,
+    evaluate,
+    export,
+    generate,
+    info,
+    inspect,
+    predict,
+    serve,
+    train,
+    tune,
+    update,
+)
 from seriatim.cli.failures import INTERRUPTED, report
 from seriatim.cli.output import is_terminal
 from seriatim.errors import UsageError, nearest
@@ -94,6 +108,11 @@ def build() -> Any:
     app.add_typer(tasks, name="train", epilog=_example(ROWS[0].example))
     for task in ROWS:
         tasks.command(task.name, epilog=_example(task.example))(train.command(task))
+    searches = typer.Typer(cls=Tasks, rich_markup_mode=markup, context_settings=settings)
+    searches.callback(invoke_without_command=True)(_require_task_to_tune)
+    app.add_typer(searches, name="tune", epilog=_example(tune.EXAMPLE))
+    for task in ROWS:
+        searches.command(task.name, epilog=_example(tune.EXAMPLE))(tune.command(task))
     for verb, example in VERBS:
         app.command(epilog=_example(example))(verb)
     return typer.main.get_command(app)
@@ -126,6 +145,12 @@ def _require_task(context: typer.Context) -> None:
     """Train a model for a task. The --help of each task ends with an example."""
     if context.invoked_subcommand is None:
         raise UsageError(f"train: wanted a task: {', '.join(NAMES)}")
+
+
+def _require_task_to_tune(context: typer.Context) -> None:
+    """Search for the best options of a task, with Optuna. Trials that are cut short and killed ones are handled."""
+    if context.invoked_subcommand is None:
+        raise UsageError(f"tune: wanted a task: {', '.join(NAMES)}")
 
 
 def _end_quietly() -> int:

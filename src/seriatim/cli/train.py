@@ -24,15 +24,6 @@ def command(task: TaskRow) -> Callable[..., None]:
         files = data if isinstance(data, list) else [data] if data else []
         _train(task, files, values(task.options, typed), json)
 
-    panels: dict[type, str] = {
-        task.options: f"The {task.name} task",
-        SequenceOptions: "Sequences",
-        WritingOptions: "Writing",
-        TextOptions: "Text",
-        ModelOptions: "Model",
-        LearningOptions: "Training",
-        TrainOptions: "Run",
-    }
     keyword = inspect.Parameter.KEYWORD_ONLY
     train.__doc__ = task.summary
     train.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -41,19 +32,32 @@ def command(task: TaskRow) -> Callable[..., None]:
                 "data",
                 keyword,
                 default=None if task.data_is_optional else inspect.Parameter.empty,
-                annotation=_data_annotation(task),
+                annotation=data_annotation(task, is_optional=task.data_is_optional),
             ),
-            *parameters(task.options, panels),
+            *parameters(task.options, panels_of(task)),
             inspect.Parameter("json", keyword, default=False, annotation=Json),
         ]
     )
     return train
 
 
-def _data_annotation(task: TaskRow) -> object:
+def panels_of(task: TaskRow) -> dict[type, str]:
+    """Return the help panel of each class of options, in the order of the help."""
+    return {
+        task.options: f"The {task.name} task",
+        SequenceOptions: "Sequences",
+        WritingOptions: "Writing",
+        TextOptions: "Text",
+        ModelOptions: "Model",
+        LearningOptions: "Training",
+        TrainOptions: "Run",
+    }
+
+
+def data_annotation(task: TaskRow, *, is_optional: bool) -> object:
     """Return the annotation of the argument DATA."""
     type_: Any = list[Path] if task.takes_several_files else Path
-    if task.data_is_optional:
+    if is_optional:
         return Annotated[type_ | None, typer.Argument(metavar="[DATA]", help=task.data, show_default=False)]
     return Annotated[type_, typer.Argument(metavar="DATA", help=task.data)]
 

@@ -16,10 +16,11 @@ Everything after training reads the run folder:
 
 from __future__ import annotations
 
+from seriatim.learning.observer import Observer, Plain, Silent
 from seriatim.run.comparison import compare
 from seriatim.run.training import train
 from seriatim.run.verbs import Run, load
 from seriatim.run.verdict import verdict
 from seriatim.tasks.common.word_vectors import train_vectors
 
-__all__ = ["Run", "compare", "load", "train", "train_vectors", "verdict"]
+__all__ = ["Observer", "Plain", "Run", "Silent", "compare", "load", "train", "train_vectors", "verdict"]

@@ -11,13 +11,17 @@ from pathlib import Path
 from seriatim.errors import RunError
 
 
+class FolderInUse(RunError):
+    """Another training writes to the folder."""
+
+
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
     """Hold a lock on ``folder`` inside a ``with`` block. The folder is created, and removed if it is empty at the end.
 
-    The system releases the lock when the process ends, however it ends, and no lock file is needed. Raises ``RunError``
-    if another training holds the lock. A folder that cannot be created is not locked: writing to it will fail. On
-    Windows, which has no such locks, a folder is only created.
+    The system releases the lock when the process ends, however it ends, and no lock file is needed. Raises
+    ``FolderInUse`` if another training holds the lock. A folder that cannot be created is not
+    locked: writing to it will fail. On Windows, which has no such locks, a folder is only created.
     """
     existed = folder.exists()
     try:
@@ -79,7 +83,7 @@ def _lock(folder: Path) -> int | None:
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
-            raise RunError(f"{folder}: another training is writing to this folder; give another one") from None
+            raise FolderInUse(f"{folder}: another training is writing to this folder; give another one") from None
         except FileNotFoundError:  # its last user has just removed it
             folder.mkdir(parents=True, exist_ok=True)
         os.close(descriptor)
