@@ -22,7 +22,7 @@ LEFT_OUT = {
     r"|tests/cli/test_(without_engine|app|info)\.py",
     "compiler": r"::test_\w*compil",
     "slow": r"second_derivatives"
-    r"|tests/(online|bench|bad_input|tasks|models|runtime|attacks)/test_(?!keywords)"
+    r"|tests/(online|bench|bad_input|tasks|models|runtime|attacks|serve)/test_(?!keywords)"
     r"|tests/(test_saved|learning/test_(forward_mode|traced|loop|learners|recomputing))\.py"
     r"|tests/(nn/test_(custom_cell_doc|torch_samples)|cli/test_(bench|signature|failures))\.py",
 }
