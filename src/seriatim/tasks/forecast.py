@@ -26,10 +26,11 @@ from seriatim.models.start import AutoregressiveStart
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import forecast_data
 from seriatim.tasks.common.baseline_time import baseline_seconds
-from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
+from seriatim.tasks.common.blend import ENOUGH, Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.epochs import scheduled_updates
 from seriatim.tasks.common.forecast_data import ForecastCodec
 from seriatim.tasks.common.forecast_start import WindowReader, choose_start
+from seriatim.tasks.common.past_windows import without_worse
 from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     Rolling,
@@ -260,6 +261,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     def choose(self, members: Mapping[str, Member], codec: ForecastCodec, valid: Rolling) -> Choice:
         targets = len(codec.targets)
         options = next(iter(members.values())).options
+        if sum(map(len, valid.origins)) < ENOUGH:
+            members = without_worse(members, codec, valid, options.horizon)
         scales = [
             codec.scaler(series, end).scale[:targets, None]
             for series, end in zip(valid.series, valid.train_ends, strict=True)

@@ -173,7 +173,7 @@ def _choose(
         return Choice(names[0])
     best = min(alone, key=lambda name: float(alone[name].mean()))
     if rows < ENOUGH:
-        weighed = [name for name in names if name not in TRIVIAL and not _is_worse(alone[name], alone[best])]
+        weighed = [name for name in names if name not in TRIVIAL and not is_worse(alone[name], alone[best])]
         reason = f"blend: {rows} validation rows are too few to fit weights (wanted {ENOUGH})"
         if len(weighed) < 2:
             return Choice(best, note=f"{reason}; {best} alone validates best")
@@ -192,7 +192,7 @@ def _choose(
     return Choice(BLEND, form, dict(zip(kept_names, weights, strict=True)))
 
 
-def _is_worse(losses: Array, best: Array) -> bool:
+def is_worse(losses: Array, best: Array) -> bool:
     """Return whether a model is worse than the best one by more than two standard errors of the difference."""
     difference = losses - best
     if len(difference) < 2:
