@@ -35,6 +35,13 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "classify-cnn": ("classify", TEXTS, {"model": "cnn", "hidden": 8, "layers": 2}),
     "classify-bag": ("classify", TEXTS, {"model": "bag"}),
     "classify-majority": ("classify", TEXTS, {"model": "majority"}),
+    "classify-tfidf": ("classify", TEXTS, {"model": "tfidf"}),
+    "classify-nearest": ("classify", CLASSES, {"model": "nearest"}),
+    "classify-rocket": ("classify", CLASSES, {"model": "rocket"}),
+    "regress-tfidf": ("regress", (TEXTS[0], [float(number % 7) for number in range(36)]), {"model": "tfidf"}),
+    "regress-stats": ("regress", NUMBERS, {"model": "stats"}),
+    "regress-rocket": ("regress", NUMBERS, {"model": "rocket"}),
+    "tag-perceptron": ("tag", SENTENCES, {"model": "perceptron"}),
     "classify-numbers": ("classify", CLASSES, {"model": "gru", "hidden": 8, "layers": 2}),
     "classify-mlp": ("classify", CLASSES, {"model": "mlp", "hidden": 8}),
     "regress": ("regress", NUMBERS, {"model": "lstm", "hidden": 8}),
@@ -106,5 +113,5 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 
 NAIVE = (
     "majority", "mean", "naive", "seasonal_naive", "drift", "ar", "theta", "ets", "most_frequent_tag", "copy",
-    "most_common", "nearest_image",
+    "most_common", "nearest_image", "tfidf", "nearest", "rocket", "stats", "perceptron",
 )  # fmt: skip

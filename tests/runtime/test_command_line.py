@@ -143,17 +143,12 @@ def test_export_prints_what_it_measured(tables, command, tmp_path):
     assert code == 2 and "is not empty" in err
 
 
-def test_export_of_a_blend_asks_for_a_model(tmp_path):
+def test_export_takes_the_model_that_the_run_uses(tmp_path):
     texts = (["the sun is warm", "the sea is cold"] * 20, ["w", "c"] * 20)
     run = seriatim.train("classify", texts, hidden=8, epochs=1, out=str(tmp_path / "run"), quiet=True)
-    with pytest.raises(seriatim.UsageError, match="no runtime for"):
-        run.export(tmp_path / "x", use="tfidf")
-    assert run.export(tmp_path / "y", use="majority")["model"] == "majority"
-    assert run.export(tmp_path / "z", use="network")["model"] == "lstm"
-    if run._opened.best == "blend":
-        with pytest.raises(seriatim.UsageError, match="validation chose the blend; a blend has no runtime yet"):
-            run.export(tmp_path / "x")
-    assert not (tmp_path / "x").exists()
+    for use in ("tfidf", "majority", "network"):
+        assert run.export(tmp_path / use, use=use)["model"] == ("lstm" if use == "network" else use)
+    assert run.export(tmp_path / "best")["model"] == run._opened.best
 
 
 def test_prediction_of_a_runtime_folder_loads_no_torch(tables):

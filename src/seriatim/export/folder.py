@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +25,13 @@ NAMES: Final = {
 """The names of types in safetensors."""
 
 
-def write_folder(folder: Path, description: Mapping[str, Any], arrays: Mapping[str, Array], dtype: str) -> None:
-    """Write ``model.json`` and the weights, rounded to ``dtype``, into a folder."""
+def write_folder(
+    folder: Path, description: Mapping[str, Any], arrays: Mapping[str, Array], dtype: str, exact: Collection[str] = ()
+) -> None:
+    """Write ``model.json`` and the weights into a folder. All weights but ``exact`` ones are rounded to ``dtype``."""
     stored: dict[str, tuple[str, Array]] = {}
     for name, values in arrays.items():
-        stored |= rounded(name, values, dtype)
+        stored |= rounded(name, values, "float32" if name in exact else dtype)
     weights = safetensors_bytes(stored)
     write_bytes(folder / WEIGHTS, weights)
     head = {"format": FORMAT, "seriatim": __version__, "dtype": dtype, "weights": hashlib.sha256(weights).hexdigest()}

@@ -20,9 +20,14 @@ from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.naive.majority import Majority
 from seriatim.models.naive.markov import Markov
+from seriatim.models.naive.nearest_sequence import NearestSequence
 from seriatim.models.naive.nearest_text import CopySource
 from seriatim.models.naive.note_chances import NoteChances
+from seriatim.models.naive.perceptron import PerceptronTagger
+from seriatim.models.naive.rocket import RocketClassifier, RocketRegression
 from seriatim.models.naive.statistical import StatisticalForecaster
+from seriatim.models.naive.summary import SummaryRegression
+from seriatim.models.naive.tfidf import TextModel
 from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
 from seriatim.models.seq2seq import RecurrentSeq2Seq
@@ -31,8 +36,9 @@ from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.nn.pooling import POOLINGS, Pooling
 
-NAIVE = (Markov, Majority, ConstantRegression, NoteChances, MostFrequentTag, StatisticalForecaster,
-         CopySource, MostCommonCaption, NearestImage)  # fmt: skip
+NAIVE = (Markov, Majority, ConstantRegression, NoteChances, MostFrequentTag, PerceptronTagger, StatisticalForecaster,
+         CopySource, MostCommonCaption, NearestImage, TextModel, NearestSequence, RocketClassifier, RocketRegression,
+         SummaryRegression)  # fmt: skip
 """The naive models that have a runtime."""
 
 

@@ -26,6 +26,7 @@ from seriatim.runtime.loading import load
 from seriatim.runtime.model import Model as RuntimeModel
 from seriatim.storage import write_bytes
 from seriatim.tasks.common.blend import Blend
+from seriatim.tasks.options.blending import BLEND
 
 Result = dict[str, Any]
 Scores = Mapping[str, Mapping[str, float]]
@@ -43,15 +44,13 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: b
     with torch_settings(run.options):
         case, scores = _case(run, use), None
         if dtype != "float32":
-            if not isinstance(case.model, torch.nn.Module):
-                raise UsageError(f"dtype: {case.options.model} has counts and estimates, which are never rounded")
-            rounded = replace(case, model=round_network(case.model, dtype))
+            rounded = replace(case, model=_rounded(case, dtype))
             scores, case = _scores(run, case, rounded), rounded
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
-            description, arrays = _described(case, scores)
-            write_folder(part, description, arrays, dtype)
+            description, arrays, exact = _described(case, scores)
+            write_folder(part, description, arrays, dtype, exact)
             model = load(part)
             difference = compare(case, model)
             if onnx:
@@ -66,7 +65,7 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: b
             shutil.rmtree(part, ignore_errors=True)
     size = sum(file.stat().st_size for file in target.iterdir())
     return {
-        "run": str(run.path), "folder": str(target), "model": case.options.model, "dtype": dtype, "bytes": size,
+        "run": str(run.path), "folder": str(target), "model": description["model"], "dtype": dtype, "bytes": size,
         "difference": difference, "scores": scores,
     }  # fmt: skip
 
@@ -74,34 +73,72 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: b
 def exported(run: Opened, use: str | None) -> RuntimeModel:
     """Return the model ``use`` as the runtime has it, without a comparison and without a folder that stays."""
     with tempfile.TemporaryDirectory() as folder:
-        write_folder(Path(folder), *_described(_case(run, use), None), "float32")
+        description, arrays, _ = _described(_case(run, use), None)
+        write_folder(Path(folder), description, arrays, "float32")
         return load(folder)
 
 
 def _case(run: Opened, use: str | None) -> Case:
     """Return the model ``use``, by default the one that validation chose."""
     member = run.member_in_use(use)
-    if isinstance(member.model, Blend):
-        chosen = "" if use else "validation chose the blend; "
-        raise UsageError(f"use: {chosen}a blend has no runtime yet; give network or a baseline (--use network)")
     return Case(run.task, member.model, member.options, run.codec)
 
 
-def _described(case: Case, scores: Scores | None) -> tuple[Result, Mapping[str, Array]]:
-    """Return the description of the runtime folder, and the weights."""
-    description, arrays = describe(case.model)
-    settings = {name: getattr(case.options, name) for name in case.task.exported_options}
+def _rounded(case: Case, dtype: str) -> Any:
+    """Return the model with rounded weights. In a blend, the networks are rounded."""
+    if isinstance(case.model, Blend):
+        members = [
+            replace(member, model=round_network(member.model, dtype)) if _is_network(member.model) else member
+            for member in case.model.members
+        ]
+        return replace(case.model, members=tuple(members))
+    if not _is_network(case.model):
+        raise UsageError(f"dtype: {case.options.model} has counts and estimates, which are never rounded")
+    network: Any = case.model
+    return round_network(network, dtype)
+
+
+def _is_network(model: Any) -> bool:
+    return isinstance(model, torch.nn.Module)
+
+
+def _described(case: Case, scores: Scores | None) -> tuple[Result, Mapping[str, Array], set[str]]:
+    """Return the description of the runtime folder, the weights, and the names of those that are never rounded."""
+    if isinstance(case.model, Blend):
+        description, arrays, exact = _described_blend(case, case.model)
+    else:
+        description, arrays = _described_model(case, case.model, case.options)
+        exact = set() if _is_network(case.model) else set(arrays)
     columns = {name: value for name in case.task.exported_columns if (value := getattr(case.options, name))}
     content = {
         "task": case.task.name,
-        "model": case.options.model,
         **description,
         "codec": case.codec.to_json(),
-        **({"settings": settings} if settings else {}),
         **({"columns": columns} if columns else {}),
         **({"scores": scores} if scores else {}),
     }
-    return content, arrays
+    return content, arrays, exact
+
+
+def _described_model(case: Case, model: Any, options: Any) -> tuple[Result, Mapping[str, Array]]:
+    """Return the description of one model, and its weights."""
+    description, arrays = describe(model)
+    settings = {name: getattr(options, name) for name in case.task.exported_options}
+    return {"model": options.model, **description, **({"settings": settings} if settings else {})}, arrays
+
+
+def _described_blend(case: Case, blend: Blend) -> tuple[Result, Mapping[str, Array], set[str]]:
+    """Return the description of a blend, its weights, and the names of those that are never rounded."""
+    parts: list[Result] = []
+    arrays: dict[str, Array] = {}
+    exact: set[str] = set()
+    for number, (member, weight) in enumerate(zip(blend.members, blend.weights, strict=True)):
+        description, own = _described_model(case, member.model, member.options)
+        named = {f"{number}.{name}": values for name, values in own.items()}
+        parts.append({"weight": weight.tolist(), **description})
+        arrays |= named
+        exact |= set() if _is_network(member.model) else set(named)
+    return {"model": BLEND, "blend": {"form": blend.form, "parts": parts}}, arrays, exact
 
 
 def _replace_by_onnx(folder: Path, source: Source) -> float:

@@ -105,8 +105,12 @@ class Forecaster(StreamModel):
         return next(self.predict([history if id is None else (id, history)]))
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        series = [self._read(number, row) for number, row in enumerate(rows, 1)]
-        for (name, _, _), values in zip(series, self._quantiles(series), strict=True):
+        series = [self.read_series(number, row) for number, row in enumerate(rows, 1)]
+        yield from self.rows_of(series, self.quantiles(series))
+
+    def rows_of(self, series: Sequence[tuple[str, Array, Array]], quantiles: Iterable[Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for the quantiles [horizon, targets, Q] of each series."""
+        for (name, _, _), values in zip(series, quantiles, strict=True):
             row: Row = {"id": name, "step": list(range(1, self.horizon + 1))}
             for column, key in enumerate(prediction_keys(self.targets)):
                 row[key] = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
@@ -119,7 +123,7 @@ class Forecaster(StreamModel):
             quantiles = {f"{key}_{level}": row[key][level][index] for key in keys for level in row[key]}
             yield {"id": row["id"], "step": step} | quantiles
 
-    def _read(self, number: int, row: Any) -> tuple[str, Array, Array]:
+    def read_series(self, number: int, row: Any) -> tuple[str, Array, Array]:
         """Return the id, the values [T, C] and where they were observed."""
         name, values = (
             row if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) else (str(number), row)
@@ -145,7 +149,7 @@ class Forecaster(StreamModel):
             raise DataError(f"series '{name}': {len(array)} rows, wanted at least the lookback of {self.lookback}")
         return name, array, ~is_missing
 
-    def _quantiles(self, series: Sequence[tuple[str, Array, Array]]) -> Iterator[Array]:
+    def quantiles(self, series: Sequence[tuple[str, Array, Array]]) -> Iterator[Array]:
         """Yield the quantiles [horizon, targets, Q] after each series."""
         targets = len(self.targets)
         if self._naive is not None:

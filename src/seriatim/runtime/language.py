@@ -135,6 +135,13 @@ class LanguageModel(StreamModel):
         seen = state.arrays.get("seen")
         if seen is None or seen.shape != (len(self.vocabulary),) or seen.dtype != np.bool_:
             raise DataError("snapshot: damaged ('seen')")
+        own = state.copy()
+        del own.arrays["seen"]
+        self.check_context(own)
+
+    @abstractmethod
+    def check_context(self, state: State) -> None:
+        """Raise ``DataError`` for a state, without the parts that all language models have, that this model lacks."""
 
 
 @final
@@ -235,11 +242,10 @@ class NetworkLanguageModel(LanguageModel):
         logits = affine_rows(outputs, self._weight, self._bias)
         return [log_softmax(row) for row in logits]
 
-    def check_state(self, state: State) -> None:
-        super().check_state(state)
+    def check_context(self, state: State) -> None:
         self.body.check_carry(state.carry)
         output = state.arrays.get("output")
-        if set(state.arrays) != {"output", "seen"} or output is None or output.shape != (1, self.body.output_size):
+        if set(state.arrays) != {"output"} or output is None or output.shape != (1, self.body.output_size):
             raise DataError("snapshot: damaged ('output')")
 
 
@@ -273,12 +279,11 @@ class MarkovLanguageModel(LanguageModel):
     def next_scores(self, states: Sequence[State]) -> list[Array]:
         return [self._markov.step(np.asarray(state.values["context"], np.int64)) for state in states]
 
-    def check_state(self, state: State) -> None:
-        super().check_state(state)
+    def check_context(self, state: State) -> None:
         context = state.values.get("context")
         if (
             state.carry
-            or set(state.arrays) != {"seen"}
+            or state.arrays
             or not isinstance(context, list)
             or len(context) > self._markov.order
             or not all(type(unit) is int and 0 <= unit < len(self.vocabulary) for unit in context)

@@ -30,6 +30,7 @@ READERS: Final[Mapping[str, str]] = {
     "caption": "writing:Captioner",
 }
 """Module and function that read a model of each task."""
+BLEND_READER: Final = "blend:read_blend"
 
 
 def load(path: str | Path) -> Model:
@@ -57,7 +58,8 @@ def load(path: str | Path) -> Model:
         )
     description.text("seriatim")
     weights = WeightFile(folder / WEIGHTS)
-    module, _, function = description.choice("task", READERS).partition(":")
+    reader = description.choice("task", READERS)
+    module, _, function = (BLEND_READER if description.has("blend") else reader).partition(":")
     read = cast(
         Callable[[Description, WeightFile], Model], getattr(import_module(f"seriatim.runtime.{module}"), function)
     )

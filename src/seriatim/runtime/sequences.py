@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -15,6 +15,10 @@ from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.naive.majority import Majority
+from seriatim.models.naive.nearest_sequence import NearestSequence
+from seriatim.models.naive.rocket import RocketClassifier, RocketRegression
+from seriatim.models.naive.summary import SummaryRegression
+from seriatim.models.naive.tfidf import TfidfClassifier, TfidfRegression
 from seriatim.notation import QUANTILES
 from seriatim.runtime.arithmetic import POOLINGS, affine, affine_rows, softmax, softplus
 from seriatim.runtime.bodies import read_body
@@ -28,6 +32,13 @@ Array = NDArray[Any]
 
 BATCH: Final = 64
 TOKENS: Final = 16_384
+CLASSIFIERS: Final[Mapping[str, Callable[[int], Any]]] = {
+    "majority": Majority, "tfidf": TfidfClassifier, "nearest": NearestSequence, "rocket": RocketClassifier
+}  # fmt: skip
+REGRESSIONS: Final[Mapping[str, Callable[[], Any]]] = {
+    "mean": ConstantRegression, "tfidf": TfidfRegression, "stats": SummaryRegression, "rocket": RocketRegression
+}  # fmt: skip
+"""The naive models by name."""
 
 
 @final
@@ -110,6 +121,12 @@ class SequenceModel(StreamModel):
     def __init__(self, inputs: SequenceInputs, network: SequenceNetwork | None) -> None:
         self.inputs, self.network = inputs, network
 
+    def encode(self, rows: Iterable[Any]) -> tuple[list[Array], Sequence[Any]]:
+        """Return the encoded sequences, and the rows themselves without their ids."""
+        raw = _named(rows)[1]
+        raw = raw if isinstance(raw, str) else list(raw)
+        return self.inputs.encode(raw), raw
+
     @abstractmethod
     def row(self, outputs: Array) -> Row:
         """Return the row of ``predict`` for the outputs of one sequence."""
@@ -157,29 +174,34 @@ class Classifier(SequenceModel):
         self.labels = codec.decoded("labels", Labels.from_json)
         inputs = SequenceInputs(codec)
         codec.done()
-        self._majority = None
+        self._naive: Any = None
         network = None
         if description.has("network"):
             network = SequenceNetwork(description, weights, inputs, len(self.labels))
         else:
-            self._majority = Majority(len(self.labels))
-            load_naive(self._majority, weights)
+            self._naive = description.choice("model", CLASSIFIERS)(len(self.labels))
+            load_naive(self._naive, weights)
+            check_naive(self._naive, inputs, weights)
         super().__init__(inputs, network)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        sequences = self.inputs.encode(_named(rows)[1])
-        if self._majority is not None:
-            outputs = self._majority.probabilities(len(sequences))
-        else:
-            assert self.network is not None
-            outputs = softmax(self.network.run(sequences))
-        for number, chances in enumerate(outputs, 1):
-            yield {"row": number, **self._chances(chances)}
+        for number, chances in enumerate(self.chances(*self.encode(rows)), 1):
+            yield {"row": number, **self.class_row(chances)}
+
+    def chances(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
+        """Return the probability of each class for each encoded sequence, [N, K]; ``raw`` are the same sequences."""
+        if self.network is not None:
+            return softmax(self.network.run(sequences))
+        if isinstance(self._naive, Majority):
+            return self._naive.probabilities(len(sequences))
+        result: Array = self._naive.probabilities(raw if isinstance(self._naive, TfidfClassifier) else sequences)
+        return result
 
     def row(self, outputs: Array) -> Row:
-        return self._chances(softmax(outputs))
+        return self.class_row(softmax(outputs))
 
-    def _chances(self, chances: Array) -> Row:
+    def class_row(self, chances: Array) -> Row:
+        """Return the row of ``predict`` for the probabilities [K] of one sequence."""
         best, names = int(chances.argmax()), self.labels.names
         probabilities = {name: float(value) for name, value in zip(names, chances, strict=True)}
         return {"label": names[best], "probability": float(chances[best]), "probabilities": probabilities}
@@ -202,13 +224,14 @@ class Regressor(SequenceModel):
         self._every_step = settings.flag("every_step")
         self._lookback = settings.size("lookback") if settings.has("lookback") else 0
         settings.done()
-        self._constant = None
+        self._naive: Any = None
         network = None
         if description.has("network"):
             network = SequenceNetwork(description, weights, inputs, 1 + len(QUANTILES))
         else:
-            self._constant = ConstantRegression()
-            load_naive(self._constant, weights)
+            self._naive = description.choice("model", REGRESSIONS)()
+            load_naive(self._naive, weights)
+            check_naive(self._naive, inputs, weights)
         super().__init__(inputs, network)
 
     def stream(self, *, seed: int | None = None) -> Stream:
@@ -217,18 +240,28 @@ class Regressor(SequenceModel):
         return super().stream(seed=seed)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
+        yield from self.rows_of(rows, self.predictions)
+
+    def rows_of(self, rows: Iterable[Any], predictions: Callable[[list[Array], Sequence[Any]], Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for each row, or for each step of it."""
         names, inputs = _named(rows)
-        sequences = self.inputs.encode(inputs)
+        raw = inputs if isinstance(inputs, str) else list(inputs)
+        sequences = self.inputs.encode(raw)
         ends = [(index, end) for index, values in enumerate(sequences) for end in self._ends(len(values))]
         parts = [sequences[index][self._start(end) : end] for index, end in ends]
-        if self._constant is not None:
-            outputs = self._constant.predictions(len(parts))
-        else:
-            assert self.network is not None
-            outputs = self.in_units(self.network.run(parts))
+        outputs = predictions(parts, raw)
         for number, ((index, end), values) in enumerate(zip(ends, outputs, strict=True), 1):
             name = {} if names[index] is None else {"id": names[index]}
             yield {"row": number, **name, **({"step": end} if self._every_step else {}), **_quantiles(values)}
+
+    def predictions(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
+        """Return mean and quantiles [N, 1 + Q] of encoded sequences, in the data's units. ``raw`` are their texts."""
+        if self.network is not None:
+            return self.in_units(self.network.run(sequences))
+        if isinstance(self._naive, ConstantRegression):
+            return self._naive.predictions(len(sequences))
+        result: Array = self._naive.predictions(raw if isinstance(self._naive, TfidfRegression) else sequences)
+        return result
 
     def row(self, outputs: Array) -> Row:
         return _quantiles(self.in_units(outputs[None])[0])
@@ -265,6 +298,14 @@ def load_naive(model: Any, weights: WeightFile) -> None:
         model.load_state_dict({name: weights.raw(name) for name in sorted(weights.names)})
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(f"{weights.path}: damaged ({error})") from None
+
+
+def check_naive(model: Any, inputs: SequenceInputs, weights: WeightFile) -> None:
+    """Raise ``RunError`` for a naive model that reads other inputs than the codec makes."""
+    reads_text = isinstance(model, (TfidfClassifier, TfidfRegression))
+    reads_any = isinstance(model, (Majority, ConstantRegression))
+    if not reads_any and (reads_text != (inputs.vocabulary is not None) or model.channels not in (0, inputs.channels)):
+        raise RunError(f"{weights.path}: {type(model).__name__} does not fit the inputs")
 
 
 def _quantiles(values: Array) -> Row:

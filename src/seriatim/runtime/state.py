@@ -41,6 +41,24 @@ class State:
         """Return a copy that can change without changing this one."""
         return State(self.carry, self.position, dict(self.arrays), dict(self.values))
 
+    def part(self, number: int) -> State:
+        """Return the state of member ``number`` of a blend."""
+        prefix = f"{number}."
+        carry: list[NDArray[Any]] = []
+        arrays = {name.removeprefix(prefix): array for name, array in self.arrays.items() if name.startswith(prefix)}
+        while f"carry.{len(carry)}" in arrays:
+            carry.append(arrays.pop(f"carry.{len(carry)}"))
+        values = self.values.get(prefix, {})
+        return State(tuple(carry), self.position, arrays, dict(values) if isinstance(values, dict) else {})
+
+    def set_part(self, number: int, part: State) -> None:
+        """Store the state of member ``number`` of a blend."""
+        prefix = f"{number}."
+        arrays = {f"carry.{place}": array for place, array in enumerate(part.carry)} | part.arrays
+        kept = {name: array for name, array in self.arrays.items() if not name.startswith(prefix)}
+        self.arrays = kept | {prefix + name: array for name, array in arrays.items()}
+        self.values = {**self.values, prefix: part.values}
+
 
 def to_bytes(state: State, model_hash: str) -> bytes:
     """Write a snapshot of ``state``."""

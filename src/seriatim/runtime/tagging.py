@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -12,10 +12,11 @@ from seriatim.decoding.viterbi import viterbi
 from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
-from seriatim.errors import DataError, UsageError
+from seriatim.errors import DataError, RunError, UsageError
 from seriatim.models.naive.frequent_tag import MostFrequentTag
+from seriatim.models.naive.perceptron import PerceptronTagger
 from seriatim.notation import UNKNOWN
-from seriatim.runtime.arithmetic import Floats, affine, affine_rows, pool_max
+from seriatim.runtime.arithmetic import Floats, affine, affine_rows, log_softmax, pool_max
 from seriatim.runtime.bodies import read_body
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Model, Row, Stream, StreamModel
@@ -30,6 +31,10 @@ BATCH: Final = 64
 TOKENS: Final = 8192
 LONGEST_SPELLING: Final = 32
 """Characters that are read of a word. Of a longer word, the middle is skipped."""
+TAGGERS: Final[Mapping[str, Callable[[int], MostFrequentTag | PerceptronTagger]]] = {
+    "most_frequent_tag": MostFrequentTag, "perceptron": PerceptronTagger
+}  # fmt: skip
+"""The naive models by name."""
 READERS: Final = {"none": "none", "birnn": "birnn", "cnn": "cnn"}
 
 
@@ -85,9 +90,9 @@ class Tagger(StreamModel):
         self._lowercase = codec.flag("lowercase")
         codec.done()
         self._ids = {word: index for index, word in enumerate(self._words.tokens)}
-        self._naive: MostFrequentTag | None = None
+        self._naive: MostFrequentTag | PerceptronTagger | None = None
         if not description.has("network"):
-            self._naive = MostFrequentTag(len(self.tags))
+            self._naive = description.choice("model", TAGGERS)(len(self.tags))
             load_naive(self._naive, weights)
             return
         network = description.part("network")
@@ -103,9 +108,22 @@ class Tagger(StreamModel):
             self.crf = weights.take("crf.transitions", count, count), *edges
         network.done()
 
+    @property
+    def is_naive(self) -> bool:
+        """Whether this is no network."""
+        return self._naive is not None
+
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        sentences = [_checked(f"row {number}", row) for number, row in enumerate(rows, 1)]
-        for number, (words, tags) in enumerate(zip(sentences, self._tag(sentences), strict=True), 1):
+        sentences = self.checked(rows)
+        yield from self.rows_of(sentences, self._tag(sentences))
+
+    def checked(self, rows: Iterable[Any]) -> list[list[str]]:
+        """Return the sentences. Raises ``DataError`` for one that is no list of words."""
+        return [_checked(f"row {number}", row) for number, row in enumerate(rows, 1)]
+
+    def rows_of(self, sentences: list[list[str]], tagging: Iterable[Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for each sentence and its tags."""
+        for number, (words, tags) in enumerate(zip(sentences, tagging, strict=True), 1):
             yield {"row": number, "words": words, "tags": self.tags.decode(tags.tolist())}
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
@@ -117,11 +135,7 @@ class Tagger(StreamModel):
         if self._naive is not None:
             return [self._naive.tag(words) for words in sentences]
         result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
-        for indices in token_buckets(list(map(len, sentences)), BATCH, TOKENS, seed=None):
-            batch = [sentences[index] for index in indices]
-            vectors, lengths = pad([self.vectors(words) for words in batch], 0)
-            states, _ = self.body.run(vectors, (), lengths)
-            scores = affine(states, *self.head)
+        for indices, scores, lengths in self._scores(sentences):
             if self.crf is not None:
                 tags = viterbi(scores, lengths, *self.crf)[0]
             else:
@@ -129,6 +143,25 @@ class Tagger(StreamModel):
             for index, path in zip(indices, tags, strict=True):
                 result[index] = path
         return result
+
+    def log_probabilities(self, sentences: list[list[str]]) -> list[Array]:
+        """Return the log-probability of each tag for each word, [T, K] for each sentence. There must be no CRF."""
+        if isinstance(self._naive, MostFrequentTag):
+            raise RunError("model: most_frequent_tag has no probabilities, which a blend needs")
+        if isinstance(self._naive, PerceptronTagger):
+            return [self._naive.log_probabilities(words) for words in sentences]
+        result: list[Array] = [np.zeros(0)] * len(sentences)
+        for indices, scores, lengths in self._scores(sentences):
+            for row, (index, end) in enumerate(zip(indices, lengths, strict=True)):
+                result[index] = log_softmax(scores[:end, row])
+        return result
+
+    def _scores(self, sentences: list[list[str]]) -> Iterator[tuple[Array, Floats, Array]]:
+        """Yield indices of sentences, their scores [T, B, K] and their lengths."""
+        for indices in token_buckets(list(map(len, sentences)), BATCH, TOKENS, seed=None):
+            vectors, lengths = pad([self.vectors(sentences[index]) for index in indices], 0)
+            states, _ = self.body.run(vectors, (), lengths)
+            yield indices, affine(states, *self.head), lengths
 
     def vectors(self, words: list[str]) -> Floats:
         """Map words to vectors [T, ·]."""
@@ -142,6 +175,8 @@ class Tagger(StreamModel):
         return np.concatenate([vectors, np.stack(spellings)], -1)
 
     def stream(self, *, seed: int | None = None) -> Stream:
+        if isinstance(self._naive, PerceptronTagger):
+            raise UsageError("stream: the perceptron reads the words after a word too")
         if self._naive is None:
             if not self.body.is_causal:
                 return Model.stream(self, seed=seed)

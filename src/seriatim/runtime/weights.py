@@ -54,6 +54,17 @@ class WeightFile:
         self._entries = _entries(path, self._bytes[8 : self._start], size - self._start)
         self._unread = set(self._entries)
 
+    def part(self, prefix: str) -> WeightFile:
+        """Return the arrays whose names begin with ``prefix``, without it."""
+        part = object.__new__(WeightFile)
+        part.path, part._bytes, part._start = self.path, self._bytes, self._start
+        part._entries = {
+            name.removeprefix(prefix): entry for name, entry in self._entries.items() if name.startswith(prefix)
+        }
+        part._unread = set(part._entries)
+        self._unread -= {prefix + name for name in part._entries}
+        return part
+
     @property
     def names(self) -> set[str]:
         """The names of all arrays."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 from seriatim.data.files import content_hash, split_lines
 from seriatim.data.sequences import Sequences
 from seriatim.data.sound import SoundReader
+from seriatim.decoding.mixing import SMALLEST_CHANCE
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
@@ -20,9 +21,9 @@ from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.naive.majority import Majority
 from seriatim.models.naive.nearest_sequence import NearestSequence
+from seriatim.models.naive.rocket import RocketClassifier
 from seriatim.models.naive.tfidf import TfidfClassifier
 from seriatim.models.recurrent import embedding_width
-from seriatim.models.rocket import RocketClassifier
 from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.augmentation import sequence_epochs
 from seriatim.tasks.common.baseline_time import baseline_seconds
@@ -40,7 +41,6 @@ Classifier = NaiveClassifier | SequenceClassifier
 
 EPOCHS, LEAST_UPDATES = 4, 1000
 """The end of the default schedule; docs/defaults.md has the experiments."""
-SMALLEST_CHANCE = 1e-12
 """The smallest probability of a class in the mixture of models."""
 
 

@@ -18,11 +18,11 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.naive.constant import ConstantRegression
+from seriatim.models.naive.rocket import RocketRegression
 from seriatim.models.naive.summary import SummaryRegression
 from seriatim.models.naive.tfidf import TfidfRegression
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
-from seriatim.models.rocket import RocketRegression
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.augmentation import sequence_epochs

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from seriatim.decoding.mixing import mix_linear, mix_logits, mix_quantiles
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common.blend import (
     ENOUGH,
@@ -20,9 +21,6 @@ from seriatim.tasks.common.blend import (
 from seriatim.tasks.common.mixture_weights import (
     linear_weights,
     logit_weights,
-    mix_linear,
-    mix_logits,
-    mix_quantiles,
     quantile_weights,
 )
 

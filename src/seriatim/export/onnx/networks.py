@@ -21,6 +21,8 @@ def graphs(source: Source) -> dict[str, CheckedGraph]:
 
     Raises ``UsageError`` for a model that ONNX's recurrent nodes cannot express.
     """
+    if "blend" in source.description:
+        raise UsageError("onnx: a blend is no single network; give --use network")
     if "network" not in source.description:
         raise UsageError(f"onnx: {source.description['model']} is no network; --onnx writes nodes RNN, LSTM and GRU")
     return GRAPHS[source.description["task"]](source)

@@ -89,13 +89,18 @@ class NearestSequence:
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Restore the result of ``state_dict``. Raises ``ValueError`` if it does not fit together."""
-        references, labels = state["references"], state["labels"]
+        references, labels = state["references"], state["labels"].astype(np.int64)
         if references.ndim != 3 or not len(references) or labels.shape != (len(references),):
             raise ValueError(f"references: got {references.shape} with labels {labels.shape}")
         if not 0 <= labels.min() <= labels.max() < self.classes:
             raise ValueError(f"labels: wanted classes below {self.classes}")
         self.references, self.labels = references, labels
         (self.window,), (self.error,) = state["window"].tolist(), state["error"].tolist()
+
+    @property
+    def channels(self) -> int:
+        """The channels of a step."""
+        return int(self.references.shape[2])
 
     @property
     def parameters_count(self) -> int:

@@ -120,6 +120,11 @@ class RidgeRegression:
         self._ridge = _Ridge(1)
         self.errors: Array = np.zeros(len(QUANTILES))
 
+    @property
+    def features(self) -> int:
+        """The number of features."""
+        return len(self._ridge.mean)
+
     def fit(self, features: Array, targets: Array, valid_features: Array, valid_targets: Array) -> None:
         """Fit to features [N, F] and targets [N], and choose the penalty by the validation part."""
         standardized = self._ridge.standardize(features)

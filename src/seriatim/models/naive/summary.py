@@ -35,6 +35,11 @@ class SummaryRegression:
         self._regression.load_state_dict(state)
 
     @property
+    def channels(self) -> int:
+        """The channels of a step."""
+        return (self._regression.features - 1) // 10
+
+    @property
     def parameters_count(self) -> int:
         return self._regression.parameters_count
 

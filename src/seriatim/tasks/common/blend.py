@@ -12,12 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from seriatim.decoding.mixing import MIXERS, mix_linear, mix_logits, mix_quantiles
 from seriatim.tasks.common.mixture_weights import (
     linear_weights,
     logit_weights,
-    mix_linear,
-    mix_logits,
-    mix_quantiles,
     quantile_loss,
     quantile_weights,
     without_small,
@@ -26,7 +24,6 @@ from seriatim.tasks.options.blending import BLEND
 
 Array = np.ndarray[Any, Any]
 
-FORMS: Final = ("linear", "logits", "quantiles")
 ENOUGH: Final = 50
 """With fewer validation rows than this, weights are not fitted. A row is a unit, a sequence, a word or a window."""
 TRIVIAL: Final = frozenset({"unigram", "majority", "mean", "naive", "seasonal_naive", "drift", "most_frequent_tag"})
@@ -76,8 +73,8 @@ class Blend:
     def of(cls, stored: Mapping[str, Any], members: Mapping[str, Member]) -> Blend:
         """Rebuild a blend from ``Choice.to_json``. Raises ``ValueError``, ``KeyError`` or ``TypeError`` if damaged."""
         form, weights = stored["form"], stored["weights"]
-        if form not in FORMS:
-            raise ValueError(f"form: got {form!r}, wanted one of {', '.join(FORMS)}")
+        if form not in MIXERS:
+            raise ValueError(f"form: got {form!r}, wanted one of {', '.join(MIXERS)}")
         array = np.array([weights[name] for name in weights], np.float64)
         if array.ndim != (3 if form == "quantiles" else 1) or not np.isfinite(array).all() or (array < 0).any():
             raise ValueError(f"weights: got shape {array.shape}, wanted numbers from 0, one or a table for each model")
@@ -89,8 +86,7 @@ class Blend:
 
     def mix(self, predictions: Array) -> Array:
         """Mix the members' predictions [M, …]: log-probabilities, or quantiles [M, N, H, …, Q]."""
-        mixers = {"linear": mix_linear, "logits": mix_logits, "quantiles": mix_quantiles}
-        return mixers[self.form](predictions, self.weights)
+        return MIXERS[self.form](predictions, self.weights)
 
 
 def choose_linear(log_chances: Mapping[str, Array]) -> Choice:

@@ -1,8 +1,4 @@
-"""The weights of a mixture of predictions, fitted on the validation part.
-
-    (1)  P(x) = Σ_m w_m P_m(x)                  w_m ≥ 0, Σ w_m = 1; Jelinek & Mercer 1980, Mikolov 2010
-    (2)  P(x) = softmax(Σ_m a_m log P_m(x))     a_m ≥ 0; a product of experts (Heskes 1998)
-    (3)  q_h  = Σ_m w_{m,h} q_{m,h}             a forecast's quantile (or mean) at horizon step h
+"""The weights of a mixture of predictions (``decoding/mixing.py``), fitted on the validation part.
 
 (1) is fitted by EM and (2) by L-BFGS, both by the negative log-likelihood. (3) is fitted by the quantile loss, with
 exponentiated gradients (Kivinen & Warmuth 1997), for a mean by the squared error. All losses are convex in the weights.
@@ -13,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+
+from seriatim.decoding.mixing import mix_logits
 
 Array = np.ndarray[Any, Any]
 
@@ -38,13 +36,6 @@ def linear_weights(log_chances: Array) -> Array:
     return weights
 
 
-def mix_linear(log_chances: Array, weights: Array) -> Array:
-    """Return the logarithm of (1) for log-probabilities [M, …]."""
-    log_weights = np.log(weights).reshape(-1, *[1] * (log_chances.ndim - 1))
-    mixed: Array = np.logaddexp.reduce(log_chances + log_weights, axis=0)
-    return mixed
-
-
 def logit_weights(log_chances: Array, labels: Array) -> Array:
     """Return a [M] of (2) for log-probabilities [M, N, K] and classes [N]."""
     from scipy.optimize import minimize  # slow to import
@@ -61,13 +52,6 @@ def logit_weights(log_chances: Array, labels: Array) -> Array:
     optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST_EXPONENT)] * len(start))
     weights: Array = optimum.x
     return weights
-
-
-def mix_logits(log_chances: Array, weights: Array) -> Array:
-    """Return the logarithm of (2) for log-probabilities [M, N, K]."""
-    logits = np.tensordot(weights, log_chances, 1)
-    normalized: Array = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
-    return normalized
 
 
 def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: Array, *, pooled: bool) -> Array:
@@ -97,13 +81,6 @@ def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: A
         weights = weights * np.exp(-gradient / largest / np.sqrt(number + 1))
         weights = weights / weights.sum(0)
     return best
-
-
-def mix_quantiles(quantiles: Array, weights: Array) -> Array:
-    """Return (3) for quantiles [M, N, H, …, Q] and w [M, H, Q]."""
-    shape = [len(weights), 1, weights.shape[1], *[1] * (quantiles.ndim - 4), weights.shape[2]]
-    mixed: Array = (weights.reshape(shape) * quantiles).sum(0)
-    return mixed
 
 
 def quantile_loss(error: Array, levels: Array) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from seriatim.models.naive.rocket import Kernels, RocketClassifier, RocketRegression
 from seriatim.models.naive.summary import SummaryRegression, summaries
-from seriatim.models.rocket import Kernels, RocketClassifier, RocketRegression
 
 
 def waves(rows: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:

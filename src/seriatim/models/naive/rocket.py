@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from seriatim.models.naive.ridge import RidgeClassifier, RidgeRegression
 
@@ -19,6 +17,7 @@ Array = np.ndarray[Any, Any]
 
 LENGTHS: Final = (7, 9, 11)
 LONGEST: Final = max(LENGTHS)
+LARGEST_DILATION: Final = 1 << 20
 KERNELS: Final = 2500
 FEWEST_KERNELS: Final = 100
 ROWS: Final = 6000
@@ -55,7 +54,6 @@ class Kernels:
             dilation = int(2 ** draw.uniform(0, np.log2(max(1.0, (steps - 1) / max(1, length - 1)))))
             self.shapes[index] = length, dilation, draw.integers(2)
 
-    @torch.no_grad()
     def features(self, inputs: Sequence[Array]) -> Array:
         """Return the features of sequences [T, C] as float32 [N, 2K]."""
         result = np.zeros((len(inputs), 2, len(self.constants)), np.float32)
@@ -70,23 +68,27 @@ class Kernels:
 
     def _features(self, inputs: Sequence[Array]) -> Array:
         """Return the largest value and the share above 0 of each kernel, [N, 2, K], for a few sequences."""
-        lengths = torch.tensor([len(values) for values in inputs])
-        padded = torch.zeros(len(inputs), self.weights.shape[1], int(lengths.max()))
+        lengths = np.array([len(values) for values in inputs])
+        steps = int(lengths.max())
+        padded = np.zeros((len(inputs), steps, self.weights.shape[1]), np.float32)
         for row, values in enumerate(inputs):
-            padded[row, :, : len(values)] = torch.from_numpy(np.ascontiguousarray(values.T, np.float32))
+            padded[row, : len(values)] = values
         result = np.zeros((len(inputs), 2, len(self.constants)), np.float32)
         for shape in np.unique(self.shapes, axis=0):
             length, dilation, is_padded = (int(value) for value in shape)
             indices = np.flatnonzero((self.shapes == shape).all(1))
             reach = (length - 1) * dilation
             padding = reach // 2 if is_padded else 0
-            source = functional.pad(padded, (padding, reach - padding))
-            weights = torch.from_numpy(self.weights[indices, :, :length])
-            outputs = functional.conv1d(source, weights, torch.from_numpy(self.constants[indices]), dilation=dilation)
-            counts = (lengths if is_padded else lengths - reach).clamp(min=1)  # a short sequence is padded all the same
-            inside = (torch.arange(outputs.shape[2]) < counts[:, None])[:, None]
-            result[:, 0, indices] = outputs.masked_fill(~inside, -torch.inf).amax(2).numpy()
-            result[:, 1, indices] = (((outputs > 0) & inside).sum(2) / counts[:, None]).numpy()
+            read = np.flatnonzero(self.weights[indices].any((0, 2)))
+            source = np.pad(padded[:, :, read], ((0, 0), (padding, reach - padding), (0, 0)))
+            taps = [source[:, place * dilation : place * dilation + steps] for place in range(length)]
+            weights = self.weights[indices][:, read, :length].transpose(0, 2, 1).reshape(len(indices), -1)
+            outputs = np.concatenate(taps, 2) @ weights.T + self.constants[indices]
+            # A short sequence is padded all the same.
+            counts = np.maximum(lengths if is_padded else lengths - reach, 1)[:, None]
+            inside = (np.arange(steps) < counts)[:, :, None]
+            result[:, 0, indices] = np.where(inside, outputs, -np.inf).max(1)
+            result[:, 1, indices] = ((outputs > 0) & inside).sum(1) / counts
         return result
 
     def state_dict(self) -> dict[str, Array]:
@@ -98,7 +100,7 @@ class Kernels:
         count = len(constants)
         if weights.ndim != 3 or weights.shape[::2] != (count, LONGEST) or shapes.shape != (count, 3):
             raise ValueError(f"kernels: got {weights.shape} and {shapes.shape} for {count} kernels")
-        if count and (shapes[:, :2].min() < 1 or shapes[:, 0].max() > LONGEST):
+        if count and (shapes[:, :2].min() < 1 or shapes[:, 0].max() > LONGEST or shapes[:, 1].max() > LARGEST_DILATION):
             raise ValueError("kernel_shapes: a length or dilation is out of range")
         self.weights, self.shapes, self.constants = weights, shapes, constants
 
@@ -141,6 +143,11 @@ class _Rocket:
         self._linear.load_state_dict(state)
         if len(state["mean"]) != 2 * len(state["kernel_constants"]):
             raise ValueError(f"mean: got {len(state['mean'])} features, wanted two for each kernel")
+
+    @property
+    def channels(self) -> int:
+        """The channels of a step."""
+        return int(self._kernels.weights.shape[1])
 
     @property
     def parameters_count(self) -> int:
