@@ -26,7 +26,7 @@ from seriatim.cli import (
     update,
 )
 from seriatim.cli.failures import INTERRUPTED, report
-from seriatim.cli.output import is_terminal
+from seriatim.cli.output import Json, is_terminal
 from seriatim.errors import UsageError, nearest
 from seriatim.tasks.registry import NAMES, ROWS
 
@@ -141,10 +141,20 @@ def _global(
     """Options of the whole program. ``run`` removes ``--debug``, because it may be at any position."""
 
 
-def _require_task(context: typer.Context) -> None:
+def _require_task(
+    context: typer.Context,
+    config: train.Config = None,
+    out: Annotated[str | None, typer.Option(help="with --config: the new run folder", show_default=False)] = None,
+    json: Json = False,
+) -> None:
     """Train a model for a task. The --help of each task ends with an example."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        if config is not None or out is not None or json:
+            raise UsageError(f"train: give the options after the task: seriatim train {context.invoked_subcommand} …")
+    elif config is None:
         raise UsageError(f"train: wanted a task: {', '.join(NAMES)}")
+    else:
+        train.train_again(config, out, json)
 
 
 def _require_task_to_tune(context: typer.Context) -> None:

@@ -181,6 +181,20 @@ def open_table(
     return Table(rows)
 
 
+def has_columns(source: object, columns: Sequence[str]) -> bool:
+    """Whether ``source`` is a table with a header that names all ``columns``; False if it cannot be opened."""
+    is_table = hasattr(source, "columns") or isinstance(source, list)
+    if isinstance(source, (str, Path)):
+        is_table = format_suffix(source) in FORMATS
+    if not is_table:
+        return False
+    try:
+        table = open_table(source, columns=())
+    except (DataError, UsageError):
+        return False
+    return all(table.has(column) for column in columns)
+
+
 def _from_file(source: object, format: str | None, header: bool, columns: list[str]) -> Rows | None:
     if isinstance(source, (str, Path)):
         name = str(source)

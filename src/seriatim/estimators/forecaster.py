@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -73,13 +74,16 @@ class SeriatimForecaster(SequenceEstimator):
         return self._quantiles(X)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the negative MASE of the last ``horizon`` steps of each series, or of ``y`` where it is passed."""
+        """Return the negative MASE of the last ``horizon`` steps of each series, or of ``y`` where it is passed.
+
+        It is NaN where MASE is undefined: each series repeats itself exactly.
+        """
         run = self.run_
         result = run.evaluate(self._table(X, y, reset=False)[0])
         best = result.get("best", result["model"])
         scored = {result["model"]: result["scores"], **result["baselines"]}
         scores = result["blend"]["scores"] if best == "blend" else scored[best]
-        return -float(scores["mase"])
+        return -float(scores.get("mase", math.nan))
 
     def _quantiles(self, X: Any) -> np.ndarray[Any, Any]:
         run = self.run_

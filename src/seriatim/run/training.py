@@ -23,6 +23,7 @@ from seriatim.run.folder import begin, check_same_data, open_folder, options_to_
 from seriatim.run.loggers.logging import logging
 from seriatim.run.loggers.registry import make_logger
 from seriatim.run.opened import finite_scores, torch_settings
+from seriatim.run.repetition import read_repetition
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
 from seriatim.tasks.common.blend import Member
@@ -44,6 +45,7 @@ def train(
     *,
     observer: Observer | None = None,
     on_validation: OnValidation | None = None,
+    config: str | Path | None = None,
     **options: Unpack[TrainKeywords],
 ) -> Run:
     """Train a model on ``data``, score it together with the baselines, and save everything in a run folder.
@@ -51,6 +53,7 @@ def train(
     ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists. The
     options have the same names as in ``seriatim train TASK --help``. ``on_validation`` is called with each row of
     ``metrics.jsonl``; when it returns true, training ends, and the best weights so far are scored and saved.
+    ``config`` is the ``config.json`` of a run: its options and its data hold where none are passed.
 
     Raises ``UsageError`` for unknown or unsuitable options, ``DataError`` for data that the task cannot use,
     ``TrainingError`` if the loss is no longer finite, and ``Interrupted`` after Ctrl-C, SIGTERM or SIGHUP.
@@ -66,7 +69,13 @@ def train(
     >>> sorted(run.result["baselines"])
     ['majority']
     """
-    return _train(find_task(task), data, options, observer, on_validation)
+    task_object = find_task(task)
+    if config is not None:
+        repetition = read_repetition(config, task)
+        data = repetition.source if data is None else data
+        explicit = {name: value for name, value in options.items() if value is not None}
+        return _train(task_object, data, {**repetition.options, **explicit}, observer, on_validation)
+    return _train(task_object, data, options, observer, on_validation)
 
 
 def _train(
@@ -78,7 +87,7 @@ def _train(
 ) -> Run:
     data, bundled_options = _bundled(task, data)
     explicit = {name: value for name, value in options.items() if value is not None}
-    explicit = {**bundled_options, **explicit}
+    explicit = {**bundled_options, **task.data_options(explicit, data), **explicit}
     repeated = None
     if explicit.get("resume") and "out" in explicit:
         repeated = options_to_resume(Path(str(explicit["out"])), task)

@@ -17,6 +17,7 @@ from seriatim.run.export import export, exported
 from seriatim.run.forecast_frame import forecast_frame
 from seriatim.run.inspection.inspect import inspect_source, read_rows
 from seriatim.run.inspection.source import Source
+from seriatim.run.notebook import as_html
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
@@ -63,6 +64,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', task='{self.task}', model='{self.model}')"
+
+    def _repr_html_(self) -> str:
+        """Return the scores and the curves of the training, as a notebook shows them."""
+        is_finished = (self.path / "result.json").exists()
+        result, sentence = (self.result, self.verdict()) if is_finished else (None, "")
+        rows = read_rows(self.path / "metrics.jsonl")
+        return as_html(repr(self), result, rows, sentence, self.main_score, self.higher_is_better)
 
     @property
     def options(self) -> TrainOptions:

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from seriatim.data.tables import has_columns
 from seriatim.decoding.prediction_keys import ROW_KEYS, prediction_keys
 from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
@@ -52,6 +53,9 @@ EPOCHS, LEAST_UPDATES = 3, 1000
 EVALUATION_BATCH = 512
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
+NIXTLA = {"id": "unique_id", "time": "ds", "target": "y"}
+"""The columns of a frame of Nixtla's libraries."""
+
 AnyForecaster = StatisticalForecaster | Forecaster[Any]
 
 
@@ -77,6 +81,12 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             model_of(self.options, explicit) not in FORECAST_BASELINES and explicit.get("strategy") != "recursive"
         )
         return {**defaults, **BETTER_START} if is_direct_network else defaults
+
+    def data_options(self, explicit: Mapping[str, object], data: object | None) -> Mapping[str, object]:
+        """Understand the columns of Nixtla's frames, if no target is named."""
+        if "target" in explicit or explicit.get("header") is False or not has_columns(data, tuple(NIXTLA.values())):
+            return {}
+        return {option: (column,) if option == "target" else column for option, column in NIXTLA.items()}
 
     def check(self, options: ForecastOptions) -> None:
         if options.bidirectional:

@@ -129,6 +129,10 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
         """
         return defaults_of(model_of(self.options, explicit), explicit.get("learner"))
 
+    def data_options(self, explicit: Mapping[str, object], data: object | None) -> Mapping[str, object]:
+        """Return options that follow from the form of ``data``. The user's options, ``explicit``, replace them."""
+        return {}
+
     def variant(self, options: OptionsT) -> Task[Any, Any, Any]:
         """Return the task for ``options``: this one, unless one name covers several forms of data."""
         return self

@@ -51,6 +51,7 @@ def _draw_history(panel: Any, trials: Sequence[Mapping[str, Any]], score: str) -
             steps.append((trial["trial"], best))
     if steps:
         panel.step(*zip(*steps, strict=True), where="post", color=COLOURS["complete"], linewidth=1, label="best so far")
+    panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_xlabel("trial")
     panel.set_ylabel(score)
     if trials:
