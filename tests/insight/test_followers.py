@@ -62,3 +62,14 @@ def test_depth_counts_each_kind_of_bracket_and_row() -> None:
 def test_steps_since_a_mark_start_anew_in_each_row() -> None:
     units = torch.tensor([[0, 5], [5, 5], [5, 0]])
     assert steps_since(units, {0}).T.tolist() == [[0, 1, 2], [1, 2, 0]]
+
+
+def test_label_of_a_sequence_is_followed_by_the_last_state() -> None:
+    """Of one step a quantity is compared with itself in other rows."""
+    generator = torch.Generator().manual_seed(0)
+    label = (torch.rand(1, 60, generator=generator) < 0.5).double()
+    states = torch.randn(1, 60, 5, generator=generator).double()
+    assert not follower("label", states, label).is_real
+    states[..., 3] += 3 * label
+    result = follower("label", states, label)
+    assert result.unit == 3 and result.is_real

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from seriatim.errors import DataError
 
 pytestmark = pytest.mark.slow
 
-QUICK = {"model": "lstm", "hidden": 8, "epochs": 2, "quiet": True, "threads": 1}
+QUICK = {"model": "lstm", "hidden": 8, "epochs": 2, "quiet": True, "threads": 1, "baselines": "fast"}
 COLOURS = ("red", "blue", "green")
 STATUSES = {"ok", "warning", "fault", "unknown"}
 
@@ -99,11 +102,37 @@ TASKS = {
 LENGTHS = {"language": 20, "forecast": 24, "classify": 10, "regress": 10}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], seriatim.Run]:
+    """A small run of a task, trained once."""
+    runs: dict[str, seriatim.Run] = {}
+
+    def run_of(task: str) -> seriatim.Run:
+        if task not in runs:
+            make, options = TASKS[task]
+            folder = tmp_path_factory.mktemp(task)
+            runs[task] = seriatim.train(task, make(folder), out=folder / "run", **QUICK, **options)
+        return runs[task]
+
+    return run_of
+
+
+@pytest.fixture
+def page_of(trained: Callable[[str], seriatim.Run]) -> Callable[[str], str]:
+    """The report of a small run of a task."""
+
+    def page(task: str) -> str:
+        run = trained(task)
+        if not (run.path / "report.html").exists():
+            run.inspect()
+        return (run.path / "report.html").read_text(encoding="utf-8")
+
+    return page
+
+
 @pytest.mark.parametrize("task", TASKS)
-def test_inspect_measures_and_reports(task: str, tmp_path: Path) -> None:
-    make, options = TASKS[task]
-    file = make(tmp_path)
-    run = seriatim.train(task, file, out=tmp_path / "run", **QUICK, **options)
+def test_inspect_measures_and_reports(task: str, trained: Callable[[str], seriatim.Run]) -> None:
+    run = trained(task)
     scores = json.dumps(run.evaluate()["scores"])
     result = run.inspect()
     assert json.loads(json.dumps(result, allow_nan=False)) == result
@@ -116,7 +145,7 @@ def test_inspect_measures_and_reports(task: str, tmp_path: Path) -> None:
         assert bool(check["advice"]) == (check["status"] in ("warning", "fault"))
     measured = {check["name"] for check in result["checks"] if check["status"] != "unknown"}
     assert {"exploding_gradient", "gates_open", "saturation", "baselines"} <= measured
-    assert "</html>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "</html>" in (run.path / "report.html").read_text(encoding="utf-8")
     assert json.dumps(run.evaluate()["scores"]) == scores
     assert run.inspect() == result
 
@@ -198,6 +227,43 @@ def test_new_data_with_unseen_labels(tmp_path: Path) -> None:
     new.write_text("\n".join(line.replace("yes", "maybe").replace(",no,", ",never,") for line in lines))
     with pytest.raises(DataError, match="inspect: none of the labels of these data is in the training part"):
         run.inspect(new)
+
+
+SECTIONS = {
+    "language": ["Loss in nats by how often"],
+    "forecast": ["Absolute error by step of the horizon", "Absolute error by place in the season", "the season, its"],
+    "classify": ["Accuracy by class", "Calibration error by class", "the label", "by input column"],
+    "regress": ["Absolute error by target", "the target"],
+    "tag": ["Accuracy by tag", "Accuracy by how often the word"],
+    "translate": ["Share of exact texts by length of the source"],
+}
+
+
+def test_report_says_where_the_errors_are(page_of: Callable[[str], str]) -> None:
+    for task, titles in SECTIONS.items():
+        page = page_of(task)
+        assert not [title for title in titles if title not in page], task
+
+
+def test_errors_are_shown_by_the_hour_of_finer_times(tmp_path: Path) -> None:
+    """Noise in the afternoon alone is an error of the afternoon alone."""
+    start, generator = datetime(2024, 1, 1), np.random.default_rng(0)
+    rows = ["time,y"]
+    for step in range(24 * 14):
+        noise = generator.standard_normal() if 12 <= step % 24 < 18 else 0.0
+        rows.append(f"{(start + timedelta(hours=step)).isoformat()},{np.sin(step * np.pi / 12) + noise:.4f}")
+    file = tmp_path / "hours.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    options = {"target": ("y",), "time": "time", "horizon": 6, "lookback": 24, "season": 24, "origins": 40}
+    run = seriatim.train("forecast", file, out=tmp_path / "run", **{**QUICK, "epochs": 1}, **options)
+    run.inspect()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    means = {
+        int(hour): float(mean)
+        for hour, mean in re.findall(r"<td>(\d+):00</td><td class=number>\d+</td><td class=number>([\d.e-]+) ±", page)
+    }
+    assert len(means) == 24
+    assert min(means[hour] for hour in range(12, 18)) > max(means[hour] for hour in range(4, 10))
 
 
 def test_piano_rolls_can_be_inspected(tmp_path: Path) -> None:

@@ -62,6 +62,20 @@ def calibration(probabilities: Array, labels: Array, *, seed: int = 0) -> Calibr
     )
 
 
+def class_calibrations(probabilities: Array, labels: Array) -> list[float]:
+    """Return equation (1) for each class [K]: its probability against whether it is the true class.
+
+    >>> always_sure = np.tile([1.0, 0.0], (100, 1))
+    >>> class_calibrations(always_sure, np.zeros(100, int))
+    [0.0, 0.0]
+    """
+    errors = []
+    for number, stated in enumerate(probabilities.T):
+        bins = np.minimum((stated * BINS).astype(int), BINS - 1)
+        errors.append(_error(stated, labels == number, bins))
+    return errors
+
+
 def _error(confidence: Array, is_right: Array, bins: Array) -> float:
     """Equation (1)."""
     differences = np.bincount(bins, is_right - confidence, minlength=BINS)

@@ -73,20 +73,23 @@ def label_information(
     into ``BINS`` bins by their quantiles. The band is from labels in random order.
     """
     lags = np.asarray(lags, np.int64)
-    channels = _symbols(sequences)
     numbered = np.unique(labels, return_inverse=True)[1]
+    top = int(max(numbered.max(initial=0), 0)) + 1
+    lengths = np.array([len(part) for part in sequences])
+    by_lag = {int(lag): np.flatnonzero(lengths > lag) for lag in lags}
+    symbols_by_lag = [
+        {lag: np.array([channel[row][-1 - lag] for row in rows], np.int64) for lag, rows in by_lag.items()}
+        for channel in _symbols(sequences)
+    ]
 
     def best(order: Array, lag: int) -> float:
-        rows = np.array([row for row, part in enumerate(sequences) if len(part) > lag], np.int64)
+        rows = by_lag[lag]
         if not len(rows):
             return 0.0
         classes = numbered[order[rows]]
-        top = int(max(numbered.max(initial=0), 0)) + 1
-        bits = []
-        for channel in channels:
-            symbols = np.array([channel[row][-1 - lag] for row in rows])
-            bits.append(plug_in_bits(symbols, classes, max(int(symbols.max()) + 1, top)))
-        return max(bits)
+        return max(
+            plug_in_bits(symbols[lag], classes, max(int(symbols[lag].max()) + 1, top)) for symbols in symbols_by_lag
+        )
 
     same = np.arange(len(labels))
     values = np.array([best(same, int(lag)) for lag in lags])

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seriatim.insight.alignment import Alignment
+from seriatim.insight.breakdown import Breakdown
 from seriatim.insight.calibration import Calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.followers import Follower
 from seriatim.insight.horizon import Horizon
+from seriatim.insight.information import LagInformation
 from seriatim.insight.network import NetworkMeasures
 from seriatim.insight.sample import Sample
 
@@ -48,6 +50,12 @@ class Evidence:
     """Units that follow something with a name."""
     alignments: Sequence[Alignment] = ()
     """Written texts with the attention to their sources."""
+    breakdowns: Sequence[Breakdown] = ()
+    """Scores by groups of the test part."""
+    residuals: LagInformation | None = None
+    """Autocorrelation of the errors of forecasts of the next step."""
+    features: Sequence[tuple[str, float]] = ()
+    """Input columns with their shares of the attributions of the samples."""
     main_score: str = ""
     higher_is_better: bool = False
 

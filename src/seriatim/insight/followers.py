@@ -2,7 +2,8 @@
 
 A unit follows a quantity if its values are correlated with it over all steps, more than chance allows (Karpathy 2015
 found such units by eye). Chance is the largest correlation of any unit with the same quantity moved in time by a random
-number of steps, around the end of its row: so it keeps its own rhythm, and loses its place.
+number of steps, around the end of its row: so it keeps its own rhythm, and loses its place. Of a single step, such as
+the last one with the label of its sequence, the quantity is given to other rows instead.
 """
 
 from __future__ import annotations
@@ -48,8 +49,11 @@ def follower(name: str, states: Tensor, quantity: Tensor, *, seed: int = 0) -> F
     chance = 0.0
     steps = torch.arange(len(quantity))[:, None]
     for _ in range(MOVES):
-        shifts = torch.randint(1, max(len(quantity), 2), (1, quantity.shape[1]), generator=generator)
-        moved = quantity.gather(0, (steps + shifts) % len(quantity))
+        if len(quantity) == 1:
+            moved = quantity[:, torch.randperm(quantity.shape[1], generator=generator)]
+        else:
+            shifts = torch.randint(1, len(quantity), (1, quantity.shape[1]), generator=generator)
+            moved = quantity.gather(0, (steps + shifts) % len(quantity))
         chance = max(chance, float((values.T @ _standard(moved.double().flatten()[:, None])[:, 0]).abs().max()))
     return Follower(name, unit, float(correlations[unit]), chance)
 

@@ -29,6 +29,8 @@ class Sample:
     """The whole change less the sum of the weights: the error of the integral."""
     activity: Tensor | None
     """[T, H]: the state h of the first layer, where the body is recurrent and reads forwards."""
+    features: tuple[float, ...] = ()
+    """[C]: the sum of the absolute attributions of each input channel."""
     place: int | None = None
     """The step that the outcome belongs to; None where it belongs to the next step, or to the whole sequence."""
 
@@ -55,7 +57,20 @@ def samples_of(
             tuple(attribution.by_step[:, row].tolist()),
             float(attribution.gap[row]),
             None if states is None else states[:, row],
+            tuple(attribution.values[:, row].abs().sum(0).tolist()),
             place,
         )
         for row, outcome in enumerate(outcomes)
     )
+
+
+def feature_shares(samples: Sequence[Sample], names: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Return the share of each input channel in the attributions of all samples; channels without a name are masks.
+
+    >>> sample = Sample((), (1.0,), "2", (0.5,), 0.0, None, (3.0, 1.0))
+    >>> feature_shares([sample], ["y", "x"])
+    (('y', 0.75), ('x', 0.25))
+    """
+    sums = torch.tensor([sample.features[: len(names)] for sample in samples], dtype=torch.float64).sum(0)
+    total = float(sums.sum()) or 1.0
+    return tuple((name, float(value) / total) for name, value in zip(names, sums, strict=True))

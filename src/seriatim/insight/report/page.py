@@ -9,6 +9,7 @@ from seriatim.insight.checks.check import Check
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.report import sections
 from seriatim.insight.report.alignments import alignments
+from seriatim.insight.report.breakdowns import breakdowns
 from seriatim.insight.report.style import STYLE
 
 
@@ -23,9 +24,10 @@ def render(title: str, evidence: Evidence, checks: Sequence[Check], verdict: str
             sections.horizons(evidence),
             sections.checks(checks),
             sections.layers(evidence),
-            sections.attributions(evidence.samples),
+            sections.attributions(evidence.samples, evidence.features),
             alignments(evidence.alignments),
             sections.training(evidence),
+            breakdowns(evidence.breakdowns),
         )
     )
     return (

@@ -169,7 +169,7 @@ def _follower_table(followers: Sequence[Follower]) -> str:
     return f"<h3>Units that follow something</h3>{table(head, rows)}"
 
 
-def attributions(samples: Sequence[Sample]) -> str:
+def attributions(samples: Sequence[Sample], features: Sequence[tuple[str, float]] = ()) -> str:
     """The attributions of single predictions, and the states of the first layer over one sequence."""
     if not samples:
         return ""
@@ -177,7 +177,18 @@ def attributions(samples: Sequence[Sample]) -> str:
         '<p class="soft">Integrated gradients: blue steps made the true outcome likelier, orange ones less likely, '
         "against a neutral input.</p>"
     )
-    return section("What mattered", note, *(_sample(sample) for sample in samples), _activity(samples[0]))
+    return section(
+        "What mattered", note, *(_sample(sample) for sample in samples), _features(features), _activity(samples[0])
+    )
+
+
+def _features(features: Sequence[tuple[str, float]]) -> str:
+    """The shares of the input columns, the largest first."""
+    if len(features) < 2:
+        return ""
+    ordered = sorted(features, key=lambda pair: -pair[1])[:20]
+    rows = [(name, f"{share:.1%}") for name, share in ordered]
+    return f"<h3>What the samples drew on, by input column</h3>{table(('column', 'share of the attributions'), rows)}"
 
 
 def _sample(sample: Sample) -> str:
@@ -241,10 +252,24 @@ def training(evidence: Evidence) -> str:
         parts.append(
             figure(chart(Axis("updates"), Axis("norm, share"), [norm, clipped], title="norm"), "The gradient.")
         )
+    if evidence.residuals is not None:
+        parts.append(_residuals(evidence.residuals))
     if evidence.calibration is not None:
         parts.append(_calibration(evidence.calibration))
     scores = _scores(evidence)
     return section("Is it any good?", scores, '<div class="two">', *parts, "</div>") if parts or scores else ""
+
+
+def _residuals(information: LagInformation) -> str:
+    lags = [float(lag) for lag in information.lags]
+    lines = [
+        Line("residuals", list(zip(lags, information.values.tolist(), strict=True))),
+        Line("bound of shuffled residuals", [(lag, information.band) for lag in lags]),
+    ]
+    return figure(
+        chart(Axis("lag"), Axis("correlation"), lines, title="autocorrelation of the residuals"),
+        "Autocorrelation of the errors of forecasts of the next step: what is above the bound can be forecast.",
+    )
 
 
 def _calibration(measures: Calibration) -> str:

@@ -56,6 +56,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .frame { fill: none; stroke: var(--rule); } svg.alignment { max-width: none; margin: .5rem 0; }
 .regions { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: 0 .75rem; }
 .regions figcaption { text-align: center; }
+.meter { width: 30%; } .meter span { display: block; height: .7em; background: var(--c0); border-radius: 2px; }
 .outcome { border-bottom: 2px solid var(--ink); }
 @media (max-width: 34rem) { svg text { font-size: 22px } svg .tick, svg .note { font-size: 20px }
   .check { grid-template-columns: 1fr; } }

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from seriatim.insight.data import DataMeasures, autocorrelations, constant_columns, leaks_of, period_of
 from seriatim.insight.evidence import Limit
+from seriatim.insight.followers import Follower, followers
 from seriatim.insight.information import (
     autocorrelation,
     autoregressive_order,
     default_lags,
     partial_autocorrelation,
 )
+from seriatim.insight.network import states_of
 from seriatim.insight.probe import forecaster_probe
-from seriatim.insight.sample import samples_of
+from seriatim.insight.sample import feature_shares, samples_of
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, WindowBatch
+from seriatim.run.inspection.errors import forecast_errors, places_of
 from seriatim.run.inspection.source import SAMPLES, Gathered, Source, rows_for, spaced
 from seriatim.tasks.common.forecast_start import WindowReader
 
@@ -36,7 +40,33 @@ def gather(source: Source) -> Gathered:
     rows = rows_for(source.options, source.codec.lookback)
     outcomes = [f"{number:.3g}" for number in sample_windows.future[0, :, 0].tolist()]
     samples = samples_of(forecaster_probe(network, sample_windows), outcomes)
-    return Gathered(data, limit, forecaster_probe(network, _windows(source, rows)), samples)
+    breakdowns, residuals = forecast_errors(source)
+    return Gathered(
+        data,
+        limit,
+        forecaster_probe(network, _windows(source, rows)),
+        samples,
+        _season_followers(source, rows),
+        breakdowns=breakdowns,
+        residuals=residuals,
+        features=feature_shares(samples, (*source.codec.targets, *source.codec.covariates)),
+    )
+
+
+def _season_followers(source: Source, rows: int) -> tuple[Follower, ...]:
+    """Units that follow the place in the season, in windows of the training part."""
+    options: Any = source.options
+    if options.season < 2 or options.season > source.codec.lookback:
+        return ()
+    windows = WindowReader(source.network, source.codec, source.train, options.horizon)
+    chosen = spaced(len(windows), rows)
+    states = states_of(forecaster_probe(source.network, windows.batch(chosen)))
+    if states is None:
+        return ()
+    _, origins = places_of(source.train)
+    starts = torch.from_numpy(origins[chosen] - source.codec.lookback)
+    angle = 2 * math.pi / options.season * (starts + torch.arange(len(states))[:, None])
+    return followers(states, {"the season, its cosine": angle.cos(), "the season, its sine": angle.sin()})
 
 
 def _data(source: Source) -> DataMeasures:

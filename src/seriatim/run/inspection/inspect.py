@@ -80,6 +80,9 @@ def inspect_source(
         calibration=gathered.calibration,
         followers=gathered.followers,
         alignments=gathered.alignments,
+        breakdowns=gathered.breakdowns,
+        residuals=gathered.residuals,
+        features=gathered.features,
         main_score=main_score,
         higher_is_better=higher_is_better,
     )

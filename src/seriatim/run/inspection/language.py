@@ -20,6 +20,7 @@ from seriatim.insight.probe import language_probe
 from seriatim.insight.sample import samples_of
 from seriatim.learning.options import truncation_of
 from seriatim.models.language import NeuralLanguageModel
+from seriatim.run.inspection.errors import unit_errors
 from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, rows_for, spaced
 
 UNITS = 1_000_000
@@ -58,7 +59,8 @@ def gather(source: Source) -> Gathered:
     probe = language_probe(source.network, torch.from_numpy(units))
     states = states_of(probe)
     follower_list = () if states is None else followers(states, _quantities(source.codec, torch.from_numpy(units[:-1])))
-    return Gathered(data, limit, probe, samples, follower_list)
+    breakdowns = tuple(unit_errors(source.network, source, units))
+    return Gathered(data, limit, probe, samples, follower_list, breakdowns=breakdowns)
 
 
 def _first(documents: Sequence[Array], count: int) -> Iterator[Array]:

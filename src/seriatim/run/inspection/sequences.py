@@ -13,13 +13,18 @@ from seriatim.errors import DataError
 from seriatim.insight.calibration import calibration
 from seriatim.insight.data import DataMeasures, constant_columns, label_information, repeated_rows
 from seriatim.insight.evidence import Limit
+from seriatim.insight.followers import Follower, followers
 from seriatim.insight.information import default_lags
+from seriatim.insight.network import states_of
 from seriatim.insight.probe import Probe, classifier_probe, regressor_probe
-from seriatim.insight.sample import samples_of
+from seriatim.insight.sample import feature_shares, samples_of
 from seriatim.models.classifier import RecurrentClassifier, SequenceClassifier
 from seriatim.models.regressor import Regressor
+from seriatim.run.inspection.errors import class_errors, number_errors
 from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, rows_for, spaced
 from seriatim.tasks.classify import probabilities
+from seriatim.tasks.common.sequence_inputs import sequence_lengths
+from seriatim.tasks.regress import predictions
 
 COMPARED = 2000
 """Training sequences that are compared with their labels at most."""
@@ -41,10 +46,19 @@ def gather_classes(source: Source) -> Gathered:
     def make(inputs: Tensor, rows: Array) -> Probe:
         return classifier_probe(network, inputs, torch.from_numpy(labels[rows]))
 
-    gathered = _gather(source, source.train.labels, make if is_measured else None, lambda row: str(names[labels[row]]))
+    gathered = _gather(
+        source,
+        source.train.labels,
+        make if is_measured else None,
+        lambda row: str(names[labels[row]]),
+        lambda rows: labels[rows],
+    )
     if not isinstance(network, SequenceClassifier):
         return gathered
-    return replace(gathered, calibration=calibration(probabilities(network, source.test), labels))
+    chances = probabilities(network, source.test)
+    text_names = [str(name) for name in names]
+    breakdowns = tuple(class_errors(chances, labels, text_names, sequence_lengths(source.test.inputs)))
+    return replace(gathered, calibration=calibration(chances, labels), breakdowns=breakdowns)
 
 
 def gather_numbers(source: Source) -> Gathered:
@@ -56,13 +70,29 @@ def gather_numbers(source: Source) -> Gathered:
         return regressor_probe(network, inputs, torch.from_numpy(scaled[rows]))
 
     labels = np.searchsorted(np.quantile(targets, LEVELS), targets)
-    return _gather(source, labels, make if is_measured else None, lambda row: f"{source.test.targets[row]:.4g}")
+    gathered = _gather(
+        source,
+        labels,
+        make if is_measured else None,
+        lambda row: f"{source.test.targets[row]:.4g}",
+        lambda rows: source.test.targets[rows],
+    )
+    predicted = predictions(network, source.codec, source.test)[:, 0]
+    lengths = sequence_lengths(source.test.inputs)
+    return replace(gathered, breakdowns=tuple(number_errors(predicted, source.test.targets, lengths)))
 
 
 def _gather(
-    source: Source, labels: Array, make: Callable[[Tensor, Array], Probe] | None, outcome: Callable[[int], str]
+    source: Source,
+    labels: Array,
+    make: Callable[[Tensor, Array], Probe] | None,
+    outcome: Callable[[int], str],
+    labels_of: Callable[[Array], Array],
 ) -> Gathered:
-    """``make`` gives the probe of some test rows, ``outcome`` the caption of a row's label."""
+    """``make`` gives the probe of some test rows, ``outcome`` the caption of a row's label, ``labels_of`` their labels.
+
+    ``labels`` are those of the training part.
+    """
     train, test = source.train.inputs, source.test.inputs
     typical = int(np.median([len(part) for part in train]))
     data, limit = _data(source, labels, typical), Limit(typical, "", "length of a sequence")
@@ -78,7 +108,27 @@ def _gather(
     vocabulary = source.codec.inputs.vocabulary
     captions = [[vocabulary.tokens[unit] for unit in row] for row in sample_inputs.T.tolist()] if vocabulary else None
     samples = samples_of(make(sample_inputs, rows[selected]), [outcome(row) for row in rows[selected]], captions)
-    return Gathered(data, limit, make(inputs, rows), samples)
+    probe = make(inputs, rows)
+    features = () if vocabulary else feature_shares(samples, _channel_names(source, inputs.shape[2]))
+    return Gathered(data, limit, probe, samples, _label_followers(probe, labels_of(rows)), features=features)
+
+
+def _label_followers(probe: Probe, labels: Array) -> tuple[Follower, ...]:
+    """Units whose last state follows the label, or the number, of the sequence."""
+    states = states_of(probe)
+    if states is None or len(labels) < 3:
+        return ()
+    if np.issubdtype(labels.dtype, np.floating):
+        return followers(states[-1:], {"the target": torch.from_numpy(labels)[None].double()})
+    classes = np.unique(labels)
+    if len(classes) == 2:
+        return followers(states[-1:], {"the label": torch.from_numpy(labels == classes[1])[None].double()})
+    return ()
+
+
+def _channel_names(source: Source, count: int) -> tuple[str, ...]:
+    channels = tuple(getattr(source.options, "channels", ()))
+    return channels if len(channels) == count else tuple(str(number + 1) for number in range(count))
 
 
 def _data(source: Source, labels: Array, typical: int) -> DataMeasures:
@@ -88,8 +138,7 @@ def _data(source: Source, labels: Array, typical: int) -> DataMeasures:
     if train[0].ndim == 1:  # one word at one place says too little of a text's label to differ from chance
         return DataMeasures(repeated=repeated, test_rows=test_rows)
     columns = train[0].shape[1]
-    channels = tuple(getattr(source.options, "channels", ()))
-    names = channels if len(channels) == columns else tuple(str(number + 1) for number in range(columns))
+    names = _channel_names(source, columns)
     compared = spaced(len(train), COMPARED)
     lags = default_lags(min(STEPS, typical), 16, 32) - 1
     return DataMeasures(

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from seriatim.insight.alignment import Alignment
+from seriatim.insight.breakdown import Breakdown
 from seriatim.insight.calibration import Calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
 from seriatim.insight.followers import Follower
+from seriatim.insight.information import LagInformation
 from seriatim.insight.probe import Probe
 from seriatim.insight.sample import Sample
 from seriatim.tasks.options import TrainOptions
@@ -55,6 +57,9 @@ class Gathered:
     followers: tuple[Follower, ...] = ()
     calibration: Calibration | None = None
     alignments: tuple[Alignment, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
+    residuals: LagInformation | None = None
+    features: tuple[tuple[str, float], ...] = ()
 
 
 def rows_for(options: TrainOptions, steps: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from seriatim.insight.added_information import added_information
+from seriatim.insight.breakdown import Breakdown, by_group, by_size
 from seriatim.insight.calibration import Calibration, calibration
 from seriatim.insight.data import DataMeasures
 from seriatim.insight.evidence import Limit
@@ -12,9 +15,13 @@ from seriatim.insight.information import default_lags, symbol_information
 from seriatim.insight.sample import Sample, samples_of
 from seriatim.insight.sentence_probe import tagger_probe, whole_sentence_probe
 from seriatim.models.tagger import Tagger
+from seriatim.notation import UNKNOWN
 from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Gathered, Source, longest_rows, rows_for
 from seriatim.tasks.common.tag_codec import Sentences
-from seriatim.tasks.tag import log_probabilities
+from seriatim.tasks.tag import decode, log_probabilities
+
+FREQUENCIES = (1, 2, 10, 100)
+"""Bounds of the groups by how often a word occurs."""
 
 
 def gather(source: Source) -> Gathered:
@@ -45,7 +52,12 @@ def gather(source: Source) -> Gathered:
     batch = test.batch(longest_rows(lengths, steps, rows_for(source.options, steps)))
     samples = _samples(source, lengths, min(steps, SAMPLE_STEPS))
     return Gathered(
-        data, limit, tagger_probe(source.network, batch, steps - 1), samples, calibration=_calibration(source, lengths)
+        data,
+        limit,
+        tagger_probe(source.network, batch, steps - 1),
+        samples,
+        calibration=_calibration(source, lengths),
+        breakdowns=tuple(_errors(source, lengths)),
     )
 
 
@@ -71,6 +83,23 @@ def _calibration(source: Source, lengths: np.ndarray) -> Calibration | None:
         np.exp(np.concatenate([log_chances[row] for row in rows])),
         np.concatenate([source.test.tags[row] for row in rows]),
     )
+
+
+def _errors(source: Source, lengths: np.ndarray) -> Iterator[Breakdown]:
+    """Accuracy by tag, by how often the word is in the training part, and by the length of the sentence."""
+    decoded = decode(source.network, source.test)
+    rows = np.flatnonzero(lengths)
+    tags, words = (np.concatenate([part[row] for row in rows]) for part in (source.test.tags, source.test.words))
+    is_right = (np.concatenate([decoded[row] for row in rows]) == tags).astype(float)
+    yield by_group("accuracy by tag", is_right, tags, list(source.codec.tags.names))
+    counts = np.bincount(np.concatenate(source.train.words), minlength=len(source.codec.vocabulary))
+    counts[UNKNOWN] = 0
+    known = np.minimum(np.searchsorted(FREQUENCIES, counts[words], side="right"), len(FREQUENCIES))
+    names = ["not once", "once", "2 to 9 times", "10 to 99 times", "100 times or more"]
+    yield by_group("accuracy by how often the word is in the training part", is_right, known, names)
+    by_length = by_size("accuracy by length of the sentence", is_right, np.repeat(lengths[rows], lengths[rows]))
+    if by_length is not None:
+        yield by_length
 
 
 def _repeated(train: Sentences, test: Sentences) -> int:

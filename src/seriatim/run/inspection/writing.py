@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import torch
 from seriatim.errors import UsageError
 from seriatim.insight.added_information import added_information
 from seriatim.insight.alignment import Alignment
+from seriatim.insight.breakdown import Breakdown, by_size
 from seriatim.insight.data import DataMeasures, pair_information
 from seriatim.insight.evidence import Limit
 from seriatim.insight.information import default_lags, symbol_information
@@ -26,8 +27,10 @@ from seriatim.tasks.options import WritingOptions
 
 COMPARED = 2000
 """Training pairs that are compared at most."""
-PLACES = 12
+PLACES = 8
 """Units of a target that are compared with its source at most."""
+WRITTEN = 300
+"""Test texts that are written at most, to see which of them are exact."""
 FEWEST = 8
 """Sources of equal length that are enough to measure on."""
 
@@ -43,7 +46,7 @@ def gather_translator(source: Source) -> Gathered:
         pair_information(
             [train.inputs[row] for row in rows],
             [train.targets[row] for row in rows],
-            default_lags(min(STEPS, typical), 32, 48) - 1,
+            default_lags(min(STEPS, typical), 16, 32) - 1,
             spaced(longest, PLACES),
         ),
         measure="information of a source unit about a target unit in bits",
@@ -64,7 +67,29 @@ def gather_translator(source: Source) -> Gathered:
         [f" → {text}" for row in selected for text in test.references[row]],
         [source.codec.source.visible_units(test.inputs[row].tolist()) for row in selected],
     )
-    return Gathered(data, limit, probe_of(chosen), samples, alignments=_alignments(source, selected))
+    return Gathered(
+        data,
+        limit,
+        probe_of(chosen),
+        samples,
+        alignments=_alignments(source, selected),
+        breakdowns=tuple(_errors(source)),
+    )
+
+
+def _errors(source: Source) -> Iterator[Breakdown]:
+    """How many test texts are written exactly, by the lengths of source and target."""
+    rows = spaced(len(source.test), WRITTEN)
+    inputs = [source.test.inputs[row] for row in rows]
+    texts = Writer(source.network, source.codec, cast(WritingOptions, source.options)).write(inputs, greedy=True)
+    written = [source.codec.script.decode(best.units) for best, *_ in texts]
+    is_right = [float(text in source.test.references[row]) for text, row in zip(written, rows, strict=True)]
+    for name, parts in (("source", source.test.inputs), ("target", source.test.targets)):
+        by_length = by_size(
+            f"share of exact texts by length of the {name}", is_right, [len(parts[row]) for row in rows]
+        )
+        if by_length is not None:
+            yield by_length
 
 
 def gather_captioner(source: Source) -> Gathered:
