@@ -234,7 +234,7 @@ SECTIONS = {
     "forecast": ["Absolute error by step of the horizon", "Absolute error by place in the season", "the season, its"],
     "classify": ["Accuracy by class", "Calibration error by class", "the label", "by input column"],
     "regress": ["Absolute error by target", "the target"],
-    "tag": ["Accuracy by tag", "Accuracy by how often the word"],
+    "tag": ["Accuracy by tag", "Accuracy by length of the sentence"],
     "translate": ["Share of exact texts by length of the source"],
 }
 
