@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import weight_norm
 import seriatim
 from seriatim.nn import LSTM
 from seriatim.nn import accelerate as accelerate_function
+from seriatim.nn.accelerate import NOTE
 
 
 class Model(nn.Module):
@@ -142,7 +143,7 @@ def test_report_says_why_a_module_is_left():
         "left     normed    parametrised: weight_hh_l0",
         "left     replaced  its forward was replaced",
         "left     halved    it is of float16",
-        "note     quantize_dynamic and other code that compares type(module) needs seriatim.restore(model) first",
+        f"note     {NOTE}",
     ]
 
 

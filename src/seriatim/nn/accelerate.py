@@ -48,7 +48,7 @@ MAKERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
 
 NAMES = frozenset(type_.__name__ for type_ in MAKERS)
 NOTHING = "nothing to accelerate: no recurrent layer of torch.nn"
-NOTE = "quantize_dynamic and other code that compares type(module) needs seriatim.restore(model) first"
+NOTE = "quantize_dynamic, Opacus and other code that compares type(module) need seriatim.restore(model) first"
 
 
 def accelerate(model: nn.Module) -> ReplacementReport:
@@ -63,9 +63,9 @@ def accelerate(model: nn.Module) -> ReplacementReport:
     back.
 
     The new classes are subclasses of PyTorch's, so ``isinstance(module, torch.nn.LSTM)`` stays true. A program that
-    compares ``type(module)`` does not see them: ``torch.ao.quantization.quantize_dynamic`` leaves them as they are.
-    Call ``restore`` before it. ``torch.jit.script`` and ``torch.onnx.export`` record PyTorch's own operations;
-    ``torch.jit.script`` also puts PyTorch's own layers back into the model.
+    compares ``type(module)`` does not see them: ``torch.ao.quantization.quantize_dynamic`` leaves them as they are, and
+    Opacus' ``ModuleValidator`` does not replace them. Call ``restore`` first. ``torch.jit.script`` and
+    ``torch.onnx.export`` record PyTorch's own operations; the first also puts PyTorch's own layers into the model.
 
     A change of a part of a weight through ``weight.data`` or NumPy in the middle of a loop of single steps may be seen
     only by the next sequence. ``torch.autograd.graph.increment_version(weight)`` makes the next step see it.
@@ -76,7 +76,7 @@ def accelerate(model: nn.Module) -> ReplacementReport:
     >>> print(accelerate(model))
     1 changed, 0 left
     changed  1  LSTM(8, 16)
-    note     quantize_dynamic and other code that compares type(module) needs seriatim.restore(model) first
+    note     quantize_dynamic, Opacus and other code that compares type(module) need seriatim.restore(model) first
     """
     return replace_modules(model, _reason_to_leave, _is_torch_layer, _replacement, NOTHING, NOTE)
 

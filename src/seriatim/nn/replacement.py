@@ -109,7 +109,7 @@ def _submodules(parent: nn.Module, prefix: str) -> Iterator[Place]:
 
 def _in_containers(parent: nn.Module, prefix: str) -> Iterator[Place]:
     for name, value in list(vars(parent).items()):
-        if name in NOT_OWN or type(value) not in (list, tuple, dict):
+        if name in MODULE_ATTRIBUTES or type(value) not in (list, tuple, dict):
             continue
         for key, child in value.items() if type(value) is dict else enumerate(value):
             if isinstance(child, nn.Module):
@@ -117,7 +117,7 @@ def _in_containers(parent: nn.Module, prefix: str) -> Iterator[Place]:
                 yield Place(f"{prefix}{name}[{key!r}]", child, put)
 
 
-NOT_OWN = frozenset(vars(nn.Module()))
+MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
 """The attributes that every module has."""
 
 
@@ -135,7 +135,7 @@ def take_over(old: nn.Module, new: nn.Module) -> nn.Module:
     """
     known = vars(type(old)(1, 1, device="meta"))
     for name, value in vars(old).items():
-        if name in NOT_OWN or name not in known:  # attributes that the user has set are kept too
+        if name in MODULE_ATTRIBUTES or name not in known:  # attributes that the user has set are kept too
             vars(new)[name] = value
     if isinstance(new, nn.RNNBase):
         new._init_flat_weights()
