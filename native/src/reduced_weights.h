@@ -1,8 +1,9 @@
 // Weights of 16 or 8 bits for single steps of a few rows, where reading the weights takes most of the time.
 //
-// bf16: the upper half of a float32. Products and sums are float32.
+// bf16: the upper half of a float32. Products and sums are float32. A word has the weights of two k, the even k in its lower half:
+//       a shift and a mask make numbers of them.
 // int8: the weights of a column are q · scale with q in -127 … 127. The row is quantised likewise, by its own largest value, and
-//       shifted by 128, because the processors' dot products need unsigned numbers. Subtracting 128 Σ q undoes the shift:
+//       shifted by 128 where the processor's dot products need unsigned numbers. Subtracting 128 Σ q undoes the shift:
 //       Σ (a + 128) q = Σ a q + 128 Σ q.
 #pragma once
 
@@ -11,25 +12,34 @@
 namespace seriatim::SERIATIM_TARGET {
 
 using Int = Lanes<float>::Int;
-typedef uint16_t Halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
-typedef uint32_t Wide __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint32_t Pairs __attribute__((vector_size(VECTOR_BYTES)));
+
+#ifdef ROW_SHIFT
+inline constexpr int row_shift = ROW_SHIFT;
+#else
+inline constexpr int row_shift = 128;
+#endif
 
 inline float largest_of(const float* row, int64_t depth) {
+    Vec<float> sizes{};
+    for (int64_t k = 0; k < depth; k += width<float>)
+        sizes = at_least<float>(sizes, magnitude<float>(load(row + k, depth - k)));
     float largest = 0;
-    for (int64_t k = 0; k < depth; ++k) largest = __builtin_fabsf(row[k]) > largest ? __builtin_fabsf(row[k]) : largest;
+    for (int lane = 0; lane < width<float>; ++lane) largest = sizes[lane] > largest ? sizes[lane] : largest;
     return largest;
 }
 
 // A row for integer products: four values of k in each lane.
 struct ByteRow {
-    explicit ByteRow(int64_t depth) : values(round_up(depth, 4), uint8_t(128)) {}
+    explicit ByteRow(int64_t depth) : values(round_up(depth, 4), uint8_t(row_shift)) {}
     Scratch<uint8_t> values;
     float scale = 0;
 
     void set(const float* row, int64_t depth) {
         const float largest = largest_of(row, depth), steps = largest > 0 ? 127 / largest : 0;
         scale = largest / 127;
-        for (int64_t k = 0; k < depth; ++k) values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f));
+        for (int64_t k = 0; k < depth; ++k)
+            values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f) - 128 + row_shift);
     }
 };
 
@@ -61,7 +71,7 @@ public:
     ReducedPanels() = default;
     ReducedPanels(const Blocks& blocks, int64_t depth, Precision precision) : depth_(depth), precision_(precision) {
         const int64_t columns = vectors(blocks) * width<float>;
-        if (precision == Precision::bf16) halves_ = Scratch<uint16_t>(depth * columns, uint16_t(0));
+        if (precision == Precision::bf16) pairs_ = Scratch<uint32_t>(round_up(depth, 2) / 2 * columns, 0u);
         if (precision != Precision::int8) return;
         bytes_ = Scratch<int8_t>(round_up(depth, 4) * columns, int8_t(0));
         scales_ = Scratch<float>(columns, 0.0f);
@@ -73,7 +83,8 @@ public:
         const int64_t at = (block.offset + column) * width<float> + lane;
         if (precision_ == Precision::bf16) {
             for (int64_t k = 0; k < depth_; ++k)
-                halves_of(block)[(k * block.columns + column) * width<float> + lane] = rounded(row[k]);
+                pairs_of(block)[(k / 2 * block.columns + column) * width<float> + lane] |= rounded(row[k])
+                                                                                           << (k % 2 ? 16 : 0);
             return;
         }
         const float largest = largest_of(row, depth_);
@@ -82,18 +93,18 @@ public:
             const int value = largest > 0 ? static_cast<int>(__builtin_rintf(row[k] / largest * 127)) : 0;
             bytes_of(block)[((k / 4 * block.columns + column) * width<float> + lane) * 4 + k % 4] =
                 static_cast<int8_t>(value);
-            shifts_[at] += 128 * value;
+            shifts_[at] += row_shift * value;
         }
     }
 
     // sums[c] += row · this block. `bytes` is the same row as integers, for int8.
     void add(const Block& block, const float* row, const ByteRow& bytes, Vec<float>* sums) const {
         if (precision_ == Precision::bf16) {
-            const uint16_t* panel = halves_of(block);
+            const uint32_t* panel = pairs_of(block);
             return by_columns(block.columns, [&]<int C>() {
                 const auto column = [&](int64_t k, int c) {
-                    const auto& bf16 = *reinterpret_cast<const Halves*>(panel + (k * C + c) * width<float>);
-                    return std::bit_cast<Vec<float>>(__builtin_convertvector(bf16, Wide) << 16);
+                    const Pairs pairs = *reinterpret_cast<const Pairs*>(panel + (k / 2 * C + c) * width<float>);
+                    return std::bit_cast<Vec<float>>(k % 2 ? pairs & 0xffff0000u : pairs << 16);
                 };
                 multiply_one<float, C>(row, depth_, column, sums);
             });
@@ -111,21 +122,23 @@ public:
     }
 
 private:
-    static uint16_t rounded(float value) {  // to the nearest, ties to even
+    static uint32_t rounded(float value) {  // to the nearest, ties to even
         const uint32_t bits = std::bit_cast<uint32_t>(value);
-        return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+        return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
     }
-    uint16_t* halves_of(const Block& block) const { return halves_.get() + block.offset * depth_ * width<float>; }
+    uint32_t* pairs_of(const Block& block) const {
+        return pairs_.get() + block.offset * (round_up(depth_, 2) / 2) * width<float>;
+    }
     int8_t* bytes_of(const Block& block) const {
         return bytes_.get() + block.offset * round_up(depth_, 4) * width<float>;
     }
 
     int64_t depth_ = 0;
     Precision precision_ = Precision::full;
-    Scratch<uint16_t> halves_;  // [block][k][column][lane]
-    Scratch<int8_t> bytes_;     // [block][k / 4][column][lane][k % 4]
-    Scratch<float> scales_;     // by column
-    Scratch<int32_t> shifts_;   // 128 Σ q, by column
+    Scratch<uint32_t> pairs_;  // [block][k / 2][column][lane]
+    Scratch<int8_t> bytes_;    // [block][k / 4][column][lane][k % 4]
+    Scratch<float> scales_;    // by column
+    Scratch<int32_t> shifts_;  // row_shift Σ q, by column
 };
 
 }  // namespace seriatim::SERIATIM_TARGET

@@ -265,14 +265,32 @@ def test_equal_steps_have_equal_bits(rows, precision):
     assert all(np.array_equal(a, b) for step in steps[1:] for a, b in zip(step, steps[0], strict=True))
 
 
+@pytest.mark.parametrize("target", native.targets())
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 1e-2), ("int8", 3e-2)])
 @pytest.mark.parametrize("variant", [{"kind": "rnn"}, {"kind": "lstm"}, {"kind": "gru"}, {"kind": "slstm"}], ids=name)
-def test_reduced_weights(variant, precision, tolerance):
+def test_reduced_weights(variant, precision, tolerance, target, monkeypatch):
     """bf16 stores 8 bits of a weight, int8 7 bits relative to the largest of its row. The error of h is similar."""
-    case = problem(spec_of(variant, 64, 64), 1, 2).astype(np.float32)
+    monkeypatch.setenv("SERIATIM_TARGET", target)
+    case = problem(spec_of(variant, 63, 65), 1, 2).astype(np.float32)
     expected = reference.step(case.spec, case.x[0], case.state, case.weights)
     result = native.CellStepper(case.spec, case.weights, precision).step(case.x[0], case.state)
     assert 0 < relative_rms(result[0], expected[0]) < tolerance
+
+
+@pytest.mark.parametrize("target", native.targets())
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_reduced_weights_at_their_bounds(precision, target, monkeypatch):
+    """Weights and inputs of 1 and -1 are the largest whole numbers of int8 and exact in bf16: no sum may overflow.
+
+    Tolerance 1e-6: only the scales are rounded, to float32.
+    """
+    monkeypatch.setenv("SERIATIM_TARGET", target)
+    signs = np.random.default_rng(0).choice(np.float32([-1, 1]), (33, 65))
+    weights = Weights(signs, np.zeros((33, 33), np.float32), np.zeros(33, np.float32), np.zeros(33, np.float32))
+    stepper = native.CellStepper(CellSpec("rnn", 65, 33, activation="relu"), weights, precision)
+    for x in (signs[:1], -signs[:1]):
+        expected = np.maximum(x @ signs.T, 0)
+        assert relative_rms(stepper.step(x, (np.zeros((1, 33), np.float32),))[0], expected) <= 1e-6
 
 
 STREAMS = [
