@@ -43,6 +43,12 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "regress-rocket": ("regress", NUMBERS, {"model": "rocket"}),
     "tag-perceptron": ("tag", SENTENCES, {"model": "perceptron"}),
     "classify-numbers": ("classify", CLASSES, {"model": "gru", "hidden": 8, "layers": 2}),
+    "classify-convolution": ("classify", CLASSES, {"model": "mingru", "hidden": 8, "convolution": 3}),
+    "classify-convolution-both": (
+        "classify",
+        TEXTS,
+        {"model": "minlstm", "hidden": 8, "convolution": 4, "bidirectional": True},
+    ),
     "classify-mlp": ("classify", CLASSES, {"model": "mlp", "hidden": 8}),
     "regress": ("regress", NUMBERS, {"model": "lstm", "hidden": 8}),
     "regress-bag": ("regress", NUMBERS, {"model": "bag"}),

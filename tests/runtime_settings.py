@@ -12,6 +12,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "layer-norm": {"model": "rnn", "hidden": 12, "layer_norm": True, "activation": "relu"},
     "mingru": {"model": "mingru", "hidden": 12, "residual": "none"},
     "blocks": {"model": "minlstm", "hidden": 12, "layers": 2, "embedding": 8, "residual": "block"},
+    "convolution": {"model": "mingru", "hidden": 12, "layers": 2, "residual": "block", "convolution": 4},
     "lstm-blocks": {"model": "lstm", "hidden": 12, "residual": "block"},
     "lru": {"model": "lru", "hidden": 12},
     "slstm": {"model": "slstm", "hidden": 12},

@@ -34,7 +34,7 @@ def make(name: str, *, causal: bool, bidirectional: bool = False, layers: int = 
     if name == "sinusoidal":
         options = replace(options, model="transformer", positions=name)
     if name == "blocks":
-        options = replace(options, model="mingru", residual="block")
+        options = replace(options, model="mingru", residual="block", convolution=1 + 2 * causal)
     body = build_body(options, C, causal=causal).double().eval()
     with torch.no_grad():  # parts that start small or at zero would hide a mistake
         for parameter in body.parameters():

@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "recurrent_dropout": 0.1,
     "weight_drop": 0.1,
     "residual": "highway",
+    "convolution": 4,
     "heads": 2,
     "span": 7,
     "positions": "sinusoidal",
@@ -52,12 +53,19 @@ def test_every_model_specific_option_has_a_case() -> None:
 @pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("name", OWN)
 def test_option_of_another_model_is_refused(name: str, model: str) -> None:
-    options = replace(ModelOptions(), model=model, **{name: OTHER[name]})
+    needed = {"residual": "block"} if name == "convolution" and model in CELLS else {}
+    options = replace(ModelOptions(), model=model, **{name: OTHER[name]}, **needed)
     if model in OWN[name]:
         check_cell(options)
     else:
         with pytest.raises(UsageError, match=f"{name}: for {', '.join(OWN[name])}, not {model}"):
             check_cell(options)
+
+
+def test_convolution_is_a_part_of_blocks() -> None:
+    for residual in ("none", "residual"):
+        with pytest.raises(UsageError, match="convolution: only with --residual block"):
+            check_cell(replace(ModelOptions(), model="mingru", residual=residual, convolution=4))
 
 
 def test_heads_must_divide_the_hidden_units_evenly() -> None:

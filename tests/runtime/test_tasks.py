@@ -71,6 +71,7 @@ STREAMING = [
     "classify-mean",
     "classify-bag",
     "classify-numbers",
+    "classify-convolution",
     "classify-mlp",
     "regress",
     "regress-bag",

@@ -17,6 +17,7 @@ from seriatim.models.transformer import Transformer
 from seriatim.nn.blocks import Blocks, FeedForwardPart
 from seriatim.nn.convolution import ResidualBlock
 from seriatim.nn.recurrent import RecurrentLayer, gather
+from seriatim.nn.short_convolution import ShortConvolution
 from seriatim.nn.stacking import Highway, Stacked
 from seriatim.nn.transformer import EncoderLayer, MultiHeadAttention
 
@@ -40,7 +41,7 @@ def array(tensor: Tensor) -> Array:
     return result
 
 
-def affine(name: str, layer: nn.Linear | nn.LayerNorm) -> Arrays:
+def affine(name: str, layer: nn.Linear | nn.LayerNorm | ShortConvolution) -> Arrays:
     """The weight and the bias of a layer."""
     return {f"{name}.weight": array(layer.weight), f"{name}.bias": array(layer.bias)}
 
@@ -75,6 +76,10 @@ def describe_layers(layers: nn.Module, prefix: str = "body") -> Described:
     block: dict[str, Any] = {}
     if isinstance(layers, Blocks):
         connection, block = "block", {"width": layers.output_size}
+        if layers.convolutions:
+            convolution = layers.convolutions[0]
+            assert isinstance(convolution, ShortConvolution)
+            block["convolution"] = convolution.steps
         arrays |= _blocks(layers, prefix)
     if isinstance(layers, Stacked):
         for number, way in enumerate(layers.connections, 1):
@@ -97,6 +102,9 @@ def _blocks(layers: Blocks, prefix: str) -> Arrays:
         arrays |= affine(f"{prefix}.{number}.norm1", norm) | affine(f"{prefix}.{number}.norm2", part.norm)
         arrays |= affine(f"{prefix}.{number}.linear1", part.linear1)
         arrays |= affine(f"{prefix}.{number}.linear2", part.linear2)
+    for number, convolution in enumerate(layers.convolutions):
+        assert isinstance(convolution, ShortConvolution)
+        arrays |= affine(f"{prefix}.{number}.convolution", convolution)
     return arrays
 
 

@@ -59,6 +59,11 @@ class ModelOptions:
         "layer, with layer norm and a feed-forward part (Feng 2024; default of mingru, minlstm and lru)",
         choices=RESIDUALS,
     )
+    convolution: int = option(
+        1,
+        "--residual block: steps of a convolution before each cell (Feng 2024); 1 is none",
+        minimum=1,
+    )
     recurrent_init: str = option(
         "orthogonal", "rnn, lstm, gru, slstm: start of the recurrent weights", choices=INITIALISATIONS
     )
@@ -90,6 +95,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "recurrent_dropout": MIXING,
     "weight_drop": MIXING,
     "residual": CELLS,
+    "convolution": CELLS,
     "recurrent_init": MIXING,
     "forget_bias": ("lstm", "minlstm", "slstm"),
     "chrono": ("lstm", "gru", "mingru", "minlstm"),
@@ -148,6 +154,8 @@ def check_cell(options: ModelOptions) -> None:
         raise UsageError("projection: not with --reset-gate before, because r is wider than a projected h")
     if options.layer_norm and options.reset_gate == "before":
         raise UsageError("layer_norm: not with --reset-gate before, because the recurrent part is then two products")
+    if options.convolution > 1 and options.residual != "block":
+        raise UsageError("convolution: only with --residual block")
     if options.recurrent_init == "identity" and options.projection:
         raise UsageError("recurrent_init: identity wants an h as wide as the layer, not --projection")
     if options.chrono and options.forget_bias != defaults["forget_bias"]:

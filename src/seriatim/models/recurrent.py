@@ -70,7 +70,10 @@ def _layers(options: ModelOptions, input_size: int) -> SequenceLayer:
     if options.residual == "block":
         width = layer_width(options) * (2 if options.bidirectional else 1)
         layers = [_layer(options, width, 1, 0.0, 0.0) for _ in range(options.layers)]
-        return Blocks(layers, input_size, dropout=options.dropout, locked_dropout=options.locked_dropout)
+        return Blocks(
+            layers, input_size, dropout=options.dropout, locked_dropout=options.locked_dropout,
+            convolution=options.convolution,
+        )  # fmt: skip
     if options.residual == "none" or options.layers == 1:
         between = options.dropout if options.layers > 1 else 0.0
         return _layer(options, input_size, options.layers, between, options.locked_dropout)

@@ -1,7 +1,7 @@
 """Recurrent layers in residual blocks with normalisation and a feed-forward part, as in a Transformer.
 
     x ← A x                                      a linear map to the width of the blocks, if the widths differ    (1)
-    x ← x + layer(norm(x))                       the recurrent layer mixes steps                                  (2)
+    x ← x + layer(conv(norm(x)))                 the recurrent layer mixes steps, after a short convolution if any (2)
     x ← x + W₂ gelu(W₁ norm(x) + b₁) + b₂        the feed-forward part mixes the units of one step                (3)
     y = norm(x)                                  after the last block                                             (4)
 
@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seriatim.errors import UsageError
 from seriatim.nn import checks
 from seriatim.nn.dropout import locked
 from seriatim.nn.sequence import AnyLayer, SequenceLayer
+from seriatim.nn.short_convolution import ShortConvolution
 from seriatim.nn.stacking import check_stackable
 from seriatim.ops.recurrence import State
 
@@ -53,7 +55,9 @@ class Blocks(AnyLayer):
     ``seriatim.nn.layers`` lists the other forms of a call. Each of ``layers`` is time-major, has ``num_layers=1`` and
     as many inputs as outputs, and all have the same directions and states. ``input_size`` I may differ from their
     width. The feed-forward part has ``expansion`` times the width. ``dropout`` and ``locked_dropout`` apply to the
-    output of each part. Sources: Feng 2024, Orvieto 2023. Raises ``UsageError`` for layers that do not fit.
+    output of each part. ``convolution`` K > 1 puts a ``ShortConvolution`` over K steps before each layer; its last
+    inputs are one more state, ``x`` [L·D, B, (K - 1)·C], zero in the rows of a second direction, and ``reverse`` is
+    refused. Sources: Feng 2024, Orvieto 2023. Raises ``UsageError`` for layers that do not fit.
 
     >>> from seriatim.nn import MinGRU
     >>> blocks = Blocks([MinGRU(16, 16), MinGRU(16, 16)], 8)
@@ -71,6 +75,7 @@ class Blocks(AnyLayer):
         dropout: float = 0.0,
         locked_dropout: float = 0.0,
         expansion: int = 4,
+        convolution: int = 1,
     ) -> None:
         super().__init__()
         check_stackable(layers, from_number=0)
@@ -89,24 +94,33 @@ class Blocks(AnyLayer):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in layers)
         self.parts = nn.ModuleList(FeedForwardPart(width, expansion * width) for _ in layers)
         self.norm = nn.LayerNorm(width)
-        for module in (self.input, self.norms, self.parts, self.norm):
+        steps = checks.size("convolution", convolution)
+        self.convolutions = nn.ModuleList(ShortConvolution(width, steps) for _ in layers if steps > 1)
+        for module in (self.input, self.norms, self.parts, self.norm, self.convolutions):
             module.to(weight.device, weight.dtype)
 
     @property
     def state_sizes(self) -> dict[str, int]:
         first = self.layers[0]
         assert isinstance(first, SequenceLayer)
-        return dict(first.state_sizes)
+        sizes = dict(first.state_sizes)
+        if self.convolutions:
+            convolution = self.convolutions[0]
+            assert isinstance(convolution, ShortConvolution)
+            sizes["x"] = convolution.state_size
+        return sizes
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        for module in (self.input, *self.layers, *self.norms, *self.parts, self.norm):
+        for module in (self.input, *self.layers, *self.norms, *self.parts, self.norm, *self.convolutions):
             if not isinstance(module, nn.Identity):
                 module.reset_parameters()
 
     def run_layers(
         self, x: Tensor, state: State, lengths: Tensor | None, reset: Tensor | None, reverse: bool, all_states: bool
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        if reverse and self.convolutions:
+            raise UsageError("reverse: not with a convolution, which reads the steps before each step")
         padding = None
         if lengths is not None:  # padding may hold anything, even NaN
             padding = (torch.arange(len(x))[:, None] >= lengths).to(x.device).unsqueeze(-1)
@@ -117,9 +131,16 @@ class Blocks(AnyLayer):
         for number, (layer, norm, part) in enumerate(zip(self.layers, self.norms, self.parts, strict=True)):
             assert isinstance(layer, SequenceLayer)
             first = tuple(values[number * directions : (number + 1) * directions] for values in state)
+            read = norm(x)
+            past: tuple[Tensor, ...] = ()
+            if self.convolutions:
+                read, after = self.convolutions[number](read, first[-1][0], lengths, reset)
+                past = (torch.stack([after, *[torch.zeros_like(after)] * (directions - 1)]),)
+                first = first[:-1]
             hx = first if len(first) > 1 else first[0]
-            output, final, layer_states = layer.run(norm(x), hx, lengths, reset, reverse, "all" if all_states else None)
+            output, final, layer_states = layer.run(read, hx, lengths, reset, reverse, "all" if all_states else None)
             assert isinstance(output, Tensor)
+            final = (*final, *past)
             x = x + self._with_dropout(output)  # (2)
             x = x + self._with_dropout(part(x))  # (3)
             finals.append(final)

@@ -21,6 +21,7 @@ from seriatim.runtime.arithmetic import Floats, affine, affine_rows, layer_norm
 from seriatim.runtime.body import Body, Carry
 from seriatim.runtime.connections import Connection, read_connection
 from seriatim.runtime.description import Description
+from seriatim.runtime.short_convolution import ShortConvolution
 from seriatim.runtime.weights import WeightFile
 from seriatim.spec import CellSpec
 
@@ -103,7 +104,8 @@ class Direction:
 class Recurrent(Body):
     """Layers of cells in one direction or two, each with its connection.
 
-    The carry has one array [L·D, B, ·] for each state of a cell.
+    The carry has one array [L·D, B, ·] for each state of a cell, and one for the inputs of convolutions, if there are
+    any.
     """
 
     def __init__(self, description: Description, weights: WeightFile, prefix: str = "body") -> None:
@@ -118,6 +120,10 @@ class Recurrent(Body):
                 weight = weights.take(f"{prefix}.input.weight", width, self.input_size)
                 self._input = weight, weights.take(f"{prefix}.input.bias", width)
             self._norm = weights.take(f"{prefix}.norm.weight", width), weights.take(f"{prefix}.norm.bias", width)
+        steps = description.size("convolution", 2) if description.has("convolution") else 0
+        if steps and self._connection != "block":
+            raise RunError(f"{description.place}: a convolution without blocks")
+        self._convolutions: list[ShortConvolution] = []
         self._layers: list[list[Direction]] = []
         self._connections: list[Connection] = []
         for number, layer in enumerate(description.parts("layers")):
@@ -128,6 +134,8 @@ class Recurrent(Body):
                 [Direction(spec, _weights(weights, f"{prefix}.{number}.{name}", spec), zoneout, name == "backward")
                  for name in names]
             )  # fmt: skip
+            if steps:
+                self._convolutions.append(ShortConvolution(weights, f"{prefix}.{number}.convolution", width, steps))
             width = len(names) * spec.output_size
             self._connections.append(read_connection(self._connection, number, weights, f"{prefix}.{number}", width))
             is_first = number == 0 and self._connection != "block"
@@ -142,6 +150,8 @@ class Recurrent(Body):
                for layer in self._layers for direction in layer):  # fmt: skip
             raise RunError(f"{description.place}: layers with different states, wanted the same")
         self.state_sizes = tuple(first.state_size(name) for name in first.states)
+        if self._convolutions:
+            self.state_sizes = (*self.state_sizes, self._convolutions[0].state_size)
         self.output_size = width
 
     def start(self, rows: int) -> Carry:
@@ -150,16 +160,20 @@ class Recurrent(Body):
         return tuple(np.zeros((count, rows, width), np.float32) for width in self.state_sizes)
 
     def run(self, x: Floats, carry: Carry = (), lengths: NDArray[np.int64] | None = None) -> tuple[Floats, Carry]:
-        states = zip(*(carry or self.start(x.shape[1])), strict=True)
+        carry = carry or self.start(x.shape[1])
         finals: list[State] = []
         if self._input is not None:
             x = affine(x, *self._input)
-        for layer, connection in zip(self._layers, self._connections, strict=True):
-            outputs, read = [], connection.enter(x)
-            for direction in layer:
-                output, state = direction.run(read, tuple(map(np.ascontiguousarray, next(states))), lengths)
+        for number, (layer, connection) in enumerate(zip(self._layers, self._connections, strict=True)):
+            outputs, read, past = [], connection.enter(x), None
+            if self._convolutions:
+                read, past = self._convolutions[number].run(read, carry[-1][number * self.directions], lengths)
+            for place, direction in enumerate(layer, number * self.directions):
+                state = tuple(np.ascontiguousarray(part[place]) for part in carry[: len(direction.spec.states)])
+                output, state = direction.run(read, state, lengths)
                 outputs.append(output)
-                finals.append(state)
+                finals.append(state if past is None else (*state, past))
+                past = None if past is None else np.zeros_like(past)  # a second direction keeps none
             x = connection.leave(x, outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1))
         return x if self._norm is None else layer_norm(x, *self._norm), _stacked(finals)
 
@@ -171,8 +185,13 @@ class Recurrent(Body):
             x = affine_rows(x, *self._input)
         for number, (layer, connection) in enumerate(zip(self._layers, self._connections, strict=True)):
             read = _by_rows(connection.enter, x)
-            state = layer[0].step_rows(read, tuple(part[number] for part in joint))
-            finals.append(state)
+            before = tuple(part[number] for part in joint)
+            past: State = ()
+            if self._convolutions:
+                read, after_read = self._convolutions[number].step(read, before[-1])
+                before, past = before[:-1], (after_read,)
+            state = layer[0].step_rows(read, before)
+            finals.append((*state, *past))
             x = _by_rows(connection.leave, x, state[0])
         if self._norm is not None:
             weight, bias = self._norm

@@ -21,6 +21,8 @@ def check_body(body: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for a body that ONNX's recurrent nodes cannot express; the error says why."""
     if body["type"] != "recurrent":
         raise UsageError(f"onnx: a {body['type']} has no recurrent layers; --onnx writes nodes RNN, LSTM and GRU")
+    if "convolution" in body:
+        raise UsageError("onnx: a convolution before the cells has no graph here; train without --convolution")
     for layer in body["layers"]:
         spec = CellSpec(**layer["cell"])
         if spec.kind not in KINDS:

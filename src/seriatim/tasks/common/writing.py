@@ -176,6 +176,8 @@ def check_writing_options(options: WritingOptions) -> None:
         raise UsageError(
             f"n_best: got {options.n_best}, wanted at most the beam's size ({options.beam_size}, --beam-size)"
         )
+    if options.convolution > 1:
+        raise UsageError("convolution: not for tasks with a decoder, which would begin with the encoder's inputs")
 
 
 def text_csv_rows(row: Row, input_name: str) -> Iterator[Row]:

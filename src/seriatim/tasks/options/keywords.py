@@ -57,6 +57,7 @@ class TrainKeywords(TypedDict, total=False):
     recurrent_dropout: float
     weight_drop: float
     residual: str
+    convolution: int
     recurrent_init: str
     forget_bias: float
     chrono: int | None
