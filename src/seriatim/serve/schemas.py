@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Whole = Annotated[int, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
+"""A whole number, which JSON may write as 1.0."""
 
 SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$", description="letters, digits and . _ ~ -")]
-Seq = Annotated[int, Field(ge=1, le=2**53, description="number of the step: 1 for the first, then the next one")]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Seq = Annotated[Whole, Field(ge=1, le=2**53, description="number of the step: 1 for the first, then the next one")]
+Seed = Annotated[Whole, Field(ge=0, le=2**63 - 1)]
 LONGEST_TEXT = 1024
 """Characters of one step."""
 LARGEST_STEP = 65_536
 """Numbers of one step."""
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 class Body(BaseModel):
@@ -34,7 +41,7 @@ class NewStep(Body):
 
     seq: Seq
     x: Any = Field(description="text, number of a unit, values of a row, or word: what `Stream.step` reads")
-    top: int = Field(5, ge=1, le=1_000_000, description="language models: how many of the next units to answer")
+    top: Whole = Field(5, ge=1, le=1_000_000, description="language models: how many of the next units to answer")
     hidden: bool = Field(False, description="answer the hidden units of the last layer too")
 
 
@@ -56,9 +63,9 @@ class NewText(Body):
     """A text to write, with the options of `seriatim generate`."""
 
     prompt: str = ""
-    length: int = Field(500, ge=0, le=10_000, description="maximum number of units")
+    length: Whole = Field(500, ge=0, le=10_000, description="maximum number of units")
     temperature: float = Field(1.0, ge=0, le=100, allow_inf_nan=False)
-    top_k: int = Field(0, ge=0, le=2**31)
+    top_k: Whole = Field(0, ge=0, le=2**31)
     top_p: float = Field(1.0, gt=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0, le=1000)
     stop: str | list[str] = Field(default_factory=list, max_length=1000)
@@ -76,11 +83,11 @@ class NewCompletion(Body):
     """OpenAI's request of a completion. A token is a unit of the model's text. What is not here is refused."""
 
     model: str | None = None
-    prompt: str | list[str] = Field("", max_length=1_000_000)
-    max_tokens: int | None = Field(16, ge=0, le=10_000)
+    prompt: str | list[str] = ""
+    max_tokens: Whole | None = Field(16, ge=0, le=10_000)
     temperature: float | None = Field(1.0, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0, le=2**31)
+    top_k: Whole = Field(0, ge=0, le=2**31)
     repetition_penalty: float = Field(1.0, gt=0, le=1000)
     stop: str | list[str] | None = Field(None, max_length=1000)
     seed: Seed | None = None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
 
-from seriatim.errors import SeriatimError
+from seriatim.errors import RunError, SeriatimError
 from seriatim.runtime import Model
 from seriatim.serve.app import make_app
 from seriatim.serve.models import Models
@@ -42,14 +45,37 @@ def serve(load: Callable[[], Model], options: ServeOptions, default_state: Path,
     """
     options.check()
     models = Models(load)
-    store = open_store(options, default_state)
-    try:
-        asyncio.run(_serve(models, store, options, ready))
-    finally:
-        store.close()
+    with bind(options) as bound, closing(open_store(options, default_state)) as store:
+        server = make_server(Service(models, store, options))
+        asyncio.run(_serve(server, bound, models, ready))
+    if server.was_interrupted:
+        raise KeyboardInterrupt
 
 
-def make_server(service: Service) -> uvicorn.Server:
+class WebServer(uvicorn.Server):
+    """Uvicorn's server, whose orderly end after a signal is no failure: Uvicorn would raise the signal once more."""
+
+    was_interrupted = False
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and Ctrl-C, while the block runs in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        old = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.was_interrupted = number == signal.SIGINT
+        self.handle_exit(number, frame)
+
+
+def make_server(service: Service) -> WebServer:
     """Return the web server of ``service``."""
     options = service.options
     config = uvicorn.Config(
@@ -57,7 +83,23 @@ def make_server(service: Service) -> uvicorn.Server:
         ws="websockets-sansio", ws_max_size=options.max_body, ws_per_message_deflate=False,
         limit_concurrency=options.max_connections, timeout_keep_alive=30, timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
-    return uvicorn.Server(config)
+    return WebServer(config)
+
+
+def bind(options: ServeOptions) -> socket.socket:
+    """Return a socket at the address of the options. Raises ``RunError`` if that cannot be used."""
+    bound: socket.socket | None = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen()
+    except OSError as error:
+        if bound is not None:
+            bound.close()
+        raise RunError(f"port: {options.port} of {options.host} cannot be used ({error.strerror})") from None
+    return bound
 
 
 def address_of(server: uvicorn.Server) -> str:
@@ -66,9 +108,8 @@ def address_of(server: uvicorn.Server) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _serve(models: Models, store: SessionStore, options: ServeOptions, ready: Callable[[str], None]) -> None:
-    server = make_server(Service(models, store, options))
-    task = asyncio.create_task(server.serve())
+async def _serve(server: WebServer, bound: socket.socket, models: Models, ready: Callable[[str], None]) -> None:
+    task = asyncio.create_task(server.serve([bound]))
     reloads: set[asyncio.Task[None]] = set()
     while not server.started and not task.done():
         await asyncio.sleep(0.01)

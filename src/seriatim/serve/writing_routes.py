@@ -19,7 +19,7 @@ from seriatim.serve.refusals import Refusal
 from seriatim.serve.schemas import NewCompletion, NewText
 from seriatim.serve.service import Service
 
-EVENTS = {"schema": {"type": "string", "description": "server-sent events, with `stream`"}}
+EVENTS = {"schema": {"type": "object", "description": "server-sent events, with `stream`"}}
 
 
 @final
