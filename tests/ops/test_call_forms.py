@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from seriatim import nn
 from seriatim.kernels import native
-from seriatim.nn import cells
+from seriatim.nn import recurrent_cell
 from seriatim.nn.recurrent import RecurrentLayer
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the engine is not built")
@@ -61,7 +61,7 @@ def only_eager(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("the call has left the eager path")
 
-    monkeypatch.setattr(cells, "step", refuse)
+    monkeypatch.setattr(recurrent_cell, "step", refuse)
     monkeypatch.setattr(RecurrentLayer, "run_in_layout", refuse)
 
 
