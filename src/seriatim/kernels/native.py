@@ -52,6 +52,11 @@ def fuses(spec: CellSpec) -> bool:
     return spec.kind in KINDS and not (spec.clip or (spec.kind == "gru" and spec.proj_size))
 
 
+def has_reduced_products(spec: CellSpec) -> bool:
+    """Whether single steps of this cell can multiply 8- and 16-bit weights."""
+    return fuses(spec) and spec.reset_after and not (spec.proj_size or spec.layer_norm)
+
+
 def available() -> bool:
     """Whether the engine was built."""
     return _native is not None

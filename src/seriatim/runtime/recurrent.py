@@ -64,6 +64,8 @@ class Direction:
     zoneout: tuple[float, ...]
     """The share of each state that stays at a step; empty for none."""
     reverse: bool
+    precision: str = "full"
+    """The products of single steps, as of ``CellStepper``."""
 
     def run(self, x: Floats, state: State, lengths: NDArray[np.int64] | None) -> tuple[Floats, State]:
         """Run over x [T, B, I]."""
@@ -77,7 +79,11 @@ class Direction:
     @cached_property
     def stepper(self) -> native.CellStepper | None:
         """Single steps on the engine; None for a cell that it lacks."""
-        return native.CellStepper(self.spec, self.weights) if native.fuses(self.spec) and native.ready() else None
+        return (
+            native.CellStepper(self.spec, self.weights, self.precision)
+            if native.fuses(self.spec) and native.ready()
+            else None
+        )
 
     def step_rows(self, x: Floats, state: State) -> State:
         """One step of rows x [B, I]."""
@@ -95,6 +101,8 @@ class Direction:
         """One step of a single row."""
         if self.stepper is None:
             return reference.step(self.spec, x, tuple(state), self.weights)
+        if self.precision != "full":
+            return self.stepper.step(x, tuple(state))
         # The engine sums a single row in another order than several rows. Given the row twice, it sums in their order.
         twice = self.stepper.step(np.concatenate([x, x]), tuple(np.concatenate([part, part]) for part in state))
         return tuple(part[:1] for part in twice)
@@ -131,8 +139,7 @@ class Recurrent(Body):
             zoneout = _rates(layer, spec)
             names = DIRECTIONS[: self.directions]
             self._layers.append(
-                [Direction(spec, _weights(weights, f"{prefix}.{number}.{name}", spec), zoneout, name == "backward")
-                 for name in names]
+                [_direction(weights, f"{prefix}.{number}.{name}", spec, zoneout, name == "backward") for name in names]
             )  # fmt: skip
             if steps:
                 self._convolutions.append(ShortConvolution(weights, f"{prefix}.{number}.convolution", width, steps))
@@ -247,6 +254,12 @@ def _rates(layer: Description, spec: CellSpec) -> tuple[float, ...]:
     if not all(isinstance(rate, (int, float)) and 0 <= rate < 1 for rate in rates):
         layer.refuse("zoneout", "numbers from 0 to 1")
     return tuple(map(float, rates))
+
+
+def _direction(file: WeightFile, prefix: str, spec: CellSpec, zoneout: tuple[float, ...], reverse: bool) -> Direction:
+    weights = _weights(file, prefix, spec)
+    has_products = native.has_reduced_products(spec)
+    return Direction(spec, weights, zoneout, reverse, file.precision(f"{prefix}.w_hh") if has_products else "full")
 
 
 def _weights(file: WeightFile, prefix: str, spec: CellSpec) -> Weights[Floats]:

@@ -28,6 +28,8 @@ TYPES: Final[dict[str, Any]] = {
     "I8": np.int8, "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64, "BOOL": np.bool_,
 }  # fmt: skip
 """The NumPy type of each type of safetensors. NumPy has no bfloat16: its bits are read as whole numbers."""
+PRECISIONS: Final = {"I8": "int8", "BF16": "bf16"}
+"""The engine's products with weights of a type."""
 
 
 class WeightFile:
@@ -37,8 +39,9 @@ class WeightFile:
     shape.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keeps_type: bool = False) -> None:
         self.path = path
+        self._keeps_type = keeps_type
         try:
             with path.open("rb") as file:
                 size = path.stat().st_size
@@ -58,6 +61,7 @@ class WeightFile:
         """Return the arrays whose names begin with ``prefix``, without it."""
         part = object.__new__(WeightFile)
         part.path, part._bytes, part._start = self.path, self._bytes, self._start
+        part._keeps_type = self._keeps_type
         part._entries = {
             name.removeprefix(prefix): entry for name, entry in self._entries.items() if name.startswith(prefix)
         }
@@ -77,6 +81,10 @@ class WeightFile:
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an array, without reading it."""
         return self._entry(name)[1]
+
+    def precision(self, name: str) -> str:
+        """Return the precision of ``CellStepper`` for steps with this weight: that of its type, if types are kept."""
+        return PRECISIONS.get(self._entry(name)[0], "full") if self._keeps_type else "full"
 
     def raw(self, name: str) -> Array:
         """Read an array in its own type."""

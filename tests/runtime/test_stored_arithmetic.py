@@ -1,0 +1,85 @@
+"""Streams whose steps multiply 8- and 16-bit weights as they are stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import seriatim
+from runtime_settings import TEXT
+from seriatim import runtime
+from seriatim.errors import UsageError
+from seriatim.kernels import native
+from seriatim.spec import VARIANTS, CellSpec
+
+LARGEST = {"bf16": 0.05, "int8": 0.2}
+"""The largest error of a log-probability after 60 steps; about ten times what was measured."""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders of a GRU in three types."""
+    folder = tmp_path_factory.mktemp("stored")
+    run = seriatim.train(
+        "language", TEXT, model="gru", layer_norm=False, hidden=48, layers=2, epochs=2, out=str(folder / "run"),
+        quiet=True, baselines="none",
+    )  # fmt: skip
+    for dtype in ("float32", "bf16", "int8"):
+        run.export(folder / dtype, dtype=dtype)
+    return folder
+
+
+def answers(model, units):
+    stream = model.stream()
+    return np.stack([stream.step(unit) for unit in units])
+
+
+@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@pytest.mark.parametrize("dtype", ["bf16", "int8"])
+def test_stored_weights_are_multiplied(folders, dtype):
+    exact, stored = (runtime.load(folders / dtype, arithmetic=name) for name in ("float32", "stored"))
+    units = np.random.default_rng(0).integers(0, len(exact.vocabulary), 60).tolist()
+    difference = np.abs(answers(exact, units) - answers(stored, units)).max()
+    assert 0 < difference < LARGEST[dtype]
+    assert stored.hash == exact.hash
+    whole = [next(model.predict(["to be or not"]))["log_probability"] for model in (exact, stored)]
+    assert whole[0] == whole[1]
+
+
+def test_float32_weights_stay_exact(folders):
+    models = [runtime.load(folders / "float32", arithmetic=name) for name in ("float32", "stored")]
+    assert np.array_equal(*(answers(model, [1, 2, 3]) for model in models))
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "int8"])
+def test_stream_among_others_is_bit_equal_to_itself_alone(folders, dtype):
+    model = runtime.load(folders / dtype, arithmetic="stored")
+    streams, alone = [model.stream() for _ in range(5)], model.stream()
+    streams[1].state.carry = tuple(np.full_like(part, np.nan) for part in streams[1].state.carry)
+    for unit in (3, 1, 4, 1, 5):
+        together = model.step_many(streams, [unit] * 5)
+        assert np.array_equal(together[2], alone.step(unit))
+
+
+def test_other_arithmetic_is_refused(folders):
+    with pytest.raises(UsageError, match="arithmetic: got 'int4', wanted float32 or stored"):
+        runtime.load(folders / "int8", arithmetic="int4")
+
+
+@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@pytest.mark.parametrize("name", VARIANTS)
+def test_reduced_products_exist_where_they_are_said_to(name):
+    from seriatim.kernels.weights import Weights
+    from seriatim.runtime.recurrent import weight_shapes
+
+    spec = CellSpec(input_size=3, hidden_size=8, **VARIANTS[name])
+    if not native.fuses(spec):
+        assert not native.has_reduced_products(spec)
+        return
+    weights = Weights(**{key: np.ones(shape, np.float32) for key, shape in weight_shapes(spec).items()})
+    try:
+        native.CellStepper(spec, weights, "int8")
+    except UsageError:
+        assert not native.has_reduced_products(spec)
+    else:
+        assert native.has_reduced_products(spec)
