@@ -1,6 +1,6 @@
 """One step of one stream: batch 1, one thread, with the state carried; nanoseconds per call, Python included.
 
-    python benchmarks/step.py --cells lstm gru --sizes 64 128 256 512 --json step.json
+    python benchmarks/step.py --cells lstm gru rnn --sizes 64 128 256 512 --json step.json
 
 I = H. The native stream is compared with onnxruntime (a model of one node whose state is an input and an output: with
 plain ``run``, and with arrays bound once), with the cells of ``torch.nn`` and with ours. All sides run in alternation
@@ -34,8 +34,8 @@ Array = np.ndarray[Any, Any]
 State = tuple[Array, ...]
 Step = Callable[[Array, State], State]
 
-THEIR_CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}
-ONNX_GATES = {"lstm": "iofg", "gru": "zrn"}
+THEIR_CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
+ONNX_GATES = {"lstm": "iofg", "gru": "zrn", "rnn": "h"}
 """The order of ONNX's gate blocks in our letters (its c is our g, its h is our n)."""
 PRECISIONS = {"full": "float32", "bf16": "bf16 weights", "int8": "int8 weights"}
 ERROR_STEPS = 200
@@ -263,7 +263,7 @@ def onnxruntime_version() -> str:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=THEIR_CELLS)
+    parser.add_argument("--cells", nargs="+", default=["lstm", "gru", "rnn"], choices=THEIR_CELLS)
     parser.add_argument("--sizes", nargs="+", type=int, default=[64, 128, 256, 512])
     parser.add_argument("--seconds", type=float, default=4.0, help="approximate time for each cell and size")
     parser.add_argument("--rounds", type=int, default=15, help="least number of rounds")

@@ -24,7 +24,7 @@ RUNS: dict[str, list[str]] = {
     "variants": ["--cells", "gru", "--modes", "train", "--shape", "3", "2", "4", "6", "--seconds", "0.01"],
     "load": ["--sessions", "1", "60", "--hidden", "8", "--seconds", "0.3"],
     "faults": ["--faults", "2", "--clients", "2", "--hidden", "8"],
-    "step": ["--cells", "gru", "--sizes", "8", "--seconds", "0.05", "--rounds", "1"],
+    "step": ["--cells", "gru", "rnn", "--sizes", "8", "--seconds", "0.05", "--rounds", "1"],
     "peers": [
         *("--group", "speed", "extremes", "--peers", "seriatim", "--cells", "gru", "--shapes", "3,2,4,5"),
         *("--modes", "train", "--threads", "1", "--passes", "1", "--seconds", "0.02"),

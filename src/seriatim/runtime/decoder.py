@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.errors import RunError
+from seriatim.errors import DataError, RunError
 from seriatim.runtime.arithmetic import Floats, affine, layer_norm, log_softmax, softmax
 from seriatim.runtime.body import Carry
 from seriatim.runtime.connections import Connection, read_connection
@@ -51,6 +52,39 @@ class Decoder(ABC):
     @abstractmethod
     def take(self, state: Any, rows: NDArray[np.int64], /) -> Any:
         """Return the state of ``rows``."""
+
+    @abstractmethod
+    def to_arrays(self, state: Any, /) -> dict[str, Array]:
+        """Return a state as arrays by name, for a snapshot."""
+
+    @abstractmethod
+    def from_arrays(self, arrays: Mapping[str, Array], /) -> Any:
+        """Return the state of ``to_arrays``."""
+
+    def check_arrays(self, arrays: Mapping[str, Array], like: Mapping[str, Array]) -> None:
+        """Raise ``DataError`` for arrays that are not those of a state. ``like`` are those of another state.
+
+        Only the number of steps of the source and of the units that were read may differ.
+        """
+        if set(arrays) != set(like):
+            raise DataError("snapshot: damaged (arrays of another decoder)")
+        steps: dict[str, set[int]] = {}
+        for name, array in arrays.items():
+            group, axis = self.step_axis(name)
+            expected, shape = list(like[name].shape), list(array.shape)
+            if array.dtype != like[name].dtype or len(shape) != len(expected):
+                raise DataError(f"snapshot: damaged ('{name}')")
+            if axis is not None:
+                steps.setdefault(group, set()).add(shape.pop(axis))
+                expected.pop(axis)
+            if shape != expected:
+                raise DataError(f"snapshot: damaged ('{name}')")
+        if any(len(counts) > 1 or 0 in counts for counts in steps.values()):
+            raise DataError("snapshot: damaged (arrays of different steps)")
+
+    @abstractmethod
+    def step_axis(self, name: str) -> tuple[str, int | None]:
+        """Return the group of arrays with equal numbers of steps that ``name`` is in, and its axis of steps."""
 
 
 class Output:
@@ -178,6 +212,26 @@ class RecurrentDecoder(Decoder):
             x = np.tanh(affine(np.concatenate([attended, x], -1), self._combine, None))
         return self._output.chances(_joined(x, peek)), replace(state, layers=tuple(carries)), alignment
 
+    def to_arrays(self, state: RecurrentState, /) -> dict[str, Array]:
+        memory = state.memory
+        arrays: dict[str, Array] = {"context": memory.context, "memory": memory.states, "lengths": memory.lengths}
+        if state.keys is not None:
+            arrays["keys"] = state.keys
+        for number, carry in enumerate(state.layers):
+            arrays |= {f"layer.{number}.{place}": part for place, part in enumerate(carry)}
+        return arrays
+
+    def from_arrays(self, arrays: Mapping[str, Array], /) -> RecurrentState:
+        memory = Memory(arrays["context"], arrays["memory"], arrays["lengths"])
+        places = range(len(self._sizes))
+        layers = tuple(
+            tuple(arrays[f"layer.{number}.{place}"] for place in places) for number in range(len(self._layers))
+        )
+        return RecurrentState(memory, arrays.get("keys"), layers)
+
+    def step_axis(self, name: str) -> tuple[str, int | None]:
+        return "source", 0 if name in ("memory", "keys") else None
+
     def _weights_of(self, query: Floats, keys: Floats, lengths: NDArray[np.int64]) -> Floats:
         """Return the attention weights [B, S]."""
         if self._attention in ("dot", "general"):
@@ -252,6 +306,26 @@ class TransformerDecoder(Decoder):
             tuple((keys[:, rows], values[:, rows]) for keys, values in layers) for layers in (state.sources, state.past)
         )
         return TransformerState(sources, state.mask[rows], past)
+
+    def to_arrays(self, state: TransformerState, /) -> dict[str, Array]:
+        arrays: dict[str, Array] = {"mask": state.mask}
+        for name, pairs in (("source", state.sources), ("past", state.past)):
+            for number, (keys, values) in enumerate(pairs):
+                arrays |= {f"{name}.{number}.keys": keys, f"{name}.{number}.values": values}
+        return arrays
+
+    def from_arrays(self, arrays: Mapping[str, Array], /) -> TransformerState:
+        count = range(len(self._layers))
+        sources = tuple(_pair(arrays, f"source.{number}") for number in count)
+        past = tuple(_pair(arrays, f"past.{number}") for number in count) if "past.0.keys" in arrays else ()
+        return TransformerState(sources, arrays["mask"], past)
+
+    def step_axis(self, name: str) -> tuple[str, int | None]:
+        return name.split(".")[0].replace("mask", "source"), 2 if name == "mask" else 0
+
+
+def _pair(arrays: Mapping[str, Array], name: str) -> tuple[Array, Array]:
+    return arrays[f"{name}.keys"], arrays[f"{name}.values"]
 
 
 def read_decoder(network: Description, weights: WeightFile, units: int) -> tuple[Decoder, Description]:

@@ -142,7 +142,9 @@ class Stream:
         A language model takes a text (all its units) or the number of a unit, and returns the log-probabilities [V] of
         the next unit. A classifier, regressor and tagger takes a text or a vector, and returns a row of ``predict`` for
         the sequence so far. A forecaster takes the values of a row [C], and returns a row of ``predict``, or None while
-        it has read less than its lookback.
+        it has read less than its lookback. A translator reads the text to translate in the first step, a captioner the
+        picture; then both read what was written, as texts or as numbers of units. They return the log-probabilities
+        [V + 1] of the next unit, of which the last is the end.
         """
         return self.model.step_many([self], [x])[0]
 

@@ -22,11 +22,12 @@ from seriatim.models.naive.captions import MostCommonCaption, NearestImage
 from seriatim.notation import UNKNOWN
 from seriatim.runtime.arithmetic import affine, pool_last, pool_mean
 from seriatim.runtime.bodies import read_body
-from seriatim.runtime.decoder import Memory, read_decoder
+from seriatim.runtime.decoder import Decoder, Memory, read_decoder
 from seriatim.runtime.description import Description
-from seriatim.runtime.model import Model, Row, checked_texts
+from seriatim.runtime.model import Model, Row, Stream, StreamModel, checked_texts
 from seriatim.runtime.pictures import read_pictures_network
 from seriatim.runtime.sequences import load_naive
+from seriatim.runtime.state import State
 from seriatim.runtime.weights import WeightFile
 
 Array = NDArray[Any]
@@ -36,10 +37,14 @@ TOKENS: Final = 4096
 LONGEST: Final = 1 << 20
 
 
-class Writer(Model):
-    """An encoder and a decoder, with the settings of the beam search."""
+class Writer(StreamModel):
+    """An encoder and a decoder, with the settings of the beam search.
+
+    A stream reads the source in its first step, then the units of the text that is written.
+    """
 
     script: Script
+    decoder: Decoder
 
     def read_settings(self, description: Description, longest: int) -> None:
         """Read the settings of the beam search."""
@@ -61,6 +66,63 @@ class Writer(Model):
     @abstractmethod
     def memory(self, inputs: Sequence[Array]) -> Memory:
         """Encode a batch of inputs."""
+
+    @property
+    @abstractmethod
+    def has_network(self) -> bool:
+        """Whether the model is a network, which can read a stream."""
+
+    @abstractmethod
+    def encode_source(self, x: Any) -> Array:
+        """Check and encode the source, the input of the first step."""
+
+    def stream(self, *, seed: int | None = None) -> Stream:
+        return Stream(self, seed) if self.has_network else Model.stream(self, seed=seed)
+
+    def begin(self, seed: int | None) -> State:
+        return State()
+
+    def read_input(self, x: Any) -> Any:
+        """Return the input unchanged: only ``advance`` knows whether it is the source."""
+        return x
+
+    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        """Return the log-probabilities [V + 1] of the next unit; the last is the end. Each stream runs by itself."""
+        answers: list[Any] = []
+        for state, x in zip(states, inputs, strict=True):
+            if state.arrays:
+                units, inner = self._units(x), self.decoder.from_arrays(state.arrays)
+            else:
+                units, inner = [self.decoder.boundary], self.decoder.begin(self.memory([self.encode_source(x)]))
+            for unit in units:
+                chances, inner, _ = self.decoder.step(np.array([unit]), inner)
+            state.arrays, state.position = self.decoder.to_arrays(inner), state.position + 1
+            answers.append(chances[0])
+        return answers
+
+    def _units(self, x: Any) -> list[int]:
+        """Return the units of a text, or the number of a unit, which was written."""
+        count = len(self.script)
+        if isinstance(x, str) and len(encoded := self.script.encode(x)):
+            units: list[int] = encoded.tolist()
+            return units
+        if isinstance(x, (int, np.integer)) and not isinstance(x, bool) and 0 <= x < count:
+            return [int(x)]
+        raise DataError(f"x: got {x!r:.40}, wanted a text that is not empty, or the number of a unit below {count}")
+
+    def check_state(self, state: State) -> None:
+        if state.carry or state.values or (not state.arrays) != (state.position == 0):
+            raise DataError("snapshot: damaged")
+        if state.arrays:
+            _, inner, _ = self.decoder.step(np.array([self.decoder.boundary]), self.decoder.begin(self.first_memory()))
+            self.decoder.check_arrays(state.arrays, self.decoder.to_arrays(inner))
+            lengths = state.arrays.get("lengths")
+            if lengths is not None and not 1 <= lengths[0] <= len(state.arrays["memory"]):
+                raise DataError("snapshot: damaged ('lengths')")
+
+    @abstractmethod
+    def first_memory(self) -> Memory:
+        """Return the memory of some small source."""
 
     def write(self, inputs: Sequence[Array]) -> Iterator[Row]:
         """Write texts for each encoded input."""
@@ -120,6 +182,18 @@ class Translator(Writer):
         self.encoder = read_body(network, weights, width)
         self.read_network(network, weights, self.encoder.output_size, self.encoder.output_size)
         network.done()
+
+    @property
+    def has_network(self) -> bool:
+        return not self._is_copy
+
+    def encode_source(self, x: Any) -> Array:
+        if not isinstance(x, str) or not x.strip():
+            raise DataError(f"x: got {x!r:.40}, wanted the text to translate, which the first step reads")
+        return self._encode(x)
+
+    def first_memory(self) -> Memory:
+        return self.memory([np.zeros(1, np.int32)])
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         texts = list(checked_texts(rows))
@@ -221,8 +295,22 @@ class Captioner(Writer):
         self.read_network(network, weights, hidden, hidden)
         network.done()
 
+    @property
+    def has_network(self) -> bool:
+        return self._naive is None
+
+    def encode_source(self, x: Any) -> Array:
+        try:
+            return self._checked("x", np.asarray(x))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"x: no picture, which the first step reads ({error})") from None
+
+    def first_memory(self) -> Memory:
+        shape = (self.side, self.side) if self.side else (1,)
+        return self.memory([np.zeros((*shape, len(self._scaler.mean)), np.float32)])
+
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        pictures = [self._checked(number, row) for number, row in enumerate(rows, 1)]
+        pictures = [self._checked(f"row {number}", row) for number, row in enumerate(rows, 1)]
         if self._naive is not None:
             compared = pictures if self.side else [self._scaler.transform(picture) for picture in pictures]
             written: Iterable[Row] = [{"prediction": text} for text in self._naive.captions(compared)]
@@ -231,11 +319,11 @@ class Captioner(Writer):
         for number, row in enumerate(written, 1):
             yield {"row": number} | row
 
-    def _checked(self, number: int, row: Any) -> Array:
+    def _checked(self, place: str, row: Any) -> Array:
         picture, channels = np.asarray(row), len(self._scaler.mean)
         wanted = (self.side, self.side, channels) if self.side else (len(picture) if picture.ndim else 0, channels)
         if picture.shape != wanted or not picture.size or not np.isfinite(picture.astype(np.float64)).all():
-            raise DataError(f"row {number}: got shape {picture.shape}, wanted {list(wanted)} of finite numbers")
+            raise DataError(f"{place}: got shape {picture.shape}, wanted {list(wanted)} of finite numbers")
         return picture if self.side else picture.astype(np.float32)
 
     def memory(self, inputs: Sequence[Array]) -> Memory:
