@@ -20,8 +20,8 @@ from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "cells", "convert", "counting", "dates", "elec2", "memory", "networks", "planted_faults", "published",
-    "reber", "recipe", "report", "reproduce", "scenes", "sensor", "sources", "table", "who_solves_what",
+    "adding", "ask", "cells", "convert", "counting", "dates", "elec2", "memory", "networks", "planted_faults",
+    "published", "reber", "recipe", "report", "reproduce", "scenes", "sensor", "sources", "table", "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
 
@@ -36,6 +36,13 @@ def test_adding_writes_the_sum_of_the_marked_numbers(tmp_path, monkeypatch):
     for line in file.read_text(encoding="utf-8").split("@data\n")[1].splitlines():
         numbers, marks, total = (np.array(part.split(","), float) for part in line.split(":"))
         assert marks.sum() == 2 and total[0] == pytest.approx(numbers @ marks)
+
+
+@pytest.mark.processes
+def test_ask_gets_a_text_from_a_server(monkeypatch, capsys):
+    folder = ROOT / "tests" / "golden" / "0.1.0" / "language-lstm"
+    run_main(monkeypatch, load_script(monkeypatch, "recipes", "ask"), folder, "to be", "--length", "7")
+    assert "\n7 units: to be" in capsys.readouterr().out
 
 
 def test_dates_is_the_bundled_set(tmp_path, monkeypatch):
