@@ -7,7 +7,8 @@
 
 A case is a fault, a task and a seed. The seed varies cell, hidden size, lengths and periods. A planted fault is named
 if one of its checks in ``NAMES`` gives a warning or a fault. A sound run is accused if any check gives a fault, or a
-check that is not in ``SOFT`` gives a warning. The two sets of data are of different kinds:
+check that is not in ``SOFT`` gives a warning. The sets of data are of different kinds, and two tasks are held out as
+a whole:
 
                development (by turns)                       held-out
     language   a text that repeats itself every P letters,  two chains of letters by turns: each letter
@@ -16,6 +17,8 @@ check that is not in ``SOFT`` gives a warning. The two sets of data are of diffe
                a sawtooth on an autoregression
     classify   classes that differ in level,                classes that differ in which of two pulses comes
                classes that differ in frequency             first, at any two steps
+    regress                                                 the sum of the heights of two pulses
+    tag                                                     a letter's tag depends on the letter before, too
 
 A text whose truncation is too short needs a long dependence: it repeats itself in both sets.
 """
@@ -174,6 +177,49 @@ def sequences(
     return file
 
 
+def amounts(
+    folder: Path, *, kind: str, seed: int, constant: bool = False, wrong_labels: bool = False,
+    repeated: bool = False, number: int = 360,
+) -> Path:  # fmt: skip
+    """A table of sequences with a pulse in each of two channels, and the sum of the pulses' heights."""
+    generator = np.random.default_rng(seed)
+    length = int(generator.integers(15, 30))
+    lines, copies = ["id,p,q,amount"], []
+    heights = generator.uniform(-3, 3, (number, 2))
+    written = heights.sum(1)[generator.permutation(number)] if wrong_labels else heights.sum(1)
+    for index, (first, second) in enumerate(heights):
+        values = 0.2 * generator.standard_normal((length, 2))
+        values[generator.integers(length), 0] += first
+        values[generator.integers(length), 1] += second
+        if constant:
+            values[:, 1] = 2.0
+        rows = [f"{p:.4f},{q:.4f},{written[index]:.4f}" for p, q in values]
+        lines += [f"{index},{row}" for row in rows]
+        if repeated and index % 2:
+            copies += [f"{number + index},{row}" for row in rows]
+    file = folder / "amounts.csv"
+    file.write_text("\n".join(lines + copies), encoding="utf-8")
+    return file
+
+
+def sentences(
+    folder: Path, *, kind: str, seed: int, wrong_labels: bool = False, repeated: bool = False, number: int = 500
+) -> Path:
+    """Sentences of letters; a letter's tag also depends on the letter before it."""
+    generator = np.random.default_rng(seed)
+    rule = generator.integers(0, 4, (9, 8))
+    blocks = []
+    for index in range(number):
+        letters = generator.integers(0, 8, int(generator.integers(6, 16)))
+        before = np.concatenate([[8], letters[:-1]])
+        tags = generator.permutation(rule[before, letters]) if wrong_labels else rule[before, letters]
+        rows = [f"{'abcdefgh'[letter]}\t{'STUV'[tag]}" for letter, tag in zip(letters, tags, strict=True)]
+        blocks += ["\n".join(rows)] * (2 if repeated and index % 2 else 1)
+    file = folder / "sentences.tsv"
+    file.write_text("\n\n".join(blocks), encoding="utf-8")
+    return file
+
+
 RECIPES: Mapping[str, Recipe] = {
     "language": Recipe(
         text,
@@ -244,7 +290,40 @@ RECIPES: Mapping[str, Recipe] = {
             "repeated": ({"repeated": True}, {}),
         },
     ),
+    "regress": Recipe(
+        amounts,
+        {
+            "channels": ("p", "q"),
+            "id": "id",
+            "target": "amount",
+            "epochs": 20,
+            "batch_size": 8,
+            "lr": 5e-3,
+            "dropout": 0.0,
+        },
+        {
+            "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
+            "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
+            "rate_high": ({}, {"lr": 0.5}),
+            "rate_low": ({}, {"lr": 1e-6}),
+            "constant": ({"constant": True}, {}),
+            "repeated": ({"repeated": True}, {}),
+        },
+    ),
+    "tag": Recipe(
+        sentences,
+        {"epochs": 10, "batch_size": 8, "lr": 5e-3, "bidirectional": False, "characters": "none", "dropout": 0.0},
+        {
+            "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
+            "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
+            "rate_high": ({}, {"lr": 0.5}),
+            "rate_low": ({}, {"lr": 1e-6}),
+            "repeated": ({"repeated": True}, {}),
+        },
+    ),
 }
+HELD_OUT_TASKS = ("regress", "tag")
+"""Tasks that had no part in the choice of thresholds: they have no development data."""
 PAIRS = (
     ("forecast", ("leak", "season")), ("forecast", ("constant", "gates_shut")),
     ("language", ("truncation", "gates_shut")), ("classify", ("constant", "labels")),
@@ -266,7 +345,7 @@ def make(task: str, faults: tuple[str, ...], seed: int, held_out: bool) -> Case:
     if task == "forecast":
         arguments["period"] = int(generator.integers(8, 16))
         options["season"] = arguments["period"]
-    if task == "classify" and "repeated" not in faults:
+    if task in ("classify", *HELD_OUT_TASKS) and "repeated" not in faults:
         options["drop_duplicates"] = True
     for fault in faults:
         changed, fault_options = recipe.faults[fault]
@@ -351,7 +430,7 @@ def _value(name: str, value: str) -> Any:
 def _best(folder: Path) -> float:
     """The best validation loss of a run."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    name = next(key for key in rows[0] if key in ("valid_nll", "valid_quantile_loss"))
+    name = next(key for key in rows[0] if key in ("valid_nll", "valid_quantile_loss", "valid_rmse"))
     return min(row[name] for row in rows)
 
 
@@ -398,6 +477,9 @@ def cases(options: argparse.Namespace) -> list[Case]:
     cases: list[tuple[str, tuple[str, ...]]] = [(task, ()) for task in RECIPES for _ in range(options.sound)]
     cases += [(task, (fault,)) for task, recipe in RECIPES.items() for fault in recipe.faults]
     cases += list(PAIRS)
+    cases = [case for case in cases if held_out or case[0] not in HELD_OUT_TASKS]
+    if options.tasks:
+        cases = [case for case in cases if case[0] in options.tasks]
     if options.only:
         cases = [case for case in cases if {*case[1]} & {*options.only} or (not case[1] and "sound" in options.only)]
     counts: dict[tuple[str, tuple[str, ...]], int] = {}
@@ -414,6 +496,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("development", "held-out"), default="held-out")
     parser.add_argument("--only", nargs="*", metavar="FAULT", help=f"sound, {', '.join(NAMES)}")
+    parser.add_argument("--tasks", nargs="*", choices=RECIPES, help="only these tasks")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each case")
     parser.add_argument("--sound", type=int, default=4, help="sound cases of each task")
     parser.add_argument("--advice", action="store_true", help="follow the advice and compare")

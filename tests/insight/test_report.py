@@ -66,6 +66,14 @@ def test_page_shows_verdict_checks_and_layers() -> None:
     assert "layer 2 (lstm)" in text and "Lyapunov exponents" in text and "truncation 20" in text
 
 
+def test_checks_that_could_not_be_measured_are_folded() -> None:
+    text = page()
+    assert "checks could not be measured here" in text
+    folded = text[text.index("<details>") : text.index("</details>")]
+    assert "– unknown" in folded and "✓ ok" not in folded
+    assert "– unknown" not in text.replace(folded, "")
+
+
 def test_page_lists_units_that_follow_something() -> None:
     text = page(followers=[Follower("depth of brackets", 7, -0.91, 0.2)])
     assert "depth of brackets" in text and "-0.91" in text

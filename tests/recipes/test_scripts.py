@@ -129,7 +129,19 @@ def test_planted_faults_are_trained_and_counted(tmp_path, monkeypatch, capsys):
         monkeypatch.setitem(script.RECIPES[task].options, "epochs", 2)
         small = script.Recipe(partial(write, **arguments), script.RECIPES[task].options, script.RECIPES[task].faults)
         monkeypatch.setitem(script.RECIPES, task, small)
-    run_main(monkeypatch, script, "--only", "season", "repeated", "--advice", "--json", figures)
+    run_main(
+        monkeypatch,
+        script,
+        "--tasks",
+        "forecast",
+        "classify",
+        "--only",
+        "season",
+        "repeated",
+        "--advice",
+        "--json",
+        figures,
+    )
     rows = json.loads(figures.read_text(encoding="utf-8"))
     assert [row["faults"] for row in rows] == [["season"], ["repeated"], ["leak", "season"], ["repeated", "gates_open"]]
     assert all(script.is_named(row, row["faults"][0]) for row in rows)

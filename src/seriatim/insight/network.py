@@ -79,7 +79,12 @@ def measure(probe: Probe) -> NetworkMeasures:
     largest = norms.max(0).values
     curve = curve_of(norms[:, largest > 0] / largest[largest > 0] if (largest > 0).any() else norms)
     contexts = default_contexts(len(probe.inputs))
-    ablations = {way: ablate(probe.losses, probe.inputs, contexts, way, neutral=probe.neutral) for way in WAYS}
+    ablations = {  # only a cut is read for its horizon; the others always run over all steps
+        way: ablate(
+            probe.losses, probe.inputs, contexts if way == "cut" else contexts[::-2], way, neutral=probe.neutral
+        )
+        for way in WAYS
+    }
     layer = find_layer(probe.body)
     layers = () if layer is None or layer.bidirectional else tuple(_layers(layer, probe.inputs))
     return NetworkMeasures(curve, ablations, layers, probe.shortcut, len(probe.inputs))

@@ -1,7 +1,8 @@
 """Signals of each layer at a validation: gradient norm, size of an update, share of saturated units.
 
 All of them come from the last update and from one slice of the validation data, so an update costs nothing more, and
-a resumed training has the same rows. Keys are ``gradient_norm/LAYER``, ``update_ratio/LAYER``, ``saturated/LAYER``.
+a resumed training has the same rows. Keys are ``gradient_norm/NAME``, ``update_ratio/NAME``, ``saturated/NAME``, with
+the name of a layer.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from seriatim.insight.checks.advice import rate
 from seriatim.insight.checks.check import Check, unknown
 from seriatim.insight.evidence import Evidence
 
-MONITORS = ("valid_nll", "valid_quantile_loss", "valid_loss")
+MONITORS = ("valid_nll", "valid_quantile_loss", "valid_loss", "valid_rmse")
 ROUGH = 0.4
 """Share of a curve's whole way that goes up: a fair coin gives 0.5, a falling curve 0."""
 REMAINING = 0.1

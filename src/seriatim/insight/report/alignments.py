@@ -26,8 +26,11 @@ def alignments(items: Sequence[Alignment]) -> str:
         '<p class="soft">Attention of each written unit (rows, from the top) to the source (columns, or regions of the '
         "picture): a full square is a weight of 1.</p>"
     )
-    drawings = (_regions(item) if item.side else _grid(item) for item in items)
-    return section("What the text was written from", note, *drawings)
+    drawings = "".join(_regions(item) if item.side else _grid(item) for item in items)
+    is_picture = any(item.side for item in items)
+    return section(
+        "What the text was written from", note, drawings if is_picture else f'<div class="alignments">{drawings}</div>'
+    )
 
 
 def _grid(item: Alignment) -> str:

@@ -10,7 +10,7 @@ from html import escape
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640, 290
-LEFT, RIGHT, TOP, BOTTOM = 84, 14, 14, 56
+LEFT, RIGHT, TOP, BOTTOM = 84, 26, 14, 56
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,16 @@ def bars(rows: Sequence[tuple[str, float, str]], markers: Sequence[tuple[float, 
     lengths = [length for _, length, _ in rows if length > 0] + [place for place, _ in markers if place > 0]
     if not lengths:
         return ""
-    axis, left, height = Axis(unit, is_log=True), 96, 30 * len(rows) + 70
-    scale = _Scale([0.0, axis.place(max(lengths)) * 1.02 + 0.01], left, WIDTH - 130)
+    axis, left, right, height = Axis(unit, is_log=True), 118, WIDTH - 196, 30 * len(rows) + 84
+    scale = _Scale([0.0, axis.place(max(lengths)) * 1.02 + 0.01], left, right)
     bottom = height - 44
     parts = []
     for value in _powers(1, max(lengths)):
         place = scale(axis.place(value))
-        parts.append(f'<line class="grid" x1="{place:.1f}" x2="{place:.1f}" y1="18" y2="{bottom}"/>')
+        parts.append(f'<line class="grid" x1="{place:.1f}" x2="{place:.1f}" y1="32" y2="{bottom}"/>')
         parts.append(f'<text class="tick" x="{place:.1f}" y="{bottom + 15}" text-anchor="middle">{value:g}</text>')
     for number, (name, length, _) in enumerate(rows):
-        top = 24 + 30 * number
+        top = 38 + 30 * number
         end = scale(axis.place(max(length, 1.0)))
         parts.append(f'<text x="{left - 8}" y="{top + 14}" text-anchor="end">{escape(name)}</text>')
         parts.append(
@@ -102,14 +102,12 @@ def bars(rows: Sequence[tuple[str, float, str]], markers: Sequence[tuple[float, 
         )
     for place, name in markers:
         x = scale(axis.place(place))
-        parts.append(f'<line class="marker" x1="{x:.1f}" x2="{x:.1f}" y1="17" y2="{bottom}"/>')
-        parts.append(f'<text class="note" x="{x:.1f}" y="12" text-anchor="middle">{escape(name)}</text>')
+        parts.append(f'<line class="marker" x1="{x:.1f}" x2="{x:.1f}" y1="30" y2="{bottom}"/>')
+        parts.append(f'<text class="note" x="{x:.1f}" y="22" text-anchor="middle">{escape(name)}</text>')
     for number, (_, length, caption) in enumerate(rows):  # last, so that no line goes through them
         end = scale(axis.place(max(length, 1.0)))
-        parts.append(f'<text class="note" x="{end + 6:.1f}" y="{38 + 30 * number}">{escape(caption)}</text>')
-    parts.append(
-        f'<text x="{(left + WIDTH - 130) / 2:.0f}" y="{height - 6}" text-anchor="middle">{escape(unit)}</text>'
-    )
+        parts.append(f'<text class="note" x="{end + 6:.1f}" y="{52 + 30 * number}">{escape(caption)}</text>')
+    parts.append(f'<text x="{(left + right) / 2:.0f}" y="{height - 6}" text-anchor="middle">{escape(unit)}</text>')
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="horizons in steps">{"".join(parts)}</svg>'
 
 

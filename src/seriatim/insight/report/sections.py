@@ -22,6 +22,8 @@ from seriatim.insight.sample import Sample
 
 MARKS = {"ok": "✓ ok", "warning": "! warning", "fault": "✗ fault", "unknown": "– unknown"}
 HEAT_UNITS, HEAT_STEPS = 48, 100
+MOST_COLUMNS = 8
+"""Input columns that are listed."""
 
 
 def horizons(evidence: Evidence) -> str:
@@ -79,9 +81,13 @@ def _dependence(name: str, information: LagInformation) -> str:
 
 
 def checks(results: Sequence[Check]) -> str:
-    """All checks: what needs attention first, what could not be measured last."""
-    order = ("fault", "warning", "ok", "unknown")
-    return section("Checks", *(_check(check) for check in sorted(results, key=lambda check: order.index(check.status))))
+    """All checks: what needs attention first; what could not be measured is folded away."""
+    answered = [_check(check) for status in ("fault", "warning", "ok") for check in results if check.status == status]
+    unknown = [_check(check) for check in results if check.status == "unknown"]
+    if unknown:
+        count = f"{len(unknown)} check{'s' * (len(unknown) > 1)} could not be measured here"
+        answered.append(f"<details><summary>{count}</summary>{''.join(unknown)}</details>")
+    return section("Checks", *answered)
 
 
 def _check(check: Check) -> str:
@@ -186,7 +192,7 @@ def _features(features: Sequence[tuple[str, float]]) -> str:
     """The shares of the input columns, the largest first."""
     if len(features) < 2:
         return ""
-    ordered = sorted(features, key=lambda pair: -pair[1])[:20]
+    ordered = sorted(features, key=lambda pair: -pair[1])[:MOST_COLUMNS]
     rows = [(name, f"{share:.1%}") for name, share in ordered]
     return f"<h3>What the samples drew on, by input column</h3>{table(('column', 'share of the attributions'), rows)}"
 

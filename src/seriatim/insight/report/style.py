@@ -23,7 +23,7 @@ h1 { font-size: 1.35rem; margin: .5rem 0; } h2 { font-size: 1.1rem; margin: 2rem
 .verdict { font-size: 1.15rem; background: var(--panel); border-left: 4px solid var(--c0); padding: .75rem 1rem;
   margin: 1rem 0; }
 p.soft, figcaption, .condition { color: var(--soft); font-size: .875rem; } figure { margin: 1rem 0; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 0 1.5rem; }
+.two { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 0 1.5rem; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--ink); font: 16px system-ui, sans-serif; }
 svg .tick, svg .note { fill: var(--soft); font-size: 15px; }
 svg .note { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; stroke-linejoin: round; } .grid { stroke:
@@ -44,19 +44,23 @@ svg .note { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; stroke
   font-size: .875rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; } .scroll { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .check { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 .75rem; padding: .5rem 0; border-bottom: 1px
   solid var(--rule); }
 .status { font-weight: 600; } .ok { color: var(--ok) } .warning { color: var(--warning) } .fault { color:
   var(--fault) }
-.unknown { color: var(--unknown) } code { background: var(--panel); padding: .1em .3em; border-radius: 3px; }
+.unknown { color: var(--unknown) } code { background: var(--panel); padding: .1em .3em; border-radius: 3px;
+  white-space: nowrap; }
 .text { font: 15px/1.9 ui-monospace, monospace; white-space: pre-wrap; background: var(--panel); padding: .5rem
   .75rem; }
 .text span { padding: .15em 0; border-radius: 2px; } .heat rect { shape-rendering: crispEdges; }
 .frame { fill: none; stroke: var(--rule); } svg.alignment { max-width: none; margin: .5rem 0; }
+svg.alignment text { font-size: 16px; } .alignments { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; }
+summary { color: var(--soft); cursor: pointer; padding: .5rem 0; }
 .regions { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: 0 .75rem; }
 .regions figcaption { text-align: center; }
-.meter { width: 30%; } .meter span { display: block; height: .7em; background: var(--c0); border-radius: 2px; }
+td.meter { width: 30%; vertical-align: middle; }
+.meter span { display: block; height: .7em; background: var(--c0); border-radius: 2px; }
 .outcome { border-bottom: 2px solid var(--ink); }
 @media (max-width: 34rem) { svg text { font-size: 22px } svg .tick, svg .note { font-size: 20px }
   .check { grid-template-columns: 1fr; } }
