@@ -269,3 +269,15 @@ def test_penn_treebank_recipe_runs_on_a_stand_in(tmp_path, monkeypatch, capsys):
     assert not script.reproduce(small, tmp_path, tmp_path / "out", 0)
     printed = capsys.readouterr()
     assert "| ptb-small | perplexity **" in printed.out and "not the data" in printed.err
+
+
+def test_results_have_the_table_of_the_report(monkeypatch):
+    script = load_script(monkeypatch, "recipes", "report")
+    text = (ROOT / "recipes" / "RESULTS.md").read_text(encoding="utf-8")
+    assert script.table(script.read(script.RESULTS)) in text
+    hashes = {recipe.name: recipe.hash for recipe in load_script(monkeypatch, "recipes", "table").RECIPES}
+    bands = {recipe.name: recipe.band for recipe in load_script(monkeypatch, "recipes", "table").RECIPES}
+    for line in script.RESULTS.read_text(encoding="utf-8").splitlines():
+        run = json.loads(line)
+        low, high = bands[run["recipe"]]
+        assert run["hash"] == hashes[run["recipe"]] and low <= run["network"] <= high, run["recipe"]
