@@ -90,13 +90,17 @@ def _train(task: str, files: list[Path], options: dict[str, Any], as_json: bool,
     from seriatim import run as runs
     from seriatim.cli.progress import make_observer
     from seriatim.cli.scores import show_result
+    from seriatim.learning.team import find_team
 
-    observer = make_observer(quiet=bool(options.get("quiet")))
+    leads = find_team().leads  # of several processes, rank 0 speaks
+    observer = make_observer(quiet=bool(options.get("quiet")) or not leads)
     try:
         data = files if len(files) > 1 else files[0] if files else None
         run = runs.train(task, data, observer=observer, **options)
     finally:
         observer.end()  # also if the training never began, because the bar must end with the command
+    if not leads:
+        return
     if as_json:
         write_json(run.result)
     else:

@@ -80,6 +80,8 @@ class Checkpoint:
     optimizer: dict[str, Any]
     carry: Carry
     generator: torch.Tensor
+    other_generators: tuple[torch.Tensor, ...] = ()
+    """The states of the random generators of the other processes, in the order of their ranks."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -96,6 +98,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         **{f"carry.{index}": value for index, value in enumerate(checkpoint.carry)},
         **moments,
         "generator": checkpoint.generator,
+        **{f"generators.{index}": state for index, state in enumerate(checkpoint.other_generators)},
     }
     progress = {NAMES_IN_FILE.get(name, name): value for name, value in vars(checkpoint.progress).items()}
     write_arrays(path, arrays, {"standing": json.dumps(progress)})
@@ -111,7 +114,7 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
         stored: dict[str, Any] = dict(json.loads(note["standing"]))
         progress = Progress(**{FIELDS_BY_NAME.get(name, name): value for name, value in stored.items()})
         generator = torch.from_numpy(arrays.pop("generator"))
-        parts: dict[str, State] = {"weights": {}, "best": {}, "carry": {}, "optimizer": {}}
+        parts: dict[str, State] = {"weights": {}, "best": {}, "carry": {}, "optimizer": {}, "generators": {}}
         for name, array in arrays.items():
             part, rest = name.split(".", 1)
             parts[part][rest] = torch.from_numpy(np.array(array))
@@ -121,7 +124,9 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
     for name, value in parts["optimizer"].items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    carry = tuple(parts["carry"][str(index)] for index in range(len(parts["carry"])))
+    carry, others = (
+        tuple(parts[part][str(index)] for index in range(len(parts[part]))) for part in ("carry", "generators")
+    )
     return Checkpoint(
-        progress, parts["weights"], parts["best"], {"state": state, "param_groups": groups}, carry, generator
+        progress, parts["weights"], parts["best"], {"state": state, "param_groups": groups}, carry, generator, others
     )

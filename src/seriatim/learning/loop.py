@@ -19,7 +19,7 @@ from typing import Generic, final
 
 import torch
 
-from seriatim.errors import Interrupted, RunError, TrainingError
+from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
 from seriatim.learning.checkpoint import Checkpoint, Progress, State
 from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.clipping import clip_norm, clip_value
@@ -32,6 +32,7 @@ from seriatim.learning.optimization import FALLING_TO_ZERO, make_optimizer, sche
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import find_learning_rate
 from seriatim.learning.signals import Signals
+from seriatim.learning.team import Alone, Team, joined_carry
 from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
 
@@ -101,6 +102,7 @@ def fit(
     store: CheckpointStore,
     observer: Observer,
     on_validation: OnValidation | None = None,
+    team: Team | None = None,
 ) -> Outcome:
     """Train ``model`` until validation stops improving or a limit is reached, and leave the best weights in it.
 
@@ -108,13 +110,19 @@ def fit(
 
     Raises ``TrainingError`` if the loss or gradient is not finite, and ``Interrupted`` after Ctrl-C. In both cases the
     best weights are saved first; after Ctrl-C a checkpoint too.
+
+    With a ``team`` of several processes, all of them call this function, with the same plan and options. ``store`` and
+    ``observer`` belong to rank 0. Raises ``UsageError`` for ``--lr find``.
     """
+    team = team or Alone()
     if options.lr != FIND:
-        return _Training(model, plan, options, store, observer, on_validation).run()
+        return _Training(model, plan, options, store, observer, on_validation, team).run()
+    if team.size > 1:
+        raise UsageError("lr: find does not work on several processes; find the rate on one, and give it")
     rate = find_learning_rate(model, plan.epoch(0), options)
     options = dataclasses.replace(options, lr=rate)
     observer.note(f"learning rate {rate:g}, where the loss falls fastest in a range test")
-    outcome = _Training(model, plan, options, store, observer, on_validation).run()
+    outcome = _Training(model, plan, options, store, observer, on_validation, team).run()
     return dataclasses.replace(outcome, found_lr=rate)
 
 
@@ -130,8 +138,10 @@ class _Training(Generic[BatchT]):
         store: CheckpointStore,
         observer: Observer,
         on_validation: OnValidation | None,
+        team: Team,
     ) -> None:
         self.model, self.plan, self.options, self.store, self.observer = model, plan, options, store, observer
+        self.team = team
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, options)
         self.signals = Signals(model, self.optimizer)
@@ -146,10 +156,15 @@ class _Training(Generic[BatchT]):
         self.best_weights: State = {}
         self.carry: Carry = ()
         self.clock = Clock()
+        self.now = 0.0
+        """Seconds of training so far, as rank 0 measured them last. Decisions use them, so that all ranks agree."""
+        self.is_interrupted = False
+        """Whether a user pressed Ctrl-C on any rank, so that all stop after the same update."""
 
     def run(self) -> Outcome:
         self._restore()
         self.clock.start(self.progress.elapsed)
+        self.now = self.clock.seconds()
         self.observer.begin(self._total_updates(), self.time_limit)
         try:
             with deferred_interrupt() as interrupt:
@@ -173,7 +188,7 @@ class _Training(Generic[BatchT]):
         while not (epoch_ends or progress.finished):
             with self.clock.making_data():
                 batch = batches[progress.position]
-            self._update(batch, len(batches))
+            self._update(batch, len(batches), interrupt)
             progress.position += 1
             epoch_ends = progress.position == len(batches)
 
@@ -184,24 +199,22 @@ class _Training(Generic[BatchT]):
                     row = self._validate(progress.epoch + progress.position / len(batches))
                 if self.follows_clock and not is_last:
                     self._set_end_of_schedule(len(batches))
-                is_stopped = self.on_validation is not None and bool(self.on_validation(row))
-                progress.finished = is_last or is_stopped or self._has_stopped_improving()
+                progress.finished = self._user_stops(row) or is_last or self._has_stopped_improving()
             if epoch_ends:
                 self._begin_next_epoch()
             if validates or progress.step % self.options.checkpoint_every == 0:
                 self._save_checkpoint()
-            if interrupt.pressed and not progress.finished:
+            is_interrupted = interrupt.pressed if self.team.size == 1 else self.is_interrupted
+            if is_interrupted and not progress.finished:
                 self._stop_after_interrupt()
 
-    def _update(self, batch: BatchT, batches_per_epoch: int) -> None:
+    def _update(self, batch: BatchT, batches_per_epoch: int, interrupt: Interrupt) -> None:
         """Compute the gradient of one batch and apply it."""
         progress = self.progress
         start = time.perf_counter()
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with self._precision():
-            loss, self.carry = self.learner.step(self.model, batch, self.carry)
-        value = float(loss)
+        value = self._compute_gradient(batch, interrupt)
         norm = clip_norm(self.parameters, self.options.clip) if math.isfinite(value) else math.nan
         if not (math.isfinite(value) and math.isfinite(norm)):
             self._give_up(value)
@@ -221,6 +234,18 @@ class _Training(Generic[BatchT]):
         self.clock.count(batch.units, time.perf_counter() - start)
         self.observer.step(progress.step, progress.epoch + 1, value, self.clock.rate())
 
+    def _compute_gradient(self, batch: BatchT, interrupt: Interrupt) -> float:
+        """Write the gradient of ``batch`` into ``.grad``, and return the mean loss."""
+        rows = self.team.rows(batch)
+        weight = self.team.weight(self.model, rows, batch)
+        with self._precision():
+            loss, self.carry = self.learner.step(self.model, rows, self.carry)
+        seconds = self.clock.seconds() if self.team.leads else 0.0
+        shared = (float(loss) * weight, seconds, float(interrupt.pressed))
+        value, self.now, presses = self.team.add_gradients(self.parameters, weight, shared)
+        self.is_interrupted = presses > 0
+        return value
+
     def _learning_rate(self, epoch: float) -> float:
         """Return the learning rate after ``epoch`` epochs."""
         options, progress = self.options, self.progress
@@ -232,8 +257,9 @@ class _Training(Generic[BatchT]):
         """Score the weights after ``epoch`` epochs, keep them if they are the best so far, and return their row."""
         progress = self.progress
         self.model.eval()
+        self.team.copy_from_leader(self.model.state_dict().values())
         with torch.no_grad(), self._precision(), self.signals.reading():
-            scores = self.plan.validate(self.model)
+            scores = self.team.decide(lambda: self.plan.validate(self.model))
         row = {
             "step": progress.step,
             "epoch": epoch,
@@ -263,6 +289,10 @@ class _Training(Generic[BatchT]):
             self.observer.note(f"update {progress.step}: {fault}")
         return dict(row)
 
+    def _user_stops(self, row: dict[str, float]) -> bool:
+        """Return whether ``on_validation`` of rank 0 ends the training."""
+        return self.team.decide(lambda: self.on_validation is not None and bool(self.on_validation(row)))
+
     def _begin_next_epoch(self) -> None:
         self.progress.epoch += 1
         self.progress.position = 0
@@ -284,13 +314,13 @@ class _Training(Generic[BatchT]):
     def _time_is_up(self) -> bool:
         total = self._end_of_schedule()
         if total is None:
-            return self.clock.seconds() >= self.time_limit
-        return self.progress.step >= total or self.clock.seconds() >= OVERTIME * self.time_limit
+            return self.now >= self.time_limit
+        return self.progress.step >= total or self.now >= OVERTIME * self.time_limit
 
     def _validation_is_due(self, epoch_ends: bool) -> bool:
         least = MIN_UPDATES_BETWEEN_VALIDATIONS if epoch_ends else MAX_UPDATES_BETWEEN_VALIDATIONS
         waits_for_estimate = self.follows_clock and self.progress.total_updates is None
-        estimate_is_late = self.clock.seconds() >= min(MAX_MEASURED * self.time_limit, MAX_SECONDS)
+        estimate_is_late = self.now >= min(MAX_MEASURED * self.time_limit, MAX_SECONDS)
         return self.progress.updates >= least or (waits_for_estimate and estimate_is_late)
 
     def _set_end_of_schedule(self, batches_per_epoch: int) -> None:
@@ -299,11 +329,11 @@ class _Training(Generic[BatchT]):
         The reduction depends on scores alone, so a resumed training ends at the same update. A plan that has a number
         of updates keeps it, unless fewer fit into the time limit.
         """
-        progress, seconds = self.progress, self.clock.seconds()
+        progress, seconds = self.progress, self.team.decide(self.clock.seconds)
         if progress.total_updates is None and seconds >= min(MIN_MEASURED * self.time_limit, MIN_SECONDS):
             epochs = math.ceil(MIN_UPDATES_BETWEEN_VALIDATIONS / batches_per_epoch)
             interval = min(epochs * batches_per_epoch, MAX_UPDATES_BETWEEN_VALIDATIONS)
-            rest = self.clock.updates_that_fit(self.time_limit - seconds, interval)
+            rest = self.team.decide(lambda: self.clock.updates_that_fit(self.time_limit - seconds, interval))
             fitting = progress.step + rest
             progress.total_updates = min(fitting, self.plan.updates or fitting)
             if progress.total_updates == fitting:
@@ -322,26 +352,37 @@ class _Training(Generic[BatchT]):
 
     def _restore(self) -> None:
         """Continue from the last checkpoint, if there is one."""
-        checkpoint = self.store.load_checkpoint(self.optimizer)
+        checkpoint = self.team.decide(lambda: self.store.load_checkpoint(self.optimizer))
         if checkpoint is None:
+            self.team.copy_from_leader(self.model.state_dict().values())
+            self.team.seed_own_draws()
             return
         try:
             self.model.load_state_dict(checkpoint.weights)
             self.optimizer.load_state_dict(checkpoint.optimizer)
         except (RuntimeError, ValueError) as error:
             raise RunError(f"checkpoint: does not fit this model ({str(error).splitlines()[0]})") from None
-        self.progress, self.best_weights, self.carry = checkpoint.progress, checkpoint.best, checkpoint.carry
-        torch.set_rng_state(checkpoint.generator)
+        self.progress, self.best_weights = checkpoint.progress, checkpoint.best
+        self.carry = self.team.share(checkpoint.carry)
+        generators = (checkpoint.generator, *checkpoint.other_generators)
+        if self.team.rank < len(generators):
+            torch.set_rng_state(generators[self.team.rank])
+        else:
+            self.team.seed_own_draws()
 
     def _save_checkpoint(self) -> None:
         self.progress.elapsed = self.clock.seconds()
+        parts = self.team.gather((self.carry, torch.get_rng_state()))
+        if not self.team.leads:
+            return
         checkpoint = Checkpoint(
             progress=self.progress,
             weights=self.model.state_dict(),
             best=self.best_weights,
             optimizer=self.optimizer.state_dict(),
-            carry=self.carry,
-            generator=torch.get_rng_state(),
+            carry=joined_carry([carry for carry, _ in parts]),
+            generator=parts[0][1],
+            other_generators=tuple(generator for _, generator in parts[1:]),
         )
         self.store.save_checkpoint(checkpoint)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class Views:
 @dataclass(frozen=True)
 class CaptionBatch:
     """P pictures and their B captions."""
+
+    SHARED: ClassVar[tuple[str, ...]] = ("views",)
 
     views: Views
     owners: Tensor

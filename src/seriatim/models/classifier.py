@@ -56,6 +56,9 @@ class SequenceClassifier(Trainable[SequenceBatch]):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Map padded sequences ``[T, B]`` or ``[T, B, C]`` and their lengths to logits ``[B, K]``."""
 
+    def terms(self, batch: SequenceBatch) -> float:
+        return len(batch.labels)
+
     def loss(self, batch: SequenceBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean cross entropy per sequence in nats."""
         logits = self(batch.inputs, batch.lengths)

@@ -35,6 +35,10 @@ class Trainable(nn.Module, ABC, Generic[BatchT]):
     def loss(self, batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean loss per predicted unit, and the state after the batch. An overlap has no loss."""
 
+    def terms(self, batch: BatchT) -> float:
+        """Return the number of terms that ``loss`` is the mean of."""
+        return batch.units
+
 
 class StreamModel(Trainable[SegmentT]):
     """A network whose loss is a sum over steps, so that a learner may cut a ``Segment`` anywhere.

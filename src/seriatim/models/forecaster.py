@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ SMALLEST_DEVIATION = 1e-2
 @dataclass(frozen=True)
 class WindowBatch:
     """B windows of scaled series. Channels: targets, covariates, then (with ``mask``) one 0/1 per channel before it."""
+
+    ROWS_FIRST: ClassVar[tuple[str, ...]] = ("start",)
 
     history: Tensor
     """[lookback, B, C] float32."""
@@ -167,6 +169,9 @@ class DirectForecaster(Forecaster[WindowBatch]):
         season = self.shape.season if self.shape.season <= inputs.shape[0] else 1
         steps = torch.arange(self.shape.horizon) % season - season
         return inputs[steps, :, : self.shape.targets].transpose(0, 1)
+
+    def terms(self, batch: WindowBatch) -> float:
+        return float(self._weight(batch.future)[..., : self.shape.targets].sum())
 
     def loss(self, batch: WindowBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean quantile loss over horizon, targets and levels, in units of the window's deviation."""

@@ -60,6 +60,9 @@ class Regressor(Trainable[RegressionBatch]):
         rising = functional.pad(gaps.cumsum(-1), (1, 0))
         return torch.cat([mean, middle + rising - rising.mean(-1, keepdim=True)], -1)
 
+    def terms(self, batch: RegressionBatch) -> float:
+        return len(batch.targets)
+
     def loss(self, batch: RegressionBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return half the mean squared error plus the mean quantile loss, per sequence."""
         error = batch.targets[:, None] - self(batch.inputs, batch.lengths)

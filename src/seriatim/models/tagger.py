@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ NO_TAG = -1
 @dataclass(frozen=True)
 class Spellings:
     """The U different words of a batch as characters, and their positions."""
+
+    SHARED: ClassVar[tuple[str, ...]] = ("characters", "lengths")
 
     characters: Tensor
     """[L, U] int64, padded at the ends."""

@@ -9,6 +9,7 @@ from seriatim.learning import loop
 from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.loop import OnValidation, Outcome
 from seriatim.learning.observer import Observer
+from seriatim.learning.team import Team
 from seriatim.models.contract import Trainable
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.task import ClosedForm, Model, PreparedData, Task
@@ -22,8 +23,11 @@ def fit(
     store: CheckpointStore,
     observer: Observer,
     on_validation: OnValidation | None = None,
+    team: Team | None = None,
 ) -> Outcome:
     """Fit ``model`` on the training split, and choose its weights on the validation split.
+
+    A model with a closed form is solved by each process of ``team`` for itself.
 
     Raises ``TrainingError`` when the loss is no longer finite, and ``Interrupted`` after Ctrl-C, SIGTERM or SIGHUP.
     """
@@ -33,4 +37,4 @@ def fit(
         plan.solve()
         return Outcome(0, 0, time.monotonic() - began, ())
     assert isinstance(model, Trainable)
-    return loop.fit(model, plan, options, store, observer, on_validation)
+    return loop.fit(model, plan, options, store, observer, on_validation, team)

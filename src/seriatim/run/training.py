@@ -12,17 +12,19 @@ import torch
 
 from seriatim.data.bundled import bundled_sets
 from seriatim.errors import DataError, UsageError, nearest
-from seriatim.learning.checkpoint_store import FolderStore, NullStore
+from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore, NullStore
 from seriatim.learning.loop import OnValidation, Outcome, time_limit_of
 from seriatim.learning.observer import Observer, Plain, Silent
+from seriatim.learning.team import Team, find_team
 from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.run.blending import choose
 from seriatim.run.fitting import fit
-from seriatim.run.folder import begin, check_same_data, open_folder, options_to_resume
+from seriatim.run.folder import begin, check_same_data, options_to_resume
 from seriatim.run.loggers.logging import logging
 from seriatim.run.loggers.registry import make_logger
 from seriatim.run.opened import finite_scores, torch_settings
+from seriatim.run.ranks import check_data_of_ranks, folder_of_ranks, options_of_ranks, with_threads_of_rank
 from seriatim.run.repetition import read_repetition
 from seriatim.run.verbs import Run
 from seriatim.storage import write_arrays, write_json
@@ -55,6 +57,9 @@ def train(
     ``metrics.jsonl``; when it returns true, training ends, and the best weights so far are scored and saved.
     ``config`` is the ``config.json`` of a run: its options and its data hold where none are passed.
 
+    Processes that ``torchrun`` started train together: each calls this function with the same arguments. The function
+    returns on all of them when rank 0 has written the result.
+
     Raises ``UsageError`` for unknown or unsuitable options, ``DataError`` for data that the task cannot use,
     ``TrainingError`` if the loss is no longer finite, and ``Interrupted`` after Ctrl-C, SIGTERM or SIGHUP.
 
@@ -85,12 +90,13 @@ def _train(
     observer: Observer | None,
     on_validation: OnValidation | None,
 ) -> Run:
+    team = find_team()
     data, bundled_options = _bundled(task, data)
     explicit = {name: value for name, value in options.items() if value is not None}
-    explicit = {**bundled_options, **task.data_options(explicit, data), **explicit}
+    explicit = options_of_ranks(team, {**bundled_options, **task.data_options(explicit, data), **explicit})
     repeated = None
     if explicit.get("resume") and "out" in explicit:
-        repeated = options_to_resume(Path(str(explicit["out"])), task)
+        repeated = team.decide(lambda: options_to_resume(Path(str(explicit["out"])), task))
     defaults = task.model_defaults(explicit) if repeated is None else repeated
     filled = fill(task.options, {**defaults, **explicit})
     task = task.variant(filled)
@@ -98,12 +104,14 @@ def _train(
     check_cell(settings)
     task.check(settings)
     check_columns(task.name, settings)
-    logger = make_logger(settings.log)
+    logger = make_logger(settings.log if team.leads else None)
     source = task.source(settings, data)
     observer = observer or (Silent() if settings.quiet else Plain())
-    with open_folder(task, settings) as folder, torch_settings(settings):
+    observer = observer if team.leads else Silent()
+    with folder_of_ranks(team, task, settings) as folder, torch_settings(with_threads_of_rank(team, settings)):
         prepared = task.prepare(settings, source)
-        if (folder / "result.json").exists():
+        check_data_of_ranks(team, prepared)
+        if team.decide((folder / "result.json").exists):
             check_same_data(folder, prepared.hash)
             observer.note(
                 f"{folder} is finished: nothing was trained. 'seriatim update' continues with new data, another --out "
@@ -113,13 +121,19 @@ def _train(
         vectors = initial_vectors(settings, task.word_corpus(prepared))
         if vectors:
             prepared = dataclasses.replace(prepared, notes=(*prepared.notes, vectors.note))
-        begin(folder, task, settings, prepared, source)
-        for note in prepared.notes:
-            observer.note(note)
-        with logging(logger, folder, task.name, settings, observer) as logged:
-            result = _fit_and_score(task, settings, prepared, vectors, folder, observer, logged.calling(on_validation))
-            write_json(folder / "result.json", result)
-            logged.result = result
+        if team.leads:
+            begin(folder, task, settings, prepared, source)
+            for note in prepared.notes:
+                observer.note(note)
+            with logging(logger, folder, task.name, settings, observer) as logged:
+                result = _fit_and_score(
+                    task, settings, prepared, vectors, folder, observer, logged.calling(on_validation), team
+                )
+                write_json(folder / "result.json", result)
+                logged.result = result
+        else:
+            _fit_model(task, settings, prepared, vectors, NullStore(), observer, None, team)
+        team.wait()
     return Run(folder)
 
 
@@ -131,9 +145,12 @@ def _fit_and_score(
     folder: Path,
     observer: Observer,
     on_validation: OnValidation | None,
+    team: Team,
 ) -> dict[str, Any]:
-    """Fit the model, the baselines and their blend, and return the result."""
-    model, outcome = _fit_model(task, settings, prepared, vectors, folder, observer, on_validation)
+    """Fit the model with ``team``, then the baselines and their blend, and return the result."""
+    model, outcome = _fit_model(task, settings, prepared, vectors, FolderStore(folder), observer, on_validation, team)
+    if not isinstance(model, torch.nn.Module):
+        write_arrays(folder / "model.safetensors", model.state_dict())
     baselines = _fit_baselines(task, settings, prepared, folder, observer)
     network = Member(model, settings)
     blending = choose(task, network, baselines, prepared, folder, observer)
@@ -160,19 +177,17 @@ def _fit_model(
     options: TrainOptions,
     data: PreparedData[Any, Any],
     vectors: InitialVectors | None,
-    folder: Path,
+    store: CheckpointStore,
     observer: Observer,
     on_validation: OnValidation | None,
+    team: Team,
 ) -> tuple[Model, Outcome]:
-    """Train the model that ``options`` name, and save it in ``folder``."""
+    """Train the model that ``options`` name, with ``team``."""
     torch.manual_seed(options.seed)
     model = task.make(options, data.codec)
     if vectors:
         vectors.copy_to(model)
-    outcome = fit(task, model, options, data, FolderStore(folder), observer, on_validation)
-    if not isinstance(model, torch.nn.Module):
-        write_arrays(folder / "model.safetensors", model.state_dict())
-    return model, outcome
+    return model, fit(task, model, options, data, store, observer, on_validation, team)
 
 
 def _fit_baselines(

@@ -1,0 +1,231 @@
+"""Training on several processes: each computes the gradient of its rows of a batch, and all apply their sum.
+
+``torchrun`` starts the processes and gives each a rank. Every process makes the same batches and takes its own rows, in
+the order of the ranks. The gradients are added by one collective call of ``torch.distributed`` for each update, so all
+processes have the same weights. Rank 0 decides whatever depends on a clock or a score, and it alone writes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar, final
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from seriatim.errors import UsageError
+from seriatim.models.contract import BatchT, Carry, Segment, Trainable
+from seriatim.models.rows import row_count, take_rows
+
+ValueT = TypeVar("ValueT")
+
+TIMEOUT = 300.0
+"""Seconds that a process waits for the others. ``SERIATIM_RANK_TIMEOUT`` overrides it. It must be longer than a
+validation, because the other ranks wait for rank 0 there."""
+
+
+class Team(ABC):
+    """The processes of one training."""
+
+    rank: int
+    """The number of this process."""
+    size: int
+    """The number of processes."""
+
+    @abstractmethod
+    def rows(self, batch: BatchT) -> BatchT:
+        """Return this process's rows of ``batch``; one row, if there are fewer rows than processes.
+
+        Raises ``UsageError`` for a segment with fewer streams than processes, since a stream stays on its process.
+        """
+
+    @abstractmethod
+    def weight(self, model: Trainable[BatchT], rows: BatchT, batch: BatchT) -> float:
+        """Return the share of ``rows`` in the mean loss of ``batch``. Rows that another process has too have none."""
+
+    @abstractmethod
+    def copy_from_leader(self, tensors: Iterable[Tensor]) -> None:
+        """Replace the values of ``tensors`` by those of rank 0. Processors of different kinds round differently."""
+
+    @abstractmethod
+    def seed_own_draws(self) -> None:
+        """Give PyTorch's random generator a seed of its own on each rank but 0, for dropout."""
+
+    @abstractmethod
+    def add_gradients(
+        self, parameters: Sequence[torch.nn.Parameter], weight: float, values: Sequence[float]
+    ) -> list[float]:
+        """Replace each gradient by the sum of ``weight`` · gradient over all processes.
+
+        Returns the sums of ``values`` over all processes, in float32.
+        """
+
+    @abstractmethod
+    def decide(self, choose: Callable[[], ValueT]) -> ValueT:
+        """Return what ``choose`` returns on rank 0. The others do not call it."""
+
+    @abstractmethod
+    def gather(self, value: ValueT) -> list[ValueT]:
+        """Return the values of all processes in the order of their ranks on rank 0, and an empty list elsewhere."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Wait until all processes call this method, however long that takes."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is rank 0."""
+        return self.rank == 0
+
+    def share(self, carry: Carry) -> Carry:
+        """Return the rows of this process, of a carry of all rows."""
+        if not carry:
+            return ()
+        start, stop = _range(self.rank, self.size, carry[0].shape[1])
+        return tuple(part[:, start:stop].contiguous() for part in carry)
+
+
+@final
+class Alone(Team):
+    """One process, as usual."""
+
+    rank, size = 0, 1
+
+    def rows(self, batch: BatchT) -> BatchT:
+        return batch
+
+    def weight(self, model: Trainable[BatchT], rows: BatchT, batch: BatchT) -> float:
+        return 1.0
+
+    def copy_from_leader(self, tensors: Iterable[Tensor]) -> None:
+        pass
+
+    def seed_own_draws(self) -> None:
+        pass
+
+    def add_gradients(
+        self, parameters: Sequence[torch.nn.Parameter], weight: float, values: Sequence[float]
+    ) -> list[float]:
+        return list(values)
+
+    def decide(self, choose: Callable[[], ValueT]) -> ValueT:
+        return choose()
+
+    def gather(self, value: ValueT) -> list[ValueT]:
+        return [value]
+
+    def wait(self) -> None:
+        pass
+
+
+@final
+class Processes(Team):
+    """The processes of the default group of ``torch.distributed``."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._patient = dist.new_group(timeout=timedelta(days=30), backend="gloo")
+
+    def rows(self, batch: BatchT) -> BatchT:
+        count = row_count(batch)
+        if isinstance(batch, Segment) and count < self.size:
+            raise UsageError(
+                f"batch_size: got {count} streams for {self.size} processes, wanted at least one stream for each"
+            )
+        start, stop = _range(self.rank, self.size, count)
+        return take_rows(batch, start, stop) if start < stop else take_rows(batch, 0, 1)
+
+    def weight(self, model: Trainable[BatchT], rows: BatchT, batch: BatchT) -> float:
+        start, stop = _range(self.rank, self.size, row_count(batch))
+        return model.terms(rows) / (model.terms(batch) or 1.0) if start < stop else 0.0
+
+    def copy_from_leader(self, tensors: Iterable[Tensor]) -> None:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+    def seed_own_draws(self) -> None:
+        if self.rank:
+            torch.manual_seed(torch.initial_seed() + self.rank)
+
+    def add_gradients(
+        self, parameters: Sequence[torch.nn.Parameter], weight: float, values: Sequence[float]
+    ) -> list[float]:
+        # One buffer, in the order of the parameters: the order of the sums is the same in each update and after a
+        # resume. A flag for each parameter says whether any process has a gradient of it.
+        has_gradient = [0.0 if parameter.grad is None else 1.0 for parameter in parameters]
+        gradients = [
+            torch.zeros(parameter.numel()) if parameter.grad is None else parameter.grad.flatten() * weight
+            for parameter in parameters
+        ]
+        buffer = torch.cat([*gradients, torch.tensor([*has_gradient, *values])])
+        dist.all_reduce(buffer)
+        sizes = [parameter.numel() for parameter in parameters]
+        *sums, flags, totals = torch.split(buffer, [*sizes, len(parameters), len(values)])
+        for parameter, total, flag in zip(parameters, sums, flags.tolist(), strict=True):
+            if flag:
+                parameter.grad = total.view_as(parameter)
+        return [float(total) for total in totals]
+
+    def decide(self, choose: Callable[[], ValueT]) -> ValueT:
+        box: list[Any] = [choose() if self.leads else None]
+        dist.broadcast_object_list(box)
+        value: ValueT = box[0]
+        return value
+
+    def gather(self, value: ValueT) -> list[ValueT]:
+        boxes: list[Any] | None = [None] * self.size if self.leads else None
+        dist.gather_object(value, boxes)
+        return boxes or []
+
+    def wait(self) -> None:
+        dist.barrier(self._patient)
+
+
+def find_team() -> Team:
+    """Return the team of this process: ``Alone``, unless ``torchrun`` or another launcher started several processes.
+
+    A launcher is recognised by the variables ``RANK``, ``WORLD_SIZE`` and ``MASTER_ADDR``, or by a group of
+    ``torch.distributed`` that exists already.
+    """
+    if not dist.is_available():
+        return Alone()
+    if not dist.is_initialized():
+        if int(os.environ.get("WORLD_SIZE", "1")) < 2 or not {"RANK", "MASTER_ADDR"} <= os.environ.keys():
+            return Alone()
+        timeout = float(os.environ.get("SERIATIM_RANK_TIMEOUT", TIMEOUT))
+        dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
+        atexit.register(_leave)
+    return Processes() if dist.get_world_size() > 1 else Alone()
+
+
+def was_restarted() -> bool:
+    """Whether ``torchrun`` has started the processes again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def threads_per_process() -> int:
+    """Return the number of threads for each of the processes that share this machine."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+
+
+def joined_carry(parts: Sequence[Carry]) -> Carry:
+    """Return the carry of all rows, from those of the processes in the order of their ranks."""
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
+
+
+def _range(rank: int, size: int, rows: int) -> tuple[int, int]:
+    """Return the first row of ``rank``, and the row after its last."""
+    return rows * rank // size, rows * (rank + 1) // size
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
