@@ -10,7 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar, final
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from seriatim.errors import UsageError
+from seriatim.errors import TrainingError, UsageError
 from seriatim.models.contract import BatchT, Carry, Segment, Trainable
 from seriatim.models.rows import row_count, take_rows
 
@@ -130,6 +131,7 @@ class Processes(Team):
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._patient = dist.new_group(timeout=timedelta(days=30), backend="gloo")
+        self._launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
 
     def rows(self, batch: BatchT) -> BatchT:
         count = row_count(batch)
@@ -145,8 +147,9 @@ class Processes(Team):
         return model.terms(rows) / (model.terms(batch) or 1.0) if start < stop else 0.0
 
     def copy_from_leader(self, tensors: Iterable[Tensor]) -> None:
-        for tensor in tensors:
-            dist.broadcast(tensor, src=0)
+        with self._talking():
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
 
     def seed_own_draws(self) -> None:
         if self.rank:
@@ -163,7 +166,8 @@ class Processes(Team):
             for parameter in parameters
         ]
         buffer = torch.cat([*gradients, torch.tensor([*has_gradient, *values])])
-        dist.all_reduce(buffer)
+        with self._talking():
+            dist.all_reduce(buffer)
         sizes = [parameter.numel() for parameter in parameters]
         *sums, flags, totals = torch.split(buffer, [*sizes, len(parameters), len(values)])
         for parameter, total, flag in zip(parameters, sums, flags.tolist(), strict=True):
@@ -173,17 +177,31 @@ class Processes(Team):
 
     def decide(self, choose: Callable[[], ValueT]) -> ValueT:
         box: list[Any] = [choose() if self.leads else None]
-        dist.broadcast_object_list(box)
+        with self._talking():
+            dist.broadcast_object_list(box)
         value: ValueT = box[0]
         return value
 
     def gather(self, value: ValueT) -> list[ValueT]:
         boxes: list[Any] | None = [None] * self.size if self.leads else None
-        dist.gather_object(value, boxes)
+        with self._talking():
+            dist.gather_object(value, boxes)
         return boxes or []
 
     def wait(self) -> None:
-        dist.barrier(self._patient)
+        with self._talking():
+            dist.barrier(self._patient)
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Raise ``TrainingError`` if ``torchrun`` or another process has ended, or one does not answer in time."""
+        if self._launcher not in (None, os.getppid()):
+            raise TrainingError(f"rank {self.rank}: torchrun has ended; start it again with --resume")
+        try:
+            yield
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise TrainingError(f"rank {self.rank}: another process has ended or does not answer ({reason})") from error
 
 
 def find_team() -> Team:
@@ -197,15 +215,34 @@ def find_team() -> Team:
     if not dist.is_initialized():
         if int(os.environ.get("WORLD_SIZE", "1")) < 2 or not {"RANK", "MASTER_ADDR"} <= os.environ.keys():
             return Alone()
-        timeout = float(os.environ.get("SERIATIM_RANK_TIMEOUT", TIMEOUT))
-        dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
-        atexit.register(_leave)
+        _join()
     return Processes() if dist.get_world_size() > 1 else Alone()
+
+
+def _join() -> None:
+    """Make the default group of ``torch.distributed`` from the launcher's variables.
+
+    The store of ``torchrun`` outlives a restart. A prefix keeps the addresses of the processes before it apart, which
+    ``init_process_group`` alone would connect to (seen with PyTorch 2.13).
+    """
+    timeout = timedelta(seconds=float(os.environ.get("SERIATIM_RANK_TIMEOUT", TIMEOUT)))
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    leads = rank == 0 and not has_store
+    store = dist.TCPStore(address, port, size, is_master=leads, timeout=timeout)  # type: ignore[attr-defined]
+    prefixed = dist.PrefixStore(f"seriatim/{_restarts()}", store)  # type: ignore[attr-defined]
+    dist.init_process_group("gloo", store=prefixed, rank=rank, world_size=size, timeout=timeout)
+    atexit.register(_leave)
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def was_restarted() -> bool:
     """Whether ``torchrun`` has started the processes again after a failure."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _restarts() > 0
 
 
 def threads_per_process() -> int:
