@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -27,6 +28,19 @@ LEFT_OUT = {
     r"|tests/(nn/test_(custom_cell_doc|torch_samples)|cli/test_(bench|signature|failures))\.py",
 }
 """Marks, and patterns of the tests that have them besides the tests that are marked where they are defined."""
+
+
+NEEDS_LIBRARY = {
+    "mlflow": ("loggers/mlflow.py", "mlflow_model.py", "pyfunc_model.py"),
+    "wandb": ("loggers/weights_and_biases.py",),
+}
+"""Files of ``src/seriatim/run`` that import a library which ``scripts/test-extras`` alone installs."""
+collect_ignore = [
+    f"src/seriatim/run/{file}"
+    for library, files in NEEDS_LIBRARY.items()
+    if importlib.util.find_spec(library) is None
+    for file in files
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,6 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
+    "huggingface": ("huggingface_hub",),
 }
 """The import names of the libraries in each extra."""
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from seriatim.data.predictions import check_output, write_rows
 from seriatim.decoding.stops import cut_at_stop
-from seriatim.errors import UsageError
+from seriatim.errors import MissingExtra, UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
 from seriatim.run.blending import blend_scores
 from seriatim.run.export import export, exported
 from seriatim.run.forecast_frame import forecast_frame
+from seriatim.run.hub import download, push
 from seriatim.run.inspection.inspect import inspect_source, read_rows
 from seriatim.run.inspection.source import Source
 from seriatim.run.notebook import as_html
@@ -245,6 +246,10 @@ class Run:
         """Write rows of ``predict`` to ``file``, as ``write_predictions`` does."""
         write_rows(rows, self._opened.task.csv_rows, file)
 
+    def csv_rows(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a CSV file that represent ``row`` of ``predict``."""
+        yield from self._opened.task.csv_rows(row)
+
     def generate(
         self,
         prompt: str = "",
@@ -297,6 +302,50 @@ class Run:
         ``MissingExtra`` without the libraries of ``seriatim[onnx]``.
         """
         return export(self._opened, folder, dtype, use, onnx)
+
+    def log_mlflow(
+        self, *, example: object | None = None, name: str = "model", registered_model_name: str | None = None
+    ) -> str:
+        """Log options, rows and scores to MLflow, and the run as a model to serve. Returns the URI of the model.
+
+        The model is loaded from code, so nothing is pickled. ``example`` is a small pandas frame as it is to be
+        predicted; by default the first rows of the training data's file. A run that was trained with ``log="mlflow"``
+        is continued, and inside ``with mlflow.start_run():`` the active run is used. Raises ``MissingExtra`` without
+        MLflow, and ``UsageError`` if there is no example.
+        """
+        try:
+            from seriatim.run.mlflow_model import log_mlflow
+        except ModuleNotFoundError as error:
+            raise MissingExtra("Run.log_mlflow", "mlflow") from error
+        source = self._opened.config["data"]["source"]
+        return log_mlflow(self, source[0] if source else None, name, example, registered_model_name)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        license: str | None = None,
+        token: str | None = None,
+        endpoint: str | None = None,
+    ) -> str:
+        """Upload the run to the Hugging Face hub, with a card that has its scores. Returns the URL of the commit.
+
+        Checkpoints, logs and reports stay here, and so do the paths of this machine. ``token`` and ``endpoint`` are by
+        default those of the environment. Raises ``MissingExtra`` without ``huggingface_hub``, and ``RunError`` if the
+        hub refuses.
+        """
+        return push(self, repo_id, private, license, token, endpoint)
+
+    @classmethod
+    def from_pretrained(
+        cls, repo_id: str, *, revision: str | None = None, token: str | None = None, endpoint: str | None = None
+    ) -> Run:
+        """Open a run from the Hugging Face hub; its files are kept in the hub's cache. Loading never runs code.
+
+        Raises ``MissingExtra`` without ``huggingface_hub``, and ``RunError`` for one that is missing or no run.
+        """
+        return cls(download(repo_id, revision, token, endpoint))
 
     def stream(self, *, use: str | None = None, seed: int | None = None) -> Stream:
         """Begin a stream: the model reads one sequence step by step, as in ``seriatim.runtime``.

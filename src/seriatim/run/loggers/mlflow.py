@@ -27,7 +27,7 @@ class MLflow(Logger):
         self._client = mlflow.MlflowClient()
         active = mlflow.active_run()
         self._is_own = active is None
-        self.id = active.info.run_id if active is not None else stored_id(folder, "mlflow")
+        self.id = active.info.run_id if active is not None else known_run(folder)
         if self.id is None:
             run = self._client.create_run(_experiment(self._client), run_name=folder.name)
             self.id = run.info.run_id
@@ -47,6 +47,15 @@ class MLflow(Logger):
     def _log(self, values: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)
         self._client.log_batch(self.id, metrics=[Metric(name, value, now, step) for name, value in values.items()])
+
+
+def known_run(folder: Path) -> str | None:
+    """Return the id under which a run was logged before, or None if this MLflow does not know it."""
+    id = stored_id(folder, "mlflow")
+    try:
+        return None if id is None else str(mlflow.MlflowClient().get_run(id).info.run_id)
+    except mlflow.exceptions.MlflowException:
+        return None
 
 
 def _experiment(client: Any) -> str:
