@@ -165,10 +165,10 @@ def test_clipping_is_counted() -> None:
     assert unclipped.rows[0]["gradient_norm"] > 0
 
 
-@pytest.mark.parametrize("learner", ["bptt", "tbptt"])
+@pytest.mark.parametrize(("learner", "average"), [("bptt", 0.0), ("tbptt", 0.0), ("tbptt", 0.9)])
 @pytest.mark.parametrize("stopped_at", [1, 37, 50, 51, 120, 149])
-def test_resume_after_ctrl_c_is_bit_equal(tmp_path: Path, stopped_at: int, learner: str) -> None:
-    options = LearningOptions(epochs=3, learner=learner, schedule="plateau", lr=0.05)
+def test_resume_after_ctrl_c_is_bit_equal(tmp_path: Path, stopped_at: int, learner: str, average: float) -> None:
+    options = LearningOptions(epochs=3, learner=learner, schedule="plateau", lr=0.05, average=average)
     whole = trained(options, tmp_path / "whole")
     with pytest.raises(Interrupted):
         trained(options, tmp_path / "cut", StopAt(stopped_at, lambda: os.kill(os.getpid(), signal.SIGINT)))

@@ -82,6 +82,8 @@ class Checkpoint:
     generator: torch.Tensor
     other_generators: tuple[torch.Tensor, ...] = ()
     """The states of the random generators of the other processes, in the order of their ranks."""
+    average: State = field(default_factory=dict)
+    """The moving average of the weights, if there is one."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -95,6 +97,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     arrays = {
         **{f"weights.{name}": value for name, value in checkpoint.weights.items()},
         **{f"best.{name}": value for name, value in checkpoint.best.items()},
+        **{f"average.{name}": value for name, value in checkpoint.average.items()},
         **{f"carry.{index}": value for index, value in enumerate(checkpoint.carry)},
         **moments,
         "generator": checkpoint.generator,
@@ -114,7 +117,8 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
         stored: dict[str, Any] = dict(json.loads(note["standing"]))
         progress = Progress(**{FIELDS_BY_NAME.get(name, name): value for name, value in stored.items()})
         generator = torch.from_numpy(arrays.pop("generator"))
-        parts: dict[str, State] = {"weights": {}, "best": {}, "carry": {}, "optimizer": {}, "generators": {}}
+        names = ("weights", "best", "average", "carry", "optimizer", "generators")
+        parts: dict[str, State] = {name: {} for name in names}
         for name, array in arrays.items():
             part, rest = name.split(".", 1)
             parts[part][rest] = torch.from_numpy(np.array(array))
@@ -127,6 +131,5 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
     carry, others = (
         tuple(parts[part][str(index)] for index in range(len(parts[part]))) for part in ("carry", "generators")
     )
-    return Checkpoint(
-        progress, parts["weights"], parts["best"], {"state": state, "param_groups": groups}, carry, generator, others
-    )
+    optimizer = {"state": state, "param_groups": groups}
+    return Checkpoint(progress, parts["weights"], parts["best"], optimizer, carry, generator, others, parts["average"])

@@ -14,12 +14,14 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, final
 
 import torch
 
 from seriatim.errors import Interrupted, RunError, TrainingError, UsageError
+from seriatim.learning.averaging import WeightAverage
 from seriatim.learning.checkpoint import Checkpoint, Progress, State
 from seriatim.learning.checkpoint_store import CheckpointStore
 from seriatim.learning.clipping import clip_norm, clip_value
@@ -147,6 +149,7 @@ class _Training(Generic[BatchT]):
         self.signals = Signals(model, self.optimizer)
         self.last_norm = 0.0
         """The norm of the last update's gradient, before it was clipped."""
+        self.average = WeightAverage(model, options.average) if options.average else None
         self.learner = make_learner(options)
         self.on_validation = on_validation
         self.time_limit = time_limit_of(options)
@@ -226,6 +229,8 @@ class _Training(Generic[BatchT]):
         self.optimizer.step()
 
         progress.step += 1
+        if self.average is not None:
+            self.average.update(progress.step)
         progress.updates += 1
         progress.loss_sum += value
         progress.norm_sum += norm
@@ -260,6 +265,12 @@ class _Training(Generic[BatchT]):
         self.team.copy_from_leader(self.model.state_dict().values())
         with torch.no_grad(), self._precision(), self.signals.reading():
             scores = self.team.decide(lambda: self.plan.validate(self.model))
+        is_averaged = False
+        if self.average is not None:
+            with torch.no_grad(), self._precision(), self.average.in_use():
+                scores_of_average = self.team.decide(lambda: self.plan.validate(self.model))
+            is_averaged = scores_of_average[self.plan.monitor] < scores[self.plan.monitor]
+            scores = {**(scores_of_average if is_averaged else scores), "averaged": float(is_averaged)}
         row = {
             "step": progress.step,
             "epoch": epoch,
@@ -281,7 +292,8 @@ class _Training(Generic[BatchT]):
         progress.record_score(score)
         if progress.best is None or score < progress.best:
             progress.best = score
-            self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            with self.average.in_use() if self.average is not None and is_averaged else nullcontext():
+                self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             self.store.save_best(self.best_weights)
         self.store.save_rows(progress.rows)
         self.observer.validated(row)
@@ -360,6 +372,10 @@ class _Training(Generic[BatchT]):
         try:
             self.model.load_state_dict(checkpoint.weights)
             self.optimizer.load_state_dict(checkpoint.optimizer)
+            if self.average is not None:
+                self.average = WeightAverage(self.model, self.options.average)
+                if checkpoint.average:
+                    self.average.load(checkpoint.average)
         except (RuntimeError, ValueError) as error:
             raise RunError(f"checkpoint: does not fit this model ({str(error).splitlines()[0]})") from None
         self.progress, self.best_weights = checkpoint.progress, checkpoint.best
@@ -383,6 +399,7 @@ class _Training(Generic[BatchT]):
             carry=joined_carry([carry for carry, _ in parts]),
             generator=parts[0][1],
             other_generators=tuple(generator for _, generator in parts[1:]),
+            average={} if self.average is None else self.average.weights,
         )
         self.store.save_checkpoint(checkpoint)
 

@@ -53,6 +53,12 @@ class LearningOptions:
         0, "updates over which the learning rate rises to --lr (default: 0; transformer 200)", minimum=0
     )
     weight_decay: float = option(0.0, "weight decay (decoupled with adamw)", minimum=0.0)
+    average: float = option(
+        0.0,
+        "decay of a moving average of the weights, such as 0.999, which is kept where it validates better; 0 is none",
+        minimum=0.0,
+        below=1.0,
+    )
     clip: float = option(1.0, "clip the gradient's global norm to this; 0 is off", minimum=0.0)
     clip_value: float = option(0.0, "then clip each number of the gradient to this; 0 is off", minimum=0.0)
     learner: str = option("bptt", "gradient through time", choices=LEARNERS)

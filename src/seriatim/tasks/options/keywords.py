@@ -32,6 +32,7 @@ class TrainKeywords(TypedDict, total=False):
     schedule: str
     warmup: int
     weight_decay: float
+    average: float
     clip: float
     clip_value: float
     learner: str
