@@ -12,8 +12,8 @@ demo:
 	$(VENV)/bin/seriatim $(DEMO) --out $$run && \
 	printf '\nA sample (seriatim generate %s --prompt "%s"):\n\n' "$$run" "$(PROMPT)" && \
 	$(VENV)/bin/seriatim generate $$run --prompt "$(PROMPT)" --temperature 0.8 --seed 0 && \
-	$(VENV)/bin/seriatim export $$run $$run-exported --use network && \
-	printf '\nOne request to a server of the exported network (seriatim serve %s-exported):\n\n' "$$run" && \
+	$(VENV)/bin/seriatim export $$run $$run-exported && \
+	printf '\nOne request to a server of the exported model (seriatim serve %s-exported):\n\n' "$$run" && \
 	$(VENV)/bin/python recipes/ask.py $$run-exported "$(PROMPT)" && \
 	printf '\nThe run folder is %s; "%s/bin/seriatim --help" shows what else there is.\n' "$$run" "$(VENV)"
 

@@ -195,25 +195,26 @@ def test_hidden_units_and_all_probabilities(sessions):
     assert answer["hidden"] == stream.state.arrays["output"][0].tolist()
 
 
-@pytest.mark.parametrize("in_memory", [0, 1, 10, 10_000])
-def test_ten_in_memory_and_a_thousand_give_equal_outputs(language_models, tmp_path, language_model, in_memory):
-    count = 60
-    store = SqliteStore(tmp_path / "sessions.db", "memory")
-    sessions = Sessions(language_models, store, max_in_memory=in_memory)
-    sessions.handle([Create(f"s{index}", seed=index) for index in range(count)])
-    outputs: dict[int, list[Any]] = {index: [] for index in range(count)}
-    texts = {index: (TEXT[index % 20 :] + TEXT)[:8] for index in range(count)}
-    for seq in range(1, 9):
-        for part in range(0, count, 25):
-            chosen = range(part, min(part + 25, count))
-            results = sessions.handle([Step(f"s{index}", seq, texts[index][seq - 1]) for index in chosen])
-            for index, result in zip(chosen, results, strict=True):
-                outputs[index].append(best(json.loads(result)))
-        assert sessions.in_memory <= in_memory
-    assert (sessions.paged_in > 0) == (in_memory < count)
-    for index in range(count):
-        assert outputs[index] == answers_alone(language_model, texts[index], index)
-    store.close()
+def test_ten_in_memory_and_a_thousand_give_equal_outputs(language_models, tmp_path, language_model):
+    count, length = 1000, 3
+    texts = [(TEXT[index % 20 :] + TEXT)[:length] for index in range(count)]
+
+    def outputs(in_memory: int) -> tuple[list[Any], int]:
+        sessions = Sessions(language_models, SqliteStore(tmp_path / "s.db", "memory"), max_in_memory=in_memory)
+        sessions.handle([Create(f"s{index}", seed=index) for index in range(count)])
+        rows = []
+        for seq in range(length):
+            for part in range(0, count, 125):
+                chosen = range(part, part + 125)
+                rows += sessions.handle([Step(f"s{index}", seq + 1, texts[index][seq]) for index in chosen])
+            assert sessions.in_memory <= in_memory
+        return rows, sessions.paged_in
+
+    (ten, read), (thousand, never_read) = outputs(10), outputs(10_000)
+    assert ten == thousand and read >= count and never_read == 0
+    for index in range(0, count, 50):
+        rows = [best(json.loads(ten[seq * count + index])) for seq in range(length)]
+        assert rows == answers_alone(language_model, texts[index], index)
 
 
 def test_operations_of_one_session_keep_their_order(sessions, language_model):
@@ -359,6 +360,21 @@ def test_other_tasks(store, name, xs):
             assert answer == alone
         else:
             assert answer["next"][0]["log_probability"] == alone.max()
+
+
+def test_a_translation_is_written_step_by_step(store):
+    model = load(GOLDEN / "translate")
+    sessions = Sessions(Models(lambda: model), store)
+    ask(sessions, Create("a"))
+    stream = model.stream()
+    source, count = "the sea and dog are sun", len(model.script)
+    for seq, x in enumerate((source, 3, model.script.vocabulary.tokens[4]), 1):
+        answer, alone = ask(sessions, Step("a", seq, x, top=10**6)), stream.step(x)
+        units = {entry["unit"]: entry for entry in answer["answer"]["next"]}
+        assert [units[unit]["log_probability"] for unit in range(count + 1)] == alone.tolist()
+        assert units[count]["text"] is None and units[4]["text"] == model.script.vocabulary.tokens[4]
+    assert refusal(sessions, Step("a", 4, count)).status == 400
+    assert refusal(sessions, Step("a", 4, [1])).status == 400
 
 
 def test_forecaster_answers_null_until_its_window_is_full(store):

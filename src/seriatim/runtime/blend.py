@@ -117,6 +117,7 @@ class ClassifierBlend(Model):
 
     def __init__(self, description: Description, weights: WeightFile) -> None:
         self._mixture = read_mixture(description, weights, Classifier, False)
+        self.inputs = self._mixture.members[0].inputs
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         first = self._mixture.members[0]
@@ -138,6 +139,7 @@ class RegressorBlend(Model):
 
     def __init__(self, description: Description, weights: WeightFile) -> None:
         self._mixture = read_mixture(description, weights, Regressor, True)
+        self.inputs = self._mixture.members[0].inputs
         _check_table(description, self._mixture.weights, (1, 4))
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
@@ -162,6 +164,8 @@ class ForecasterBlend(Model):
         if any(member.horizon != first.horizon for member in self._mixture.members):
             description.refuse("blend", "members of one horizon")
         _check_table(description, self._mixture.weights, (first.horizon, 3))
+        self.targets, self.covariates, self.horizon = first.targets, first.covariates, first.horizon
+        self.lookback = max(member.lookback for member in self._mixture.members)
 
     def forecast(self, history: Any, *, id: str | None = None) -> Row:
         """Return the quantiles of the steps after ``history`` [T, C]; see ``Forecaster.forecast``."""

@@ -16,15 +16,18 @@ Row = dict[str, Any]
 class Answers:
     """Turns what ``Stream.step`` returns into JSON values.
 
-    A language model answers with the most probable next units, a model of piano rolls with the probability of each
-    note, and other models with a row of ``predict``. A forecaster that has read less than its lookback answers None.
+    A model that writes units answers with the most probable next ones, a model of piano rolls with the probability of
+    each note, and other models with a row of ``predict``. A forecaster that has read less than its lookback answers
+    None. The end of a translation or caption is a unit whose text is None.
     """
 
     def __init__(self, model: Model) -> None:
-        vocabulary = getattr(model, "vocabulary", None)
-        self._texts: list[str] | None = None
-        if model.task == "language" and vocabulary is not None:
+        vocabulary = vocabulary_of(model)
+        self._texts: list[str | None] | None = None
+        if vocabulary is not None:
             self._texts = [vocabulary.decode([unit]) for unit in range(len(vocabulary))]
+            if model.task != "language":
+                self._texts.append(None)
 
     def encode(self, name: str, seq: int, stream: Stream, answer: Any, top: int, hidden: bool) -> bytes:
         """Return the answer to step ``seq`` of a session as JSON. Numbers that are not finite become null."""
@@ -50,9 +53,15 @@ class Answers:
         }
 
 
+def vocabulary_of(model: Model) -> Any:
+    """Return the vocabulary of what the model writes; None if it writes no units."""
+    return getattr(model, "vocabulary", None) or getattr(getattr(model, "script", None), "vocabulary", None)
+
+
 def hidden_units(stream: Stream) -> list[float] | None:
     """Return the hidden units [H] of the last layer after the last step; None for a model without such units."""
-    output = stream.state.arrays.get("output")
+    arrays = stream.state.arrays  # a member of a blend has a number before the name
+    output = next((array for name, array in arrays.items() if name.rpartition(".")[2] == "output"), None)
     if output is not None:
         return [float(value) for value in output[0]]
     carry = stream.state.carry

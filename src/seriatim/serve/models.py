@@ -8,7 +8,7 @@ from typing import Any, final
 
 from seriatim.errors import UsageError
 from seriatim.runtime import Model, Stream
-from seriatim.serve.answers import Answers
+from seriatim.serve.answers import Answers, vocabulary_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ServedModel:
             "hash": model.hash, "task": model.task, "model": model.name, "dtype": model.info.get("dtype"),
             "streams": self.has_streams, "writes": model.writing,
         }  # fmt: skip
-        vocabulary = getattr(model, "vocabulary", None)
+        vocabulary = vocabulary_of(model)
         if vocabulary is not None:
             facts |= {"unit": vocabulary.unit, "units": len(vocabulary)}
         if model.task == "forecast":
