@@ -146,8 +146,8 @@ def test_stream_of_a_tagger_equals_its_tags(task_pair):
         "tag",
         "tag-crf",
         "forecast-ar",
-        "translate",
-        "caption",
+        "translate-copy",
+        "caption-common",
     ],
 )
 def test_models_without_streams_say_so(task_pair, name):
