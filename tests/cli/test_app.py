@@ -8,10 +8,14 @@ import sys
 
 import pytest
 
+from seriatim.cli.app import build
+from seriatim.tasks.registry import NAMES
+
 COMMANDS = (
     ("train", "language"),
     ("train", "classify"),
     ("train", "forecast"),
+    ("tune", "classify"),
     ("evaluate",),
     ("inspect",),
     ("predict",),
@@ -128,3 +132,12 @@ sys.exit(app.run(["flood"]))
     line = f"'{sys.executable}' -c '{code}' | head -c 5"
     result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
     assert result.stdout == "xxxxx" and result.stderr == ""
+
+
+def test_only_the_tasks_of_the_command_are_built():
+    def tasks_of(verb, *arguments):
+        return set(build(list(arguments)).commands[verb].commands)
+
+    assert tasks_of("train") == tasks_of("tune") == set(NAMES)
+    assert tasks_of("train", "train", "tag") == set(NAMES) and not tasks_of("tune", "train", "tag")
+    assert not tasks_of("train", "predict", "run", "data.csv")

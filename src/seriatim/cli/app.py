@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -60,8 +60,8 @@ class Commands(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands in the order of the help: ``train`` first, because the others need a run."""
-        return sorted(self.commands, key=lambda name: name != "train")
+        """Return the commands in the order of the help: first those that need no run, ``train`` and ``tune``."""
+        return sorted(self.commands, key=lambda name: name not in ("train", "tune"))
 
 
 class Tasks(Commands):
@@ -77,7 +77,7 @@ def run(arguments: list[str]) -> int:
         debug = True
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = build().main(arguments or ["--help"], prog_name="seriatim", standalone_mode=False)
+        code = build(arguments).main(arguments or ["--help"], prog_name="seriatim", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         return _end_quietly()
@@ -90,8 +90,12 @@ def run(arguments: list[str]) -> int:
     return code or 0
 
 
-def build() -> Any:
-    """Build the whole command line as a Typer command."""
+def build(arguments: Sequence[str] = ()) -> Any:
+    """Build the command line as a Typer command.
+
+    The options of all tasks take time to build, so ``train`` and ``tune`` get theirs if ``arguments`` has these words,
+    or if there are no arguments, as for the completion of a shell.
+    """
     # Without a terminal, the help is plain text, and Rich is not imported.
     markup: Any = "rich" if is_terminal(sys.stdout) else None
     settings = {"help_option_names": ["-h", "--help"]}
@@ -106,16 +110,21 @@ def build() -> Any:
     app.callback()(_global)
     tasks.callback(invoke_without_command=True)(_require_task)
     app.add_typer(tasks, name="train", epilog=_example(ROWS[0].example))
-    for task in ROWS:
+    for task in ROWS if _is_needed("train", arguments) else ():
         tasks.command(task.name, epilog=_example(task.example))(train.command(task))
     searches = typer.Typer(cls=Tasks, rich_markup_mode=markup, context_settings=settings)
     searches.callback(invoke_without_command=True)(_require_task_to_tune)
     app.add_typer(searches, name="tune", epilog=_example(tune.EXAMPLE))
-    for task in ROWS:
+    for task in ROWS if _is_needed("tune", arguments) else ():
         searches.command(task.name, epilog=_example(tune.EXAMPLE))(tune.command(task))
     for verb, example in VERBS:
         app.command(epilog=_example(example))(verb)
     return typer.main.get_command(app)
+
+
+def _is_needed(verb: str, arguments: Sequence[str]) -> bool:
+    """Whether the options of ``verb`` are needed for a command with ``arguments``."""
+    return not arguments or verb in arguments
 
 
 def _example(command: str) -> str:
