@@ -11,6 +11,7 @@ from torch import nn
 from seriatim.errors import UsageError
 from seriatim.export.bodies import Described, affine, array, describe_body, describe_layers
 from seriatim.export.writing import describe_captioner, describe_transformer, describe_translator
+from seriatim.models.adaptive_softmax import AdaptiveSoftmax
 from seriatim.models.captioner import Captioner
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster
@@ -59,6 +60,8 @@ def _language(model: RecurrentLanguageModel) -> Described:
     width = model.embedding.embedding_dim
     body, arrays = describe_body(model.stack)
     arrays |= {"embedding": array(model.embedding.weight)}
+    if isinstance(model.output, AdaptiveSoftmax):
+        raise UsageError("export: the runtime has no adaptive softmax; train with --softmax full to export")
     weight, bias = model.head()
     is_tied = model.output is None
     if not is_tied:

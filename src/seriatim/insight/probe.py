@@ -62,7 +62,7 @@ def language_probe(model: NeuralLanguageModel, units: Tensor) -> Probe:
 
     def losses(inputs: Tensor) -> Tensor:
         states, _ = body(inputs)
-        return functional.cross_entropy(functional.linear(states[-1], *model.head()), targets, reduction="none")
+        return functional.cross_entropy(model.logits(states[-1]), targets, reduction="none")
 
     with torch.no_grad():
         return Probe(body, model.embeddings(units[:-1]), losses)

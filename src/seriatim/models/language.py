@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seriatim.errors import UsageError
+from seriatim.models.adaptive_softmax import AdaptiveSoftmax
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions, layer_width
@@ -59,14 +60,26 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
     def forward(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Map units ``[K, B]`` and a state to logits ``[K, B, V]`` and the state after them."""
         states, carry = self.states(inputs, carry, reset)
-        return functional.linear(states, *self.head()), carry
+        return self.logits(states), carry
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Map states ``[…, H]`` to logits ``[…, V]``."""
+        return functional.linear(states, *self.head())
+
+    def mean_nll(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean negative log-likelihood of the targets ``[N]`` after states ``[N, H]``."""
+        return linear_cross_entropy(states, *self.head(), targets)
+
+    def nll_of_states(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Return the negative log-likelihood ``[N]`` of each target after states ``[N, H]``, without a gradient."""
+        return linear_nll(states, *self.head(), targets)
 
     @final
     def nll(self, inputs: Tensor, targets: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Return the negative log-likelihood of each target ``[K, B]`` in nats, and the state, without a gradient."""
         with torch.no_grad():
             states, carry = self.states(inputs, carry, reset)
-            return linear_nll(states.flatten(0, 1), *self.head(), targets.flatten()).view(targets.shape), carry
+            return self.nll_of_states(states.flatten(0, 1), targets.flatten()).view(targets.shape), carry
 
     @final
     def advance(self, batch: LanguageBatch, carry: Carry) -> Carry:
@@ -78,17 +91,17 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
         """Return the mean cross entropy per unit in nats, and the state."""
         states, carry = self.states(batch.inputs, carry, batch.reset)
         states, targets = states[batch.overlap :], batch.targets[batch.overlap :]
-        return linear_cross_entropy(states.flatten(0, 1), *self.head(), targets.flatten()), carry
+        return self.mean_nll(states.flatten(0, 1), targets.flatten()), carry
 
 
 @final
 class RecurrentLanguageModel(NeuralLanguageModel):
     """Embedding → stacked recurrent layers → affine, optionally with the embedding as output weights.
 
-    Tying follows Press & Wolf (2017).
+    Tying follows Press & Wolf (2017). ``adaptive`` replaces the softmax by the adaptive one (Grave 2017).
     """
 
-    def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool) -> None:
+    def __init__(self, options: ModelOptions, vocabulary_size: int, *, tie: bool, adaptive: bool = False) -> None:
         super().__init__()
         width = layer_width(options) if tie else embedding_width(options)
         if tie and options.embedding not in (None, width):
@@ -99,7 +112,9 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         self.stack = build_body(options, width, causal=True)
         if tie and self.stack.output_size != width:
             raise UsageError(f"tie: {options.model} gives {self.stack.output_size} numbers a step, wanted {width}")
-        self.output = None if tie else nn.Linear(self.stack.output_size, vocabulary_size)
+        self.output: nn.Linear | AdaptiveSoftmax | None = None
+        if not tie:
+            self.output = (AdaptiveSoftmax if adaptive else nn.Linear)(self.stack.output_size, vocabulary_size)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size)) if tie else None
 
     @property
@@ -114,6 +129,22 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         return states, carry
 
     def head(self) -> tuple[Tensor, Tensor | None]:
+        assert not isinstance(self.output, AdaptiveSoftmax), "an adaptive softmax is no affine map"
         if self.output is not None:
             return self.output.weight, self.output.bias
         return self.embedding.weight, self.output_bias
+
+    def logits(self, states: Tensor) -> Tensor:
+        if isinstance(self.output, AdaptiveSoftmax):
+            return self.output.log_probabilities(states.flatten(0, -2)).view(*states.shape[:-1], -1)
+        return super().logits(states)
+
+    def mean_nll(self, states: Tensor, targets: Tensor) -> Tensor:
+        if isinstance(self.output, AdaptiveSoftmax):
+            return self.output.nll(states, targets).sum() / (targets != NO_TARGET).sum()
+        return super().mean_nll(states, targets)
+
+    def nll_of_states(self, states: Tensor, targets: Tensor) -> Tensor:
+        if isinstance(self.output, AdaptiveSoftmax):
+            return self.output.nll(states, targets)
+        return super().nll_of_states(states, targets)

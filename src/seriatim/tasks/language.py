@@ -100,6 +100,11 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             raise UsageError(f"learner: {options.learner} is for {', '.join(CELLS)}, not {options.model}")
         if options.tie and not is_streaming(options.model):
             raise UsageError(f"tie: for networks, not {options.model}")
+        if options.softmax == "adaptive" and (options.tie or options.unit != "word" or not is_streaming(options.model)):
+            raise UsageError(
+                f"softmax: adaptive is for networks with --unit word and without --tie, not for {options.model} with "
+                f"--unit {options.unit}{' and --tie' if options.tie else ''}"
+            )
         if options.tie and options.embedding not in (None, layer_width(options)):
             width_option = "--projection" if options.projection else "--hidden"
             width = layer_width(options)
@@ -158,7 +163,10 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             "cbow": lambda: ContinuousBag(size, options.context, width),
             "window": lambda: ConcatenatedWindow(size, options.context, width, options.hidden),
         }
-        return makers.get(options.model, lambda: RecurrentLanguageModel(options, size, tie=options.tie))()
+        is_adaptive = options.softmax == "adaptive"
+        return makers.get(
+            options.model, lambda: RecurrentLanguageModel(options, size, tie=options.tie, adaptive=is_adaptive)
+        )()
 
     def word_corpus(self, data: PreparedData[Text, Vocabulary]) -> WordCorpus | None:
         return WordCorpus(data.codec.tokens, [data.train.tokens]) if data.codec.unit == "word" else None

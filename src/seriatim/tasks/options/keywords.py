@@ -80,6 +80,7 @@ class TrainKeywords(TypedDict, total=False):
     vectors: str | None
     freeze_vectors: bool
     tie: bool
+    softmax: str
     documents: str
     restart: float
     order: int | None

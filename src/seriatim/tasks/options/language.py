@@ -47,6 +47,10 @@ class LanguageOptions(TextOptions):
     tie: bool = option(
         False, "share the embedding with the output layer (Press & Wolf 2017); needs equal --embedding and --hidden"
     )
+    softmax: str = option(
+        "full", "adaptive: rare words cost less (Grave 2017), for large vocabularies of --unit word",
+        choices=("full", "adaptive"),
+    )  # fmt: skip
     restart: float = option(
         0.05, "probability per stream and update that the carried state is reset to zero", minimum=0.0, below=1.0
     )
