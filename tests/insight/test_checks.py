@@ -136,6 +136,10 @@ def test_loss_that_falls_evenly_and_hardly_is_named() -> None:
     slow = rows((2.2087, 2.2), (2.2083, 2.2), (2.2080, 2.2), (2.2077, 2.2))
     assert results(evidence(rows=slow))["learning_rate_low"].status == "fault"
     assert results(evidence(rows=FALLING))["learning_rate_low"].status == "ok"
+    for ratio, status in ((2e-4, "fault"), (1e-2, "ok")):  # a network that starts from a good model gains little
+        signals = {"update_ratio/a": ratio, "update_ratio/b": ratio, "update_ratio/zeros": 0.5}
+        check = results(evidence(rows=[{**row, **signals} for row in slow]))["learning_rate_low"]
+        assert check.status == status
 
 
 def test_training_that_ended_early_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Mapping, Sequence
 
 from seriatim.insight.checks.advice import rate
@@ -16,6 +17,8 @@ REMAINING = 0.1
 """Share of the whole gain that came in the last quarter of the updates, above which the training was not over."""
 EVEN, SLOW = 0.4, 0.05
 """A loss whose last fall is at least this share of its first one, per update, and that falls by less in all."""
+BRISK = 1e-3
+"""The size of an update over that of the weights: a rate that makes such updates is not too low."""
 MISCALIBRATED = 0.1
 """A tenth: probabilities of 0.9 that are right in 0.8 of the cases."""
 MOVED = 0.02
@@ -50,7 +53,8 @@ def rate_low(evidence: Evidence) -> Check:
     check = unknown(
         "learning_rate_low",
         f"fault if Adam can have moved a weight by {MOVED} at most (its steps are as large as --lr), or if the "
-        f"training loss falls as fast in the end as at first, but by less than {SLOW:.0%}",
+        f"training loss falls as fast in the end as at first, but by less than {SLOW:.0%}, and at first updates change "
+        f"most layers by less than {BRISK:.1%} of their size",
     )
     rows = [row for row in evidence.rows if "train_loss" in row]
     now, updates = evidence.options.get("lr"), rows[-1]["step"] if rows else 0
@@ -67,7 +71,9 @@ def rate_low(evidence: Evidence) -> Check:
     first, last = rows[0]["train_loss"], rows[-1]["train_loss"]
     gain = (first - last) / max(abs(first), 1e-12)
     summary = f"the training loss fell from {first:.4g} to {last:.4g}"
-    if min(falls) > 0 and falls[-1] >= EVEN * falls[0] and gain < SLOW:
+    updates_at_first = [value for name, value in rows[0].items() if name.startswith("update_ratio/")]
+    is_brisk = bool(updates_at_first) and statistics.median(updates_at_first) >= BRISK
+    if not is_brisk and min(falls) > 0 and falls[-1] >= EVEN * falls[0] and gain < SLOW:
         return check.failed("fault", gain, f"{summary}, as fast in the end as at first", rate(evidence, 100.0))
     return check.ok(gain, summary)
 
