@@ -280,3 +280,32 @@ def test_targets_named_like_keys_of_a_forecast(tmp_path):
     close(row, expected)
     first = next(runtime.load(tmp_path / "exported").csv_rows(row))
     assert (first["id"], first["step"], first["target_time_0.5"]) == ("1", 1, row["target_time"]["0.5"][0])
+
+
+@pytest.mark.parametrize("missing", ["interpolate", "mask"])
+@pytest.mark.parametrize("model", ["gru", "ar"])
+def test_targets_that_end_at_different_rows_are_different_rows(tmp_path, missing, model):
+    draw = np.random.default_rng(0)
+    series = np.cumsum(draw.normal(size=(60, 3)), 0)
+    series[-4:, 0] = series[20:23, 1] = series[-2:, 2] = np.nan  # b ends last
+    data = [dict(zip("abc", map(float, row), strict=True)) for row in series]
+    run = seriatim.train(
+        "forecast", data, target="a,b", covariates="c", horizon=3, lookback=8, missing=missing, model=model, hidden=8,
+        epochs=1 if model == "gru" else None, quiet=True, baselines="none", out=str(tmp_path / "run"),
+    )  # fmt: skip
+    run.export(tmp_path / "exported")
+    exported = runtime.load(tmp_path / "exported")
+    ours, theirs = [*exported.predict([series])], [*run.predict(data)]
+    close(ours, [{**row, "id": "1"} for row in theirs])
+    assert [[row[name] is None for name in "ab"] for row in ours] == [[False, True], [True, False]]
+    assert [row["a_0.5"] is None for row in exported.csv_rows(ours[1])] == [True] * 3
+
+
+@pytest.mark.parametrize("name", ["caption", "caption-nearest"])
+def test_named_pictures_keep_their_names(task_pair, name):
+    run, model = task_pair(name)
+    pictures = CASES[name][1][0][:2]
+    rows = [*model.predict([("a.png", pictures[0]), pictures[1]])]
+    assert [row.get("image") for row in rows] == ["a.png", None]
+    assert list(rows[0]) == list(next(iter(run.predict(pictures))))
+    assert next(model.csv_rows(rows[0]))["image"] == "a.png"

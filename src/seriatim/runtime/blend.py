@@ -173,7 +173,7 @@ class ForecasterBlend(Model):
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         first = self._mixture.members[0]
-        series = [first.read_series(number, row) for number, row in enumerate(rows, 1)]
+        series = first.histories(rows)
         parts = (member.quantiles(series) for member in self._mixture.members)
         mixed = (self._mixture.mix([part[None] for part in row])[0] for row in zip(*parts, strict=True))
         yield from first.rows_of(series, (np.sort(quantiles, -1) for quantiles in mixed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -38,6 +39,19 @@ LARGEST_HORIZON: Final = 1 << 20
 STRATEGIES: Final = {"direct": "direct", "recursive": "recursive"}
 MISSING: Final = {"error": "error", "interpolate": "interpolate", "mask": "mask"}
 NORMALIZE: Final = {"window": True, "none": False}
+
+
+@dataclass(frozen=True)
+class History:
+    """A series up to the origin of a forecast."""
+
+    name: str
+    values: Array
+    """[T, C]"""
+    observed: Array
+    """[T, C], whether a value was there before gaps were filled."""
+    is_shown: tuple[bool, ...]
+    """Whether the forecast of each target begins here."""
 
 
 @final
@@ -105,26 +119,31 @@ class Forecaster(StreamModel):
         return next(self.predict([history if id is None else (id, history)]))
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        series = [self.read_series(number, row) for number, row in enumerate(rows, 1)]
+        series = self.histories(rows)
         yield from self.rows_of(series, self.quantiles(series))
 
-    def rows_of(self, series: Sequence[tuple[str, Array, Array]], quantiles: Iterable[Array]) -> Iterator[Row]:
-        """Yield a row of ``predict`` for the quantiles [horizon, targets, Q] of each series."""
-        for (name, _, _), values in zip(series, quantiles, strict=True):
-            row: Row = {"id": name, "step": list(range(1, self.horizon + 1))}
+    def rows_of(self, series: Sequence[History], quantiles: Iterable[Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for the quantiles [horizon, targets, Q] after each history."""
+        for history, values in zip(series, quantiles, strict=True):
+            row: Row = {"id": history.name, "step": list(range(1, self.horizon + 1))}
             for column, key in enumerate(prediction_keys(self.targets)):
-                row[key] = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
+                levels = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
+                row[key] = levels if history.is_shown[column] else None
             yield row
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield one row for each step."""
         keys = prediction_keys(self.targets)
         for index, step in enumerate(row["step"]):
-            quantiles = {f"{key}_{level}": row[key][level][index] for key in keys for level in row[key]}
+            levels = [str(level) for level in QUANTILES]
+            quantiles = {f"{key}_{level}": row[key] and row[key][level][index] for key in keys for level in levels}
             yield {"id": row["id"], "step": step} | quantiles
 
-    def read_series(self, number: int, row: Any) -> tuple[str, Array, Array]:
-        """Return the id, the values [T, C] and where they were observed."""
+    def histories(self, rows: Iterable[Any]) -> list[History]:
+        """Return the histories of the rows of ``predict``: one for each row at which some target ends."""
+        return [history for number, row in enumerate(rows, 1) for history in self._histories(number, row)]
+
+    def _histories(self, number: int, row: Any) -> Iterator[History]:
         name, values = (
             row if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) else (str(number), row)
         )
@@ -137,34 +156,30 @@ class Forecaster(StreamModel):
             raise DataError(f"series '{name}': got shape {array.shape}, but the model reads {self.channels} channels")
         is_missing = np.isnan(array)
         if self._missing != "error":
-            has_target = ~is_missing[:, : len(self.targets)].all(1)
-            end = int(np.flatnonzero(has_target)[-1]) + 1 if has_target.any() else len(array)
-            array, is_missing = array[:end], is_missing[:end]
             array = _filled(name, array)
         elif is_missing.any():
             raise DataError(f"series '{name}': {int(is_missing.sum())} missing values, but the model refuses them")
         if (np.abs(array) > LARGEST).any():
             raise DataError(f"series '{name}': holds an infinity or a number above {LARGEST:g}")
-        if len(array) < self.lookback:
-            raise DataError(f"series '{name}': {len(array)} rows, wanted at least the lookback of {self.lookback}")
-        return name, array, ~is_missing
+        ends = [len(array) - int(channel.argmin()) for channel in is_missing[::-1, : len(self.targets)].T]
+        for end in sorted(set(ends)):
+            if end < self.lookback:
+                raise DataError(f"series '{name}': {end} rows, wanted at least the lookback of {self.lookback}")
+            yield History(name, array[:end], ~is_missing[:end], tuple(own == end for own in ends))
 
-    def quantiles(self, series: Sequence[tuple[str, Array, Array]]) -> Iterator[Array]:
-        """Yield the quantiles [horizon, targets, Q] after each series."""
+    def quantiles(self, series: Sequence[History]) -> Iterator[Array]:
+        """Yield the quantiles [horizon, targets, Q] after each history."""
         targets = len(self.targets)
         if self._naive is not None:
-            for name, values, _ in series:
-                end = np.array([len(values)])
-                position = self._positions.get(name)
-                yield self._naive.forecast(position, values[:, :targets], end, self.horizon)[0]
+            for history in series:
+                end = np.array([len(history.values)])
+                position = self._positions.get(history.name)
+                yield self._naive.forecast(position, history.values[:, :targets], end, self.horizon)[0]
             return
-        scalers = [self._scalers.get(name) or Standardizer.fit(values) for name, values, _ in series]
-        windows = [
-            self._window(values, seen, scaler) for (_, values, seen), scaler in zip(series, scalers, strict=True)
-        ]
-        starts = [
-            self._start_of(name, values, scaler) for (name, values, _), scaler in zip(series, scalers, strict=True)
-        ]
+        scalers = [self._scalers.get(item.name) or Standardizer.fit(item.values) for item in series]
+        scaled = list(zip(series, scalers, strict=True))
+        windows = [self._window(item.values, item.observed, scaler) for item, scaler in scaled]
+        starts = [self._start_of(item.name, item.values, scaler) for item, scaler in scaled]
         generator = np.random.default_rng(self._seed)
         for first in range(0, len(windows), 512):
             stop = first + 512

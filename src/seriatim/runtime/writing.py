@@ -151,7 +151,7 @@ class Writer(StreamModel):
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield a row for each text."""
-        shared = {name: row[name] for name in ("row", "source") if name in row}
+        shared = {name: row[name] for name in ("row", "source", "image") if name in row}
         for rank, text in enumerate(row.get("n_best", [row]), 1):
             values = {name: text[name] for name in ("prediction", "score") if name in text}
             yield shared | ({"rank": rank} if "n_best" in row else {}) | values
@@ -267,7 +267,10 @@ class Translator(Writer):
 
 @final
 class Captioner(Writer):
-    """A text for each picture: pixels [side, side, C] of 0 to 255, or feature vectors [R, C]."""
+    """A text for each picture: pixels [side, side, C] of 0 to 255, or feature vectors [R, C].
+
+    A row of ``predict`` may also be a pair of the picture's name and it; then the result has the key ``image``.
+    """
 
     task: ClassVar[str] = "caption"
 
@@ -310,14 +313,17 @@ class Captioner(Writer):
         return self.memory([np.zeros((*shape, len(self._scaler.mean)), np.float32)])
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        pictures = [self._checked(f"row {number}", row) for number, row in enumerate(rows, 1)]
+        named = [
+            row if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) else (None, row) for row in rows
+        ]
+        pictures = [self._checked(f"row {number}", picture) for number, (_, picture) in enumerate(named, 1)]
         if self._naive is not None:
             compared = pictures if self.side else [self._scaler.transform(picture) for picture in pictures]
             written: Iterable[Row] = [{"prediction": text} for text in self._naive.captions(compared)]
         else:
             written = self.write(pictures)
-        for number, row in enumerate(written, 1):
-            yield {"row": number} | row
+        for number, ((name, _), row) in enumerate(zip(named, written, strict=True), 1):
+            yield {"row": number, **({} if name is None else {"image": name})} | row
 
     def _checked(self, place: str, row: Any) -> Array:
         picture, channels = np.asarray(row), len(self._scaler.mean)
