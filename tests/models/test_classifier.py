@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from seriatim.errors import UsageError
 from seriatim.models.classifier import Bag, InputSize, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.options import CELLS, NETWORKS
 from seriatim.nn.pooling import POOLINGS
@@ -79,3 +80,19 @@ def test_loss_is_mean_nll_per_sequence(reads: str) -> None:
     torch.testing.assert_close(loss, -log_chances[torch.arange(5), labels].mean())
     assert carry == ()
     assert batch.units == 20
+
+
+def test_word_dropout_reads_units_as_unknown_in_training_only() -> None:
+    torch.manual_seed(0)
+    options = replace(ClassifyOptions(), hidden=8, dropout=0.0)
+    network = RecurrentClassifier(options, SIZES["units"], K, pool="max", word_dropout=0.5)
+    inputs, unknown = torch.full((6, 5), 4), torch.zeros(6, 5, dtype=torch.int64)
+    plain = network.eval()(inputs, LENGTHS)
+    assert torch.equal(plain, network(inputs, LENGTHS))
+    network.train()
+    first, second = network(inputs, LENGTHS), network(inputs, LENGTHS)
+    assert not torch.equal(first, second)
+    network.word_dropout = 1.0
+    torch.testing.assert_close(network(inputs, LENGTHS), network(unknown, LENGTHS))
+    with pytest.raises(UsageError, match="word_dropout: for texts"):
+        RecurrentClassifier(options, SIZES["channels"], K, pool="max", word_dropout=0.5)

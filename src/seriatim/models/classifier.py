@@ -6,14 +6,17 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seriatim.errors import UsageError
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import dropout, embedding_width, start_embedding
 from seriatim.nn.pooling import POOLINGS
+from seriatim.notation import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,19 @@ def _reader(size: InputSize, width: int) -> tuple[nn.Module, int]:
 
 @final
 class RecurrentClassifier(SequenceClassifier):
-    """Embedding or channels → recurrent layers → pooled state → affine."""
+    """Embedding or channels → recurrent layers → pooled state → affine.
 
-    def __init__(self, options: ModelOptions, size: InputSize, classes: int, *, pool: str) -> None:
+    While training, each unit is read as unknown with probability ``word_dropout`` (Iyyer 2015). Raises ``UsageError``
+    for a word dropout of numbers.
+    """
+
+    def __init__(
+        self, options: ModelOptions, size: InputSize, classes: int, *, pool: str, word_dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        if word_dropout and not size.vocabulary:
+            raise UsageError("word_dropout: for texts, not numbers or sound")
+        self.word_dropout = word_dropout
         self.reader, width = _reader(size, embedding_width(options))
         self.dropout = dropout(options) if size.vocabulary else nn.Identity()
         self.stack = build_body(options, width)
@@ -85,6 +97,8 @@ class RecurrentClassifier(SequenceClassifier):
         self.output = nn.Linear(self.stack.output_size, classes)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        if self.training and self.word_dropout:
+            inputs = inputs.masked_fill(torch.rand(inputs.shape) < self.word_dropout, UNKNOWN)
         states, _ = self.stack(self.dropout(self.reader(inputs)), (), lengths)
         logits: Tensor = self.output(self.pool(states, lengths, self.stack.directions))
         return logits

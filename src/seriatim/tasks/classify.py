@@ -163,7 +163,11 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
             "nearest": lambda: NearestSequence(classes),
             "rocket": lambda: RocketClassifier(classes),
         }
-        return makers.get(options.model, lambda: RecurrentClassifier(options, size, classes, pool=options.pool))()
+
+        def network() -> Classifier:
+            return RecurrentClassifier(options, size, classes, pool=options.pool, word_dropout=options.word_dropout)
+
+        return makers.get(options.model, network)()
 
     def plan(
         self, model: Classifier, options: ClassifyOptions, data: PreparedData[LabelledSequences, ClassifyCodec]

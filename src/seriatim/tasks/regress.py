@@ -158,7 +158,9 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
         size = codec.inputs.size()
         if options.model == "bag":
             return Regressor(Bag(size, embedding_width(options), OUTPUTS))
-        return Regressor(RecurrentClassifier(options, size, OUTPUTS, pool=options.pool))
+        return Regressor(
+            RecurrentClassifier(options, size, OUTPUTS, pool=options.pool, word_dropout=options.word_dropout)
+        )
 
     def plan(
         self, model: AnyRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]

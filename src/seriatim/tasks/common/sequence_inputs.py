@@ -102,6 +102,8 @@ def check_sequence_options(options: SequenceOptions) -> None:
         raise UsageError("id: --channels needs --id, the column that identifies sequences (without it: --model mlp)")
     if options.sample_rate and not options.sound:
         raise UsageError("sample_rate: for --sound, the column of paths of recordings")
+    if options.word_dropout and (options.sound or options.channels):
+        raise UsageError("word_dropout: for texts, not numbers or sound")
     if options.augment and not options.sound:
         raise UsageError("augment: for --sound, the column of paths of recordings")
 

@@ -49,4 +49,7 @@ class SequenceOptions(TextOptions):
         "--group)",
         negatable=True,
     )
+    word_dropout: float = option(
+        0.0, "texts: probability that training reads a unit as unknown (Iyyer 2015)", minimum=0.0, below=1.0
+    )
     pool: str = option("max", "how the states are pooled into one vector", choices=("last", "mean", "max"))
