@@ -92,7 +92,7 @@ def test_allowed_hosts(start_server):
 
 
 def test_a_slow_body_ends_and_holds_up_nobody(start_server):
-    server = start_server(timeout=0.5)
+    server = start_server(timeout=2.0)
     host, _, port = server.host.partition(":")
     slow = [socket.create_connection((host, int(port))) for _ in range(20)]
     for connection in slow:
