@@ -31,6 +31,7 @@ RUNS: dict[str, list[str]] = {
     ],
     "learners": ["--rules", "bptt", "rtrl", "--steps", "120"],
     "costs": ["--quick"],
+    "generation": ["--length", "5", "--hidden", "8", "--seconds", "0.05", "--rounds", "1"],
     "online": ["--models", "gru", "--rows", "20"],
 }
 """Arguments for each script."""
