@@ -19,6 +19,7 @@ import seriatim
 from runtime_data import CASES, NAIVE
 from runtime_settings import SETTINGS, TEXT
 from seriatim import runtime
+from seriatim.storage import write_json
 from seriatim.version import __version__
 
 LANGUAGE = {
@@ -33,7 +34,7 @@ TASKS = {
     "classify-max": "float32", "classify-both": "int8", "classify-numbers": "bf16", "regress": "float32",
     "forecast": "float32", "forecast-recursive": "float32", "forecast-ar": "float32", "tag-crf": "int8",
     "tag-naive": "float32", "translate": "float32", "translate-transformer": "bf16", "caption": "int8",
-    "caption-features": "bf16",
+    "caption-features": "bf16", "classify-tfidf": "float32", "regress-stats": "float32", "tag-perceptron": "float32",
 }  # fmt: skip
 NUMBERS = [[[1.0, 2.0], [3.0, -1.0], [0.5, 8.0]]]
 INPUTS: dict[str, Any] = {
@@ -45,8 +46,19 @@ INPUTS: dict[str, Any] = {
     "translate": ["the sea and dog are sun"], "translate-transformer": ["the sea and dog are sun"],
     "caption": [(np.arange(192).reshape(8, 8, 3) % 256).tolist()],
     "caption-features": [np.sin(np.arange(24.0)).reshape(4, 6).tolist()],
+    "classify-tfidf": ["the sea is warm"], "regress-stats": NUMBERS, "tag-perceptron": [["The", "dog", "sat"]],
     "tag-crf": [["The", "dog", "sat"]], "tag-naive": [["The", "dog", "sat"]],
 }  # fmt: skip
+
+
+def make_blend(folder: Path) -> None:
+    """Train a language model with baselines, and export a mixture of both."""
+    with tempfile.TemporaryDirectory() as temporary:
+        out = f"{temporary}/run"
+        seriatim.train("language", TEXT, out=out, epochs=2, hidden=12, time_limit="5s", quiet=True)
+        write_json(Path(out) / "blend.json", {"form": "linear", "weights": {"lstm": 0.6, "markov": 0.4}})
+        seriatim.load(out).export(folder, use="blend")
+    write_expected(folder, INPUTS["language"], has_text=True)
 
 
 def make(folder: Path, name: str, task: str, data: Any, options: dict[str, Any], dtype: str) -> None:
@@ -56,16 +68,22 @@ def make(folder: Path, name: str, task: str, data: Any, options: dict[str, Any],
         out = f"{temporary}/run"
         run = seriatim.train(task, data, out=out, epochs=epochs, quiet=True, baselines="none", **options)
         run.export(folder, dtype=dtype)
+    write_expected(folder, INPUTS.get(name, INPUTS["language"]), has_text=task == "language")
+
+
+def write_expected(folder: Path, inputs: Any, has_text: bool) -> None:
+    """Write what the exported model gives now."""
     model = runtime.load(folder)
-    inputs = INPUTS.get(name, INPUTS["language"])
     expected = {"inputs": inputs, "rows": list(model.predict(inputs))}
-    if task == "language":
+    if has_text:
         expected["text"] = "".join(model.generate("to be", length=40, seed=1))
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
 if __name__ == "__main__":
     root = Path(__file__).parent / __version__
+    if not (root / "language-blend").exists():
+        make_blend(root / "language-blend")
     for name, dtype in LANGUAGE.items():
         if (root / f"language-{name}").exists():
             continue

@@ -247,6 +247,13 @@ def test_recordings_that_are_normalised_have_no_stream(tmp_path):
     close([*model.predict(samples)], [*run.predict(table)])
     with pytest.raises(UsageError, match="stream: recordings are normalised as a whole"):
         model.stream()
+    for name in ("nearest", "rocket"):
+        naive = seriatim.train(
+            "classify", table, sound="file", label="label", group="speaker", model=name, baselines="none",
+            out=str(tmp_path / name), quiet=True,
+        )  # fmt: skip
+        assert naive.export(tmp_path / f"{name}-exported")["difference"] <= 1e-5
+        close([*runtime.load(tmp_path / f"{name}-exported").predict(samples)], [*naive.predict(table)])
 
 
 def test_sound_overlaps_from_step_to_step():

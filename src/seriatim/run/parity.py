@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import torch
 
 from seriatim.errors import RunError
 from seriatim.runtime.model import Model as RuntimeModel
 from seriatim.runtime.roll import RollModel
-from seriatim.tasks.common.sequence_inputs import run_network
+from seriatim.tasks.classify import LabelledSequences, probabilities
 from seriatim.tasks.options import TrainOptions
+from seriatim.tasks.regress import TargetSequences, predictions
 from seriatim.tasks.task import GenerateRequest, Model, Task
 
 TOLERANCE: Final = 1e-5
@@ -83,15 +83,24 @@ def _sequences(case: Case, exported: Any) -> float:
         size = len(inputs.scaler.mean)
         rows = [inputs.scaler.mean + inputs.scaler.scale * generator.normal(size=(length, size)) for length in LENGTHS]
     if inputs.sound is not None:  # a run reads sound from files only, so what follows the frames is compared
-        encoded = [row.astype(np.float32) for row in rows]
-        if not isinstance(case.model, torch.nn.Module):
-            return 0.0
-        return float(np.abs(run_network(case.model, encoded) - exported.network.run(encoded)).max())
+        return _frames(case, exported, [row.astype(np.float32) for row in rows])
     if not rows:
         return 0.0
     scale = float(case.codec.target.scale[0]) if case.task.name == "regress" else 1.0
     theirs = [*case.task.predict(case.model, case.options, case.codec, rows)]
     return difference(*(_in_scale(result, scale) for result in (theirs, [*exported.predict(rows)])))
+
+
+def _frames(case: Case, exported: Any, frames: list[Any]) -> float:
+    """Compare the results for encoded frames of sound."""
+    model: Any = case.model
+    zeros = np.zeros(len(frames), np.int64)
+    if case.task.name == "classify":
+        theirs = probabilities(model, LabelledSequences(frames, zeros))
+        return float(np.abs(theirs - exported.chances(frames, [])).max())
+    part = TargetSequences(frames, zeros, zeros, zeros, zeros)
+    theirs = predictions(model, case.codec, part)
+    return float(np.abs(theirs - exported.predictions(frames, [])).max() / case.codec.target.scale[0])
 
 
 def _forecast(case: Case, exported: Any) -> float:
