@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from script_runner import ROOT, load_script, run_main
 
@@ -30,12 +31,14 @@ RUNS: dict[str, list[str]] = {
         *("--modes", "train", "--threads", "1", "--passes", "1", "--seconds", "0.02"),
     ],
     "learners": ["--rules", "bptt", "rtrl", "--steps", "120"],
+    "busy": ["--shapes", "gru:3,2,4,5", "--modes", "train", "infer", "--threads", "1", "--seconds", "0.05"],
+    "clients": ["--rounds", "1"],
     "costs": ["--quick"],
     "generation": ["--length", "5", "--hidden", "8", "--seconds", "0.05", "--rounds", "1"],
     "online": ["--models", "gru", "--rows", "20"],
 }
 """Arguments for each script."""
-PROCESSES = {"peers", "learners", "costs", "faults", "load"}
+PROCESSES = {"peers", "learners", "costs", "faults", "load", "busy", "clients"}
 NEEDS = {"step": "onnxruntime"}
 MARKS = {name: [pytest.mark.processes] if name in PROCESSES else [pytest.mark.slow] for name in RUNS}
 
@@ -89,6 +92,40 @@ def test_figures_are_drawn_again(name, picture, tmp_path, monkeypatch, capsys):
     run_main(monkeypatch, load_script(monkeypatch, "benchmarks", name), "--show", file, "--plot", tmp_path / picture)
     assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert "| " in capsys.readouterr().out
+
+
+@pytest.mark.processes
+def test_client_whose_program_fails_is_a_row_with_the_reason(tmp_path, monkeypatch, capsys):
+    script = load_script(monkeypatch, "benchmarks", "clients")
+    (tmp_path / "broken.py").write_text('"""A program that fails."""\n\nraise ValueError("on purpose")\n')
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    monkeypatch.setattr(script, "BUILT_IN", "broken")
+    run_main(monkeypatch, script)
+    assert "exit code 1: ValueError: on purpose" in capsys.readouterr().out
+
+
+def test_every_client_says_what_it_is_and_needs(monkeypatch):
+    script = load_script(monkeypatch, "benchmarks", "clients")
+    assert script.BUILT_IN in script.NAMES
+    for name in script.NAMES:
+        constants = script.read_constants(script.FOLDER / f"{name}.py")
+        assert constants["__doc__"] and constants["DISTRIBUTION"], name
+        assert not {*constants} - {"__doc__", "DISTRIBUTION", "PACKAGES", "PIP_OPTIONS"} - {"UPDATES", "WORDS"}, name
+
+
+def test_difference_of_a_client_is_seen(monkeypatch):
+    side_by_side = load_script(monkeypatch, "benchmarks", "_side_by_side")
+
+    class Client:
+        """Returns other numbers if it is accelerated."""
+
+        @staticmethod
+        def prepare(change):
+            changed = change(torch.nn.Linear(1, 1)) is not None
+            return lambda: [2.0, 4.5 if changed else 4.0]
+
+    row = side_by_side.compare(Client, rounds=1)
+    assert row["difference"] == 0.125 and row["plain_again"] == 0.0 and row["numbers"] == 2
 
 
 def test_report_replaces_a_row_of_the_same_identity(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
@@ -199,6 +200,18 @@ def test_layers_in_lists_and_dicts_are_replaced_too():
     assert report.left == {"fixed[0]": "it is in a tuple"}
     assert model.layers[0] is model.own and type(model.own) is seriatim.nn.GRU
     assert type(model.layers[1][0]) is seriatim.nn.LSTM and type(model.by_name["a"]) is seriatim.nn.RNN
+
+
+def test_layers_in_subclasses_of_containers_are_replaced_too():
+    class Layers(list):
+        """Keras keeps the layers of a model in such a list."""
+
+    model, pair = nn.Module(), namedtuple("Pair", "read write")
+    model.layers, model.by_name = Layers([nn.GRU(2, 3)]), OrderedDict(a=nn.LSTM(2, 3))
+    model.pair = pair(nn.RNN(2, 3), None)
+    report = seriatim.accelerate(model)
+    assert list(report.changed) == ["layers[0]", "by_name['a']"] and report.left == {"pair[0]": "it is in a tuple"}
+    assert type(model.layers[0]) is seriatim.nn.GRU and type(model.by_name["a"]) is seriatim.nn.LSTM
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -85,7 +85,8 @@ def replace_modules(
 def places(model: nn.Module) -> Iterator[Place]:
     """All places of modules in ``model``: itself, submodules, and modules in lists, tuples and dicts of attributes.
 
-    PyTorch does not see the last as parts of the model. Modules below a module are visited once.
+    Subclasses of these containers count too: an ``OrderedDict``, or the lists in which Keras keeps layers. PyTorch does
+    not see such modules as parts of the model. Modules below a module are visited once.
     """
     yield Place("", model, lambda new: None)
     yield from _places_below(model, "", {model})
@@ -109,11 +110,11 @@ def _submodules(parent: nn.Module, prefix: str) -> Iterator[Place]:
 
 def _in_containers(parent: nn.Module, prefix: str) -> Iterator[Place]:
     for name, value in list(vars(parent).items()):
-        if name in MODULE_ATTRIBUTES or type(value) not in (list, tuple, dict):
+        if name in MODULE_ATTRIBUTES or not isinstance(value, (list, tuple, dict)):
             continue
-        for key, child in value.items() if type(value) is dict else enumerate(value):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(child, nn.Module):
-                put = None if type(value) is tuple else _setter(value, key)
+                put = None if isinstance(value, tuple) else _setter(value, key)
                 yield Place(f"{prefix}{name}[{key!r}]", child, put)
 
 
