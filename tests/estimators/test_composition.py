@@ -130,9 +130,11 @@ def test_forecaster_in_grid_search() -> None:
     assert both.predict_quantiles(np.ones((2, 12, 2))).shape == (2, 4, 2, 3)
 
 
-def test_forecaster_of_new_series_takes_their_own_scale() -> None:
+def test_new_series_are_not_taken_for_those_of_the_training() -> None:
     waves = [np.sin(np.arange(60) / 3 + number) for number in range(3)]
     forecaster = SeriatimForecaster(model="naive", horizon=2).fit(waves)
+    table, _ = forecaster._table(waves, None, reset=False)
+    assert set(table["series"]).isdisjoint(forecaster.run_.codec.scalers)
     assert np.allclose(forecaster.predict([1000 + waves[0]]), 1000 + waves[0][-1])
 
 

@@ -46,8 +46,9 @@ class Recorder(Silent):
 
 
 def test_best_trial_is_an_ordinary_run_with_baselines(tmp_path: Path) -> None:
-    found = search(tmp_path / "s", trials=3)
-    assert [trial["state"] for trial in found.trials].count("complete") >= 1 and len(found.trials) == 3
+    found = search(tmp_path / "s", trials=4)
+    assert [trial["state"] for trial in found.trials].count("complete") >= 1 and len(found.trials) == 4
+    assert found.best is not None and found.best["trial"] != 0, "another trial than the first must be the best"
     assert found.score == "valid_nll" and found.run is not None and found.best is not None
     rows = [json.loads(line) for line in (found.run.path / "metrics.jsonl").read_text().splitlines()]
     assert min(row["valid_nll"] for row in rows) == found.best["value"] == min(t["value"] for t in found.trials)
