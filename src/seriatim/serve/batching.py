@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from seriatim.serve import refusals
+from seriatim.serve.changes import Result
 from seriatim.serve.metrics import Metrics
 from seriatim.serve.operations import Operation, Step
 from seriatim.serve.refusals import Refusal
-from seriatim.serve.sessions import Result, Sessions
+from seriatim.serve.sessions import Sessions
 from seriatim.serve.store import StoreError
 
 LOG: Final = logging.getLogger("seriatim.serve")

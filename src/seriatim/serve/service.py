@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar, final
 
 from seriatim.serve.batching import Batcher
+from seriatim.serve.changes import Result
 from seriatim.serve.metrics import Metrics
 from seriatim.serve.models import Models
 from seriatim.serve.operations import Operation
 from seriatim.serve.options import ServeOptions
 from seriatim.serve.refusals import Refusal
-from seriatim.serve.sessions import Result, Sessions
+from seriatim.serve.sessions import Sessions
 from seriatim.serve.store import SessionStore
 
 WORKERS: Final = 2

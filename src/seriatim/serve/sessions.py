@@ -11,8 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from dataclasses import replace
 from typing import Any, Final, final
 
 from pydantic_core import to_json
@@ -20,34 +19,13 @@ from pydantic_core import to_json
 from seriatim.errors import DataError, SeriatimError
 from seriatim.runtime import Stream
 from seriatim.serve import refusals
+from seriatim.serve.changes import Change, LiveSession, Result, change_of, digest_of, hash_of
 from seriatim.serve.models import Models, ServedModel
 from seriatim.serve.operations import Close, Create, Describe, Fork, GetState, Operation, PutState, Step, names_of
 from seriatim.serve.refusals import Refusal
 from seriatim.serve.store import CLOSED, EXPIRED, LIVE, Record, SessionStore, StoreError, Write
 
 LOG: Final = logging.getLogger("seriatim.serve")
-DIGEST: Final = 16
-
-Result = bytes | dict[str, Any]
-"""An answer as JSON, a state as bytes, or a description."""
-
-
-@dataclass(slots=True)
-class LiveSession:
-    """A session in memory. The snapshot of ``record`` is empty, because the stream has the state."""
-
-    record: Record
-    stream: Stream
-    served: ServedModel
-
-
-@dataclass(slots=True)
-class Change:
-    """A change that is computed and not yet stored. ``session`` is what stays in memory after it."""
-
-    write: Write
-    session: LiveSession | None
-    result: Result
 
 
 class Stale(Exception):
@@ -279,7 +257,7 @@ class Sessions:
         changes: list[tuple[int, Change | Refusal]] = []
         for (index, session, step), stream, answer in zip(entries, streams, answers, strict=True):
             encoded = served.answers.encode(step.id, step.seq, stream, answer, step.top, step.hidden)
-            changes.append((index, _change(session, stream, step.seq, encoded, digest_of(step), now)))
+            changes.append((index, change_of(session, stream, step.seq, encoded, digest_of(step), now)))
         return changes
 
     def _plan(self, operation: Operation, records: dict[str, Record]) -> Result | Change:
@@ -320,7 +298,7 @@ class Sessions:
         return Change(Write(replace(record, snapshot=stream.snapshot()), None), session, self._description(session))
 
     def _put_state(self, operation: PutState, session: LiveSession) -> Result | Change:
-        record, digest = session.record, _hash(operation.snapshot)
+        record, digest = session.record, hash_of(operation.snapshot)
         if operation.seq == record.seq and record.seq:
             if digest != record.digest:
                 raise refusals.reused_number(operation.id, operation.seq)
@@ -330,7 +308,7 @@ class Sessions:
         stream = session.stream.fork()
         stream.restore(operation.snapshot)
         answer = {"session": operation.id, "seq": operation.seq, "position": stream.position}
-        return _change(session, stream, operation.seq, to_json(answer), digest, self._clock())
+        return change_of(session, stream, operation.seq, to_json(answer), digest, self._clock())
 
     def _description(self, session: LiveSession) -> dict[str, Any]:
         record = session.record
@@ -338,25 +316,6 @@ class Sessions:
             "session": record.id, "seq": record.seq, "position": session.stream.position, "model": record.model[:12],
             "created": record.created, "expires": record.updated + self.idle,
         }  # fmt: skip
-
-
-def digest_of(step: Step) -> bytes:
-    """Return a hash of what a step asks, by which a repeated step is known. Raises ``Refusal`` for no JSON value."""
-    try:
-        return _hash(to_json([step.x, step.top, step.hidden]))
-    except ValueError:
-        raise refusals.malformed("x: not a JSON value") from None
-
-
-def _hash(content: bytes) -> bytes:
-    return blake2b(content, digest_size=DIGEST).digest()
-
-
-def _change(session: LiveSession, stream: Stream, seq: int, answer: bytes, digest: bytes, now: float) -> Change:
-    """Return the change of a session to a stream that has taken step ``seq``."""
-    record = replace(session.record, seq=seq, answer=answer, digest=digest, updated=now)
-    stored = replace(record, snapshot=stream.snapshot())
-    return Change(Write(stored, session.record.seq), LiveSession(record, stream, session.served), answer)
 
 
 def _refusal_of(error: Exception) -> Refusal:
