@@ -84,7 +84,10 @@ template <class T, class AnyRow, class First, class Second> [[gnu::noinline]] vo
 // from column `first_column` on, and both halves. An operand that equals `zeros` is skipped.
 //
 // Steps read the blocks in alternating order, so that each begins with the panels that are still in the cache. Within a panel k always
-// rises, so the order of blocks changes no sum. If all panels of a thread exceed half of the second cache, each panel is read in parts, every part for all tiles, and the next part is prefetched.
+// rises, so the order of blocks changes no sum.
+//
+// A panel may be read in parts, every part for all tiles: of half of the first cache if a tile has few rows, because then many tiles
+// read it; and if all panels of a thread exceed half of the second cache, which prefetches the next part.
 template <class T, class AnyRow, class Operand, class Start, class First, class Second = NoSecondHalf>
 void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, bool backwards, const AnyRow* rows,
     int64_t row_count, const Operand& operand, const T* zeros, int first_column, const Start& start,
@@ -103,7 +106,11 @@ void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, b
     const Tiles tiles(row_count);
     const int64_t block_bytes = panels.bytes(blocks[mine.begin]);
     const bool exceeds_l2 = (mine.end - mine.begin) * block_bytes > l2_bytes() / 2;
-    const int64_t part_bytes = l2_bytes() / 4, parts = exceeds_l2 ? (block_bytes + part_bytes - 1) / part_bytes : 1;
+    constexpr int64_t half_l1 = TILE_ROWS < tile_columns ? 16 << 10 : 0;
+    const int64_t part_bytes = half_l1      ? half_l1
+                               : exceeds_l2 ? l2_bytes() / 4
+                                            : block_bytes,
+                  parts = tiles.tiles > 1 ? (block_bytes + part_bytes - 1) / part_bytes : 1;
     const auto part_begin = [&](int64_t p) { return panels.words / words_together * p / parts * words_together; };
     const auto part = [&](int64_t p) { return Range{part_begin(p), part_begin(p + 1)}; };
     const Scratch<Tile<T>> saved_sums(parts > 1 ? tiles.tiles : 0);
@@ -113,6 +120,7 @@ void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, b
         const Block& next = blocks[i + 1 == mine.end ? i : backwards ? mine.begin + mine.end - 2 - i : i + 1];
         for (int64_t p = 0; p < parts; ++p) {
             const Range words = part(p);
+            const bool last = p + 1 == parts;
             for (int64_t t = 0; t < tiles.tiles; ++t) {
                 const AnyRow* first = rows + tiles.begin(t);
                 const int count = static_cast<int>(tiles.begin(t + 1) - tiles.begin(t));
@@ -124,13 +132,11 @@ void for_each_block(const Panels<T>& panels, const Blocks& blocks, Range mine, b
                     all_zero &= operand(first[r]) == zeros;
                     operands[r] = left[tiles.begin(t) + r] + words.begin;
                 }
-                const Prefetch prefetch = !exceeds_l2 ? panels.no_prefetch()
-                                          : p + 1 < parts
-                                              ? panels.prefetch(block, part(p + 1), t, words.end - words.begin)
-                                              : panels.prefetch(next, part(0), t, words.end - words.begin);
+                const Prefetch prefetch = exceeds_l2 ? panels.prefetch(last ? next : block, part(last ? 0 : p + 1), t,
+                                                           words.end - words.begin)
+                                                     : panels.no_prefetch();
                 if (!all_zero) panels.add_part(block, words, operands, count, sums, first_column, prefetch);
-                if (p + 1 < parts) continue;
-                finish_tile<T>(first, count, block, sums, first_half, second_half);
+                if (last) finish_tile<T>(first, count, block, sums, first_half, second_half);
             }
         }
     }

@@ -99,14 +99,11 @@ void announce_write([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes
 }
 
 long l2_bytes() {
-    static const long bytes = [] {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
-        return sysconf(_SC_LEVEL2_CACHE_SIZE);
-#else
-        return 0L;
+    static const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (bytes > 0) return bytes;
 #endif
-    }();
-    return bytes > 0 ? bytes : 1L << 20;
+    return 1L << 20;
 }
 
 }  // namespace seriatim

@@ -27,12 +27,13 @@ inline int64_t vectors(const Blocks& blocks) {
     return blocks.size() ? blocks[blocks.size() - 1].offset + blocks[blocks.size() - 1].columns : 0;
 }
 
-template <class T> Blocks plain_blocks(int64_t units) {
+// With `more` units after them: no block has units of both.
+template <class T> Blocks plain_blocks(int64_t units, int64_t more = 0) {
     constexpr int64_t full = tile_columns * width<T>;
-    Blocks blocks(units / full + 1);
-    for (int64_t first = 0; first < units; first += full) {
-        const int64_t count = min(full, units - first);
-        blocks.add({first, count, static_cast<int>((count + width<T> - 1) / width<T>), first / width<T>});
+    Blocks blocks(units / full + more / full + 2);
+    for (int64_t first = 0; first < units + more; first += blocks[blocks.size() - 1].units) {
+        const int64_t count = min(full, (first < units ? units : units + more) - first);
+        blocks.add({first, count, static_cast<int>((count + width<T> - 1) / width<T>), vectors(blocks)});
     }
     return blocks;
 }

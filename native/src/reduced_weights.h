@@ -14,10 +14,8 @@ namespace seriatim::SERIATIM_TARGET {
 using Int = Lanes<float>::Int;
 typedef uint32_t Pairs __attribute__((vector_size(VECTOR_BYTES)));
 
-#ifdef ROW_SHIFT
-inline constexpr int row_shift = ROW_SHIFT;
-#else
-inline constexpr int row_shift = 128;
+#ifndef ROW_SHIFT
+#define ROW_SHIFT 128
 #endif
 
 inline float largest_of(const float* row, int64_t depth) {
@@ -31,7 +29,7 @@ inline float largest_of(const float* row, int64_t depth) {
 
 // A row for integer products: four values of k in each lane.
 struct ByteRow {
-    explicit ByteRow(int64_t depth) : values(round_up(depth, 4), uint8_t(row_shift)) {}
+    explicit ByteRow(int64_t depth) : values(round_up(depth, 4), uint8_t(ROW_SHIFT)) {}
     Scratch<uint8_t> values;
     float scale = 0;
 
@@ -39,7 +37,7 @@ struct ByteRow {
         const float largest = largest_of(row, depth), steps = largest > 0 ? 127 / largest : 0;
         scale = largest / 127;
         for (int64_t k = 0; k < depth; ++k)
-            values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f) - 128 + row_shift);
+            values[k] = static_cast<uint8_t>(static_cast<int>(row[k] * steps + 128.5f) - 128 + ROW_SHIFT);
     }
 };
 
@@ -69,11 +67,13 @@ template <class F> inline void by_columns(int columns, const F& f) {
 class ReducedPanels {
 public:
     ReducedPanels() = default;
-    ReducedPanels(const Blocks& blocks, int64_t depth, Precision precision) : depth_(depth), precision_(precision) {
+    ReducedPanels(const Blocks& blocks, int64_t depth, Precision precision)
+        : depth_(depth), words_(precision == Precision::bf16 ? (depth + 1) / 2 : (depth + 3) / 4),
+          precision_(precision) {
         const int64_t columns = vectors(blocks) * width<float>;
-        if (precision == Precision::bf16) pairs_ = Scratch<uint32_t>(round_up(depth, 2) / 2 * columns, 0u);
+        if (precision == Precision::bf16) pairs_ = Scratch<uint32_t>(words_ * columns, 0u);
         if (precision != Precision::int8) return;
-        bytes_ = Scratch<int8_t>(round_up(depth, 4) * columns, int8_t(0));
+        bytes_ = Scratch<int8_t>(4 * words_ * columns, int8_t(0));
         scales_ = Scratch<float>(columns, 0.0f);
         shifts_ = Scratch<int32_t>(columns, 0);
     }
@@ -84,7 +84,7 @@ public:
         if (precision_ == Precision::bf16) {
             for (int64_t k = 0; k < depth_; ++k)
                 pairs_of(block)[(k / 2 * block.columns + column) * width<float> + lane] |= rounded(row[k])
-                                                                                           << (k % 2 ? 16 : 0);
+                                                                                           << k % 2 * 16;
             return;
         }
         const float largest = largest_of(row, depth_);
@@ -93,7 +93,7 @@ public:
             const int value = largest > 0 ? static_cast<int>(__builtin_rintf(row[k] / largest * 127)) : 0;
             bytes_of(block)[((k / 4 * block.columns + column) * width<float> + lane) * 4 + k % 4] =
                 static_cast<int8_t>(value);
-            shifts_[at] += row_shift * value;
+            shifts_[at] += ROW_SHIFT * value;
         }
     }
 
@@ -110,8 +110,8 @@ public:
             });
         }
         Int products[tile_columns] = {};
-        by_columns(block.columns,
-            [&]<int C>() { ADD_BYTES<C>(bytes_of(block), round_up(depth_, 4) / 4, bytes.values.get(), products); });
+        by_columns(
+            block.columns, [&]<int C>() { ADD_BYTES<C>(bytes_of(block), words_, bytes.values.get(), products); });
         for (int c = 0; c < block.columns; ++c) {
             const int64_t at = (block.offset + c) * width<float>;
             Int shift;
@@ -126,19 +126,15 @@ private:
         const uint32_t bits = std::bit_cast<uint32_t>(value);
         return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
     }
-    uint32_t* pairs_of(const Block& block) const {
-        return pairs_.get() + block.offset * (round_up(depth_, 2) / 2) * width<float>;
-    }
-    int8_t* bytes_of(const Block& block) const {
-        return bytes_.get() + block.offset * round_up(depth_, 4) * width<float>;
-    }
+    uint32_t* pairs_of(const Block& block) const { return pairs_.get() + block.offset * width<float> * words_; }
+    int8_t* bytes_of(const Block& block) const { return bytes_.get() + block.offset * VECTOR_BYTES * words_; }
 
-    int64_t depth_ = 0;
+    int64_t depth_ = 0, words_ = 0;  // a word is two k of bf16, or four of int8
     Precision precision_ = Precision::full;
     Scratch<uint32_t> pairs_;  // [block][k / 2][column][lane]
     Scratch<int8_t> bytes_;    // [block][k / 4][column][lane][k % 4]
     Scratch<float> scales_;    // by column
-    Scratch<int32_t> shifts_;  // row_shift Σ q, by column
+    Scratch<int32_t> shifts_;  // ROW_SHIFT Σ q, by column
 };
 
 }  // namespace seriatim::SERIATIM_TARGET

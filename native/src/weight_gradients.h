@@ -1,12 +1,11 @@
 // The weights' gradients: sums over steps and rows of (gradient of the gates) × (the values that the weight multiplied).
 //
 // The values of a chunk are stored feature by feature. Then the sum over rows is the same product of tiles as everywhere else, and k
-// runs over rows. Until all chunks are done, the results are transposed: [feature][gate unit]. A last feature of ones gives the bias.
+// runs over rows. Until all chunks are done, the results are transposed: [feature][gate unit], by blocks. A feature of ones is the last.
 #pragma once
 
 #include "cells/all.h"
-#include "panels.h"
-#include "threads.h"
+#include "for_each_block.h"
 
 namespace seriatim::SERIATIM_TARGET {
 
@@ -48,22 +47,21 @@ private:
         int count;
         Segment segments[2];
         bool of_h;         // the gradients belong to h after its projection
-        int64_t rows;      // of the weights
         int64_t features;  // of all factors, and one feature of ones
         Blocks blocks;
-        Scratch<T> sums;  // [features][padded rows]
-        int64_t padded;
-        int64_t at;  // its first feature among the features of all tasks
+        Panels<T> panels;  // the gates' gradients of a chunk
+        Scratch<T> sums;   // [block][feature][its rows, padded]
+        int64_t at;        // its first feature among the features of all tasks
+        T* of(const Block& block, int64_t feature) const {
+            return sums.get() + (block.offset * features + block.columns * feature) * width<T>;
+        }
+        int64_t column_of(int64_t row) const {  // of the gates' gradient, for a row of the weights
+            return row < segments[0].count ? segments[0].column + row : segments[1].column + row - segments[0].count;
+        }
     };
 
-    static int64_t column_of(const Task& task,
-        int64_t row) {  // the column of the gates' gradient for a row of the weights
-        const int64_t beyond = row - task.segments[0].count;
-        return beyond < 0 ? task.segments[0].column + row : task.segments[1].column + beyond;
-    }
     void want(const Factor& factor, Segment first, Segment second = {}, bool of_h = false);
     void lay_out(const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end);
-    void lay_out(const Task& task, const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end, T* room);
     void multiply(const Task& task, Range mine, const List<const BackwardRow<T>*>& rows);
 
     static const T* input(const Spec&, const BackwardRow<T>& row, T*) { return row.x; }
@@ -115,7 +113,7 @@ template <class T> WeightSums<T>::WeightSums(const Spec& spec, const Weights<T>&
         task.at = features_;
         task.features = 1;
         for (int f = 0; f < task.count; ++f) task.features += task.factors[f].features;
-        task.sums = Scratch<T>(task.features * task.padded);
+        task.sums = Scratch<T>(task.features * vectors(task.blocks) * width<T>);
         features_ += task.features;
     }
     room_ = round_up(max(chunk_rows, rows), 16) + 16;
@@ -132,9 +130,7 @@ template <class T> void WeightSums<T>::want(const Factor& factor, Segment first,
         task->count = 0;
         task->segments[0] = first, task->segments[1] = second;
         task->of_h = of_h;
-        task->rows = first.count + second.count;
-        task->blocks = plain_blocks<T>(task->rows);
-        task->padded = vectors(task->blocks) * width<T>;
+        task->blocks = plain_blocks<T>(first.count, second.count);
     }
     task->factors[task->count] = factor;
     if (!factor.weight) task->factors[task->count].features = 0;
@@ -142,113 +138,96 @@ template <class T> void WeightSums<T>::want(const Factor& factor, Segment first,
 }
 
 template <class T> void WeightSums<T>::add(Team& team, int me, const List<const BackwardRow<T>*>& rows) {
-    if (rows.size()) lay_out(rows, features_ * me / team.size, features_ * (me + 1) / team.size);
+    if (me == 0)
+        for (int t = 0; t < count_; ++t) tasks_[t].panels = Panels<T>(tasks_[t].blocks, rows.size());
+    const auto until = [&](int part) { return min(rows.size(), round_up(rows.size() * part / team.size, 16)); };
+    lay_out(rows, until(me), until(me + 1));
     team.barrier();
     for (int t = 0; t < count_ && rows.size(); ++t) {
-        const int part = t % 2 ? team.size - 1 - me
-                               : me;  // alternate, so that a thread with fewer blocks of one task has more of the next
+        // alternate, so that a thread with fewer blocks of one task has more of the next
+        const int part = t % 2 ? team.size - 1 - me : me;
         multiply(tasks_[t], blocks_of_thread(tasks_[t].blocks, part, team.size), rows);
     }
     team.barrier();
     if (me == 0 && rows.size()) any_ = true;
 }
 
-// Stores features `begin` to `end` of every row, counted over all tasks.
+// Stores every feature of rows `begin` to `end`.
 template <class T> void WeightSums<T>::lay_out(const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end) {
     const Scratch<T> room(width<T> * max(max(spec_.inputs, spec_.units), spec_.outputs()));
-    for (int t = 0; t < count_; ++t) {
-        const Task& task = tasks_[t];
-        const int64_t first = max(begin, task.at), last = min(end, task.at + task.features);
-        if (first < last) lay_out(task, rows, first - task.at, last - task.at, room.get());
-    }
-}
-
-template <class T> void WeightSums<T>::lay_out(
-    const Task& task, const List<const BackwardRow<T>*>& rows, int64_t begin, int64_t end, T* room) {
-    T* to = laid_out_.get() + task.at * room_;
-    int64_t at = 0;  // the first feature of the factor
-    for (int f = 0; f < task.count; ++f) {
-        const Factor& factor = task.factors[f];
-        const int64_t first = max(begin - at, 0), last = min(end - at, factor.features);
-        for (int64_t p = 0; p < rows.size() && first < last; p += width<T>) {
-            const int64_t count = min(width<T>, rows.size() - p);
-            const T* from[width<T>];
-            for (int64_t i = 0; i < count; ++i)
-                from[i] = factor.feature(spec_, *rows[p + i], room + i * factor.features) + first;
-            transposed<T>(
-                count, last - first, [&](int64_t i) { return from[i]; },
-                [&](int64_t feature) { return to + (at + first + feature) * room_ + p; }, true);
+    T* to = laid_out_.get();
+    for (int t = 0; t < count_ && begin < end; ++t) {
+        for (int f = 0; f < tasks_[t].count; ++f) {
+            const Factor& factor = tasks_[t].factors[f];
+            for (int64_t p = begin; p < end; p += width<T>) {
+                const int64_t count = min(width<T>, end - p);
+                const T* from[width<T>];
+                for (int64_t i = 0; i < count; ++i)
+                    from[i] = factor.feature(spec_, *rows[p + i], room.get() + i * factor.features);
+                transposed<T>(
+                    count, factor.features, [&](int64_t i) { return from[i]; },
+                    [&](int64_t feature) { return to + feature * room_ + p; }, true);
+            }
+            to += factor.features * room_;
         }
-        at += factor.features;
+        fill(to + begin, end - begin, T(1));
+        to += room_;
     }
-    if (at < end) fill(to + at * room_, rows.size(), T(1));
 }
 
 template <class T> void WeightSums<T>::multiply(const Task& task, Range mine, const List<const BackwardRow<T>*>& rows) {
-    const int64_t depth = rows.size(), words = words_of(depth);
-    const LeftRows left(task.features, depth, [&](int64_t f) { return laid_out_.get() + (task.at + f) * room_; });
-    const Tiles tiles(task.features);
-    const Scratch<T> panel(words * tile_columns * width<T>);
-    for (int64_t b = mine.begin; b < mine.end; ++b) {
-        const Block& block = task.blocks[b];
-        const int64_t stride = block.columns * width<T>;
-        const auto gradients = [&](int64_t k) -> const T* { return task.of_h ? rows[k]->grad_h : rows[k]->grad_sums; };
-        for (int64_t word = 0; word < words; ++word) {
-            constexpr int64_t distance = 6;  // words to prefetch ahead
-            const int64_t column = column_of(task, block.first);
-            for (int64_t k = (word + distance) * values_of_word; k < min(depth, (word + distance + 1) * values_of_word);
-                ++k)
-                for (int c = 0; c < block.columns; ++c) __builtin_prefetch(gradients(k) + column + c * width<T>);
-            for (int c = 0; c < block.columns; ++c) {
-                const int64_t first = block.first + c * width<T>, count = min(width<T>, task.rows - first);
-                const int64_t here =
-                    min(count, max(0, task.segments[0].count - first));  // the other columns are in the second segment
-                store(panel.get() + word * stride + c * width<T>, right_word<T>(word, depth, [&](int64_t k) {
-                    const T* from = gradients(k) + column_of(task, first);
-                    if (here == count || here == 0) return load(from, count);
-                    Vec<T> values = load(from, here);
-                    for (int64_t lane = here; lane < count; ++lane)
-                        values[lane] = gradients(k)[task.segments[1].column + lane - here];
-                    return values;
+    const Panels<T>& panels = task.panels;
+    const int64_t depth = panels.depth;
+    const auto gradients = [&](int64_t k) -> const T* { return task.of_h ? rows[k]->grad_h : rows[k]->grad_sums; };
+    for (int64_t word = 0; word < panels.words; ++word)
+        for (int64_t b = mine.begin; b < mine.end; ++b) {
+            const Block& block = task.blocks[b];
+            const int64_t column = task.column_of(block.first);
+            for (int64_t at = 0; at < block.units; at += width<T>)
+                store(panels.at(block) + word * panels.stride(block) + at, right_word<T>(word, depth, [&](int64_t k) {
+                    return load(gradients(k) + column + at, block.units - at);
                 }));
-            }
         }
-        for (int64_t t = 0; t < tiles.tiles; ++t) {
-            const int64_t first = tiles.begin(t);
-            const int count = static_cast<int>(tiles.begin(t + 1) - first);
-            Tile<T> sums = {};
-            const T* factors[TILE_ROWS];
-            for (int r = 0; r < count; ++r) {
-                factors[r] = left[first + r];
-                const T* before = task.sums.get() + (first + r) * task.padded + block.first;
-                for (int c = 0; c < block.columns && any_; ++c) sums[r][c] = load(before + c * width<T>);
-            }
-            multiply_tile(factors, count, static_cast<const T*>(panel.get()), block.columns, stride, words, sums[0],
-                {reinterpret_cast<const char*>(panel.get()), 0});
-            for (int r = 0; r < count; ++r)
-                for (int c = 0; c < block.columns; ++c)
-                    store(task.sums.get() + (first + r) * task.padded + block.first + c * width<T>, sums[r][c]);
-        }
-    }
+    // The values of a group of features stay in the second cache while all panels are read.
+    const int64_t group = max(1, l2_bytes() / 4 / (depth * static_cast<int64_t>(sizeof(T))) / TILE_ROWS) * TILE_ROWS;
+    const Scratch<int64_t> features(task.features);
+    for (int64_t f = 0; f < task.features; ++f) features[f] = f;
+    for (int64_t first = 0; first < task.features; first += group)
+        for_each_block(
+            panels, task.blocks, mine, first / group % 2 == 1, features.get() + first,
+            min(group, task.features - first), [&](int64_t f) { return laid_out_.get() + (task.at + f) * room_; },
+            static_cast<const T*>(nullptr), 0,
+            [&](const Block& block, const int64_t* f, int count, Sums<T>* sums) {
+                from_zero<T>(block, f, count, sums);
+                for (int r = 0; r < count && any_; ++r)
+                    for (int c = 0; c < block.columns; ++c) sums[r][c] = load(task.of(block, f[r]) + c * width<T>);
+            },
+            [&](int64_t f, const Block& block, const Sums<T>& sums) {
+                for (int c = 0; c < block.columns; ++c) store(task.of(block, f) + c * width<T>, sums[c]);
+            });
 }
 
 template <class T> void WeightSums<T>::write(Team& team, int me) const {
     for (int t = 0; t < count_; ++t) {
         const Task& task = tasks_[t];
-        const int64_t begin = task.rows * me / team.size, end = task.rows * (me + 1) / team.size;
-        const T* sums = task.sums.get() + begin;
-        for (int f = 0; f < task.count; ++f) {
-            const Factor& factor = task.factors[f];
-            if (!any_) fill(factor.weight + begin * factor.features, (end - begin) * factor.features, T(0));
-            else
+        const Range mine = blocks_of_thread(task.blocks, me, team.size);
+        for (int64_t b = mine.begin; b < mine.end; ++b) {
+            const Block& block = task.blocks[b];
+            if (!any_) fill(task.of(block, 0), task.features * block.columns * width<T>, T(0));
+            int64_t first = 0;  // feature of the factor
+            for (int f = 0; f < task.count; ++f) {
+                const Factor& factor = task.factors[f];
+                T* to = factor.weight + block.first * factor.features;
                 transposed<T>(
-                    factor.features, end - begin, [&](int64_t feature) { return sums + feature * task.padded; },
-                    [&](int64_t row) { return factor.weight + (begin + row) * factor.features; }, false);
-            sums += factor.features * task.padded;
+                    factor.features, block.units,
+                    [&](int64_t feature) { return static_cast<const T*>(task.of(block, first + feature)); },
+                    [&](int64_t row) { return to + row * factor.features; }, false);
+                first += factor.features;
+            }
+            for (int f = 0; f < task.count; ++f)  // the last feature is the feature of ones
+                for (int64_t row = 0; row < block.units && task.factors[f].bias; ++row)
+                    task.factors[f].bias[block.first + row] = task.of(block, first)[row];
         }
-        for (int f = 0; f < task.count; ++f)  // `sums` now points at the feature of ones
-            for (int64_t row = begin; row < end && task.factors[f].bias; ++row)
-                task.factors[f].bias[row] = any_ ? sums[row - begin] : T(0);
     }
     if (me != 0) return;
     const int64_t H = spec_.units, all = spec_.gates() * H;
