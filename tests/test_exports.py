@@ -14,7 +14,7 @@ import seriatim
 PUBLIC = (
     "ArgumentError", "DataError", "Interrupted", "MissingExtra", "Run", "RunError", "SeriatimError", "TensorError",
     "TrainingError", "UsageError", "__version__", "accelerate", "compare", "estimators", "load", "nn", "online",
-    "restore", "runtime", "train", "train_vectors", "tune",
+    "restore", "runtime", "scoring", "train", "train_vectors", "tune",
 )  # fmt: skip
 
 

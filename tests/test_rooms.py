@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"models", "naive", "nn", "kernels", "layouts", "runtime"},
     "serve": {"decoding", "runtime"},
     "bench": {"nn", "ops", "kernels"},
+    "scoring": {"runtime", "run", "data"},
     "estimators": {"run"},
     "tune": {"run"},
 }
@@ -52,13 +53,13 @@ FILES: dict[str, set[str]] = {
     "spec": {"errors", "notation"},
     "storage": {"errors"},
     "version": set(),
-    "__init__": {"errors", "estimators", "nn", "online", "run", "runtime", "tune", "version"},
+    "__init__": {"errors", "estimators", "nn", "online", "run", "runtime", "scoring", "tune", "version"},
     "__main__": {"cli"},
 }
 """Files outside all folders. ``seriatim`` is the package itself."""
 
 TABLE = {room: allowed | EVERYWHERE | {room} for room, allowed in MAY_IMPORT.items()} | FILES
-TABLE["run"] = {*MAY_IMPORT, *EVERYWHERE, "run"} - {"bench", "estimators", "serve", "tune"}
+TABLE["run"] = {*MAY_IMPORT, *EVERYWHERE, "run"} - {"bench", "estimators", "scoring", "serve", "tune"}
 TABLE["cli"] = {*MAY_IMPORT, *EVERYWHERE, "run", "cli"}
 
 WITHOUT_TORCH = ("kernels", "layouts", "encoding", "decoding", "naive", "runtime", "serve", "data", "cli", *EVERYWHERE)

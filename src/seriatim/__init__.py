@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seriatim import nn as nn
     from seriatim import online as online
     from seriatim import runtime as runtime
+    from seriatim import scoring as scoring
     from seriatim import tune as tune
     from seriatim.errors import ArgumentError as ArgumentError
     from seriatim.errors import DataError as DataError
@@ -59,6 +60,7 @@ __all__ = [
     "online",
     "restore",
     "runtime",
+    "scoring",
     "train",
     "train_vectors",
     "tune",
@@ -83,6 +85,7 @@ _MODULES = {
     "online": "seriatim.online",
     "restore": "seriatim.nn",
     "runtime": "seriatim.runtime",
+    "scoring": "seriatim.scoring",
     "train": "seriatim.run",
     "train_vectors": "seriatim.run",
     "tune": "seriatim.tune",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -32,12 +33,14 @@ class TensorLike(Protocol):
 Arrays = Mapping[str, "np.ndarray[Any, Any] | TensorLike"]
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, is_shared: bool = False) -> None:
     """Write a temporary file next to ``path`` and rename it: a crash leaves the old file or the new one, never a part.
 
+    With ``is_shared`` several processes may write ``path`` at once: each has a temporary file of its own.
     Raises ``RunError`` if it cannot be written (a full disk, no permission). The old file is unchanged then.
     """
-    temporary = path.with_name(f".{path.name}{PART}")
+    owner = f".{uuid.uuid4().hex}" if is_shared else ""
+    temporary = path.with_name(f".{path.name}{owner}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:

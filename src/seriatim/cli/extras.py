@@ -9,6 +9,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxruntime"),
     "sklearn": ("sklearn",),
     "tune": ("optuna",),
+    "dask": ("dask",),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),

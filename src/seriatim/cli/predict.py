@@ -11,6 +11,7 @@ import typer
 
 from seriatim.cli.opening import open_model
 from seriatim.cli.output import Json, say, write_json
+from seriatim.cli.predict_parts import EngineName, Out, PartFormat, PartRows, Workers, predict_parts
 from seriatim.cli.signature import flag
 from seriatim.cli.use import Use
 from seriatim.cli.writing import Alignment, BeamSize, LengthPenalty, MaxLength, NBest, decoding_options
@@ -48,9 +49,25 @@ def predict(
         Path | None,
         typer.Option(metavar="FOLDER", help="translate, caption: draw the attention weights, ROW.png for each text"),
     ] = None,
+    out: Out = None,
+    engine: EngineName = None,
+    workers: Workers = None,
+    part_rows: PartRows = None,
+    part_format: PartFormat = None,
     json: Json = False,
 ) -> None:
-    """Predict for each row or sequence of a file: one JSON object per line."""
+    """Predict for each row or sequence of a file: one JSON object per line, or a folder of parts with --out."""
+    parts = {"engine": engine, "workers": workers, "part_rows": part_rows, "part_format": part_format}
+    typed: dict[str, Any] = {
+        "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
+        "alignment": alignment, "draw": draw,
+    }  # fmt: skip
+    if out is not None:
+        predict_parts(run, data, out, use, parts, {**typed, "output": output, "format": format}, json)
+        return
+    for name, value in parts.items():
+        if value is not None:
+            raise UsageError(f"{flag(name)}: wanted --out DIR with it, the folder of the parts")
     from seriatim.data.predictions import check_output, write_rows
     from seriatim.runtime.model import Model
 
@@ -63,10 +80,6 @@ def predict(
         check_output(output, None if is_standard_input else data)
     loaded = open_model(run)
     source = sys.stdin.buffer if is_standard_input else data
-    typed = {
-        "beam_size": beam_size, "n_best": n_best, "length_penalty": length_penalty, "max_length": max_length,
-        "alignment": alignment, "draw": draw,
-    }  # fmt: skip
     rows: Iterable[dict[str, Any]]
     if isinstance(loaded, Model):
         rows = _predict_exported(loaded, source, format, {**typed, "use": use})

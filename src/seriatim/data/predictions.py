@@ -34,10 +34,13 @@ def check_output(file: str | Path, data: object = None) -> Path:
     return path
 
 
-def write_rows(rows: Iterable[Row], flatten: Callable[[Row], Iterator[Row]], file: str | Path) -> None:
+def write_rows(
+    rows: Iterable[Row], flatten: Callable[[Row], Iterator[Row]], file: str | Path, *, is_shared: bool = False
+) -> None:
     """Write rows of ``predict`` as CSV, TSV, Parquet or JSON lines, by the file's extension; ``.gz`` compresses.
 
-    The file is complete or not written at all. Raises ``UsageError`` for an unknown extension.
+    The file is complete or not written at all. With ``is_shared`` several processes may write it at once.
+    Raises ``UsageError`` for an unknown extension.
     """
     path = check_output(file)
     suffix = format_suffix(path)
@@ -46,7 +49,8 @@ def write_rows(rows: Iterable[Row], flatten: Callable[[Row], Iterator[Row]], fil
         content = {".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}[suffix](table)
     else:
         content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    write_bytes(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+    packed = gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content
+    write_bytes(path, packed, is_shared=is_shared)
 
 
 def _csv(rows: Iterable[Row]) -> bytes:

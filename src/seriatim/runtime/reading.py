@@ -52,9 +52,19 @@ def read_rows(model: Model, source: str | Path | BinaryIO, format: str | None = 
         return _sentences(name, text, format)
     if model.task in ("translate", "classify", "regress") and format == "txt":
         return [line for line in _lines(text) if line.strip()] or _fail(name, "is empty")
-    table = _table(name, text, format)
+    return rows_of_table(model, name, _table(name, text, format))
+
+
+def rows_of_table(model: Model, name: str, table: Table) -> list[Any]:
+    """Return the rows of a table as ``model.predict`` takes them. ``name`` is the table's name in messages.
+
+    Raises ``DataError`` for other values than the model reads, and ``UsageError`` for a missing column or a task
+    without tables.
+    """
     if not table:
         raise DataError(f"{name}: no rows")
+    if model.task not in _READERS:
+        raise UsageError(f"{name}: a {model.task} model reads no tables")
     return _READERS[model.task](name, table, model.columns)
 
 

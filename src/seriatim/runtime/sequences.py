@@ -221,7 +221,7 @@ class Regressor(SequenceModel):
         inputs = SequenceInputs(codec)
         codec.done()
         settings = description.part("settings")
-        self._every_step = settings.flag("every_step")
+        self.every_step = settings.flag("every_step")
         self._lookback = settings.size("lookback") if settings.has("lookback") else 0
         settings.done()
         self._naive: Any = None
@@ -235,7 +235,7 @@ class Regressor(SequenceModel):
         super().__init__(inputs, network)
 
     def stream(self, *, seed: int | None = None) -> Stream:
-        if self._every_step and self._lookback:
+        if self.every_step and self._lookback:
             raise UsageError("stream: this model was trained with --lookback, so it reads a window, not a stream")
         return super().stream(seed=seed)
 
@@ -252,7 +252,7 @@ class Regressor(SequenceModel):
         outputs = predictions(parts, raw)
         for number, ((index, end), values) in enumerate(zip(ends, outputs, strict=True), 1):
             name = {} if names[index] is None else {"id": names[index]}
-            yield {"row": number, **name, **({"step": end} if self._every_step else {}), **_quantiles(values)}
+            yield {"row": number, **name, **({"step": end} if self.every_step else {}), **_quantiles(values)}
 
     def predictions(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
         """Return mean and quantiles [N, 1 + Q] of encoded sequences, in the data's units. ``raw`` are their texts."""
@@ -267,7 +267,7 @@ class Regressor(SequenceModel):
         return _quantiles(self.in_units(outputs[None])[0])
 
     def _ends(self, length: int) -> Iterable[int]:
-        return range(1, length + 1) if self._every_step else [length]
+        return range(1, length + 1) if self.every_step else [length]
 
     def _start(self, end: int) -> int:
         return max(0, end - self._lookback) if self._lookback else 0

@@ -1,0 +1,235 @@
+"""Predictions in parts: they are the predictions of the whole file, whatever the engine and whatever fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+import seriatim
+from seriatim.cli.app import run as run_command
+from seriatim.errors import DataError, RunError, UsageError
+from seriatim.scoring import prepare, score, score_partition
+from seriatim.scoring.plan import PLAN, partitions_of
+from seriatim.scoring.scorer import open_scorer
+
+WORDS = ["sun", "sea", "wind", "rain", "snow", "hail", "fog", "dew"]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A run of texts and its runtime folder, and a file with 103 texts."""
+    folder = tmp_path_factory.mktemp("texts")
+    rng = np.random.default_rng(0)
+    lines = [" ".join(rng.choice(WORDS, 5)) for _ in range(120)]
+    frame = polars.DataFrame({"message": lines, "label": ["wet" if "rain" in line else "dry" for line in lines]})
+    frame.write_csv(folder / "train.csv")
+    frame.head(103).select(polars.col("message"), other=1).write_parquet(folder / "many.parquet", row_group_size=10)
+    options = {"text": "message", "label": "label", "blend": "none", "baselines": "none", "quiet": True}
+    run = seriatim.train("classify", folder / "train.csv", model="tfidf", out=folder / "run", **options)
+    run.export(folder / "exported")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """A run of numeric sequences, and a file with sequences of 1 to 9 rows."""
+    folder = tmp_path_factory.mktemp("steps")
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(3, 10, 40)
+    ids = np.repeat([f"s{number}" for number in rng.permutation(40)], lengths)
+    frame = polars.DataFrame({"key": ids, "x": rng.normal(size=len(ids)), "y": np.repeat(rng.normal(size=40), lengths)})
+    frame.write_csv(folder / "train.csv")
+    frame.drop("y").write_parquet(folder / "many.parquet")
+    options = {"channels": "x", "id": "key", "target": "y", "blend": "none", "baselines": "none", "quiet": True}
+    seriatim.train("regress", folder / "train.csv", model="stats", out=folder / "run", **options)
+    return folder
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def table_of(folder: Path) -> polars.DataFrame:
+    return polars.concat([polars.read_parquet(file) for file in sorted(folder.glob("rows-*.parquet"))])
+
+
+def whole(folder: Path, tmp_path: Path) -> polars.DataFrame:
+    seriatim.load(folder / "run").write_predictions(folder / "many.parquet", tmp_path / "whole.parquet")
+    return polars.read_parquet(tmp_path / "whole.parquet")
+
+
+def work(model: Path, folder: Path, out: Path, **options: object) -> None:
+    """Score all partitions in this process."""
+    job, partitions = prepare(model, folder / "many.parquet", out, **options)
+    for partition in partitions:
+        score_partition(job, partition)
+
+
+def test_parts_are_the_predictions_of_the_whole_file(texts, tmp_path):
+    work(texts / "run", texts, tmp_path / "out", part_rows=10)
+    names = [file.name for file in sorted((tmp_path / "out").glob("rows-*"))]
+    assert names[0] == "rows-000000000001-000000000010.parquet" and len(names) == 11
+    assert names[-1] == "rows-000000000101-000000000103.parquet"
+    assert table_of(tmp_path / "out").equals(whole(texts, tmp_path))
+
+
+def test_sequences_stay_whole(steps, tmp_path):
+    work(steps / "run", steps, tmp_path / "out", part_rows=20)
+    assert len(list((tmp_path / "out").glob("rows-*"))) > 5
+    table = table_of(tmp_path / "out")
+    assert table.equals(whole(steps, tmp_path)) and table.height == 40
+
+
+def test_ids_are_found_across_blocks(steps, monkeypatch):
+    scorer = open_scorer(steps / "run")
+    expected = partitions_of(steps / "many.parquet", scorer, 20)
+    monkeypatch.setattr("seriatim.scoring.plan.BLOCK", 7)
+    assert partitions_of(steps / "many.parquet", scorer, 20) == expected
+
+
+def test_exported_model(texts, tmp_path):
+    work(texts / "exported", texts, tmp_path / "out", part_rows=40)
+    table, expected = table_of(tmp_path / "out"), whole(texts, tmp_path)
+    assert table.columns == expected.columns and table["label"].equals(expected["label"])
+    np.testing.assert_allclose(table["probability"], expected["probability"], atol=1e-5)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_engines_write_equal_bytes_and_skip_what_is_there(texts, tmp_path, engine):
+    work(texts / "exported", texts, tmp_path / "plain", part_rows=30)
+    arguments = texts / "exported", texts / "many.parquet", tmp_path / "out"
+    seen: list[tuple[int, int]] = []
+    options = {"engine": engine, "part_rows": 30, "workers": 1}
+    summary = score(*arguments, **options, progress=lambda done, parts: seen.append((done, parts)))
+    assert (summary.parts, summary.skipped, summary.rows, seen[-1]) == (4, 0, 103, (4, 4))
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "plain")
+    lost = tmp_path / "out" / "rows-000000000031-000000000060.parquet"
+    stays = tmp_path / "out" / "rows-000000000001-000000000030.parquet"
+    lost.unlink()
+    before = stays.stat().st_mtime_ns
+    assert score(*arguments, **options).skipped == 3
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "plain") and stays.stat().st_mtime_ns == before
+
+
+def kill_one_child(stop: threading.Event, killed: list[int]) -> None:
+    """Kill the first worker of this process."""
+    children = Path(f"/proc/{os.getpid()}/task")
+    while not stop.wait(0.02):
+        for listing in children.glob("*/children"):
+            for child in listing.read_text().split():
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                if b"spawn_main" in command and int(child) not in killed:
+                    os.kill(int(child), signal.SIGKILL)
+                    killed.append(int(child))
+                    return
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_killed_worker_loses_and_doubles_nothing(texts, tmp_path, engine):
+    work(texts / "exported", texts, tmp_path / "plain", part_rows=10)
+    arguments = texts / "exported", texts / "many.parquet", tmp_path / "out"
+    options = {"engine": engine, "part_rows": 10, "workers": 1}
+    stop, killed = threading.Event(), []
+    killer = threading.Thread(target=kill_one_child, args=(stop, killed))
+    killer.start()
+    try:
+        if engine == "dask":
+            with pytest.raises(RunError, match="the same command goes on"):
+                score(*arguments, **options)
+        else:
+            score(*arguments, **options)
+    finally:
+        stop.set()
+        killer.join()
+    assert len(killed) == 1
+    if engine == "dask":
+        score(*arguments, **options)
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "plain")
+
+
+def test_two_workers_may_score_the_same_partition(texts, tmp_path, monkeypatch):
+    job, (partition,) = prepare(texts / "exported", texts / "many.parquet", tmp_path / "out")
+    monkeypatch.setattr("seriatim.scoring.partition._LOCK", threading.RLock())
+    replace, contents = os.replace, []
+
+    def replace_after_the_other_worker(source: Path, target: Path) -> None:
+        """Let a second worker do all of its work before the first renames its file."""
+        monkeypatch.setattr(os, "replace", replace)
+        score_partition(job, partition)
+        contents.append(partition.path(job).read_bytes())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_after_the_other_worker)
+    score_partition(job, partition)
+    assert [partition.path(job).read_bytes()] == contents and len(list(Path(job.out).iterdir())) == 2
+
+
+def test_folder_of_another_plan_is_refused(texts, tmp_path):
+    data = texts / "many.parquet"
+    prepare(texts / "run", data, tmp_path / "out")
+    prepare(texts / "run", data, tmp_path / "out")
+    with pytest.raises(UsageError, match="has predictions with part_rows 50000, not 7"):
+        prepare(texts / "run", data, tmp_path / "out", part_rows=7)
+    with pytest.raises(UsageError, match="has predictions with model 'sha256:"):
+        prepare(texts / "exported", data, tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=f"is not empty and has no {PLAN}"):
+        prepare(texts / "run", data, tmp_path / "other")
+
+
+def test_rows_of_an_id_must_be_together(steps, tmp_path):
+    polars.DataFrame({"key": ["a", "b", "a"], "x": [1.0, 2.0, 3.0]}).write_parquet(tmp_path / "mixed.parquet")
+    with pytest.raises(DataError, match="row 3, column 'key': 'a' came before; sort the file"):
+        prepare(steps / "run", tmp_path / "mixed.parquet", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_input(texts, tmp_path):
+    data, out = texts / "many.parquet", tmp_path / "out"
+    polars.DataFrame({"text": ["a"]}).write_parquet(tmp_path / "other.parquet")
+    (tmp_path / "not.parquet").write_text("text\n")
+    wrong: list[tuple[type[Exception], str, dict[str, object]]] = [
+        (UsageError, "engine: got 'lcoal', wanted", {"engine": "lcoal"}),
+        (UsageError, "workers: got 0, wanted at least 1", {"workers": 0}),
+        (UsageError, "part_rows: got 0, wanted at least 1", {"part_rows": 0}),
+        (UsageError, "part_format: got 'xlsx', wanted", {"part_format": "xlsx"}),
+        (UsageError, "wanted a .parquet file", {"data": texts / "train.csv"}),
+        (UsageError, "no column 'message'", {"data": tmp_path / "other.parquet"}),
+        (DataError, "not a Parquet file", {"data": tmp_path / "not.parquet"}),
+        (UsageError, "use: no model 'markov'", {"use": "markov"}),
+    ]
+    for error, message, options in wrong:
+        with pytest.raises(error, match=message):
+            score(texts / "run", options.pop("data", data), out, **options)
+        assert not out.exists()
+
+
+def test_bad_row_is_named(texts, tmp_path):
+    polars.DataFrame({"message": ["sun", "sea", None]}).write_parquet(tmp_path / "bad.parquet")
+    job, partitions = prepare(texts / "run", tmp_path / "bad.parquet", tmp_path / "out", part_rows=2)
+    score_partition(job, partitions[0])
+    with pytest.raises(DataError, match=r"rows 3 to 3, counted from the first of them: .*row 1"):
+        score_partition(job, partitions[1])
+    assert len(list((tmp_path / "out").glob("*rows-*"))) == 1
+
+
+@pytest.mark.processes
+def test_command(texts, tmp_path, capsys):
+    arguments = ["predict", str(texts / "exported"), str(texts / "many.parquet"), "--out", str(tmp_path / "out")]
+    assert run_command([*arguments, "--workers", "1", "--part-format", "jsonl"]) == 0
+    assert "103 rows in 1 parts" in capsys.readouterr().out
+    assert len((tmp_path / "out" / "rows-000000000001-000000000103.jsonl").read_text().splitlines()) == 103
+    assert run_command([*arguments, "--beam-size", "3"]) == 2
+    assert "--beam-size: cannot be used with --out" in capsys.readouterr().err
+    assert run_command([*arguments[:3], "--engine", "dask"]) == 2
+    assert "--engine: wanted --out DIR" in capsys.readouterr().err
