@@ -73,7 +73,7 @@ def summary(runs: Sequence[dict[str, Any]]) -> Row:
     simple_name = choose(mean, key=lambda name: mean[name]) if mean else ""
     network, used_mean = statistics.fmean(run["network"] for run in runs), statistics.fmean(used)
     spread = statistics.stdev(used) if len(runs) > 1 else 0.0
-    names = sorted({_used_name(run) for run in runs})
+    names = sorted({run["best"] for run in runs})
     return Row(
         recipe=first["recipe"],
         score=first["score"],
@@ -92,10 +92,6 @@ def _used(run: dict[str, Any]) -> float:
     """Return the score of the model that a run uses."""
     scores = {run["model"]: run["network"], "blend": run["blend"], **run["baselines"]}
     return float(scores[run["best"]])
-
-
-def _used_name(run: dict[str, Any]) -> str:
-    return "blend" if run["best"] == "blend" else str(run["best"])
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -38,3 +38,9 @@ def test_registration_after_dynamo_was_imported(monkeypatch):
         compiled(Doubling(3, 4))(x)
     register(Doubling)
     assert torch.equal(compiled(Doubling(3, 4))(x), 2 * x)
+
+
+def test_versions_without_these_internals_are_left_as_they_are(monkeypatch):
+    monkeypatch.delattr(builder.VariableBuilder, "wrap_module")
+    register(nn.GRU)
+    assert not hasattr(builder.VariableBuilder, "wrap_module")

@@ -26,6 +26,7 @@ def integers(*values):
 OPERATIONS = {
     "Add": [FLOATS, ROW], "Sub": [FLOATS, ROW], "Mul": [FLOATS, ROW], "Div": [FLOATS, ROW], "Pow": [FLOATS, ROW],
     "Div integers": [integers(-7, 7), integers(2, 2)], "Mod": [integers(-7, 7, 3), integers(3, 3, 3)],
+    "Mod as in C": [-FLOATS, ROW / 2, {"fmod": 1}],
     "Max": [FLOATS, ROW], "Min": [FLOATS, ROW], "Sum": [FLOATS, ROW], "Abs": [-FLOATS], "Exp": [FLOATS],
     "Log": [FLOATS], "Neg": [FLOATS], "Sqrt": [FLOATS], "Tanh": [FLOATS], "Sigmoid": [FLOATS - 0.5],
     "Relu": [FLOATS - 0.5], "Softplus": [FLOATS - 0.5], "Erf": [FLOATS - 0.5], "Identity": [FLOATS],
@@ -42,7 +43,8 @@ OPERATIONS = {
     "Expand": [ROW, integers(2, 3, 4)], "ConstantOfShape": [integers(2, 3)], "Range": list(integers(2, 9, 3)),
     "Cast": [FLOATS * 3, {"to": 7}], "Softmax": [FLOATS, {"axis": 1}], "LogSoftmax": [FLOATS],
     "LayerNormalization": [FLOATS, ROW, ROW], "BatchNormalization": [IMAGE, *[np.array([1, 2, 3], np.float32)] * 4],
-    "Conv": [IMAGE, FILTERS, {"pads": [1, 1, 1, 1], "strides": [2, 2]}], "TopK": [FLOATS, integers(2), {"largest": 0}],
+    "Conv": [IMAGE, FILTERS, {"pads": [1, 1, 1, 1], "strides": [2, 2]}],
+    "Conv without pads": [IMAGE, FILTERS, {"auto_pad": "NOTSET"}], "TopK": [FLOATS, integers(2), {"largest": 0}],
     "TopK largest": [FLOATS, integers(2)], "ReduceMax": [FLOATS, {"axes": [1], "keepdims": 0}],
     "ReduceMean": [FLOATS, {"axes": [0, 2]}], "ReduceMean all": [FLOATS], "ReduceSum": [FLOATS, integers(1)],
     "Constant": [{"value_floats": [1.0, 2.0]}],
@@ -116,6 +118,18 @@ def test_axes_of_new_files_are_inputs(tmp_path):
     node = onnx.helper.make_node("ReduceMax", ["x", "axes"], ["y"], keepdims=0)
     file = model_file(tmp_path / "m.onnx", [node], {"x": FLOATS}, {"axes": integers(2)}, ["y"], opset=18)
     assert np.array_equal(runtime.load(file).run({"x": FLOATS})["y"], FLOATS.max(2))
+
+
+def test_outputs_that_the_runtime_does_not_compute_are_refused(tmp_path):
+    inputs = {"x": FLOATS, "scale": ROW}
+    norm = onnx.helper.make_node("LayerNormalization", ["x", "scale"], ["y", "mean"])
+    negative = onnx.helper.make_node("Neg", ["mean"], ["z"])
+    for nodes, output, reader in (([norm], "mean", "the model returns"), ([norm, negative], "z", "Neg reads")):
+        model = runtime.load(model_file(tmp_path / "m.onnx", nodes, inputs, {}, [output]))
+        with pytest.raises(DataError, match=f"{reader} 'mean', an output that this runtime does not compute"):
+            model.run(inputs)
+    model = runtime.load(model_file(tmp_path / "m.onnx", [norm], inputs, {}, ["y"]))
+    assert list(model.run(inputs)) == ["y"]
 
 
 def test_weights_that_are_no_constants_are_refused(tmp_path):

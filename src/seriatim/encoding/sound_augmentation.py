@@ -23,6 +23,7 @@ NOISE: Final = (-3.0, 0.0)
 DEVIATION: Final = 2.5
 """The usual deviation of a band in nats, by which noise is added as power."""
 MASKS: Final = 2
+"""The number of masks of bands, and of masks of steps."""
 MASKED_BANDS: Final = 0.15
 """The largest share of the bands that one mask hides."""
 MASKED_STEPS: Final = 0.15

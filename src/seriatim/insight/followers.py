@@ -2,8 +2,8 @@
 
 A unit follows a quantity if its values are correlated with it over all steps, more than chance allows (Karpathy 2015
 found such units by eye). Chance is the largest correlation of any unit with the same quantity moved in time by a random
-number of steps, around the end of its row: so it keeps its own rhythm, and loses its place. Of a single step, such as
-the last one with the label of its sequence, the quantity is given to other rows instead.
+number of steps, around the end of its row: so it keeps its own rhythm, and loses its place. A quantity of a single
+step, such as the label of a sequence at its last step, is given to other rows instead.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ CONVENTIONS: Final[dict[str, dict[str, Convention]]] = {
 
 
 def reordered(array: NDArray[Any], current: tuple[str, ...], order: Iterable[str]) -> NDArray[Any]:
-    """Reorder blocks of rows (axis 0) from the order ``current`` to the order ``wanted``."""
+    """Reorder blocks of rows (axis 0) from the order ``current`` to ``order``."""
     blocks = dict(zip(current, np.split(array, len(current)), strict=True))
     return np.concatenate([blocks[gate] for gate in order])
 

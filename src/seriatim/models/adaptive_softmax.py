@@ -18,7 +18,7 @@ SHARES = (0.05, 0.25)
 SMALLEST = 40
 """The smallest vocabulary that gives each part two units."""
 NARROWEST = 16
-"""The narrowest state that leaves the second tail a number."""
+"""The narrowest state: the second tail has a sixteenth of it, so at least one number."""
 
 
 @final

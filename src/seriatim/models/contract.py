@@ -33,7 +33,7 @@ class Trainable(nn.Module, ABC, Generic[BatchT]):
 
     @abstractmethod
     def loss(self, batch: BatchT, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the mean loss per predicted unit, and the state after the batch. An overlap has no loss."""
+        """Return the mean loss per predicted unit, and the state after the batch. Steps of an overlap do not count."""
 
     def terms(self, batch: BatchT) -> float:
         """Return the number of terms that ``loss`` is the mean of."""

@@ -16,7 +16,7 @@ PartT = TypeVar("PartT")
 
 
 def row_count(batch: Any) -> int:
-    """Return B."""
+    """Return the number of rows, B."""
     return next(_counts(batch))
 
 

@@ -56,8 +56,13 @@ class _AfterImport(MetaPathFinder):
 
 
 def _allow(builder: Any, layer_type: type[nn.Module]) -> None:
-    """Set PyTorch's switch while ``builder`` wraps an instance of ``layer_type``."""
-    wrap = builder.VariableBuilder.wrap_module
+    """Set PyTorch's switch while ``builder`` wraps an instance of ``layer_type``.
+
+    A version of PyTorch without these internals is left as it is: its own switch then decides.
+    """
+    wrap = getattr(builder.VariableBuilder, "wrap_module", None)
+    if wrap is None or not hasattr(builder.config, "allow_rnn"):
+        return
 
     @functools.wraps(wrap)
     def wrap_module(self: Any, value: nn.Module) -> Any:

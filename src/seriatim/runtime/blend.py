@@ -46,16 +46,16 @@ class Mixture(Generic[Member]):
 def read_mixture(
     description: Description, weights: WeightFile, read: Callable[[Description, WeightFile], Member], table: bool
 ) -> Mixture[Member]:
-    """Read the members with ``read``. With ``table`` the weights are tables of quantiles."""
+    """Read the members with ``read``. With ``table`` their weights are tables [H, Q], else numbers."""
     blend = description.part("blend")
     form = blend.choice("form", {name: name for name in MIXERS if (name == "quantiles") == table})
     codec = description.value("codec")
-    members, numbers = [], []
+    members, shares = [], []
     parts = blend.parts("parts")
     if not 1 <= len(parts) <= MOST_MEMBERS:
         blend.refuse("parts", f"1 to {MOST_MEMBERS} models")
     for number, part in enumerate(parts):
-        numbers.append(part.decoded("weight", lambda value: np.array(value, np.float64)))
+        shares.append(part.decoded("weight", lambda value: np.array(value, np.float64)))
         content = {name: part.value(name, None) for name in ("model", "network", "settings") if part.has(name)}
         part.done()
         member = Description(part.place, {**content, "codec": codec})
@@ -65,11 +65,12 @@ def read_mixture(
         member.done()
         arrays.done()
     blend.done()
-    shapes = {array.shape for array in numbers}
-    is_one = len(shapes) == 1 and len(next(iter(shapes))) == (2 if table else 0)
-    if not is_one or not all(np.isfinite(array).all() and (array >= 0).all() for array in numbers):
-        blend.refuse("parts", "a weight from 0 for each model, or a table of equal size")
-    return Mixture(tuple(members), form, np.stack(numbers))
+    axes = 2 if table else 0
+    has_equal_shapes = len({share.shape for share in shares}) == 1 and shares[0].ndim == axes
+    if not has_equal_shapes or not all(np.isfinite(share).all() and (share >= 0).all() for share in shares):
+        shown = "tables of equal size with weights" if table else "a weight"
+        blend.refuse("parts", f"{shown} of at least 0 for each model")
+    return Mixture(tuple(members), form, np.stack(shares))
 
 
 @final

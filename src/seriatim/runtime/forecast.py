@@ -51,7 +51,7 @@ class History:
     observed: Array
     """[T, C], whether a value was there before gaps were filled."""
     is_shown: tuple[bool, ...]
-    """Whether the forecast of each target begins here."""
+    """For each target, whether its last observed value is the last step. Its forecast begins there alone."""
 
 
 @final

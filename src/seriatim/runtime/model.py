@@ -144,7 +144,7 @@ class Stream:
         the sequence so far. A forecaster takes the values of a row [C], and returns a row of ``predict``, or None while
         it has read less than its lookback. A translator reads the text to translate in the first step, a captioner the
         picture; then both read what was written, as texts or as numbers of units. They return the log-probabilities
-        [V + 1] of the next unit, of which the last is the end.
+        [V + 1] of the next unit; the last is the end.
         """
         return self.model.step_many([self], [x])[0]
 

@@ -122,7 +122,7 @@ class Writer(StreamModel):
 
     @abstractmethod
     def first_memory(self) -> Memory:
-        """Return the memory of some small source."""
+        """Return the memory of a source of one step or one picture, whose arrays are like those of any other."""
 
     def write(self, inputs: Sequence[Array]) -> Iterator[Row]:
         """Write texts for each encoded input."""

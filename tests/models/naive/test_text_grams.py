@@ -48,6 +48,13 @@ def test_other_grams_are_noticed(monkeypatch, name):
     assert largest_difference(lambda: monkeypatch.setattr(text_grams, name, (1, 1))) > 1e-3
 
 
+def test_damaged_grams_are_refused():
+    state = TextGrams().arrays()
+    for words in (b"[" * 200_000, b"{}", b"[1]", b'["a", "a"]', b"\xff"):
+        with pytest.raises(ValueError):
+            TextGrams().load({**state, "words": np.frombuffer(words, np.uint8)})
+
+
 def test_grams_are_stored_and_restored():
     grams, again = TextGrams(), TextGrams()
     grams.fit(texts(0, 50))

@@ -47,11 +47,14 @@ def character_grams(text: str) -> Iterator[str]:
 class TextGrams:
     """The known grams with their weights, and the vectors of texts."""
 
-    kinds: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {"words": word_grams, "characters": character_grams}
+    analyzers: Final[Mapping[str, Callable[[str], Iterator[str]]]] = {
+        "words": word_grams,
+        "characters": character_grams,
+    }
 
     def __init__(self) -> None:
-        self._columns: dict[str, dict[str, int]] = {name: {} for name in self.kinds}
-        self._weights: dict[str, Array] = {name: np.zeros(0) for name in self.kinds}
+        self._columns: dict[str, dict[str, int]] = {name: {} for name in self.analyzers}
+        self._weights: dict[str, Array] = {name: np.zeros(0) for name in self.analyzers}
 
     def fit(self, texts: Sequence[str]) -> Any:
         """Learn the grams of ``texts``, and return their vectors as a sparse matrix [N, F]."""
@@ -73,7 +76,7 @@ class TextGrams:
         """Return the columns of a text's vector that are not 0, rising, and their values, float64."""
         columns, values = [], []
         before = 0
-        for name, grams_of in self.kinds.items():
+        for name, grams_of in self.analyzers.items():
             known, weights = self._columns[name], self._weights[name]
             counts = Counter(known[gram] for gram in grams_of(text) if gram in known)
             places = np.array(sorted(counts), np.int64)
@@ -86,7 +89,7 @@ class TextGrams:
     def arrays(self) -> dict[str, Array]:
         """Return the grams as JSON in bytes, and their inverse document frequencies."""
         state: dict[str, Array] = {}
-        for name in self.kinds:
+        for name in self.analyzers:
             text = json.dumps(list(self._columns[name]), ensure_ascii=False)
             state[name] = np.frombuffer(text.encode(errors="surrogatepass"), np.uint8).copy()
             state[f"{name}_idf"] = self._weights[name]
@@ -94,8 +97,11 @@ class TextGrams:
 
     def load(self, state: Mapping[str, Array]) -> int:
         """Restore the result of ``arrays``, and return the number of features. Raises ``ValueError`` if damaged."""
-        for name in self.kinds:
-            content = json.loads(state[name].astype(np.uint8).tobytes().decode(errors="surrogatepass"))
+        for name in self.analyzers:
+            try:
+                content = json.loads(state[name].astype(np.uint8).tobytes().decode(errors="surrogatepass"))
+            except RecursionError:
+                raise ValueError(f"{name}: too deep, wanted a list of texts") from None
             if not isinstance(content, list) or not all(isinstance(gram, str) for gram in content):
                 raise ValueError(f"{name}: wanted a list of texts")
             columns = {gram: column for column, gram in enumerate(content)}

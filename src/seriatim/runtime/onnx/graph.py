@@ -70,7 +70,7 @@ class Graph:
             values[part.name] = _checked(part, inputs[part.name], sizes)
         for node, recurrent in self._nodes:
             values |= _run(node, recurrent, values)
-        return {part.name: values[part.name] for part in self.outputs}
+        return {part.name: _value(values, part.name, "the model returns") for part in self.outputs}
 
 
 def _checked(part: Input, value: Any, sizes: dict[str, int]) -> Array:
@@ -95,7 +95,7 @@ def _checked(part: Input, value: Any, sizes: dict[str, int]) -> Array:
 
 def _run(node: Node, recurrent: RecurrentNode | None, values: Mapping[str, Array]) -> dict[str, Array]:
     """Run one node; return its outputs by name."""
-    inputs: list[Any] = [values[name] if name else None for name in node.inputs]
+    inputs: list[Any] = [_value(values, name, f"{node} reads") if name else None for name in node.inputs]
     try:
         with np.errstate(all="ignore"):
             results = OPERATORS[node.op_type](node, inputs) if recurrent is None else recurrent.run(inputs)
@@ -106,3 +106,10 @@ def _run(node: Node, recurrent: RecurrentNode | None, values: Mapping[str, Array
             f"{node}: its inputs do not fit ({str(error) or type(error).__name__})".split("\n")[0]
         ) from None
     return {name: value for name, value in zip(node.outputs, results, strict=False) if name}
+
+
+def _value(values: Mapping[str, Array], name: str, reader: str) -> Array:
+    """Return a value. Raises ``DataError`` for an optional output of a node that this runtime does not compute."""
+    if name not in values:
+        raise DataError(f"{reader} '{name}', an output that this runtime does not compute")
+    return values[name]

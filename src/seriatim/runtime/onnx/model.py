@@ -75,11 +75,12 @@ class OnnxModel(StreamModel):
         """Yield the outputs of each row: the steps [T, ...] of the input that is not a state."""
         if len(self._read) != 1:
             raise UsageError(f"predict: the model reads {len(self._read)} inputs at once; call run with all of them")
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             try:
                 steps = np.asarray(row, self._read[0].dtype)[:, None]
             except (TypeError, ValueError, IndexError) as error:
-                raise DataError(f"row: wanted an array of steps ({error})") from None
+                shown = type(row).__name__
+                raise DataError(f"row {number}: got a {shown}, wanted an array of steps ({error})") from None
             outputs = self.run(self._inputs(steps, State()))
             yield {name: value.tolist() for name, value in outputs.items() if not name.startswith(STATE_OUT)}
 
@@ -122,7 +123,7 @@ class OnnxModel(StreamModel):
             outputs = self.run(self._inputs(x, state))
             state.carry = tuple(outputs.pop(_after(part.name)) for part in self._states)
             state.position += 1
-            answers.append({name: _one(value) for name, value in outputs.items()})
+            answers.append({name: _without_axes(value) for name, value in outputs.items()})
         return answers
 
     def check_state(self, state: State) -> None:
@@ -135,8 +136,8 @@ def _after(name: str) -> str:
     return STATE_OUT + name.removeprefix(STATE_IN)
 
 
-def _one(value: Array) -> Array:
-    """Remove the first axes while they have one element, at most two of them."""
+def _without_axes(value: Array) -> Array:
+    """Remove the axes of one step and one row: the first two, where they have one element. One axis always stays."""
     for _ in range(2):
         if value.ndim and value.shape[0] == 1 and value.ndim > 1:
             value = value[0]

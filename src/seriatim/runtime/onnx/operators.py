@@ -66,6 +66,10 @@ def _divide(a: Array, b: Array) -> Array:
     return result
 
 
+def _mod(node: Node, inputs: Inputs) -> Sequence[Array]:
+    return _elementwise(np.fmod if node.attributes.get("fmod", 0) else np.mod)(node, inputs)
+
+
 def _softplus(x: Array) -> Array:
     return (np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))).astype(x.dtype)
 
@@ -238,7 +242,8 @@ def _top_k(node: Node, inputs: Inputs) -> Sequence[Array]:
 def _conv(node: Node, inputs: Inputs) -> Sequence[Array]:
     """A convolution over two axes, [B, C, H, W], without groups and dilations."""
     x, weight, read = inputs[0], inputs[1], node.attributes.get
-    if x.ndim != 4 or read("group", 1) != 1 or set(read("dilations", [1])) != {1} or "auto_pad" in node.attributes:
+    is_plain = read("group", 1) == 1 and set(read("dilations", [1])) == {1} and read("auto_pad", "NOTSET") == "NOTSET"
+    if x.ndim != 4 or not is_plain:
         raise DataError("a convolution with groups, dilations or auto_pad, or not over two axes")
     top, left, bottom, right = read("pads", [0, 0, 0, 0])
     check_size(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right, *weight.shape[2:])
@@ -257,7 +262,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "Shape": _unary(lambda x: np.array(x.shape, np.int64)),
     "Add": _elementwise(np.add), "Sub": _elementwise(np.subtract), "Mul": _elementwise(np.multiply),
     "Div": _elementwise(_divide), "Pow": _elementwise(lambda a, b: np.power(a, b).astype(a.dtype)),
-    "Mod": _elementwise(np.mod), "Equal": _elementwise(np.equal), "Less": _elementwise(np.less),
+    "Mod": _mod, "Equal": _elementwise(np.equal), "Less": _elementwise(np.less),
     "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal),
     "LessOrEqual": _elementwise(np.less_equal), "And": _elementwise(np.logical_and), "Where": _elementwise(np.where),
     "Max": _folded(np.maximum), "Min": _folded(np.minimum), "Sum": _folded(np.add),

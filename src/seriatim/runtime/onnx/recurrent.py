@@ -24,7 +24,7 @@ STATES: Final = ("initial_h", "initial_c")
 class RecurrentNode:
     """One node with its weights in Seriatim's order.
 
-    Raises ``RunError`` for weights that are no constants, and for options that no cell has.
+    Raises ``RunError`` for weights that are not constants, and for options that no cell has.
     """
 
     def __init__(self, node: Node, constants: Mapping[str, Array]) -> None:
@@ -47,28 +47,27 @@ class RecurrentNode:
         ]
         self._dtype = layer.weights[0].w_ih.dtype
         self._places = {name: place for place, name in enumerate(INPUTS[node.op_type])}
-        self._outputs = len(node.outputs)
 
     def run(self, inputs: list[Array | None]) -> list[Array]:
         """Return Y [T, D, B, H], Y_h [D, B, H] and Y_c, with B first if the node's layout is 1."""
 
-        def given(name: str) -> Array | None:
+        def input_of(name: str) -> Array | None:
             place = self._places.get(name, len(inputs))
             return inputs[place] if place < len(inputs) else None
 
-        x = given("X")
+        x = input_of("X")
         if x is None or x.ndim != 3 or x.shape[2] != self._spec.input_size or x.dtype != self._dtype:
             shown = "nothing" if x is None else f"{list(x.shape)} of {x.dtype}"
             raise DataError(f"X: got {shown}, wanted 3 axes, the last of {self._spec.input_size}, of {self._dtype}")
         x = np.ascontiguousarray(x.swapaxes(0, 1) if self._is_batch_first else x)
         count, (steps, rows) = len(self._directions), x.shape[:2]
         check_size(steps, rows, count * max(self._spec.hidden_size * 6, self._spec.input_size))
-        lengths = given("sequence_lens")
+        lengths = input_of("sequence_lens")
         if lengths is not None:
             lengths = lengths.astype(np.int64)
             if lengths.shape != (rows,) or not len(lengths) or lengths.min() < 1 or lengths.max() > steps:
                 raise DataError(f"sequence_lens: got {lengths.tolist()!r:.60}, wanted {rows} numbers from 1 to {steps}")
-        states = [self._state(name, given(name), rows) for name in STATES[: len(self._spec.states)]]
+        states = [self._state(name, input_of(name), rows) for name in STATES[: len(self._spec.states)]]
         outputs, finals = [], []
         for number, direction in enumerate(self._directions):
             state = tuple(part[number] for part in states)
