@@ -19,6 +19,9 @@ namespace seriatim {
 
 namespace {
 
+// A thread that waits longer than some 0.1 ms sleeps. A thread that yields instead loses its turn to other programs' threads.
+constexpr int most_spins = 10000;
+
 void pause() {
 #if defined(__x86_64__)
     _mm_pause();
@@ -174,11 +177,14 @@ void Team::barrier() {
     if (meeting_.arrived.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
         meeting_.arrived.store(0, std::memory_order_relaxed);
         meeting_.round.store(now + 1, std::memory_order_release);
+        meeting_.round.notify_all();
         return;
     }
-    for (int spins = 0; meeting_.round.load(std::memory_order_acquire) == now; ++spins)
-        if (spins < 10000) pause();
-        else std::this_thread::yield();
+    for (int spins = 0; spins < most_spins; ++spins) {
+        if (meeting_.round.load(std::memory_order_acquire) != now) return;
+        pause();
+    }
+    meeting_.round.wait(now, std::memory_order_acquire);
 }
 
 void in_parallel(int threads, Work work, const void* data) {

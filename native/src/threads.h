@@ -11,7 +11,7 @@ public:
     struct Meeting { std::atomic<int> arrived{0}, round{0}; };
     [[gnu::always_inline]] Team(int size, Meeting& meeting) : size(size), meeting_(meeting) {}
     const int size;
-    // Waits until every thread of the team has arrived: spins for some microseconds, then yields.
+    // Waits until every thread of the team has arrived: spins for some 0.1 ms, then sleeps.
     void barrier();
 
 private:

@@ -33,6 +33,7 @@ RUNS: dict[str, list[str]] = {
     "learners": ["--rules", "bptt", "rtrl", "--steps", "120"],
     "busy": ["--shapes", "gru:3,2,4,5", "--modes", "train", "infer", "--threads", "1", "--seconds", "0.05"],
     "clients": ["--rounds", "1"],
+    "compiled": ["--cells", "gru", "--shape", "3,2,4,5", "--backend", "aot_eager", "--seconds", "0.05"],
     "costs": ["--quick"],
     "generation": ["--length", "5", "--hidden", "8", "--seconds", "0.05", "--rounds", "1"],
     "online": ["--models", "gru", "--rows", "20"],
