@@ -112,6 +112,15 @@ def test_process_without_launcher_is_alone(monkeypatch: Any) -> None:
     assert isinstance(find_team(), Alone)
 
 
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_bad_timeout_of_ranks_is_refused(seconds: str, monkeypatch: Any) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SERIATIM_RANK_TIMEOUT", seconds)
+    with pytest.raises(UsageError, match=f"SERIATIM_RANK_TIMEOUT: got '{seconds}', wanted a number of seconds"):
+        find_team()
+
+
 def test_carries_of_processes_are_joined_in_order_of_rank() -> None:
     parts = [(torch.full((1, 2, 3), 1.0),), (torch.full((1, 1, 3), 2.0),)]
     assert joined_carry(parts)[0][0, :, 0].tolist() == [1.0, 1.0, 2.0]

@@ -16,7 +16,7 @@ import optuna
 import pytest
 
 import seriatim
-from seriatim.errors import DataError, UsageError
+from seriatim.errors import DataError, RunError, UsageError
 from seriatim.learning.observer import Silent
 from seriatim.tune import trial as trials_file
 from seriatim.tune.results import Search
@@ -205,6 +205,12 @@ def test_database_as_storage(tmp_path: Path) -> None:
     found = search(tmp_path / "s", trials=2, storage=url)
     assert len(found.trials) == 2 and not (tmp_path / "s" / "study.journal").exists()
     assert len(optuna.load_study(study_name="s", storage=url).trials) == 2
+
+
+def test_error_of_a_database_does_not_show_its_password(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="storage: 'nosuch://host/studies' cannot be opened") as caught:
+        search(tmp_path / "s", trials=1, storage="nosuch://me:secret@host/studies")
+    assert "secret" not in str(caught.value)
 
 
 def test_table_and_plot(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,7 +148,7 @@ def _show(search: Search) -> None:
     from seriatim.cli.scores import show_result
 
     names = list(search.space)
-    ranked = sorted(search.trials, key=lambda trial: (trial["state"] != "complete", trial["value"] or 0.0))
+    ranked = sorted(search.trials, key=_rank)
     places = decimals([trial["value"] for trial in ranked])
     rows = [
         (
@@ -182,9 +183,12 @@ def _show_space(task: str, as_json: bool) -> None:
         say(f"--try {name.replace('_', '-')}={text}")
 
 
+def _rank(trial: Mapping[str, Any]) -> tuple[bool, float]:
+    """Order complete trials before the others, and trials without a validation last."""
+    return trial["state"] != "complete", math.inf if trial["value"] is None else trial["value"]
+
+
 def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    from seriatim.tune.trial import shown
+
+    return "-" if value is None else shown(value)

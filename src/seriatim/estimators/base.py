@@ -1,4 +1,4 @@
-"""What the estimators share: a run that ``train`` makes, which is kept, copied and opened again."""
+"""The base of the estimators: it trains a run, keeps it, copies it and opens it again."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def read_pair(estimator: Any, X: Any, y: Any, options: Mapping[str, Any]) -> tup
 
 
 def _sequences(X: Any, lists_are_sequences: bool) -> Any:
-    """Return ``X`` as a 3-D array, or a list of texts or arrays; None if it is 2-D or no data at all."""
+    """Return ``X`` as a 3-D array, or a list of texts or arrays; None if it is 2-D or has no data."""
     if isinstance(X, np.ndarray) or (hasattr(X, "__array__") and not hasattr(X, "columns")):
         array = np.asarray(X)
         if array.ndim == 3:

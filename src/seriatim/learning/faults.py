@@ -8,7 +8,7 @@ from seriatim.learning.options import LearningOptions
 
 Row = Mapping[str, float]
 Rule = Callable[[Row, Sequence[Row], LearningOptions], str]
-"""(the new row, the rows before it, options) → the fault in words with an advice; empty where there is none."""
+"""(the new row, the rows before it, options) → a sentence about the fault and what to try; empty without a fault."""
 
 SATURATED = 0.6
 """Share of saturated steps and units: such a layer passes hardly any gradient."""

@@ -222,10 +222,10 @@ def find_team() -> Team:
 def _join() -> None:
     """Make the default group of ``torch.distributed`` from the launcher's variables.
 
-    The store of ``torchrun`` outlives a restart. A prefix keeps the addresses of the processes before it apart, which
-    ``init_process_group`` alone would connect to (seen with PyTorch 2.13).
+    The store of ``torchrun`` outlives a restart. It still has the addresses of the ended processes, to which
+    ``init_process_group`` alone would connect (seen with PyTorch 2.13). Each start therefore has its own prefix.
     """
-    timeout = timedelta(seconds=float(os.environ.get("SERIATIM_RANK_TIMEOUT", TIMEOUT)))
+    timeout = _timeout()
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -234,6 +234,18 @@ def _join() -> None:
     prefixed = dist.PrefixStore(f"seriatim/{_restarts()}", store)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=prefixed, rank=rank, world_size=size, timeout=timeout)
     atexit.register(_leave)
+
+
+def _timeout() -> timedelta:
+    """Return the time that a process waits for the others. Raises ``UsageError`` for a bad variable."""
+    text = os.environ.get("SERIATIM_RANK_TIMEOUT") or str(TIMEOUT)
+    try:
+        seconds = float(text)
+        if not 0 < seconds < 1e9:
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"SERIATIM_RANK_TIMEOUT: got '{text}', wanted a number of seconds above 0") from None
+    return timedelta(seconds=seconds)
 
 
 def _restarts() -> int:

@@ -1,4 +1,4 @@
-"""A finished run, as far as the files beside ``verbs.py`` need it that describe or serve one."""
+"""The part of ``Run`` that its card, MLflow and the hub use. They cannot import ``Run``, because it imports them."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ FORMAT = 1
 """The version of the run folder's format."""
 CONFIG_FILES = ("config.json", "vocabulary.json", "scaler.json")
 """The files that a training writes at its start."""
+ONLY_FOR_TRAINING = ("checkpoint", "tensorboard", "wandb", "logger.json", "report.html")
+"""Parts of a run folder that predictions do not need. The report among them may quote the data."""
 FREE_TO_CHANGE = ("out", "resume", "quiet", "threads", "time_limit", "checkpoint_every", "log")
 """Options that may change when a training is resumed."""
 

@@ -10,11 +10,8 @@ from typing import Any
 from seriatim.errors import MissingExtra, RunError
 from seriatim.run.card import data_name, write_card
 from seriatim.run.described import DescribedRun
-from seriatim.run.folder import read_config
+from seriatim.run.folder import ONLY_FOR_TRAINING, read_config
 from seriatim.storage import read_json
-
-NOT_PUSHED = ("checkpoint", "tensorboard", "wandb", "logger.json", "report.html")
-"""Parts of a run folder that only its training needs, and the report, which may quote the data."""
 
 
 def push(
@@ -39,7 +36,7 @@ def download(repo_id: str, revision: str | None, token: str | None, endpoint: st
     hub = _library("Run.from_pretrained")
     try:
         folder = hub.snapshot_download(repo_id, revision=revision, token=token, endpoint=endpoint)
-    except Exception as error:
+    except Exception as error:  # as above
         raise RunError(f"{repo_id}: cannot be downloaded ({_first_line(error)})") from error
     return Path(folder)
 
@@ -48,7 +45,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each file of a run, without the paths of this machine."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if not file.is_file() or name.split("/")[0] in NOT_PUSHED or file.name.startswith("."):
+        if not file.is_file() or name.split("/")[0] in ONLY_FOR_TRAINING or file.name.startswith("."):
             continue
         content = file.read_bytes()
         if name == "config.json":

@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 
 from seriatim.run.described import DescribedRun
+from seriatim.run.folder import ONLY_FOR_TRAINING
 from seriatim.run.inspection.inspect import read_rows
 from seriatim.run.loggers.logging import settings_of
 from seriatim.run.loggers.mlflow import MLflow, known_run
@@ -18,8 +19,6 @@ from seriatim.run.model_input import example_of, predict_frame
 from seriatim.version import __version__
 
 CODE = Path(__file__).with_name("pyfunc_model.py")
-NOT_NEEDED = ("checkpoint", "tensorboard", "wandb", "report.html", "logger.json")
-"""Files of a run that predictions do not need."""
 
 
 def log_mlflow(
@@ -38,7 +37,7 @@ def log_mlflow(
         logger.end(result)
     with tempfile.TemporaryDirectory() as folder, _running(logger.id):
         copy = Path(folder) / "run"
-        shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns(*NOT_NEEDED))
+        shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns(*ONLY_FOR_TRAINING))
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(CODE),

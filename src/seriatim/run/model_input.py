@@ -1,4 +1,4 @@
-"""Frames as the input of a run, for model servers, which know nothing but frames."""
+"""Frames as the input of a run, for model servers, whose only input is a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``train`` on several processes: what the ranks agree on before they train, and what only rank 0 does.
+"""``train`` on several processes: the ranks agree on options, data and threads, and only rank 0 writes the folder.
 
 All ranks read the data and make the batches. The run folder is on a disk that all of them see.
 """

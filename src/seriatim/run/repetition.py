@@ -16,7 +16,7 @@ NOT_REPEATED = tuple(name for name in FREE_TO_CHANGE if name != "time_limit")
 
 @dataclass(frozen=True)
 class Repetition:
-    """What a run was trained on, and how."""
+    """The task, the options and the data of a run that is to be trained again."""
 
     task: str
     options: Mapping[str, Any]

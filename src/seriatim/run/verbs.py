@@ -343,7 +343,7 @@ class Run:
     ) -> Run:
         """Open a run from the Hugging Face hub; its files are kept in the hub's cache. Loading never runs code.
 
-        Raises ``MissingExtra`` without ``huggingface_hub``, and ``RunError`` for one that is missing or no run.
+        Raises ``MissingExtra`` without ``huggingface_hub``, and ``RunError`` if the repository is missing or no run.
         """
         return cls(download(repo_id, revision, token, endpoint))
 

@@ -41,9 +41,10 @@ class Answers:
             return answer
         if self._texts is None:
             return {"notes": answer.tolist()}
-        count = min(top, len(answer))
-        best = np.argpartition(answer, len(answer) - count)[len(answer) - count :] if count < len(answer) else answer
-        order = best[np.argsort(-answer[best], kind="stable")] if count < len(answer) else np.argsort(-answer)
+        # Sorting the best alone is cheaper than sorting a large vocabulary.
+        rest = max(len(answer) - top, 0)
+        best = np.argpartition(answer, rest)[rest:] if rest else np.arange(len(answer))
+        order = best[np.argsort(-answer[best], kind="stable")]
         texts, values = self._texts, answer[order].tolist()
         return {
             "next": [

@@ -114,13 +114,13 @@ def _add_errors(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return answer(refusals.malformed(first_fault(error.errors())))
 
-    async def of_model(request: Request, error: Exception) -> Response:
+    async def model_failed(request: Request, error: Exception) -> Response:
         if isinstance(error, RunError):
             LOG.error("the model failed", exc_info=error)
             return answer(refusals.internal())
         return answer(refusals.malformed(str(error)))
 
-    async def of_http(request: Request, error: Exception) -> Response:
+    async def http_failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         codes = {404: "not_found", 405: "method_not_allowed"}
         response = answer(Refusal(error.status_code, codes.get(error.status_code, "malformed"), str(error.detail)))
@@ -133,19 +133,19 @@ def _add_errors(app: FastAPI) -> None:
         return answer(refusals.internal())
 
     for type_, handler in (
-        (Refusal, refused), (RequestValidationError, invalid), (SeriatimError, of_model), (HTTPException, of_http),
-        (Exception, unexpected),
+        (Refusal, refused), (RequestValidationError, invalid), (SeriatimError, model_failed),
+        (HTTPException, http_failed), (Exception, unexpected),
     ):  # fmt: skip
         app.add_exception_handler(type_, handler)
 
 
 def _describe(app: FastAPI) -> None:
-    """Make the OpenAPI description say what is true: malformed requests are 400, and a key may be needed."""
-    whole = app.openapi
+    """Correct the OpenAPI description: malformed requests are answered with 400, and a key may be needed."""
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = whole()
+            schema = generate()
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)

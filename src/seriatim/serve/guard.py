@@ -23,7 +23,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS: Final = ("/", "/healthz", "/readyz", "/openapi.json")
 OPEN_PREFIX: Final = "/page/"
-"""What is open without the key: the page, which asks for it, and what a load balancer reads."""
+"""Paths that need no key: the page, which asks its user for the key, and those that a load balancer reads."""
 KEY_WORDS: Final = frozenset(("api_key", "apikey", "api-key", "key", "token", "access_token", "authorization"))
 LOCAL_NAMES: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 HEADERS: Final = (
@@ -96,7 +96,7 @@ class Guard:
             raise Refusal(403, "host", "the Host header names another server; see --allowed-hosts")
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin.decode("latin-1").lower()).netloc != host:
-            raise Refusal(403, "origin", "requests of other sites' pages are refused")
+            raise Refusal(403, "origin", "requests from pages of other sites are refused")
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         if any(name.lower() in KEY_WORDS for name, _ in query):
             raise Refusal(400, "key_in_url", "a key in the URL is seen in logs; send 'Authorization: Bearer KEY'")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, final
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+METHODS: Final = ("GET", "POST", "PUT", "DELETE", "WEBSOCKET")
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -55,9 +56,9 @@ class Metrics:
     def text(self, counters: Mapping[str, tuple[str, float]], gauges: Mapping[str, tuple[str, float]]) -> str:
         """Return everything in the text format. Both mappings have a help text and a value for each name."""
         lines: list[str] = []
-        for kind, values in (("counter", counters), ("gauge", gauges)):
+        for type_, values in (("counter", counters), ("gauge", gauges)):
             for name, (help, value) in values.items():
-                lines += [f"# HELP {name} {help}", f"# TYPE {name} {kind}", f"{name} {value:.15g}"]
+                lines += [f"# HELP {name} {help}", f"# TYPE {name} {type_}", f"{name} {value:.15g}"]
         lines += ["# HELP seriatim_requests_total HTTP requests by method and status."]
         lines += ["# TYPE seriatim_requests_total counter"]
         lines += [
@@ -67,6 +68,3 @@ class Metrics:
         for histogram in (self.latency, self.queue, self.batch):
             lines += histogram.lines()
         return "\n".join(lines) + "\n"
-
-
-METHODS: Final = ("GET", "POST", "PUT", "DELETE", "WEBSOCKET")

@@ -36,10 +36,10 @@ def model_routes(service: Service) -> APIRouter:
             raise refusals.malformed(f"alignment: for translate models; this is a {model.task} model")
 
         def run() -> list[Any]:
-            made = list(model.predict(rows))
+            predictions = list(model.predict(rows))
             if body.alignment and align is not None:
-                made = [row | {"alignment": align(row["source"])} for row in made]
-            return made
+                predictions = [row | {"alignment": align(row["source"])} for row in predictions]
+            return predictions
 
         predictions = await service.work(run)
         content = {"model": model.hash[:12], "predictions": predictions}

@@ -1,4 +1,4 @@
-"""What a client can ask of a session."""
+"""The operations that a client can request of a session."""
 
 from __future__ import annotations
 

@@ -102,13 +102,13 @@ class RedisStore(SessionStore):
         self._end_idle = self._redis.register_script(END_IDLE)
 
     def read(self, ids: Collection[str]) -> dict[str, Record]:
-        wanted = list(ids)
+        names = list(ids)
         with self._errors():
             pipeline = self._redis.pipeline(transaction=False)
-            for name in wanted:
+            for name in names:
                 pipeline.hmget(PREFIX + name, FIELDS)
             rows = pipeline.execute()
-        return {name: _record(name, row) for name, row in zip(wanted, rows, strict=True) if row[0] is not None}
+        return {name: _record(name, row) for name, row in zip(names, rows, strict=True) if row[0] is not None}
 
     def commit(self, writes: Sequence[Write]) -> list[bool]:
         results: list[bool] = []
@@ -149,16 +149,16 @@ class RedisStore(SessionStore):
                 }
             except self._failure:
                 return ["redis: its settings cannot be read (CONFIG GET), so whether it keeps every write is unknown"]
-        found = []
+        faults = []
         if settings.get("appendonly") != "yes":
-            found.append("redis: appendonly is off, so a restart loses all steps since its last snapshot")
+            faults.append("redis: appendonly is off, so a restart loses all steps since its last snapshot")
         elif settings.get("appendfsync") != "always":
-            found.append(f"redis: appendfsync is {settings.get('appendfsync')}, so a crash may lose the last steps")
+            faults.append(f"redis: appendfsync is {settings.get('appendfsync')}, so a crash may lose the last steps")
         if facts.get("aof_last_write_status", "ok") != "ok":
-            found.append("redis: the last write of its append-only file failed")
+            faults.append("redis: the last write of its append-only file failed")
         if settings.get("maxmemory-policy", "noeviction") != "noeviction" and settings.get("maxmemory") != "0":
-            found.append(f"redis: maxmemory-policy is {settings['maxmemory-policy']}, so it may evict live sessions")
-        return found
+            faults.append(f"redis: maxmemory-policy is {settings['maxmemory-policy']}, so it may evict live sessions")
+        return faults
 
     def close(self) -> None:
         self._redis.close()

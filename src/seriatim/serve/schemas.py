@@ -80,7 +80,7 @@ class StreamOptions(Body):
 
 
 class NewCompletion(Body):
-    """OpenAI's request of a completion. A token is a unit of the model's text. What is not here is refused."""
+    """OpenAI's request of a completion. A token is a unit of the model's text. Other fields are refused."""
 
     model: str | None = None
     prompt: str | list[str] = ""

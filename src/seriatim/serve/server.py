@@ -90,8 +90,8 @@ def bind(options: ServeOptions) -> socket.socket:
     """Return a socket at the address of the options. Raises ``RunError`` if that cannot be used."""
     bound: socket.socket | None = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
+        family, type_, protocol, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, type_, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.listen()

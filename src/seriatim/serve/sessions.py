@@ -1,7 +1,7 @@
 """The rules of sessions, without a network: what a request changes, answers, or is refused.
 
 ``handle`` takes the operations that arrived together. Steps of different sessions run as one batch of the model, and
-all changes are stored by one commit before any is acknowledged. What is in memory is only a copy of what is stored.
+all changes are stored by one commit before any is acknowledged. The state in memory is only a copy of the stored one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final, final
 
 from pydantic_core import to_json
 
-from seriatim.errors import DataError, SeriatimError
+from seriatim.errors import SeriatimError
 from seriatim.runtime import Stream
 from seriatim.serve import refusals
 from seriatim.serve.changes import Change, LiveSession, Result, change_of, digest_of, hash_of
@@ -29,7 +29,7 @@ LOG: Final = logging.getLogger("seriatim.serve")
 
 
 class Stale(Exception):
-    """What is in memory may be older than what is stored."""
+    """The copy of a session in memory may be older than the stored session."""
 
 
 @final
@@ -321,7 +321,7 @@ class Sessions:
 def _refusal_of(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
-    if isinstance(error, (DataError, SeriatimError)):
+    if isinstance(error, SeriatimError):
         return refusals.malformed(str(error))
     LOG.error("a step failed", exc_info=error)
     return refusals.internal()

@@ -74,15 +74,15 @@ class SqliteStore(SessionStore):
         execute("COMMIT")
 
     def read(self, ids: Collection[str]) -> dict[str, Record]:
-        wanted = list(ids)
-        found: dict[str, Record] = {}
+        names = list(ids)
+        records: dict[str, Record] = {}
         with _store_errors():
-            for start in range(0, len(wanted), AT_ONCE):
-                part = wanted[start : start + AT_ONCE]
+            for start in range(0, len(names), AT_ONCE):
+                part = names[start : start + AT_ONCE]
                 marks = ",".join("?" * len(part))
                 rows = self._connection.execute(f"SELECT {COLUMNS} FROM sessions WHERE id IN ({marks})", part)
-                found |= {row[0]: _record(row) for row in rows}
-        return found
+                records |= {row[0]: _record(row) for row in rows}
+        return records
 
     def commit(self, writes: Sequence[Write]) -> list[bool]:
         new = [write.record for write in writes if write.after is None]

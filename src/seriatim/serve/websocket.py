@@ -38,19 +38,16 @@ def websocket_routes(service: Service) -> APIRouter:
     @router.websocket("/v1/sessions")
     async def connect(socket: WebSocket) -> None:
         await socket.accept()
-        try:
-            while True:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                text = message.get("text")
-                if text is None:
-                    answer = _error(refusals.malformed("frame: bytes, wanted text"))
-                else:
-                    answer = await _answer_frame(service, text)
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            if text is None:
+                answer = _error(refusals.malformed("frame: bytes, wanted text"))
+            else:
+                answer = await _answer_frame(service, text)
+            try:
                 await socket.send_text(answer.decode())
-        except (WebSocketDisconnect, RuntimeError):  # the client has gone
-            return
+            except (WebSocketDisconnect, RuntimeError):  # the client has gone; Starlette raises one or the other
+                return
 
     return router
 

@@ -33,7 +33,7 @@ from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
-from seriatim.tasks.options.sequence import OF_UNHEARD_SPEAKERS
+from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 NaiveClassifier = Majority | TfidfClassifier | NearestSequence | RocketClassifier
@@ -41,7 +41,6 @@ Classifier = NaiveClassifier | SequenceClassifier
 
 EPOCHS, LEAST_UPDATES = 4, 1000
 """The end of the default schedule; docs/defaults.md has the experiments."""
-"""The smallest probability of a class in the mixture of models."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
 
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
         has_speakers = explicit.get("sound") and explicit.get("group")
-        return {**super().model_defaults(explicit), **(OF_UNHEARD_SPEAKERS if has_speakers else {})}
+        return {**super().model_defaults(explicit), **(UNHEARD_SPEAKER_DEFAULTS if has_speakers else {})}
 
     def check(self, options: ClassifyOptions) -> None:
         sequence_inputs.check_sequence_options(options)

@@ -43,7 +43,7 @@ from seriatim.tasks.common.rolling_origins import (
     split_series,
 )
 from seriatim.tasks.options import FORECAST_BASELINES, ForecastOptions
-from seriatim.tasks.options.forecast import BETTER_START
+from seriatim.tasks.options.forecast import START_OF_NEW_RUNS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, model_of
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         is_direct_network = (
             model_of(self.options, explicit) not in FORECAST_BASELINES and explicit.get("strategy") != "recursive"
         )
-        return {**defaults, **BETTER_START} if is_direct_network else defaults
+        return {**defaults, **START_OF_NEW_RUNS} if is_direct_network else defaults
 
     def data_options(self, explicit: Mapping[str, object], data: object | None) -> Mapping[str, object]:
         """Understand the columns of Nixtla's frames, if no target is named."""

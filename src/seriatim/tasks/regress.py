@@ -31,7 +31,7 @@ from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
-from seriatim.tasks.options.sequence import OF_UNHEARD_SPEAKERS
+from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 NaiveRegressor = ConstantRegression | TfidfRegression | SummaryRegression | RocketRegression
@@ -102,7 +102,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
 
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
         has_speakers = explicit.get("sound") and explicit.get("group")
-        return {**super().model_defaults(explicit), **(OF_UNHEARD_SPEAKERS if has_speakers else {})}
+        return {**super().model_defaults(explicit), **(UNHEARD_SPEAKER_DEFAULTS if has_speakers else {})}
 
     def check(self, options: RegressOptions) -> None:
         sequence_inputs.check_sequence_options(options)

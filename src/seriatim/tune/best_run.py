@@ -27,7 +27,7 @@ def keep_best(
 ) -> Run:
     """Return the run of the best trial in ``folder / "best"``, which replaces that of an earlier best trial.
 
-    Of several processes that end together one makes it; the others wait for it.
+    If several processes end at the same time, one of them makes the run, and the others wait for it.
     """
     while True:
         try:

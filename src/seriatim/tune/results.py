@@ -26,7 +26,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class Search:
-    """What a search has found so far."""
+    """The result of a search, which may still continue."""
 
     task: str
     folder: Path

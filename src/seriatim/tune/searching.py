@@ -117,7 +117,7 @@ def _finish(
         observer.announce("other processes still train; the last of them keeps the best run")
     elif study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         run = keep_best(study, folder, settings, baselines, observer)
-    found = Search(
+    result = Search(
         task=settings.task,
         folder=folder,
         score=study.user_attrs.get(SCORE, "value"),
@@ -125,9 +125,9 @@ def _finish(
         trials=describe_trials(study, folder),
         run=run,
     )
-    write_bytes(folder / "trials.csv", as_csv(found).encode())
-    write_bytes(folder / "trials.svg", draw(found))
-    return found
+    write_bytes(folder / "trials.csv", as_csv(result).encode())
+    write_bytes(folder / "trials.svg", draw(result))
+    return result
 
 
 def _check_fixed(task: str, options: Mapping[str, object], tried: set[str]) -> None:

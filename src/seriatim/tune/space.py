@@ -1,6 +1,6 @@
 """The space of a search: which options are tried, and from which values.
 
-64..512            a range of whole numbers, both ends included (or of numbers, if the option is one)
+64..512            a range of whole numbers, both ends included (of real numbers, if the option takes them)
 1e-4..1e-2:log     a range in which each factor is equally probable
 0..0.5:step=0.1    a range in steps
 lstm,gru           a list

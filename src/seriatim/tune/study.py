@@ -42,8 +42,9 @@ def open_study(folder: Path, storage: str | None, settings: Mapping[str, Any]) -
         )
     except OSError as error:
         raise RunError(f"out: {folder} cannot be written ({error.strerror})") from None
-    except Exception as error:  # of the library of a database
-        raise RunError(f"storage: '{storage}' cannot be opened: {_first_line(error)}") from None
+    except Exception as error:  # each database has its own errors
+        place = without_password(storage) if storage else folder / JOURNAL
+        raise RunError(f"storage: '{place}' cannot be opened: {_first_line(error)}") from None
     text = json.dumps(settings, sort_keys=True)
     stored = study.user_attrs.get(SETTINGS)
     if stored is None:
@@ -108,6 +109,16 @@ def _difference(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         if stored.get(name) != settings.get(name):
             return f"{name}: {stored.get(name)!r} there, {settings.get(name)!r} here"
     return "another order"
+
+
+def without_password(url: str) -> str:
+    """Return the URL of a database without its user and password.
+
+    >>> without_password("postgresql://me:secret@host/studies")
+    'postgresql://host/studies'
+    """
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else url
 
 
 def _first_line(error: Exception) -> str:

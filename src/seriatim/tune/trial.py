@@ -29,7 +29,7 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a search share."""
+    """The settings that all trials of a search share."""
 
     task: str
     data: Any

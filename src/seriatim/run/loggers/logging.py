@@ -42,7 +42,7 @@ class Logged:
             return
         try:
             method(self._logger)
-        except Exception as error:  # a server that is gone, of another library
+        except Exception as error:  # each library has its own errors, and training goes on without it
             name, fault = type(self._logger).__name__, f"{type(error).__name__}: {error}"
             self._observer.note(f"{name}: {fault}; nothing more is logged there, but the rows are in metrics.jsonl")
             self._logger = None

@@ -1,4 +1,4 @@
-"""The protocol of experiment loggers, and what they share."""
+"""The protocol of experiment loggers, and the functions that they share."""
 
 from __future__ import annotations
 

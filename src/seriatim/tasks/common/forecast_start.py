@@ -32,7 +32,7 @@ class WindowReader:
     def __init__(
         self, network: Forecaster[Any], codec: ForecastCodec, part: Rolling, horizon: int, *, has_future: bool = True
     ) -> None:
-        """Without a ``has_future`` the windows end at their origins, and ``future`` is empty."""
+        """With ``has_future=False`` the windows end at their origins, and ``future`` is empty."""
         spans = [(origins.start, origins.stop) for origins in part.origins]
         self._windows = Windows(part.scaled, codec.lookback, horizon if has_future else 0, spans)
         start = network.start if isinstance(network, DirectForecaster) else None
@@ -79,7 +79,7 @@ class _StartForecasts:
 def choose_start(
     network: DirectForecaster, options: ForecastOptions, codec: ForecastCodec, train: Rolling, valid: Rolling
 ) -> None:
-    """Fit AR(τ) to the training part, and let ``network`` start from it, if it is asked for or has smaller errors.
+    """Fit AR(τ) to the training part. ``network`` starts from it if ``start`` is ``ar``, or if it has smaller errors.
 
     The judge is the mean absolute error of the medians over windows of the validation part and of the training part:
     the validation part often has a single window, and an AR has too few coefficients to learn many windows by heart. A

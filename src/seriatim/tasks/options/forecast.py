@@ -10,8 +10,8 @@ from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import TrainOptions
 
-BETTER_START = {"start": "auto"}
-"""The default of new runs. The class has the default of before, which runs without the option were trained with."""
+START_OF_NEW_RUNS = {"start": "auto"}
+"""The default of new runs. The default of the class is that of runs whose config lacks the option."""
 FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar", "theta", "ets")
 
 

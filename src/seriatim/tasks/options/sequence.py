@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from seriatim.options import option
 from seriatim.tasks.options.train import TextOptions, text_unit
 
-OF_UNHEARD_SPEAKERS: Mapping[str, object] = {"normalize": "recording", "augment": True}
+UNHEARD_SPEAKER_DEFAULTS: Mapping[str, object] = {"normalize": "recording", "augment": True}
 """Defaults for recordings with ``--group``, which keeps a speaker in one part. They suit the speech of people whom the
-training part lacks; a sound that is told by its mean spectrum, such as a machine's, is lost by them."""
+training part lacks. They remove the mean spectrum, by which other sounds, such as those of machines, are recognised."""
 
 
 @dataclass(frozen=True, kw_only=True)
