@@ -47,6 +47,7 @@ OPERATIONS = {
     "Conv without pads": [IMAGE, FILTERS, {"auto_pad": "NOTSET"}], "TopK": [FLOATS, integers(2), {"largest": 0}],
     "TopK largest": [FLOATS, integers(2)], "ReduceMax": [FLOATS, {"axes": [1], "keepdims": 0}],
     "ReduceMean": [FLOATS, {"axes": [0, 2]}], "ReduceMean all": [FLOATS], "ReduceSum": [FLOATS, integers(1)],
+    "ReduceSum all": [FLOATS, integers()], "ReduceSum of no axes": [FLOATS, {"noop_with_empty_axes": 1}],
     "Constant": [{"value_floats": [1.0, 2.0]}],
 }  # fmt: skip
 

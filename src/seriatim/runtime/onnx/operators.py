@@ -84,8 +84,10 @@ def _axes(node: Node, inputs: Inputs, place: int = 1) -> tuple[int, ...] | None:
 
 def _reduction(function: Callable[..., Array]) -> Operator:
     def operator(node: Node, inputs: Inputs) -> Sequence[Array]:
-        keep = bool(node.attributes.get("keepdims", 1))
-        return [np.asarray(function(inputs[0], axis=_axes(node, inputs), keepdims=keep), inputs[0].dtype)]
+        keep, axes = bool(node.attributes.get("keepdims", 1)), _axes(node, inputs) or None
+        if axes is None and node.attributes.get("noop_with_empty_axes", 0):
+            return [inputs[0]]
+        return [np.asarray(function(inputs[0], axis=axes, keepdims=keep), inputs[0].dtype)]
 
     return operator
 
