@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -71,3 +74,31 @@ def test_wrong_tensors_of_a_step(message, changes, name):
 def test_a_missing_c_is_refused():
     with pytest.raises(UsageError, match="c: got None"):
         recurrence(LSTM, torch.zeros(6, 2, 3), (torch.zeros(2, 4),), weights_of(LSTM))
+
+
+CROWDED = """
+import os, subprocess, sys, torch
+from seriatim import nn
+
+loop = f"import os\\nwhile os.getppid() == {os.getpid()}: pass"  # it ends with its parent
+busy = [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(4)]
+try:
+    torch.manual_seed(0)
+    layer, x = nn.GRU(16, 512, dtype=torch.float64), torch.randn(100, 2, 16, dtype=torch.float64)
+    gradients = []
+    for threads in (1, 5):
+        torch.set_num_threads(threads)
+        layer.zero_grad()
+        layer(x)[0].sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in layer.parameters()])
+finally:
+    for process in busy:
+        process.kill()
+torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)  # sums have another order
+"""
+
+
+@pytest.mark.processes
+def test_threads_that_wait_long_for_others_are_woken():
+    # Threads sleep while they wait for others that share a processor with busy processes, and must be woken.
+    subprocess.run([sys.executable, "-c", CROWDED], check=True, timeout=120)
