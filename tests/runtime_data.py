@@ -50,6 +50,8 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {"model": "minlstm", "hidden": 8, "convolution": 4, "bidirectional": True},
     ),
     "classify-mlp": ("classify", CLASSES, {"model": "mlp", "hidden": 8}),
+    "classify-fcn": ("classify", CLASSES, {"model": "lstm_fcn", "hidden": 8, "bidirectional": True}),
+    "regress-fcn": ("regress", NUMBERS, {"model": "lstm_fcn", "hidden": 8, "pool": "mean"}),
     "regress": ("regress", NUMBERS, {"model": "lstm", "hidden": 8}),
     "regress-bag": ("regress", NUMBERS, {"model": "bag"}),
     "regress-mean": ("regress", NUMBERS, {"model": "mean"}),

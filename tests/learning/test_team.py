@@ -26,7 +26,7 @@ from seriatim.options import fill
 from seriatim.run import fitting
 from seriatim.run.ranks import options_of_ranks
 
-NETWORKS = ("lstm", "gru", "rnn", "cnn", "mlp", "transformer")
+NETWORKS = ("lstm", "gru", "rnn", "cnn", "mlp", "transformer", "lstm_fcn")
 TRAINED = [name for name, (_, _, options) in CASES.items() if options["model"] in NETWORKS]
 
 

@@ -10,12 +10,14 @@ import pytest
 
 from seriatim.errors import UsageError
 from seriatim.models.options import (
+    CELL_OF,
     CELLS,
     DEFAULTS,
     FORWARD_MODE,
     LINEAR,
     NETWORKS,
     OWN,
+    SEQUENCE_NETWORKS,
     ModelOptions,
     check_cell,
     defaults_of,
@@ -50,12 +52,13 @@ def test_every_model_specific_option_has_a_case() -> None:
     assert OTHER.keys() == OWN.keys()
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("model", SEQUENCE_NETWORKS)
 @pytest.mark.parametrize("name", OWN)
 def test_option_of_another_model_is_refused(name: str, model: str) -> None:
-    needed = {"residual": "block"} if name == "convolution" and model in CELLS else {}
+    cell = CELL_OF.get(model, model)
+    needed = {"residual": "block"} if name == "convolution" and cell in CELLS else {}
     options = replace(ModelOptions(), model=model, **{name: OTHER[name]}, **needed)
-    if model in OWN[name]:
+    if cell in OWN[name]:
         check_cell(options)
     else:
         with pytest.raises(UsageError, match=f"{name}: for {', '.join(OWN[name])}, not {model}"):

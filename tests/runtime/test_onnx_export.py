@@ -184,6 +184,10 @@ def refused(run, folder, error, match, **options):
     assert list(folder.iterdir()) == []
 
 
+def test_convolutions_beside_an_lstm_are_refused(tmp_path, task_pair):
+    refused(task_pair("classify-fcn")[0], tmp_path, UsageError, "onnx: lstm_fcn has convolutions beside its LSTM")
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

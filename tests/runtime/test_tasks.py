@@ -142,6 +142,7 @@ def test_stream_of_a_tagger_equals_its_tags(task_pair):
     [
         "classify-both",
         "classify-transformer",
+        "classify-fcn",
         "classify-majority",
         "tag",
         "tag-crf",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seriatim
-from seriatim.models.options import NETWORKS, STREAMING, defaults_of
+from seriatim.models.options import NETWORKS, SEQUENCE_NETWORKS, STREAMING, defaults_of
 from seriatim.options import fill
 from seriatim.tasks.registry import NAMES, find_task
 
@@ -55,13 +55,55 @@ def test_language(model: str, tmp_path: Path) -> None:
     assert texts[0] == texts[1] and len(texts[0]) == 9
 
 
-@pytest.mark.parametrize("model", NEW)
+@pytest.mark.parametrize("model", [name for name in SEQUENCE_NETWORKS if name not in ("rnn", "lstm", "gru")])
 def test_classify(model: str, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
     labels = ["ab"[place % 2] for place in range(40)]
     run = seriatim.train("classify", (inputs, labels), model=model, out=str(tmp_path / "run"), **SMALL)
     assert len(loaded(run, inputs)) == 40
+
+
+def test_lstm_fcn_regresses_and_has_the_options_of_its_lstm(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    inputs = [draw.normal(size=(length, 2)) for length in draw.integers(1, 9, 40)]
+    out, targets = str(tmp_path / "run"), draw.normal(size=40).tolist()
+    run = seriatim.train(
+        "regress", (inputs, targets), model="lstm_fcn", bidirectional=True, peephole=True, out=out, **SMALL
+    )
+    assert len(loaded(run, inputs)) == 40
+    assert run.network.network.stack.directions == 2
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_lstm_fcn_is_for_classify_and_regress(task: str) -> None:
+    options = find_task(task).options
+    if task in ("classify", "regress"):
+        assert fill(options, {"model": "lstm_fcn"}).model == "lstm_fcn"
+    else:
+        with pytest.raises(seriatim.UsageError, match="model: 'lstm_fcn' is not one of rnn, lstm, gru"):
+            fill(options, {"model": "lstm_fcn"})
+
+
+@pytest.mark.parametrize("task", ["classify", "regress"])
+@pytest.mark.parametrize(
+    ("options", "are_texts", "message"),
+    [
+        ({"model": "lstm_fcn"}, True, "model: lstm_fcn reads numbers or sound, and the data are texts"),
+        ({"model": "rocket"}, True, "model: rocket reads numbers or sound, and the data are texts"),
+        ({"model": "tfidf"}, False, "model: tfidf reads texts, and the data are numbers or sound"),
+        ({"word_dropout": 0.1}, False, "word_dropout: for texts, not numbers or sound"),
+        ({"model": "lstm_fcn", "word_dropout": 0.1}, False, "word_dropout: for texts, not numbers or sound"),
+    ],
+)
+def test_unsuitable_form_of_data_is_refused_before_anything_is_written(
+    task: str, options: dict[str, Any], are_texts: bool, message: str, tmp_path: Path
+) -> None:
+    inputs = ["so it goes", "it went"] * 20 if are_texts else [np.eye(3)] * 40
+    labels: list[Any] = ["a", "b"] * 20 if task == "classify" else [0.5, 1.5] * 20
+    with pytest.raises(seriatim.UsageError, match=message):
+        seriatim.train(task, (inputs, labels), out=str(tmp_path / "run"), **SMALL | options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_mlp_reads_each_table_row_as_an_example(tmp_path: Path) -> None:

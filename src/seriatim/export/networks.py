@@ -10,12 +10,14 @@ from torch import nn
 
 from seriatim.errors import UsageError
 from seriatim.export.bodies import Described, affine, array, describe_body, describe_layers
+from seriatim.export.branch import describe_branch
 from seriatim.export.writing import describe_captioner, describe_transformer, describe_translator
 from seriatim.models.adaptive_softmax import AdaptiveSoftmax
 from seriatim.models.captioner import Captioner
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster
 from seriatim.models.language import RecurrentLanguageModel
+from seriatim.models.lstm_fcn import LstmFcn
 from seriatim.models.naive.captions import MostCommonCaption, NearestImage
 from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.naive.frequent_tag import MostFrequentTag
@@ -95,6 +97,15 @@ def _classifier(model: RecurrentClassifier) -> Described:
     )
 
 
+def _lstm_fcn(model: LstmFcn) -> Described:
+    body, body_arrays = describe_body(model.stack)
+    branch, branch_arrays = describe_branch(model.branch)
+    return (
+        {"pool": _pool_name(model.pool), "body": body, "branch": branch},
+        {**body_arrays, **branch_arrays, **affine("head", model.output)},
+    )
+
+
 def _bag(model: Bag) -> Described:
     description, arrays = _reader(model.reader)
     return {**description, "pool": "mean"}, {**arrays, **affine("head", model.output)}
@@ -152,6 +163,7 @@ DESCRIBERS: Mapping[type, Callable[[Any], Described]] = {
     ConcatenatedWindow: _window,
     RollModel: _roll,
     RecurrentClassifier: _classifier,
+    LstmFcn: _lstm_fcn,
     Bag: _bag,
     Regressor: lambda model: DESCRIBERS[type(model.network)](model.network),
     Tagger: _tagger,

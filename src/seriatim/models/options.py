@@ -15,6 +15,10 @@ CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "slstm", "lru")
 STREAMING = (*CELLS, "transformer", "cnn")
 """Networks with a carry, so that they can read a stream."""
 NETWORKS = (*STREAMING, "mlp")
+SEQUENCE_NETWORKS = (*NETWORKS, "lstm_fcn")
+"""Networks of ``classify`` and ``regress``, which read whole sequences."""
+CELL_OF: Mapping[str, str] = {"lstm_fcn": "lstm"}
+"""The cell in a network that has other layers beside it. Such a network has the options of its cell."""
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITIALISATIONS = ("orthogonal", "identity", "normal", "uniform")
 RESIDUALS = ("none", "residual", "highway", "block")
@@ -144,8 +148,9 @@ def is_streaming(model: str) -> bool:
 def check_cell(options: ModelOptions) -> None:
     """Check that ``options.model`` has the options and that the sizes fit. Raises ``UsageError``."""
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    cell = CELL_OF.get(options.model, options.model)
     for name, models in OWN.items():
-        has_option = options.model in models or (models is CELLS and options.model in REGISTERED)
+        has_option = cell in models or (models is CELLS and options.model in REGISTERED)
         if not has_option and getattr(options, name) != defaults[name]:
             raise UsageError(f"{name}: for {', '.join(models)}, not {options.model}")
     if options.projection and options.projection >= options.hidden:

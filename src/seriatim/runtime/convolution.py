@@ -78,8 +78,8 @@ class Convolution(Body):
         after: list[NDArray[Any]] = []
         for number, (first, second, straight) in enumerate(self._blocks):
             pasts: Sequence[Floats | None] = carry[2 * number : 2 * number + 2] or (None, None)
-            x = _within(x, inside)
-            hidden = _within(np.maximum(first.run(x, pasts[0]), 0), inside)
+            x = within(x, inside)
+            hidden = within(np.maximum(first.run(x, pasts[0]), 0), inside)
             output = np.maximum(second.run(hidden, pasts[1]), 0)
             if self.is_causal:
                 for past, part in zip(pasts, (x, hidden), strict=True):
@@ -96,5 +96,6 @@ class Convolution(Body):
             raise DataError("snapshot: damaged (a carry of another shape)")
 
 
-def _within(x: Floats, inside: NDArray[np.bool_] | None) -> Floats:
+def within(x: Floats, inside: NDArray[np.bool_] | None) -> Floats:
+    """Return x with zeros where ``inside`` is False."""
     return x if inside is None else np.where(inside, x, np.float32(0))

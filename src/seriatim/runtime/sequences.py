@@ -22,6 +22,7 @@ from seriatim.models.naive.tfidf import TfidfClassifier, TfidfRegression
 from seriatim.notation import QUANTILES
 from seriatim.runtime.arithmetic import POOLINGS, affine, affine_rows, softmax, softplus
 from seriatim.runtime.bodies import read_body
+from seriatim.runtime.branch import ConvolutionalBranch
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Model, Row, Stream, StreamModel
 from seriatim.runtime.sequence_inputs import SequenceInputs
@@ -43,7 +44,11 @@ REGRESSIONS: Final[Mapping[str, Callable[[], Any]]] = {
 
 @final
 class SequenceNetwork:
-    """Embedding or channels → body → pooled output → affine. A bag has no body: it pools the inputs."""
+    """Embedding or channels → body → pooled output → affine.
+
+    A bag has no body: it pools the inputs. A branch reads the same inputs beside the body, and the affine map reads the
+    outputs of both.
+    """
 
     def __init__(self, description: Description, weights: WeightFile, inputs: SequenceInputs, outputs: int) -> None:
         network = description.part("network")
@@ -56,25 +61,32 @@ class SequenceNetwork:
         self.pool_name = network.text("pool")
         self._pool = network.choice("pool", POOLINGS)
         size = width if self.body is None else self.body.output_size
+        self._branch = None
+        if network.has("branch"):
+            self._branch = ConvolutionalBranch(network.part("branch"), weights, width)
+            size += self._branch.output_size
         self.head = weights.take("head.weight", outputs, size), weights.take("head.bias", outputs)
         network.done()
 
     @property
     def is_causal(self) -> bool:
         """Whether a stream can be read."""
-        return self.body is None or self.body.is_causal
+        return self._branch is None and (self.body is None or self.body.is_causal)
 
     def run(self, sequences: list[Array]) -> Array:
         """Return the outputs of each sequence, [N, K] float64."""
         result = np.zeros((len(sequences), len(self.head[1])))
         for indices in token_buckets(list(map(len, sequences)), BATCH, TOKENS, seed=None):
             padded, lengths = pad([sequences[index] for index in indices], 0)
-            x = self.vectors(padded)
-            directions = 1
+            vectors = self.vectors(padded)
+            x, directions = vectors, 1
             if self.body is not None:
-                x, _ = self.body.run(x, (), lengths)
+                x, _ = self.body.run(vectors, (), lengths)
                 directions = self.body.directions
-            result[indices] = affine(self._pool(x, lengths, directions), *self.head)
+            pooled = self._pool(x, lengths, directions)
+            if self._branch is not None:
+                pooled = np.concatenate([pooled, self._branch.run(vectors, lengths)], -1)
+            result[indices] = affine(pooled, *self.head)
         return result
 
     def step_rows(self, states: Sequence[State], steps: Sequence[Any]) -> None:

@@ -19,6 +19,7 @@ from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
+from seriatim.models.lstm_fcn import LstmFcn
 from seriatim.models.naive.majority import Majority
 from seriatim.models.naive.nearest_sequence import NearestSequence
 from seriatim.models.naive.rocket import RocketClassifier
@@ -121,6 +122,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     ) -> PreparedData[LabelledSequences, ClassifyCodec]:
         reader = sequence_inputs.sound_reader(options, codec.inputs.sound if codec else None)
         raw = read_parts(options, source, lambda path: _read(options, path, reader), labels=_labels)
+        sequence_inputs.check_form(options, raw.train)
         labels = codec.labels if codec else Labels.fit(_labels(raw.train))
         if len(labels.names) < 2:
             raise DataError(f"label: a single class '{labels.names[0]}' in the training part, wanted at least 2")
@@ -161,6 +163,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
             "tfidf": lambda: TfidfClassifier(classes),
             "nearest": lambda: NearestSequence(classes),
             "rocket": lambda: RocketClassifier(classes),
+            "lstm_fcn": lambda: LstmFcn(options, size, classes, pool=options.pool),
         }
 
         def network() -> Classifier:
@@ -172,7 +175,6 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         self, model: Classifier, options: ClassifyOptions, data: PreparedData[LabelledSequences, ClassifyCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
         if not isinstance(model, SequenceClassifier):
-            sequence_inputs.check_baseline(options, data.train.texts is not None)
             return ClosedForm(lambda: _fit_naive(model, options, data))
         epoch = sequence_epochs(data.train, options)
         return TrainingPlan(

@@ -17,6 +17,7 @@ from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.loop import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier
+from seriatim.models.lstm_fcn import LstmFcn
 from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.naive.rocket import RocketRegression
 from seriatim.models.naive.summary import SummaryRegression
@@ -114,6 +115,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     ) -> PreparedData[TargetSequences, RegressCodec]:
         reader = sequence_inputs.sound_reader(options, codec.inputs.sound if codec else None)
         raw = read_parts(options, source, lambda path: _read(options, path, reader))
+        sequence_inputs.check_form(options, raw.train)
         if codec is None:
             targets = _cap(options, np.concatenate(_targets(raw.train)))
             codec = RegressCodec(
@@ -158,6 +160,8 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
         size = codec.inputs.size()
         if options.model == "bag":
             return Regressor(Bag(size, embedding_width(options), OUTPUTS))
+        if options.model == "lstm_fcn":
+            return Regressor(LstmFcn(options, size, OUTPUTS, pool=options.pool))
         return Regressor(
             RecurrentClassifier(options, size, OUTPUTS, pool=options.pool, word_dropout=options.word_dropout)
         )
@@ -166,7 +170,6 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
         self, model: AnyRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
         if not isinstance(model, Regressor):
-            sequence_inputs.check_baseline(options, data.train.texts is not None)
             return ClosedForm(lambda: _fit_naive(model, options, data))
         return TrainingPlan(
             epoch=sequence_epochs(data.train, options),

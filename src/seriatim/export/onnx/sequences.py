@@ -23,6 +23,8 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     network, arrays, codec = source.network, source.arrays, source.description["codec"]
     if "body" not in network:
         raise UsageError("onnx: this model has no recurrent layers; --onnx writes nodes RNN, LSTM and GRU")
+    if "branch" in network:
+        raise UsageError("onnx: lstm_fcn has convolutions beside its LSTM; export it without --onnx")
     body, pool = network["body"], network["pool"]
     check_body(body)
     is_causal = not body["bidirectional"]

@@ -33,8 +33,8 @@ EVALUATION_TOKENS = 65_536
 STATELESS = ("mlp", "bag", "majority", "mean", "stats")
 """Models that do not need the steps in order."""
 OF_TEXTS = ("tfidf",)
-OF_NUMBERS = ("nearest", "rocket", "stats")
-"""Baselines that need one form of input."""
+OF_NUMBERS = ("nearest", "rocket", "stats", "lstm_fcn")
+"""Models that need one form of input."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,6 @@ def check_sequence_options(options: SequenceOptions) -> None:
         raise UsageError("id: --channels needs --id, the column that identifies sequences (without it: --model mlp)")
     if options.sample_rate and not options.sound:
         raise UsageError("sample_rate: for --sound, the column of paths of recordings")
-    if options.word_dropout and (options.sound or options.channels):
-        raise UsageError("word_dropout: for texts, not numbers or sound")
     if options.augment and not options.sound:
         raise UsageError("augment: for --sound, the column of paths of recordings")
 
@@ -154,18 +152,21 @@ def texts_of(sequences: Sequences) -> list[str] | None:
     return list(sequences.texts) if sequences.channels is None else None
 
 
-def can_read(baseline: str, are_texts: bool) -> bool:
-    """Return whether ``baseline`` can read the data: texts, or numbers and sound."""
-    return baseline not in (OF_NUMBERS if are_texts else OF_TEXTS)
+def can_read(model: str, are_texts: bool) -> bool:
+    """Return whether ``model`` can read the data: texts, or numbers and sound."""
+    return model not in (OF_NUMBERS if are_texts else OF_TEXTS)
 
 
-def check_baseline(options: SequenceOptions, are_texts: bool) -> None:
-    """Refuse a baseline that cannot read the data. Raises ``UsageError``."""
+def check_form(options: SequenceOptions, train: Sequences) -> None:
+    """Refuse a model or an option that is not for the form of the data. Raises ``UsageError``."""
+    are_texts = train.channels is None
     if not can_read(options.model, are_texts):
         raise UsageError(
             f"model: {options.model} reads {'numbers or sound' if are_texts else 'texts'}, and the data are "
             f"{'texts' if are_texts else 'numbers or sound'}"
         )
+    if options.word_dropout and not are_texts:
+        raise UsageError("word_dropout: for texts, not numbers or sound")
 
 
 def text_notes(options: SequenceOptions, codec: InputCodec, train: Sequences, valid: Sequence[Array]) -> Iterator[str]:

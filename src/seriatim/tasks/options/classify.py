@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seriatim.learning.options import learning_rate, schedule
-from seriatim.models.options import NETWORKS
+from seriatim.models.options import SEQUENCE_NETWORKS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.sequence import SequenceOptions
@@ -17,7 +17,9 @@ CLASSIFY_BASELINES = ("majority", "bag", "tfidf", "nearest", "rocket")
 class ClassifyOptions(SequenceOptions):
     """Options of ``train classify``."""
 
-    model: str = option("lstm", "network or baseline", choices=NETWORKS + CLASSIFY_BASELINES, registered=REGISTERED)
+    model: str = option(
+        "lstm", "network or baseline", choices=SEQUENCE_NETWORKS + CLASSIFY_BASELINES, registered=REGISTERED
+    )
     dropout: float = option(0.5, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     lr: float | str = learning_rate(2e-3)
     schedule: str = schedule("cosine")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.models.options import NETWORKS
+from seriatim.models.options import SEQUENCE_NETWORKS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.sequence import SequenceOptions
@@ -16,7 +16,9 @@ REGRESS_BASELINES = ("mean", "bag", "tfidf", "stats", "rocket")
 class RegressOptions(SequenceOptions):
     """Options of ``train regress``."""
 
-    model: str = option("lstm", "network or baseline", choices=NETWORKS + REGRESS_BASELINES, registered=REGISTERED)
+    model: str = option(
+        "lstm", "network or baseline", choices=SEQUENCE_NETWORKS + REGRESS_BASELINES, registered=REGISTERED
+    )
     patience: int = option(5, "validations without improvement before training stops", minimum=1)
     target: str | None = option(None, "column of the number to predict")
     target_cap: float | None = option(
