@@ -55,9 +55,9 @@ class RedisServer:
 
     def __init__(self, folder: Path, *settings: str) -> None:
         self.folder, self.settings = folder, settings
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
