@@ -167,6 +167,16 @@ def test_every_model_can_be_inspected(model: str, tmp_path: Path) -> None:
     assert result["horizons"]["data"] is not None
 
 
+def test_forecaster_of_segments_shows_its_data_and_errors(tmp_path: Path) -> None:
+    make, options = TASKS["forecast"]
+    run = seriatim.train("forecast", make(tmp_path), out=tmp_path / "run", **QUICK, **options, segment=2)
+    result = run.inspect()
+    assert result["horizons"]["gradient"] is None
+    assert result["horizons"]["data"] is not None
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "step of the horizon" in page and "autocorrelation of the residuals" in page
+
+
 def test_recursive_forecaster_can_be_inspected(tmp_path: Path) -> None:
     make, options = TASKS["forecast"]
     run = seriatim.train("forecast", make(tmp_path), out=tmp_path / "run", **QUICK, **options, strategy="recursive")

@@ -154,6 +154,10 @@ def _forecaster(model: DirectForecaster | RecursiveForecaster) -> Described:
     if isinstance(model, DirectForecaster) and model.start is not None and model.start.is_used:
         description["start"] = "ar"
         arrays |= {f"start.{name}": values for name, values in model.start.arrays().items()}
+    if isinstance(model, DirectForecaster) and model.segments is not None:
+        segments = model.segments
+        description["segment"] = {"steps": segments.segment, "input_size": segments.size}
+        arrays |= {**affine("segment", segments.affine), "segment.positions": array(segments.positions)}
     return description, arrays | affine("head", model.output)
 
 

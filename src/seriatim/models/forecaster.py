@@ -22,6 +22,7 @@ from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable
 from seriatim.models.options import ModelOptions, is_streaming
+from seriatim.models.segments import Segments
 from seriatim.models.start import AutoregressiveStart
 from seriatim.notation import QUANTILES
 
@@ -76,6 +77,8 @@ class WindowShape:
     season: int
     masked: bool
     normalize: bool
+    segment: int = 1
+    """The number of steps that make one input of the network; 1: the head forecasts the whole horizon at once."""
 
     @property
     def channels(self) -> int:
@@ -90,6 +93,9 @@ class WindowShape:
 
 class Forecaster(Trainable[BatchT]):
     """A network that maps a window of history to quantiles of the horizon."""
+
+    reads_steps = True
+    """Whether each step of a window is one input of the body."""
 
     def __init__(self, shape: WindowShape) -> None:
         super().__init__()
@@ -131,15 +137,24 @@ class DirectForecaster(Forecaster[WindowBatch]):
 
     The head adds to the quantiles of a fitted autoregressive model (``start``), or to the seasonal naive forecast (to
     the last value if the season is 1 or longer than the window). So an untrained forecaster is the simple model. A
-    network without a state (mlp) reads all values of the window as one step.
+    network without a state (mlp) reads all values of the window as one step. With segments (``WindowShape.segment``)
+    the last state is decoded once for each segment of the horizon.
     """
 
     def __init__(self, options: ModelOptions, shape: WindowShape, start: AutoregressiveStart | None = None) -> None:
         super().__init__(shape)
         self.start = start
         self.flat = not is_streaming(options.model)
-        self.stack = build_body(options, shape.width * (shape.lookback if self.flat else 1), causal=True)
-        self.output = nn.Linear(self.stack.output_size, shape.horizon * shape.targets * len(QUANTILES))
+        self.segments: Segments | None = None
+        input_size, steps = shape.width * (shape.lookback if self.flat else 1), shape.horizon
+        if shape.segment > 1:
+            input_size, steps = options.hidden, shape.segment
+            self.segments = Segments(
+                width=shape.width, segment=shape.segment, horizon=shape.horizon, size=options.hidden
+            )
+        self.reads_steps = not self.flat and self.segments is None
+        self.stack = build_body(options, input_size, causal=True)
+        self.output = nn.Linear(self.stack.output_size, steps * shape.targets * len(QUANTILES))
         nn.init.zeros_(self.output.weight)
         if start is not None:
             nn.init.zeros_(self.output.bias)
@@ -153,13 +168,20 @@ class DirectForecaster(Forecaster[WindowBatch]):
         """
         mean, deviation = self._scale(history)
         inputs = self._inputs(history, mean, deviation)
-        states, _ = self.stack(inputs.transpose(0, 1).flatten(1)[None] if self.flat else inputs)
-        shape = self.shape
-        step = self.output(states[-1]).unflatten(-1, (shape.horizon, shape.targets, len(QUANTILES)))
+        step, targets = self._step(inputs), self.shape.targets
         if start is None:
             return self.anchor(inputs).unsqueeze(-1) + step, mean, deviation
-        targets = shape.targets
         return (start - mean[:, None, :targets, None]) / deviation[:, None, :targets, None] + step, mean, deviation
+
+    def _step(self, inputs: Tensor) -> Tensor:
+        """Return what the head adds to the start, ``[B, horizon, targets, Q]``."""
+        sizes = (inputs.shape[1], -1, self.shape.targets, len(QUANTILES))
+        if self.segments is not None:
+            parts: Tensor = self.output(self.segments(self.stack, inputs))
+            return parts.reshape(sizes)[:, : self.shape.horizon]
+        states, _ = self.stack(inputs.transpose(0, 1).flatten(1)[None] if self.flat else inputs)
+        whole: Tensor = self.output(states[-1])
+        return whole.reshape(sizes)
 
     def batch(self, windows: WindowBatch) -> WindowBatch:
         return windows

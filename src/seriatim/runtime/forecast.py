@@ -25,6 +25,7 @@ from seriatim.runtime.bodies import read_body
 from seriatim.runtime.body import Carry
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Row, Stream, StreamModel
+from seriatim.runtime.segments import Segments
 from seriatim.runtime.sequences import load_naive
 from seriatim.runtime.state import State
 from seriatim.runtime.weights import WeightFile
@@ -91,12 +92,17 @@ class Forecaster(StreamModel):
             return
         network = description.part("network")
         self._is_flat = network.flag("flat")
-        inputs = self._width * (self.lookback if self._is_flat else 1)
+        inputs, steps = self._width * (self.lookback if self._is_flat else 1), self.horizon
+        self._segments: Segments | None = None
+        if network.has("segment"):
+            self._segments = Segments(network.part("segment"), weights, width=self._width, horizon=self.horizon)
+            inputs, steps = self._segments.input_size, self._segments.steps
         self.body = read_body(network, weights, inputs)
-        if not self.body.is_causal or (self._is_flat and self.strategy == "recursive"):
+        is_direct_only = self._is_flat or self._segments is not None
+        if not self.body.is_causal or (is_direct_only and self.strategy == "recursive"):
             raise RunError(f"{network.place}: a body that does not fit the strategy")
         count = len(self.targets)
-        outputs = self.horizon * count * len(QUANTILES) if self.strategy == "direct" else 2 * self.channels
+        outputs = steps * count * len(QUANTILES) if self.strategy == "direct" else 2 * self.channels
         self.head = weights.take("head.weight", outputs, self.body.output_size), weights.take("head.bias", outputs)
         if network.has("start") and network.choice("start", {"ar": self.strategy == "direct"}):
             self._start = self._read_start(weights, lags)
@@ -227,10 +233,13 @@ class Forecaster(StreamModel):
 
     def _steps(self, inputs: Floats) -> Floats:
         """Return what the head adds to the start, [B, horizon, targets, Q]."""
-        count = inputs.shape[1]
+        count, sizes = inputs.shape[1], (len(self.targets), len(QUANTILES))
+        if self._segments is not None:
+            outputs = affine(self._segments.run(self.body, inputs), *self.head)
+            return outputs.reshape(count, -1, *sizes)[:, : self.horizon]
         x = inputs.transpose(1, 0, 2).reshape(1, count, -1) if self._is_flat else inputs
         states, _ = self.body.run(x)
-        return affine(states[-1], *self.head).reshape(count, self.horizon, len(self.targets), len(QUANTILES))
+        return affine(states[-1], *self.head).reshape(count, self.horizon, *sizes)
 
     def _seasonal_naive(self, inputs: Floats) -> Floats:
         """Return the seasonal naive forecast, [B, horizon, targets, 1]."""

@@ -22,7 +22,7 @@ from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
 from seriatim.models.naive.smoothing import ExponentialSmoothing
 from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.naive.theta import Theta
-from seriatim.models.options import check_causal, is_streaming
+from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming
 from seriatim.models.start import AutoregressiveStart
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import forecast_data
@@ -98,6 +98,10 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             )
         if options.strategy == "recursive" and options.start != "seasonal_naive":
             raise UsageError(f"start: {options.start} is for --strategy direct; recursive adds to the last value")
+        if options.segment > 1 and options.strategy == "recursive":
+            raise UsageError("segment: for --strategy direct; recursive reads and forecasts step by step")
+        if options.segment > 1 and not is_recurrent(options.model):
+            raise UsageError(f"segment: for {', '.join(CELLS)}, not {options.model}")
         if options.learner not in ("bptt", "recompute"):
             raise UsageError(
                 f"learner: {options.learner} goes on from batch to batch, but each window of a forecast starts anew; "
@@ -132,6 +136,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         shortest = options.split[0] + evaluation_rows if options.split else min(map(min, target_ends))
         fixed = codec.lookback if codec else options.lookback
         lookback = fixed or default_lookback(shortest, options.horizon, options.season, evaluation_rows)
+        if options.segment > lookback:
+            raise UsageError(f"segment: got {options.segment} steps, wanted at most the lookback of {lookback}")
         parts = [
             split_series(item, lookback, options.horizon, options.origins, options.split, item_ends)
             for item, item_ends in zip(series, target_ends, strict=True)
@@ -207,6 +213,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             season=options.season,
             masked=options.missing == "mask",
             normalize=options.normalize == "window",
+            segment=options.segment,
         )
 
         def network() -> AnyForecaster:

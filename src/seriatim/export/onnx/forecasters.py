@@ -18,6 +18,8 @@ def forecaster(source: Source) -> dict[str, CheckedGraph]:
     check_body(source.network["body"])
     if source.network["flat"]:
         raise UsageError("onnx: this model reads a window at once; --onnx writes nodes RNN, LSTM and GRU")
+    if "segment" in source.network:
+        raise UsageError("onnx: --segment decodes the horizon in a second pass, which --onnx does not write")
     direct = source.description["settings"]["strategy"] == "direct"
     return {"model": (_direct if direct else _recursive)(source)}
 

@@ -34,13 +34,15 @@ def gather(source: Source) -> Gathered:
     """Measure windows of the test part, filled up from the training part, and the series of the training part."""
     data, limit = _data(source), Limit(source.codec.lookback, "--lookback", "lookback")
     network = source.network
-    if not isinstance(network, (DirectForecaster, RecursiveForecaster)) or getattr(network, "flat", False):
+    if not isinstance(network, (DirectForecaster, RecursiveForecaster)):
         return Gathered(data, limit)
+    breakdowns, residuals = forecast_errors(source)
+    if not network.reads_steps:
+        return Gathered(data, limit, breakdowns=breakdowns, residuals=residuals)
     sample_windows = _windows(source, SAMPLES)
     rows = rows_for(source.options, source.codec.lookback)
     outcomes = [f"{number:.3g}" for number in sample_windows.future[0, :, 0].tolist()]
     samples = samples_of(forecaster_probe(network, sample_windows), outcomes)
-    breakdowns, residuals = forecast_errors(source)
     return Gathered(
         data,
         limit,

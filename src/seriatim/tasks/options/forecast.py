@@ -49,6 +49,12 @@ class ForecastOptions(TrainOptions):
         "validates better (default: auto)",
         choices=("auto", "seasonal_naive", "ar"),
     )
+    segment: int = option(
+        1,
+        "direct: steps that make one input of a recurrent network, and that it forecasts at once (Lin 2023), for long "
+        "windows; 1 is none",
+        minimum=1,
+    )
     normalize: str = option(
         "window", "window: scale each window by its own mean and deviation", choices=("window", "none")
     )

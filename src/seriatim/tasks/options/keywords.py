@@ -114,6 +114,7 @@ class TrainKeywords(TypedDict, total=False):
     split: str | Sequence[int]
     strategy: str
     start: str
+    segment: int
     lags: int | None
     column: str | None
     words: str | None
