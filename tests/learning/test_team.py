@@ -11,12 +11,12 @@ from torch import nn
 
 import seriatim
 from runtime_data import CASES
-from seriatim.errors import UsageError
+from seriatim.errors import TrainingError, UsageError
 from seriatim.learning import loop
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
-from seriatim.learning.team import Alone, Processes, find_team, joined_carry
+from seriatim.learning.team import Alone, Processes, find_team
 from seriatim.models.captioner import CaptionBatch, Views
 from seriatim.models.classifier import SequenceBatch
 from seriatim.models.language import NO_TARGET, LanguageBatch, RecurrentLanguageModel
@@ -121,10 +121,20 @@ def test_bad_timeout_of_ranks_is_refused(seconds: str, monkeypatch: Any) -> None
         find_team()
 
 
-def test_carries_of_processes_are_joined_in_order_of_rank() -> None:
-    parts = [(torch.full((1, 2, 3), 1.0),), (torch.full((1, 1, 3), 2.0),)]
-    assert joined_carry(parts)[0][0, :, 0].tolist() == [1.0, 1.0, 2.0]
-    assert joined_carry([(), ()]) == ()
+def test_carry_of_process_is_its_own_or_divided_anew() -> None:
+    first, second = (torch.full((1, 2, 3), 1.0),), (torch.full((1, 1, 3), 2.0),)
+    pair = Pair()  # rank 1 of 2
+    assert pair.own_carry((first, second)) is second
+    assert pair.own_carry((first, second, second))[0][0, :, 0].tolist() == [2.0, 2.0]
+    assert Alone().own_carry((first, second))[0][0, :, 0].tolist() == [1.0, 1.0, 2.0]
+    assert pair.own_carry(((), (), ())) == ()
+
+
+def test_influence_cannot_be_divided() -> None:
+    carry = (torch.zeros(1, 2, 3), torch.zeros(2, 3, 7))
+    assert Alone().own_carry((carry,)) is carry
+    with pytest.raises(TrainingError, match="resume: this learner wants the 2 processes that it began with"):
+        Alone().own_carry((carry, carry))
 
 
 class Pair(Processes):  # type: ignore[misc]

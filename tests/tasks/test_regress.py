@@ -153,7 +153,8 @@ def test_predictions_do_not_depend_on_batch() -> None:
             for array in part.inputs
         ]
     )
-    np.testing.assert_allclose(single, batched, rtol=1e-5)
+    scale = np.abs(batched).max()  # a small prediction is a difference of large numbers
+    np.testing.assert_allclose(single, batched, rtol=1e-5, atol=1e-6 * scale)
     assert (np.diff(batched[:, 1:], axis=1) > 0).all()
 
 

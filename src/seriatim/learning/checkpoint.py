@@ -80,8 +80,9 @@ class Checkpoint:
     optimizer: dict[str, Any]
     carry: Carry
     generator: torch.Tensor
+    other_carries: tuple[Carry, ...] = ()
     other_generators: tuple[torch.Tensor, ...] = ()
-    """The states of the random generators of the other processes, in the order of their ranks."""
+    """The carries and the states of the random generators of the other processes, in the order of their ranks."""
     average: State = field(default_factory=dict)
     """The moving average of the weights, if there is one."""
 
@@ -102,6 +103,11 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         **moments,
         "generator": checkpoint.generator,
         **{f"generators.{index}": state for index, state in enumerate(checkpoint.other_generators)},
+        **{
+            f"carries.{process}.{index}": value
+            for process, carry in enumerate(checkpoint.other_carries)
+            for index, value in enumerate(carry)
+        },
     }
     progress = {NAMES_IN_FILE.get(name, name): value for name, value in vars(checkpoint.progress).items()}
     write_arrays(path, arrays, {"standing": json.dumps(progress)})
@@ -117,7 +123,7 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
         stored: dict[str, Any] = dict(json.loads(note["standing"]))
         progress = Progress(**{FIELDS_BY_NAME.get(name, name): value for name, value in stored.items()})
         generator = torch.from_numpy(arrays.pop("generator"))
-        names = ("weights", "best", "average", "carry", "optimizer", "generators")
+        names = ("weights", "best", "average", "carry", "optimizer", "generators", "carries")
         parts: dict[str, State] = {name: {} for name in names}
         for name, array in arrays.items():
             part, rest = name.split(".", 1)
@@ -128,8 +134,18 @@ def read_checkpoint(path: Path, groups: list[dict[str, Any]]) -> Checkpoint:
     for name, value in parts["optimizer"].items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    carry, others = (
-        tuple(parts[part][str(index)] for index in range(len(parts[part]))) for part in ("carry", "generators")
-    )
-    optimizer = {"state": state, "param_groups": groups}
-    return Checkpoint(progress, parts["weights"], parts["best"], optimizer, carry, generator, others, parts["average"])
+    others = _in_order(parts["generators"])
+    carries = [
+        _in_order({name.removeprefix(f"{process}."): part for name, part in parts["carries"].items()
+                   if name.startswith(f"{process}.")})
+        for process in range(len(others))
+    ]  # fmt: skip
+    return Checkpoint(
+        progress, parts["weights"], parts["best"], {"state": state, "param_groups": groups}, _in_order(parts["carry"]),
+        generator, tuple(carries), others, parts["average"],
+    )  # fmt: skip
+
+
+def _in_order(parts: State) -> tuple[torch.Tensor, ...]:
+    """The tensors named 0, 1, 2, …"""
+    return tuple(parts[str(index)] for index in range(len(parts)))

@@ -34,7 +34,7 @@ from seriatim.learning.optimization import FALLING_TO_ZERO, make_optimizer, sche
 from seriatim.learning.options import LearningOptions
 from seriatim.learning.range_test import find_learning_rate
 from seriatim.learning.signals import Signals
-from seriatim.learning.team import Alone, Team, joined_carry
+from seriatim.learning.team import Alone, Team
 from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
 
@@ -379,7 +379,7 @@ class _Training(Generic[BatchT]):
         except (RuntimeError, ValueError) as error:
             raise RunError(f"checkpoint: does not fit this model ({str(error).splitlines()[0]})") from None
         self.progress, self.best_weights = checkpoint.progress, checkpoint.best
-        self.carry = self.team.share(checkpoint.carry)
+        self.carry = self.team.own_carry((checkpoint.carry, *checkpoint.other_carries))
         generators = (checkpoint.generator, *checkpoint.other_generators)
         if self.team.rank < len(generators):
             torch.set_rng_state(generators[self.team.rank])
@@ -396,8 +396,9 @@ class _Training(Generic[BatchT]):
             weights=self.model.state_dict(),
             best=self.best_weights,
             optimizer=self.optimizer.state_dict(),
-            carry=joined_carry([carry for carry, _ in parts]),
+            carry=parts[0][0],
             generator=parts[0][1],
+            other_carries=tuple(carry for carry, _ in parts[1:]),
             other_generators=tuple(generator for _, generator in parts[1:]),
             average={} if self.average is None else self.average.weights,
         )

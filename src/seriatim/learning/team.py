@@ -83,12 +83,21 @@ class Team(ABC):
         """Whether this process is rank 0."""
         return self.rank == 0
 
-    def share(self, carry: Carry) -> Carry:
-        """Return the rows of this process, of a carry of all rows."""
-        if not carry:
+    def own_carry(self, carries: Sequence[Carry]) -> Carry:
+        """Return the carry of this process, from those of all processes that wrote a checkpoint.
+
+        Another number of processes divides the rows anew. Raises ``TrainingError`` where a carry has more than the
+        states [L, B, H]: the influence of RTRL and its approximations cannot be divided like this.
+        """
+        if len(carries) == self.size:
+            return carries[self.rank]
+        if any(len(part) != len(carry[0]) or part.ndim != 3 for carry in carries for part in carry):
+            raise TrainingError(f"resume: this learner wants the {len(carries)} processes that it began with")
+        joined = tuple(torch.cat(parts, dim=1) for parts in zip(*carries, strict=True))
+        if not joined:
             return ()
-        start, stop = _range(self.rank, self.size, carry[0].shape[1])
-        return tuple(part[:, start:stop].contiguous() for part in carry)
+        start, stop = _range(self.rank, self.size, joined[0].shape[1])
+        return tuple(part[:, start:stop].contiguous() for part in joined)
 
 
 @final
@@ -261,13 +270,6 @@ def threads_per_process() -> int:
     """Return the number of threads for each of the processes that share this machine."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
-
-
-def joined_carry(parts: Sequence[Carry]) -> Carry:
-    """Return the carry of all rows, from those of the processes in the order of their ranks."""
-    if len(parts) == 1:
-        return parts[0]
-    return tuple(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
 
 
 def _range(rank: int, size: int, rows: int) -> tuple[int, int]:
