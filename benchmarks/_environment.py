@@ -24,8 +24,8 @@ def environment(folder: Path, packages: Sequence[str], site: Path | None, option
     """
     python = folder / "bin" / "python"
     complete = folder / "complete"
-    wanted = " ".join([*packages, *options])
-    if complete.exists() and complete.read_text(encoding="utf-8") == wanted:
+    contents = " ".join([*packages, *options])
+    if complete.exists() and complete.read_text(encoding="utf-8") == contents:
         return python
     if not python.exists():
         venv.create(folder, with_pip=False, symlinks=True)
@@ -42,7 +42,7 @@ def environment(folder: Path, packages: Sequence[str], site: Path | None, option
     done = subprocess.run([*pip, "-c", str(constraints), *options, *packages], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(_last_lines(done.stderr))
-    complete.write_text(wanted, encoding="utf-8")
+    complete.write_text(contents, encoding="utf-8")
     return python
 
 

@@ -1,4 +1,4 @@
-"""What ``torch.compile`` is worth for a network of two recurrent layers and a head, plain and accelerated.
+"""The gain of ``torch.compile`` for a network of two recurrent layers and a head, plain and accelerated.
 
 scripts/bench compiled
 python benchmarks/compiled.py --cells gru --shape 50,16,32,128

@@ -82,10 +82,10 @@ def mnist1d(data: Path, work: Path) -> None:
     for name, is_shuffled in (("mnist1d", False), ("mnist1d-shuffled", True)):
         options = get_dataset_args()
         options.shuffle_seq = is_shuffled
-        made = make_dataset(options)
+        dataset = make_dataset(options)
         head = f"@problemName {name}\n@univariate true\n@classLabel true {' '.join(map(str, range(10)))}\n@data\n"
         for part, ending in (("train", ""), ("test", "_test")):
-            rows = zip(made[f"x{ending}"], made[f"y{ending}"], strict=True)
+            rows = zip(dataset[f"x{ending}"], dataset[f"y{ending}"], strict=True)
             lines = [f"{','.join(f'{value:.6g}' for value in values)}:{label}\n" for values, label in rows]
             (work / f"{name}-{part}.ts").write_text(head + "".join(lines), encoding="utf-8")
 

@@ -26,9 +26,9 @@ def test_search_from_the_command_line(seriatim, messages, tmp_path):
     command += ["--try", "hidden=4..8", "--try", "bidirectional=true,false", *TINY]
     out = seriatim(*command).out
     assert "valid_nll" in out and "complete" in out and str(tmp_path / "s" / "best") in out
-    found = json.loads(seriatim(*command, "--json").out)
-    assert len(found["trials"]) == 2 and found["score"] == "valid_nll" and found["run"].endswith("best")
-    assert set(found["best"]["params"]) == {"hidden", "bidirectional"} and found["result"]["model"] == "lstm"
+    result = json.loads(seriatim(*command, "--json").out)
+    assert len(result["trials"]) == 2 and result["score"] == "valid_nll" and result["run"].endswith("best")
+    assert set(result["best"]["params"]) == {"hidden", "bidirectional"} and result["result"]["model"] == "lstm"
 
 
 def test_space_is_printed(seriatim):

@@ -116,7 +116,7 @@ def test_training_after_failure_of_process_is_bit_equal(
     out = tmp_path / "run"
     process = start(out, text, restarts=1)
     wait_for(lambda: has_checkpoint(out), "a checkpoint")
-    ranks = wait_for(lambda: len(found := ranks_of(process.pid)) == 2 and found, "two processes")
+    ranks = wait_for(lambda: len(ranks := ranks_of(process.pid)) == 2 and ranks, "two processes")
     assert not (out / "result.json").exists()
     os.kill(ranks[victim], how)
     finish(process)
@@ -129,7 +129,7 @@ def test_processes_end_without_torchrun_and_resume_is_bit_equal(
     out = tmp_path / "run"
     process = start(out, text)
     wait_for(lambda: has_checkpoint(out), "a checkpoint")
-    ranks = wait_for(lambda: len(found := ranks_of(process.pid)) == 2 and found, "two processes")
+    ranks = wait_for(lambda: len(ranks := ranks_of(process.pid)) == 2 and ranks, "two processes")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=100)
     wait_for(lambda: not any(Path(f"/proc/{rank}").exists() for rank in ranks.values()), "the processes to end")

@@ -37,10 +37,10 @@ ROWS = {
 @pytest.fixture(scope="module")
 def blended(tmp_path_factory):
     """A function from a name to a run with this blend, and its exported model."""
-    made = {}
+    models = {}
 
     def pair(name):
-        if name not in made:
+        if name not in models:
             folder = tmp_path_factory.mktemp("blend")
             data, options, form, weights = BLENDS[name]
             run = seriatim.train(
@@ -51,8 +51,8 @@ def blended(tmp_path_factory):
             run = seriatim.load(run.path)
             result = run.export(folder / "exported", use="blend")
             assert result["model"] == "blend" and result["difference"] <= 1e-5
-            made[name] = run, runtime.load(folder / "exported")
-        return made[name]
+            models[name] = run, runtime.load(folder / "exported")
+        return models[name]
 
     return pair
 

@@ -35,10 +35,10 @@ SIZES = {"T": 5, "B": 3, "S": 4, "L": 6}
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, task_pair):
     """A function from a name to a run whose weights are not small, so that every weight counts."""
-    made = {}
+    cache = {}
 
     def run_of(name):
-        if name not in made:
+        if name not in cache:
             if name in LANGUAGE:
                 out = str(tmp_path_factory.mktemp("onnx") / "run")
                 seriatim.train(
@@ -51,8 +51,8 @@ def trained(tmp_path_factory, task_pair):
             with torch.no_grad():
                 for parameter in run.network.parameters():
                     parameter.add_(torch.randn_like(parameter) * 0.1)
-            made[name] = run
-        return made[name]
+            cache[name] = run
+        return cache[name]
 
     return run_of
 
@@ -60,13 +60,13 @@ def trained(tmp_path_factory, task_pair):
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
     """A function from a name to the folder of its ONNX files and the result of the export."""
-    made = {}
+    cache = {}
 
     def folder_of(name):
-        if name not in made:
+        if name not in cache:
             folder = tmp_path_factory.mktemp("onnx") / "exported"
-            made[name] = folder, trained(name).export(folder, onnx=True)
-        return made[name]
+            cache[name] = folder, trained(name).export(folder, onnx=True)
+        return cache[name]
 
     return folder_of
 

@@ -82,11 +82,11 @@ def test_cases_of_onnx(tmp_path):
     assert len(cases) == 18
     for case in cases:
         (node,), (tensors, expected) = case.model.graph.node, case.data_sets[0]
-        given = dict(zip([part.name for part in case.model.graph.input], map(np.asarray, tensors), strict=True))
+        inputs = dict(zip([part.name for part in case.model.graph.input], map(np.asarray, tensors), strict=True))
         for name in [name for name in node.input if name in "WRBP" and name]:
-            case.model.graph.initializer.append(onnx.numpy_helper.from_array(given.pop(name), name))
+            case.model.graph.initializer.append(onnx.numpy_helper.from_array(inputs.pop(name), name))
         (tmp_path / "m.onnx").write_bytes(case.model.SerializeToString())
-        results = runtime.load(tmp_path / "m.onnx").run(given)
+        results = runtime.load(tmp_path / "m.onnx").run(inputs)
         for part, array in zip(case.model.graph.output, expected, strict=True):
             assert np.abs(results[part.name] - np.asarray(array)).max() <= 1e-6, case.name
 

@@ -126,12 +126,12 @@ def test_wrong_inputs_change_nothing(task_pair):
 
 def test_text_is_read_unit_by_unit(task_pair):
     _, model = task_pair("translate")
-    one, two = model.stream(), model.stream()
-    for stream in (one, two):
+    first, second = model.stream(), model.stream()
+    for stream in (first, second):
         stream.step("the sea")
     text = model.script.decode([2, 3])
-    answers = [one.step(unit) for unit in model.script.encode(text).tolist()]
-    assert np.array_equal(two.step(text), answers[-1])
+    answers = [first.step(unit) for unit in model.script.encode(text).tolist()]
+    assert np.array_equal(second.step(text), answers[-1])
 
 
 def test_naive_models_have_no_stream(task_pair):

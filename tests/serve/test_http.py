@@ -57,7 +57,7 @@ def test_a_session_from_its_creation_to_its_end(client, language_model):
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "wanted"),
+    ("path", "content", "message"),
     [
         ("/v1/sessions", b'{"id": "a b"}', "id: "),
         ("/v1/sessions", b'{"idd": "a"}', "idd: "),
@@ -81,11 +81,11 @@ def test_a_session_from_its_creation_to_its_end(client, language_model):
         ("/v1/completions", b'{"n": 2}', "n: "),
     ],
 )
-def test_malformed_requests(client, path, content, wanted):
+def test_malformed_requests(client, path, content, message):
     response = client.post(path, content=content, headers={"content-type": "application/json"})
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["type"]) == (400, "malformed", "invalid_request_error")
-    assert error["message"].startswith(wanted)
+    assert error["message"].startswith(message)
 
 
 def test_unknown_paths_and_methods(client):
@@ -178,17 +178,17 @@ def test_websocket_serves_many_sessions(shared_server, language_model):
             outputs.append(frame(socket, [{"op": "step", "session": n, "seq": seq, "x": unit} for n in names]))
         for index in range(3):
             assert [best(row[index]) for row in outputs] == answers_alone(language_model, TEXT, index)
-        one = names[0]
-        assert frame(socket, {"op": "describe", "session": one})["seq"] == len(TEXT)
-        state = frame(socket, {"op": "get_state", "session": one})
+        name = names[0]
+        assert frame(socket, {"op": "describe", "session": name})["seq"] == len(TEXT)
+        state = frame(socket, {"op": "get_state", "session": name})
         assert base64.b64decode(state["state"]).startswith(b"SRTSTATE") and state["seq"] == len(TEXT)
-        put = {"op": "put_state", "session": one, "seq": len(TEXT) + 1, "state": state["state"]}
+        put = {"op": "put_state", "session": name, "seq": len(TEXT) + 1, "state": state["state"]}
         assert frame(socket, put)["position"] == len(TEXT)
-        fork = frame(socket, {"op": "fork", "session": one})["session"]
+        fork = frame(socket, {"op": "fork", "session": name})["session"]
         assert frame(socket, {"op": "close", "session": fork}) == {}
         gone = frame(socket, {"op": "step", "session": fork, "seq": 1, "x": "t"})["error"]
         assert (gone["status"], gone["code"]) == (410, "session_closed")
-        gap = frame(socket, {"op": "step", "session": one, "seq": 77, "x": "t"})["error"]
+        gap = frame(socket, {"op": "step", "session": name, "seq": 77, "x": "t"})["error"]
         assert (gap["status"], gap["expected"]) == (409, len(TEXT) + 2)
 
 

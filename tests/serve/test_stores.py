@@ -23,8 +23,8 @@ from .test_sessions import answers_alone, ask, best, refusal
 
 
 def record(name: str, **changes: object) -> Record:
-    made = Record(name, "g", "model", 0, "live", b"\x00state", b"", b"", 10.0, 20.0)
-    return replace(made, **changes)
+    stored = Record(name, "g", "model", 0, "live", b"\x00state", b"", b"", 10.0, 20.0)
+    return replace(stored, **changes)
 
 
 @pytest.fixture(params=["sqlite", "memory", "redis"])
@@ -49,8 +49,8 @@ def test_what_is_written_is_read(any_store):
 
 def test_idle_sessions_end_and_are_forgotten_later(any_store):
     many = [record(f"s{index}", updated=20.0) for index in range(600)]
-    any_store.commit([Write(made, None) for made in [*many, record("new", updated=50.0)]])
-    assert sorted(any_store.end_idle(50.0, 100.0)) == sorted(made.id for made in many)
+    any_store.commit([Write(stored, None) for stored in [*many, record("new", updated=50.0)]])
+    assert sorted(any_store.end_idle(50.0, 100.0)) == sorted(stored.id for stored in many)
     ended = any_store.read(["s7"])["s7"]
     assert (ended.status, ended.snapshot, ended.answer) == ("expired", b"", b"")
     assert any_store.live_count() == 1 and any_store.end_idle(50.0, 100.0) == []

@@ -46,16 +46,16 @@ class Recorder(Silent):
 
 
 def test_best_trial_is_an_ordinary_run_with_baselines(tmp_path: Path) -> None:
-    found = search(tmp_path / "s", trials=4)
-    assert [trial["state"] for trial in found.trials].count("complete") >= 1 and len(found.trials) == 4
-    assert found.best is not None and found.best["trial"] != 0, "another trial than the first must be the best"
-    assert found.score == "valid_nll" and found.run is not None and found.best is not None
-    rows = [json.loads(line) for line in (found.run.path / "metrics.jsonl").read_text().splitlines()]
-    assert min(row["valid_nll"] for row in rows) == found.best["value"] == min(t["value"] for t in found.trials)
+    result = search(tmp_path / "s", trials=4)
+    assert [trial["state"] for trial in result.trials].count("complete") >= 1 and len(result.trials) == 4
+    assert result.best is not None and result.best["trial"] != 0, "another trial than the first must be the best"
+    assert result.score == "valid_nll" and result.run is not None and result.best is not None
+    rows = [json.loads(line) for line in (result.run.path / "metrics.jsonl").read_text().splitlines()]
+    assert min(row["valid_nll"] for row in rows) == result.best["value"] == min(t["value"] for t in result.trials)
     loaded = seriatim.load(tmp_path / "s" / "best")
     assert set(loaded.result["baselines"]) == {"majority"} and "blend" in loaded.result
-    assert loaded.options.hidden == found.best["params"]["hidden"]
-    best_trial = seriatim.load(found.best["run"])
+    assert loaded.options.hidden == result.best["params"]["hidden"]
+    best_trial = seriatim.load(result.best["run"])
     assert (loaded.path / "model.safetensors").read_bytes() == (best_trial.path / "model.safetensors").read_bytes()
     assert loaded.result["scores"] == best_trial.result["scores"]
     assert [row["row"] for row in loaded.predict(["the sun"])] == [1]
@@ -72,8 +72,8 @@ def test_same_search_goes_on_and_same_seed_repeats_it(tmp_path: Path) -> None:
     assert params_of(whole) == params_of(more) != params_of(other)
 
 
-def params_of(found: Search) -> list[Any]:
-    return [trial["params"] for trial in found.trials]
+def params_of(result: Search) -> list[Any]:
+    return [trial["params"] for trial in result.trials]
 
 
 def test_default_folder_is_the_same_for_the_same_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +97,9 @@ def test_worse_trial_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     values = iter([0.5, 0.4] * 5 + [9.0, 9.0])
     monkeypatch.setattr(trials_file, "monitored", lambda row: ("valid_nll", next(values)))
     monkeypatch.setattr(trials_file, "best_value", lambda folder: 0.4)
-    found = search(tmp_path / "s", trials=6, epochs=4)
-    assert [trial["state"] for trial in found.trials] == ["complete"] * 5 + ["pruned"]
-    assert len((Path(found.trials[5]["run"]) / "metrics.jsonl").read_text().splitlines()) == 1
+    result = search(tmp_path / "s", trials=6, epochs=4)
+    assert [trial["state"] for trial in result.trials] == ["complete"] * 5 + ["pruned"]
+    assert len((Path(result.trials[5]["run"]) / "metrics.jsonl").read_text().splitlines()) == 1
 
 
 def test_no_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +112,10 @@ def test_no_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_failed_trials_do_not_end_the_search(tmp_path: Path) -> None:
     """``--reset-gate`` is for the GRU alone, and one value of the space is not its default."""
     space = {"model": "lstm,gru,rnn", "reset_gate": "before,after"}
-    found = search(tmp_path / "s", space, trials=8, prune=False, model=None)
-    failed = [trial for trial in found.trials if trial["state"] == "failed"]
+    result = search(tmp_path / "s", space, trials=8, prune=False, model=None)
+    failed = [trial for trial in result.trials if trial["state"] == "failed"]
     assert failed and all("reset_gate" in trial["error"] for trial in failed)
-    assert found.run is not None and len(found.trials) == 8
+    assert result.run is not None and len(result.trials) == 8
 
 
 def test_first_trial_with_wrong_options_ends_the_search(tmp_path: Path) -> None:
@@ -143,13 +143,13 @@ def test_wrong_options(options: dict[str, Any], message: str, tmp_path: Path) ->
 
 def test_time_limit_leaves_a_trial_to_go_on_with(tmp_path: Path) -> None:
     recorder = Recorder()
-    found = search(tmp_path / "s", trials=1, time_limit=1e-9, epochs=4, observer=recorder)
-    assert found.trials == [] and found.run is None
-    found = search(tmp_path / "s", trials=1, time_limit=0.05, epochs=4, observer=recorder)
-    if found.trials[0]["state"] == "unfinished":  # a fast machine may be through
-        assert found.run is None and "goes on when the search is started again" in recorder.notes[-1]
-    found = search(tmp_path / "s", trials=1, epochs=4)
-    assert [trial["state"] for trial in found.trials] == ["complete"] and found.run is not None
+    result = search(tmp_path / "s", trials=1, time_limit=1e-9, epochs=4, observer=recorder)
+    assert result.trials == [] and result.run is None
+    result = search(tmp_path / "s", trials=1, time_limit=0.05, epochs=4, observer=recorder)
+    if result.trials[0]["state"] == "unfinished":  # a fast machine may be through
+        assert result.run is None and "goes on when the search is started again" in recorder.notes[-1]
+    result = search(tmp_path / "s", trials=1, epochs=4)
+    assert [trial["state"] for trial in result.trials] == ["complete"] and result.run is not None
 
 
 PROGRAM = """
@@ -177,12 +177,12 @@ def test_killed_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     study = optuna.load_study(study_name="s", storage=journal(tmp_path / "s"))
     assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.RUNNING]
     recorder = Recorder()
-    found = search(tmp_path / "s", trials=1, observer=recorder, **options)
-    assert [trial["state"] for trial in found.trials] == ["complete"]
+    result = search(tmp_path / "s", trials=1, observer=recorder, **options)
+    assert [trial["state"] for trial in result.trials] == ["complete"]
     assert recorder.notes[0].startswith("trial 0 goes on: hidden ") and recorder.steps[0] > 1
-    fixed = {**FIXED, **options, **found.trials[0]["params"], "baselines": "none"}
+    fixed = {**FIXED, **options, **result.trials[0]["params"], "baselines": "none"}
     whole = seriatim.train("classify", DATA, out=tmp_path / "whole", **fixed)
-    trained = Path(found.trials[0]["run"])
+    trained = Path(result.trials[0]["run"])
     assert (trained / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
 
 
@@ -190,9 +190,9 @@ def test_killed_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
 def test_two_processes_share_the_trials(tmp_path: Path) -> None:
     processes = [start(tmp_path / "s", 4), start(tmp_path / "s", 4)]
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    found = search(tmp_path / "s", trials=4)
-    assert len(found.trials) == 4 and {trial["state"] for trial in found.trials} <= {"complete", "pruned"}
-    assert len({json.dumps(trial["params"]) for trial in found.trials}) == 4
+    result = search(tmp_path / "s", trials=4)
+    assert len(result.trials) == 4 and {trial["state"] for trial in result.trials} <= {"complete", "pruned"}
+    assert len({json.dumps(trial["params"]) for trial in result.trials}) == 4
     assert (tmp_path / "s" / "best" / "result.json").exists()
 
 
@@ -202,8 +202,8 @@ def journal(folder: Path) -> Any:
 
 def test_database_as_storage(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/studies.db"
-    found = search(tmp_path / "s", trials=2, storage=url)
-    assert len(found.trials) == 2 and not (tmp_path / "s" / "study.journal").exists()
+    result = search(tmp_path / "s", trials=2, storage=url)
+    assert len(result.trials) == 2 and not (tmp_path / "s" / "study.journal").exists()
     assert len(optuna.load_study(study_name="s", storage=url).trials) == 2
 
 
@@ -214,8 +214,8 @@ def test_error_of_a_database_does_not_show_its_password(tmp_path: Path) -> None:
 
 
 def test_table_and_plot(tmp_path: Path) -> None:
-    found = search(tmp_path / "s", {**SPACE, "model": "gru,rnn", "bidirectional": "true,false"}, trials=2, model=None)
-    lines = (found.folder / "trials.csv").read_text().splitlines()
+    result = search(tmp_path / "s", {**SPACE, "model": "gru,rnn", "bidirectional": "true,false"}, trials=2, model=None)
+    lines = (result.folder / "trials.csv").read_text().splitlines()
     assert lines[0] == "trial,state,valid_nll,hidden,lr,model,bidirectional,seconds,run,error" and len(lines) == 3
-    assert (found.folder / "trials.svg").read_text().startswith("<?xml")
-    assert json.loads(json.dumps(found.to_json()))["best"]["trial"] == found.best["trial"]  # type: ignore[index]
+    assert (result.folder / "trials.svg").read_text().startswith("<?xml")
+    assert json.loads(json.dumps(result.to_json()))["best"]["trial"] == result.best["trial"]  # type: ignore[index]

@@ -25,7 +25,7 @@ ATTENTION = "attention sees each step of the source"
 def tagger_probe(model: Tagger, batch: TagBatch, step: int) -> Probe:
     """Make the probe of a tagger for the tag at ``step`` (from 0), which each row of ``batch`` has.
 
-    With a CRF the loss is that of the tag's marginal probability. Embeddings are read without dropout.
+    With a CRF the loss is the negative logarithm of the tag's marginal probability. Embeddings have no dropout.
     """
     vectors, losses = _tagging(model, batch)
     rest = vectors[step + 1 :]

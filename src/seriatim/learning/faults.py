@@ -81,7 +81,7 @@ def burst(row: Row, earlier: Sequence[Row], options: LearningOptions) -> str:
 
 
 def rising_loss(row: Row, earlier: Sequence[Row], options: LearningOptions) -> str:
-    """A training loss above that of the first validation."""
+    """The training loss is higher than at the first validation."""
     if not earlier:
         return ""
     loss, first = row["train_loss"], earlier[0]["train_loss"]

@@ -27,7 +27,7 @@ class ReplacementReport:
     empty: str = "nothing to replace"
     """The text of a report without modules."""
     note: str = ""
-    """What works in another way with the new modules."""
+    """The uses that work in another way with the new modules."""
 
     def __str__(self) -> str:
         rows = [("changed", *item) for item in self.changed.items()] + [("left", *item) for item in self.left.items()]

@@ -17,7 +17,7 @@ HARMLESS = frozenset({
     "__firstlineno__", "__init__", "__module__", "__orig_bases__", "__parameters__", "__slots__",
     "__static_attributes__", "__weakref__", "_abc_impl", "forward",
 })  # fmt: skip
-"""What a subclass may define, though the other classes have it too."""
+"""The attributes that a subclass may define although the other classes have them too."""
 
 
 def reason_to_leave_subclass(module: nn.Module, base: type[nn.Module], ours: nn.Module) -> str | None:

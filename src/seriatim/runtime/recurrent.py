@@ -230,8 +230,8 @@ def _cell(layer: Description, width: int) -> CellSpec:
     settings = {name: cell.value(name) for name in defaults if cell.has(name)}
     cell.done()
     for name, value in settings.items():
-        wanted = TYPES.get(name, (int,))
-        if not isinstance(value, wanted) or (bool not in wanted and isinstance(value, bool)):
+        types = TYPES.get(name, (int,))
+        if not isinstance(value, types) or (bool not in types and isinstance(value, bool)):
             cell.refuse(name, "another type")
     cell.text("kind")
     for name in ("input_size", "hidden_size"):

@@ -95,9 +95,9 @@ class WeightFile:
 
     def take(self, name: str, *shape: int) -> Floats:
         """Read an array of numbers as float32, with the given shape."""
-        code, found, _, _ = self._entry(name)
-        if found != shape:
-            raise RunError(f"{self.path}: '{name}' is {list(found)}, wanted {list(shape)}")
+        code, stored, _, _ = self._entry(name)
+        if stored != shape:
+            raise RunError(f"{self.path}: '{name}' is {list(stored)}, wanted {list(shape)}")
         if code == "F32":
             values: Floats = self.raw(name)
             return values

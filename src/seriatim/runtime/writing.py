@@ -327,9 +327,9 @@ class Captioner(Writer):
 
     def _checked(self, place: str, row: Any) -> Array:
         picture, channels = np.asarray(row), len(self._scaler.mean)
-        wanted = (self.side, self.side, channels) if self.side else (len(picture) if picture.ndim else 0, channels)
-        if picture.shape != wanted or not picture.size or not np.isfinite(picture.astype(np.float64)).all():
-            raise DataError(f"{place}: got shape {picture.shape}, wanted {list(wanted)} of finite numbers")
+        expected = (self.side, self.side, channels) if self.side else (len(picture) if picture.ndim else 0, channels)
+        if picture.shape != expected or not picture.size or not np.isfinite(picture.astype(np.float64)).all():
+            raise DataError(f"{place}: got shape {picture.shape}, wanted {list(expected)} of finite numbers")
         return picture if self.side else picture.astype(np.float32)
 
     def memory(self, inputs: Sequence[Array]) -> Memory:

@@ -63,9 +63,9 @@ def partitions_of(file: Path, scorer: Scorer, part_rows: int) -> list[Partition]
 
 def _starts_of_sequences(file: Path, frame: polars.LazyFrame, id: str, rows: int) -> NDArray[np.int64]:
     """Return the first row of each sequence. Raises ``DataError`` if the rows of one are not together."""
-    found = list(_blocks_of_starts(frame, id, rows))
-    starts = np.concatenate([block for block, _ in found])
-    hashes = np.concatenate([block for _, block in found])
+    blocks = list(_blocks_of_starts(frame, id, rows))
+    starts = np.concatenate([block for block, _ in blocks])
+    hashes = np.concatenate([block for _, block in blocks])
     order = np.argsort(hashes, kind="stable")
     repeated = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
     if len(repeated):

@@ -54,7 +54,7 @@ def score(
 
     ``model`` is a run folder, or a runtime folder, which is used without PyTorch. ``engine`` is ``local`` (processes of
     this machine) or ``dask`` (the current client of Dask's distributed scheduler if there is one, else Dask's
-    processes). ``workers`` is the number of processes, by default that of the processors; Dask's distributed scheduler
+    processes). ``workers`` is the number of processes, by default one for each processor; Dask's distributed scheduler
     and its like have their own. All engines write the same bytes.
 
     Each part is for about ``part_rows`` rows, and its name says which. Rows of the same id are in the same part, and

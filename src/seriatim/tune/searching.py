@@ -125,8 +125,8 @@ def _finish(
         trials=describe_trials(study, folder),
         run=run,
     )
-    write_bytes(folder / "trials.csv", as_csv(result).encode())
-    write_bytes(folder / "trials.svg", draw(result))
+    write_bytes(folder / "trials.csv", as_csv(result).encode(), is_shared=True)
+    write_bytes(folder / "trials.svg", draw(result), is_shared=True)
     return result
 
 

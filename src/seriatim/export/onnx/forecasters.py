@@ -83,8 +83,10 @@ def _direct(source: Source) -> CheckedGraph:
 def _anchor(graph: GraphBuilder, scaled: str, season: int, horizon: int, targets: int) -> str:
     """The targets one season before each step of the horizon, or one step, if the window is shorter: [B, h, C, 1]."""
     length = graph.add("Gather", graph.add("Shape", scaled), graph.constant([0], np.int64))
-    wanted = graph.constant([season], np.int64)
-    period = graph.add("Where", graph.add("LessOrEqual", wanted, length), wanted, graph.constant([1], np.int64))
+    season_length = graph.constant([season], np.int64)
+    period = graph.add(
+        "Where", graph.add("LessOrEqual", season_length, length), season_length, graph.constant([1], np.int64)
+    )
     places = graph.add("Mod", graph.constant(np.arange(horizon), np.int64), period)
     values = graph.add("Gather", scaled, graph.add("Add", graph.add("Sub", places, period), length), axis=0)
     of_targets = graph.add("Slice", values, graph.integers(0), graph.integers(targets), graph.integers(2))

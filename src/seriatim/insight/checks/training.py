@@ -18,7 +18,7 @@ REMAINING = 0.1
 EVEN, SLOW = 0.4, 0.05
 """A loss whose last fall is at least this share of its first one, per update, and that falls by less in all."""
 BRISK = 1e-3
-"""The size of an update over that of the weights: a rate that makes such updates is not too low."""
+"""The norm of an update ÷ the norm of the weights. A rate that makes updates of this size is not too low."""
 MISCALIBRATED = 0.1
 """A tenth: probabilities of 0.9 that are right in 0.8 of the cases."""
 MOVED = 0.02

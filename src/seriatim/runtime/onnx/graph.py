@@ -80,12 +80,12 @@ def _checked(part: Input, value: Any, sizes: dict[str, int]) -> Array:
         array = array.astype(part.dtype, casting="same_kind" if array.dtype.kind == part.dtype.kind else "safe")
     except (TypeError, ValueError) as error:
         raise DataError(f"{part.name}: {error}") from None
-    wanted = [sizes.get(size, size) if isinstance(size, str) else size for size in part.shape]
-    fits = len(array.shape) == len(wanted) and all(
-        isinstance(size, str) or size == extent for size, extent in zip(wanted, array.shape, strict=True)
+    expected = [sizes.get(size, size) if isinstance(size, str) else size for size in part.shape]
+    fits = len(array.shape) == len(expected) and all(
+        isinstance(size, str) or size == extent for size, extent in zip(expected, array.shape, strict=True)
     )
     if not fits:
-        shown = ", ".join(str(size) or "any" for size in wanted)
+        shown = ", ".join(str(size) or "any" for size in expected)
         raise DataError(f"{part.name}: got {list(array.shape)}, wanted [{shown}]")
     sizes |= {
         size: extent for size, extent in zip(part.shape, array.shape, strict=True) if isinstance(size, str) and size

@@ -98,8 +98,8 @@ class OnnxModel(StreamModel):
 
     def stream(self, *, seed: int | None = None) -> Stream:
         if not self._has_stream:
-            wanted = f"one input beside states, {STATE_IN}NAME and {STATE_OUT}NAME"
-            raise UsageError(f"stream: {self.path.name} cannot read a stream, wanted {wanted}")
+            expected = f"one input beside states, {STATE_IN}NAME and {STATE_OUT}NAME"
+            raise UsageError(f"stream: {self.path.name} cannot read a stream, wanted {expected}")
         return Stream(self, seed)
 
     def begin(self, seed: int | None) -> State:
@@ -127,8 +127,8 @@ class OnnxModel(StreamModel):
         return answers
 
     def check_state(self, state: State) -> None:
-        wanted = [(part.shape, part.dtype) for part in self._start()]
-        if [(part.shape, part.dtype) for part in state.carry] != wanted or state.arrays or state.values:
+        expected = [(part.shape, part.dtype) for part in self._start()]
+        if [(part.shape, part.dtype) for part in state.carry] != expected or state.arrays or state.values:
             raise DataError("snapshot: damaged (states of other shapes)")
 
 

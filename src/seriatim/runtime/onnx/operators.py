@@ -128,10 +128,10 @@ def _gemm(node: Node, inputs: Inputs) -> Sequence[Array]:
 
 
 def _reshape(node: Node, inputs: Inputs) -> Sequence[Array]:
-    values, wanted = inputs[0], inputs[1].tolist()
+    values, shape = inputs[0], inputs[1].tolist()
     if not node.attributes.get("allowzero", 0):
-        wanted = [values.shape[axis] if size == 0 else size for axis, size in enumerate(wanted)]
-    return [values.reshape(wanted)]
+        shape = [values.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
+    return [values.reshape(shape)]
 
 
 def _transpose(node: Node, inputs: Inputs) -> Sequence[Array]:
