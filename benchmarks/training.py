@@ -35,8 +35,9 @@ from seriatim.data.streams import Streams
 from seriatim.encoding.buckets import buckets
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.learning.checkpoint_store import NullStore
-from seriatim.learning.loop import TrainingPlan, fit
+from seriatim.learning.loop import fit
 from seriatim.learning.observer import Silent
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.classifier import RecurrentClassifier, SequenceBatch
 from seriatim.models.contract import Trainable
 from seriatim.models.language import LanguageBatch, RecurrentLanguageModel

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from seriatim.learning.averaging import WeightAverage
 from seriatim.learning.checkpoint_store import NullStore
-from seriatim.learning.loop import Outcome, TrainingPlan, fit
+from seriatim.learning.loop import fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
+from seriatim.learning.plan import Outcome, TrainingPlan
 from seriatim.models.contract import Carry, Trainable
 
 

@@ -16,9 +16,10 @@ from seriatim.learning import options as learning_options
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
 from seriatim.learning.clipping import clip_norm, clip_value
 from seriatim.learning.learners import LEARNERS, make_learner
-from seriatim.learning.loop import TrainingPlan, fit
+from seriatim.learning.loop import fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions, truncation_of
+from seriatim.learning.plan import TrainingPlan
 from seriatim.nn.layers import LSTM
 from seriatim.options import fill, size
 

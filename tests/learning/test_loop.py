@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from seriatim.errors import Interrupted, RunError, TrainingError
 from seriatim.learning.checkpoint_store import FolderStore, NullStore
-from seriatim.learning.loop import TrainingPlan, fit
+from seriatim.learning.loop import fit
 from seriatim.learning.observer import Observer, Silent
 from seriatim.learning.options import LearningOptions
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.contract import Carry, Trainable
 from seriatim.storage import read_arrays
 

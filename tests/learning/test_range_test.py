@@ -10,9 +10,10 @@ import torch
 
 from seriatim.errors import UsageError
 from seriatim.learning.checkpoint_store import NullStore
-from seriatim.learning.loop import TrainingPlan, fit
+from seriatim.learning.loop import fit
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
+from seriatim.learning.plan import TrainingPlan
 from seriatim.learning.range_test import LAG, Range, range_test
 from seriatim.nn.layers import LSTM
 from seriatim.options import FIND

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from seriatim.errors import Interrupted
 from seriatim.learning import clock, loop
 from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore, NullStore
-from seriatim.learning.loop import Outcome, TrainingPlan, fit
+from seriatim.learning.loop import fit
 from seriatim.learning.observer import Observer, Silent
 from seriatim.learning.options import LearningOptions
+from seriatim.learning.plan import Outcome, TrainingPlan
 from seriatim.models.contract import Carry, Trainable
 
 VALIDATION = 5.0

@@ -13,9 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Generic, final
 
 import torch
@@ -30,71 +28,15 @@ from seriatim.learning.faults import starting_faults
 from seriatim.learning.interrupt import Interrupt, deferred_interrupt
 from seriatim.learning.learners import make_learner
 from seriatim.learning.observer import Observer
-from seriatim.learning.optimization import FALLING_TO_ZERO, make_optimizer, schedule_factor, warmup_factor
+from seriatim.learning.optimization import make_optimizer, schedule_factor, warmup_factor
 from seriatim.learning.options import LearningOptions
+from seriatim.learning.plan import OnValidation, Outcome, TrainingPlan
 from seriatim.learning.range_test import find_learning_rate
 from seriatim.learning.signals import Signals
 from seriatim.learning.team import Alone, Team
+from seriatim.learning.training_end import TrainingEnd
 from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
-
-MAX_UPDATES_BETWEEN_VALIDATIONS = 1000
-"""A longer epoch is validated in its middle too."""
-MIN_UPDATES_BETWEEN_VALIDATIONS = 50
-"""Shorter epochs share a validation, so that the luck of a few updates decides nothing."""
-DEFAULT_TIME_LIMIT = 600.0
-"""Seconds, if neither --epochs nor --time-limit is given."""
-
-# A schedule that ends at the time limit needs the number of updates that fit. It is estimated at a validation.
-MIN_MEASURED = 0.03
-"""Share of the time limit that must have passed before the estimate, but no more than ``MIN_SECONDS`` seconds."""
-MIN_SECONDS = 10.0
-MAX_MEASURED = 0.1
-"""Share of the time limit after which a validation is due, so that the estimate is not late."""
-MAX_SECONDS = 30.0
-OVERTIME = 1.25
-"""After the estimate the number of updates is fixed. They may take this many times the time limit if they are slow."""
-COOL_DOWN = 4
-"""When validation stops improving, a quarter of the updates so far follow, in which the rate falls to zero."""
-
-OnValidation = Callable[[dict[str, float]], bool | None]
-"""A function that receives each row of ``metrics.jsonl``. Training ends when it returns true."""
-
-
-def time_limit_of(options: LearningOptions) -> float:
-    """Return the time limit of a training in seconds; infinity if only --epochs limits it."""
-    return options.time_limit or (math.inf if options.epochs else DEFAULT_TIME_LIMIT)
-
-
-@dataclass(frozen=True)
-class TrainingPlan(Generic[BatchT]):
-    """The data that a model is trained on, and the scores that judge its progress."""
-
-    epoch: Callable[[int], Sequence[BatchT]]
-    """Return the batches of epoch n, in order; each is made when it is asked for."""
-    validate: Callable[[Trainable[BatchT]], dict[str, float]]
-    """Return the scores on the validation part, named ``valid_…``."""
-    monitor: str
-    """The score that decides which weights are best. Lower is better."""
-    rate: str = "steps_per_second"
-    """The name of the training speed."""
-    updates: int | None = None
-    """The number of updates at which a schedule that falls to zero ends without --epochs, if the time limit allows so
-    many. None: it ends at the time limit, or when validation stops improving."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a training. The model holds the best weights."""
-
-    epochs: int
-    steps: int
-    seconds: float
-    rows: tuple[dict[str, float], ...]
-    data_seconds: float = 0.0
-    """Seconds that this process spent on making batches."""
-    found_lr: float | None = None
-    """The learning rate that ``--lr find`` found."""
 
 
 def fit(
@@ -152,9 +94,7 @@ class _Training(Generic[BatchT]):
         self.average = WeightAverage(model, options.average) if options.average else None
         self.learner = make_learner(options)
         self.on_validation = on_validation
-        self.time_limit = time_limit_of(options)
-        self.follows_clock = options.schedule in FALLING_TO_ZERO and options.epochs is None
-        """Whether the schedule ends at the time limit."""
+        self.end = TrainingEnd(plan, options)
         self.progress = Progress()
         self.best_weights: State = {}
         self.carry: Carry = ()
@@ -168,7 +108,8 @@ class _Training(Generic[BatchT]):
         self._restore()
         self.clock.start(self.progress.elapsed)
         self.now = self.clock.seconds()
-        self.observer.begin(self._total_updates(), self.time_limit)
+        batches = len(self.plan.epoch(self.progress.epoch)) if self.options.epochs else 0
+        self.observer.begin(self.end.total_updates(self.progress, batches), self.end.time_limit)
         try:
             with deferred_interrupt() as interrupt:
                 while not self.progress.finished:
@@ -195,14 +136,16 @@ class _Training(Generic[BatchT]):
             progress.position += 1
             epoch_ends = progress.position == len(batches)
 
-            is_last = (epoch_ends and self._is_last_epoch()) or self._time_is_up()
-            validates = is_last or self._validation_is_due(epoch_ends)
+            is_last = (epoch_ends and self.end.is_last_epoch(progress)) or self.end.time_is_up(progress, self.now)
+            validates = is_last or self.end.validation_is_due(progress, self.now, epoch_ends=epoch_ends)
             if validates:
                 with self.clock.validating():
                     row = self._validate(progress.epoch + progress.position / len(batches))
-                if self.follows_clock and not is_last:
-                    self._set_end_of_schedule(len(batches))
-                progress.finished = self._user_stops(row) or is_last or self._has_stopped_improving()
+                if self.end.follows_clock and not is_last:
+                    note = self.end.fix(progress, len(batches), self.clock, self.team)
+                    if note:
+                        self.observer.note(note)
+                progress.finished = self._user_stops(row) or is_last or self.end.has_stopped_improving(progress)
             if epoch_ends:
                 self._begin_next_epoch()
             if validates or progress.step % self.options.checkpoint_every == 0:
@@ -254,7 +197,7 @@ class _Training(Generic[BatchT]):
     def _learning_rate(self, epoch: float) -> float:
         """Return the learning rate after ``epoch`` epochs."""
         options, progress = self.options, self.progress
-        share_done = epoch / options.epochs if options.epochs else progress.step / (self._end_of_schedule() or math.inf)
+        share_done = self.end.share_done(progress, epoch)
         factor = schedule_factor(options.schedule, share_done, progress.lr_drops)
         return options.rate * factor * warmup_factor(options.warmup, progress.step)
 
@@ -309,55 +252,6 @@ class _Training(Generic[BatchT]):
         self.progress.epoch += 1
         self.progress.position = 0
         self.carry = ()
-
-    def _total_updates(self) -> int | None:
-        """Return the number of updates of the whole training, if it is fixed."""
-        if self.options.epochs:
-            return len(self.plan.epoch(self.progress.epoch)) * self.options.epochs
-        return self._end_of_schedule()
-
-    def _end_of_schedule(self) -> int | None:
-        """Return the number of updates at which a schedule without --epochs ends, or None while it is unknown."""
-        return self.progress.total_updates or (self.plan.updates if self.follows_clock else None)
-
-    def _is_last_epoch(self) -> bool:
-        return self.options.epochs is not None and self.progress.epoch + 1 >= self.options.epochs
-
-    def _time_is_up(self) -> bool:
-        total = self._end_of_schedule()
-        if total is None:
-            return self.now >= self.time_limit
-        return self.progress.step >= total or self.now >= OVERTIME * self.time_limit
-
-    def _validation_is_due(self, epoch_ends: bool) -> bool:
-        least = MIN_UPDATES_BETWEEN_VALIDATIONS if epoch_ends else MAX_UPDATES_BETWEEN_VALIDATIONS
-        waits_for_estimate = self.follows_clock and self.progress.total_updates is None
-        estimate_is_late = self.now >= min(MAX_MEASURED * self.time_limit, MAX_SECONDS)
-        return self.progress.updates >= least or (waits_for_estimate and estimate_is_late)
-
-    def _set_end_of_schedule(self, batches_per_epoch: int) -> None:
-        """Fix the number of updates once it can be estimated; reduce it when validation stops improving.
-
-        The reduction depends on scores alone, so a resumed training ends at the same update. A plan that has a number
-        of updates keeps it, unless fewer fit into the time limit.
-        """
-        progress, seconds = self.progress, self.team.decide(self.clock.seconds)
-        if progress.total_updates is None and seconds >= min(MIN_MEASURED * self.time_limit, MIN_SECONDS):
-            epochs = math.ceil(MIN_UPDATES_BETWEEN_VALIDATIONS / batches_per_epoch)
-            interval = min(epochs * batches_per_epoch, MAX_UPDATES_BETWEEN_VALIDATIONS)
-            rest = self.team.decide(lambda: self.clock.updates_that_fit(self.time_limit - seconds, interval))
-            fitting = progress.step + rest
-            progress.total_updates = min(fitting, self.plan.updates or fitting)
-            if progress.total_updates == fitting:
-                self.observer.note(f"{fitting:,} updates fit into the time limit, by the speed so far")
-        if self.plan.updates is None and progress.since_gain >= self.options.patience:
-            end = progress.step + progress.step // COOL_DOWN
-            progress.total_updates = min(end, progress.total_updates or end)
-
-    def _has_stopped_improving(self) -> bool:
-        """Whether validation has not improved for ``patience`` times. A schedule with an end is carried to its end."""
-        has_end = self.options.epochs is not None or self.follows_clock
-        return not has_end and self.progress.since_gain >= self.options.patience
 
     def _precision(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16")

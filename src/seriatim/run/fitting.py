@@ -7,8 +7,8 @@ from typing import Any
 
 from seriatim.learning import loop
 from seriatim.learning.checkpoint_store import CheckpointStore
-from seriatim.learning.loop import OnValidation, Outcome
 from seriatim.learning.observer import Observer
+from seriatim.learning.plan import OnValidation, Outcome
 from seriatim.learning.team import Team
 from seriatim.models.contract import Trainable
 from seriatim.tasks.options import TrainOptions

@@ -13,9 +13,10 @@ import torch
 from seriatim.data.bundled import bundled_sets
 from seriatim.errors import DataError, UsageError, nearest
 from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore, NullStore
-from seriatim.learning.loop import OnValidation, Outcome, time_limit_of
 from seriatim.learning.observer import Observer, Plain, Silent
+from seriatim.learning.plan import OnValidation, Outcome
 from seriatim.learning.team import Team, find_team
+from seriatim.learning.training_end import time_limit_of
 from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.run.blending import choose

@@ -20,8 +20,8 @@ import torch
 from seriatim.errors import DataError, Interrupted, UsageError
 from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_checkpoint
 from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
-from seriatim.learning.loop import Outcome
 from seriatim.learning.observer import Observer, Plain, Silent
+from seriatim.learning.plan import Outcome
 from seriatim.run.blending import FILE as BLEND_FILE
 from seriatim.run.blending import blend_scores, choose_again
 from seriatim.run.claim import claim

@@ -17,7 +17,7 @@ from seriatim.decoding.mixing import SMALLEST_CHANCE
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier, SequenceBatch, SequenceClassifier
 from seriatim.models.lstm_fcn import LstmFcn
 from seriatim.models.naive.majority import Majority

@@ -14,7 +14,7 @@ from seriatim.decoding.prediction_keys import ROW_KEYS, prediction_keys
 from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.contract import Batch
 from seriatim.models.forecaster import DirectForecaster, Forecaster, WindowShape, build_forecaster
 from seriatim.models.naive.autoregressive import Autoregressive

@@ -20,8 +20,8 @@ from seriatim.decoding.sampling import sample
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.learners import make_learner
-from seriatim.learning.loop import TrainingPlan
 from seriatim.learning.options import truncation_of
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.contract import Batch
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
 from seriatim.models.naive.markov import Markov

@@ -15,7 +15,7 @@ from seriatim.data.sequences import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.classifier import Bag, RecurrentClassifier
 from seriatim.models.lstm_fcn import LstmFcn
 from seriatim.models.naive.constant import ConstantRegression

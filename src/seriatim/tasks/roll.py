@@ -16,7 +16,7 @@ from seriatim.data.rolls import Roll, read_rolls
 from seriatim.data.splits import split_indices
 from seriatim.encoding.buckets import pad
 from seriatim.errors import DataError, UsageError
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.contract import Carry
 from seriatim.models.naive.note_chances import NoteChances, NoteFrequencies, NoteTransitions
 from seriatim.models.roll import RollBatch, RollModel

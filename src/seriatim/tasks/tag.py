@@ -13,7 +13,7 @@ import torch
 from seriatim.data.files import InputStream, content_hash
 from seriatim.data.splits import Indices
 from seriatim.data.tagged import TagColumns, Tagged, read_tagged
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.naive.perceptron import PerceptronTagger
 from seriatim.models.tagger import TagBatch, Tagger

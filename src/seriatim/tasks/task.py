@@ -17,7 +17,7 @@ import numpy as np
 
 from seriatim.data.files import InputStream
 from seriatim.errors import UsageError
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.options import defaults_of
 from seriatim.tasks.common.blend import Choice, Member
 from seriatim.tasks.options import TrainOptions

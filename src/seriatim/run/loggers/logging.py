@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seriatim.learning.loop import OnValidation
 from seriatim.learning.observer import Observer
+from seriatim.learning.plan import OnValidation
 from seriatim.run.loggers.protocol import Logger
 from seriatim.tasks.options import TrainOptions
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from seriatim.data.collection import Collection
 from seriatim.data.files import content_hash
 from seriatim.errors import UsageError
-from seriatim.learning.loop import TrainingPlan
+from seriatim.learning.plan import TrainingPlan
 from seriatim.models.seq2seq import EncoderDecoder
 from seriatim.tasks.common.epochs import epochs
 from seriatim.tasks.common.parts import read_parts
