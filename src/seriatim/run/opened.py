@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from seriatim.errors import DataError, RunError, UsageError, nearest
+from seriatim.options import fill
 from seriatim.run.folder import OPTIONAL_RESULT, RESULT, check_keys, options_of, read_config, task_of
 from seriatim.storage import read_arrays, read_json
 from seriatim.tasks.common.blend import Blend, Member
@@ -129,6 +131,17 @@ class Opened:
             raise UsageError(f"use: no model '{name}' in this run, which has {', '.join(known)}{nearest(name, known)}")
         options = self.task.baseline_options(self.options, name)
         return Member(self.restore(options, file), options)
+
+    def options_with(self, decoding_options: Mapping[str, object]) -> TrainOptions:
+        """Return the run's options with other ``decoding_options``. Raises ``UsageError`` for other options."""
+        allowed = self.task.decoding_options
+        for name in decoding_options:
+            if name not in allowed:
+                hint = f"; it takes {', '.join(allowed)}" if allowed else ""
+                raise UsageError(f"{name}: cannot be changed for a {self.task.name} run{hint}")
+        options: TrainOptions = fill(self.task.options, {**dataclasses.asdict(self.options), **decoding_options})
+        self.task.check(options)
+        return options
 
     def prepare_again(self) -> PreparedData[Any, Any]:
         """Read the training data again. Raises ``DataError`` if they are gone or have changed."""

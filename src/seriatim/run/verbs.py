@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -12,18 +11,16 @@ from seriatim.decoding.stops import cut_at_stop
 from seriatim.errors import MissingExtra, UsageError
 from seriatim.learning.observer import Observer, Plain
 from seriatim.options import fill
-from seriatim.run.blending import blend_scores
+from seriatim.run.evaluation import evaluate, inspect
 from seriatim.run.export import export, exported
 from seriatim.run.forecast_frame import forecast_frame
 from seriatim.run.hub import download, push
-from seriatim.run.inspection.inspect import inspect_source, read_rows
-from seriatim.run.inspection.source import Source
+from seriatim.run.inspection.inspect import read_rows
 from seriatim.run.notebook import as_html
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.run.update import update
 from seriatim.run.verdict import verdict
 from seriatim.runtime.model import Model, Stream
-from seriatim.storage import write_bytes
 from seriatim.tasks.options import ForecastOptions, TrainOptions
 from seriatim.tasks.options.blending import NETWORK
 from seriatim.tasks.options.update import UpdateOptions
@@ -117,25 +114,8 @@ class Run:
         notes about ``data``; by default they go to standard error. Returns the same keys as ``result``. Raises
         ``DataError`` if the training data are needed but are gone or have changed.
         """
-        run, options = self._opened, self._override(decoding_options)
-        with torch_settings(run.options):
-            if data is None:
-                prepared = run.prepare_again()
-                part, sizes, hash_ = prepared.test, prepared.sizes, prepared.hash
-            else:
-                new = run.task.read(run.options, run.codec, data)
-                for note in new.notes:
-                    (observer or Plain()).note(note)
-                part, sizes, hash_ = new.part, {"train": 0, "valid": 0, "test": new.size}, new.hash
-            scores = run.score(part, options)
-            baselines = run.baseline_scores(part, options)
-            changed = {"data": {**sizes, "hash": hash_}, "scores": scores, "baselines": baselines}
-            if "blend" in self.result:
-                changed["blend"] = blend_scores(run, part)
-            if use is not None:
-                run.member_in_use(use)
-                changed["best"] = self.model if use == NETWORK else use
-        return self.result | changed
+        options = self._opened.options_with(decoding_options)
+        return evaluate(self._opened, options, data, use, observer or Plain())
 
     def inspect(self, data: object | None = None, *, observer: Observer | None = None) -> Result:
         """Measure how far back the model looks, how far back the data need it to, and what limits it.
@@ -144,27 +124,7 @@ class Run:
         Returns ``run``, ``horizons``, ``verdict`` and ``checks``. Raises ``DataError`` if the training data are needed
         but are gone or have changed.
         """
-        run = self._opened
-        with torch_settings(run.options):
-            if data is None:
-                prepared = run.prepare_again()
-                train, test = prepared.train, prepared.test
-            else:
-                new = run.task.read(run.options, run.codec, data)
-                for note in new.notes:
-                    (observer or Plain()).note(note)
-                train = test = new.part
-            inspection = inspect_source(
-                str(self.path),
-                self.task,
-                Source(run.options, run.codec, run.network, train, test),
-                read_rows(self.path / "metrics.jsonl"),
-                self.result,
-                self.main_score,
-                self.higher_is_better,
-            )
-        write_bytes(self.path / "report.html", inspection.page().encode())
-        return inspection.to_json()
+        return inspect(self._opened, data, observer or Plain())
 
     def update(
         self,
@@ -209,7 +169,7 @@ class Run:
         ``data`` may be a binary file, such as standard input, with the ``format`` csv, tsv, jsonl, conllu or txt.
         ``decoding_options`` replace the options of the training (translate and caption runs).
         """
-        run, options = self._opened, self._override(decoding_options)
+        run, options = self._opened, self._opened.options_with(decoding_options)
         with torch_settings(run.options):
             source = run.task.from_stream(cast(BinaryIO, data), format) if hasattr(data, "read") else data
             member = run.member_in_use(use)
@@ -356,17 +316,6 @@ class Run:
         if use not in self._exported:
             self._exported[use] = exported(self._opened, use)
         return self._exported[use].stream(seed=seed)
-
-    def _override(self, decoding_options: Mapping[str, object]) -> TrainOptions:
-        """Return the run's options with other ``decoding_options``."""
-        run = self._opened
-        for name in decoding_options:
-            if name not in self.decoding_options:
-                allowed = f"; it takes {', '.join(self.decoding_options)}" if self.decoding_options else ""
-                raise UsageError(f"{name}: cannot be changed for a {self.task} run{allowed}")
-        options: TrainOptions = fill(run.task.options, {**dataclasses.asdict(run.options), **decoding_options})
-        run.task.check(options)
-        return options
 
 
 def load(path: str | Path) -> Run:
