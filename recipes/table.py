@@ -8,9 +8,7 @@ from published import PUBLISHED
 from recipe import Recipe
 from sources import ETT, EWT, NSMC, SERIES, SST2, VOWELS
 
-SHAKESPEARE = (
-    "--hidden 512 --no-layer-norm --dropout 0.3 --truncation 50 --epochs 11 --schedule linear --lr 2e-3 --threads 1"
-)
+SHAKESPEARE = "--hidden 512 --dropout 0.4 --epochs 10 --threads 1"
 ADDITION = (
     "train translate {work}/addition-train.tsv --test {work}/addition-test.tsv --unit char --hidden 128 --embedding 16 "
     "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
