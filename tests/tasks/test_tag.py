@@ -96,6 +96,18 @@ def test_tagger_without_context_or_spelling_is_worse(arguments: dict[str, Any]) 
     assert 0.4 < score(network, prepared)["accuracy"] < 0.95
 
 
+@pytest.mark.parametrize("least", [1, 40])
+def test_training_without_epochs_ends_after_six_epochs_or_the_least_number_of_updates(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seriatim.tasks.tag.LEAST_UPDATES", least)
+    options = dataclasses.replace(OPTIONS, epochs=None)
+    prepared = TASK.prepare(options, parts_of_speech(20))
+    batches = -(-prepared.sizes["train"] // OPTIONS.batch_size)
+    outcome = fit(TASK, TASK.make(options, prepared.codec), options, prepared, NullStore(), Silent())
+    assert outcome.steps == max(6 * batches, least)
+
+
 def test_entity_f1_is_scored() -> None:
     network, prepared = fit_model(names(), crf=True)
     assert score(network, prepared)["entity_f1"] > 0.95

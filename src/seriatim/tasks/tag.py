@@ -20,7 +20,7 @@ from seriatim.models.tagger import TagBatch, Tagger
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
 from seriatim.tasks.common.entities import are_entities, entity_f1
-from seriatim.tasks.common.epochs import Epoch, epochs, evaluation_batches
+from seriatim.tasks.common.epochs import Epoch, epochs, evaluation_batches, scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.tag_codec import Sentences, TagCodec
 from seriatim.tasks.options import TAG_BASELINES, TagOptions
@@ -28,6 +28,8 @@ from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, 
 
 Array = np.ndarray[Any, Any]
 
+EPOCHS, LEAST_UPDATES = 6, 2000
+"""The end of the default schedule; docs/defaults.md has the experiments."""
 EVALUATION_BATCH = 128
 EVALUATION_TOKENS = 8192
 
@@ -99,11 +101,13 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
             train, valid = (list(zip(part.texts, part.tags, strict=True)) for part in (data.train, data.valid))
             seconds = baseline_seconds(options)
             return ClosedForm(lambda: model.fit(train, valid, seconds=seconds, seed=options.seed))
+        epoch = epochs(data.train, options, batch_tokens=options.batch_tokens)
         return TrainingPlan(
-            epoch=epochs(data.train, options, batch_tokens=options.batch_tokens),
+            epoch=epoch,
             validate=lambda _: _validation_scores(model, data.valid),
             monitor="valid_error",
             rate="tokens_per_second",
+            updates=scheduled_updates(len(epoch(0)), epochs=EPOCHS, least=LEAST_UPDATES),
         )
 
     def baseline_options(self, options: TagOptions, baseline: str) -> TagOptions:

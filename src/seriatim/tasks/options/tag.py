@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seriatim.learning.options import learning_rate
+from seriatim.learning.options import learning_rate, schedule
 from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
@@ -20,7 +20,8 @@ class TagOptions(TextOptions):
     model: str = option("lstm", "network or baseline", choices=STREAMING + TAG_BASELINES, registered=REGISTERED)
     bidirectional: bool = option(True, "read each sentence only from its start", negative="no-bidirectional")
     dropout: float = option(0.4, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
-    lr: float | str = learning_rate(2e-3)
+    lr: float | str = learning_rate(4e-3)
+    schedule: str = schedule("cosine")
     batch_tokens: int = option(4096, "maximum number of words per update, including padding", minimum=1)
     learner: str = option("bptt", "how gradients through time are computed", choices=("bptt",))
     column: str | None = option(
