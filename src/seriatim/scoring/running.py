@@ -19,7 +19,7 @@ from seriatim.storage import is_part
 
 Engine = Callable[[Job, Sequence[Partition], "int | None"], Iterator[Partition]]
 
-ENGINES: Final = {"local": "", "dask": "dask"}
+ENGINES: Final = {"local": "", "dask": "dask", "ray": "ray"}
 """The engines, and the extra that each needs."""
 PART_FORMATS: Final = ("parquet", "csv", "tsv", "jsonl")
 PART_ROWS: Final = 50_000
