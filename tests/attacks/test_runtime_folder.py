@@ -64,6 +64,52 @@ def test_copy_loads(folder):
     assert runtime.load(folder).task == "language"
 
 
+def spoil_last(folder, name, bits):
+    """Set the last number of an array to ``bits``."""
+    file = folder / "weights.safetensors"
+    content = bytearray(file.read_bytes())
+    length = int.from_bytes(content[:8], "little")
+    end = 8 + length + json.loads(content[8 : 8 + length])[name]["data_offsets"][1]
+    content[end - len(bits) : end] = bits
+    file.write_bytes(content)
+    change(folder, lambda d: d.update(weights=hashlib.sha256(content).hexdigest()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite(folder, value):
+    spoil_last(folder, "head.bias", struct.pack("<f", value))
+    refused(folder, "weights.safetensors: 'head.bias' holds a number that is not finite")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "bits"), [("bf16", "head.weight", "c07f"), ("int8", "head.weight.scale", "0000807f")]
+)
+def test_rounded_weights_that_are_not_finite(original, tmp_path, dtype, name, bits):
+    seriatim.load(original.parent / "run").export(tmp_path / "copy", dtype=dtype)
+    spoil_last(tmp_path / "copy", name, bytes.fromhex(bits))
+    refused(tmp_path / "copy", "'head.weight(.scale)?' holds a number that is not finite")
+
+
+@pytest.mark.parametrize(
+    ("task", "model"), [("regress", "mean"), ("regress", "stats"), ("classify", "tfidf"), ("regress", "rocket")]
+)
+def test_naive_weights_that_are_not_finite(tmp_path, task, model):
+    rows = [[float(step % (3 + row)) for step in range(12)] for row in range(24)]
+    texts = ["sun sea", "rain sea"] * 12
+    data = (texts, ["dry", "wet"] * 12) if task == "classify" else (rows, [float(row) for row in range(24)])
+    run = seriatim.train(task, data, model=model, out=tmp_path / "run", baselines="none", quiet=True)
+    run.export(tmp_path / "copy")
+    content = (tmp_path / "copy" / "weights.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    formats = {"F64": "<d", "F32": "<f"}
+    floats = {key: entry for key, entry in header.items() if entry["dtype"] in formats}
+    assert floats
+    for key, entry in floats.items():
+        shutil.copytree(tmp_path / "copy", tmp_path / key)
+        spoil_last(tmp_path / key, key, struct.pack(formats[entry["dtype"]], float("nan")))
+        refused(tmp_path / key, f"'{key}' holds a number that is not finite")
+
+
 def test_missing_files(folder, tmp_path):
     refused(tmp_path / "nothing", "not a runtime folder")
     (folder / "weights.safetensors").unlink()

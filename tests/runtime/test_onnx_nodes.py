@@ -48,7 +48,7 @@ OPERATIONS = {
     "TopK largest": [FLOATS, integers(2)], "ReduceMax": [FLOATS, {"axes": [1], "keepdims": 0}],
     "ReduceMean": [FLOATS, {"axes": [0, 2]}], "ReduceMean all": [FLOATS], "ReduceSum": [FLOATS, integers(1)],
     "ReduceSum all": [FLOATS, integers()], "ReduceSum of no axes": [FLOATS, {"noop_with_empty_axes": 1}],
-    "Constant": [{"value_floats": [1.0, 2.0]}],
+    "ReduceMean of integers": [integers(-7, 2)], "Constant": [{"value_floats": [1.0, 2.0]}],
 }  # fmt: skip
 
 
@@ -113,6 +113,29 @@ def test_operator_gives_what_onnxruntime_gives(name, tmp_path):
     for output, array in zip(outputs, expected, strict=True):
         assert results[output].dtype == array.dtype and results[output].shape == array.shape
         assert np.allclose(results[output], array, rtol=1e-5, atol=1e-6)
+
+
+def run_node(path, op_type, *arrays, **attributes):
+    inputs = {f"x{number}": array for number, array in enumerate(arrays)}
+    node = onnx.helper.make_node(op_type, list(inputs), ["y"], **attributes)
+    return runtime.load(model_file(path / "m.onnx", [node], inputs, {}, ["y"])).run(inputs)["y"]
+
+
+def test_whole_numbers_are_divided_exactly(tmp_path):
+    large = 2**62 + 1
+    quotients = run_node(tmp_path, "Div", integers(large, -large, large, -7, 7), integers(1, 1, -1, 2, -2))
+    assert quotients.tolist() == [large, -large, -large, -3, -3]
+    assert run_node(tmp_path, "ReduceMean", integers(2**61 + 1, 2**61 + 3)).tolist() == [2**61 + 2]
+    for op_type in ("Div", "Mod"):
+        with pytest.raises(DataError, match=f"{op_type}: a whole number is divided by 0"):
+            run_node(tmp_path, op_type, integers(1, 2), integers(1, 0))
+
+
+def test_batch_normalization_in_training_mode_is_refused(tmp_path):
+    parts = [np.array([1, 2, 3], np.float32)] * 4
+    with pytest.raises(DataError, match="training_mode is 1, wanted 0"):
+        run_node(tmp_path, "BatchNormalization", IMAGE, *parts, training_mode=1)
+    assert run_node(tmp_path, "BatchNormalization", IMAGE, *parts, training_mode=0).shape == IMAGE.shape
 
 
 def test_axes_of_new_files_are_inputs(tmp_path):

@@ -35,8 +35,8 @@ PRECISIONS: Final = {"I8": "int8", "BF16": "bf16"}
 class WeightFile:
     """An opened file of weights. The sizes in its header were checked against the size of the file.
 
-    ``take`` reads one array. Raises ``RunError`` for a damaged file, and for an array that is missing or has another
-    shape.
+    ``take`` reads one array. Raises ``RunError`` for a damaged file, and for an array that is missing, has another
+    shape, or holds NaN or an infinity.
     """
 
     def __init__(self, path: Path, *, keeps_type: bool = False) -> None:
@@ -91,6 +91,8 @@ class WeightFile:
         code, shape, start, stop = self._entry(name)
         self._unread.discard(name)
         flat = np.frombuffer(self._bytes[self._start + start : self._start + stop], TYPES[code])
+        if flat.dtype.kind == "f":
+            self._check_finite(name, flat)
         return flat.reshape(shape)
 
     def take(self, name: str, *shape: int) -> Floats:
@@ -104,6 +106,7 @@ class WeightFile:
         if code == "BF16":
             bits = self.raw(name).astype(np.uint32) << 16
             widened: Floats = bits.view(np.float32)
+            self._check_finite(name, widened)
             return widened
         if code == "I8" and len(shape) > 1:
             scales = self.take(name + SCALE, shape[0]).reshape(-1, *[1] * (len(shape) - 1))
@@ -123,6 +126,10 @@ class WeightFile:
         """Refuse an array that nobody read."""
         if self._unread:
             raise RunError(f"{self.path}: unknown array '{min(self._unread)}'")
+
+    def _check_finite(self, name: str, values: Array) -> None:
+        if not np.isfinite(values).all():
+            raise RunError(f"{self.path}: '{name}' holds a number that is not finite")
 
     def _entry(self, name: str) -> tuple[str, tuple[int, ...], int, int]:
         if name not in self._entries:

@@ -60,13 +60,22 @@ def _folded(function: Callable[[Array, Array], Array]) -> Operator:
 
 def _divide(a: Array, b: Array) -> Array:
     if np.issubdtype(a.dtype, np.integer):
-        quotient: Array = np.trunc(a / b).astype(a.dtype)
-        return quotient
+        _refuse_zero(b)
+        towards_zero: Array = (a - np.fmod(a, b)) // b  # exact, also beyond 2^53
+        return towards_zero
     result: Array = a / b
     return result
 
 
+def _refuse_zero(divisor: Array) -> None:
+    """Raise ``DataError`` for a whole number 0, by which no whole number can be divided."""
+    if not divisor.all():
+        raise DataError("a whole number is divided by 0")
+
+
 def _mod(node: Node, inputs: Inputs) -> Sequence[Array]:
+    if np.issubdtype(inputs[1].dtype, np.integer):
+        _refuse_zero(inputs[1])
     return _elementwise(np.fmod if node.attributes.get("fmod", 0) else np.mod)(node, inputs)
 
 
@@ -90,6 +99,14 @@ def _reduction(function: Callable[..., Array]) -> Operator:
         return [np.asarray(function(inputs[0], axis=axes, keepdims=keep), inputs[0].dtype)]
 
     return operator
+
+
+def _mean(x: Array, axis: tuple[int, ...] | None, keepdims: bool) -> Array:
+    """The mean; of whole numbers the quotient of their sum, which is exact also beyond 2^53."""
+    if np.issubdtype(x.dtype, np.integer):
+        total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims))
+        return _divide(total, np.asarray(x.size // max(total.size, 1), total.dtype))
+    return np.asarray(np.mean(x, axis=axis, keepdims=keepdims))
 
 
 def _cast(node: Node, inputs: Inputs) -> Sequence[Array]:
@@ -229,6 +246,8 @@ def _layer_normalization(node: Node, inputs: Inputs) -> Sequence[Array]:
 
 
 def _batch_normalization(node: Node, inputs: Inputs) -> Sequence[Array]:
+    if node.attributes.get("training_mode", 0):
+        raise DataError("training_mode is 1, wanted 0: it would normalise by the statistics of the batch")
     x, *parts = inputs
     scale, shift, mean, variance = (part.reshape(-1, *[1] * (x.ndim - 2)) for part in parts)
     return [(x - mean) / np.sqrt(variance + x.dtype.type(node.attributes.get("epsilon", 1e-5))) * scale + shift]
@@ -268,7 +287,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal),
     "LessOrEqual": _elementwise(np.less_equal), "And": _elementwise(np.logical_and), "Where": _elementwise(np.where),
     "Max": _folded(np.maximum), "Min": _folded(np.minimum), "Sum": _folded(np.add),
-    "ReduceMax": _reduction(np.max), "ReduceMean": _reduction(np.mean), "ReduceSum": _reduction(np.sum),
+    "ReduceMax": _reduction(np.max), "ReduceMean": _reduction(_mean), "ReduceSum": _reduction(np.sum),
     "BatchNormalization": _batch_normalization, "Cast": _cast, "Concat": _concat, "Constant": _constant,
     "ConstantOfShape": _constant_of_shape, "Conv": _conv, "Expand": _expand, "Gather": _gather,
     "GatherElements": _gather_elements, "Gemm": _gemm, "LayerNormalization": _layer_normalization,
