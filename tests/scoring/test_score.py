@@ -1,9 +1,8 @@
-"""Predictions in parts: they are the predictions of the whole file, whatever the engine and whatever fails."""
+"""Predictions in parts are the predictions of the whole file."""
 
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 import seriatim
 from seriatim.cli.app import run as run_command
-from seriatim.errors import DataError, RunError, UsageError
+from seriatim.errors import DataError, UsageError
 from seriatim.scoring import prepare, score, score_partition
 from seriatim.scoring.plan import PLAN, partitions_of
 from seriatim.scoring.scorer import open_scorer
@@ -49,10 +48,6 @@ def steps(tmp_path_factory):
     options = {"channels": "x", "id": "key", "target": "y", "blend": "none", "baselines": "none", "quiet": True}
     seriatim.train("regress", folder / "train.csv", model="stats", out=folder / "run", **options)
     return folder
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
 def table_of(folder: Path) -> polars.DataFrame:
@@ -98,62 +93,6 @@ def test_exported_model(texts, tmp_path):
     table, expected = table_of(tmp_path / "out"), whole(texts, tmp_path)
     assert table.columns == expected.columns and table["label"].equals(expected["label"])
     np.testing.assert_allclose(table["probability"], expected["probability"], atol=1e-5)
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize("engine", ["local", "dask"])
-def test_engines_write_equal_bytes_and_skip_what_is_there(texts, tmp_path, engine):
-    work(texts / "exported", texts, tmp_path / "plain", part_rows=30)
-    arguments = texts / "exported", texts / "many.parquet", tmp_path / "out"
-    seen: list[tuple[int, int]] = []
-    options = {"engine": engine, "part_rows": 30, "workers": 1}
-    summary = score(*arguments, **options, progress=lambda done, parts: seen.append((done, parts)))
-    assert (summary.parts, summary.skipped, summary.rows, seen[-1]) == (4, 0, 103, (4, 4))
-    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "plain")
-    lost = tmp_path / "out" / "rows-000000000031-000000000060.parquet"
-    stays = tmp_path / "out" / "rows-000000000001-000000000030.parquet"
-    lost.unlink()
-    before = stays.stat().st_mtime_ns
-    assert score(*arguments, **options).skipped == 3
-    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "plain") and stays.stat().st_mtime_ns == before
-
-
-def kill_one_child(stop: threading.Event, killed: list[int]) -> None:
-    """Kill the first worker of this process."""
-    children = Path(f"/proc/{os.getpid()}/task")
-    while not stop.wait(0.02):
-        for listing in children.glob("*/children"):
-            for child in listing.read_text().split():
-                command = Path(f"/proc/{child}/cmdline").read_bytes()
-                if b"spawn_main" in command and int(child) not in killed:
-                    os.kill(int(child), signal.SIGKILL)
-                    killed.append(int(child))
-                    return
-
-
-@pytest.mark.processes
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
-@pytest.mark.parametrize("engine", ["local", "dask"])
-def test_killed_worker_loses_and_doubles_nothing(texts, tmp_path, engine):
-    work(texts / "exported", texts, tmp_path / "plain", part_rows=10)
-    arguments = texts / "exported", texts / "many.parquet", tmp_path / "out"
-    options = {"engine": engine, "part_rows": 10, "workers": 1}
-    stop, killed = threading.Event(), []
-    killer = threading.Thread(target=kill_one_child, args=(stop, killed))
-    killer.start()
-    try:
-        if engine == "dask":
-            with pytest.raises(RunError, match="the same command goes on"):
-                score(*arguments, **options)
-        else:
-            score(*arguments, **options)
-    finally:
-        stop.set()
-        killer.join()
-    assert len(killed) == 1
-    if engine == "dask":
-        score(*arguments, **options)
-    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "plain")
 
 
 def test_two_workers_may_score_the_same_partition(texts, tmp_path, monkeypatch):

@@ -26,7 +26,10 @@ Out = Annotated[
     ),
 ]
 EngineName = Annotated[
-    str | None, typer.Option(metavar="local|dask", help="who calls (default: local)", rich_help_panel=PANEL)
+    str | None,
+    typer.Option(
+        metavar="local|ray|dask|spark", help="program that runs the workers (default: local)", rich_help_panel=PANEL
+    ),
 ]
 Workers = Annotated[
     int | None,

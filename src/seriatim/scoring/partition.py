@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seriatim.data.predictions import write_rows
-from seriatim.errors import DataError, RunError
+from seriatim.errors import DataError, RunError, SeriatimError
 from seriatim.scoring.scorer import Scorer, open_scorer
 
 _LOCK = threading.Lock()
@@ -58,6 +58,17 @@ def score_partition(job: Job, partition: Partition) -> Partition:
             rows = list(_predict(job, partition, scorer))
             write_rows(rows, scorer.csv_rows, file, is_shared=True)
     return partition
+
+
+def score_or_error(job: Job, partition: Partition) -> Partition | SeriatimError:
+    """Return ``score_partition``'s error instead of raising it, for engines that would run the task again.
+
+    Only tasks whose worker died are worth another attempt.
+    """
+    try:
+        return score_partition(job, partition)
+    except SeriatimError as error:
+        return error
 
 
 def _predict(job: Job, partition: Partition, scorer: Scorer) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from seriatim.storage import is_part
 
 Engine = Callable[[Job, Sequence[Partition], "int | None"], Iterator[Partition]]
 
-ENGINES: Final = {"local": "", "dask": "dask", "ray": "ray"}
+ENGINES: Final = {"local": "", "ray": "ray", "dask": "dask", "spark": "spark"}
 """The engines, and the extra that each needs."""
 PART_FORMATS: Final = ("parquet", "csv", "tsv", "jsonl")
 PART_ROWS: Final = 50_000
@@ -53,9 +53,9 @@ def score(
     """Predict for each sequence of a Parquet file, and write the predictions to the folder ``out`` in parts.
 
     ``model`` is a run folder, or a runtime folder, which is used without PyTorch. ``engine`` is ``local`` (processes of
-    this machine) or ``dask`` (the current client of Dask's distributed scheduler if there is one, else Dask's
-    processes). ``workers`` is the number of processes, by default one for each processor; Dask's distributed scheduler
-    and its like have their own. All engines write the same bytes.
+    this machine), ``ray``, ``dask`` or ``spark``. These use the cluster, the client of Dask's distributed scheduler or
+    the session that is connected, and else start processes on this machine. ``workers`` is the number of processes, by
+    default one for each processor; a cluster that is connected has its own. All engines write the same bytes.
 
     Each part is for about ``part_rows`` rows, and its name says which. Rows of the same id are in the same part, and
     must be together in the file. A part that is there is not computed again, so the same call continues after a
