@@ -88,23 +88,6 @@ def test_each_cut_of_the_file_is_refused(file):
     assert len(cuts) <= 1  # the version of the operators may be the last field, and a file may end after the graph
 
 
-def test_changed_bytes_raise_our_errors_only(file):
-    content = small_model().SerializeToString()
-    generator = np.random.default_rng(0)
-    refusals = 0
-    tracemalloc.start()
-    try:
-        for _ in range(500):
-            changed = bytearray(content)
-            for place in generator.integers(0, len(content), generator.integers(1, 4)):
-                changed[place] = generator.integers(0, 256)
-            refusals += attempt(file, bytes(changed)) is not None
-        assert tracemalloc.get_traced_memory()[1] < 200_000_000
-    finally:
-        tracemalloc.stop()
-    assert refusals > 100
-
-
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\x3a\xff\xff\xff\xff\x0f", b"PK\x03\x04", b"\x80" * 100])
 def test_other_files_are_refused(file, content):
     refused(file, content, "no ONNX model that this runtime reads")
@@ -207,6 +190,75 @@ def test_a_graph_in_an_attribute_is_refused(file):
     inner = helper.make_graph([], "inner", [], [])
     model.graph.node.append(helper.make_node("If", ["M"], ["z"], then_branch=inner, else_branch=inner))
     refused(file, model, "attribute 'else_branch' is a graph")
+
+
+def scan(nodes, outputs=("after", "out"), **attributes):
+    """A node Scan over M with the state ``one``; its body has the nodes."""
+    body = helper.make_graph(
+        nodes, "body", [helper.make_tensor_value_info(name, 1, None) for name in ("before", "value")],
+        [helper.make_tensor_value_info(name, 1, None) for name in outputs],
+    )  # fmt: skip
+    return helper.make_node(
+        "Scan", ["one", "M"], ["z", "all"], "s", **{"body": body, "num_scan_inputs": 1, **attributes}
+    )
+
+
+def step(op_type, *inputs, output="after", **attributes):
+    return helper.make_node(op_type, list(inputs), [output], **attributes)
+
+
+OUT = step("Identity", "value", output="out")
+
+
+@pytest.mark.parametrize(
+    ("node", "match"),
+    [
+        (scan([OUT]), "no node of its body makes the output 'after'"),
+        (scan([step("Neg", "later"), OUT]), "Neg reads 'later', which no node before it makes"),
+        (scan([step("LogSoftmx", "before"), OUT]), "no operator for LogSoftmx"),
+        (scan([step("Neg", "before"), scan([OUT])]), "attribute 'body' is a graph"),
+        (scan([step("Neg", "before"), OUT], num_scan_inputs=-1), "num_scan_inputs is -1"),
+        (scan([step("Neg", "before"), OUT], body=1), "no body"),
+        (scan([step("Neg", "before"), OUT], scan_input_axes=[9]), "its inputs do not fit"),
+        (scan([step("Neg", "before"), OUT], scan_output_axes=[0, 0]), "scan_output_axes has to have 1"),
+        (scan([step("Concat", "before", "before", axis=0), step("Identity", "after", output="out")]),
+         "an output changes its shape"),
+        (scan([step("Expand", "before", "wide"), step("Identity", "after", output="out")]), "wanted at most"),
+    ],
+)  # fmt: skip
+def test_bodies_that_cannot_run_are_refused(file, node, match):
+    refused(file, bomb(node, ("one", np.ones(1, np.float32)), ("wide", np.array([1 << 40], np.int64))), match)
+
+
+@pytest.mark.parametrize("has_scan", [False, True])
+def test_changed_bytes_raise_our_errors_only(file, has_scan):
+    model = small_model()
+    if has_scan:
+        model = bomb(scan([step("Neg", "before"), OUT]), ("one", np.ones(1, np.float32)))
+    content = model.SerializeToString()
+    assert attempt(file, content) is None
+    generator = np.random.default_rng(0)
+    refusals = 0
+    tracemalloc.start()
+    try:
+        for _ in range(300):
+            changed = bytearray(content)
+            for place in generator.integers(0, len(content), generator.integers(1, 4)):
+                changed[place] = generator.integers(0, 256)
+            refusals += attempt(file, bytes(changed)) is not None
+        assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    finally:
+        tracemalloc.stop()
+    assert refusals > 60
+
+
+def test_too_many_steps_are_refused(file):
+    node = scan([step("Neg", "before"), OUT])
+    node.input[1] = "long"
+    long = helper.make_node("ConstantOfShape", ["wide"], ["long"], value=numpy_helper.from_array(np.ones(1, np.int8)))
+    model = bomb(long, ("one", np.ones(1, np.float32)), ("wide", np.array([1 << 21], np.int64)))
+    model.graph.node.append(node)
+    refused(file, model, f"got {1 << 21} steps, wanted the same number for all inputs, 1 to {1 << 20}")
 
 
 def test_functions_of_a_file_are_refused(file):

@@ -13,7 +13,7 @@ import seriatim
 from runtime_settings import TEXT
 from seriatim import runtime
 from seriatim.errors import DataError, MissingExtra, RunError, UsageError
-from seriatim.export.onnx import parity, recurrent
+from seriatim.export.onnx import layers, parity
 from seriatim.layouts.convention import CONVENTIONS
 
 LANGUAGE = {
@@ -23,11 +23,24 @@ LANGUAGE = {
     "before": {"model": "gru", "hidden": 8, "reset_gate": "before", "residual": "residual", "layers": 2},
     "relu": {"model": "rnn", "hidden": 8, "layer_norm": False, "activation": "relu"},
     "eleven": {"model": "gru", "hidden": 4, "layers": 11, "layer_norm": False},
+    "norm": {"model": "lstm", "hidden": 12, "layers": 2},
+    "norm-peephole": {"model": "lstm", "hidden": 8, "peephole": True, "coupled": True, "projection": 5},
+    "norm-relu": {"model": "rnn", "hidden": 8, "activation": "relu", "layer_norm": True},
+    "norm-gru": {"model": "gru", "hidden": 8, "layer_norm": True, "residual": "block"},
+    "projection": {"model": "gru", "hidden": 8, "layer_norm": False, "projection": 4, "layers": 2},
+    "zoneout": {"model": "gru", "hidden": 8, "layer_norm": False, "reset_gate": "before", "zoneout": 0.2},
+    "mingru": {"model": "mingru", "hidden": 8, "zoneout": 0.2},
+    "minlstm": {"model": "minlstm", "hidden": 8, "residual": "none"},
+    "lru": {"model": "lru", "hidden": 8},
+    "slstm": {"model": "slstm", "hidden": 8, "projection": 3},
+    "convolution": {"model": "mingru", "hidden": 8, "convolution": 4},
 }
 TASKS = (
     "classify-max", "classify-mean", "classify-both", "classify-numbers", "regress", "forecast", "forecast-recursive",
     "forecast-mask", "forecast-start", "tag", "tag-crf", "tag-forward", "translate", "translate-concat",
-    "translate-dot", "caption", "caption-peeky", "caption-features",
+    "translate-dot", "caption", "caption-peeky", "caption-features", "classify-norm", "classify-norm-both",
+    "classify-convolution", "classify-convolution-both", "classify-fcn", "regress-fcn", "tag-norm", "translate-none",
+    "translate-blocks", "translate-projection", "translate-slstm", "forecast-norm",
 )  # fmt: skip
 SIZES = {"T": 5, "B": 3, "S": 4, "L": 6}
 
@@ -97,7 +110,8 @@ def test_runtime_gives_what_onnxruntime_gives(exported, name):
         ours = model.run(inputs)
         assert set(ours) == set(theirs)
         for key, value in theirs.items():
-            assert np.abs(ours[key] - value).max() <= 1e-5 and ours[key].dtype == value.dtype, key
+            difference = np.abs(ours[key] - value) / np.maximum(1, np.abs(value))
+            assert difference.max() <= parity.TOLERANCE and ours[key].dtype == value.dtype, key
 
 
 def test_states_of_eleven_layers_sort_alike(exported):
@@ -105,6 +119,19 @@ def test_states_of_eleven_layers_sort_alike(exported):
     inputs = [part.name.removeprefix("state_in_") for part in model.inputs if part.name.startswith("state_in_")]
     outputs = [part.name.removeprefix("state_out_") for part in model.outputs if part.name.startswith("state_out_")]
     assert len(inputs) == 11 and inputs == outputs == sorted(inputs)
+
+
+def nodes_of(folder):
+    import onnx
+
+    return [node.op_type for node in onnx.load(folder / "model.onnx").graph.node]
+
+
+def test_cells_that_have_a_node_are_that_node_and_others_are_a_scan(exported):
+    for name, expected in (("lstm", "LSTM"), ("before", "GRU"), ("relu", "RNN"), ("norm", "Scan"), ("zoneout", "Scan")):
+        kinds = {kind for kind in nodes_of(exported(name)[0]) if kind in ("LSTM", "GRU", "RNN", "Scan")}
+        assert kinds == {expected}, name
+    assert nodes_of(exported("classify-norm-both")[0]).count("Scan") == 2  # a node for each direction
 
 
 def test_layout_and_reset_gate_are_attributes(exported):
@@ -126,8 +153,9 @@ def test_metadata_has_the_description(trained, exported):
     assert description["codec"] == json.loads(json.dumps(trained("lstm").codec.to_json()))
 
 
-def test_stream_gives_what_the_stream_of_the_run_gives(trained, exported):
-    run, model = trained("lstm"), runtime.load(exported("lstm")[0])
+@pytest.mark.parametrize("name", ["lstm", "norm", "slstm", "convolution"])
+def test_stream_gives_what_the_stream_of_the_run_gives(trained, exported, name):
+    run, model = trained(name), runtime.load(exported(name)[0])
     theirs, ours = run.stream(), model.stream()
     ours.step(0)  # a run's stream begins with the unknown unit
     for unit in run.codec.encode("to be or not").tolist():
@@ -184,27 +212,32 @@ def refused(run, folder, error, match, **options):
     assert list(folder.iterdir()) == []
 
 
-def test_convolutions_beside_an_lstm_are_refused(tmp_path, task_pair):
-    refused(task_pair("classify-fcn")[0], tmp_path, UsageError, "onnx: lstm_fcn has convolutions beside its LSTM")
+def test_segments_are_refused(tmp_path, task_pair):
+    refused(task_pair("forecast-segment")[0], tmp_path, UsageError, "second pass, which has no graph; leave out --onnx")
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"model": "transformer", "hidden": 8}, "a transformer has no recurrent layers"),
-        ({"model": "cnn", "hidden": 8, "layers": 1}, "a convolution has no recurrent layers"),
-        ({"model": "mingru", "hidden": 8}, "no node for the cell mingru"),
-        ({"model": "lstm", "hidden": 8}, "layer normalisation inside the cell; train with --no-layer-norm"),
-        ({"model": "lstm", "hidden": 8, "layer_norm": False, "zoneout": 0.1}, "no place for zoneout"),
-        ({"model": "gru", "hidden": 8, "layer_norm": False, "projection": 4}, "no place for a projection of h"),
-        ({"model": "markov"}, "markov is no network"),
+        ({"model": "transformer", "hidden": 8}, "a transformer has no recurrent layers; export it without --onnx"),
+        ({"model": "cnn", "hidden": 8, "layers": 1}, "a convolution has no recurrent layers; export it without --onnx"),
+        ({"model": "markov"}, "markov is no network; export it without --onnx"),
     ],
 )
-def test_models_that_have_no_such_nodes_are_refused(tmp_path, tmp_path_factory, options, reason):
+def test_models_that_have_no_graph_are_refused(tmp_path, tmp_path_factory, options, reason):
     epochs = None if options["model"] == "markov" else 1
     out = str(tmp_path_factory.mktemp("onnx") / "run")
     run = seriatim.train("language", TEXT, out=out, epochs=epochs, quiet=True, baselines="none", **options)
     refused(run, tmp_path, UsageError, reason)
+
+
+def test_adaptive_softmax_is_refused(tmp_path, tmp_path_factory):
+    text = [" ".join(f"w{number % 45}" for number in range(600))]
+    run = seriatim.train(
+        "language", text, out=str(tmp_path_factory.mktemp("onnx") / "run"), epochs=1, quiet=True, baselines="none",
+        hidden=16, unit="word", softmax="adaptive",
+    )  # fmt: skip
+    refused(run, tmp_path, UsageError, "no adaptive softmax; train with --softmax full to export")
 
 
 def test_rounded_weights_are_refused(trained, tmp_path):
@@ -221,8 +254,8 @@ def test_wrong_order_of_gates_is_not_written(trained, tmp_path, monkeypatch):
 
 def test_state_that_is_not_read_is_not_written(trained, tmp_path, monkeypatch):
     inputs = {name: tuple("-" if part.startswith("initial") else part for part in parts)
-              for name, parts in recurrent.INPUTS.items()}  # fmt: skip
-    monkeypatch.setattr(recurrent, "INPUTS", inputs)
+              for name, parts in layers.INPUTS.items()}  # fmt: skip
+    monkeypatch.setattr(layers, "INPUTS", inputs)
     refused(trained("relu"), tmp_path, RunError, "differs by")
 
 
@@ -246,6 +279,18 @@ def test_missing_libraries_name_their_extra(trained, tmp_path, monkeypatch, miss
     monkeypatch.setattr(parity, "importlib", types.SimpleNamespace(import_module=absent))
     monkeypatch.setattr("seriatim.nn.interchange.onnx.importlib", types.SimpleNamespace(import_module=absent))
     refused(trained("lstm"), tmp_path, MissingExtra, r"pip install 'seriatim\[onnx\]'")
+
+
+def test_default_options_of_language_are_exported(tmp_path, capsys):
+    """The first two commands of a reader: layer normalisation is a default."""
+    from seriatim.cli.app import run as run_command
+
+    (tmp_path / "text.txt").write_text(TEXT[0] * 3)
+    run, folder = str(tmp_path / "run"), str(tmp_path / "x")
+    assert run_command(["train", "language", str(tmp_path / "text.txt"), "--out", run, "--epochs", "1"]) == 0
+    assert run_command(["export", run, folder, "--onnx", "--use", "network"]) == 0
+    assert "the largest difference is" in capsys.readouterr().out
+    assert "Scan" in nodes_of(tmp_path / "x")
 
 
 def test_command_line(trained, tmp_path, capsys):

@@ -20,7 +20,7 @@ def export(
         str, typer.Option(metavar="float32|bf16|int8", help="type of the weights; rounded weights are scored")
     ] = "float32",
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="write ONNX files of RNN, LSTM and GRU nodes instead; checked by onnxruntime")
+        bool, typer.Option("--onnx", help="write ONNX files of standard operators instead; checked by onnxruntime")
     ] = False,
     use: Use = None,
     json: Json = False,

@@ -249,7 +249,7 @@ class Run:
     ) -> Result:
         """Write a runtime folder, which runs with NumPy alone (``seriatim.runtime.load``), or ONNX files.
 
-        ``onnx`` writes ``model.onnx``, or ``encoder.onnx`` and ``decoder.onnx``, of nodes RNN, LSTM and GRU
+        ``onnx`` writes ``model.onnx``, or ``encoder.onnx`` and ``decoder.onnx``, of standard operators
         (``docs/onnx.md``). onnxruntime runs them before they appear: 1 and 3 rows, 1 and 7 steps, states that
         are not zero, and sequences cut in two.
 

@@ -61,17 +61,17 @@ class SequenceNetwork:
         self.pool_name = network.text("pool")
         self._pool = network.choice("pool", POOLINGS)
         size = width if self.body is None else self.body.output_size
-        self._branch = None
+        self.branch = None
         if network.has("branch"):
-            self._branch = ConvolutionalBranch(network.part("branch"), weights, width)
-            size += self._branch.output_size
+            self.branch = ConvolutionalBranch(network.part("branch"), weights, width)
+            size += self.branch.output_size
         self.head = weights.take("head.weight", outputs, size), weights.take("head.bias", outputs)
         network.done()
 
     @property
     def is_causal(self) -> bool:
         """Whether a stream can be read."""
-        return self._branch is None and (self.body is None or self.body.is_causal)
+        return self.branch is None and (self.body is None or self.body.is_causal)
 
     def run(self, sequences: list[Array]) -> Array:
         """Return the outputs of each sequence, [N, K] float64."""
@@ -84,8 +84,8 @@ class SequenceNetwork:
                 x, _ = self.body.run(vectors, (), lengths)
                 directions = self.body.directions
             pooled = self._pool(x, lengths, directions)
-            if self._branch is not None:
-                pooled = np.concatenate([pooled, self._branch.run(vectors, lengths)], -1)
+            if self.branch is not None:
+                pooled = np.concatenate([pooled, self.branch.run(vectors, lengths)], -1)
             result[indices] = affine(pooled, *self.head)
         return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,9 @@ Array = NDArray[Any]
 Shape = Sequence[int | str]
 Arrays = Mapping[str, Array]
 
+Step = Callable[["GraphBuilder", list[str], list[str]], list[str]]
+"""(graph of one step, values [B, ·] of the step, states before it) → the states after it."""
+
 NEGATIVE: Final = np.array(-np.inf, np.float32)
 
 
@@ -24,14 +27,16 @@ class GraphBuilder:
     """A graph that grows. A value is known by its name, which the methods return.
 
     ``layers`` is the number of recurrent layers of the graph. The names of their states have numbers of equal length,
-    so that the states' inputs and outputs have the same order when they are sorted.
+    so that the states' inputs and outputs have the same order when they are sorted. A graph inside a node of ``outer``
+    has the constants of ``outer``, and its ``name`` before the names of its own values.
     """
 
-    def __init__(self, layers: int = 0) -> None:
+    def __init__(self, layers: int = 0, *, outer: GraphBuilder | None = None, name: str = "") -> None:
         self._onnx = library("writing ONNX")
         self._digits = max(2, len(str(layers - 1)))
+        self._prefix = f"{name}." if name else ""
         self._nodes: list[Any] = []
-        self._constants: dict[str, Array] = {}
+        self._constants: dict[str, Array] = {} if outer is None else outer._constants
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._state_inputs: list[Any] = []
@@ -47,9 +52,31 @@ class GraphBuilder:
         self, op_type: str, inputs: Sequence[str], outputs: int, name: str = "", **attributes: Any
     ) -> list[str]:
         """Add a node with several outputs."""
-        names = [f"value_{len(self._nodes)}_{number}" for number in range(outputs)]
+        names = [f"{self._prefix}value_{len(self._nodes)}_{number}" for number in range(outputs)]
         self._nodes.append(self._onnx.helper.make_node(op_type, list(inputs), names, name, **attributes))
         return names
+
+    def scan(
+        self, step: Step, states: Sequence[str], sequences: Mapping[str, Any], name: str, *, reverse: bool = False
+    ) -> tuple[list[str], str]:
+        """Add a node Scan that calls ``step`` at each step of ``sequences``.
+
+        ``states`` [B, ·], float32, are the states before the first step. ``sequences`` are values [T, B, ·] and their
+        types. Returns the states after the last step, and the first state after each step [T, B, ·]. With ``reverse``
+        the last step is read first.
+        """
+        body = GraphBuilder(outer=self, name=name)
+        before = [body.input(f"{name}.state_{number}", np.float32, None) for number in range(len(states))]
+        read = [body.input(f"{name}.step_{number}", dtype, None) for number, dtype in enumerate(sequences.values())]
+        after = step(body, read, before)
+        body._outputs += [self._tensor(value, np.float32, None) for value in after]
+        body.output(f"{name}.output", after[0], np.float32, None)
+        graph = self._onnx.helper.make_graph(body._nodes, name, body._inputs, body._outputs)
+        *final, output = self.add_node(
+            "Scan", [*states, *sequences], len(states) + 1, name, body=graph, num_scan_inputs=len(sequences),
+            scan_input_directions=[int(reverse)] * len(sequences), scan_output_directions=[int(reverse)],
+        )  # fmt: skip
+        return final, output
 
     def constant(self, values: Any, dtype: Any = None, name: str = "") -> str:
         """Add an array. Equal names are the same array."""
@@ -61,11 +88,11 @@ class GraphBuilder:
         """Add a list of whole numbers."""
         return self.constant(values, np.int64, "integers_" + "_".join(map(str, values)))
 
-    def input(self, name: str, dtype: Any, shape: Shape) -> str:
+    def input(self, name: str, dtype: Any, shape: Shape | None) -> str:
         self._inputs.append(self._tensor(name, dtype, shape))
         return name
 
-    def output(self, name: str, value: str, dtype: Any, shape: Shape) -> None:
+    def output(self, name: str, value: str, dtype: Any, shape: Shape | None) -> None:
         """Make ``value`` an output called ``name``."""
         self._rename(name, value)
         self._outputs.append(self._tensor(name, dtype, shape))
@@ -88,6 +115,12 @@ class GraphBuilder:
     def zero(self) -> str:
         """The number 0, float32."""
         return self.constant(0, np.float32, "zero_float")
+
+    def zeros(self, like: str, width: int) -> str:
+        """Zeros [B, width] for ``like`` [T, B, ...], float32."""
+        rows = self.add("Slice", self.add("Shape", like), self.integers(1), self.integers(2))
+        shape = self.add("Concat", rows, self.integers(width), axis=0)
+        return self.add("Expand", self.zero(), shape)
 
     def affine(self, x: str, arrays: Arrays, name: str) -> str:
         """x [..., I] → x Wᵀ + b, with ``NAME.weight`` [O, I] and, if there is one, ``NAME.bias`` [O]."""
@@ -126,8 +159,9 @@ class GraphBuilder:
         """Add a copy of ``value``, so that a value may be several outputs."""
         self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name]))
 
-    def _tensor(self, name: str, dtype: Any, shape: Shape) -> Any:
-        return self._onnx.helper.make_tensor_value_info(name, self._type(dtype), list(shape))
+    def _tensor(self, name: str, dtype: Any, shape: Shape | None) -> Any:
+        """Describe a value. The shape of a value in a graph inside a node may be None: it follows from the node."""
+        return self._onnx.helper.make_tensor_value_info(name, self._type(dtype), None if shape is None else list(shape))
 
     def _type(self, dtype: Any) -> int:
         code: int = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

@@ -17,9 +17,9 @@ def forecaster(source: Source) -> dict[str, CheckedGraph]:
     """A graph for each strategy; its inputs and outputs are in the units of the series' scaler."""
     check_body(source.network["body"])
     if source.network["flat"]:
-        raise UsageError("onnx: this model reads a window at once; --onnx writes nodes RNN, LSTM and GRU")
+        raise UsageError("onnx: this model reads a window at once, without recurrent layers; export it without --onnx")
     if "segment" in source.network:
-        raise UsageError("onnx: --segment decodes the horizon in a second pass, which --onnx does not write")
+        raise UsageError("onnx: --segment reads the horizon in a second pass, which has no graph; leave out --onnx")
     direct = source.description["settings"]["strategy"] == "direct"
     return {"model": (_direct if direct else _recursive)(source)}
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from seriatim.errors import UsageError
 from seriatim.export.onnx.builder import NEGATIVE, GraphBuilder
+from seriatim.export.onnx.convolutions import add_convolution
 from seriatim.export.onnx.forecasters import forecaster
 from seriatim.export.onnx.graphs import CheckedGraph, Source, Values, carry_of, states_of
 from seriatim.export.onnx.recurrent import add_body, check_body
@@ -19,12 +20,12 @@ from seriatim.runtime.arithmetic import affine, log_softmax, sigmoid
 def graphs(source: Source) -> dict[str, CheckedGraph]:
     """Return the graphs of an exported model, by the names of their files.
 
-    Raises ``UsageError`` for a model that ONNX's recurrent nodes cannot express.
+    Raises ``UsageError`` for a model that has no graph here; the error says what to do.
     """
     if "blend" in source.description:
         raise UsageError("onnx: a blend is no single network; give --use network")
     if "network" not in source.description:
-        raise UsageError(f"onnx: {source.description['model']} is no network; --onnx writes nodes RNN, LSTM and GRU")
+        raise UsageError(f"onnx: {source.description['model']} is no network; export it without --onnx")
     return GRAPHS[source.description["task"]](source)
 
 
@@ -137,12 +138,7 @@ def _add_spelling(graph: GraphBuilder, source: Source, words: str) -> str:
     else:
         inside = graph.inside(lengths, letters)
         letters = graph.add("Where", inside, letters, graph.zero())
-        rows = graph.add("Unsqueeze", graph.add("Transpose", letters, perm=[1, 2, 0]), graph.integers(2))
-        weight = graph.constant(arrays["spelling.filters.weight"][:, :, None])
-        bias = graph.constant(arrays["spelling.filters.bias"])
-        around = part["window"] // 2
-        answers = graph.add("Conv", rows, weight, bias, pads=[0, around, 0, around])
-        answers = graph.add("Transpose", graph.add("Squeeze", answers, graph.integers(2)), perm=[2, 0, 1])
+        answers = add_convolution(graph, letters, arrays["spelling.filters.weight"], arrays["spelling.filters.bias"])
         masked = graph.add("Where", inside, answers, graph.constant(NEGATIVE, name="negative"))
         vectors = graph.add("Relu", graph.add("ReduceMax", masked, axes=[0], keepdims=0))
     shape = graph.add("Concat", graph.add("Shape", words), graph.integers(size), axis=0)

@@ -62,12 +62,13 @@ def _session(model: bytes) -> Any:
 
 
 def _states(session: Any, generator: np.random.Generator, rows: int) -> Iterator[tuple[str, Any]]:
-    """Yield states that are not zero. A number of steps is a whole number above 0."""
+    """Yield states that are not zero. A number of steps is a whole number above 0, and n of an sLSTM a sum above 0."""
     for part in session.get_inputs():
         if part.name.startswith(STATE_IN):
             shape = [rows if isinstance(size, str) else size for size in part.shape]
             is_count = part.name.endswith("steps")
-            drawn = generator.integers(1, 5, shape) if is_count else generator.uniform(-0.9, 0.9, shape)
+            lowest = 0.5 if part.name.endswith("_n") else -0.9
+            drawn = generator.integers(1, 5, shape) if is_count else generator.uniform(lowest, 0.9, shape)
             yield part.name, drawn.astype(np.float32)
 
 

@@ -1,39 +1,32 @@
-"""Recurrent bodies as nodes ``RNN``, ``LSTM`` and ``GRU``."""
+"""Recurrent bodies: their layers, and the connections past them."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from seriatim.errors import UsageError
 from seriatim.export.onnx.builder import Arrays, GraphBuilder
-from seriatim.kernels.weights import Weights
-from seriatim.layouts.onnx_nodes import INPUTS, node_of
-from seriatim.layouts.stack_layer import StackLayer
+from seriatim.export.onnx.cell_steps import normalised
+from seriatim.export.onnx.layers import add_layer
+from seriatim.export.onnx.short_convolution import PAST, add_short_convolution
+from seriatim.runtime.recurrent import DIRECTIONS
 from seriatim.spec import CellSpec
-
-KINDS: Final = ("rnn", "lstm", "cifg", "gru")
-"""The cells that are nodes of ONNX. ``cifg`` is an LSTM with ``input_forget``."""
 
 
 def check_body(body: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` for a body that ONNX's recurrent nodes cannot express; the error says why."""
+    """Raise ``UsageError`` for a body without recurrent layers."""
     if body["type"] != "recurrent":
-        raise UsageError(f"onnx: a {body['type']} has no recurrent layers; --onnx writes nodes RNN, LSTM and GRU")
+        raise UsageError(f"onnx: a {body['type']} has no recurrent layers; export it without --onnx")
+
+
+def state_widths(body: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, int]:
+    """The width of each state of a layer, by name; the last inputs of a convolution are a state."""
+    spec = CellSpec(**layer["cell"])
+    widths = {state: spec.state_size(state) for state in spec.states}
     if "convolution" in body:
-        raise UsageError("onnx: a convolution before the cells has no graph here; train without --convolution")
-    for layer in body["layers"]:
-        spec = CellSpec(**layer["cell"])
-        if spec.kind not in KINDS:
-            raise UsageError(f"onnx: ONNX has no node for the cell {spec.kind}; it has RNN, LSTM and GRU")
-        for name, present, hint in (
-            ("layer normalisation inside the cell", spec.layer_norm, "train with --no-layer-norm"),
-            ("a projection of h", bool(spec.proj_size), "train without --projection"),
-            ("zoneout", bool(layer["zoneout"]), "train without --zoneout"),
-        ):
-            if present:
-                raise UsageError(f"onnx: ONNX's nodes RNN, LSTM and GRU have no place for {name}; {hint}")
+        widths[PAST] = (body["convolution"] - 1) * spec.input_size
+    return widths
 
 
 def add_body(
@@ -46,7 +39,7 @@ def add_body(
     lengths: str = "",
     with_states: bool,
 ) -> tuple[str, str]:
-    """Add the layers of a body on x [T, B, I]; return its output [T, B, O] and Y_h [D, B, H] of the last layer.
+    """Add the layers of a body on x [T, B, I]; return its output [T, B, O] and the last h [D, B, ·] of the last layer.
 
     ``with_states`` makes the states inputs and outputs of the graph.
     """
@@ -56,7 +49,7 @@ def add_body(
     for number, layer in enumerate(body["layers"]):
         name = f"{prefix}.{number}"
         read = _layer_norm(graph, x, arrays, f"{name}.norm1") if connection == "block" else x
-        output, last = _add_layer(graph, layer, body["bidirectional"], arrays, read, name, lengths, with_states)
+        output, last = _add_layer(graph, body, layer, arrays, read, name, lengths, with_states)
         x = add_connection(graph, connection, number, arrays, x, output, name)
     if connection == "block":
         x = _layer_norm(graph, x, arrays, f"{prefix}.norm")
@@ -81,43 +74,33 @@ def add_connection(
 
 def _add_layer(
     graph: GraphBuilder,
+    body: Mapping[str, Any],
     layer: Mapping[str, Any],
-    bidirectional: bool,
     arrays: Arrays,
     x: str,
     name: str,
     lengths: str,
     with_states: bool,
 ) -> tuple[str, str]:
-    spec = CellSpec(**layer["cell"])
-    directions = ("forward", "backward")[: 2 if bidirectional else 1]
-    weights = tuple(_weights(arrays, f"{name}.{direction}") for direction in directions)
-    node = node_of(StackLayer(spec, weights), "bidirectional" if bidirectional else "forward")
-    values = {"X": x, "sequence_lens": lengths}
-    values |= {part: graph.constant(array, name=f"{name}.{part}") for part, array in node.inputs.items()}
-    names = graph.state_names(spec.states) if with_states else []
-    if with_states:
-        pairs = zip(spec.states, names, strict=True)
-        values |= {f"initial_{state}": graph.state(label, spec.hidden_size) for state, label in pairs}
-    inputs = [values.get(part, "") for part in INPUTS[node.op_type]]
-    while not inputs[-1]:
-        inputs.pop()
-    y, *states = graph.add_node(node.op_type, inputs, 1 + len(spec.states), name, layout=0, **node.attributes)
-    for label, state in zip(names, states, strict=False):
-        graph.next_state(label, state, spec.hidden_size)
-    if not bidirectional:
-        return graph.add("Squeeze", y, graph.integers(1)), states[0]
-    swapped = graph.add("Transpose", y, perm=[0, 2, 1, 3])
-    return graph.add("Reshape", swapped, graph.integers(0, 0, -1)), states[0]
-
-
-def _weights(arrays: Arrays, prefix: str) -> Weights[Any]:
-    return Weights(**{field.name: arrays.get(f"{prefix}.{field.name}") for field in dataclasses.fields(Weights)})
+    """Add one layer and the convolution before it, if there is one; return its output and its last h [D, B, ·]."""
+    widths = state_widths(body, layer)
+    labels = graph.state_names(list(widths)) if with_states else []
+    before = [graph.state(label, width) for label, width in zip(labels, widths.values(), strict=False)]
+    past: list[str] = []
+    if PAST in widths:
+        first = before.pop() if before else graph.add("Unsqueeze", graph.zeros(x, widths[PAST]), graph.integers(0))
+        x, last_inputs = add_short_convolution(graph, x, arrays, f"{name}.convolution", first, lengths)
+        past = [last_inputs]
+    directions = DIRECTIONS[: 2 if body["bidirectional"] else 1]
+    output, final = add_layer(graph, layer, directions, arrays, x, name, lengths=lengths, before=before)
+    for label, state, width in zip(labels, [*final, *past], widths.values(), strict=False):
+        graph.next_state(label, state, width)
+    return output, final[0]
 
 
 def _layer_norm(graph: GraphBuilder, x: str, arrays: Arrays, name: str) -> str:
     scale, shift = (graph.constant(arrays[f"{name}.{part}"], name=f"{name}.{part}") for part in ("weight", "bias"))
-    return graph.add("LayerNormalization", x, scale, shift, axis=-1, epsilon=1e-5)
+    return normalised(graph, x, scale, shift)
 
 
 def _gelu(graph: GraphBuilder, x: str) -> str:

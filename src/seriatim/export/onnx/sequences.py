@@ -8,6 +8,7 @@ import numpy as np
 
 from seriatim.errors import UsageError
 from seriatim.export.onnx.builder import NEGATIVE, Array, GraphBuilder
+from seriatim.export.onnx.convolutions import add_branch
 from seriatim.export.onnx.graphs import CheckedGraph, Source, Values, carry_of, states_of
 from seriatim.export.onnx.recurrent import add_body, check_body
 from seriatim.notation import QUANTILES
@@ -22,12 +23,11 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     """units [T, B] or values [T, B, C] in the data's units → probabilities [B, K], or mean and quantiles [B, 1 + Q]."""
     network, arrays, codec = source.network, source.arrays, source.description["codec"]
     if "body" not in network:
-        raise UsageError("onnx: this model has no recurrent layers; --onnx writes nodes RNN, LSTM and GRU")
-    if "branch" in network:
-        raise UsageError("onnx: lstm_fcn has convolutions beside its LSTM; export it without --onnx")
+        raise UsageError("onnx: this model has no recurrent layers; export it without --onnx")
     body, pool = network["body"], network["pool"]
     check_body(body)
-    is_causal = not body["bidirectional"]
+    bidirectional, branch = body["bidirectional"], network.get("branch")
+    with_states = not bidirectional and branch is None
     graph = GraphBuilder(len(body["layers"]))
     reads_text = "embedding" in arrays
     if reads_text:
@@ -36,11 +36,13 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     else:
         x = _add_values(graph, codec["inputs"])
     lengths = graph.input("lengths", np.int32, ["B"])
-    output, _ = add_body(graph, body, arrays, x, lengths=lengths, with_states=is_causal)
-    width = arrays["head.weight"].shape[1]
-    pooled = _add_pool(graph, pool, output, lengths, width, is_causal)
-    outputs = graph.affine(pooled, arrays, "head")
+    output, _ = add_body(graph, body, arrays, x, lengths=lengths, with_states=with_states)
     model, is_regression = source.model, source.description["task"] == "regress"
+    width = model.network.body.output_size
+    pooled = _add_pool(graph, pool, output, lengths, width, bidirectional=bidirectional, with_states=with_states)
+    if branch is not None:
+        pooled = graph.add("Concat", pooled, add_branch(graph, x, lengths, arrays, len(branch["widths"])), axis=-1)
+    outputs = graph.affine(pooled, arrays, "head")
     if is_regression:
         _add_quantiles(graph, outputs, codec["target"])
     else:
@@ -49,17 +51,20 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     def reference(values: Values) -> Values:
         count = values["lengths"].astype(np.int64)
         encoded = values["units"] if reads_text else model.inputs.scaler.transform(values["values"])
-        states, carry = model.network.body.run(model.network.vectors(encoded), carry_of(values, graph.layers), count)
+        vectors = model.network.vectors(encoded)
+        states, carry = model.network.body.run(vectors, carry_of(values, graph.layers), count)
         pooled = POOLINGS[pool](states, count, model.network.body.directions)
         result: Values = {}
-        if is_causal and pool != "last":
+        if with_states and pool != "last":
             pooled, result = _pooled_further(pool, pooled, count, values)
+        if model.network.branch is not None:
+            pooled = np.concatenate([pooled, model.network.branch.run(vectors, count)], -1)
         outputs = affine(pooled, *model.network.head)
         if is_regression:
             result["predictions"] = model.in_units(outputs)
         else:
             result["probabilities"] = softmax(outputs)
-        return result | (states_of(carry, graph.layers) if is_causal else {})
+        return result | (states_of(carry, graph.layers) if with_states else {})
 
     def draw(generator: np.random.Generator, rows: int, steps: int) -> Values:
         drawn: Values
@@ -80,13 +85,15 @@ def _add_values(graph: GraphBuilder, scaler: Any) -> str:
     return graph.cast(graph.add("Div", centred, graph.constant(scaler["scale"], np.float64)), np.float32)
 
 
-def _add_pool(graph: GraphBuilder, pool: str, output: str, lengths: str, width: int, is_causal: bool) -> str:
-    """Add the pooling of [T, B, width] over time; return [B, width]. A causal network pools on from call to call."""
+def _add_pool(
+    graph: GraphBuilder, pool: str, output: str, lengths: str, width: int, *, bidirectional: bool, with_states: bool
+) -> str:
+    """Add the pooling of [T, B, width] over time; return [B, width]. ``with_states`` pools on from call to call."""
     if pool == "last":
         end = graph.add("Sub", lengths, graph.constant([1], np.int32))
         is_last = graph.add("Unsqueeze", graph.add("Equal", graph.steps(output), end), graph.integers(2))
         last = graph.add("ReduceSum", graph.add("Where", is_last, output, graph.zero()), graph.integers(0), keepdims=0)
-        if is_causal:
+        if not bidirectional:
             return last
         first = graph.add("Gather", output, graph.constant(0, np.int64, "first"))
         halves = graph.integers(width // 2, width // 2)
@@ -98,22 +105,22 @@ def _add_pool(graph: GraphBuilder, pool: str, output: str, lengths: str, width: 
         graph.add("Unsqueeze", graph.cast(lengths, np.float32), graph.integers(1)),
     )
     before, past = "", ""
-    if is_causal:
+    if with_states:
         before = graph.add("Squeeze", graph.state(STEPS, 1), graph.integers(0))
         past = graph.add("Squeeze", graph.state(POOLED, width), graph.integers(0))
         count = graph.add("Add", count, before)
     if pool == "mean":
         value = graph.add("ReduceSum", graph.add("Where", inside, output, graph.zero()), graph.integers(0), keepdims=0)
-        value = graph.add("Add", value, past) if is_causal else value
+        value = graph.add("Add", value, past) if with_states else value
         pooled = graph.add("Div", value, count)
     else:
         lowest = graph.constant(NEGATIVE, name="negative")
         value = graph.add("ReduceMax", graph.add("Where", inside, output, lowest), axes=[0], keepdims=0)
-        if is_causal:
+        if with_states:
             has_past = graph.add("Greater", before, graph.zero())
             value = graph.add("Max", value, graph.add("Where", has_past, past, lowest))
         pooled = value
-    if is_causal:
+    if with_states:
         for name, after, size in ((STEPS, count, 1), (POOLED, value, width)):
             graph.next_state(name, graph.add("Unsqueeze", after, graph.integers(0)), size)
     return pooled

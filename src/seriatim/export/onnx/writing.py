@@ -6,6 +6,7 @@ a peeky decoder reads at every step), and the first states.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ import numpy as np
 from seriatim.errors import UsageError
 from seriatim.export.onnx.builder import NEGATIVE, Array, GraphBuilder
 from seriatim.export.onnx.graphs import CheckedGraph, Source, Values, states_of
-from seriatim.export.onnx.recurrent import add_body, add_connection, check_body
+from seriatim.export.onnx.recurrent import add_body, add_connection, check_body, state_widths
 from seriatim.runtime.decoder import Memory, RecurrentState
 from seriatim.runtime.onnx.model import STATE_IN, STATE_OUT
 
 
 def translator(source: Source) -> dict[str, CheckedGraph]:
-    """encoder: units [S, B] → memory; decoder: units [T, B] → log_probabilities [T, B, V + 1]."""
+    """encoder: units [S, B] → memory, 0 beyond each row; decoder: units [T, B] → log_probabilities [T, B, V + 1]."""
     check_body(source.network["body"])
     _check_decoder(source)
     body, arrays, model = source.network["body"], source.arrays, source.model
@@ -28,6 +29,7 @@ def translator(source: Source) -> dict[str, CheckedGraph]:
     lengths = graph.input("lengths", np.int32, ["B"])
     x = graph.add("Gather", graph.constant(arrays["embedding"], name="embedding"), units)
     memory, _ = add_body(graph, body, arrays, x, lengths=lengths, with_states=False)
+    memory = graph.add("Where", graph.inside(lengths, memory), memory, graph.zero())
     end = graph.add("Sub", lengths, graph.constant([1], np.int32))
     is_last = graph.add("Unsqueeze", graph.add("Equal", graph.steps(memory), end), graph.integers(2))
     context = graph.add("ReduceSum", graph.add("Where", is_last, memory, graph.zero()), graph.integers(0), keepdims=0)
@@ -41,7 +43,9 @@ def translator(source: Source) -> dict[str, CheckedGraph]:
 
     def reference(values: Values) -> Values:
         rows = [values["units"][:end, row] for row, end in enumerate(values["lengths"])]
-        return _start(source, model.memory(rows), graph.layers)
+        read = model.memory(rows)
+        inside = (np.arange(len(read.states))[:, None] < values["lengths"])[:, :, None]
+        return _start(source, replace(read, states=np.where(inside, read.states, np.float32(0))), graph.layers)
 
     def draw(generator: np.random.Generator, rows: int, steps: int) -> Values:
         drawn = generator.integers(0, len(arrays["embedding"]), (steps, rows))
@@ -98,7 +102,7 @@ def captioner(source: Source) -> dict[str, CheckedGraph]:
 def _check_decoder(source: Source) -> None:
     decoder = source.network["decoder"]
     if decoder["type"] != "recurrent":
-        raise UsageError(f"onnx: a {decoder['type']} has no recurrent layers; --onnx writes nodes RNN, LSTM and GRU")
+        raise UsageError(f"onnx: a {decoder['type']} has no recurrent layers; export it without --onnx")
     for layer in decoder["layers"]:
         check_body(layer)
 
@@ -133,12 +137,11 @@ def _batch_norm(graph: GraphBuilder, source: Source, x: str, name: str) -> str:
 def _sizes(source: Source) -> dict[str, int]:
     """The widths of the encoder's outputs that the decoder reads."""
     decoder = source.network["decoder"]
-    hidden = decoder["layers"][0]["layers"][0]["cell"]["hidden_size"]
     sizes = {}
     if decoder["attention"] != "none":
         sizes["memory"] = decoder["memory_size"]
     if decoder["attention"] in ("general", "concat", "additive"):
-        sizes["keys"] = hidden
+        sizes["keys"] = len(source.arrays["decoder.combine.weight"])
     if decoder["peeky"]:
         sizes["context"] = decoder["context_size"]
     return sizes
@@ -154,25 +157,23 @@ def _add_start(graph: GraphBuilder, source: Source, memory: str, context: str) -
         values["keys"] = graph.affine(memory, {"a.weight": arrays[f"decoder.attention.{name}"], **bias}, "a")
     for name, size in sizes.items():
         graph.output(name, values[name], np.float32, ["B", size] if name == "context" else ["S", "B", size])
-    hidden = decoder["layers"][0]["layers"][0]["cell"]["hidden_size"]
-    layers, names, starts = decoder["layers"], decoder["states"], decoder["started"]
+    layer = decoder["layers"][0]
+    widths, layers, starts = state_widths(layer, layer["layers"][0]), len(decoder["layers"]), decoder["started"]
     parts: list[str] = []
     if decoder["bridge"]:
-        count = len(layers) * len(starts)
+        sizes_of_parts = [width for state, width in widths.items() if state in starts] * layers
         bridged = graph.affine(context, arrays, "decoder.bridge")
-        parts = graph.add_node("Split", [bridged, graph.integers(*[hidden] * count)], count, axis=-1)
-    zeros = graph.add("Mul", graph.add("ReduceMean", context, axes=[1]), graph.zero())  # [B, 1]
-    zeros = graph.add("Add", zeros, graph.constant(np.zeros((1, hidden)), np.float32))
-    for _ in layers:
-        for state, label in zip(names, graph.state_names(names), strict=True):
-            if not decoder["bridge"]:
-                value = context if state == "h" else zeros
-            elif state in starts:
+        parts = graph.add_node("Split", [bridged, graph.integers(*sizes_of_parts)], len(sizes_of_parts), axis=-1)
+    for _ in range(layers):
+        for (state, width), label in zip(widths.items(), graph.state_names(list(widths)), strict=True):
+            if decoder["bridge"] and state in starts:
                 value = parts.pop(0)
                 value = graph.add("Tanh", value) if state == "h" else value
+            elif state == "h" and not decoder["bridge"]:
+                value = context
             else:
-                value = zeros
-            graph.next_state(label, graph.add("Unsqueeze", value, graph.integers(0)), hidden)
+                value = graph.zeros(memory, width)
+            graph.next_state(label, graph.add("Unsqueeze", value, graph.integers(0)), width)
 
 
 def _start(source: Source, memory: Memory, layers: list[list[str]]) -> Values:

@@ -31,6 +31,8 @@ TYPES: Final[dict[int, Any]] = {
 """``TensorProto.DataType`` → the type of NumPy. The others (texts, 16-bit and complex numbers) are refused."""
 VALUES: Final = {1: 4, 2: 5, 3: 5, 4: 5, 5: 5, 6: 5, 7: 7, 9: 5, 11: 10, 12: 11, 13: 11}
 """The field of a tensor's values by its type, if they are not raw bytes."""
+SCAN: Final = "Scan"
+"""The operator whose attribute may be a graph."""
 OLDEST, NEWEST = 13, 28
 """The versions of ONNX's operators that ``operators.py`` follows. Their meaning is the same in all of these."""
 
@@ -59,6 +61,16 @@ class Node:
 
     def __str__(self) -> str:
         return f"{self.op_type} '{self.name}'" if self.name else self.op_type
+
+
+@dataclass(frozen=True)
+class Body:
+    """The graph inside a node ``Scan``. It may read the values of the graph around it."""
+
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, Array]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -108,10 +120,20 @@ def _model(model: Message) -> OnnxGraph:
     return OnnxGraph(tuple(map(_node, graph.messages(1))), constants, inputs, outputs, metadata)
 
 
-def _node(part: Message) -> Node:
+def _body(graph: Message) -> Body:
+    """Read the graph inside a node. Its own nodes have none."""
+    if graph.has(15):
+        raise ValueError("it has sparse tensors")
+    nodes = tuple(_node(part, is_inside=True) for part in graph.messages(1))
+    inputs, outputs = (tuple(_name(part.text(1)) for part in graph.messages(number)) for number in (11, 12))
+    return Body(nodes, dict(map(_tensor, graph.messages(5))), inputs, outputs)
+
+
+def _node(part: Message, is_inside: bool = False) -> Node:
     if part.text(7) not in ("", "ai.onnx"):
         raise ValueError(f"a node of {part.text(7)!r}, wanted ONNX's own operators")
-    attributes = dict(map(_attribute, part.messages(5)))
+    may_have_graph = part.text(4) == SCAN and not is_inside
+    attributes = dict(_attribute(attribute, may_have_graph) for attribute in part.messages(5))
     return Node(_name(part.text(4)), _name(part.text(3)), _names(part.texts(1)), _names(part.texts(2)), attributes)
 
 
@@ -126,13 +148,14 @@ def _name(name: str) -> str:
     return name
 
 
-def _attribute(part: Message) -> tuple[str, Any]:
+def _attribute(part: Message, may_have_graph: bool) -> tuple[str, Any]:
     name, type_ = _name(part.text(1)), part.integer(20)
     read: dict[int, Any] = {
         1: lambda: part.floats(2)[-1] if part.has(2) else 0.0,
         2: lambda: part.integer(3),
         3: lambda: part.text(4),
         4: lambda: _tensor(part.message(5))[1],
+        **({5: lambda: _body(part.message(6))} if may_have_graph else {}),
         6: lambda: part.floats(7),
         7: lambda: part.integers(8),
         8: lambda: part.texts(9),
