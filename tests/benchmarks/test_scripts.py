@@ -36,10 +36,11 @@ RUNS: dict[str, list[str]] = {
     "compiled": ["--cells", "gru", "--shape", "3,2,4,5", "--backend", "aot_eager", "--seconds", "0.05"],
     "costs": ["--quick"],
     "generation": ["--length", "5", "--hidden", "8", "--seconds", "0.05", "--rounds", "1"],
+    "scoring": ["--sides", "loop of predict", "runtime, 1 worker", "--rows", "480"],
     "online": ["--models", "gru", "--rows", "20"],
 }
 """Arguments for each script."""
-PROCESSES = {"peers", "learners", "costs", "faults", "load", "busy", "clients"}
+PROCESSES = {"peers", "learners", "costs", "faults", "load", "busy", "clients", "scoring"}
 NEEDS = {"step": "onnxruntime"}
 MARKS = {name: [pytest.mark.processes] if name in PROCESSES else [pytest.mark.slow] for name in RUNS}
 
