@@ -230,6 +230,7 @@ RECIPES: Mapping[str, Recipe] = {
             "lr": 5e-3,
             "schedule": "plateau",
             "layer_norm": False,
+            "layers": 1,
         },
         {
             "truncation": ({"period": 30}, {"truncation": (8,)}),

@@ -422,6 +422,7 @@ def test_forward_mode_learners_need_recurrent_models(model: str) -> None:
     [
         ({}, True),
         ({"model": "rnn"}, True),
+        ({"model": "rnn", "layers": 2, "layer_norm": False}, False),
         ({"model": "gru"}, True),
         ({"model": "slstm"}, False),
         ({"layer_norm": False}, False),
@@ -437,4 +438,5 @@ def test_layer_norm_is_the_default_where_it_is_possible(
     small = {"hidden": 4, "epochs": 1, "batch_size": 4, "baselines": "none", "quiet": True}
     run = seriatim.train("language", text, out=str(tmp_path / "run"), **small, **options)
     assert run.options.layer_norm is is_normalised
+    assert run.options.layers == (2 if options.get("model") == "rnn" else 1)
     assert (run.options.lr, run.options.schedule) == (4e-3, "cosine")

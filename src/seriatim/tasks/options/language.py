@@ -13,7 +13,8 @@ from seriatim.tasks.options.train import UNITS, TextOptions
 
 LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
 LANGUAGE_DEFAULTS: Mapping[str, Mapping[str, object]] = {
-    **{name: {"layer_norm": True} for name in ("rnn", "lstm", "gru")},
+    "rnn": {"layer_norm": True, "layers": 2},
+    **{name: {"layer_norm": True} for name in ("lstm", "gru")},
 }
 """Defaults of a model in this task; docs/defaults.md has the experiments."""
 DOCUMENTS = ("file", "paragraph", "line")
