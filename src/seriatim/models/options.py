@@ -33,7 +33,9 @@ class ModelOptions:
     model: str = option("lstm", "network, or a baseline")
     hidden: int = option(128, "hidden units per layer", minimum=1)
     layers: int = option(
-        1, "stacked layers (default: 1; transformer, mingru, minlstm, lru and a language model's rnn 2; cnn 4)", minimum=1
+        1,
+        "stacked layers (default: 1; transformer, mingru, minlstm, lru and a language model's rnn 2; cnn 4)",
+        minimum=1,
     )
     bidirectional: bool = option(False, "recurrent networks: read each sequence in both directions")
     dropout: float = option(0.0, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
