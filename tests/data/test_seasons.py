@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seriatim.data.calendar import find_calendar
+from seriatim.data.named_zone import NamedZone
 from seriatim.data.seasons import Season, usual_season
-from seriatim.data.zones import NamedZone
+from seriatim.encoding.calendar import find_calendar
 
 DAYS = np.datetime64("2020-01-01", "us") + np.arange(400) * np.timedelta64(1, "D")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from seriatim.data.calendar import DAY, Calendar, ClockChanges, Constant, Local, Months, Workdays
+from seriatim.encoding.calendar import DAY, Calendar, ClockChanges, Constant, Local, Months, Workdays
 
 WEEKS_OF_YEAR: Final = 52
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.arrays import to_float64
-from seriatim.data.calendar import future_stamps
 from seriatim.data.frames import has_dates
-from seriatim.data.gaps import Findings, fill, inspect
-from seriatim.data.stamp_formats import ISO, Stamp, StampFormat
 from seriatim.data.tables import Table, open_table
+from seriatim.encoding.calendar import future_stamps
+from seriatim.encoding.gaps import Findings, fill, inspect
+from seriatim.encoding.stamp_formats import ISO, Stamp, StampFormat
 from seriatim.errors import DataError, UsageError
 
 Values = NDArray[np.float64]

@@ -5,41 +5,19 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.cell_values import CellError, quoted
-from seriatim.data.stamp_formats import (
-    COMPACT_DIGITS,
-    QUARTER,
-    CompactDates,
-    DateTimes,
-    Numbers,
-    Pattern,
-    StampFormat,
-)
-from seriatim.data.zones import MINUTE, FixedOffset, ObservedOffsets, Zone
+from seriatim.encoding.stamp_formats import DateTimes, Pattern
+from seriatim.encoding.stamp_texts import DATES, NAMED, TimeStamps, date_format, date_stamps, number_stamps
+from seriatim.encoding.zones import FixedOffset, Zone
 
 if TYPE_CHECKING:
     import polars
 
-_CLOCK: Final = (
-    r"(?:(?P<gap>[Tt]|\s+)(?P<hour>\d{1,2})(?:(?P<colon>:?)(?P<minute>\d{2})"
-    r"(?::?(?P<second>\d{2})(?:(?P<point>[.,])(?P<fraction>\d{1,9}))?)?)?(?P<zone>\s*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?)"
-)
-_SEP: Final = r"(?P<separator>[-/.])"
-DATES: Final = {
-    "iso": rf"^(?P<year>\d{{4}}){_SEP}(?P<month>\d{{1,2}})(?:[-/.](?P<day>\d{{1,2}})){_CLOCK}?$",
-    "month": rf"^(?P<year>\d{{4}}){_SEP}(?P<month>\d{{1,2}})$",
-    "basic": rf"^(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_CLOCK}$",
-    "ymd": rf"^(?P<year>\d{{2}})(?P<separator>[-/])(?P<month>\d{{1,2}})[-/](?P<day>\d{{1,2}}){_CLOCK}?$",
-    "dmy": rf"^(?P<day>\d{{1,2}}){_SEP}(?P<month>\d{{1,2}})[-/.](?P<year>\d{{4}}|\d{{2}}){_CLOCK}?$",
-    "mdy": rf"^(?P<month>\d{{1,2}})(?P<separator>[-/])(?P<day>\d{{1,2}})[-/](?P<year>\d{{4}}|\d{{2}}){_CLOCK}?$",
-}
-"""Dates with separators, by the order of year, month and day."""
 QUICK: Final = {
     "%Y-%m-%d": 10,
     "%Y-%m-%d %H:%M:%S": 19,
@@ -48,17 +26,6 @@ QUICK: Final = {
     "%Y-%m-%dT%H:%M": 16,
 }
 """Usual patterns, with their length, that Polars reads at once."""
-FIRST_YEAR, LAST_YEAR = 1800, 2199
-"""Whole numbers are dates only between these years."""
-
-
-@dataclass(frozen=True)
-class TimeStamps:
-    """A column of stamps."""
-
-    values: NDArray[Any]
-    """``datetime64[us]`` (UTC if the format has a zone), ``int64`` or ``float64`` ``[N]``."""
-    format: StampFormat
 
 
 class Form(ABC):
@@ -141,15 +108,7 @@ class DateForm(Form):
     def finish(self) -> TimeStamps:
         local, offsets = np.concatenate(self.parts), np.concatenate(self._offsets)
         assert self._format is not None
-        if np.isnan(offsets).all():
-            return TimeStamps(local, self._format)
-        minutes = offsets.astype(np.int64)
-        instants = local - (minutes * MINUTE).astype("timedelta64[us]")
-        zone: Zone = ObservedOffsets(instants, minutes)
-        if (minutes == minutes[0]).all():
-            zone = FixedOffset(int(minutes[0]))
-        values = dict(vars(self._format)) | {"zone": zone}
-        return TimeStamps(instants, DateTimes(**values))
+        return date_stamps(local, offsets, self._format)
 
     def _read_quickly(self, cells: polars.Series) -> NDArray[Any] | None:
         lengths = cells.str.len_bytes()
@@ -169,24 +128,8 @@ class DateForm(Form):
 
     def _form_of(self, cells: polars.Series) -> DateTimes:
         lengths = cells.str.len_chars()
-        parts = [
-            re.match(DATES[self._order], cells[int(index or 0)]) for index in (lengths.arg_max(), lengths.arg_min())
-        ]
-        longest, shortest = [{} if match is None else match.groupdict() for match in parts]
-        clock = sum(bool(longest.get(name)) for name in ("hour", "minute", "second"))
-        return DateTimes(
-            order=self._order if self._order in ("dmy", "mdy") else "ymd",
-            separator=longest.get("separator") or ("" if self._order == "basic" else "-"),
-            year_digits=len(longest.get("year") or "0000"),
-            is_padded=all(len(shortest.get(name) or "00") == 2 for name in ("month", "day", "hour")),
-            has_day=self._order != "month",
-            gap=(longest.get("gap") or ("T" if self._order in ("iso", "basic", "month") else " ")).upper(),
-            clock=clock,
-            colon=longest["colon"] if longest.get("colon") is not None else ("" if self._order == "basic" else ":"),
-            digits=len(longest.get("fraction") or ""),
-            point=longest.get("point") or ".",
-            suffix=longest.get("zone") or "",
-        )
+        longest, shortest = (cells[int(index or 0)] for index in (lengths.arg_max(), lengths.arg_min()))
+        return date_format(self._order, longest, shortest)
 
 
 @final
@@ -221,14 +164,6 @@ class PatternForm(Form):
 class NamedForm(Form):
     """Quarters, weeks and days of the year: ``2020Q1``, ``2018-W01``, ``2018-W01-3``, ``2020-031``."""
 
-    FORMS: Final = (
-        (r"^(\d{4})([- ]?)([Qq])([1-4])$", "%Y{1}{2}%q"),
-        (r"^([Qq])([1-4])([-/ ]?)(\d{4})$", "{0}%q{2}%Y"),
-        (r"^(\d{4})(-?)W(\d{2})$", "%G{1}W%V"),
-        (r"^(\d{4})(-?)W(\d{2})-?([1-7])$", "%G{1}W%V{1}%u"),
-        (r"^(\d{4})-(\d{3})$", "%Y-%j"),
-    )
-
     def __init__(self) -> None:
         super().__init__()
         self._index: int | None = None
@@ -236,14 +171,14 @@ class NamedForm(Form):
 
     def read(self, cells: polars.Series) -> int | None:
         if self._index is None:
-            matches = [re.match(pattern, cells[0]) for pattern, _ in self.FORMS]
+            matches = [re.match(pattern, cells[0]) for pattern, _ in NAMED]
             self._index = next((index for index, match in enumerate(matches) if match), None)
             if self._index is None:
                 return 0
-            self._pattern = self.FORMS[self._index][1].format(*cast("re.Match[str]", matches[self._index]).groups())
+            self._pattern = NAMED[self._index][1].format(*cast("re.Match[str]", matches[self._index]).groups())
         groups = [
-            cells.str.extract(self.FORMS[self._index][0], number + 1)
-            for number in range(re.compile(self.FORMS[self._index][0]).groups)
+            cells.str.extract(NAMED[self._index][0], number + 1)
+            for number in range(re.compile(NAMED[self._index][0]).groups)
         ]
         texts = self._as_dates(groups)
         pattern = "%G-%V-%u" if self._index in (2, 3) else "%Y-%j" if self._index == 4 else "%Y-%m-%d"
@@ -298,40 +233,4 @@ class NumberForm(Form):
         return None
 
     def finish(self) -> TimeStamps:
-        numbers = np.concatenate(self.parts)
-        is_whole = numbers.dtype.kind == "i" or bool(
-            (numbers == np.rint(numbers)).all() and np.abs(numbers).max() < 2**53
-        )
-        if is_whole:
-            whole = numbers.astype(np.int64)
-            for form in (*COMPACT_DIGITS, QUARTER):
-                stamps = _compact_dates(whole, form)
-                if stamps is not None:
-                    return TimeStamps(stamps, CompactDates(form, self._is_text))
-        return TimeStamps(numbers, Numbers(self._is_text))
-
-
-def _compact_dates(numbers: NDArray[np.int64], form: str) -> NDArray[Any] | None:
-    """Read whole numbers as dates of ``form``; None if one of them is no such date."""
-    digits = 5 if form == QUARTER else COMPACT_DIGITS[form]
-    if (numbers < FIRST_YEAR * 10 ** (digits - 4)).any() or (numbers >= (LAST_YEAR + 1) * 10 ** (digits - 4)).any():
-        return None
-    parts = [numbers // 10 ** (digits - 4)]
-    if form == QUARTER:
-        quarter = numbers % 10
-        if not ((quarter >= 1) & (quarter <= 4)).all():
-            return None
-        parts.append(quarter * 3 - 2)
-    parts += [numbers // 10**place % 100 for place in range(digits - 6, -1, -2)] if form != QUARTER else []
-    defaults = [np.full_like(numbers, 1 if part == 2 else 0) for part in range(len(parts), 6)]
-    year, month, day, hour, minute, second = parts + defaults
-    if (month < 1).any() or (month > 12).any() or (day < 1).any() or (hour > 23).any():
-        return None
-    if (minute > 59).any() or (second > 59).any():
-        return None
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
-    if (day > length).any():
-        return None
-    seconds = (((day - 1) * 24 + hour) * 60 + minute) * 60 + second
-    return cast("NDArray[Any]", months.astype("datetime64[us]") + (seconds * 1_000_000).astype("timedelta64[us]"))
+        return number_stamps(np.concatenate(self.parts), self._is_text)

@@ -17,8 +17,8 @@ from seriatim.data.compression import format_suffix, is_compressed, unpack
 from seriatim.data.delimited import CSV, TSV, Delimited
 from seriatim.data.files import InputStream, check_file, read_bytes
 from seriatim.data.rows import Rows
-from seriatim.data.stamp_forms import TimeStamps
 from seriatim.data.timestamps import StampReader
+from seriatim.encoding.stamp_texts import TimeStamps
 from seriatim.errors import DataError, UsageError
 
 if TYPE_CHECKING:

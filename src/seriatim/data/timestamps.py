@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seriatim.data.cell_values import CellError, quoted
+from seriatim.data.named_zone import NamedZone
 from seriatim.data.rows import MISSING
-from seriatim.data.stamp_formats import ISO, DateTimes
-from seriatim.data.stamp_forms import DATES, DateForm, Form, NamedForm, NumberForm, PatternForm, TimeStamps
-from seriatim.data.zones import NamedZone, Zone
+from seriatim.data.stamp_forms import DateForm, Form, NamedForm, NumberForm, PatternForm
+from seriatim.encoding.stamp_formats import ISO, DateTimes
+from seriatim.encoding.stamp_texts import DATES, TimeStamps
+from seriatim.encoding.zones import Zone
 
 if TYPE_CHECKING:
     import polars

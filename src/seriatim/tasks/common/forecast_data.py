@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from seriatim.data.calendar import find_calendar
 from seriatim.data.files import content_hash
 from seriatim.data.seasons import usual_season
 from seriatim.data.series import Series, read_series
+from seriatim.encoding.calendar import find_calendar
 from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError

@@ -8,8 +8,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.calendar import Calendar, find_calendar
-from seriatim.data.stamp_formats import ISO, StampFormat
+from seriatim.encoding.calendar import Calendar, find_calendar
+from seriatim.encoding.stamp_formats import ISO, StampFormat
 from seriatim.errors import DataError
 
 Values = NDArray[np.float64]

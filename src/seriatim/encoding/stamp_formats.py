@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from seriatim.data.zones import Zone
+from seriatim.encoding.zones import Zone
 
 Stamp = str | int | float
 

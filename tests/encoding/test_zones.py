@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seriatim.data.zones import FixedOffset, NamedZone, ObservedOffsets, Zone
+from seriatim.data.named_zone import NamedZone
+from seriatim.encoding.zones import FixedOffset, ObservedOffsets, Zone
 
 INSTANTS = np.array(["2020-01-01T12:00", "2020-07-01T12:00", "2020-10-25T00:30", "2020-10-25T01:30"], "datetime64[us]")
 BERLIN = np.array([60, 120, 120, 60])

@@ -13,7 +13,7 @@ from typing import Any, Final, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.data.zones import Zone
+from seriatim.encoding.zones import Zone
 
 Stamps = NDArray[Any]
 Positions = NDArray[np.int64]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seriatim.data.calendar import DAY, Calendar, Constant, Months, Workdays, find_calendar, future_stamps
-from seriatim.data.zones import NamedZone, ObservedOffsets
+from seriatim.data.named_zone import NamedZone
+from seriatim.encoding.calendar import DAY, Calendar, Constant, Months, Workdays, find_calendar, future_stamps
+from seriatim.encoding.zones import ObservedOffsets
 
 
 def dates(*texts: str) -> np.ndarray:  # type: ignore[type-arg]
