@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -24,9 +23,11 @@ from seriatim.runtime.arithmetic import Floats, affine, softplus
 from seriatim.runtime.bodies import read_body
 from seriatim.runtime.body import Carry
 from seriatim.runtime.description import Description
+from seriatim.runtime.histories import LARGEST, History, HistoryReader
 from seriatim.runtime.model import Row, Stream, StreamModel
 from seriatim.runtime.segments import Segments
 from seriatim.runtime.sequences import load_naive
+from seriatim.runtime.stamps import after
 from seriatim.runtime.state import State
 from seriatim.runtime.weights import WeightFile
 
@@ -35,29 +36,17 @@ Array = NDArray[Any]
 SMALLEST_DEVIATION: Final = np.float32(1e-2)
 SMALLEST_SPREAD: Final = np.float32(1e-3)
 PATHS: Final = 100
-LARGEST: Final = 1e100
 LARGEST_HORIZON: Final = 1 << 20
 STRATEGIES: Final = {"direct": "direct", "recursive": "recursive"}
 MISSING: Final = {"error": "error", "interpolate": "interpolate", "mask": "mask"}
 NORMALIZE: Final = {"window": True, "none": False}
 
 
-@dataclass(frozen=True)
-class History:
-    """A series up to the origin of a forecast."""
-
-    name: str
-    values: Array
-    """[T, C]"""
-    observed: Array
-    """[T, C], whether a value was there before gaps were filled."""
-    is_shown: tuple[bool, ...]
-    """For each target, whether its last observed value is the last step. Its forecast begins there alone."""
-
-
 @final
 class Forecaster(StreamModel):
     """A network or a naive model. A row of ``predict`` is an array [T, C] or [T], or a pair of a series' id and it.
+
+    A third value, the time stamps [T] of its steps (dates, texts of dates or numbers), gives the result a key ``time``.
 
     A series of the training has its own scaler; a new one is scaled by its own values.
     """
@@ -80,6 +69,7 @@ class Forecaster(StreamModel):
         if self.horizon > LARGEST_HORIZON or self.lookback > LARGEST_HORIZON:
             raise RunError(f"{description.place}: horizon or lookback above {LARGEST_HORIZON}")
         self.channels = len(self.targets) + len(self.covariates)
+        self._reader = HistoryReader(self.channels, len(self.targets), self.lookback, self._missing != "error")
         self._width = self.channels * (2 if self._missing == "mask" else 1)
         if any(len(scaler.mean) != self.channels for scaler in self._scalers.values()) or not self.targets:
             codec.refuse("series", f"scalers of {self.channels} channels")
@@ -132,6 +122,8 @@ class Forecaster(StreamModel):
         """Yield a row of ``predict`` for the quantiles [horizon, targets, Q] after each history."""
         for history, values in zip(series, quantiles, strict=True):
             row: Row = {"id": history.name, "step": list(range(1, self.horizon + 1))}
+            if history.times is not None:
+                row["time"] = after(history.times, self.horizon)
             for column, key in enumerate(prediction_keys(self.targets)):
                 levels = {str(level): values[:, column, index].tolist() for index, level in enumerate(QUANTILES)}
                 row[key] = levels if history.is_shown[column] else None
@@ -143,35 +135,12 @@ class Forecaster(StreamModel):
         for index, step in enumerate(row["step"]):
             levels = [str(level) for level in QUANTILES]
             quantiles = {f"{key}_{level}": row[key] and row[key][level][index] for key in keys for level in levels}
-            yield {"id": row["id"], "step": step} | quantiles
+            time = {"time": row["time"][index]} if "time" in row else {}
+            yield {"id": row["id"], "step": step} | time | quantiles
 
     def histories(self, rows: Iterable[Any]) -> list[History]:
         """Return the histories of the rows of ``predict``: one for each row at which some target ends."""
-        return [history for number, row in enumerate(rows, 1) for history in self._histories(number, row)]
-
-    def _histories(self, number: int, row: Any) -> Iterator[History]:
-        name, values = (
-            row if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) else (str(number), row)
-        )
-        try:
-            array = np.array(values, np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"series '{name}': not numbers ({error})") from None
-        array = array[:, None] if array.ndim == 1 else array
-        if array.ndim != 2 or array.shape[1] != self.channels:
-            raise DataError(f"series '{name}': got shape {array.shape}, but the model reads {self.channels} channels")
-        is_missing = np.isnan(array)
-        if self._missing != "error":
-            array = _filled(name, array)
-        elif is_missing.any():
-            raise DataError(f"series '{name}': {int(is_missing.sum())} missing values, but the model refuses them")
-        if (np.abs(array) > LARGEST).any():
-            raise DataError(f"series '{name}': holds an infinity or a number above {LARGEST:g}")
-        ends = [len(array) - int(channel.argmin()) for channel in is_missing[::-1, : len(self.targets)].T]
-        for end in sorted(set(ends)):
-            if end < self.lookback:
-                raise DataError(f"series '{name}': {end} rows, wanted at least the lookback of {self.lookback}")
-            yield History(name, array[:end], ~is_missing[:end], tuple(own == end for own in ends))
+        return [history for number, row in enumerate(rows, 1) for history in self._reader.read(number, row)]
 
     def quantiles(self, series: Sequence[History]) -> Iterator[Array]:
         """Yield the quantiles [horizon, targets, Q] after each history."""
@@ -335,15 +304,3 @@ def _naive_models(season: int, lags: Any) -> dict[str, StatisticalForecaster]:
         "ets": ExponentialSmoothing(season),
         "ar": Autoregressive(season=season, lags=lags if isinstance(lags, int) else None),
     }
-
-
-def _filled(name: str, values: Array) -> Array:
-    """Interpolate missing values linearly; at the ends the nearest value is used."""
-    values = values.copy()
-    at = np.arange(len(values))
-    for index, channel in enumerate(values.T):
-        is_known = ~np.isnan(channel)
-        if not is_known.any():
-            raise DataError(f"series '{name}': channel {index + 1} holds no value")
-        channel[~is_known] = np.interp(at[~is_known], at[is_known], channel[is_known])
-    return values

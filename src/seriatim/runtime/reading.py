@@ -7,12 +7,15 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import numpy as np
+
+from seriatim.encoding.stamp_texts import TimeStamps
 from seriatim.errors import DataError, UsageError, nearest
 from seriatim.runtime.model import Model
+from seriatim.runtime.stamps import read_stamps
 
 FORMATS: Final = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "conllu": "conllu", "txt": "txt"}
 DEFAULTS: Final = {"language": "txt", "tag": "txt"}
@@ -52,27 +55,27 @@ def read_rows(model: Model, source: str | Path | BinaryIO, format: str | None = 
         return _sentences(name, text, format)
     if model.task in ("translate", "classify", "regress") and format == "txt":
         return [line for line in _lines(text) if line.strip()] or _fail(name, "is empty")
-    return rows_of_table(model, name, _table(name, text, format))
+    return rows_of_table(model, name, _table(name, text, format), is_text=format != "jsonl")
 
 
-def rows_of_table(model: Model, name: str, table: Table) -> list[Any]:
+def rows_of_table(model: Model, name: str, table: Table, *, is_text: bool = False) -> list[Any]:
     """Return the rows of a table as ``model.predict`` takes them. ``name`` is the table's name in messages.
 
-    Raises ``DataError`` for other values than the model reads, and ``UsageError`` for a missing column or a task
-    without tables.
+    ``is_text`` says that all values of the source are texts, as in CSV. Raises ``DataError`` for other values than the
+    model reads, and ``UsageError`` for a missing column or a task without tables.
     """
     if not table:
         raise DataError(f"{name}: no rows")
     if model.task not in _READERS:
         raise UsageError(f"{name}: a {model.task} model reads no tables")
-    return _READERS[model.task](name, table, model.columns)
+    return _READERS[model.task](name, table, model.columns, is_text)
 
 
-def _texts(name: str, table: Table, columns: Mapping[str, Any]) -> list[Any]:
+def _texts(name: str, table: Table, columns: Mapping[str, Any], is_text: bool) -> list[Any]:
     if columns.get("sound"):
         raise UsageError("sound: a runtime folder reads no recordings; call predict with samples from Python")
     if columns.get("channels"):
-        return _sequences(name, table, columns)
+        return _sequences(name, table, columns, is_text)
     column = columns.get("text") or columns.get("source") or ("source" if "source" in table[0] else None)
     if column is None:
         if len(table[0]) != 1:
@@ -81,32 +84,49 @@ def _texts(name: str, table: Table, columns: Mapping[str, Any]) -> list[Any]:
     return [str(_value(name, number, row, column)) for number, row in enumerate(table, 1)]
 
 
-def _sequences(name: str, table: Table, columns: Mapping[str, Any]) -> list[Any]:
+def _sequences(name: str, table: Table, columns: Mapping[str, Any], is_text: bool) -> list[Any]:
     """Group rows by id, each in order of time; pairs of the id and the values."""
-    groups = _groups(name, table, columns, columns["channels"])
+    groups = [group[:2] for group in _groups(name, table, columns, columns["channels"], is_text)]
     if not columns.get("id"):
         return [[values] for _, rows in groups for values in rows]
     return groups
 
 
-def _series(name: str, table: Table, columns: Mapping[str, Any]) -> list[Any]:
+def _series(name: str, table: Table, columns: Mapping[str, Any], is_text: bool) -> list[Any]:
+    """Group rows by id, each in order of time; the id, the values and, with a column of time, the stamps."""
     targets = [*columns.get("target", ()), *columns.get("covariates", ())]
     if not targets:
         return [("1", [[_number(name, number, row, key) for key in row] for number, row in enumerate(table, 1)])]
-    return _groups(name, table, columns, targets)
+    groups = _groups(name, table, columns, targets, is_text)
+    for group, _, stamps in groups:
+        if stamps is not None and (repeated := stamps.values[1:] == stamps.values[:-1]).any():
+            stamp = stamps.format.write(stamps.values[int(repeated.argmax())])
+            raise DataError(f"{name}: column '{columns['time']}': {stamp} occurs twice in series '{group}'")
+    return [(group, values) if stamps is None else (group, values, stamps) for group, values, stamps in groups]
 
 
-def _groups(name: str, table: Table, columns: Mapping[str, Any], channels: list[str]) -> list[Any]:
-    groups: dict[str, list[tuple[Any, list[float]]]] = {}
-    for number, row in enumerate(table, 1):
-        group = str(_value(name, number, row, columns["id"])) if columns.get("id") else "1"
-        time = _time(name, number, row, columns["time"]) if columns.get("time") else number
-        groups.setdefault(group, []).append((time, [_number(name, number, row, key) for key in channels]))
-    try:
-        ordered = {group: sorted(rows, key=lambda pair: pair[0]) for group, rows in groups.items()}
-    except TypeError:
-        raise DataError(f"{name}: column '{columns['time']}' has numbers and dates, wanted one of them") from None
-    return [(group, [values for _, values in rows]) for group, rows in ordered.items()]
+def _groups(
+    name: str, table: Table, columns: Mapping[str, Any], channels: list[str], is_text: bool
+) -> list[tuple[str, list[list[float]], TimeStamps | None]]:
+    """Return the id of each group, its rows of ``channels`` in order of time, and their stamps."""
+    stamps = None
+    if time := columns.get("time"):
+        raw = [_value(name, number, row, time) for number, row in enumerate(table, 1)]
+        stamps = read_stamps(f"{name}: column '{time}'", raw, is_text=is_text, pattern=columns.get("date_format"))
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(table):
+        group = str(_value(name, index + 1, row, columns["id"])) if columns.get("id") else "1"
+        groups.setdefault(group, []).append(index)
+    result = []
+    for group, rows in groups.items():
+        own = None
+        if stamps is not None:
+            order = np.argsort(stamps.values[rows], kind="stable")
+            rows = np.array(rows)[order].tolist()
+            own = TimeStamps(stamps.values[rows], stamps.format)
+        values = [[_number(name, index + 1, table[index], key) for key in channels] for index in rows]
+        result.append((group, values, own))
+    return result
 
 
 def _sentences(name: str, text: str, format: str) -> list[Any]:
@@ -129,7 +149,7 @@ def _sentences(name: str, text: str, format: str) -> list[Any]:
     return [words for words in sentences if words] or _fail(name, "no sentences")
 
 
-_READERS: dict[str, Callable[[str, Table, Mapping[str, Any]], list[Any]]] = {
+_READERS: dict[str, Callable[[str, Table, Mapping[str, Any], bool], list[Any]]] = {
     "classify": _texts, "regress": _texts, "translate": _texts, "forecast": _series
 }  # fmt: skip
 
@@ -188,20 +208,6 @@ def _number(name: str, number: int, row: Mapping[str, Any], column: str) -> floa
         return float(value)
     except (TypeError, ValueError):
         raise DataError(f"{name} row {number}: column '{column}' has {value!r}, wanted a number") from None
-
-
-def _time(name: str, number: int, row: Mapping[str, Any], column: str) -> Any:
-    value = str(_value(name, number, row, column))
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise DataError(
-            f"{name} row {number}: column '{column}' has '{value}', wanted a number or an ISO date such as 2026-01-31"
-        ) from None
 
 
 def _lines(text: str) -> list[str]:

@@ -105,7 +105,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     slow_baselines = ("tfidf", "nearest", "rocket")
     stdin_format = "csv"
     codec_files = ("vocabulary.json", "scaler.json")
-    exported_columns = ("text", "sound", "channels", "id", "time")
+    exported_columns = ("text", "sound", "channels", "id", "time", "date_format")
 
     def codec_file(self, codec: ClassifyCodec) -> str:
         return codec.inputs.file

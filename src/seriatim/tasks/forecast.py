@@ -72,7 +72,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     slow_baselines = ("theta", "ets")
     stdin_format = "csv"
     codec_files = ("scaler.json",)
-    exported_columns = ("target", "covariates", "id", "time")
+    exported_columns = ("target", "covariates", "id", "time", "date_format")
     exported_options = ("horizon", "season", "strategy", "missing", "normalize", "seed", "lags")
 
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:

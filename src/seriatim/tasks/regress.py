@@ -95,7 +95,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     slow_baselines = ("tfidf", "stats", "rocket")
     stdin_format = "csv"
     codec_files = ("vocabulary.json", "scaler.json")
-    exported_columns = ("text", "sound", "channels", "id", "time")
+    exported_columns = ("text", "sound", "channels", "id", "time", "date_format")
     exported_options = ("every_step", "lookback")
 
     def codec_file(self, codec: RegressCodec) -> str:
