@@ -16,7 +16,7 @@ from seriatim.learning import loop
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
-from seriatim.learning.team import Alone, Processes, find_team
+from seriatim.learning.team import Alone, Processes, find_team, running_statistics
 from seriatim.models.captioner import CaptionBatch, Views
 from seriatim.models.classifier import SequenceBatch
 from seriatim.models.language import NO_TARGET, LanguageBatch, RecurrentLanguageModel
@@ -168,6 +168,26 @@ def test_range_test_is_refused_on_several_processes() -> None:
     options = fill(LearningOptions, {"lr": "find"})
     with pytest.raises(UsageError, match="lr: find does not work on several processes"):
         loop.fit(nn.Linear(1, 1), None, options, NullStore(), Silent(), None, Pair())
+
+
+def test_average_is_copied_from_the_leader_too(monkeypatch: Any) -> None:
+    """Other processors round differently, so that the averages of two processes could differ."""
+    copies: list[list[Any]] = []
+    monkeypatch.setattr(Alone, "copy_from_leader", lambda team, tensors: copies.append(list(tensors)))
+    tokens = torch.arange(24).reshape(8, 3) % 5
+    options = fill(LearningOptions, {"average": 0.9, "epochs": 1})
+    model = RecurrentLanguageModel(fill(ModelOptions, {"model": "gru", "hidden": 4}), 5, tie=False)
+    batches = [LanguageBatch(tokens, tokens)]
+    plan = loop.TrainingPlan(lambda number: batches, lambda network: {"valid_nll": 1.0}, "valid_nll")
+    loop.fit(model, plan, options, NullStore(), Silent())
+    weights = len(model.state_dict())
+    assert [len(tensors) for tensors in copies] == [2 * weights, 2 * weights]  # at the start, and before validation
+
+
+def test_running_statistics_are_those_of_batch_normalisation() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2), nn.BatchNorm2d(4, track_running_stats=False))
+    mean, variance = running_statistics(model)
+    assert mean is model[0].running_mean and variance is model[0].running_var
 
 
 def test_run_folder_is_wanted_for_several_processes(monkeypatch: Any) -> None:

@@ -33,7 +33,7 @@ from seriatim.learning.options import LearningOptions
 from seriatim.learning.plan import OnValidation, Outcome, TrainingPlan
 from seriatim.learning.range_test import find_learning_rate
 from seriatim.learning.signals import Signals
-from seriatim.learning.team import Alone, Team
+from seriatim.learning.team import Alone, Team, running_statistics
 from seriatim.learning.training_end import TrainingEnd
 from seriatim.models.contract import BatchT, Carry, Trainable
 from seriatim.options import FIND
@@ -87,6 +87,7 @@ class _Training(Generic[BatchT]):
         self.model, self.plan, self.options, self.store, self.observer = model, plan, options, store, observer
         self.team = team
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.statistics = running_statistics(model)
         self.optimizer = make_optimizer(self.parameters, options)
         self.signals = Signals(model, self.optimizer)
         self.last_norm = 0.0
@@ -190,7 +191,7 @@ class _Training(Generic[BatchT]):
             loss, self.carry = self.learner.step(self.model, rows, self.carry)
         seconds = self.clock.seconds() if self.team.leads else 0.0
         shared = (float(loss) * weight, seconds, float(interrupt.pressed))
-        value, self.now, presses = self.team.add_gradients(self.parameters, weight, shared)
+        value, self.now, presses = self.team.add_gradients(self.parameters, weight, shared, self.statistics)
         self.is_interrupted = presses > 0
         return value
 
@@ -205,7 +206,7 @@ class _Training(Generic[BatchT]):
         """Score the weights after ``epoch`` epochs, keep them if they are the best so far, and return their row."""
         progress = self.progress
         self.model.eval()
-        self.team.copy_from_leader(self.model.state_dict().values())
+        self._copy_from_leader()
         with torch.no_grad(), self._precision(), self.signals.reading():
             scores = self.team.decide(lambda: self.plan.validate(self.model))
         is_averaged = False
@@ -253,6 +254,11 @@ class _Training(Generic[BatchT]):
         self.progress.position = 0
         self.carry = ()
 
+    def _copy_from_leader(self) -> None:
+        """Give all processes the weights of rank 0, and their average."""
+        averages = () if self.average is None else self.average.weights.values()
+        self.team.copy_from_leader((*self.model.state_dict().values(), *averages))
+
     def _precision(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16")
 
@@ -260,7 +266,7 @@ class _Training(Generic[BatchT]):
         """Continue from the last checkpoint, if there is one."""
         checkpoint = self.team.decide(lambda: self.store.load_checkpoint(self.optimizer))
         if checkpoint is None:
-            self.team.copy_from_leader(self.model.state_dict().values())
+            self._copy_from_leader()
             self.team.seed_own_draws()
             return
         try:
@@ -283,20 +289,21 @@ class _Training(Generic[BatchT]):
     def _save_checkpoint(self) -> None:
         self.progress.elapsed = self.clock.seconds()
         parts = self.team.gather((self.carry, torch.get_rng_state()))
-        if not self.team.leads:
-            return
-        checkpoint = Checkpoint(
-            progress=self.progress,
-            weights=self.model.state_dict(),
-            best=self.best_weights,
-            optimizer=self.optimizer.state_dict(),
-            carry=parts[0][0],
-            generator=parts[0][1],
-            other_carries=tuple(carry for carry, _ in parts[1:]),
-            other_generators=tuple(generator for _, generator in parts[1:]),
-            average={} if self.average is None else self.average.weights,
-        )
-        self.store.save_checkpoint(checkpoint)
+        if self.team.leads:
+            checkpoint = Checkpoint(
+                progress=self.progress,
+                weights=self.model.state_dict(),
+                best=self.best_weights,
+                optimizer=self.optimizer.state_dict(),
+                carry=parts[0][0],
+                generator=parts[0][1],
+                other_carries=tuple(carry for carry, _ in parts[1:]),
+                other_generators=tuple(generator for _, generator in parts[1:]),
+                average={} if self.average is None else self.average.weights,
+            )
+            self.store.save_checkpoint(checkpoint)
+        if self.team.on_checkpoint is not None:
+            self.team.on_checkpoint()
 
     def _stop_after_interrupt(self) -> None:
         """Save everything and raise ``Interrupted``."""

@@ -37,6 +37,8 @@ class Team(ABC):
     """The number of this process."""
     size: int
     """The number of processes."""
+    on_checkpoint: Callable[[], object] | None = None
+    """Each process calls it after rank 0 has stored a checkpoint."""
 
     @abstractmethod
     def rows(self, batch: BatchT) -> BatchT:
@@ -59,11 +61,16 @@ class Team(ABC):
 
     @abstractmethod
     def add_gradients(
-        self, parameters: Sequence[torch.nn.Parameter], weight: float, values: Sequence[float]
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        weight: float,
+        values: Sequence[float],
+        statistics: Sequence[Tensor] = (),
     ) -> list[float]:
         """Replace each gradient by the sum of ``weight`` · gradient over all processes.
 
-        Returns the sums of ``values`` over all processes, in float32.
+        The tensors of ``statistics``, the running means and variances of batch normalisation, are averaged with the
+        same weights. Returns the sums of ``values`` over all processes, in float32.
         """
 
     @abstractmethod
@@ -119,7 +126,11 @@ class Alone(Team):
         pass
 
     def add_gradients(
-        self, parameters: Sequence[torch.nn.Parameter], weight: float, values: Sequence[float]
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        weight: float,
+        values: Sequence[float],
+        statistics: Sequence[Tensor] = (),
     ) -> list[float]:
         return list(values)
 
@@ -165,7 +176,11 @@ class Processes(Team):
             torch.manual_seed(torch.initial_seed() + self.rank)
 
     def add_gradients(
-        self, parameters: Sequence[torch.nn.Parameter], weight: float, values: Sequence[float]
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        weight: float,
+        values: Sequence[float],
+        statistics: Sequence[Tensor] = (),
     ) -> list[float]:
         # One buffer, in the order of the parameters: the order of the sums is the same in each update and after a
         # resume. A flag for each parameter says whether any process has a gradient of it.
@@ -174,14 +189,18 @@ class Processes(Team):
             torch.zeros(parameter.numel()) if parameter.grad is None else parameter.grad.flatten() * weight
             for parameter in parameters
         ]
-        buffer = torch.cat([*gradients, torch.tensor([*has_gradient, *values])])
+        averages = [tensor.flatten() * weight for tensor in statistics]
+        buffer = torch.cat([*gradients, *averages, torch.tensor([*has_gradient, *values])])
         with self._talking():
             dist.all_reduce(buffer)
-        sizes = [parameter.numel() for parameter in parameters]
+        sizes = [tensor.numel() for tensor in (*parameters, *statistics)]
         *sums, flags, totals = torch.split(buffer, [*sizes, len(parameters), len(values)])
-        for parameter, total, flag in zip(parameters, sums, flags.tolist(), strict=True):
+        count = len(parameters)
+        for parameter, total, flag in zip(parameters, sums[:count], flags.tolist(), strict=True):
             if flag:
                 parameter.grad = total.view_as(parameter)
+        for tensor, total in zip(statistics, sums[count:], strict=True):
+            tensor.copy_(total.view_as(tensor))
         return [float(total) for total in totals]
 
     def decide(self, choose: Callable[[], ValueT]) -> ValueT:
@@ -211,6 +230,13 @@ class Processes(Team):
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise TrainingError(f"rank {self.rank}: another process has ended or does not answer ({reason})") from error
+
+
+def running_statistics(model: torch.nn.Module) -> list[Tensor]:
+    """Return the running means and variances of the batch normalisations in ``model``."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._NormBase)]
+    tensors = [tensor for norm in norms for tensor in (norm.running_mean, norm.running_var)]
+    return [tensor for tensor in tensors if tensor is not None]
 
 
 def find_team() -> Team:

@@ -75,25 +75,25 @@ def train(
     >>> sorted(run.result["baselines"])
     ['majority']
     """
-    task_object = find_task(task)
+    task_object, explicit = find_task(task), _explicit(options)
     if config is not None:
         repetition = read_repetition(config, task)
         data = repetition.source if data is None else data
-        explicit = {name: value for name, value in options.items() if value is not None}
-        return _train(task_object, data, {**repetition.options, **explicit}, observer, on_validation)
-    return _train(task_object, data, options, observer, on_validation)
+        explicit = {**repetition.options, **explicit}
+    return Run(train_folder(task_object, data, explicit, find_team(), observer, on_validation))
 
 
-def _train(
+def train_folder(
     task: Task[Any, Any, Any],
     data: object,
     options: Mapping[str, Any],
-    observer: Observer | None,
-    on_validation: OnValidation | None,
-) -> Run:
-    team = find_team()
+    team: Team,
+    observer: Observer | None = None,
+    on_validation: OnValidation | None = None,
+) -> Path:
+    """Train as ``train`` does, with ``team``. Return the run folder, which only rank 0 needs to see."""
     data, bundled_options = _bundled(task, data)
-    explicit = {name: value for name, value in options.items() if value is not None}
+    explicit = _explicit(options)
     explicit = options_of_ranks(team, {**bundled_options, **task.data_options(explicit, data), **explicit})
     repeated = None
     if explicit.get("resume") and "out" in explicit:
@@ -118,7 +118,7 @@ def _train(
                 f"{folder} is finished: nothing was trained. 'seriatim update' continues with new data, another --out "
                 "starts a new training"
             )
-            return Run(folder)
+            return folder
         vectors = initial_vectors(settings, task.word_corpus(prepared))
         if vectors:
             prepared = dataclasses.replace(prepared, notes=(*prepared.notes, vectors.note))
@@ -135,7 +135,12 @@ def _train(
         else:
             _fit_model(task, settings, prepared, vectors, NullStore(), observer, None, team)
         team.wait()
-    return Run(folder)
+    return folder
+
+
+def _explicit(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that have a value. None means the default."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _fit_and_score(
