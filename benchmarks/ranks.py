@@ -3,8 +3,8 @@
     python benchmarks/ranks.py --processes 2 --json ranks.json
 
 The models are language models: embedding, LSTM layers, dropout and softmax. A turn trains on N batches with the parts
-of an update that ``seriatim train`` has: gradient, sum over the processes, clipping and Adam. One process and all
-processes take turns in the same minute, and the others wait without work while one trains. Each has one thread.
+of an update that ``seriatim train`` has: gradient, sum over the processes, clipping and Adam. One process, all of them
+with one thread each, and one process with as many threads take turns; the others wait without work while one trains.
 
 A simple model of an update explains the times. With C seconds for the gradient of the whole batch, U for clipping and
 the optimizer, n processes, b bytes of gradient, and a sum that takes L + b / W seconds:
@@ -21,6 +21,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +33,7 @@ import torch
 from _report import Report, Row, duration, markdown
 from torch import distributed
 
+from seriatim.bench.layer_timing import using_threads
 from seriatim.learning.clipping import clip_norm
 from seriatim.learning.learners import make_learner
 from seriatim.learning.optimization import make_optimizer
@@ -65,22 +68,18 @@ def main() -> None:
 
 def with_group(settings: argparse.Namespace) -> None:
     """Join the group of processes and measure. Rank 0 prints."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    if settings.pin:
-        os.sched_setaffinity(0, {settings.rank % (os.cpu_count() or 1)})
     group = f"file://{settings.folder}/group"
     distributed.init_process_group("gloo", group, timedelta(minutes=5), settings.processes, settings.rank)
     try:
         measure(settings, Processes())
     finally:
         distributed.destroy_process_group()
-        torch.set_num_threads(threads)
 
 
 def measure(settings: argparse.Namespace, team: Team) -> None:
     """Measure sums, then each model, and print a table with the times that the model of an update predicts."""
-    latency, bandwidth = fit_sums(settings, team)
+    with using(1, settings):
+        latency, bandwidth = fit_sums(settings, team)
     report = Report(("model", "processes"), settings.json if team.leads else None)
     for name in settings.models:
         turns = train_in_turns(settings, team, name)
@@ -119,12 +118,14 @@ def train_in_turns(settings: argparse.Namespace, team: Team, name: str) -> dict[
     model = RecurrentLanguageModel(options, vocabulary, tie=False).train()
     batch = LanguageBatch(*torch.randint(vocabulary, (2, settings.steps, settings.batch)))
     alone, together = Alone(), team
-    times: dict[str, list[tuple[float, ...]]] = {"alone": [], "together": []}
+    sides = {"alone": (alone, 1), "together": (together, 1), "threads": (alone, together.size)}
+    times: dict[str, list[tuple[float, ...]]] = {side: [] for side in sides}
     for _ in range(settings.rounds):
-        for side, chosen in (("alone", alone), ("together", together)):
+        for side, (chosen, threads) in sides.items():
             together.wait()
             if side == "together" or together.leads:
-                times[side] += updates(model, options, batch, chosen, settings.updates)
+                with using(threads, settings):
+                    times[side] += updates(model, options, batch, chosen, settings.updates)
     if not team.leads:
         return {}
     tables = {side: np.array(rows) for side, rows in times.items()}
@@ -138,6 +139,16 @@ def train_in_turns(settings: argparse.Namespace, team: Team, name: str) -> dict[
         "parts": parts,
         "seconds": seconds,
     }
+
+
+@contextmanager
+def using(threads: int, settings: argparse.Namespace) -> Iterator[None]:
+    """Compute with ``threads`` threads. With ``--pin``, a single thread stays on the processor of its process."""
+    processors = os.cpu_count() or 1
+    if settings.pin:
+        os.sched_setaffinity(0, {settings.rank % processors} if threads == 1 else range(processors))
+    with using_threads(threads):
+        yield
 
 
 def updates(
@@ -186,7 +197,7 @@ def table(rows: list[Row]) -> str:
                 f"{row['bytes'] / 1e6:.2f} MB",
                 f"{tokens / seconds['alone']:,.0f}",
                 f"{tokens / seconds['together']:,.0f}",
-                f"{seconds['alone'] / seconds['together']:.2f}",
+                f"{tokens / seconds['threads']:,.0f}",
                 f"{duration(alone['gradient'])} + {duration(alone['update'])}",
                 " + ".join(duration(together[part]) for part in PARTS),
                 f"{duration(seconds['together'])} ({duration(row['predicted'])})",
@@ -194,8 +205,10 @@ def table(rows: list[Row]) -> str:
             ]
         )
     processes = rows[0]["processes"]
-    columns = ["LSTM", "gradient", "tokens/s, 1 process", f"tokens/s, {processes}", "ratio", "gradient + update",
-               f"{processes}: gradient + sum + update", "measured (predicted)", "pays from C ="]  # fmt: skip
+    columns = [
+        *("LSTM", "gradient", "tokens/s, 1 process", f"{processes} processes", f"1 process, {processes} threads"),
+        *("1: gradient + update", f"{processes}: gradient + sum + update", "measured (predicted)", "pays from C ="),
+    ]
     return markdown(columns, lines)
 
 

@@ -24,7 +24,7 @@ from torch import distributed
 import seriatim
 from runtime_data import CASES as RUNTIME_CASES
 from runtime_data import TEXTS
-from seriatim.learning import loop
+from seriatim.learning import loop, training_end
 
 RNN: dict[str, Any] = {"model": "lstm", "hidden": 8, "batch_size": 5}
 STREAMS: dict[str, Any] = {"model": "gru", "hidden": 8, "batch_size": 5, "truncation": 6, "unit": "char"}
@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
     record: list[Any] = []
     run = loop._Training.run
     loop._Training.run = lambda training: record.append(training) or run(training)  # type: ignore[func-returns-value, method-assign]
-    loop.MIN_UPDATES_BETWEEN_VALIDATIONS = 2
+    training_end.MIN_UPDATES_BETWEEN_VALIDATIONS = 2
     for name in sys.argv[2:] or CASES:
         record.clear()
         (folder / name).mkdir(exist_ok=True)

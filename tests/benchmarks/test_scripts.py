@@ -22,6 +22,7 @@ RUNS: dict[str, list[str]] = {
         *("language", "classify", "--hidden", "8", "--vocabulary", "20", "--updates", "2", "--threads", "1"),
         *("--seconds", "0.01", "--rounds", "1"),
     ],
+    "ranks": ["--models", "small", "--rounds", "1", "--updates", "1", "--steps", "3", "--batch", "4"],
     "variants": ["--cells", "gru", "--modes", "train", "--shape", "3", "2", "4", "6", "--seconds", "0.01"],
     "load": ["--sessions", "1", "60", "--hidden", "8", "--seconds", "0.3"],
     "faults": ["--faults", "2", "--clients", "2", "--hidden", "8"],
@@ -40,7 +41,7 @@ RUNS: dict[str, list[str]] = {
     "online": ["--models", "gru", "--rows", "20"],
 }
 """Arguments for each script."""
-PROCESSES = {"peers", "learners", "costs", "faults", "load", "busy", "clients", "scoring"}
+PROCESSES = {"ranks", "peers", "learners", "costs", "faults", "load", "busy", "clients", "scoring"}
 NEEDS = {"step": "onnxruntime"}
 MARKS = {name: [pytest.mark.processes] if name in PROCESSES else [pytest.mark.slow] for name in RUNS}
 

@@ -16,6 +16,7 @@ from seriatim.learning import loop
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.learning.options import LearningOptions
+from seriatim.learning.plan import TrainingPlan
 from seriatim.learning.team import Alone, Processes, find_team, running_statistics
 from seriatim.models.captioner import CaptionBatch, Views
 from seriatim.models.classifier import SequenceBatch
@@ -178,7 +179,7 @@ def test_average_is_copied_from_the_leader_too(monkeypatch: Any) -> None:
     options = fill(LearningOptions, {"average": 0.9, "epochs": 1})
     model = RecurrentLanguageModel(fill(ModelOptions, {"model": "gru", "hidden": 4}), 5, tie=False)
     batches = [LanguageBatch(tokens, tokens)]
-    plan = loop.TrainingPlan(lambda number: batches, lambda network: {"valid_nll": 1.0}, "valid_nll")
+    plan = TrainingPlan(lambda number: batches, lambda network: {"valid_nll": 1.0}, "valid_nll")
     loop.fit(model, plan, options, NullStore(), Silent())
     weights = len(model.state_dict())
     assert [len(tensors) for tensors in copies] == [2 * weights, 2 * weights]  # at the start, and before validation
