@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     ),
     "word-dropout": ("classify", TEXTS, {**RNN, "word_dropout": 0.3}),
     "word-dropout-tag": runtime_case("tag", word_dropout=0.3),
-    "segment": runtime_case("forecast-segment", dropout=0.0, optimizer="sgd", lr=0.05),
+    "segment": runtime_case("forecast-segment", dropout=0.0, optimizer="sgd", lr=0.5),
     "augment": ("classify", None, {**RNN, "sound": "file", "label": "label", "augment": True, "dropout": 0.0}),
     "batch-norm": runtime_case("classify-fcn", batch_size=3),
     "pictures": runtime_case("caption", batch_size=3),
@@ -57,6 +57,9 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 """Task, data and options by a short name."""
 
 COMMON: dict[str, Any] = {"epochs": 2, "baselines": "none", "blend": "none", "checkpoint_every": 4, "quiet": True}
+
+MIN_UPDATES = 2
+"""Updates between two validations, so that a short training has several."""
 
 
 def make_files(folder: Path) -> None:
@@ -104,7 +107,7 @@ def main(folder: Path) -> None:
     record: list[Any] = []
     run = loop._Training.run
     loop._Training.run = lambda training: record.append(training) or run(training)  # type: ignore[func-returns-value, method-assign]
-    training_end.MIN_UPDATES_BETWEEN_VALIDATIONS = 2
+    training_end.MIN_UPDATES_BETWEEN_VALIDATIONS = MIN_UPDATES
     for name in sys.argv[2:] or CASES:
         record.clear()
         (folder / name).mkdir(exist_ok=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,6 +66,12 @@ def prepare_ecosystem(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def prepare_ray_and_spark(folder: Path) -> dict[str, Any]:
+    """The name of a program's own module, from which Spark sends functions to its workers, and their Python."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    return {"__name__": "__main__"}
+
+
 class KerasStandIn:
     """Stands for a Keras layer whose weights are set."""
 
@@ -93,6 +101,7 @@ PREPARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "docs/tasks.md": prepare_tasks,
     "docs/ecosystem.md": prepare_ecosystem,
     "docs/interchange.md": prepare_interchange,
+    "docs/ray_and_spark.md": prepare_ray_and_spark,
 }
 TESTED_ELSEWHERE = {"docs/own_cell.md"}
 """Pages with tests of their own, which run the page first."""
