@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import DatabaseError
 
 from seriatim.errors import RunError, UsageError
 from seriatim.run.claim import FolderInUse, claim
@@ -19,6 +21,8 @@ from seriatim.run.claim import FolderInUse, claim
 JOURNAL = "study.journal"
 STARTUP = 5
 """Trials that are compared with nothing: before them no trial is pruned."""
+PAUSES = (0.2, 1.0, 2.0)
+"""Seconds before each further try to open a database."""
 SETTINGS, HOST = "settings", "host"
 ABANDONED = 60.0
 """Seconds after which a trial without a folder was killed before its training began."""
@@ -32,7 +36,7 @@ def open_study(folder: Path, storage: str | None, settings: Mapping[str, Any]) -
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place: Any = storage or JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        place: Any = _database(storage) if storage else JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
         study = optuna.create_study(
             study_name=folder.name,
             storage=place,
@@ -55,6 +59,19 @@ def open_study(folder: Path, storage: str | None, settings: Mapping[str, Any]) -
             "another folder, or the same command to go on"
         )
     return study
+
+
+def _database(url: str) -> RDBStorage:
+    """Connect to a database and make Optuna's tables if they are missing.
+
+    Of two processes that make them at the same time, the database refuses one, which then tries again.
+    """
+    for pause in PAUSES:
+        try:
+            return RDBStorage(url)
+        except DatabaseError:
+            time.sleep(pause)
+    return RDBStorage(url)
 
 
 def begin_trial(study: optuna.Study, seed: int) -> Trial:
