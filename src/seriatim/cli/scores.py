@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from seriatim.cli.output import TextTable, decimals, number, say, show
-from seriatim.tasks.options.blending import BLEND, blend_name
 
 
 class Scored(Protocol):
@@ -24,12 +23,9 @@ class Scored(Protocol):
 
 def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Sequence[str] = ()) -> None:
     """Write the score table of ``result``, the verdict, the notes and the path of the run folder."""
-    rows = {result["model"]: result["scores"], **result["baselines"]}
-    best, blend = result.get("best", result["model"]), result.get("blend")
-    if blend is not None:
-        name = blend_name(blend["parts"])
-        rows[name] = blend["scores"]
-        best = name if best == BLEND else best
+    from seriatim.run.score_rows import score_rows  # imports PyTorch
+
+    rows, best = score_rows(result)
     show(score_table(rows, run.main_score, run.higher_is_better, marked=best))
     say()
     if result["baselines"]:

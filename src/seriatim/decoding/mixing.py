@@ -3,6 +3,7 @@
 (1)  P(x) = Σ_m w_m P_m(x)                  w_m ≥ 0, Σ w_m = 1; Jelinek & Mercer 1980, Mikolov 2010
 (2)  P(x) = softmax(Σ_m a_m log P_m(x))     a_m ≥ 0; a product of experts (Heskes 1998)
 (3)  q_h  = Σ_m w_{m,h} q_{m,h}             a forecast's quantile (or mean) at horizon step h
+(4)  s    = Σ_m w_m s_m                     the scores of a CRF, of tags and of their transitions
 """
 
 from __future__ import annotations
@@ -39,7 +40,13 @@ def mix_quantiles(quantiles: Array, weights: Array) -> Array:
     return mixed
 
 
+def mix_scores(scores: Array, weights: Array) -> Array:
+    """Return (4) for scores [M, …]."""
+    mixed: Array = np.tensordot(weights, scores, 1)
+    return mixed
+
+
 MIXERS: Final[Mapping[str, Callable[[Array, Array], Array]]] = {
-    "linear": mix_linear, "logits": mix_logits, "quantiles": mix_quantiles
+    "linear": mix_linear, "logits": mix_logits, "quantiles": mix_quantiles, "scores": mix_scores
 }  # fmt: skip
 """The mixtures by name. Each takes the predictions [M, …] of all models, and the weights [M] or [M, H, Q]."""

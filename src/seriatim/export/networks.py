@@ -11,6 +11,7 @@ from torch import nn
 from seriatim.errors import UsageError
 from seriatim.export.bodies import Described, affine, array, describe_body, describe_layers
 from seriatim.export.branch import describe_branch
+from seriatim.export.ensembles import FORMS, describe_ensemble
 from seriatim.export.writing import describe_captioner, describe_transformer, describe_translator
 from seriatim.models.adaptive_softmax import AdaptiveSoftmax
 from seriatim.models.captioner import Captioner
@@ -52,6 +53,8 @@ def describe(model: Any) -> Described:
     """
     if isinstance(model, NAIVE):
         return {}, {name: np.asarray(values) for name, values in model.state_dict().items()}
+    if type(model) in FORMS:
+        return describe_ensemble(model.eval(), describe)
     if not isinstance(model, nn.Module) or type(model) not in DESCRIBERS:
         raise UsageError(f"export: no runtime for {type(model).__name__} yet")
     description, arrays = DESCRIBERS[type(model)](model.eval())

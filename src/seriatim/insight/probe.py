@@ -20,7 +20,7 @@ from seriatim.insight.gradients import Losses
 from seriatim.models.body import Body
 from seriatim.models.classifier import SequenceClassifier
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, StepBatch, WindowBatch
-from seriatim.models.language import NeuralLanguageModel
+from seriatim.models.language import SoftmaxLanguageModel
 from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
 
@@ -55,7 +55,7 @@ def reads_both_ways(body: nn.Module) -> bool:
     return any(getattr(module, "bidirectional", False) for module in body.modules())
 
 
-def language_probe(model: NeuralLanguageModel, units: Tensor) -> Probe:
+def language_probe(model: SoftmaxLanguageModel, units: Tensor) -> Probe:
     """Make the probe of a language model for texts [T + 1, B]: T units are read, and the last one is predicted."""
     model.eval()
     body, targets = find_body(model), units[-1]

@@ -179,6 +179,9 @@ class Captioner(EncoderDecoder[CaptionBatch]):
     def begin(self, sources: Views) -> DecoderState:
         return self.decoder.start(self.encode(sources))
 
+    def begin_batch(self, batch: CaptionBatch) -> DecoderState:
+        return self.begin(batch.views).take(batch.owners)
+
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
         return self.decoder.step(tokens, state)
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 from seriatim.decoding.trajectories import quantiles, trajectories
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import BatchT, Carry, Segment, StreamModel, Trainable
+from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.options import ModelOptions, is_streaming
 from seriatim.models.segments import Segments
 from seriatim.models.start import AutoregressiveStart
@@ -112,6 +113,10 @@ class Forecaster(Trainable[BatchT]):
         ``start`` is as in ``WindowBatch``.
         """
 
+    @abstractmethod
+    def fitted_start(self) -> Autoregressive | None:
+        """Return the fitted model to whose forecast the head adds, if there is one."""
+
     def _scale(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and deviation ``[B, channels]`` of each window."""
         values = history[..., : self.shape.channels]
@@ -186,6 +191,9 @@ class DirectForecaster(Forecaster[WindowBatch]):
     def batch(self, windows: WindowBatch) -> WindowBatch:
         return windows
 
+    def fitted_start(self) -> Autoregressive | None:
+        return None if self.start is None else self.start.fitted()
+
     def anchor(self, inputs: Tensor) -> Tensor:
         """Return the seasonal naive forecast ``[B, horizon, targets]``."""
         season = self.shape.season if self.shape.season <= inputs.shape[0] else 1
@@ -240,6 +248,9 @@ class RecursiveForecaster(Forecaster[StepBatch], StreamModel[StepBatch]):
         window = torch.cat([windows.history, windows.future])
         inputs = self._inputs(window, *self._scale(windows.history))
         return StepBatch(inputs[:-1], inputs[1:, :, : self.shape.channels], self._weight(window)[1:])
+
+    def fitted_start(self) -> None:
+        return None
 
     def log_density(self, batch: StepBatch, carry: Carry = ()) -> tuple[Tensor, Carry]:
         """Return the log density [T - 1, B, channels] of each target after the steps before it, in normalised units.

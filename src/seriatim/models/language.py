@@ -49,30 +49,21 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
         """
 
     @abstractmethod
-    def head(self) -> tuple[Tensor, Tensor | None]:
-        """Return the weight ``[V, H]`` and the bias ``[V]`` of the affine map to logits."""
+    def logits(self, states: Tensor) -> Tensor:
+        """Map states ``[…, H]`` to logits ``[…, V]``."""
 
-    @property
     @abstractmethod
-    def embeddings(self) -> nn.Embedding:
-        """The embedding of the units that are read."""
+    def mean_nll(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean negative log-likelihood of the targets ``[N]`` after states ``[N, H]``."""
+
+    @abstractmethod
+    def nll_of_states(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Return the negative log-likelihood ``[N]`` of each target after states ``[N, H]``, without a gradient."""
 
     def forward(self, inputs: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Map units ``[K, B]`` and a state to logits ``[K, B, V]`` and the state after them."""
         states, carry = self.states(inputs, carry, reset)
         return self.logits(states), carry
-
-    def logits(self, states: Tensor) -> Tensor:
-        """Map states ``[…, H]`` to logits ``[…, V]``."""
-        return functional.linear(states, *self.head())
-
-    def mean_nll(self, states: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean negative log-likelihood of the targets ``[N]`` after states ``[N, H]``."""
-        return linear_cross_entropy(states, *self.head(), targets)
-
-    def nll_of_states(self, states: Tensor, targets: Tensor) -> Tensor:
-        """Return the negative log-likelihood ``[N]`` of each target after states ``[N, H]``, without a gradient."""
-        return linear_nll(states, *self.head(), targets)
 
     @final
     def nll(self, inputs: Tensor, targets: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
@@ -94,8 +85,30 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
         return self.mean_nll(states.flatten(0, 1), targets.flatten()), carry
 
 
+class SoftmaxLanguageModel(NeuralLanguageModel):
+    """A single network: an embedding, states, and an affine map to logits."""
+
+    @property
+    @abstractmethod
+    def embeddings(self) -> nn.Embedding:
+        """The embedding of the units that are read."""
+
+    @abstractmethod
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """Return the weight ``[V, H]`` and the bias ``[V]`` of the affine map to logits."""
+
+    def logits(self, states: Tensor) -> Tensor:
+        return functional.linear(states, *self.head())
+
+    def mean_nll(self, states: Tensor, targets: Tensor) -> Tensor:
+        return linear_cross_entropy(states, *self.head(), targets)
+
+    def nll_of_states(self, states: Tensor, targets: Tensor) -> Tensor:
+        return linear_nll(states, *self.head(), targets)
+
+
 @final
-class RecurrentLanguageModel(NeuralLanguageModel):
+class RecurrentLanguageModel(SoftmaxLanguageModel):
     """Embedding → stacked recurrent layers → affine, optionally with the embedding as output weights.
 
     Tying follows Press & Wolf (2017). ``adaptive`` replaces the softmax by the adaptive one (Grave 2017).

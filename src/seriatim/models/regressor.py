@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -33,32 +34,21 @@ class RegressionBatch:
         return int(self.lengths.sum())
 
 
-@final
-class Regressor(Trainable[RegressionBatch]):
-    """A network with ``OUTPUTS`` numbers per sequence, which become a mean and quantiles that never cross.
+class SequenceRegressor(Trainable[RegressionBatch]):
+    """A network that gives a mean and quantiles per sequence.
 
     Each is trained by its own loss: the mean by half the squared error, the quantiles by the quantile loss (Koenker &
     Bassett 1978). So better intervals do not make the point forecast worse.
     """
 
-    def __init__(self, network: SequenceClassifier) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.network = network
         self.levels: Tensor
         self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
 
-    @property
-    def embeddings(self) -> nn.Embedding:
-        """The embedding of the words, if the network reads words."""
-        embeddings: nn.Embedding = self.network.embeddings
-        return embeddings
-
+    @abstractmethod
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Map padded sequences ``[T, B]`` or ``[T, B, C]`` to ``[B, 1 + Q]``: the mean, then rising quantiles."""
-        values = self.network(inputs, lengths).float()
-        mean, middle, gaps = values[:, :1], values[:, 1:2], functional.softplus(values[:, 2:])
-        rising = functional.pad(gaps.cumsum(-1), (1, 0))
-        return torch.cat([mean, middle + rising - rising.mean(-1, keepdim=True)], -1)
 
     def terms(self, batch: RegressionBatch) -> float:
         return len(batch.targets)
@@ -69,3 +59,24 @@ class Regressor(Trainable[RegressionBatch]):
         miss = error[:, 1:]
         pinball = torch.maximum(self.levels * miss, (self.levels - 1) * miss)
         return 0.5 * error[:, 0].square().mean() + pinball.mean(), ()
+
+
+@final
+class Regressor(SequenceRegressor):
+    """A network with ``OUTPUTS`` numbers per sequence, which become a mean and quantiles that never cross."""
+
+    def __init__(self, network: SequenceClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def embeddings(self) -> nn.Embedding:
+        """The embedding of the words, if the network reads words."""
+        embeddings: nn.Embedding = self.network.embeddings
+        return embeddings
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        values = self.network(inputs, lengths).float()
+        mean, middle, gaps = values[:, :1], values[:, 1:2], functional.softplus(values[:, 2:])
+        rising = functional.pad(gaps.cumsum(-1), (1, 0))
+        return torch.cat([mean, middle + rising - rising.mean(-1, keepdim=True)], -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -28,19 +29,12 @@ class RollBatch:
         return int(self.lengths.sum())
 
 
-@final
-class RollModel(Trainable[RollBatch]):
-    """Notes → body → affine → a logit per note of the next step. The input of the first step is silence."""
+class RollNetwork(Trainable[RollBatch]):
+    """A network that gives a logit per note of the next step. The input of the first step is silence."""
 
-    def __init__(self, options: ModelOptions, notes: int) -> None:
-        super().__init__()
-        self.stack = build_body(options, notes, causal=True)
-        self.output = nn.Linear(self.stack.output_size, notes)
-
+    @abstractmethod
     def forward(self, previous: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
         """Map the previous step of each step ``[T, B, K]`` to logits of the step, and return the carry after them."""
-        states, carry = self.stack(previous, carry, lengths)
-        return self.output(states), carry
 
     def losses(self, batch: RollBatch) -> Tensor:
         """Return the negative log-probability of each step in nats, summed over notes: [T, B], 0 beyond an end."""
@@ -53,3 +47,17 @@ class RollModel(Trainable[RollBatch]):
     def loss(self, batch: RollBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log-probability per step in nats. Pieces are whole, so the carry is empty."""
         return self.losses(batch).sum() / batch.lengths.sum(), ()
+
+
+@final
+class RollModel(RollNetwork):
+    """Notes → body → affine → a logit per note of the next step."""
+
+    def __init__(self, options: ModelOptions, notes: int) -> None:
+        super().__init__()
+        self.stack = build_body(options, notes, causal=True)
+        self.output = nn.Linear(self.stack.output_size, notes)
+
+    def forward(self, previous: Tensor, carry: Carry = (), lengths: Tensor | None = None) -> tuple[Tensor, Carry]:
+        states, carry = self.stack(previous, carry, lengths)
+        return self.output(states), carry

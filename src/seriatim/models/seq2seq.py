@@ -68,6 +68,10 @@ class EncoderDecoder(Trainable[BatchT]):
         """Encode a batch of sources; return the ``RowState`` before the first unit."""
 
     @abstractmethod
+    def begin_batch(self, batch: BatchT) -> Any:
+        """Return the ``RowState`` before the first unit of each target of ``batch``."""
+
+    @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
         """Read one unit [B] per row, ``boundary`` first.
 
@@ -133,6 +137,9 @@ class RecurrentSeq2Seq(EncoderDecoder[PairBatch]):
 
     def begin(self, sources: Sources) -> DecoderState:
         return self.decoder.start(self.encode(sources))
+
+    def begin_batch(self, batch: PairBatch) -> DecoderState:
+        return self.begin(batch.sources)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
         return self.decoder.step(tokens, state)

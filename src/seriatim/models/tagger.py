@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -117,8 +118,42 @@ SPELLINGS: dict[str, type[RecurrentSpelling] | type[ConvolutionalSpelling]] = {
 """The readers, by the names of the option ``characters``."""
 
 
+class SentenceTagger(Trainable[TagBatch]):
+    """A network that gives a score of each tag for each word: a softmax per word, or one CRF per sentence."""
+
+    @abstractmethod
+    def forward(self, words: Tensor, spellings: Spellings, lengths: Tensor) -> Tensor:
+        """Return the score of each tag for each word, [T, B, K]. Without a CRF they are logits."""
+
+    @abstractmethod
+    def chain(self) -> CRF | None:
+        """Return the CRF over the tags of a sentence, if there is one."""
+
+    def loss(self, batch: TagBatch, carry: Carry) -> tuple[Tensor, Carry]:
+        """Return the mean negative log-likelihood per word in nats."""
+        return self.nll(self(batch.words, batch.spellings, batch.lengths).float(), batch), ()
+
+    def nll(self, emissions: Tensor, batch: TagBatch) -> Tensor:
+        """Return the mean negative log-likelihood per word in nats, from the scores [T, B, K]."""
+        chain = self.chain()
+        if chain is None:
+            return functional.cross_entropy(emissions.flatten(0, 1), batch.tags.flatten(), ignore_index=NO_TAG)
+        total: Tensor = chain(emissions, batch.tags, batch.lengths).sum()
+        return -total / batch.lengths.sum()
+
+    def decode(self, emissions: Tensor, lengths: Tensor) -> list[np.ndarray[Any, Any]]:
+        """Return the likeliest tags [T] of each sentence, int64. With a CRF this is the likeliest sequence of tags."""
+        scores, ends, chain = emissions.detach().float().numpy(), lengths.numpy(), self.chain()
+        if chain is None:
+            return [scores[:end, row].argmax(1) for row, end in enumerate(ends)]
+        transitions, start, end = (
+            parameter.detach().numpy() for parameter in (chain.transitions, chain.start, chain.end)
+        )
+        return viterbi(scores, ends, transitions, start, end)[0]
+
+
 @final
-class Tagger(Trainable[TagBatch]):
+class Tagger(SentenceTagger):
     """Words and their spelling → body → affine → a softmax per word, or one CRF per sentence.
 
     While training, a word that occurs once in the training part is read as unknown with probability ``word_dropout``,
@@ -139,7 +174,6 @@ class Tagger(Trainable[TagBatch]):
         self.crf = CRF(sizes.tags) if crf else None
 
     def forward(self, words: Tensor, spellings: Spellings, lengths: Tensor) -> Tensor:
-        """Return the score of each tag for each word, [T, B, K]. Without a CRF they are logits."""
         inputs = self.embeddings(self._read(words))
         if self.spelling is not None:
             vectors = self.spelling(spellings.characters, spellings.lengths)
@@ -148,26 +182,8 @@ class Tagger(Trainable[TagBatch]):
         emissions: Tensor = self.output(states)
         return emissions
 
-    def loss(self, batch: TagBatch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Return the mean negative log-likelihood per word in nats."""
-        return self.nll(self(batch.words, batch.spellings, batch.lengths).float(), batch), ()
-
-    def nll(self, emissions: Tensor, batch: TagBatch) -> Tensor:
-        """Return the mean negative log-likelihood per word in nats, from the scores [T, B, K]."""
-        if self.crf is None:
-            return functional.cross_entropy(emissions.flatten(0, 1), batch.tags.flatten(), ignore_index=NO_TAG)
-        total: Tensor = self.crf(emissions, batch.tags, batch.lengths).sum()
-        return -total / batch.lengths.sum()
-
-    def decode(self, emissions: Tensor, lengths: Tensor) -> list[np.ndarray[Any, Any]]:
-        """Return the likeliest tags [T] of each sentence, int64. With a CRF this is the likeliest sequence of tags."""
-        scores, ends = emissions.detach().float().numpy(), lengths.numpy()
-        if self.crf is None:
-            return [scores[:end, row].argmax(1) for row, end in enumerate(ends)]
-        transitions, start, end = (
-            parameter.detach().numpy() for parameter in (self.crf.transitions, self.crf.start, self.crf.end)
-        )
-        return viterbi(scores, ends, transitions, start, end)[0]
+    def chain(self) -> CRF | None:
+        return self.crf
 
     def _read(self, words: Tensor) -> Tensor:
         """Return the words with word dropout."""

@@ -96,6 +96,9 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
             padding_mask(sources.lengths, len(states)),
         )
 
+    def begin_batch(self, batch: PairBatch) -> TransformerState:
+        return self.begin(batch.sources)
+
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState, Tensor | None]:
         """Read one unit per row. There are no attention weights to return, as there are many heads in many layers."""
         readout, state = self(tokens[None], state)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seriatim.models.contract import Carry
-from seriatim.models.language import NeuralLanguageModel
+from seriatim.models.language import SoftmaxLanguageModel
 from seriatim.models.recurrent import start_embedding
 from seriatim.models.resets import run_with_resets
 from seriatim.notation import UNKNOWN
@@ -28,7 +28,7 @@ def _reset_rows(carry: Carry, keep: Tensor) -> Carry:
 
 
 @final
-class ContinuousBag(NeuralLanguageModel):
+class ContinuousBag(SoftmaxLanguageModel):
     """CBOW: the mean of the last τ embeddings → softmax. Order is lost (after Mikolov 2013)."""
 
     def __init__(self, vocabulary_size: int, context: int, width: int) -> None:
@@ -55,7 +55,7 @@ class ContinuousBag(NeuralLanguageModel):
 
 
 @final
-class ConcatenatedWindow(NeuralLanguageModel):
+class ConcatenatedWindow(SoftmaxLanguageModel):
     """The last τ embeddings, concatenated → tanh → softmax. The parameters grow with τ (Bengio 2003)."""
 
     def __init__(self, vocabulary_size: int, context: int, width: int, hidden: int) -> None:

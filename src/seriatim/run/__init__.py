@@ -10,6 +10,7 @@ Everything after training reads the run folder:
     model.safetensors     the weights of the best validation score
     baselines/            the fitted baselines, so that new data can be scored with them too
     metrics.jsonl         one row for each validation
+    members/N/            the same files of network N of an ensemble, from 2
     checkpoint/           the whole state of the training, for --resume
     result.json           the scores; it is written last, so a run with this file is finished
 """

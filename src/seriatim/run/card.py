@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seriatim.run.described import DescribedRun
-from seriatim.tasks.options.blending import BLEND, blend_name
+from seriatim.run.score_rows import score_rows
 
 PIPELINES = {
     "language": ("text-generation", "Language modelling"),
@@ -32,8 +32,7 @@ def write_card(run: DescribedRun, name: str, license: str | None, data: str) -> 
     """Return the card of a finished run, called ``name``. ``data`` names what it was trained on."""
     result = run.result
     type_, title = _pipeline(run)
-    models = _models(result)
-    best = _best(result)
+    models, best = score_rows(result)
     metrics = [{"type": score, "name": score, "value": value} for score, value in models[best].items()]
     entry = {
         "task": {"type": type_, "name": title},
@@ -70,19 +69,6 @@ def _body(
     yield "```python\nimport seriatim\n"
     yield f'run = seriatim.Run.from_pretrained("{name}")'
     yield 'run.generate("…")\n```' if run.task == "language" else "run.predict(data)\n```"
-
-
-def _models(result: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """Return the scores of the network, the baselines and the blend."""
-    blend = result.get("blend")
-    mixed = {} if blend is None else {blend_name(blend["parts"]): blend["scores"]}
-    return {result["model"]: result["scores"], **result["baselines"], **mixed}
-
-
-def _best(result: Mapping[str, Any]) -> str:
-    """Return the name of the model that predictions come from."""
-    best: str = result.get("best", result["model"])
-    return blend_name(result["blend"]["parts"]) if best == BLEND else best
 
 
 def _pipeline(run: DescribedRun) -> tuple[str, str]:

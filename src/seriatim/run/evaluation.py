@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from seriatim.learning.observer import Observer
+from seriatim.models.ensemble import networks_of
 from seriatim.run.blending import blend_scores
 from seriatim.run.inspection.inspect import inspect_source, read_rows
 from seriatim.run.inspection.source import Source
+from seriatim.run.networks import member_scores, with_scores
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.storage import write_bytes
 from seriatim.tasks.options import TrainOptions
@@ -35,6 +37,9 @@ def evaluate(run: Opened, options: TrainOptions, data: object | None, use: str |
             "scores": run.score(measured.test, options),
             "baselines": run.baseline_scores(measured.test, options),
         }
+        if "ensemble" in run.result:
+            scores = member_scores(run.task, run.network, options, run.codec, measured.test)
+            changed["ensemble"] = with_scores(run.result["ensemble"], scores)
         if "blend" in run.result:
             changed["blend"] = blend_scores(run, measured.test)
         if use is not None:
@@ -47,14 +52,21 @@ def inspect(run: Opened, data: object | None, observer: Observer) -> Result:
     """Measure the memory of ``run`` on ``data``, or on its own data, and write the report; see ``Run.inspect``."""
     with torch_settings(run.options):
         measured = _read(run, data, observer)
+        network, *others = networks_of(run.network)
+        result, part = run.result, ""
+        if others:
+            part = f", network 1 of {1 + len(others)}"
+            result = {**result, "scores": result["ensemble"][0]["scores"]}
+            observer.note(f"inspect: all measures and scores are those of the first of {1 + len(others)} networks")
         inspection = inspect_source(
             str(run.path),
             run.task.name,
-            Source(run.options, run.codec, run.network, measured.train, measured.test),
+            Source(run.options, run.codec, network, measured.train, measured.test),
             read_rows(run.path / "metrics.jsonl"),
-            run.result,
+            result,
             run.task.main_score,
             run.task.higher_is_better,
+            part,
         )
     write_bytes(run.path / "report.html", inspection.page().encode())
     return inspection.to_json()

@@ -37,8 +37,14 @@ RESULT = {
     "epochs": int, "seconds": (int, float),
 }  # fmt: skip
 """The keys of a run folder's files, and the type of each value."""
-OPTIONAL_RESULT = {"lr": (int, float), "blend": (dict, NoneType), "best": str}
-"""``lr`` is in the result of a training that searched for a learning rate. Old runs have no ``blend`` and ``best``."""
+OPTIONAL_RESULT = {"lr": (int, float), "blend": (dict, NoneType), "best": str, "ensemble": list}
+"""``lr`` is in the result of a training that searched for a learning rate, ``ensemble`` in that of several networks.
+Old runs have no ``blend`` and ``best``."""
+
+
+def network_folder(folder: Path, number: int) -> Path:
+    """Return the folder of network ``number``, from 0, of a run: the first is in the run folder itself."""
+    return folder / "members" / str(number + 1) if number else folder
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each file of a run, without the paths of this machine."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if not file.is_file() or name.split("/")[0] in ONLY_FOR_TRAINING or file.name.startswith("."):
+        if not file.is_file() or not set(ONLY_FOR_TRAINING).isdisjoint(name.split("/")) or file.name.startswith("."):
             continue
         content = file.read_bytes()
         if name == "config.json":

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from seriatim.insight.report.chart import Axis, Line, chart
-from seriatim.tasks.options.blending import BLEND, blend_name
+from seriatim.run.score_rows import score_rows
 
 STYLE = """
 .seriatim { --ink: #1c1e21; --soft: #5b6470; --rule: #d8dce2; --c0: #1f6fb2; --c1: #c4561b; max-width: 40rem }
@@ -38,12 +38,7 @@ def as_html(
 
 
 def _table(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
-    models = {result["model"]: result["scores"], **result["baselines"]}
-    best, blend = result.get("best", result["model"]), result.get("blend")
-    if blend is not None:
-        name = blend_name(blend["parts"])
-        models[name] = blend["scores"]
-        best = name if best == BLEND else best
+    models, best = score_rows(result)
     names = list(dict.fromkeys([main_score, *(name for scores in models.values() for name in scores)]))
 
     def rank(model: str) -> float:

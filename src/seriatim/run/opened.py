@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from seriatim.errors import DataError, RunError, UsageError, nearest
+from seriatim.models.ensemble import make_ensemble
 from seriatim.options import fill
-from seriatim.run.folder import OPTIONAL_RESULT, RESULT, check_keys, options_of, read_config, task_of
+from seriatim.run.folder import OPTIONAL_RESULT, RESULT, check_keys, network_folder, options_of, read_config, task_of
 from seriatim.storage import read_arrays, read_json
 from seriatim.tasks.common.blend import Blend, Member
 from seriatim.tasks.options import TrainOptions
@@ -23,6 +24,9 @@ from seriatim.tasks.options.blending import BLEND, NETWORK
 from seriatim.tasks.task import Model, PreparedData, Task
 
 Result = dict[str, Any]
+
+
+WEIGHTS = "model.safetensors"
 
 
 class Opened:
@@ -46,8 +50,16 @@ class Opened:
 
     @cached_property
     def network(self) -> Model:
-        """The fitted model: a ``torch.nn.Module``, or a statistical model with NumPy arrays."""
-        return self.restore(self.options, self.path / "model.safetensors")
+        """The fitted model: a ``torch.nn.Module``, or a statistical model with NumPy arrays.
+
+        With ``--ensemble`` it is the average of all networks; of those that exist, if the training is unfinished.
+        """
+        folders = [network_folder(self.path, number) for number in range(self.options.ensemble)]
+        if (self.path / "result.json").exists():
+            folders = folders[: len(self.result.get("ensemble", folders))]
+        else:
+            folders = [folder for folder in folders if folder == self.path or (folder / WEIGHTS).exists()]
+        return joined([self.restore(self.options, folder / WEIGHTS) for folder in folders])
 
     @cached_property
     def codec(self) -> Any:
@@ -152,6 +164,12 @@ class Opened:
         if data.hash != self.config["data"]["hash"]:
             raise DataError(f"{', '.join(source)}: changed since the run was trained; give the data to score")
         return data
+
+
+def joined(models: Sequence[Model]) -> Model:
+    """Return the only model, or the average of several networks."""
+    networks = [model for model in models if isinstance(model, torch.nn.Module)]
+    return make_ensemble(networks) if len(models) > 1 else models[0]
 
 
 @contextmanager

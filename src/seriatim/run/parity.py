@@ -10,7 +10,7 @@ import numpy as np
 
 from seriatim.errors import RunError
 from seriatim.runtime.model import Model as RuntimeModel
-from seriatim.runtime.roll import RollModel
+from seriatim.runtime.roll import Rolls
 from seriatim.tasks.classify import LabelledSequences, probabilities
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.regress import TargetSequences, predictions
@@ -46,7 +46,7 @@ def compare(case: Case, exported: RuntimeModel) -> float:
 
 def _language(case: Case, exported: Any) -> float:
     codec = case.codec
-    if isinstance(exported, RollModel):
+    if isinstance(exported, Rolls):
         return _rolls(case, exported)
     texts = _texts(codec, np.random.default_rng(0))
     ours = [*exported.predict(texts)] if texts else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,10 @@ from seriatim.models.options import check_cell
 from seriatim.options import fill
 from seriatim.run.blending import choose
 from seriatim.run.fitting import fit
-from seriatim.run.folder import begin, check_same_data, options_to_resume
+from seriatim.run.folder import begin, check_same_data, network_folder, options_to_resume
 from seriatim.run.loggers.logging import logging
 from seriatim.run.loggers.registry import make_logger
+from seriatim.run.networks import FittedNetworks, check_ensemble, described, fit_each
 from seriatim.run.opened import finite_scores, torch_settings
 from seriatim.run.ranks import check_data_of_ranks, folder_of_ranks, options_of_ranks, with_threads_of_rank
 from seriatim.run.repetition import read_repetition
@@ -55,7 +56,8 @@ def train(
 
     ``data`` is a path, several paths, the name of a bundled set, a Polars or pandas frame, NumPy arrays or lists. The
     options have the same names as in ``seriatim train TASK --help``. ``on_validation`` is called with each row of
-    ``metrics.jsonl``; when it returns true, training ends, and the best weights so far are scored and saved.
+    ``metrics.jsonl``; when it returns true, training ends, and the best weights so far are scored and saved. With
+    ``ensemble`` a row also has the number of its ``network``, from 1.
     ``config`` is the ``config.json`` of a run: its options and its data hold where none are passed.
 
     Processes that ``torchrun`` started train together: each calls this function with the same arguments. The function
@@ -105,6 +107,7 @@ def train_folder(
     check_cell(settings)
     task.check(settings)
     check_columns(task.name, settings)
+    check_ensemble(task, settings, team)
     logger = make_logger(settings.log if team.leads else None)
     source = task.source(settings, data)
     observer = observer or (Silent() if settings.quiet else Plain())
@@ -133,7 +136,7 @@ def train_folder(
                 write_json(folder / "result.json", result)
                 logged.result = result
         else:
-            _fit_model(task, settings, prepared, vectors, NullStore(), observer, None, team)
+            _fit_networks(task, settings, prepared, vectors, lambda _: NullStore(), observer, None, team)
         team.wait()
     return folder
 
@@ -154,7 +157,12 @@ def _fit_and_score(
     team: Team,
 ) -> dict[str, Any]:
     """Fit the model with ``team``, then the baselines and their blend, and return the result."""
-    model, outcome = _fit_model(task, settings, prepared, vectors, FolderStore(folder), observer, on_validation, team)
+
+    def store_of(number: int) -> CheckpointStore:
+        return FolderStore(network_folder(folder, number))
+
+    networks = _fit_networks(task, settings, prepared, vectors, store_of, observer, on_validation, team)
+    model, outcomes = networks.model, networks.outcomes
     if not isinstance(model, torch.nn.Module):
         write_arrays(folder / "model.safetensors", model.state_dict())
     baselines = _fit_baselines(task, settings, prepared, folder, observer)
@@ -171,29 +179,37 @@ def _fit_and_score(
             for name, member in baselines.items()
         },
         "parameters": parameter_count(model),
-        "epochs": outcome.epochs,
-        "seconds": round(outcome.seconds, 3),
+        "epochs": max(outcome.epochs for outcome in outcomes),
+        "seconds": round(sum(outcome.seconds for outcome in outcomes), 3),
         **blending,
-        **({} if outcome.found_lr is None else {"lr": outcome.found_lr}),
+        **({} if outcomes[0].found_lr is None else {"lr": outcomes[0].found_lr}),
+        **described(task, settings, networks, prepared),
     }
 
 
-def _fit_model(
+def _fit_networks(
     task: Task[Any, Any, Any],
     options: TrainOptions,
     data: PreparedData[Any, Any],
     vectors: InitialVectors | None,
-    store: CheckpointStore,
+    store_of: Callable[[int], CheckpointStore],
     observer: Observer,
     on_validation: OnValidation | None,
     team: Team,
-) -> tuple[Model, Outcome]:
-    """Train the model that ``options`` name, with ``team``."""
-    torch.manual_seed(options.seed)
-    model = task.make(options, data.codec)
-    if vectors:
-        vectors.copy_to(model)
-    return model, fit(task, model, options, data, store, observer, on_validation, team)
+) -> FittedNetworks:
+    """Train the networks that ``options`` ask for, with ``team``. ``store_of`` returns the store of each."""
+    models: list[Model] = []
+
+    def fit_one(number: int, own: TrainOptions, watch: OnValidation | None) -> Outcome:
+        torch.manual_seed(own.seed)
+        model = task.make(own, data.codec)
+        if vectors:
+            vectors.copy_to(model)
+        models.append(model)
+        return fit(task, model, own, data, store_of(number), observer, watch, team)
+
+    outcomes = fit_each(options.ensemble, options, fit_one, observer, on_validation)
+    return FittedNetworks(tuple(models), tuple(outcomes))
 
 
 def _fit_baselines(

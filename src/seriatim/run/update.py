@@ -21,11 +21,14 @@ from seriatim.errors import DataError, Interrupted, UsageError
 from seriatim.learning.checkpoint import Checkpoint, Progress, State, read_checkpoint
 from seriatim.learning.checkpoint_store import CheckpointStore, FolderStore
 from seriatim.learning.observer import Observer, Plain, Silent
-from seriatim.learning.plan import Outcome
+from seriatim.learning.plan import OnValidation, Outcome
+from seriatim.models.ensemble import networks_of
 from seriatim.run.blending import FILE as BLEND_FILE
 from seriatim.run.blending import blend_scores, choose_again
 from seriatim.run.claim import claim
 from seriatim.run.fitting import fit
+from seriatim.run.folder import network_folder
+from seriatim.run.networks import fit_each, member_scores, with_scores
 from seriatim.run.opened import Opened, Result, torch_settings
 from seriatim.storage import is_part, read_json, write_json
 from seriatim.tasks.options import TrainOptions
@@ -33,6 +36,7 @@ from seriatim.tasks.options.update import UpdateOptions
 from seriatim.tasks.task import PreparedData
 
 Scores = dict[str, float]
+NETWORK_FILES = ("checkpoint/state.safetensors", "metrics.jsonl", "model.safetensors")
 FILES = (
     "checkpoint/state.safetensors",
     "metrics.jsonl",
@@ -41,7 +45,7 @@ FILES = (
     "result.json",
     "model.safetensors",
 )
-"""The files that an update changes, in the order in which they are replaced."""
+"""The files that an update changes, in the order in which they are replaced; those of further networks come first."""
 
 
 @final
@@ -112,16 +116,20 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.copytree(run.path, temporary, ignore=_unfinished_files)
-            outcome = _fit(run, settings, training_data, temporary, observer)
+            outcomes = _fit(run, settings, training_data, temporary, observer)
             scores_after = _score_both(run, new_data, old_data)
             config = dict(read_json(run.path / "config.json"))
-            config["notes"] = [*config["notes"], _note(options, data, new_data, outcome)]
+            config["notes"] = [*config["notes"], _note(options, data, new_data, outcomes)]
             write_json(temporary / "config.json", config)
             scored_part = new_data.test if old_data is None else old_data.test
             blending = choose_again(run, new_data, scored_part, temporary)
-            new_result = {**_result(run, old_result, new_data, scores_after, outcome), **blending}
+            new_result = {
+                **_result(run, old_result, new_data, scores_after, outcomes),
+                **_member_scores(run, outcomes, scored_part),
+                **blending,
+            }
             write_json(temporary / "result.json", new_result)
-            _move(temporary, run.path, out)
+            _move(temporary, run.path, out, len(outcomes))
             changed = Opened(out or run.path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -134,8 +142,8 @@ def update(run: Opened, data: object, options: UpdateOptions, observer: Observer
         "after": dataclasses.asdict(scores_after),
         "baselines": run.baseline_scores(new_data.test, run.options),
         "blend": blend_scores(changed, new_data.test),
-        "epochs": outcome.epochs,
-        "seconds": round(outcome.seconds, 3),
+        "epochs": _epochs(outcomes),
+        "seconds": round(_seconds(outcomes), 3),
     }
 
 
@@ -170,27 +178,60 @@ def _score_both(run: Opened, new_data: PreparedData[Any, Any], old_data: Prepare
     return OldAndNew(new, run.score(old_data.test, run.options) if old_data else None)
 
 
-def _fit(run: Opened, options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer) -> Outcome:
-    """Train the run's network in place. Its checkpoints and best weights go to ``folder``."""
-    model: Any = run.network
-    weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    store = WarmStartStore(folder, weights, run.path / "checkpoint" / "state.safetensors")
+def _fit(
+    run: Opened, options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer
+) -> list[Outcome]:
+    """Train the run's networks in place. Their checkpoints and best weights go to ``folder``."""
+    models = networks_of(run.network)
+
+    def fit_one(number: int, own: TrainOptions, watch: OnValidation | None) -> Outcome:
+        model = models[number]
+        weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        earlier = network_folder(run.path, number) / "checkpoint" / "state.safetensors"
+        store = WarmStartStore(network_folder(folder, number), weights, earlier)
+        return fit(run.task, model, own, data, store, observer, watch)
+
     try:
-        return fit(run.task, model, options, data, store, observer)
+        return fit_each(len(models), options, fit_one, observer)
     except Interrupted:
         raise Interrupted(f"interrupted: {run.path} is as it was before the update") from None
     finally:
-        model.eval()
+        for model in models:
+            model.eval()
+
+
+def _member_scores(run: Opened, outcomes: list[Outcome], part: object) -> Result:
+    """Return the key ``ensemble`` of a result after an update, or nothing for a run of one network."""
+    if "ensemble" not in run.result:
+        return {}
+    scores = member_scores(run.task, run.network, run.options, run.codec, part)
+    entries = [
+        {
+            **entry,
+            "epochs": entry["epochs"] + outcome.epochs,
+            "seconds": round(entry["seconds"] + outcome.seconds, 3),
+        }
+        for entry, outcome in zip(run.result["ensemble"], outcomes, strict=True)
+    ]
+    return {"ensemble": with_scores(entries, scores)}
+
+
+def _epochs(outcomes: list[Outcome]) -> int:
+    return max(outcome.epochs for outcome in outcomes)
+
+
+def _seconds(outcomes: list[Outcome]) -> float:
+    return sum(outcome.seconds for outcome in outcomes)
 
 
 def _result(
-    run: Opened, old_result: Result, new_data: PreparedData[Any, Any], scores_after: OldAndNew, outcome: Outcome
+    run: Opened, old_result: Result, new_data: PreparedData[Any, Any], scores_after: OldAndNew, outcomes: list[Outcome]
 ) -> Result:
     """Return the new content of ``result.json``, with scores on the old data, or on the new data if these are gone."""
     result = {
         **old_result,
-        "epochs": old_result["epochs"] + outcome.epochs,
-        "seconds": round(old_result["seconds"] + outcome.seconds, 3),
+        "epochs": old_result["epochs"] + _epochs(outcomes),
+        "seconds": round(old_result["seconds"] + _seconds(outcomes), 3),
     }
     if scores_after.old is not None:
         return {**result, "scores": scores_after.old}
@@ -202,13 +243,13 @@ def _result(
     }
 
 
-def _note(options: UpdateOptions, data: object, new_data: PreparedData[Any, Any], outcome: Outcome) -> str:
+def _note(options: UpdateOptions, data: object, new_data: PreparedData[Any, Any], outcomes: list[Outcome]) -> str:
     """Return the note about the update for the config."""
     items = data if isinstance(data, (list, tuple)) else [data]
     are_paths = all(isinstance(item, (str, Path)) for item in items)
     source = ", ".join(str(item) for item in items) if are_paths else "memory"
     replay = f", with {options.replay:g} times as much old data" if options.replay else ""
-    units = f"{new_data.sizes['train']:,} units in {outcome.epochs} epochs"
+    units = f"{new_data.sizes['train']:,} units in {_epochs(outcomes)} epochs"
     return f"updated on {source} ({new_data.hash}): {units}{replay}"
 
 
@@ -227,14 +268,15 @@ def _unfinished_files(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if is_part(Path(name))]
 
 
-def _move(temporary: Path, run: Path, out: Path | None) -> None:
-    """Move the whole temporary folder to ``out``, or each changed file to ``run``."""
+def _move(temporary: Path, run: Path, out: Path | None, networks: int) -> None:
+    """Move the whole temporary folder to ``out``, or each changed file of a run of ``networks`` to ``run``."""
     if out is not None:
         if out.exists():
             shutil.rmtree(out)
         os.rename(temporary, out)
         return
-    for name in FILES:
+    members = [network_folder(Path(), number) for number in range(1, networks)]
+    for name in (*(str(member / name) for member in members for name in NETWORK_FILES), *FILES):
         if (temporary / name).exists():
             (run / name).parent.mkdir(exist_ok=True)
             os.replace(temporary / name, run / name)

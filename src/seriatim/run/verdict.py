@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seriatim.tasks.options.blending import BLEND, blend_name
+from seriatim.run.score_rows import network_name, shown_blend
+from seriatim.tasks.options.blending import BLEND
 
 
 def verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
@@ -22,8 +23,8 @@ def verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) 
 
 def _blend_verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
     """Compare the blend with each model alone."""
-    name, score = blend_name(result["blend"]["parts"]), result["blend"]["scores"].get(main_score)
-    others = {result["model"]: result["scores"], **result["baselines"]}
+    name, score = shown_blend(result), result["blend"]["scores"].get(main_score)
+    others = {network_name(result): result["scores"], **result["baselines"]}
     alone = {other: scores[main_score] for other, scores in others.items() if main_score in scores}
     if score is None or not alone:
         return f"{name} has no {main_score} to compare"
@@ -36,7 +37,7 @@ def _blend_verdict(result: Mapping[str, Any], main_score: str, higher_is_better:
 
 def _network_verdict(result: Mapping[str, Any], main_score: str, higher_is_better: bool) -> str:
     """Compare the model with its baselines."""
-    score, model = result["scores"].get(main_score), result["model"]
+    score, model = result["scores"].get(main_score), network_name(result)
     baselines = {name: scores[main_score] for name, scores in result["baselines"].items() if main_score in scores}
     if score is None:
         return f"{model} has no {main_score} to compare"

@@ -1,84 +1,40 @@
-"""Blends: mixtures of the predictions of several models of one task.
-
-The description has the weights and the description of each member. Array ``NAME`` of member N is ``N.NAME``.
-"""
+"""The mixtures of each task: blends of a network and baselines, and ensembles of networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar, final
+from functools import partial
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.decoding.mixing import MIXERS, SMALLEST_CHANCE
+from seriatim.decoding.mixing import SMALLEST_CHANCE
+from seriatim.decoding.viterbi import viterbi
 from seriatim.errors import DataError
 from seriatim.runtime.description import Description
 from seriatim.runtime.forecast import Forecaster
+from seriatim.runtime.histories import History
 from seriatim.runtime.language import LanguageModel, read_language
-from seriatim.runtime.model import Model, Row
+from seriatim.runtime.mixture import MixedStreamModel, Mixture, read_mixture
+from seriatim.runtime.model import Model, Row, Stream
+from seriatim.runtime.roll import RollModel, Rolls
 from seriatim.runtime.sequences import Classifier, Regressor
-from seriatim.runtime.state import State
+from seriatim.runtime.state import State, generator_of, start_generator
 from seriatim.runtime.tagging import Tagger
 from seriatim.runtime.weights import WeightFile
+from seriatim.runtime.writing import Captioner, Translator
 
 Array = NDArray[Any]
-Member = TypeVar("Member")
-MOST_MEMBERS: Final = 256
-
-
-@dataclass(frozen=True)
-class Mixture(Generic[Member]):
-    """The members of a blend and their weights."""
-
-    members: tuple[Member, ...]
-    form: str
-    weights: Array
-    """[M], or [M, H, Q] for quantiles."""
-
-    def mix(self, predictions: Sequence[Array]) -> Array:
-        """Mix one array of predictions of each member."""
-        with np.errstate(divide="ignore"):
-            return MIXERS[self.form](np.stack(predictions), self.weights)
-
-
-def read_mixture(
-    description: Description, weights: WeightFile, read: Callable[[Description, WeightFile], Member], table: bool
-) -> Mixture[Member]:
-    """Read the members with ``read``. With ``table`` their weights are tables [H, Q], else numbers."""
-    blend = description.part("blend")
-    form = blend.choice("form", {name: name for name in MIXERS if (name == "quantiles") == table})
-    codec = description.value("codec")
-    members, shares = [], []
-    parts = blend.parts("parts")
-    if not 1 <= len(parts) <= MOST_MEMBERS:
-        blend.refuse("parts", f"1 to {MOST_MEMBERS} models")
-    for number, part in enumerate(parts):
-        shares.append(part.decoded("weight", lambda value: np.array(value, np.float64)))
-        content = {name: part.value(name, None) for name in ("model", "network", "settings") if part.has(name)}
-        part.done()
-        member = Description(part.place, {**content, "codec": codec})
-        arrays = weights.part(f"{number}.")
-        members.append(read(member, arrays))
-        member.text("model")
-        member.done()
-        arrays.done()
-    blend.done()
-    axes = 2 if table else 0
-    has_equal_shapes = len({share.shape for share in shares}) == 1 and shares[0].ndim == axes
-    if not has_equal_shapes or not all(np.isfinite(share).all() and (share >= 0).all() for share in shares):
-        shown = "tables of equal size with weights" if table else "a weight"
-        blend.refuse("parts", f"{shown} of at least 0 for each model")
-    return Mixture(tuple(members), form, np.stack(shares))
 
 
 @final
 class LanguageBlend(LanguageModel):
     """A mixture of language models. A state has the states of all members."""
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
-        self._mixture = read_mixture(description, weights, _language_member, False)
+    def __init__(self, description: Description, weights: WeightFile, is_nested: bool = False) -> None:
+        read_nested = None if is_nested else partial(LanguageBlend, is_nested=True)
+        self._mixture = read_mixture(description, weights, _language_member, False, read_nested)
         super().__init__(self._mixture.members[0].vocabulary)
 
     def log_probabilities(self, units: Array) -> Array:
@@ -111,104 +67,242 @@ class LanguageBlend(LanguageModel):
 
 
 @final
-class ClassifierBlend(Model):
+class ClassifierBlend(MixedStreamModel):
     """A mixture of classifiers."""
 
     task: ClassVar[str] = "classify"
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
-        self._mixture = read_mixture(description, weights, Classifier, False)
-        self.inputs = self._mixture.members[0].inputs
+    def __init__(self, description: Description, weights: WeightFile, is_nested: bool = False) -> None:
+        read_nested = None if is_nested else partial(ClassifierBlend, is_nested=True)
+        self.mixture: Mixture[Any] = read_mixture(description, weights, Classifier, False, read_nested)
+        self.inputs = self.mixture.members[0].inputs
+
+    def encode(self, rows: Iterable[Any]) -> tuple[list[Array], Sequence[Any]]:
+        """Return the encoded sequences, and the rows themselves without their ids."""
+        encoded: tuple[list[Array], Sequence[Any]] = self.mixture.members[0].encode(rows)
+        return encoded
+
+    def class_row(self, chances: Array) -> Row:
+        """Return the row of ``predict`` for the probabilities [K] of one sequence."""
+        row: Row = self.mixture.members[0].class_row(chances)
+        return row
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        first = self._mixture.members[0]
-        sequences, raw = first.encode(rows)
-        for number, chances in enumerate(self.chances(sequences, raw), 1):
-            yield {"row": number, **first.class_row(chances)}
+        for number, chances in enumerate(self.chances(*self.encode(rows)), 1):
+            yield {"row": number, **self.class_row(chances)}
 
     def chances(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
         """Return the probability of each class for each encoded sequence, [N, K]; ``raw`` are the same sequences."""
-        chances = [member.chances(sequences, raw) for member in self._mixture.members]
-        return np.exp(self._mixture.mix([np.log(np.maximum(part, SMALLEST_CHANCE)) for part in chances]))
+        return self.mix([member.chances(sequences, raw) for member in self.mixture.members])
+
+    def mix(self, predictions: Sequence[Array]) -> Array:
+        """Mix probabilities [..., K] of each member."""
+        return np.exp(self.mixture.mix([np.log(np.maximum(part, SMALLEST_CHANCE)) for part in predictions]))
 
 
 @final
-class RegressorBlend(Model):
+class RegressorBlend(MixedStreamModel):
     """A mixture of regressions."""
 
     task: ClassVar[str] = "regress"
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
-        self._mixture = read_mixture(description, weights, Regressor, True)
-        self.inputs = self._mixture.members[0].inputs
-        _check_table(description, self._mixture.weights, (1, 4))
+    def __init__(self, description: Description, weights: WeightFile, is_nested: bool = False) -> None:
+        read_nested = None if is_nested else partial(RegressorBlend, is_nested=True)
+        self.mixture: Mixture[Any] = read_mixture(description, weights, Regressor, True, read_nested)
+        self.inputs = self.mixture.members[0].inputs
+        _check_table(description, self.mixture.weights, (1, 4))
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        yield from self._mixture.members[0].rows_of(rows, self.predictions)
+        yield from self.rows_of(rows, self.predictions)
+
+    def rows_of(self, rows: Iterable[Any], predictions: Callable[[list[Array], Sequence[Any]], Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for each row, or for each step of it."""
+        yield from self.mixture.members[0].rows_of(rows, predictions)
 
     def predictions(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
         """Return mean and quantiles [N, 1 + Q] of encoded sequences, in the data's units. ``raw`` are their texts."""
-        parts = [member.predictions(sequences, raw)[:, None] for member in self._mixture.members]
-        mixed = self._mixture.mix(parts)[:, 0]
+        return self._mixed([member.predictions(sequences, raw) for member in self.mixture.members])
+
+    def mix(self, predictions: Sequence[Array]) -> Array:
+        """Mix the mean and quantiles [1 + Q] of each member."""
+        mixed: Array = self._mixed([part[None] for part in predictions])[0]
+        return mixed
+
+    def _mixed(self, predictions: Sequence[Array]) -> Array:
+        """Mix means and quantiles [N, 1 + Q] of each member."""
+        mixed = self.mixture.mix([part[:, None] for part in predictions])[:, 0]
         return np.concatenate([mixed[:, :1], np.sort(mixed[:, 1:], 1)], 1)
 
 
 @final
-class ForecasterBlend(Model):
+class ForecasterBlend(MixedStreamModel):
     """A mixture of forecasters."""
 
     task: ClassVar[str] = "forecast"
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
-        self._mixture = read_mixture(description, weights, Forecaster, True)
-        first = self._mixture.members[0]
-        if any(member.horizon != first.horizon for member in self._mixture.members):
+    def __init__(self, description: Description, weights: WeightFile, is_nested: bool = False) -> None:
+        read_nested = None if is_nested else partial(ForecasterBlend, is_nested=True)
+        self.mixture: Mixture[Any] = read_mixture(description, weights, Forecaster, True, read_nested)
+        first = self.mixture.members[0]
+        if any(member.horizon != first.horizon for member in self.mixture.members):
             description.refuse("blend", "members of one horizon")
-        _check_table(description, self._mixture.weights, (first.horizon, 3))
+        _check_table(description, self.mixture.weights, (first.horizon, 3))
         self.targets, self.covariates, self.horizon = first.targets, first.covariates, first.horizon
-        self.lookback = max(member.lookback for member in self._mixture.members)
+        self.lookback = max(member.lookback for member in self.mixture.members)
 
     def forecast(self, history: Any, *, id: str | None = None) -> Row:
         """Return the quantiles of the steps after ``history`` [T, C]; see ``Forecaster.forecast``."""
         return next(self.predict([history if id is None else (id, history)]))
 
+    def stream(self, *, id: str | None = None, seed: int | None = None) -> Stream:
+        """Begin a stream of the training's series ``id``; see ``Forecaster.stream``."""
+        stream = Stream(self, seed)
+        for number, member in enumerate(self.mixture.members):
+            stream.state.set_part(number, member.stream(id=id, seed=seed).state)
+        return stream
+
+    def histories(self, rows: Iterable[Any]) -> list[History]:
+        """Return the histories of the rows of ``predict``."""
+        histories: list[History] = self.mixture.members[0].histories(rows)
+        return histories
+
+    def quantiles(self, series: Sequence[History]) -> Iterator[Array]:
+        """Yield the quantiles [horizon, targets, Q] after each history."""
+        parts = (member.quantiles(series) for member in self.mixture.members)
+        yield from (self.mix(row) for row in zip(*parts, strict=True))
+
+    def mix(self, predictions: Sequence[Array]) -> Array:
+        """Mix the quantiles [horizon, targets, Q] of each member."""
+        mixed: Array = np.sort(self.mixture.mix([part[None] for part in predictions])[0], -1)
+        return mixed
+
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        first = self._mixture.members[0]
-        series = first.histories(rows)
-        parts = (member.quantiles(series) for member in self._mixture.members)
-        mixed = (self._mixture.mix([part[None] for part in row])[0] for row in zip(*parts, strict=True))
-        yield from first.rows_of(series, (np.sort(quantiles, -1) for quantiles in mixed))
+        series = self.histories(rows)
+        yield from self.rows_of(series, self.quantiles(series))
+
+    def rows_of(self, series: Sequence[History], quantiles: Iterable[Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for the quantiles after each history."""
+        yield from self.mixture.members[0].rows_of(series, quantiles)
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield one row for each step."""
-        yield from self._mixture.members[0].csv_rows(row)
+        yield from self.mixture.members[0].csv_rows(row)
 
 
 @final
-class TaggerBlend(Model):
-    """A mixture of taggers."""
+class TaggerBlend(MixedStreamModel):
+    """A mixture of taggers: of the probabilities of tags, or of the scores of CRFs (the form ``scores``)."""
 
     task: ClassVar[str] = "tag"
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
-        self._mixture = read_mixture(description, weights, Tagger, False)
-        if any(member.crf is not None for member in self._mixture.members if not member.is_naive):
+    def __init__(self, description: Description, weights: WeightFile, is_nested: bool = False) -> None:
+        read_nested = None if is_nested else partial(TaggerBlend, is_nested=True)
+        self.mixture: Mixture[Any] = read_mixture(description, weights, Tagger, False, read_nested)
+        chains = [member.crf for member in self.mixture.members]
+        self.crf: tuple[Array, ...] | None = None
+        if self.mixture.form == "scores":
+            if any(chain is None for chain in chains):
+                description.refuse("blend", "members with a CRF")
+            self.crf = tuple(self.mixture.mix(parts) for parts in zip(*chains, strict=True))
+        elif any(chain is not None for chain in chains):
             description.refuse("blend", "members without a CRF")
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
-        sentences = self._mixture.members[0].checked(rows)
-        parts = [member.log_probabilities(sentences) for member in self._mixture.members]
-        tags = [self._mixture.mix(sentence).argmax(1) for sentence in zip(*parts, strict=True)]
-        yield from self._mixture.members[0].rows_of(sentences, tags)
+        sentences = self.checked(rows)
+        if self.crf is None:
+            tags = [chances.argmax(1) for chances in self.log_probabilities(sentences)]
+        else:
+            tags = self._likeliest(sentences, self.crf)
+        yield from self.rows_of(sentences, tags)
+
+    def checked(self, rows: Iterable[Any]) -> list[list[str]]:
+        """Return the sentences. Raises ``DataError`` for one that is no list of words."""
+        sentences: list[list[str]] = self.mixture.members[0].checked(rows)
+        return sentences
+
+    def rows_of(self, sentences: list[list[str]], tagging: Iterable[Array]) -> Iterator[Row]:
+        """Yield a row of ``predict`` for each sentence and its tags."""
+        yield from self.mixture.members[0].rows_of(sentences, tagging)
+
+    def log_probabilities(self, sentences: list[list[str]]) -> list[Array]:
+        """Return the log-probability of each tag for each word, [T, K] for each sentence. There must be no CRF."""
+        parts = [member.log_probabilities(sentences) for member in self.mixture.members]
+        return [self.mix(sentence) for sentence in zip(*parts, strict=True)]
+
+    def mix(self, predictions: Sequence[Array]) -> Array:
+        """Mix log-probabilities [..., K] of each member."""
+        return self.mixture.mix(predictions)
+
+    def _likeliest(self, sentences: list[list[str]], crf: tuple[Array, ...]) -> list[Array]:
+        """Return the likeliest tags of each sentence by the mixed scores."""
+        result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
+        parts = [member.scores(sentences) for member in self.mixture.members]
+        for batches in zip(*parts, strict=True):
+            indices, _, lengths = batches[0]
+            scores = self.mixture.mix([scores for _, scores, _ in batches]).astype(np.float32)
+            transitions, start, end = (part.astype(np.float32) for part in crf)
+            for index, path in zip(indices, viterbi(scores, lengths, transitions, start, end)[0], strict=True):
+                result[index] = path
+        return result
 
     def csv_rows(self, row: Row) -> Iterator[Row]:
         """Yield one row for each word."""
-        yield from self._mixture.members[0].csv_rows(row)
+        yield from self.mixture.members[0].csv_rows(row)
+
+
+@final
+class RollBlend(Rolls):
+    """A mixture of models of piano rolls, for each note. A state has the states of all members."""
+
+    def __init__(self, description: Description, weights: WeightFile, is_nested: bool = False) -> None:
+        read_nested = None if is_nested else partial(RollBlend, is_nested=True)
+        self._mixture: Mixture[Any] = read_mixture(description, weights, RollModel, False, read_nested)
+        if self._mixture.form != "linear":
+            description.refuse("blend", "the form linear")
+        self.notes = self._mixture.members[0].notes
+
+    def piece_logits(self, piece: Array) -> Array:
+        return self._mixed([member.piece_logits(piece) for member in self._mixture.members])
+
+    def next_logits(self, states: Sequence[State], notes: Sequence[Array]) -> list[Array]:
+        logits = []
+        for number, member in enumerate(self._mixture.members):
+            parts = [state.part(number) for state in states]
+            logits.append(member.next_logits(parts, notes))
+            for state, part in zip(states, parts, strict=True):
+                state.set_part(number, part)
+        for state in states:
+            state.position += 1
+        return [self._mixed(row) for row in zip(*logits, strict=True)]
+
+    def _mixed(self, logits: Sequence[Array]) -> Array:
+        """Return the logits of the mixed probabilities."""
+        on, off = (self._mixture.mix([-np.logaddexp(0, -sign * own) for own in logits]) for sign in (1, -1))
+        mixed: Array = on - off
+        return mixed
+
+    def begin(self, seed: int | None) -> State:
+        state = State(values={"sampler": start_generator(seed)})
+        for number, member in enumerate(self._mixture.members):
+            state.set_part(number, member.begin(seed))
+        return state
+
+    def check_state(self, state: State) -> None:
+        generator_of(state.values.get("sampler"))
+        for number, member in enumerate(self._mixture.members):
+            member.check_state(state.part(number))
+
+
+def _read_language_blend(description: Description, weights: WeightFile) -> Model:
+    """Read the blend of models of text or of piano rolls."""
+    codec = description.value("codec")
+    is_roll = isinstance(codec, dict) and codec.get("unit") == "roll"
+    return (RollBlend if is_roll else LanguageBlend)(description, weights)
 
 
 BLENDS: Final[Mapping[str, Callable[[Description, WeightFile], Model]]] = {
-    "language": LanguageBlend, "classify": ClassifierBlend, "regress": RegressorBlend, "forecast": ForecasterBlend,
-    "tag": TaggerBlend,
+    "language": _read_language_blend, "classify": ClassifierBlend, "regress": RegressorBlend,
+    "forecast": ForecasterBlend, "tag": TaggerBlend, "translate": Translator, "caption": Captioner,
 }  # fmt: skip
 """The blends by task."""
 

@@ -270,13 +270,29 @@ class Forecaster(StreamModel):
         return values
 
     def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
-        answers: list[Any] = []
+        predictions = self.step_predictions(states, inputs)
+        return [
+            None if prediction is None else self.answer(state, x, prediction)
+            for state, x, prediction in zip(states, inputs, predictions, strict=True)
+        ]
+
+    def answer(self, state: State, x: Any, prediction: Array) -> Row:
+        """Return the answer of a stream, a row of ``predict``, for quantiles [horizon, targets, Q]."""
+        window = state.arrays["window"]
+        is_shown = tuple(True for _ in self.targets)
+        history = History(state.values["id"], window, np.ones(window.shape, np.bool_), is_shown)
+        return next(self.rows_of([history], [prediction]))
+
+    def step_predictions(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Array | None]:
+        """Change each state by one step, and return the quantiles, or None while less than the lookback was read."""
+        predictions: list[Array | None] = []
         for state, values in zip(states, inputs, strict=True):
             window = np.concatenate([state.arrays["window"], values[None]])[-self.lookback :]
             state.arrays["window"], state.position = window, state.position + 1
             is_full = len(window) == self.lookback
-            answers.append(next(self.predict([(state.values["id"], window)])) if is_full else None)
-        return answers
+            histories = self.histories([(state.values["id"], window)]) if is_full else []
+            predictions.append(next(iter(self.quantiles(histories)), None))
+        return predictions
 
     def check_state(self, state: State) -> None:
         window, name = state.arrays.get("window"), state.values.get("id")

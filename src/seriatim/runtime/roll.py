@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, final
 
@@ -27,31 +28,20 @@ NAIVE: dict[str, type[NoteFrequencies] | type[NoteTransitions]] = {
 LARGEST = 1 << 16
 
 
-@final
-class RollModel(StreamModel):
-    """A network or a naive model. A row of ``predict`` is a piece [T, K] of 0 and 1."""
+class Rolls(StreamModel):
+    """A model of piano rolls. A row of ``predict`` is a piece [T, K] of 0 and 1."""
 
     task: ClassVar[str] = "language"
     writing: ClassVar[str | None] = "continues"
+    notes: int
 
-    def __init__(self, description: Description, weights: WeightFile) -> None:
-        codec = description.part("codec")
-        codec.text("unit")
-        self.notes = count = codec.size("notes")
-        codec.done()
-        if count > LARGEST:
-            codec.refuse("notes", f"at most {LARGEST}")
-        self._naive: NoteChances | None = None
-        if not description.has("network"):
-            self._naive = description.choice("model", NAIVE)(count)
-            load_naive(self._naive, weights)
-            return
-        network = description.part("network")
-        self.body = read_body(network, weights, count)
-        if not self.body.is_causal:
-            raise RunError(f"{network.place}: a body that sees what it predicts")
-        self.head = weights.take("head.weight", count, self.body.output_size), weights.take("head.bias", count)
-        network.done()
+    @abstractmethod
+    def piece_logits(self, piece: Floats) -> Array:
+        """Return the logits [T, K] of each step of a piece, with silence before the first step."""
+
+    @abstractmethod
+    def next_logits(self, states: Sequence[State], notes: Sequence[Array]) -> list[Array]:
+        """Read a step in each state; return the logits [K] of the next, in float64."""
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         for number, row in enumerate(rows, 1):
@@ -62,11 +52,7 @@ class RollModel(StreamModel):
             yield {"piece": number, "steps": len(piece), "log_probability": joint, "nll": -joint / len(piece)}
 
     def _log_probability(self, piece: Floats) -> float:
-        if self._naive is not None:
-            return self._naive.log_probability(piece)
-        previous = np.concatenate([np.zeros_like(piece[:1]), piece[:-1]])
-        states, _ = self.body.run(previous[:, None])
-        logits = affine(states[:, 0], *self.head)
+        logits = self.piece_logits(piece)
         # -log P = max(a, 0) - a n + log(1 + e^-|a|)
         entropy = np.maximum(logits, 0) - logits * piece + np.log1p(np.exp(-np.abs(logits)))
         return -float(entropy.sum(1).astype(np.float64).sum())
@@ -93,7 +79,7 @@ class RollModel(StreamModel):
         generator = generator_of(state.values["sampler"])
         notes: Array = np.zeros(self.notes, np.float32)
         for number in range(1, length + 1):
-            logits = self._logits([state], [notes])[0]
+            logits = self.next_logits([state], [notes])[0]
             with np.errstate(over="ignore"):
                 chances = 1 / (1 + np.exp(-logits / temperature)) if temperature else (logits > 0) * 1.0
             notes = (generator.random(self.notes) < chances).astype(np.float32)
@@ -112,15 +98,44 @@ class RollModel(StreamModel):
 
     def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
         """Return the probability [K] of each note at the next step."""
+        return [1 / (1 + np.exp(-logits)) for logits in self.next_logits(states, inputs)]
+
+
+@final
+class RollModel(Rolls):
+    """A network or a naive model."""
+
+    def __init__(self, description: Description, weights: WeightFile) -> None:
+        codec = description.part("codec")
+        codec.text("unit")
+        self.notes = count = codec.size("notes")
+        codec.done()
+        if count > LARGEST:
+            codec.refuse("notes", f"at most {LARGEST}")
+        self._naive: NoteChances | None = None
+        if not description.has("network"):
+            self._naive = description.choice("model", NAIVE)(count)
+            load_naive(self._naive, weights)
+            return
+        network = description.part("network")
+        self.body = read_body(network, weights, count)
+        if not self.body.is_causal:
+            raise RunError(f"{network.place}: a body that sees what it predicts")
+        self.head = weights.take("head.weight", count, self.body.output_size), weights.take("head.bias", count)
+        network.done()
+
+    def piece_logits(self, piece: Floats) -> Array:
+        if self._naive is not None:
+            return _log_odds(self._naive.chances_of(piece))
+        previous = np.concatenate([np.zeros_like(piece[:1]), piece[:-1]])
+        states, _ = self.body.run(previous[:, None])
+        return affine(states[:, 0], *self.head)
+
+    def next_logits(self, states: Sequence[State], notes: Sequence[Array]) -> list[Array]:
         for state in states:
             state.position += 1
-        return [1 / (1 + np.exp(-logits)) for logits in self._logits(states, inputs)]
-
-    def _logits(self, states: Sequence[State], notes: Sequence[Array]) -> list[Array]:
-        """Read a step in each state; return the logits [K] of the next, in float64."""
         if self._naive is not None:
-            chances = [self._naive.step(step) for step in notes]
-            return [np.log(row) - np.log1p(-row) for row in chances]
+            return [_log_odds(self._naive.step(step)) for step in notes]
         output, carries = self.body.step_rows(np.stack(notes), [state.carry for state in states])
         for state, carry in zip(states, carries, strict=True):
             state.carry = carry
@@ -132,3 +147,8 @@ class RollModel(StreamModel):
             raise DataError("snapshot: damaged")
         if self._naive is None:
             self.body.check_carry(state.carry)
+
+
+def _log_odds(chances: Array) -> Array:
+    odds: Array = np.log(chances) - np.log1p(-chances)
+    return odds

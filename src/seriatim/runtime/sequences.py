@@ -140,8 +140,12 @@ class SequenceModel(StreamModel):
         return self.inputs.encode(raw), raw
 
     @abstractmethod
-    def row(self, outputs: Array) -> Row:
-        """Return the row of ``predict`` for the outputs of one sequence."""
+    def prediction(self, outputs: Array) -> Array:
+        """Return the prediction for the network's outputs of one sequence."""
+
+    @abstractmethod
+    def answer(self, state: State, x: Any, prediction: Array) -> Row:
+        """Return the answer of a stream, a row of ``predict``, for a prediction."""
 
     def stream(self, *, seed: int | None = None) -> Stream:
         if self.network is None or not self.network.is_causal:
@@ -157,17 +161,25 @@ class SequenceModel(StreamModel):
         return self.inputs.read_step(x)
 
     def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        predictions = self.step_predictions(states, inputs)
+        return [
+            None if prediction is None else self.answer(state, x, prediction)
+            for state, x, prediction in zip(states, inputs, predictions, strict=True)
+        ]
+
+    def step_predictions(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Array | None]:
+        """Change each state by one step, and return the prediction, or None where nothing was read yet."""
         assert self.network is not None
         steps = [self.inputs.steps(state, x) for state, x in zip(states, inputs, strict=True)]
         for place in range(max(map(len, steps))):
             rows = [row for row, part in enumerate(steps) if place < len(part)]
             self.network.step_rows([states[row] for row in rows], [steps[row][place] for row in rows])
         begun = [row for row, state in enumerate(states) if state.position]
-        answers: list[Any] = [None] * len(states)
+        predictions: list[Array | None] = [None] * len(states)
         if begun:
             for row, outputs in zip(begun, self.network.outputs([states[row] for row in begun]), strict=True):
-                answers[row] = self.row(outputs)
-        return answers
+                predictions[row] = self.prediction(outputs)
+        return predictions
 
     def check_state(self, state: State) -> None:
         assert self.network is not None
@@ -209,8 +221,11 @@ class Classifier(SequenceModel):
         result: Array = self._naive.probabilities(raw if isinstance(self._naive, TfidfClassifier) else sequences)
         return result
 
-    def row(self, outputs: Array) -> Row:
-        return self.class_row(softmax(outputs))
+    def prediction(self, outputs: Array) -> Array:
+        return softmax(outputs)
+
+    def answer(self, state: State, x: Any, prediction: Array) -> Row:
+        return self.class_row(prediction)
 
     def class_row(self, chances: Array) -> Row:
         """Return the row of ``predict`` for the probabilities [K] of one sequence."""
@@ -275,8 +290,12 @@ class Regressor(SequenceModel):
         result: Array = self._naive.predictions(raw if isinstance(self._naive, TfidfRegression) else sequences)
         return result
 
-    def row(self, outputs: Array) -> Row:
-        return _quantiles(self.in_units(outputs[None])[0])
+    def prediction(self, outputs: Array) -> Array:
+        values: Array = self.in_units(outputs[None])[0]
+        return values
+
+    def answer(self, state: State, x: Any, prediction: Array) -> Row:
+        return _quantiles(prediction)
 
     def _ends(self, length: int) -> Iterable[int]:
         return range(1, length + 1) if self.every_step else [length]

@@ -90,6 +90,7 @@ class Tagger(StreamModel):
         self._lowercase = codec.flag("lowercase")
         codec.done()
         self._ids = {word: index for index, word in enumerate(self._words.tokens)}
+        self.crf: tuple[Floats, Floats, Floats] | None = None
         self._naive: MostFrequentTag | PerceptronTagger | None = None
         if not description.has("network"):
             self._naive = description.choice("model", TAGGERS)(len(self.tags))
@@ -102,7 +103,6 @@ class Tagger(StreamModel):
         width += self.spelling.output_size if self.spelling else 0
         self.body = read_body(network, weights, width)
         self.head = weights.take("head.weight", count, self.body.output_size), weights.take("head.bias", count)
-        self.crf: tuple[Floats, Floats, Floats] | None = None
         if network.flag("crf"):
             edges = weights.take("crf.start", count), weights.take("crf.end", count)
             self.crf = weights.take("crf.transitions", count, count), *edges
@@ -135,7 +135,7 @@ class Tagger(StreamModel):
         if self._naive is not None:
             return [self._naive.tag(words) for words in sentences]
         result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
-        for indices, scores, lengths in self._scores(sentences):
+        for indices, scores, lengths in self.scores(sentences):
             if self.crf is not None:
                 tags = viterbi(scores, lengths, *self.crf)[0]
             else:
@@ -151,12 +151,12 @@ class Tagger(StreamModel):
         if isinstance(self._naive, PerceptronTagger):
             return [self._naive.log_probabilities(words) for words in sentences]
         result: list[Array] = [np.zeros(0)] * len(sentences)
-        for indices, scores, lengths in self._scores(sentences):
+        for indices, scores, lengths in self.scores(sentences):
             for row, (index, end) in enumerate(zip(indices, lengths, strict=True)):
                 result[index] = log_softmax(scores[:end, row])
         return result
 
-    def _scores(self, sentences: list[list[str]]) -> Iterator[tuple[Array, Floats, Array]]:
+    def scores(self, sentences: list[list[str]]) -> Iterator[tuple[Array, Floats, Array]]:
         """Yield indices of sentences, their scores [T, B, K] and their lengths."""
         for indices in token_buckets(list(map(len, sentences)), BATCH, TOKENS, seed=None):
             vectors, lengths = pad([self.vectors(sentences[index]) for index in indices], 0)
@@ -191,16 +191,26 @@ class Tagger(StreamModel):
         return _checked("x", [x])[0]
 
     def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        if self._naive is not None:
+            for state in states:
+                state.position += 1
+            return [{"word": word, "tag": self.tags.names[int(self._naive.tag([word])[0])]} for word in inputs]
+        scores = self.step_predictions(states, inputs)
+        return [self.answer(state, word, own) for state, word, own in zip(states, inputs, scores, strict=True)]
+
+    def answer(self, state: State, x: Any, prediction: Array) -> Row:
+        """Return the answer of a stream for the log-probabilities [K] of the tags of a word."""
+        return {"word": x, "tag": self.tags.names[int(prediction.argmax())]}
+
+    def step_predictions(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Array]:
+        """Change each state by one word, and return the log-probabilities [K] of its tags."""
         for state in states:
             state.position += 1
-        if self._naive is not None:
-            return [{"word": word, "tag": self.tags.names[int(self._naive.tag([word])[0])]} for word in inputs]
         x = np.concatenate([self.vectors([word]) for word in inputs])
         output, carries = self.body.step_rows(x, [state.carry for state in states])
         for state, carry in zip(states, carries, strict=True):
             state.carry = carry
-        tags = affine_rows(output, *self.head).argmax(1)
-        return [{"word": word, "tag": self.tags.names[tag]} for word, tag in zip(inputs, tags, strict=True)]
+        return [log_softmax(row) for row in affine_rows(output, *self.head)]
 
     def check_state(self, state: State) -> None:
         if state.arrays or state.values or (self._naive is not None and state.carry):

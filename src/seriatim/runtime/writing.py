@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.decoding.beam import Hypothesis, search
 from seriatim.decoding.pieces import pieces
 from seriatim.decoding.sampling import sample
 from seriatim.decoding.stops import cut_at_stop
-from seriatim.encoding.buckets import pad, token_buckets
+from seriatim.encoding.buckets import pad
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.script import Script
 from seriatim.encoding.vocabulary import Vocabulary
@@ -22,139 +20,16 @@ from seriatim.models.naive.captions import MostCommonCaption, NearestImage
 from seriatim.notation import UNKNOWN
 from seriatim.runtime.arithmetic import affine, pool_last, pool_mean
 from seriatim.runtime.bodies import read_body
-from seriatim.runtime.decoder import Decoder, Memory, read_decoder
+from seriatim.runtime.decoder import Memory
 from seriatim.runtime.description import Description
-from seriatim.runtime.model import Model, Row, Stream, StreamModel, checked_texts
+from seriatim.runtime.mixture import read_mixture
+from seriatim.runtime.model import Row, checked_texts
 from seriatim.runtime.pictures import read_pictures_network
 from seriatim.runtime.sequences import load_naive
-from seriatim.runtime.state import State
 from seriatim.runtime.weights import WeightFile
+from seriatim.runtime.writer import Writer
 
 Array = NDArray[Any]
-
-BATCH: Final = 64
-TOKENS: Final = 4096
-LONGEST: Final = 1 << 20
-
-
-class Writer(StreamModel):
-    """An encoder and a decoder, with the settings of the beam search.
-
-    A stream reads the source in its first step, then the units of the text that is written.
-    """
-
-    script: Script
-    decoder: Decoder
-
-    def read_settings(self, description: Description, longest: int) -> None:
-        """Read the settings of the beam search."""
-        settings = description.part("settings")
-        self._beam_size, self._n_best = settings.size("beam_size"), settings.size("n_best")
-        self._length_penalty = settings.number("length_penalty", 0.0)
-        self.max_length = settings.size("max_length") if settings.has("max_length") else 2 * longest
-        settings.done()
-        if self.max_length > LONGEST or self._beam_size > LONGEST or self._n_best > self._beam_size:
-            settings.refuse("max_length", f"sizes up to {LONGEST}, and n_best at most the beam's size")
-
-    def read_network(self, network: Description, weights: WeightFile, context: int, memory: int) -> None:
-        """Read the decoder, for a memory of these widths."""
-        self.decoder, part = read_decoder(network, weights, len(self.script))
-        if part.size("memory_size") != memory or part.size("context_size") != context:
-            part.refuse("memory_size", f"{memory}, and context_size {context}")
-        part.done()
-
-    @abstractmethod
-    def memory(self, inputs: Sequence[Array]) -> Memory:
-        """Encode a batch of inputs."""
-
-    @property
-    @abstractmethod
-    def has_network(self) -> bool:
-        """Whether the model is a network, which can read a stream."""
-
-    @abstractmethod
-    def encode_source(self, x: Any) -> Array:
-        """Check and encode the source, the input of the first step."""
-
-    def stream(self, *, seed: int | None = None) -> Stream:
-        return Stream(self, seed) if self.has_network else Model.stream(self, seed=seed)
-
-    def begin(self, seed: int | None) -> State:
-        return State()
-
-    def read_input(self, x: Any) -> Any:
-        """Return the input unchanged: only ``advance`` knows whether it is the source."""
-        return x
-
-    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
-        """Return the log-probabilities [V + 1] of the next unit; the last is the end. Each stream runs by itself."""
-        answers: list[Any] = []
-        for state, x in zip(states, inputs, strict=True):
-            if state.arrays:
-                units, inner = self._units(x), self.decoder.from_arrays(state.arrays)
-            else:
-                units, inner = [self.decoder.boundary], self.decoder.begin(self.memory([self.encode_source(x)]))
-            for unit in units:
-                chances, inner, _ = self.decoder.step(np.array([unit]), inner)
-            state.arrays, state.position = self.decoder.to_arrays(inner), state.position + 1
-            answers.append(chances[0])
-        return answers
-
-    def _units(self, x: Any) -> list[int]:
-        """Return the units of a text, or the number of a unit, which was written."""
-        count = len(self.script)
-        if isinstance(x, str) and len(encoded := self.script.encode(x)):
-            units: list[int] = encoded.tolist()
-            return units
-        if isinstance(x, (int, np.integer)) and not isinstance(x, bool) and 0 <= x < count:
-            return [int(x)]
-        raise DataError(f"x: got {x!r:.40}, wanted a text that is not empty, or the number of a unit below {count}")
-
-    def check_state(self, state: State) -> None:
-        if state.carry or state.values or (not state.arrays) != (state.position == 0):
-            raise DataError("snapshot: damaged")
-        if state.arrays:
-            _, inner, _ = self.decoder.step(np.array([self.decoder.boundary]), self.decoder.begin(self.first_memory()))
-            self.decoder.check_arrays(state.arrays, self.decoder.to_arrays(inner))
-            lengths = state.arrays.get("lengths")
-            if lengths is not None and not 1 <= lengths[0] <= len(state.arrays["memory"]):
-                raise DataError("snapshot: damaged ('lengths')")
-
-    @abstractmethod
-    def first_memory(self) -> Memory:
-        """Return the memory of a source of one step or one picture, whose arrays are like those of any other."""
-
-    def write(self, inputs: Sequence[Array]) -> Iterator[Row]:
-        """Write texts for each encoded input."""
-        for texts in self.hypotheses(inputs):
-            rows: list[Row] = [{"prediction": self.script.decode(text.units), "score": text.score} for text in texts]
-            yield rows[0] | ({"n_best": rows} if self._n_best > 1 else {})
-
-    def hypotheses(self, inputs: Sequence[Array]) -> list[list[Hypothesis]]:
-        """Return the best texts for each encoded input."""
-        result: list[list[Hypothesis]] = [[] for _ in inputs]
-        for indices in token_buckets([len(encoded) for encoded in inputs], BATCH, TOKENS, seed=None):
-            hypotheses = search(
-                self.decoder,
-                self.decoder.begin(self.memory([inputs[index] for index in indices])),
-                len(indices),
-                self.decoder.boundary,
-                max_length=self.max_length,
-                beam_size=self._beam_size,
-                n_best=self._n_best,
-                length_penalty=self._length_penalty,
-                forbidden=(UNKNOWN,),
-            )
-            for index, texts in zip(indices, hypotheses, strict=True):
-                result[index] = texts
-        return result
-
-    def csv_rows(self, row: Row) -> Iterator[Row]:
-        """Yield a row for each text."""
-        shared = {name: row[name] for name in ("row", "source", "image") if name in row}
-        for rank, text in enumerate(row.get("n_best", [row]), 1):
-            values = {name: text[name] for name in ("prediction", "score") if name in text}
-            yield shared | ({"rank": rank} if "n_best" in row else {}) | values
 
 
 @final
@@ -172,7 +47,10 @@ class Translator(Writer):
         longest, self._reverse = codec.size("longest"), codec.flag("reverse")
         codec.done()
         self.read_settings(description, longest)
-        self._is_copy = not description.has("network")
+        self._is_copy = not description.has("network") and not description.has("blend")
+        if description.has("blend"):
+            self.read_members(read_mixture(description, weights, Translator, False))
+            return
         if self._is_copy:
             description.choice("model", {"copy": "copy"})
             return
@@ -192,8 +70,8 @@ class Translator(Writer):
             raise DataError(f"x: got {x!r:.40}, wanted the text to translate, which the first step reads")
         return self._encode(x)
 
-    def first_memory(self) -> Memory:
-        return self.memory([np.zeros(1, np.int32)])
+    def first_input(self) -> Array:
+        return np.zeros(1, np.int32)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         texts = list(checked_texts(rows))
@@ -231,7 +109,7 @@ class Translator(Writer):
 
         boundary = self.decoder.boundary
         units = sample(
-            step, self.decoder.begin(self.memory([self._encode(prompt)])), boundary, min(length, self.max_length),
+            step, self.start([self._encode(prompt)]), boundary, min(length, self.max_length),
             temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty,
             generator=np.random.default_rng(seed), stop=(boundary,),
         )  # fmt: skip
@@ -282,6 +160,9 @@ class Captioner(Writer):
         codec.done()
         self.read_settings(description, longest)
         self._naive: MostCommonCaption | NearestImage | None = None
+        if description.has("blend"):
+            self.read_members(read_mixture(description, weights, Captioner, False))
+            return
         if not description.has("network"):
             kinds: dict[str, type[MostCommonCaption] | type[NearestImage]] = {
                 "most_common": MostCommonCaption, "nearest_image": NearestImage
@@ -308,9 +189,9 @@ class Captioner(Writer):
         except (TypeError, ValueError) as error:
             raise DataError(f"x: no picture, which the first step reads ({error})") from None
 
-    def first_memory(self) -> Memory:
+    def first_input(self) -> Array:
         shape = (self.side, self.side) if self.side else (1,)
-        return self.memory([np.zeros((*shape, len(self._scaler.mean)), np.float32)])
+        return np.zeros((*shape, len(self._scaler.mean)), np.float32)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
         named = [

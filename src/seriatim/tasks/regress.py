@@ -23,7 +23,7 @@ from seriatim.models.naive.rocket import RocketRegression
 from seriatim.models.naive.summary import SummaryRegression
 from seriatim.models.naive.tfidf import TfidfRegression
 from seriatim.models.recurrent import embedding_width
-from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor
+from seriatim.models.regressor import OUTPUTS, RegressionBatch, Regressor, SequenceRegressor
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.augmentation import sequence_epochs
@@ -36,7 +36,7 @@ from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 NaiveRegressor = ConstantRegression | TfidfRegression | SummaryRegression | RocketRegression
-AnyRegressor = NaiveRegressor | Regressor
+AnyRegressor = NaiveRegressor | SequenceRegressor
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     def plan(
         self, model: AnyRegressor, options: RegressOptions, data: PreparedData[TargetSequences, RegressCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
-        if not isinstance(model, Regressor):
+        if not isinstance(model, SequenceRegressor):
             return ClosedForm(lambda: _fit_naive(model, options, data))
         return TrainingPlan(
             epoch=sequence_epochs(data.train, options),
@@ -222,7 +222,7 @@ def predictions(model: AnyRegressor | Blend, codec: RegressCodec, part: TargetSe
         return model.predictions(len(part))
     if isinstance(model, TfidfRegression):
         return model.predictions(part.texts or [])
-    if not isinstance(model, Regressor):
+    if not isinstance(model, SequenceRegressor):
         return model.predictions(part.inputs)
     return sequence_inputs.run_network(model, part.inputs) * codec.target.scale + codec.target.mean
 
@@ -308,7 +308,7 @@ def _cap_notes(options: RegressOptions, test: Sequences) -> Iterator[str]:
         yield f"test: {above} of {len(targets)} targets are above the cap and count as {options.target_cap:g}"
 
 
-def _validation_scores(network: Regressor, codec: RegressCodec, part: TargetSequences) -> Scores:
+def _validation_scores(network: SequenceRegressor, codec: RegressCodec, part: TargetSequences) -> Scores:
     """Score ``network`` in units of the target's deviation."""
     result = scores(predictions(network, codec, part), part.targets)
     scale = float(codec.target.scale[0])

@@ -19,7 +19,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.plan import TrainingPlan
 from seriatim.models.contract import Carry
 from seriatim.models.naive.note_chances import NoteChances, NoteFrequencies, NoteTransitions
-from seriatim.models.roll import RollBatch, RollModel
+from seriatim.models.roll import RollBatch, RollModel, RollNetwork
 from seriatim.tasks.common.epochs import epochs, evaluation_batches
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.task import ClosedForm, GenerateRequest, NewData, PreparedData, Row, Scores, Task
@@ -30,7 +30,7 @@ EVALUATION_BATCH = 32
 TEXT_OPTIONS = ("tie", "vocab_size", "embedding", "order")
 """Options that are refused for piano rolls."""
 
-AnyRollModel = NoteChances | RollModel
+AnyRollModel = NoteChances | RollNetwork
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from seriatim.data.tagged import TagColumns, Tagged, read_tagged
 from seriatim.learning.plan import TrainingPlan
 from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.naive.perceptron import PerceptronTagger
-from seriatim.models.tagger import TagBatch, Tagger
+from seriatim.models.tagger import SentenceTagger, TagBatch, Tagger
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
 from seriatim.tasks.common.entities import are_entities, entity_f1
@@ -33,7 +33,7 @@ EPOCHS, LEAST_UPDATES = 6, 2000
 EVALUATION_BATCH = 128
 EVALUATION_TOKENS = 8192
 
-AnyTagger = MostFrequentTag | PerceptronTagger | Tagger
+AnyTagger = MostFrequentTag | PerceptronTagger | SentenceTagger
 
 
 @final
@@ -115,8 +115,8 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
 
     def choose(self, members: Mapping[str, Member], codec: TagCodec, valid: Sentences) -> Choice:
         """Choose by the tags of single words. The network is used alone with a CRF, whose scores are of sentences."""
-        network = next(iter(members))
-        if isinstance(members[network].model, Tagger) and members[network].model.crf is not None:
+        network, model = next((name, member.model) for name, member in members.items())
+        if isinstance(model, SentenceTagger) and model.chain() is not None:
             return Choice(network, note="blend: none, because --crf scores whole sentences and not single words")
         tags = np.concatenate(valid.tags)
         is_known = tags < len(codec.tags)
@@ -159,7 +159,7 @@ def decode(model: AnyTagger | Blend, sentences: Sentences) -> list[Array]:
     """Return the predicted tags of each sentence, [T] int64 each."""
     if isinstance(model, Blend):
         return [chances.argmax(1) for chances in log_probabilities(model, sentences)]
-    if not isinstance(model, Tagger):
+    if not isinstance(model, SentenceTagger):
         return [model.tag(words) for words in sentences.texts]
     model.eval()
     result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
@@ -172,7 +172,7 @@ def decode(model: AnyTagger | Blend, sentences: Sentences) -> list[Array]:
     return result
 
 
-def log_probabilities(model: PerceptronTagger | Tagger | Blend, sentences: Sentences) -> list[Array]:
+def log_probabilities(model: PerceptronTagger | SentenceTagger | Blend, sentences: Sentences) -> list[Array]:
     """Return the log-probability of each tag for each word, [T, K] per sentence. A network must have no CRF."""
     if isinstance(model, Blend):
         parts = [log_probabilities(member.model, sentences) for member in model.members]
@@ -211,7 +211,7 @@ def _keep_known_tags(tagged: Tagged, parts: dict[str, Indices]) -> dict[str, Ind
     return remaining | {"train": np.sort(np.concatenate([parts["train"], *moved]))}
 
 
-def _validation_scores(network: Tagger, sentences: Sentences) -> Scores:
+def _validation_scores(network: SentenceTagger, sentences: Sentences) -> Scores:
     """Return the share of wrong tags, and the mean NLL per word of sentences whose tags the training part has."""
     nll, wrong, words, known_words = 0.0, 0, int(sentences.lengths.sum()), 0
     batches = _evaluation_batches(sentences)

@@ -137,6 +137,8 @@ def _check_fixed(task: str, options: Mapping[str, object], tried: set[str]) -> N
             raise UsageError(f"{name}: is tried, so it cannot be fixed too; leave one of them out")
         if name == "resume":
             raise UsageError("resume: a search always goes on where it stopped; leave it out")
+        if name == "ensemble" and value != 1:
+            raise UsageError("ensemble: a search compares single networks; train the best options again with it")
         check_option(task, name, value)
 
 

@@ -24,7 +24,7 @@ Value = str | int | float | bool
 
 NOT_TRIED = (
     "out", "resume", "quiet", "log", "threads", "checkpoint_every", "seed", "valid", "test", "baselines", "blend",
-    "header",
+    "ensemble", "header",
 )  # fmt: skip
 """Options that do not change what the network learns."""
 INCOMPARABLE = (

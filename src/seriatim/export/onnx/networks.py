@@ -23,6 +23,10 @@ def graphs(source: Source) -> dict[str, CheckedGraph]:
     Raises ``UsageError`` for a model that has no graph here; the error says what to do.
     """
     if "blend" in source.description:
+        if source.description["model"] != "blend":
+            raise UsageError(
+                "onnx: an ensemble is no single network; export a runtime folder, or train without --ensemble"
+            )
         raise UsageError("onnx: a blend is no single network; give --use network")
     if "network" not in source.description:
         raise UsageError(f"onnx: {source.description['model']} is no network; export it without --onnx")

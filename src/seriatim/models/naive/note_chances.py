@@ -28,8 +28,14 @@ class NoteChances(ABC):
     @final
     def log_probability(self, piece: Array) -> float:
         """Return the joint log-probability of a piece [T, K] in nats, with silence before the first step."""
-        chances = self.chances[_previous(piece), np.arange(piece.shape[1])]
+        chances = self.chances_of(piece)
         return float(np.log(np.where(piece > 0, chances, 1 - chances)).sum())
+
+    @final
+    def chances_of(self, piece: Array) -> Array:
+        """Return the probability of each note at each step of a piece, [T, K], with silence before the first step."""
+        chances: Array = self.chances[_previous(piece), np.arange(piece.shape[1])]
+        return chances
 
     @final
     def step(self, notes: Array) -> Array:

@@ -12,7 +12,7 @@ from seriatim.insight.breakdown import Breakdown, Group, by_group, by_size
 from seriatim.insight.calibration import class_calibrations
 from seriatim.insight.information import LagInformation, autocorrelation
 from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster
-from seriatim.models.language import NeuralLanguageModel
+from seriatim.models.language import SoftmaxLanguageModel
 from seriatim.notation import QUANTILES
 from seriatim.run.inspection.source import Array, Source
 from seriatim.tasks.common.forecast_start import WindowReader
@@ -29,7 +29,7 @@ SECOND = np.timedelta64(1, "s")
 HOUR, DAY = 3600, 86_400
 
 
-def unit_errors(network: NeuralLanguageModel, source: Source, units: Array) -> Iterator[Breakdown]:
+def unit_errors(network: SoftmaxLanguageModel, source: Source, units: Array) -> Iterator[Breakdown]:
     """Loss by how often a unit occurs in the training part, and of the commonest units; ``units`` [T + 1, B]."""
     losses = network.nll(torch.from_numpy(units[:-1]), torch.from_numpy(units[1:]), ())[0].double().numpy()
     first = int(WARM * len(losses))

@@ -38,6 +38,8 @@ class Inspection:
     evidence: Evidence
     checks: tuple[Check, ...]
     verdict: str
+    part: str
+    """The inspected part of the run for the title of the page, such as ``, network 1 of 3``."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys of ``inspect --json``."""
@@ -50,7 +52,7 @@ class Inspection:
 
     def page(self) -> str:
         """The report as HTML."""
-        return render(f"Inspection of {Path(self.run).name}", self.evidence, self.checks, self.verdict)
+        return render(f"Inspection of {Path(self.run).name}{self.part}", self.evidence, self.checks, self.verdict)
 
 
 def inspect_source(
@@ -61,6 +63,7 @@ def inspect_source(
     result: Mapping[str, Any],
     main_score: str,
     higher_is_better: bool,
+    part: str = "",
 ) -> Inspection:
     """Inspect a run of ``task``; ``rows`` are its validations, ``result`` its scores."""
     is_roll = getattr(source.options, "unit", "") == "roll"
@@ -87,7 +90,7 @@ def inspect_source(
         higher_is_better=higher_is_better,
     )
     checks = run_checks(evidence)
-    return Inspection(run, evidence, checks, verdict(evidence, checks))
+    return Inspection(run, evidence, checks, verdict(evidence, checks), part)
 
 
 def read_rows(file: Path) -> list[dict[str, float]]:

@@ -19,7 +19,7 @@ from seriatim.insight.network import states_of
 from seriatim.insight.probe import language_probe
 from seriatim.insight.sample import samples_of
 from seriatim.learning.options import truncation_of
-from seriatim.models.language import NeuralLanguageModel
+from seriatim.models.language import SoftmaxLanguageModel
 from seriatim.run.inspection.errors import unit_errors
 from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, rows_for, spaced
 
@@ -44,7 +44,7 @@ def gather(source: Source) -> Gathered:
     limit = Limit(typical, "", "length of a document")
     if options.learner == "tbptt":
         limit = Limit(truncation_of(options)[1], "--truncation", "truncation")
-    if not isinstance(source.network, NeuralLanguageModel):
+    if not isinstance(source.network, SoftmaxLanguageModel):
         return Gathered(data, limit)
     steps = min(longest, len(test.tokens) - 1)
     starts = spaced(len(test.tokens) - steps, rows_for(options, steps))

@@ -28,7 +28,8 @@ class Logged:
             return on_validation
 
         def log_row(row: dict[str, float]) -> bool:
-            self._call(lambda logger: logger.row(row))
+            if row.get("network", 1) == 1:  # the rows of further networks have the same steps
+                self._call(lambda logger: logger.row(row))
             return on_validation is not None and bool(on_validation(row))
 
         return log_row

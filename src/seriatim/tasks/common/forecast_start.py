@@ -35,8 +35,7 @@ class WindowReader:
         """With ``has_future=False`` the windows end at their origins, and ``future`` is empty."""
         spans = [(origins.start, origins.stop) for origins in part.origins]
         self._windows = Windows(part.scaled, codec.lookback, horizon if has_future else 0, spans)
-        start = network.start if isinstance(network, DirectForecaster) else None
-        fitted = start.fitted() if start is not None else None
+        fitted = network.fitted_start()
         self._start = None if fitted is None else _StartForecasts(fitted, codec, part, horizon)
 
     def __len__(self) -> int:

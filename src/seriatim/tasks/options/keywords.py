@@ -73,6 +73,7 @@ class TrainKeywords(TypedDict, total=False):
     resume: bool
     baselines: str
     blend: str
+    ensemble: int
     log: str | None
     quiet: bool
     unit: str

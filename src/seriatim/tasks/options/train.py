@@ -41,6 +41,9 @@ class TrainOptions(ModelOptions, LearningOptions):
     blend: str = option(
         "auto", "auto: mix the network with the baselines if this validates better", choices=("auto", "none")
     )
+    ensemble: int = option(
+        1, "train so many networks, from the seeds --seed, --seed + 1, …, and average their predictions", minimum=1
+    )
     log: str | None = option(
         None, "also send the rows of metrics.jsonl and the scores to an experiment logger", choices=LOGGERS
     )
