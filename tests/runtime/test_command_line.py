@@ -13,6 +13,7 @@ import pytest
 
 import seriatim
 from seriatim.cli.app import run as run_command
+from seriatim.kernels import native
 
 REST = "\t_" * 6 + "\n"
 """The columns of CoNLL-U after the tag."""
@@ -135,10 +136,12 @@ def test_generate(language_pair, command):
 def test_export_prints_what_it_measured(tables, command, tmp_path):
     code, out, _ = command("export", tables / "run-texts.csv", tmp_path / "x", "--dtype", "int8", "--json")
     result = json.loads(out)
-    assert code == 0 and result["dtype"] == "int8" and set(result["scores"]) == {"float32", "rounded"}
+    assert code == 0 and result["dtype"] == "int8"
+    assert set(result["scores"]) == {"float32", "rounded", *(["stored"] if native.available() else [])}
     assert json.loads((tmp_path / "x" / "model.json").read_text())["scores"] == result["scores"]
     code, out, _ = command("export", tables / "run-texts.csv", tmp_path / "y", "--dtype", "bf16")
     assert code == 0 and "accuracy" in out and "runtime folder" in out and "largest difference" in out
+    assert ('load(DIR, arithmetic="stored")' in out) == native.available()
     code, _, err = command("export", tables / "run-texts.csv", tmp_path / "y")
     assert code == 2 and "is not empty" in err
 

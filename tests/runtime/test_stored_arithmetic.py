@@ -10,6 +10,8 @@ from runtime_settings import TEXT
 from seriatim import runtime
 from seriatim.errors import UsageError
 from seriatim.kernels import native
+from seriatim.run.opened import Opened
+from seriatim.run.stepped import stepped
 from seriatim.spec import VARIANTS, CellSpec
 
 LARGEST = {"bf16": 0.05, "int8": 0.2}
@@ -83,3 +85,50 @@ def test_reduced_products_exist_where_they_are_said_to(name):
         assert not native.has_reduced_products(spec)
     else:
         assert native.has_reduced_products(spec)
+
+
+ROWS = ["the sun is warm", "the sea is cold and deep", "a"] * 20
+NUMBERS = [np.random.default_rng(row).normal(size=(3 + row % 5, 2)) for row in range(40)]
+SCORED = {
+    "language": (["to be, or not to be, that is the question. " * 8] * 8, {"layer_norm": False}),
+    "classify": ((ROWS, ["w", "c", "w"] * 20), {"pool": "mean"}),
+    "regress": ((NUMBERS, [float(row.sum()) for row in NUMBERS]), {"pool": "last"}),
+}
+
+
+@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@pytest.mark.parametrize("task", SCORED)
+def test_scores_of_steps_with_stored_weights_are_measured(task, tmp_path, monkeypatch):
+    """With exact products the scores of steps are those of the rounded network; 1e-4 for sums in another order."""
+    data, options = SCORED[task]
+    common = {"model": "lstm", "hidden": 24, "epochs": 2, "baselines": "none", "quiet": True}
+    run = seriatim.train(task, data, out=tmp_path / "run", **common, **options)
+    prepared = run._opened.task.prepare(run.options, data)
+    monkeypatch.setattr(Opened, "prepare_again", lambda self: prepared)  # the data are in memory
+    scores = run.export(tmp_path / "int8", dtype="int8")["scores"]
+    assert set(scores) == {"float32", "rounded", "stored"}
+    if task == "classify":  # its accuracy is the same
+        model = runtime.load(tmp_path / "int8", arithmetic="stored")
+        difference = stepped(model).probabilities(prepared.test.inputs) - model.chances(prepared.test.inputs, [])
+        assert 0 < np.abs(difference).max() < 0.01
+    else:
+        assert scores["stored"] != scores["rounded"]
+    for name, value in scores["stored"].items():
+        assert abs(value - scores["rounded"][name]) <= 0.1 * abs(scores["rounded"][name])
+    assert runtime.load(tmp_path / "int8").info["scores"] == scores
+    monkeypatch.setattr(native.CellStepper, "__init__", _full(native.CellStepper.__init__))
+    exact = run.export(tmp_path / "again", dtype="int8")["scores"]
+    assert exact["stored"] == pytest.approx(exact["rounded"], rel=1e-4)
+
+
+def _full(original):
+    return lambda self, spec, weights, precision="full": original(self, spec, weights, "full")
+
+
+def test_models_without_stored_products_have_no_such_scores(tmp_path):
+    run = seriatim.train(
+        "classify", (ROWS, ["w", "c", "w"] * 20), bidirectional=True, hidden=8, epochs=1, out=tmp_path / "run",
+        baselines="none", quiet=True,
+    )  # fmt: skip
+    model = runtime.load(run.export(tmp_path / "int8", dtype="int8")["folder"], arithmetic="stored")
+    assert stepped(model) is None

@@ -34,6 +34,8 @@ def export(
         return
     if result["scores"]:
         show(_table(result["scores"], dtype))
+        if "stored" in result["scores"]:
+            say('* after load(DIR, arithmetic="stored"), which multiplies weights as they are stored')
         say()
     elif dtype != "float32":
         say(f"the loss in score by {dtype} was not measured: the training data are gone or have changed")
@@ -42,13 +44,16 @@ def export(
 
 
 def _table(scores: dict[str, dict[str, float]], dtype: str) -> TextTable:
-    """Return the scores before and after rounding, and the change."""
-    before, after = scores["float32"], scores["rounded"]
+    """Return the scores before and after rounding, and the changes."""
+    headings = {"rounded": dtype, "stored": "in streams*"}
+    measured = [name for name in headings if name in scores]
     rows: list[Any] = []
-    for name in before:
-        places = decimals([before[name]])
-        change = after[name] - before[name]
-        rows.append((name, number(before[name], places), number(after[name], places), f"{change:+.{places}f}"))
-    return TextTable(
-        columns=("score", "float32", dtype, "change"), rows=rows, numeric=frozenset(("float32", dtype, "change"))
-    )
+    for name, before in scores["float32"].items():
+        places = decimals([before])
+        row = [name, number(before, places)]
+        for other in measured:
+            after = scores[other][name]
+            row += [number(after, places), f"{after - before:+.{places}f}"]
+        rows.append(tuple(row))
+    columns = ["float32", *(column for other in measured for column in (headings[other], "change"))]
+    return TextTable(columns=("score", *columns), rows=rows, numeric=frozenset(columns))

@@ -22,6 +22,7 @@ from seriatim.export.onnx.parity import check
 from seriatim.export.rounding import DTYPES, round_network
 from seriatim.run.opened import Opened, torch_settings
 from seriatim.run.parity import Case, compare
+from seriatim.run.stepped import stepped
 from seriatim.runtime.loading import load
 from seriatim.runtime.model import Model as RuntimeModel
 from seriatim.storage import write_bytes
@@ -42,10 +43,15 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: b
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"folder: '{target}' is not empty; give another one")
     with torch_settings(run.options):
-        case, scores = _case(run, use), None
+        case, scores, test = _case(run, use), dict[str, Mapping[str, float]](), None
         if dtype != "float32":
-            rounded = replace(case, model=_rounded(case, dtype))
-            scores, case = _scores(run, case, rounded), rounded
+            rounded, test = replace(case, model=_rounded(case, dtype)), _test_part(run)
+            if test is not None:
+                scores = {
+                    "float32": _score(run, case, case.model, test),
+                    "rounded": _score(run, case, rounded.model, test),
+                }
+            case = rounded
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
@@ -53,6 +59,9 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: b
             write_folder(part, description, arrays, dtype, exact)
             model = load(part)
             difference = compare(case, model)
+            if test is not None and (in_steps := stepped(load(part, arithmetic="stored"))) is not None:
+                scores["stored"] = _score(run, case, in_steps, test)
+                write_folder(part, description | {"scores": scores}, arrays, dtype, exact)
             if onnx:
                 difference = _replace_by_onnx(part, Source(description, arrays, model))
             if target.exists():
@@ -66,7 +75,7 @@ def export(run: Opened, folder: str | Path, dtype: str, use: str | None, onnx: b
     size = sum(file.stat().st_size for file in target.iterdir())
     return {
         "run": str(run.path), "folder": str(target), "model": description["model"], "dtype": dtype, "bytes": size,
-        "difference": difference, "scores": scores,
+        "difference": difference, "scores": scores or None,
     }  # fmt: skip
 
 
@@ -155,14 +164,17 @@ def _replace_by_onnx(folder: Path, source: Source) -> float:
     return difference
 
 
-def _scores(run: Opened, whole: Case, rounded: Case) -> Scores | None:
-    """Return the scores on the test part before and after rounding, or None if the data are gone or have changed."""
+def _test_part(run: Opened) -> Any:
+    """Return the test part of the training data, or None if the data are gone or have changed."""
     try:
-        test = run.prepare_again().test
+        return run.prepare_again().test
     except DataError:
         return None
-    cases = {"float32": whole, "rounded": rounded}
-    return {name: run.task.score(case.model, case.options, run.codec, test) for name, case in cases.items()}
+
+
+def _score(run: Opened, case: Case, model: Any, test: Any) -> Mapping[str, float]:
+    scores: Mapping[str, float] = run.task.score(model, case.options, run.codec, test)
+    return scores
 
 
 def _umask() -> int:

@@ -256,10 +256,11 @@ class Run:
         The exported model is compared with this run before the folder appears: results to 1e-5, texts exactly.
         ``dtype`` is the type of the stored weights: ``float32``, ``bf16`` or ``int8``. Rounded weights are scored on
         the test part of the training data. Returns ``run``, ``folder``, ``model``, ``dtype``, ``bytes``,
-        ``difference`` and ``scores``: those before and after rounding, or None without rounding, or if the data are
-        gone. ``use`` is as in ``predict``. Raises ``UsageError`` for a folder that is not empty, for a model that
-        has no runtime and for one that ONNX's nodes cannot express, ``RunError`` if the results differ, and
-        ``MissingExtra`` without the libraries of ``seriatim[onnx]``.
+        ``difference`` and ``scores``: those before and after rounding, and for some models ``stored``, those of streams
+        with ``arithmetic="stored"``; None without rounding, or if the data are gone. ``use`` is as in ``predict``.
+        Raises ``UsageError`` for a folder that is not empty, for a model that has no runtime and for one that ONNX's
+        nodes cannot express, ``RunError`` if the results differ, and ``MissingExtra`` without the libraries of
+        ``seriatim[onnx]``.
         """
         return export(self._opened, folder, dtype, use, onnx)
 

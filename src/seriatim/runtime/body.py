@@ -25,6 +25,11 @@ class Body(ABC):
     is_causal: bool
     """Whether no step sees later ones, so that a stream can be read."""
 
+    @property
+    def has_reduced_steps(self) -> bool:
+        """Whether single steps multiply some weights as they are stored, in 8 or 16 bits."""
+        return False
+
     @abstractmethod
     def run(self, x: Floats, carry: Carry = (), lengths: NDArray[np.int64] | None = None) -> tuple[Floats, Carry]:
         """Run over x from ``carry``; return the outputs and the carry after them.

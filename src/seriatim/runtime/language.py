@@ -231,6 +231,11 @@ class NetworkLanguageModel(LanguageModel):
         result: Array = np.concatenate(parts).T[np.concatenate(scored).T]
         return result
 
+    def step_rows(self, units: Array, carries: Sequence[Carry]) -> tuple[Array, list[Carry]]:
+        """Read one unit in each row [B]; return the log-probabilities [B, V] of the next ones, and the carries."""
+        output, carries = self.body.step_rows(self.embedding[units], carries)
+        return log_softmax(affine(output, self._weight, self._bias)), carries
+
     def read_units(self, states: Sequence[State], units: Sequence[int]) -> None:
         output, carries = self.body.step_rows(self.embedding[list(units)], [state.carry for state in states])
         for row, (state, carry) in enumerate(zip(states, carries, strict=True)):

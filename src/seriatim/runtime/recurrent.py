@@ -184,6 +184,10 @@ class Recurrent(Body):
             x = connection.leave(x, outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1))
         return x if self._norm is None else layer_norm(x, *self._norm), _stacked(finals)
 
+    @property
+    def has_reduced_steps(self) -> bool:
+        return any(cell.precision != "full" and cell.stepper is not None for layer in self._layers for cell in layer)
+
     def step_rows(self, x: Floats, carries: Sequence[Carry]) -> tuple[Floats, list[Carry]]:
         whole = [carry or self.start(1) for carry in carries]
         joint = [np.concatenate(parts, 1) for parts in zip(*whole, strict=True)] if len(whole) > 1 else whole[0]
