@@ -418,6 +418,29 @@ def test_forward_mode_learners_need_recurrent_models(model: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "batch_size"),
+    [
+        ({}, None),
+        ({"model": "slstm"}, 16),
+        ({"model": "mingru"}, 8),
+        ({"model": "lru", "unit": "roll"}, None),
+        ({"model": "minlstm", "learner": "rtrl"}, None),
+    ],
+)
+def test_slow_cells_take_smaller_batches(options: dict[str, Any], batch_size: int | None) -> None:
+    assert TASK.model_defaults(options).get("batch_size") == batch_size
+
+
+@pytest.mark.parametrize(("options", "convolution"), [({}, 4), ({"residual": "none"}, 1), ({"convolution": 2}, 2)])
+def test_linear_cells_have_a_convolution_in_blocks(options: dict[str, Any], convolution: int, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("so it goes. " * 40, encoding="utf-8")
+    small = {"hidden": 4, "epochs": 1, "baselines": "none", "quiet": True}
+    run = seriatim.train("language", text, out=str(tmp_path / "run"), model="mingru", **small, **options)
+    assert (run.options.convolution, run.options.batch_size) == (convolution, 8)
+
+
+@pytest.mark.parametrize(
     ("options", "is_normalised"),
     [
         ({}, True),

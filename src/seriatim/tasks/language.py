@@ -82,7 +82,10 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         is_plain = explicit.get("learner") not in FORWARD_MODE and explicit.get("reset_gate") != "before"
         if not is_plain or explicit.get("unit") == "roll":
             return defaults
-        return {**defaults, **LANGUAGE_DEFAULTS.get(str(model_of(self.options, explicit)), {})}
+        own = dict(LANGUAGE_DEFAULTS.get(str(model_of(self.options, explicit)), {}))
+        if explicit.get("residual", "block") != "block":
+            own.pop("convolution", None)
+        return {**defaults, **own}
 
     def variant(self, options: LanguageOptions) -> Task[Any, Any, Any]:
         return RollLanguage() if options.unit == "roll" else self

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seriatim.learning.options import LEARNERS, learning_rate, schedule
-from seriatim.models.options import STREAMING
+from seriatim.models.options import LINEAR, STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import UNITS, TextOptions
@@ -15,6 +15,9 @@ LANGUAGE_BASELINES = ("unigram", "markov", "cbow", "window")
 LANGUAGE_DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "rnn": {"layer_norm": True, "layers": 2},
     **{name: {"layer_norm": True} for name in ("lstm", "gru")},
+    "slstm": {"batch_size": 16},
+    "transformer": {"batch_size": 8},
+    **{name: {"batch_size": 8, "convolution": 4} for name in LINEAR},
 }
 """Defaults of a model in this task; docs/defaults.md has the experiments."""
 DOCUMENTS = ("file", "paragraph", "line")
