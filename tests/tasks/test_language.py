@@ -423,6 +423,7 @@ def test_forward_mode_learners_need_recurrent_models(model: str) -> None:
         ({}, None),
         ({"model": "slstm"}, 16),
         ({"model": "mingru"}, 8),
+        ({"model": "lru"}, 8),
         ({"model": "lru", "unit": "roll"}, None),
         ({"model": "minlstm", "learner": "rtrl"}, None),
     ],

@@ -69,7 +69,8 @@ class ModelOptions:
     )
     convolution: int = option(
         1,
-        "--residual block: steps of a convolution before each cell (Feng 2024); 1 is none",
+        "--residual block: steps of a convolution before each cell (Feng 2024); 1 is none; 4 for "
+        "language models with mingru or minlstm",
         minimum=1,
     )
     recurrent_init: str = option(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seriatim.learning.options import LEARNERS, learning_rate, schedule
-from seriatim.models.options import LINEAR, STREAMING
+from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import UNITS, TextOptions
@@ -16,8 +16,8 @@ LANGUAGE_DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "rnn": {"layer_norm": True, "layers": 2},
     **{name: {"layer_norm": True} for name in ("lstm", "gru")},
     "slstm": {"batch_size": 16},
-    "transformer": {"batch_size": 8},
-    **{name: {"batch_size": 8, "convolution": 4} for name in LINEAR},
+    **{name: {"batch_size": 8} for name in ("lru", "transformer", "cnn")},
+    **{name: {"batch_size": 8, "convolution": 4} for name in ("mingru", "minlstm")},
 }
 """Defaults of a model in this task; docs/defaults.md has the experiments."""
 DOCUMENTS = ("file", "paragraph", "line")
@@ -30,6 +30,9 @@ class LanguageOptions(TextOptions):
     model: str = option("lstm", "network or baseline", choices=STREAMING + LANGUAGE_BASELINES, registered=REGISTERED)
     bidirectional: bool = option(False, "not available: a language model must not read the text that it predicts")
     hidden: int = option(256, "hidden units per layer", minimum=1)
+    batch_size: int = option(
+        32, "streams per update; slstm takes 16, transformer, cnn, mingru, minlstm and lru 8", minimum=1
+    )
     learner: str = option("tbptt", "how gradients through time are computed", choices=LEARNERS)
     documents: str = option(
         "file",
