@@ -15,6 +15,7 @@ import numpy as np
 from seriatim.encoding.stamp_texts import TimeStamps
 from seriatim.errors import DataError, UsageError, nearest
 from seriatim.runtime.model import Model
+from seriatim.runtime.recordings import read_column, read_recording
 from seriatim.runtime.stamps import read_stamps
 
 FORMATS: Final = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "conllu": "conllu", "txt": "txt"}
@@ -39,6 +40,8 @@ def read_rows(model: Model, source: str | Path | BinaryIO, format: str | None = 
         except OSError as error:
             raise DataError(f"{name}: {error.strerror}") from None
         extension = path.suffix.lower().removeprefix(".")
+        if extension == "wav" and getattr(getattr(model, "inputs", None), "sound", None) is not None:
+            return [read_recording(path, rate_of(model))]
         if extension not in FORMATS and not (model.task == "language" and path.suffix.lower() != ".npy"):
             raise UsageError(f"{name}: a runtime folder reads {', '.join(FORMATS)}{nearest(extension, FORMATS)}")
         format = FORMATS.get(extension, "txt")
@@ -58,6 +61,13 @@ def read_rows(model: Model, source: str | Path | BinaryIO, format: str | None = 
     return rows_of_table(model, name, _table(name, text, format), is_text=format != "jsonl")
 
 
+def rate_of(model: Model) -> int:
+    """Return the samples per second of the recordings that a model reads."""
+    inputs: Any = getattr(model, "inputs", None)
+    rate: int = inputs.sound.rate
+    return rate
+
+
 def rows_of_table(model: Model, name: str, table: Table, *, is_text: bool = False) -> list[Any]:
     """Return the rows of a table as ``model.predict`` takes them. ``name`` is the table's name in messages.
 
@@ -67,13 +77,14 @@ def rows_of_table(model: Model, name: str, table: Table, *, is_text: bool = Fals
     if not table:
         raise DataError(f"{name}: no rows")
     if model.task not in _READERS:
-        raise UsageError(f"{name}: a {model.task} model reads no tables")
+        what = "pictures from files; call predict with pixels from Python" if model.task == "caption" else "tables"
+        raise UsageError(f"{name}: a {model.task} model in a runtime folder reads no {what}")
+    if column := model.columns.get("sound"):
+        return [*read_column(name, table, column, rate_of(model))]
     return _READERS[model.task](name, table, model.columns, is_text)
 
 
 def _texts(name: str, table: Table, columns: Mapping[str, Any], is_text: bool) -> list[Any]:
-    if columns.get("sound"):
-        raise UsageError("sound: a runtime folder reads no recordings; call predict with samples from Python")
     if columns.get("channels"):
         return _sequences(name, table, columns, is_text)
     column = columns.get("text") or columns.get("source") or ("source" if "source" in table[0] else None)
