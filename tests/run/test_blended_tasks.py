@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from seriatim.notation import QUANTILES
 from seriatim.run import load, train
+from seriatim.runtime import load as load_runtime
 
 QUICK: dict[str, Any] = {"hidden": 8, "threads": 1, "quiet": True}
 
@@ -110,3 +112,33 @@ def test_words_are_mixed(tmp_path: Path) -> None:
     assert row["tags"] == ["D", "N", "V"]
     crf = train("tag", tmp_path / "a.tsv", epochs=1, crf=True, out=str(tmp_path / "crf"), spelling=8, **QUICK)
     assert crf.result["blend"] is None and crf.result["best"] == "lstm"
+
+
+def test_notes_are_mixed(tmp_path: Path) -> None:
+    draw = np.random.default_rng(4)
+    pieces = []
+    for _ in range(40):  # notes that last, which the transitions know, and a drone every fourth step
+        held = np.cumsum(draw.random((16, 4)) < 0.2, axis=0) % 2
+        drone = (np.arange(16) % 4 == 0).astype(int)[:, None]
+        pieces.append(np.concatenate([held, drone], 1).astype(np.uint8))
+    run = train("language", pieces, unit="roll", epochs=60, batch_size=8, lr=1e-2, out=str(tmp_path / "run"), **QUICK)
+    assert run.result["best"] == "blend" and set(run.result["blend"]["parts"]) == {"lstm", "markov"}
+    loaded = load(tmp_path / "run")
+    ours = np.array([row["log_probability"] for row in loaded.predict(pieces[:3])])
+    blend, network = loaded._opened.blend, loaded.network
+    assert blend.form == "linear" and isinstance(network, torch.nn.Module)
+    with torch.no_grad():
+        for piece, joint in zip(pieces[:3], ours, strict=True):
+            notes = torch.from_numpy(piece).float()
+            before = torch.cat([torch.zeros(1, 5), notes[:-1]])
+            chances = torch.sigmoid(network(before[:, None])[0][:, 0]).double().numpy()
+            counted = blend.members[1].model.chances_of(piece)
+            mixed = blend.weights[0] * chances + blend.weights[1] * counted
+            assert joint == pytest.approx(np.log(np.where(piece > 0, mixed, 1 - mixed)).sum(), rel=1e-5)
+    assert len("".join(loaded.generate(length=5, seed=1)).splitlines()) == 5
+    assert loaded.export(tmp_path / "exported")["difference"] < 1e-5
+    stream = load_runtime(tmp_path / "exported").stream()
+    stream.step([0, 4])
+    again = load_runtime(tmp_path / "exported").stream()
+    again.restore(stream.snapshot())
+    np.testing.assert_array_equal(stream.step([1]), again.step([1]))

@@ -11,7 +11,7 @@ import typer
 from seriatim.cli.output import Json, say, show, write_json
 from seriatim.cli.scores import score_table
 from seriatim.errors import UsageError
-from seriatim.tasks.options.blending import BLEND, blend_name
+from seriatim.tasks.options.blending import BLEND
 
 EXAMPLE = "seriatim compare runs/language-lstm-1 runs/language-gru-1"
 
@@ -37,10 +37,12 @@ def compare(
 
 def _rows(result: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
     """Return the scores of a run's network, and of the blend or the baseline that it uses instead, if it does."""
-    model, best, blend = result["model"], result.get("best", result["model"]), result.get("blend")
-    rows = {f"{result['run']} ({model})": result["scores"]}
+    from seriatim.run.score_rows import network_name, shown_blend  # imports PyTorch
+
+    best, blend = result.get("best", result["model"]), result.get("blend")
+    rows = {f"{result['run']} ({network_name(result)})": result["scores"]}
     if best == BLEND and blend is not None:
-        rows[f"{result['run']} ({blend_name(blend['parts'])}, in use)"] = blend["scores"]
+        rows[f"{result['run']} ({shown_blend(result)}, in use)"] = blend["scores"]
     elif best in result["baselines"]:
         rows[f"{result['run']} ({best}, in use)"] = result["baselines"][best]
     return rows

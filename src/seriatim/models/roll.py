@@ -38,11 +38,15 @@ class RollNetwork(Trainable[RollBatch]):
 
     def losses(self, batch: RollBatch) -> Tensor:
         """Return the negative log-probability of each step in nats, summed over notes: [T, B], 0 beyond an end."""
-        previous = functional.pad(batch.notes[:-1], (0, 0, 0, 0, 1, 0))
-        logits, _ = self(previous, (), batch.lengths)
-        entropy = functional.binary_cross_entropy_with_logits(logits.float(), batch.notes, reduction="none")
+        entropy = self.note_losses(batch)
         is_padding = torch.arange(len(entropy))[:, None] >= batch.lengths
         return entropy.sum(-1).masked_fill(is_padding, 0.0)
+
+    def note_losses(self, batch: RollBatch) -> Tensor:
+        """Return the negative log-probability of each note in nats, [T, B, K], which means nothing beyond an end."""
+        previous = functional.pad(batch.notes[:-1], (0, 0, 0, 0, 1, 0))
+        logits, _ = self(previous, (), batch.lengths)
+        return functional.binary_cross_entropy_with_logits(logits.float(), batch.notes, reduction="none")
 
     def loss(self, batch: RollBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log-probability per step in nats. Pieces are whole, so the carry is empty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -17,9 +17,9 @@ from seriatim.data.splits import split_indices
 from seriatim.encoding.buckets import pad
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.plan import TrainingPlan
-from seriatim.models.contract import Carry
 from seriatim.models.naive.note_chances import NoteChances, NoteFrequencies, NoteTransitions
 from seriatim.models.roll import RollBatch, RollModel, RollNetwork
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_linear
 from seriatim.tasks.common.epochs import epochs, evaluation_batches
 from seriatim.tasks.options import LanguageOptions
 from seriatim.tasks.task import ClosedForm, GenerateRequest, NewData, PreparedData, Row, Scores, Task
@@ -31,6 +31,8 @@ TEXT_OPTIONS = ("tie", "vocab_size", "embedding", "order")
 """Options that are refused for piano rolls."""
 
 AnyRollModel = NoteChances | RollNetwork
+JUDGED_NOTES = 1_000_000
+"""The most notes of the validation part, on or off, that the weights of a blend are fitted on."""
 
 
 @dataclass(frozen=True)
@@ -143,18 +145,26 @@ class RollLanguage(Task[LanguageOptions, Pieces, RollCodec]):
     def baseline_options(self, options: LanguageOptions, baseline: str) -> LanguageOptions:
         return LanguageOptions(unit="roll", model=baseline)
 
-    def score(self, model: AnyRollModel, options: LanguageOptions, codec: RollCodec, part: Pieces) -> Scores:
+    def choose(self, members: Mapping[str, Member], codec: RollCodec, valid: Pieces) -> Choice:
+        """Choose by the probability of each note of each step, which is on or off."""
+        chances = {name: np.concatenate(log_chances(member.model, valid), 0) for name, member in members.items()}
+        step = -(-valid.steps * codec.count // JUDGED_NOTES)
+        return choose_linear({name: array[::step].ravel() for name, array in chances.items()})
+
+    def score(self, model: AnyRollModel | Blend, options: LanguageOptions, codec: RollCodec, part: Pieces) -> Scores:
         """Score the negative log-probability of a step, summed over notes, as a mean over all steps."""
         return {"nll": _nll_per_step(model, part)}
 
-    def predict(self, model: AnyRollModel, options: LanguageOptions, codec: RollCodec, source: object) -> Iterator[Row]:
+    def predict(
+        self, model: AnyRollModel | Blend, options: LanguageOptions, codec: RollCodec, source: object
+    ) -> Iterator[Row]:
         """Yield the joint log-probability of each piece."""
         pieces = Pieces(read_rolls(source, notes=codec.count).pieces)
         for number, (roll, joint) in enumerate(zip(pieces.rolls, log_probabilities(model, pieces), strict=True), 1):
             yield {"piece": number, "steps": len(roll), "log_probability": joint, "nll": -joint / len(roll)}
 
     def generate(
-        self, model: AnyRollModel, options: LanguageOptions, codec: RollCodec, request: GenerateRequest
+        self, model: AnyRollModel | Blend, options: LanguageOptions, codec: RollCodec, request: GenerateRequest
     ) -> Iterator[str]:
         """Write a piece that begins with silence: a JSON line per step with the numbers (from 0) of its notes."""
         for name in ("prompt", "top_k", "stop"):
@@ -165,8 +175,10 @@ class RollLanguage(Task[LanguageOptions, Pieces, RollCodec]):
         return _generate(model, codec.count, request)
 
 
-def log_probabilities(model: AnyRollModel, pieces: Pieces) -> list[float]:
+def log_probabilities(model: AnyRollModel | Blend, pieces: Pieces) -> list[float]:
     """Return the joint log-probability of each piece in nats."""
+    if isinstance(model, Blend):
+        return [float(chances.sum()) for chances in log_chances(model, pieces)]
     if isinstance(model, NoteChances):
         return [model.log_probability(roll) for roll in pieces.rolls]
     model.eval()
@@ -179,28 +191,52 @@ def log_probabilities(model: AnyRollModel, pieces: Pieces) -> list[float]:
     return result
 
 
-def _nll_per_step(model: AnyRollModel, pieces: Pieces) -> float:
+def log_chances(model: AnyRollModel | Blend, pieces: Pieces) -> list[Array]:
+    """Return the log-probability of each note of each step, which is on or off, [T, K] for each piece."""
+    if isinstance(model, Blend):
+        parts = [log_chances(member.model, pieces) for member in model.members]
+        return [model.mix(np.stack(piece)) for piece in zip(*parts, strict=True)]
+    if isinstance(model, NoteChances):
+        chances = [model.chances_of(roll) for roll in pieces.rolls]
+        return [np.log(np.where(roll > 0, own, 1 - own)) for roll, own in zip(pieces.rolls, chances, strict=True)]
+    model.eval()
+    result: list[Array] = [np.zeros(0)] * len(pieces.rolls)
+    with torch.no_grad():
+        batches = evaluation_batches(pieces, EVALUATION_BATCH)
+        for indices, batch in zip(batches.order, batches, strict=True):
+            losses = model.note_losses(batch).double().numpy()
+            for row, (index, length) in enumerate(zip(indices, batch.lengths.tolist(), strict=True)):
+                result[index] = -losses[:length, row]
+    return result
+
+
+def _nll_per_step(model: AnyRollModel | Blend, pieces: Pieces) -> float:
     return -sum(log_probabilities(model, pieces)) / pieces.steps
 
 
-def _generate(model: AnyRollModel, count: int, request: GenerateRequest) -> Iterator[str]:
+def _generate(model: AnyRollModel | Blend, count: int, request: GenerateRequest) -> Iterator[str]:
     generator = np.random.default_rng(request.seed)
     notes = np.zeros(count, np.float32)
-    carry: Carry = ()
+    carry: Any = ()
     for step in range(1, request.length + 1):
-        chances, carry = _next_chances(model, notes, carry, request.temperature)
+        logits, carry = _next_logits(model, notes, carry)
+        with np.errstate(over="ignore"):
+            chances = 1 / (1 + np.exp(-logits / request.temperature)) if request.temperature else (logits > 0) * 1.0
         notes = (generator.random(count) < chances).astype(np.float32)
         yield json.dumps({"step": step, "notes": np.flatnonzero(notes).tolist()}) + "\n"
 
 
 @torch.no_grad()
-def _next_chances(model: AnyRollModel, notes: Array, carry: Carry, temperature: float) -> tuple[Array, Carry]:
-    """Return the probability [K] of each note after ``notes``, sharpened by ``temperature``, and the new carry."""
+def _next_logits(model: AnyRollModel | Blend, notes: Array, carry: Any) -> tuple[Array, Any]:
+    """Return the logit [K] of each note after ``notes``, and the new carry; that of a blend has those of its models."""
+    if isinstance(model, Blend):
+        carries = carry or [()] * len(model.members)
+        steps = [_next_logits(member.model, notes, own) for member, own in zip(model.members, carries, strict=True)]
+        logits = np.stack([own for own, _ in steps])
+        on, off = (model.mix(-np.logaddexp(0, -sign * logits)) for sign in (1, -1))
+        return on - off, [own for _, own in steps]
     if isinstance(model, NoteChances):
         chances = model.step(notes)
-        logits = np.log(chances) - np.log1p(-chances)
-    else:
-        outputs, carry = model.eval()(torch.from_numpy(notes)[None, None], carry)
-        logits = outputs[0, 0].double().numpy()
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-logits / temperature)) if temperature else (logits > 0) * 1.0, carry
+        return np.log(chances) - np.log1p(-chances), carry
+    outputs, carry = model.eval()(torch.from_numpy(notes)[None, None], carry)
+    return outputs[0, 0].double().numpy(), carry
