@@ -61,3 +61,14 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
 """
     error = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert error.returncode == 0, error.stderr
+
+
+def test_training_is_imported_without_the_libraries_of_other_extras():
+    names = "optuna ray dask pyspark mlflow wandb tensorboard huggingface_hub sklearn pandas fastapi onnx"
+    code = f"""
+import sys, seriatim
+seriatim.train, seriatim.load, seriatim.scoring.score
+sys.exit(" ".join(set({names.split()}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.stderr.strip() == ""

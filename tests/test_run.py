@@ -602,3 +602,9 @@ def test_bf16_scores_near_fp32(task: str, model: str, home: Path, tmp_path: Path
         assert {array.dtype for name, array in arrays if not name.startswith("start.")} == {np.dtype(np.float32)}
         scores.append(run.result["scores"][main])
     assert scores[1] == pytest.approx(scores[0], rel=0.15)
+
+
+def test_error_shows_the_beginning_of_a_text_that_is_no_path() -> None:
+    with pytest.raises(DataError, match="no such file, nor a bundled set of that name") as caught:
+        train("language", "word " * 2000)
+    assert len(str(caught.value)) < 500

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
     from seriatim.tasks.options.keywords import TrainKeywords
 
+LONGEST_SHOWN = 200
+"""Characters of a path that an error shows. A whole text may have been passed as one."""
+
 
 def train(
     task: str,
@@ -247,7 +250,9 @@ def _bundled(task: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[s
     sets = {bundled.name: bundled for bundled in bundled_sets()}
     bundled_set = sets.get(str(data))
     if bundled_set is None:
-        raise DataError(f"{data}: no such file, nor a bundled set of that name{nearest(str(data), sets)}")
+        name = str(data)
+        shown = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}…"
+        raise DataError(f"{shown}: no such file, nor a bundled set of that name{nearest(name, sets)}")
     if bundled_set.task != task.name:
         raise UsageError(f"data: the bundled set '{bundled_set.name}' is for {bundled_set.task}, not {task.name}")
     return bundled_set.path, bundled_set.options
