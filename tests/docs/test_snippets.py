@@ -176,7 +176,7 @@ def test_links_lead_to_files(page):
 
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 BASES = (".", "src/seriatim", "native/src", "native")
-NOT_FILES = re.compile(r"NAME|DATA/|RUN/|[.][A-Z]+$|^(baselines|checkpoint)/$|^[\d/]+$")
+NOT_FILES = re.compile(r"NAME|DATA/|RUN/|[.][A-Z]+$|^(baselines|checkpoint)/$|^members/|^[\d/]+$")
 """Placeholders, attributes of modules, folders of a run, dates."""
 
 

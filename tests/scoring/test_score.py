@@ -15,7 +15,7 @@ from seriatim.cli.app import run as run_command
 from seriatim.errors import DataError, UsageError
 from seriatim.scoring import prepare, score, score_partition
 from seriatim.scoring.plan import PLAN, partitions_of
-from seriatim.scoring.scorer import open_scorer
+from seriatim.scoring.scorer import hash_of_run, open_scorer
 
 WORDS = ["sun", "sea", "wind", "rain", "snow", "hail", "fog", "dew"]
 
@@ -110,6 +110,17 @@ def test_two_workers_may_score_the_same_partition(texts, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", replace_after_the_other_worker)
     score_partition(job, partition)
     assert [partition.path(job).read_bytes()] == contents and len(list(Path(job.out).iterdir())) == 2
+
+
+def test_hash_of_a_run_depends_on_every_file_of_weights(tmp_path):
+    names = ["config.json", "model.safetensors", "baselines/tfidf.safetensors", "members/2/model.safetensors"]
+    hashes = {hash_of_run(tmp_path)}
+    for name in names:
+        for content in ("a", "b"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+            hashes.add(hash_of_run(tmp_path))
+    assert len(hashes) == 1 + 2 * len(names)
 
 
 def test_folder_of_another_plan_is_refused(texts, tmp_path):

@@ -71,7 +71,7 @@ class RunScorer(Scorer):
         names = (*INPUT_OPTIONS, "sound", "target", "covariates")
         self.columns = {name: value for name in names if (value := getattr(options, name, None))}
         self.predicts_steps = bool(getattr(options, "every_step", False))
-        self.hash = _hash_of_run(run.path)
+        self.hash = hash_of_run(run.path)
 
     def predict(self, frame: polars.DataFrame) -> Iterator[Row]:
         import torch
@@ -133,10 +133,11 @@ def open_scorer(path: str | Path, use: str | None = None) -> Scorer:
     return scorer
 
 
-def _hash_of_run(path: Path) -> str:
+def hash_of_run(path: Path) -> str:
     """Return the hash of the files that decide the predictions of a run."""
     digest = hashlib.sha256()
-    files = [file for pattern in ("*.json", "*.safetensors", "baselines/*.safetensors") for file in path.glob(pattern)]
+    patterns = ("*.json", "*.safetensors", "baselines/*.safetensors", "members/*/*.safetensors")
+    files = [file for pattern in patterns for file in path.glob(pattern)]
     for file in sorted(files):
         digest.update(f"{file.relative_to(path).as_posix()} {file.stat().st_size};".encode())
         digest.update(file.read_bytes())
