@@ -256,6 +256,9 @@ def test_exported_ensemble_is_one_model(trained: Callable[[str], Run], tmp_path:
         assert first == second
     if task == "classify":
         assert answer["probabilities"] == pytest.approx(next(model.predict(["fine"]))["probabilities"])
+    if task in ("forecast", "recursive"):
+        expected = next(model.predict([[0.5] * 12]))["y"]
+        assert answer["y"] == {level: pytest.approx(values) for level, values in expected.items()}
     if task == "regress":
         assert answer["quantiles"] == pytest.approx(next(model.predict([[[0.5, -1.0]]]))["quantiles"], rel=1e-4)
 
