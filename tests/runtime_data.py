@@ -103,6 +103,21 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "tag-forward": ("tag", SENTENCES, {"model": "gru", "hidden": 8, "bidirectional": False, "characters": "none"}),
     "tag-norm": ("tag", SENTENCES, {"model": "rnn", "hidden": 8, "layer_norm": True, "bidirectional": True}),
     "tag-transformer": ("tag", SENTENCES, {"model": "transformer", "hidden": 16}),
+    "tag-subwords": (
+        "tag",
+        SENTENCES,
+        {"model": "gru", "hidden": 8, "bidirectional": False, "subwords": True, "subword_buckets": 40},
+    ),
+    "classify-subwords": (
+        "classify",
+        TEXTS,
+        {"model": "lstm", "hidden": 8, "subwords": True, "subword_buckets": 40, "vocab_size": 5},
+    ),
+    "regress-subwords": (
+        "regress",
+        (TEXTS[0], [float(number % 7) for number in range(36)]),
+        {"model": "gru", "hidden": 8, "subwords": True, "subword_buckets": 40, "pool": "mean"},
+    ),
     "translate": ("translate", PAIRS, {"model": "lstm", "hidden": 16, "bidirectional": True, "layers": 2}),
     "translate-additive": ("translate", PAIRS, {"model": "gru", "hidden": 16, "attention": "additive", "unit": "char"}),
     "translate-concat": (

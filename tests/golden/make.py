@@ -35,6 +35,7 @@ TASKS = {
     "forecast": "float32", "forecast-recursive": "float32", "forecast-ar": "float32", "tag-crf": "int8",
     "tag-naive": "float32", "translate": "float32", "translate-transformer": "bf16", "caption": "int8",
     "caption-features": "bf16", "classify-tfidf": "float32", "regress-stats": "float32", "tag-perceptron": "float32",
+    "classify-subwords": "float32", "tag-subwords": "int8",
 }  # fmt: skip
 NUMBERS = [[[1.0, 2.0], [3.0, -1.0], [0.5, 8.0]]]
 INPUTS: dict[str, Any] = {
@@ -47,6 +48,7 @@ INPUTS: dict[str, Any] = {
     "caption": [(np.arange(192).reshape(8, 8, 3) % 256).tolist()],
     "caption-features": [np.sin(np.arange(24.0)).reshape(4, 6).tolist()],
     "classify-tfidf": ["the sea is warm"], "regress-stats": NUMBERS, "tag-perceptron": [["The", "dog", "sat"]],
+    "classify-subwords": ["the sea is warm"], "tag-subwords": [["The", "dog", "sat", "unseen"]],
     "tag-crf": [["The", "dog", "sat"]], "tag-naive": [["The", "dog", "sat"]],
 }  # fmt: skip
 

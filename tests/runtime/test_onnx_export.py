@@ -41,6 +41,7 @@ TASKS = (
     "translate-dot", "caption", "caption-peeky", "caption-features", "classify-norm", "classify-norm-both",
     "classify-convolution", "classify-convolution-both", "classify-fcn", "regress-fcn", "tag-norm", "translate-none",
     "translate-blocks", "translate-projection", "translate-slstm", "forecast-norm",
+    "classify-subwords", "regress-subwords", "tag-subwords",
 )  # fmt: skip
 SIZES = {"T": 5, "B": 3, "S": 4, "L": 6}
 

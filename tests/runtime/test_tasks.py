@@ -75,6 +75,8 @@ STREAMING = [
     "classify-mlp",
     "regress",
     "regress-bag",
+    "classify-subwords",
+    "regress-subwords",
 ]
 
 
@@ -88,6 +90,18 @@ def test_stream_of_a_sequence_equals_its_prediction(task_pair, name):
         answer = stream.step(step)
     del expected["row"]
     close(answer, expected)
+
+
+@pytest.mark.parametrize("name", ["classify-subwords", "regress-subwords"])
+def test_stream_reads_the_parts_of_unknown_words(task_pair, name):
+    _, model = task_pair(name)
+    words = ["unseen", "sunny", "words"]
+    expected = next(model.predict([" ".join(words)]))
+    stream = model.stream()
+    for word in words:
+        answer = stream.step(word)
+    del expected["row"]
+    close(answer, expected, 1e-6)
 
 
 @pytest.mark.parametrize("name", STREAMING)
@@ -129,7 +143,7 @@ def test_stream_of_a_forecaster_with_a_start_equals_its_forecast(task_pair):
 
 
 def test_stream_of_a_tagger_equals_its_tags(task_pair):
-    for name in ("tag-forward", "tag-naive"):
+    for name in ("tag-forward", "tag-subwords", "tag-naive"):
         _, model = task_pair(name)
         words = ["The", "dog", "ran", "away"]
         stream = model.stream()

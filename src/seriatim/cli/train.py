@@ -14,7 +14,7 @@ from seriatim.cli.signature import parameters, values
 from seriatim.errors import UsageError
 from seriatim.learning.options import LearningOptions
 from seriatim.models.options import ModelOptions
-from seriatim.tasks.options import SequenceOptions, TextOptions, TrainOptions, WritingOptions
+from seriatim.tasks.options import SequenceOptions, SubwordOptions, TextOptions, TrainOptions, WritingOptions
 from seriatim.tasks.registry import TaskRow
 
 Config = Annotated[
@@ -62,6 +62,7 @@ def panels_of(task: TaskRow) -> dict[type, str]:
         task.options: f"The {task.name} task",
         SequenceOptions: "Sequences",
         WritingOptions: "Writing",
+        SubwordOptions: "Text",
         TextOptions: "Text",
         ModelOptions: "Model",
         LearningOptions: "Training",

@@ -35,6 +35,7 @@ from seriatim.models.naive.tfidf import TextModel
 from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
 from seriatim.models.seq2seq import RecurrentSeq2Seq
+from seriatim.models.subwords import SubwordVectors
 from seriatim.models.tagger import CHARACTER_WIDTH, WINDOW, ConvolutionalSpelling, RecurrentSpelling, Tagger
 from seriatim.models.transformer_seq2seq import TransformerSeq2Seq
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
@@ -93,10 +94,11 @@ def _roll(model: RollModel) -> Described:
 
 def _classifier(model: RecurrentClassifier) -> Described:
     description, arrays = _reader(model.reader)
+    subwords, subword_arrays = _subwords(model.subwords)
     body, body_arrays = describe_body(model.stack)
     return (
-        {**description, "pool": _pool_name(model.pool), "body": body},
-        {**arrays, **body_arrays, **affine("head", model.output)},
+        {**description, **subwords, "pool": _pool_name(model.pool), "body": body},
+        {**arrays, **subword_arrays, **body_arrays, **affine("head", model.output)},
     )
 
 
@@ -121,6 +123,11 @@ def _reader(reader: nn.Module) -> Described:
     return {"embedding_size": reader.embedding_dim}, {"embedding": array(reader.weight)}
 
 
+def _subwords(model: SubwordVectors | None) -> Described:
+    """The mark and the vectors of n-grams, if the network reads them."""
+    return ({}, {}) if model is None else ({"subwords": True}, {"subwords": array(model.weight)})
+
+
 def _pool_name(pool: Pooling) -> str:
     return next(name for name, function in POOLINGS.items() if function is pool)
 
@@ -128,7 +135,9 @@ def _pool_name(pool: Pooling) -> str:
 def _tagger(model: Tagger) -> Described:
     width = model.embeddings.embedding_dim
     arrays = {"embedding": array(model.embeddings.weight), **affine("head", model.output)}
-    description: dict[str, Any] = {"embedding_size": width, "crf": model.crf is not None}
+    subwords, subword_arrays = _subwords(model.subwords)
+    description: dict[str, Any] = {"embedding_size": width, **subwords, "crf": model.crf is not None}
+    arrays |= subword_arrays
     spelling = model.spelling
     if spelling is not None:
         part: dict[str, Any] = {"embedding_size": CHARACTER_WIDTH, "output_size": spelling.output_size}

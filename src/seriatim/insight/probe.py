@@ -23,6 +23,7 @@ from seriatim.models.forecaster import DirectForecaster, RecursiveForecaster, St
 from seriatim.models.language import SoftmaxLanguageModel
 from seriatim.models.regressor import Regressor
 from seriatim.models.roll import RollModel
+from seriatim.models.subwords import SubwordBatch
 
 BOTH_DIRECTIONS = "the model reads in both directions"
 
@@ -68,23 +69,28 @@ def language_probe(model: SoftmaxLanguageModel, units: Tensor) -> Probe:
         return Probe(body, model.embeddings(units[:-1]), losses)
 
 
-def classifier_probe(model: SequenceClassifier, inputs: Tensor, labels: Tensor) -> Probe:
-    """Make the probe of a classifier for sequences of equal length, [T, B] units or [T, B, C] numbers."""
+def classifier_probe(
+    model: SequenceClassifier, inputs: Tensor, labels: Tensor, subwords: SubwordBatch | None = None
+) -> Probe:
+    """Make the probe of a classifier for sequences of equal length, [T, B] units or [T, B, C] numbers.
+
+    ``subwords`` has the n-grams of the words, if the network reads them.
+    """
     model.eval()
 
     def losses(dummy: Tensor, lengths: Tensor) -> Tensor:
-        logits: Tensor = model(dummy, lengths)
+        logits: Tensor = model(dummy, lengths, subwords and subwords.before(len(dummy)))
         return functional.cross_entropy(logits.float(), labels, reduction="none")
 
     return _sequence_probe(model, inputs, losses)
 
 
-def regressor_probe(model: Regressor, inputs: Tensor, targets: Tensor) -> Probe:
+def regressor_probe(model: Regressor, inputs: Tensor, targets: Tensor, subwords: SubwordBatch | None = None) -> Probe:
     """Make the probe of a regressor: half the squared error of the mean."""
     model.eval()
 
     def losses(dummy: Tensor, lengths: Tensor) -> Tensor:
-        errors: Tensor = targets - model(dummy, lengths)[:, 0]
+        errors: Tensor = targets - model(dummy, lengths, subwords and subwords.before(len(dummy)))[:, 0]
         return 0.5 * errors.square()
 
     return _sequence_probe(model, inputs, losses)

@@ -85,7 +85,7 @@ def _tagging(model: Tagger, batch: TagBatch) -> tuple[Tensor, Callable[[Tensor, 
     """The inputs of the body [T, B, C], and the loss by inputs, lengths and the step of the tag."""
     model.eval()
     body = find_body(model)
-    vectors = inputs_of(body, lambda: model(batch.words, batch.spellings, batch.lengths))
+    vectors = inputs_of(body, lambda: model.emissions(batch))
 
     def losses(inputs: Tensor, lengths: Tensor, step: int) -> Tensor:
         states, _ = body(inputs, (), lengths)

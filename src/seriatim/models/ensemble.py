@@ -31,6 +31,7 @@ from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.regressor import SequenceRegressor
 from seriatim.models.roll import RollNetwork
 from seriatim.models.seq2seq import EncoderDecoder
+from seriatim.models.subwords import SubwordBatch
 from seriatim.models.tagger import SentenceTagger, Spellings
 from seriatim.nn.crf import CRF
 
@@ -85,8 +86,8 @@ class ClassifierEnsemble(SequenceClassifier):
         super().__init__()
         self.members = Members(members)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        logits = (member(inputs, lengths) for member in self.members)
+    def forward(self, inputs: Tensor, lengths: Tensor, subwords: SubwordBatch | None = None) -> Tensor:
+        logits = (member(inputs, lengths, subwords) for member in self.members)
         return log_mean([torch.log_softmax(own.float(), -1) for own in logits])
 
 
@@ -98,8 +99,8 @@ class RegressorEnsemble(SequenceRegressor):
         super().__init__()
         self.members = Members(members)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        return mean([member(inputs, lengths) for member in self.members])
+    def forward(self, inputs: Tensor, lengths: Tensor, subwords: SubwordBatch | None = None) -> Tensor:
+        return mean([member(inputs, lengths, subwords) for member in self.members])
 
 
 @final
@@ -110,8 +111,10 @@ class TaggerEnsemble(SentenceTagger):
         super().__init__()
         self.members = Members(members)
 
-    def forward(self, words: Tensor, spellings: Spellings, lengths: Tensor) -> Tensor:
-        scores = [member(words, spellings, lengths).float() for member in self.members]
+    def forward(
+        self, words: Tensor, spellings: Spellings, lengths: Tensor, subwords: SubwordBatch | None = None
+    ) -> Tensor:
+        scores = [member(words, spellings, lengths, subwords).float() for member in self.members]
         if self.chain() is not None:
             return mean(scores)
         return log_mean([torch.log_softmax(own, -1) for own in scores])

@@ -16,6 +16,7 @@ from seriatim.errors import UsageError
 from seriatim.models.classifier import InputSize, SequenceClassifier
 from seriatim.models.options import CELL_OF, ModelOptions
 from seriatim.models.recurrent import Stack
+from seriatim.models.subwords import SubwordBatch
 from seriatim.nn.batch_norm import AcrossRows
 from seriatim.nn.convolution import Convolution
 from seriatim.nn.pooling import POOLINGS
@@ -68,7 +69,7 @@ class LstmFcn(SequenceClassifier):
         self.branch = ConvolutionalBranch(size.channels)
         self.output = nn.Linear(self.stack.output_size + self.branch.output_size, classes)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, subwords: SubwordBatch | None = None) -> Tensor:
         states, _ = self.stack(inputs, (), lengths)
         pooled = self.pool(states, lengths, self.stack.directions)
         logits: Tensor = self.output(torch.cat([pooled, self.branch(inputs, lengths)], -1))

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from seriatim.models.classifier import SequenceClassifier
 from seriatim.models.contract import Carry, Trainable
+from seriatim.models.subwords import SubwordBatch
 from seriatim.notation import QUANTILES
 
 OUTPUTS = 1 + len(QUANTILES)
@@ -28,6 +29,8 @@ class RegressionBatch:
     """[B] int64."""
     targets: Tensor
     """[B] float32, standardized."""
+    subwords: SubwordBatch | None = None
+    """The n-grams of the words, if the network reads them."""
 
     @property
     def units(self) -> int:
@@ -47,7 +50,7 @@ class SequenceRegressor(Trainable[RegressionBatch]):
         self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
 
     @abstractmethod
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, subwords: SubwordBatch | None = None) -> Tensor:
         """Map padded sequences ``[T, B]`` or ``[T, B, C]`` to ``[B, 1 + Q]``: the mean, then rising quantiles."""
 
     def terms(self, batch: RegressionBatch) -> float:
@@ -55,7 +58,7 @@ class SequenceRegressor(Trainable[RegressionBatch]):
 
     def loss(self, batch: RegressionBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return half the mean squared error plus the mean quantile loss, per sequence."""
-        error = batch.targets[:, None] - self(batch.inputs, batch.lengths)
+        error = batch.targets[:, None] - self(batch.inputs, batch.lengths, batch.subwords)
         miss = error[:, 1:]
         pinball = torch.maximum(self.levels * miss, (self.levels - 1) * miss)
         return 0.5 * error[:, 0].square().mean() + pinball.mean(), ()
@@ -75,8 +78,8 @@ class Regressor(SequenceRegressor):
         embeddings: nn.Embedding = self.network.embeddings
         return embeddings
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        values = self.network(inputs, lengths).float()
+    def forward(self, inputs: Tensor, lengths: Tensor, subwords: SubwordBatch | None = None) -> Tensor:
+        values = self.network(inputs, lengths, subwords).float()
         mean, middle, gaps = values[:, :1], values[:, 1:2], functional.softplus(values[:, 2:])
         rising = functional.pad(gaps.cumsum(-1), (1, 0))
         return torch.cat([mean, middle + rising - rising.mean(-1, keepdim=True)], -1)

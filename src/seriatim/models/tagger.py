@@ -16,6 +16,7 @@ from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Trainable
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import dropout, embedding_width, start_embedding
+from seriatim.models.subwords import SubwordBatch, SubwordVectors
 from seriatim.nn import GRU
 from seriatim.nn.crf import CRF
 from seriatim.nn.pooling import POOLINGS
@@ -54,6 +55,8 @@ class TagBatch:
     """[B] int64."""
     tags: Tensor
     """[T, B] int64, ``NO_TAG`` beyond the ends."""
+    subwords: SubwordBatch | None = None
+    """The n-grams of the words, if the model reads them."""
 
     @property
     def units(self) -> int:
@@ -62,13 +65,15 @@ class TagBatch:
 
 @dataclass(frozen=True)
 class TagSizes:
-    """The numbers of words, characters and tags, including unknown ones, and the index of the first rare word."""
+    """The numbers of words, characters and tags, including unknown ones, the first rare word, and the n-grams."""
 
     words: int
     characters: int
     tags: int
     rare: int
     """Words from this index on occur once in the training part."""
+    subwords: int = 0
+    """The number of buckets of n-grams; 0 if words are read without them."""
 
 
 class SpellingReader(nn.Module):
@@ -122,7 +127,9 @@ class SentenceTagger(Trainable[TagBatch]):
     """A network that gives a score of each tag for each word: a softmax per word, or one CRF per sentence."""
 
     @abstractmethod
-    def forward(self, words: Tensor, spellings: Spellings, lengths: Tensor) -> Tensor:
+    def forward(
+        self, words: Tensor, spellings: Spellings, lengths: Tensor, subwords: SubwordBatch | None = None
+    ) -> Tensor:
         """Return the score of each tag for each word, [T, B, K]. Without a CRF they are logits."""
 
     @abstractmethod
@@ -131,7 +138,12 @@ class SentenceTagger(Trainable[TagBatch]):
 
     def loss(self, batch: TagBatch, carry: Carry) -> tuple[Tensor, Carry]:
         """Return the mean negative log-likelihood per word in nats."""
-        return self.nll(self(batch.words, batch.spellings, batch.lengths).float(), batch), ()
+        return self.nll(self.emissions(batch).float(), batch), ()
+
+    def emissions(self, batch: TagBatch) -> Tensor:
+        """Return the scores of ``forward`` for a batch, [T, B, K]."""
+        scores: Tensor = self(batch.words, batch.spellings, batch.lengths, batch.subwords)
+        return scores
 
     def nll(self, emissions: Tensor, batch: TagBatch) -> Tensor:
         """Return the mean negative log-likelihood per word in nats, from the scores [T, B, K]."""
@@ -157,7 +169,8 @@ class Tagger(SentenceTagger):
     """Words and their spelling → body → affine → a softmax per word, or one CRF per sentence.
 
     While training, a word that occurs once in the training part is read as unknown with probability ``word_dropout``,
-    so that the vector of unknown words is trained too. ``characters`` is a name in ``SPELLINGS``, or ``none``.
+    so that the vector of unknown words is trained too; such a word keeps its spelling and its n-grams. ``characters``
+    is a name in ``SPELLINGS``, or ``none``.
     """
 
     def __init__(
@@ -166,6 +179,7 @@ class Tagger(SentenceTagger):
         super().__init__()
         width = embedding_width(options)
         self.embeddings = start_embedding(nn.Embedding(sizes.words, width))
+        self.subwords = SubwordVectors(sizes.subwords, width) if sizes.subwords else None
         self.spelling = None if characters == "none" else SPELLINGS[characters](sizes.characters, spelling)
         self.rare, self.word_dropout = sizes.rare, word_dropout
         self.dropout = dropout(options)
@@ -173,8 +187,13 @@ class Tagger(SentenceTagger):
         self.output = nn.Linear(self.body.output_size, sizes.tags)
         self.crf = CRF(sizes.tags) if crf else None
 
-    def forward(self, words: Tensor, spellings: Spellings, lengths: Tensor) -> Tensor:
+    def forward(
+        self, words: Tensor, spellings: Spellings, lengths: Tensor, subwords: SubwordBatch | None = None
+    ) -> Tensor:
         inputs = self.embeddings(self._read(words))
+        if self.subwords is not None:
+            assert subwords is not None, "the model reads n-grams"
+            inputs = inputs + self.subwords(subwords)
         if self.spelling is not None:
             vectors = self.spelling(spellings.characters, spellings.lengths)
             inputs = torch.cat([inputs, vectors[spellings.places]], -1)

@@ -79,6 +79,8 @@ def _sequences(case: Case, exported: Any) -> float:
     inputs, generator = case.codec.inputs, np.random.default_rng(0)
     if inputs.vocabulary is not None:
         rows: list[Any] = _texts(inputs.vocabulary, generator)
+        if inputs.subwords:
+            rows.append("Xq7-unseen")
     else:
         size = len(inputs.scaler.mean)
         rows = [inputs.scaler.mean + inputs.scaler.scale * generator.normal(size=(length, size)) for length in LENGTHS]

@@ -20,13 +20,17 @@ Array = NDArray[Any]
 
 @final
 class SequenceInputs:
-    """Turns raw sequences into arrays, with a vocabulary for texts, or a scaler for numbers and frames of sound."""
+    """Turns raw sequences into arrays, with a vocabulary for texts, or a scaler for numbers and frames of sound.
+
+    ``subwords`` is the number of buckets of the words' n-grams, or 0 if words are read without them.
+    """
 
     def __init__(self, codec: Description) -> None:
         stored = codec.value("inputs")
         self.vocabulary: Vocabulary | None = None
         self.scaler: Standardizer | None = None
         self.sound: LogMel | None = None
+        self.subwords = 0
         if isinstance(stored, dict) and "mean" in stored:
             self.scaler = codec.decoded("inputs", Standardizer.from_json)
             self.sound = codec.decoded(
@@ -34,6 +38,8 @@ class SequenceInputs:
             )
         else:
             self.vocabulary = codec.decoded("inputs", Vocabulary.from_json)
+            if "subwords" in stored:
+                self.subwords = codec.part("inputs").size("subwords")
 
     @property
     def channels(self) -> int:

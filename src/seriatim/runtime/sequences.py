@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.encoding.labels import Labels
 from seriatim.encoding.scaler import Standardizer
+from seriatim.encoding.subwords import words_of
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.models.naive.constant import ConstantRegression
 from seriatim.models.naive.majority import Majority
@@ -20,13 +21,14 @@ from seriatim.models.naive.rocket import RocketClassifier, RocketRegression
 from seriatim.models.naive.summary import SummaryRegression
 from seriatim.models.naive.tfidf import TfidfClassifier, TfidfRegression
 from seriatim.notation import QUANTILES
-from seriatim.runtime.arithmetic import POOLINGS, affine, affine_rows, softmax, softplus
+from seriatim.runtime.arithmetic import POOLINGS, Floats, affine, affine_rows, softmax, softplus
 from seriatim.runtime.bodies import read_body
 from seriatim.runtime.branch import ConvolutionalBranch
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Model, Row, Stream, StreamModel
 from seriatim.runtime.sequence_inputs import SequenceInputs
 from seriatim.runtime.state import State
+from seriatim.runtime.subwords import SubwordVectors, read_subwords
 from seriatim.runtime.weights import WeightFile
 
 Array = NDArray[Any]
@@ -52,11 +54,15 @@ class SequenceNetwork:
 
     def __init__(self, description: Description, weights: WeightFile, inputs: SequenceInputs, outputs: int) -> None:
         network = description.part("network")
-        self._embedding = None
+        self.embedding: Floats | None = None
+        self._subwords: SubwordVectors | None = None
         width = inputs.channels
         if inputs.vocabulary is not None:
             width = network.size("embedding_size")
-            self._embedding = weights.take("embedding", len(inputs.vocabulary), width)
+            self.embedding = weights.take("embedding", len(inputs.vocabulary), width)
+            self._subwords = read_subwords(network, weights, inputs.subwords, width)
+            if self._subwords is not None:
+                self.embedding = self._subwords.added_to(self.embedding, inputs.vocabulary.tokens)
         self.body = read_body(network, weights, width) if network.has("body") else None
         self.pool_name = network.text("pool")
         self._pool = network.choice("pool", POOLINGS)
@@ -73,12 +79,16 @@ class SequenceNetwork:
         """Whether a stream can be read."""
         return self.branch is None and (self.body is None or self.body.is_causal)
 
-    def run(self, sequences: list[Array]) -> Array:
-        """Return the outputs of each sequence, [N, K] float64."""
+    def run(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
+        """Return the outputs of each encoded sequence, [N, K] float64; ``raw`` are their texts, if they are texts."""
         result = np.zeros((len(sequences), len(self.head[1])))
         for indices in token_buckets(list(map(len, sequences)), BATCH, TOKENS, seed=None):
             padded, lengths = pad([sequences[index] for index in indices], 0)
             vectors = self.vectors(padded)
+            if self._subwords is not None:
+                for row, index in enumerate(indices):
+                    ids = padded[: lengths[row], row]
+                    self._subwords.add_to_unknown(vectors[:, row], ids, words_of(raw[index]))
             x, directions = vectors, 1
             if self.body is not None:
                 x, _ = self.body.run(vectors, (), lengths)
@@ -120,8 +130,22 @@ class SequenceNetwork:
         if (pooled is None) != (state.position == 0) or (pooled is not None and pooled.shape != (1, width)):
             raise DataError("snapshot: damaged ('pooled')")
 
+    def read_step(self, step: Any, x: Any) -> Any:
+        """Return what a stream reads for the encoded ``step``: itself, or the vectors of the words of the text ``x``.
+
+        The state has no texts, from which the n-grams of unknown words could be taken later.
+        """
+        if self._subwords is None:
+            return step
+        vectors = self.vectors(step)
+        self._subwords.add_to_unknown(vectors, step, words_of(x))
+        return vectors
+
     def vectors(self, steps: Array) -> Array:
-        return steps.astype(np.float32, copy=False) if self._embedding is None else self._embedding[steps]
+        """Return the vectors of units [...], or numbers and vectors as they are."""
+        if self.embedding is None or np.issubdtype(steps.dtype, np.floating):
+            return steps.astype(np.float32, copy=False)
+        return self.embedding[steps]
 
 
 class SequenceModel(StreamModel):
@@ -158,7 +182,8 @@ class SequenceModel(StreamModel):
         return self.inputs.begin()
 
     def read_input(self, x: Any) -> Any:
-        return self.inputs.read_step(x)
+        assert self.network is not None
+        return self.network.read_step(self.inputs.read_step(x), x)
 
     def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
         predictions = self.step_predictions(states, inputs)
@@ -215,7 +240,7 @@ class Classifier(SequenceModel):
     def chances(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
         """Return the probability of each class for each encoded sequence, [N, K]; ``raw`` are the same sequences."""
         if self.network is not None:
-            return softmax(self.network.run(sequences))
+            return softmax(self.network.run(sequences, raw))
         if isinstance(self._naive, Majority):
             return self._naive.probabilities(len(sequences))
         result: Array = self._naive.probabilities(raw if isinstance(self._naive, TfidfClassifier) else sequences)
@@ -284,7 +309,7 @@ class Regressor(SequenceModel):
     def predictions(self, sequences: list[Array], raw: Sequence[Any]) -> Array:
         """Return mean and quantiles [N, 1 + Q] of encoded sequences, in the data's units. ``raw`` are their texts."""
         if self.network is not None:
-            return self.in_units(self.network.run(sequences))
+            return self.in_units(self.network.run(sequences, raw))
         if isinstance(self._naive, ConstantRegression):
             return self._naive.predictions(len(sequences))
         result: Array = self._naive.predictions(raw if isinstance(self._naive, TfidfRegression) else sequences)

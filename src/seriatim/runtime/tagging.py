@@ -23,6 +23,7 @@ from seriatim.runtime.model import Model, Row, Stream, StreamModel
 from seriatim.runtime.recurrent import Recurrent
 from seriatim.runtime.sequences import load_naive
 from seriatim.runtime.state import State
+from seriatim.runtime.subwords import read_subwords
 from seriatim.runtime.weights import WeightFile
 
 Array = NDArray[Any]
@@ -88,6 +89,7 @@ class Tagger(StreamModel):
         self.tags = codec.decoded("tags", Labels.from_json)
         codec.value("rare")
         self._lowercase = codec.flag("lowercase")
+        buckets = codec.size("subwords") if codec.has("subwords") else 0
         codec.done()
         self._ids = {word: index for index, word in enumerate(self._words.tokens)}
         self.crf: tuple[Floats, Floats, Floats] | None = None
@@ -99,6 +101,9 @@ class Tagger(StreamModel):
         network = description.part("network")
         width, count = network.size("embedding_size"), len(self.tags)
         self.embedding = weights.take("embedding", len(self._words), width)
+        self._subwords = read_subwords(network, weights, buckets, width)
+        if self._subwords is not None:
+            self.embedding = self._subwords.added_to(self.embedding, self._words.tokens)
         self.spelling = Spelling(network, weights, len(self._characters)) if network.has("spelling") else None
         width += self.spelling.output_size if self.spelling else 0
         self.body = read_body(network, weights, width)
@@ -165,8 +170,11 @@ class Tagger(StreamModel):
 
     def vectors(self, words: list[str]) -> Floats:
         """Map words to vectors [T, ·]."""
-        ids = [self._ids.get(word.lower() if self._lowercase else word, UNKNOWN) for word in words]
+        folded = [word.lower() if self._lowercase else word for word in words]
+        ids = np.array([self._ids.get(word, UNKNOWN) for word in folded], np.int64)
         vectors = self.embedding[ids]
+        if self._subwords is not None:
+            self._subwords.add_to_unknown(vectors, ids, folded)
         if self.spelling is None:
             return vectors
         half = LONGEST_SPELLING // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -32,6 +33,7 @@ from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilit
 from seriatim.tasks.common.epochs import scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
+from seriatim.tasks.common.subwords import WordForms, check_subwords
 from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
 from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
@@ -71,9 +73,16 @@ class LabelledSequences:
     """Notes for the user about classes that the training part lacks."""
     texts: list[str] | None = None
     """The texts as they were read; None for numbers and sound."""
+    subwords: int = 0
+    """The number of buckets of the words' n-grams, or 0 if words are read without them."""
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @cached_property
+    def forms(self) -> WordForms | None:
+        """The n-grams of the words, or None if words are read without them."""
+        return WordForms.of(self.texts or [], self.subwords) if self.subwords else None
 
     @property
     def lengths(self) -> Array:
@@ -84,12 +93,14 @@ class LabelledSequences:
         """Return the sequences whose labels the training part has."""
         rows = np.flatnonzero(self.labels < classes)
         texts = None if self.texts is None else [self.texts[row] for row in rows]
-        return LabelledSequences([self.inputs[row] for row in rows.tolist()], self.labels[rows], texts=texts)
+        inputs = [self.inputs[row] for row in rows.tolist()]
+        return LabelledSequences(inputs, self.labels[rows], texts=texts, subwords=self.subwords)
 
     def batch(self, indices: Array) -> SequenceBatch:
         """Pad the sequences at ``indices`` into one batch."""
         inputs, lengths = sequence_inputs.pad_inputs([self.inputs[int(index)] for index in indices])
-        return SequenceBatch(inputs, lengths, torch.from_numpy(self.labels[indices]))
+        subwords = None if self.forms is None else self.forms.batch(indices)
+        return SequenceBatch(inputs, lengths, torch.from_numpy(self.labels[indices]), subwords)
 
 
 @final
@@ -116,6 +127,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
 
     def check(self, options: ClassifyOptions) -> None:
         sequence_inputs.check_sequence_options(options)
+        check_subwords(options, CLASSIFY_BASELINES)
 
     def prepare(
         self, options: ClassifyOptions, source: object, codec: ClassifyCodec | None = None
@@ -188,7 +200,8 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         indices = np.random.default_rng(seed).permutation(len(old))[: round(share * len(new))]
         inputs = [*new.inputs, *(old.inputs[index] for index in indices)]
         texts = None if new.texts is None else [*new.texts, *((old.texts or [])[index] for index in indices)]
-        return LabelledSequences(inputs, np.concatenate([new.labels, old.labels[indices]]), texts=texts)
+        labels = np.concatenate([new.labels, old.labels[indices]])
+        return LabelledSequences(inputs, labels, texts=texts, subwords=new.subwords)
 
     def baseline_options(self, options: ClassifyOptions, baseline: str) -> ClassifyOptions:
         return sequence_inputs.bag_options(options, baseline)
@@ -220,8 +233,8 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         reader = sequence_inputs.sound_reader(options, codec.inputs.sound)
         sequences = _read(options, source, reader, need_label=False)
         names = codec.labels.names
-        inputs = codec.inputs.encode(sequences)
-        part = LabelledSequences(inputs, np.zeros(len(inputs), np.int64), texts=sequence_inputs.texts_of(sequences))
+        inputs, texts = codec.inputs.encode(sequences), sequence_inputs.texts_of(sequences)
+        part = LabelledSequences(inputs, np.zeros(len(inputs), np.int64), texts=texts, subwords=codec.inputs.subwords)
         for index, row in enumerate(probabilities(model, part)):
             best = int(row.argmax())
             yield {
@@ -244,7 +257,7 @@ def probabilities(model: Classifier | Blend, part: LabelledSequences) -> Array:
         return model.probabilities(part.texts or [])
     if not isinstance(model, SequenceClassifier):
         return model.probabilities(part.inputs)
-    logits = torch.from_numpy(sequence_inputs.run_network(model, part.inputs))
+    logits = torch.from_numpy(sequence_inputs.run_network(model, part.inputs, part.forms))
     result: Array = torch.softmax(logits, -1).numpy()
     return result
 
@@ -257,9 +270,8 @@ def _encode(codec: ClassifyCodec, sequences: Sequences, place: str) -> LabelledS
     """Encode sequences and labels. ``place`` names the data in a note about labels that the training part lacks."""
     labels = _labels(sequences)
     extended, notes = extend_labels(codec.labels, labels, sequences.locations, place)
-    return LabelledSequences(
-        codec.inputs.encode(sequences), extended.encode(labels), tuple(notes), sequence_inputs.texts_of(sequences)
-    )
+    inputs, texts = codec.inputs.encode(sequences), sequence_inputs.texts_of(sequences)
+    return LabelledSequences(inputs, extended.encode(labels), tuple(notes), texts, codec.inputs.subwords)
 
 
 def _fit_naive(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -31,6 +32,7 @@ from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
+from seriatim.tasks.common.subwords import WordForms, check_subwords
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
@@ -67,9 +69,16 @@ class TargetSequences:
     """[N]: the number of steps of that sequence up to the example's target."""
     texts: list[str] | None = None
     """The texts as they were read; None for numbers and sound."""
+    subwords: int = 0
+    """The number of buckets of the words' n-grams, or 0 if words are read without them."""
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @cached_property
+    def forms(self) -> WordForms | None:
+        """The n-grams of the words, or None if words are read without them."""
+        return WordForms.of(self.texts or [], self.subwords) if self.subwords else None
 
     @property
     def lengths(self) -> Array:
@@ -79,7 +88,8 @@ class TargetSequences:
     def batch(self, indices: Array) -> RegressionBatch:
         """Pad the sequences at ``indices`` into one batch."""
         inputs, lengths = sequence_inputs.pad_inputs([self.inputs[int(index)] for index in indices])
-        return RegressionBatch(inputs, lengths, torch.from_numpy(self.scaled[indices]))
+        subwords = None if self.forms is None else self.forms.batch(indices)
+        return RegressionBatch(inputs, lengths, torch.from_numpy(self.scaled[indices]), subwords)
 
 
 @final
@@ -107,6 +117,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
 
     def check(self, options: RegressOptions) -> None:
         sequence_inputs.check_sequence_options(options)
+        check_subwords(options, REGRESS_BASELINES)
         if options.every_step and not (options.channels and options.id):
             raise UsageError("every_step: for --channels with --id, where each row is a step of a sequence")
 
@@ -224,7 +235,7 @@ def predictions(model: AnyRegressor | Blend, codec: RegressCodec, part: TargetSe
         return model.predictions(part.texts or [])
     if not isinstance(model, SequenceRegressor):
         return model.predictions(part.inputs)
-    return sequence_inputs.run_network(model, part.inputs) * codec.target.scale + codec.target.mean
+    return sequence_inputs.run_network(model, part.inputs, part.forms) * codec.target.scale + codec.target.mean
 
 
 def scores(predicted: Array, targets: Array) -> Scores:
@@ -271,7 +282,7 @@ def _encode(
     values = _cap(options, values[~np.isnan(values)] if has_targets else values)
     scaled = codec.target.transform(values[:, None])[:, 0].astype(np.float32)
     texts = sequence_inputs.texts_of(sequences)
-    return TargetSequences(inputs, values, scaled, np.array(owners), np.array(steps), texts)
+    return TargetSequences(inputs, values, scaled, np.array(owners), np.array(steps), texts, codec.inputs.subwords)
 
 
 def _fit_naive(

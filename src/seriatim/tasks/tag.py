@@ -22,6 +22,7 @@ from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilit
 from seriatim.tasks.common.entities import are_entities, entity_f1
 from seriatim.tasks.common.epochs import Epoch, epochs, evaluation_batches, scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
+from seriatim.tasks.common.subwords import check_subwords
 from seriatim.tasks.common.tag_codec import Sentences, TagCodec
 from seriatim.tasks.options import TAG_BASELINES, TagOptions
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
@@ -51,7 +52,7 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
     codec_files = ("vocabulary.json",)
 
     def check(self, options: TagOptions) -> None:
-        pass
+        check_subwords(options, TAG_BASELINES)
 
     def prepare(
         self, options: TagOptions, source: object, codec: TagCodec | None = None
@@ -166,7 +167,7 @@ def decode(model: AnyTagger | Blend, sentences: Sentences) -> list[Array]:
     with torch.no_grad():
         batches = _evaluation_batches(sentences)
         for indices, batch in zip(batches.order, batches, strict=True):
-            scores = model(batch.words, batch.spellings, batch.lengths)
+            scores = model.emissions(batch)
             for index, tags in zip(indices, model.decode(scores, batch.lengths), strict=True):
                 result[index] = tags
     return result
@@ -184,7 +185,7 @@ def log_probabilities(model: PerceptronTagger | SentenceTagger | Blend, sentence
     with torch.no_grad():
         batches = _evaluation_batches(sentences)
         for indices, batch in zip(batches.order, batches, strict=True):
-            logits = model(batch.words, batch.spellings, batch.lengths).double()
+            logits = model.emissions(batch).double()
             chances = torch.log_softmax(logits, -1).numpy()
             for row, (index, length) in enumerate(zip(indices, batch.lengths.tolist(), strict=True)):
                 result[index] = chances[:length, row]
@@ -216,7 +217,7 @@ def _validation_scores(network: SentenceTagger, sentences: Sentences) -> Scores:
     nll, wrong, words, known_words = 0.0, 0, int(sentences.lengths.sum()), 0
     batches = _evaluation_batches(sentences)
     for indices, batch in zip(batches.order, batches, strict=True):
-        scores = network(batch.words, batch.spellings, batch.lengths)
+        scores = network.emissions(batch)
         is_known = (batch.tags < scores.shape[2]).all(0)
         if is_known.any():
             scored = dataclasses.replace(batch, lengths=batch.lengths[is_known], tags=batch.tags[:, is_known])

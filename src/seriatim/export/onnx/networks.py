@@ -89,7 +89,8 @@ def _tagger(source: Source) -> dict[str, CheckedGraph]:
     is_causal, tags = not body["bidirectional"], len(arrays["head.bias"])
     graph = GraphBuilder(len(body["layers"]))
     words = graph.input("words", np.int64, ["T", "B"])
-    x = graph.add("Gather", graph.constant(arrays["embedding"], name="embedding"), words)
+    # With n-grams, the words of the vocabulary have theirs in the embedding, and unknown words have none.
+    x = graph.add("Gather", graph.constant(model.embedding, name="embedding"), words)
     if "spelling" in network:
         x = graph.add("Concat", x, _add_spelling(graph, source, words), axis=2)
     lengths = graph.input("lengths", np.int32, ["B"])

@@ -32,7 +32,8 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     reads_text = "embedding" in arrays
     if reads_text:
         units = graph.input("units", np.int64, ["T", "B"])
-        x = graph.add("Gather", graph.constant(arrays["embedding"], name="embedding"), units)
+        # With n-grams, the words of the vocabulary have theirs in the embedding, and unknown words have none.
+        x = graph.add("Gather", graph.constant(source.model.network.embedding, name="embedding"), units)
     else:
         x = _add_values(graph, codec["inputs"])
     lengths = graph.input("lengths", np.int32, ["B"])

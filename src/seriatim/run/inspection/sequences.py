@@ -20,10 +20,12 @@ from seriatim.insight.probe import Probe, classifier_probe, regressor_probe
 from seriatim.insight.sample import feature_shares, samples_of
 from seriatim.models.classifier import RecurrentClassifier, SequenceClassifier
 from seriatim.models.regressor import Regressor
+from seriatim.models.subwords import SubwordBatch
 from seriatim.run.inspection.errors import class_errors, number_errors
 from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Array, Gathered, Source, rows_for, spaced
 from seriatim.tasks.classify import probabilities
 from seriatim.tasks.common.sequence_inputs import sequence_lengths
+from seriatim.tasks.common.subwords import WordForms
 from seriatim.tasks.regress import predictions
 
 COMPARED = 2000
@@ -44,7 +46,8 @@ def gather_classes(source: Source) -> Gathered:
     is_measured = isinstance(network, RecurrentClassifier)
 
     def make(inputs: Tensor, rows: Array) -> Probe:
-        return classifier_probe(network, inputs, torch.from_numpy(labels[rows]))
+        subwords = _subwords(source.test.forms, rows, len(inputs))
+        return classifier_probe(network, inputs, torch.from_numpy(labels[rows]), subwords)
 
     gathered = _gather(
         source,
@@ -67,7 +70,8 @@ def gather_numbers(source: Source) -> Gathered:
     is_measured = isinstance(network, Regressor) and isinstance(network.network, RecurrentClassifier)
 
     def make(inputs: Tensor, rows: Array) -> Probe:
-        return regressor_probe(network, inputs, torch.from_numpy(scaled[rows]))
+        subwords = _subwords(source.test.forms, rows, len(inputs))
+        return regressor_probe(network, inputs, torch.from_numpy(scaled[rows]), subwords)
 
     labels = np.searchsorted(np.quantile(targets, LEVELS), targets)
     gathered = _gather(
@@ -111,6 +115,11 @@ def _gather(
     probe = make(inputs, rows)
     features = () if vocabulary else feature_shares(samples, _channel_names(source, inputs.shape[2]))
     return Gathered(data, limit, probe, samples, _label_followers(probe, labels_of(rows)), features=features)
+
+
+def _subwords(forms: WordForms | None, rows: Array, steps: int) -> SubwordBatch | None:
+    """The n-grams of the last ``steps`` words of each row."""
+    return None if forms is None else forms.last(rows, steps).batch(np.arange(len(rows)))
 
 
 def _label_followers(probe: Probe, labels: Array) -> tuple[Follower, ...]:

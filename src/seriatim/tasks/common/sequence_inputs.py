@@ -21,6 +21,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.models.classifier import InputSize
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.parts import unknown_notes
+from seriatim.tasks.common.subwords import WordForms
 from seriatim.tasks.common.text_unit import unit_notes, unit_of
 from seriatim.tasks.options import SequenceOptions
 from seriatim.tasks.task import WordCorpus
@@ -39,18 +40,23 @@ OF_NUMBERS = ("nearest", "rocket", "stats", "lstm_fcn")
 
 @dataclass(frozen=True)
 class InputCodec:
-    """Turns raw sequences into arrays, with a vocabulary for texts, or a scaler for numbers and frames of sound."""
+    """Turns raw sequences into arrays, with a vocabulary for texts, or a scaler for numbers and frames of sound.
+
+    ``subwords`` is the number of buckets of the words' n-grams, or 0 if words are read without them.
+    """
 
     vocabulary: Vocabulary | None = None
     scaler: Standardizer | None = None
     sound: LogMel | None = None
+    subwords: int = 0
 
     @classmethod
     def fit(cls, options: SequenceOptions, train: Sequences, sound: LogMel | None) -> InputCodec:
         """Fit the codec on the training part. ``sound`` computed its frames, if it holds recordings."""
         if train.channels is None:
             unit = unit_of(options, train.texts)
-            return cls(vocabulary=Vocabulary.fit(train.texts, unit, options.most_units(unit), lines=False))
+            vocabulary = Vocabulary.fit(train.texts, unit, options.most_units(unit), lines=False)
+            return cls(vocabulary=vocabulary, subwords=options.subword_buckets if options.subwords else 0)
         return cls(scaler=Standardizer.fit(np.concatenate(train.arrays)), sound=sound)
 
     def encode(self, sequences: Sequences) -> list[Array]:
@@ -69,7 +75,7 @@ class InputCodec:
     def size(self) -> InputSize:
         """Return the size of the vocabulary, or the number of channels."""
         if self.vocabulary is not None:
-            return InputSize(vocabulary=len(self.vocabulary))
+            return InputSize(vocabulary=len(self.vocabulary), subwords=self.subwords)
         assert self.scaler is not None
         return InputSize(channels=len(self.scaler.mean))
 
@@ -82,13 +88,17 @@ class InputCodec:
         """Return the codec as JSON values."""
         codec = self.vocabulary or self.scaler
         assert codec is not None
-        return codec.to_json() | ({"sound": self.sound.to_json()} if self.sound is not None else {})
+        sound = {"sound": self.sound.to_json()} if self.sound is not None else {}
+        return codec.to_json() | sound | ({"subwords": self.subwords} if self.subwords else {})
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> InputCodec:
         """Rebuild a codec. Raises ``ValueError`` if ``stored`` is damaged."""
         if "mean" not in stored:
-            return cls(vocabulary=Vocabulary.from_json(stored))
+            subwords = stored.get("subwords", 0)
+            if type(subwords) is not int or subwords < 0:
+                raise ValueError(f"'subwords' is {subwords!r:.20}, wanted a whole number from 0")
+            return cls(vocabulary=Vocabulary.from_json(stored), subwords=subwords)
         sound = LogMel.from_json(stored["sound"]) if "sound" in stored else None
         return cls(scaler=Standardizer.from_json(stored), sound=sound)
 
@@ -165,8 +175,9 @@ def check_form(options: SequenceOptions, train: Sequences) -> None:
             f"model: {options.model} reads {'numbers or sound' if are_texts else 'texts'}, and the data are "
             f"{'texts' if are_texts else 'numbers or sound'}"
         )
-    if options.word_dropout and not are_texts:
-        raise UsageError("word_dropout: for texts, not numbers or sound")
+    for name in ("word_dropout", "subwords"):
+        if getattr(options, name) and not are_texts:
+            raise UsageError(f"{name}: for texts, not numbers or sound")
 
 
 def text_notes(options: SequenceOptions, codec: InputCodec, train: Sequences, valid: Sequence[Array]) -> Iterator[str]:
@@ -191,6 +202,7 @@ def bag_options(options: OptionsT, baseline: str) -> OptionsT:
         embedding=64,
         vectors=None,
         freeze_vectors=False,
+        subwords=False,
         epochs=None,
         time_limit=baseline_seconds(options),
         optimizer="adam",
@@ -209,13 +221,17 @@ def sequence_lengths(inputs: Sequence[Array]) -> Array:
     return np.array([len(sequence) for sequence in inputs])
 
 
-def run_network(network: torch.nn.Module, inputs: Sequence[Array]) -> Array:
-    """Run ``network`` on all sequences, in batches of similar length. Returns float64 ``[N, K]``."""
+def run_network(network: torch.nn.Module, inputs: Sequence[Array], forms: WordForms | None = None) -> Array:
+    """Run ``network`` on all sequences, in batches of similar length. Returns float64 ``[N, K]``.
+
+    ``forms`` has the n-grams of the words, if the network reads them.
+    """
     network.eval()
     result: Array | None = None
     with torch.no_grad():
         for indices in token_buckets(sequence_lengths(inputs), EVALUATION_BATCH, EVALUATION_TOKENS, seed=None):
-            outputs = network(*pad_inputs([inputs[index] for index in indices])).double().numpy()
+            subwords = None if forms is None else forms.batch(indices)
+            outputs = network(*pad_inputs([inputs[index] for index in indices]), subwords).double().numpy()
             result = np.zeros((len(inputs), outputs.shape[1])) if result is None else result
             result[indices] = outputs
     assert result is not None

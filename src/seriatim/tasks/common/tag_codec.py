@@ -15,11 +15,13 @@ from torch import Tensor
 from seriatim.data.tagged import Tagged
 from seriatim.encoding.buckets import pad
 from seriatim.encoding.labels import Labels
+from seriatim.encoding.subwords import Grams, hashed_grams
 from seriatim.encoding.units import UNK, Words
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError
 from seriatim.models.tagger import NO_TAG, Spellings, TagBatch, TagSizes
 from seriatim.notation import UNKNOWN
+from seriatim.tasks.common.subwords import subword_batch
 from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import TagOptions
 
@@ -46,6 +48,8 @@ class Sentences:
     """The names of all ``tags``, including those that the training part lacks."""
     notes: tuple[str, ...] = ()
     """Notes for the user about tags that the training part lacks."""
+    grams: Grams | None = None
+    """The n-grams of each different word, if the model reads them."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -62,8 +66,10 @@ class Sentences:
         unique_forms, indices_of_forms = np.unique(forms, return_inverse=True)
         characters, sizes = pad([self.spellings[form] for form in unique_forms], 0)
         tags = pad([self.tags[index] for index in indices], NO_TAG)[0] if self.tags else np.full_like(words, NO_TAG)
-        spellings = Spellings(_tensor(characters), _tensor(sizes), _tensor(indices_of_forms.reshape(forms.shape)))
-        return TagBatch(_tensor(words), spellings, _tensor(lengths), _tensor(tags))
+        places = _tensor(indices_of_forms.reshape(forms.shape))
+        spellings = Spellings(_tensor(characters), _tensor(sizes), places)
+        subwords = None if self.grams is None else subword_batch(self.grams.take(unique_forms), places)
+        return TagBatch(_tensor(words), spellings, _tensor(lengths), _tensor(tags), subwords)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class TagCodec:
     rare: int
     """The first word id that occurs only once in the training part; so do all ids above it."""
     lowercase: bool
+    subwords: int = 0
+    """The number of buckets of n-grams; 0 if words are read without them. The n-grams are those of folded words."""
 
     @classmethod
     def fit(cls, options: TagOptions, train: Tagged) -> TagCodec:
@@ -91,7 +99,8 @@ class TagCodec:
         if len(tags) < 2:
             raise DataError(f"column: a single tag '{tags.names[0]}' in the training part, wanted at least 2")
         rare = 1 + sum(count > 1 for _, count in frequent)
-        return cls(vocabulary, characters, tags, rare, options.lowercase)
+        subwords = options.subword_buckets if options.subwords else 0
+        return cls(vocabulary, characters, tags, rare, options.lowercase, subwords)
 
     def encode_tagged(self, tagged: Tagged, place: str) -> Sentences:
         """Encode sentences with their tags. ``place`` names the data in a note about tags that the training part lacks.
@@ -109,13 +118,15 @@ class TagCodec:
         indices: dict[str, int] = {}
         forms = [np.array([indices.setdefault(word, len(indices)) for word in words], np.int64) for words in texts]
         known = self._ids
-        ids = np.array([known.get(_fold_case(word, self.lowercase), UNKNOWN) for word in indices], np.int64)
+        folded = [_fold_case(word, self.lowercase) for word in indices]
+        ids = np.array([known.get(word, UNKNOWN) for word in folded], np.int64)
         spellings = [self._spelling(word) for word in indices]
-        return Sentences(texts, [ids[sentence] for sentence in forms], forms, spellings, list(tags))
+        grams = hashed_grams(folded, self.subwords) if self.subwords else None
+        return Sentences(texts, [ids[sentence] for sentence in forms], forms, spellings, list(tags), grams=grams)
 
     def sizes(self) -> TagSizes:
         """Return the sizes that the model needs."""
-        return TagSizes(len(self.vocabulary), len(self.characters), len(self.tags), self.rare)
+        return TagSizes(len(self.vocabulary), len(self.characters), len(self.tags), self.rare, self.subwords)
 
     def to_json(self) -> dict[str, Any]:
         """Return the codec as JSON values."""
@@ -125,16 +136,19 @@ class TagCodec:
             "tags": self.tags.to_json(),
             "rare": self.rare,
             "lowercase": self.lowercase,
+            **({"subwords": self.subwords} if self.subwords else {}),
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> TagCodec:
         """Rebuild a codec. Raises ``ValueError`` or ``KeyError`` if ``stored`` is damaged."""
         vocabulary, characters = (Vocabulary.from_json(stored[name]) for name in ("words", "characters"))
-        rare, lowercase = stored["rare"], stored["lowercase"]
+        rare, lowercase, subwords = stored["rare"], stored["lowercase"], stored.get("subwords", 0)
         if not isinstance(rare, int) or not isinstance(lowercase, bool):
             raise ValueError("'rare' is not a whole number, or 'lowercase' not true or false")
-        return cls(vocabulary, characters, Labels.from_json(stored["tags"]), rare, lowercase)
+        if type(subwords) is not int or subwords < 0:
+            raise ValueError(f"'subwords' is {subwords!r:.20}, wanted a whole number from 0")
+        return cls(vocabulary, characters, Labels.from_json(stored["tags"]), rare, lowercase, subwords)
 
     @cached_property
     def _ids(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ from seriatim.tasks.options.forecast import FORECAST_BASELINES, ForecastOptions
 from seriatim.tasks.options.language import LANGUAGE_BASELINES, LANGUAGE_DEFAULTS, LanguageOptions
 from seriatim.tasks.options.regress import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.options.sequence import SequenceOptions
+from seriatim.tasks.options.subwords import SubwordOptions
 from seriatim.tasks.options.tag import TAG_BASELINES, TagOptions
 from seriatim.tasks.options.train import UNITS, TextOptions, TrainOptions
 from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TranslateOptions
@@ -28,6 +29,7 @@ __all__ = [
     "LanguageOptions",
     "RegressOptions",
     "SequenceOptions",
+    "SubwordOptions",
     "TagOptions",
     "TextOptions",
     "TrainOptions",

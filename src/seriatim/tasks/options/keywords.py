@@ -80,6 +80,8 @@ class TrainKeywords(TypedDict, total=False):
     vocab_size: int | None
     vectors: str | None
     freeze_vectors: bool
+    subwords: bool
+    subword_buckets: int
     tie: bool
     softmax: str
     documents: str

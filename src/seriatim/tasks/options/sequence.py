@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seriatim.options import option
-from seriatim.tasks.options.train import TextOptions, text_unit
+from seriatim.tasks.options.subwords import SubwordOptions
+from seriatim.tasks.options.train import text_unit
 
 UNHEARD_SPEAKER_DEFAULTS: Mapping[str, object] = {"normalize": "recording", "augment": True}
 """Defaults for recordings with ``--group``, which keeps a speaker in one part. They suit the speech of people whom the
@@ -14,7 +15,7 @@ training part lacks. They remove the mean spectrum, by which other sounds, such 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceOptions(TextOptions):
+class SequenceOptions(SubwordOptions):
     """Options of ``train classify`` and ``train regress``: the columns of the sequences, and how to read them."""
 
     unit: str = text_unit()

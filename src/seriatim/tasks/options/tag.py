@@ -8,13 +8,13 @@ from seriatim.learning.options import learning_rate, schedule
 from seriatim.models.options import STREAMING
 from seriatim.options import option
 from seriatim.spec import REGISTERED
-from seriatim.tasks.options.train import TextOptions
+from seriatim.tasks.options.subwords import SubwordOptions
 
 TAG_BASELINES = ("most_frequent_tag", "perceptron")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagOptions(TextOptions):
+class TagOptions(SubwordOptions):
     """Options of ``train tag``."""
 
     model: str = option("lstm", "network or baseline", choices=STREAMING + TAG_BASELINES, registered=REGISTERED)
