@@ -197,7 +197,7 @@ def test_streams_do_not_affect_each_other(exported):
 )  # fmt: skip
 def test_inputs_that_do_not_fit_are_refused(exported, inputs, message):
     model = runtime.load(exported("relu")[0])
-    state = {"state_in_00_h": np.zeros((1, 1, 8), np.float32)} if inputs else {}
+    state = {f"state_in_{layer:02}_h": np.zeros((1, 1, 8), np.float32) for layer in range(2)} if inputs else {}
     with pytest.raises((DataError, UsageError), match=message):
         model.run(state | inputs)
 

@@ -83,6 +83,6 @@ def test_run_is_saved_and_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 def test_onnx_export_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     run = seriatim.train("forecast", [SERIES], out=str(tmp_path / "run"), **{**RUN, "epochs": 1})
-    with pytest.raises(UsageError, match="onnx: --segment decodes the horizon"):
+    with pytest.raises(UsageError, match="onnx: --segment reads the horizon in a second pass"):
         run.export(tmp_path / "model", onnx=True)
     assert not (tmp_path / "model").exists()
