@@ -16,6 +16,7 @@ import seriatim
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import UsageError
 from seriatim.notation import UNKNOWN
+from seriatim.run.repetition import read_repetition
 from seriatim.tasks.registry import find_task
 from seriatim.tasks.tag import Tag
 
@@ -218,3 +219,17 @@ def test_ensembles_read_grams(tmp_path: Path) -> None:
         for ours, theirs in zip(exported.predict(rows), run.predict(rows), strict=True):
             assert ours.get("probability", 0) == pytest.approx(theirs.get("probability", 0), abs=1e-5)
             assert ours.get("tags") == theirs.get("tags")
+
+
+def test_default_of_taggers_alone_and_of_new_runs(tmp_path: Path) -> None:
+    quick = {"hidden": 8, "epochs": 1, "threads": 1, "quiet": True, "baselines": "none"}
+    run = seriatim.train("tag", tagged(tmp_path), out=str(tmp_path / "run"), **quick)  # type: ignore[arg-type]
+    assert run.options.subwords is True  # type: ignore[attr-defined]
+    naive = seriatim.train("tag", tagged(tmp_path), out=str(tmp_path / "naive"), model="perceptron", quiet=True)
+    assert naive.options.subwords is False  # type: ignore[attr-defined]
+    file = tmp_path / "run" / "config.json"
+    config = json.loads(file.read_text())
+    for name in ("subwords", "subword_buckets"):  # as a version without the option wrote it
+        del config["options"][name]
+    file.write_text(json.dumps(config))
+    assert read_repetition(file).options["subwords"] is False

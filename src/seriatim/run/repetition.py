@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.run.folder import FREE_TO_CHANGE, read_config
+from seriatim.tasks.registry import find_task
 
 NOT_REPEATED = tuple(name for name in FREE_TO_CHANGE if name != "time_limit")
 """Options of the folder and the progress of one training."""
@@ -40,6 +42,10 @@ def read_repetition(config: str | Path, task: str | None = None) -> Repetition:
     if not isinstance(content["options"], dict):
         raise RunError(f"{path}: damaged")
     options = {name: value for name, value in content["options"].items() if name not in NOT_REPEATED}
+    implementation = find_task(content["task"])
+    declared = {field.name: field.default for field in dataclasses.fields(implementation.options)}
+    # Options that the run's version did not have keep their former meaning, and do not get the model's later defaults.
+    options |= {name: declared[name] for name in implementation.model_defaults(options) if name not in options}
     paths = content["data"]["source"]
     if paths is not None:
         missing = [file for file in paths if not Path(file).exists()]

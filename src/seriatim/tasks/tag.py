@@ -24,8 +24,8 @@ from seriatim.tasks.common.epochs import Epoch, epochs, evaluation_batches, sche
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.subwords import check_subwords
 from seriatim.tasks.common.tag_codec import Sentences, TagCodec
-from seriatim.tasks.options import TAG_BASELINES, TagOptions
-from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
+from seriatim.tasks.options import TAG_BASELINES, TAG_DEFAULTS, TagOptions
+from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus, model_of
 
 Array = np.ndarray[Any, Any]
 
@@ -50,6 +50,10 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
     slow_baselines = ("perceptron",)
     stdin_format = "txt"
     codec_files = ("vocabulary.json",)
+
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        model = str(model_of(self.options, explicit))
+        return {**super().model_defaults(explicit), **TAG_DEFAULTS.get(model, {})}
 
     def check(self, options: TagOptions) -> None:
         check_subwords(options, TAG_BASELINES)

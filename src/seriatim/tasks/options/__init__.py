@@ -7,7 +7,7 @@ from seriatim.tasks.options.language import LANGUAGE_BASELINES, LANGUAGE_DEFAULT
 from seriatim.tasks.options.regress import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.options.sequence import SequenceOptions
 from seriatim.tasks.options.subwords import SubwordOptions
-from seriatim.tasks.options.tag import TAG_BASELINES, TagOptions
+from seriatim.tasks.options.tag import TAG_BASELINES, TAG_DEFAULTS, TagOptions
 from seriatim.tasks.options.train import UNITS, TextOptions, TrainOptions
 from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TranslateOptions
 from seriatim.tasks.options.writing import DECODING_OPTIONS, WritingOptions
@@ -21,6 +21,7 @@ __all__ = [
     "LANGUAGE_DEFAULTS",
     "REGRESS_BASELINES",
     "TAG_BASELINES",
+    "TAG_DEFAULTS",
     "TRANSLATE_BASELINES",
     "UNITS",
     "CaptionOptions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seriatim.learning.options import learning_rate, schedule
@@ -11,6 +12,8 @@ from seriatim.spec import REGISTERED
 from seriatim.tasks.options.subwords import SubwordOptions
 
 TAG_BASELINES = ("most_frequent_tag", "perceptron")
+TAG_DEFAULTS: Mapping[str, Mapping[str, object]] = {name: {"subwords": True} for name in STREAMING}
+"""Defaults of a model in this task; docs/defaults.md has the experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
