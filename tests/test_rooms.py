@@ -18,7 +18,7 @@ import seriatim
 
 ROOT = Path(seriatim.__file__).parent
 
-EVERYWHERE = {"controls", "errors", "notation", "options", "spec", "storage", "version"}
+EVERYWHERE = {"addresses", "controls", "errors", "notation", "options", "spec", "storage", "version"}
 """Files that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Folders, in the order of the design. Each may also import itself."""
 
 FILES: dict[str, set[str]] = {
+    "addresses": set(),
     "controls": set(),
     "errors": {"controls"},
     "notation": set(),

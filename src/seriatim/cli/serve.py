@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seriatim.addresses import without_password
 from seriatim.cli.output import say
 from seriatim.cli.signature import parameters, values
 from seriatim.cli.use import Use
@@ -58,7 +59,7 @@ def _serve(path: Path, use: str | None, typed: dict[str, Any]) -> None:
     def ready(address: str) -> None:
         say(f"serving {path} at {address} (stop with Ctrl-C)")
         place = options.state or str(default)
-        say("sessions: in memory only" if options.durability == "memory" else f"sessions: {_without_key(place)}")
+        say("sessions: in memory only" if options.durability == "memory" else f"sessions: {without_password(place)}")
 
     default = path.resolve().with_name(path.resolve().name + ".sessions.db")
     if is_runtime_folder(path):
@@ -77,9 +78,3 @@ def _exported(path: Path, use: str | None) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         runs.load(path).export(Path(folder) / "exported", use=use)
         return load(Path(folder) / "exported")
-
-
-def _without_key(address: str) -> str:
-    """Return the address of a store without a user and password."""
-    scheme, mark, rest = address.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else address

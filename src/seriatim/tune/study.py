@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import DatabaseError
 
+from seriatim.addresses import without_password
 from seriatim.errors import RunError, UsageError
 from seriatim.run.claim import FolderInUse, claim
 
@@ -126,16 +127,6 @@ def _difference(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         if stored.get(name) != settings.get(name):
             return f"{name}: {stored.get(name)!r} there, {settings.get(name)!r} here"
     return "another order"
-
-
-def without_password(url: str) -> str:
-    """Return the URL of a database without its user and password.
-
-    >>> without_password("postgresql://me:secret@host/studies")
-    'postgresql://host/studies'
-    """
-    scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else url
 
 
 def _first_line(error: Exception) -> str:
