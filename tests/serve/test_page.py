@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
@@ -92,6 +93,30 @@ def test_a_language_model_writes_on_until_it_is_stopped(browser, open_page):
     until(browser, "document.getElementById('play').textContent == 'Write on'")
 
 
+def test_text_is_read_in_whole_units(browser, open_page):
+    open_page("regress")
+    script = """const [text, unit, done] = arguments;
+        import('/page/language.js').then((page) => done(page.wholeUnits(text, unit)));"""
+    for text, unit, expected in (
+        ("hell", "char", "hell"), ("the sea is", "word", "the sea "), ("sea", "word", ""),
+        ("the sea is", "bpe", "the sea"), ("hello", "bpe", ""), ("", "bpe", ""),
+    ):  # fmt: skip
+        assert browser.execute_async_script(script, text, unit) == expected, (text, unit)
+
+
+def test_a_session_ends_with_its_page(browser, open_page):
+    server = open_page("language-lstm")
+    type_text(browser, "to be")
+    until(browser, "document.querySelectorAll('#surprise span').length == 5")
+    assert server.service.sessions.live == 1
+    browser.get("about:blank")
+    for _ in range(100):
+        if server.service.sessions.live == 0:
+            break
+        time.sleep(0.05)
+    assert server.service.sessions.live == 0
+
+
 def test_a_classifier_shows_its_mind_after_each_word(browser, open_page):
     open_page("classify-max")
     type_text(browser, "the sea is warm today")
@@ -136,8 +161,13 @@ def test_the_key_is_asked_for(browser, open_page):
     key = "a-key-of-sixteen-characters"
     open_page("classify-max", api_key=key)
     until(browser, "!document.getElementById('key-form').hidden")
+    assert browser.find_element("id", "status").text == ""
+    browser.find_element("id", "key").send_keys("another-key-of-a-server\n")
+    until(browser, "document.getElementById('status').textContent == 'This is not the key of this server.'")
+    browser.find_element("id", "key").clear()
     browser.find_element("id", "key").send_keys(f"{key}\n")
     until(browser, "document.body.dataset.ready")
+    assert browser.find_element("id", "status").text == ""
     type_text(browser, "the sea")
     until(browser, "document.querySelectorAll('.words li').length == 2")
     browser.execute_script("sessionStorage.clear()")

@@ -7,6 +7,8 @@ export class Refused extends Error {
   }
 }
 
+export const hasKey = () => sessionStorage.getItem("seriatim-key") !== null;
+
 export function setKey(key) {
   sessionStorage.setItem("seriatim-key", key);
 }
@@ -18,13 +20,13 @@ export async function ask(method, path, body) {
   const content = body === undefined ? undefined : JSON.stringify(body);
   let response;
   try {
-    response = await fetch(path, { method, headers, body: content });
+    response = await fetch(path, { method, headers, body: content, keepalive: method === "DELETE" }); // sent while the page closes, too
   } catch {
     throw new Error("The server does not answer.");
   }
   if (response.status === 204) return null;
-  const answer = await response.json().catch(() => ({ error: { message: `status ${response.status}` } }));
-  if (!response.ok) throw new Refused(response.status, answer.error);
+  const answer = await response.json().catch(() => null);
+  if (!response.ok || answer === null) throw new Refused(response.status, answer?.error ?? { message: `The server answered with status ${response.status}.` });
   return answer;
 }
 

@@ -6,6 +6,13 @@ import { bars, cells, element } from "./draw.js";
 const SHOWN = 10, MOST = 400, LONGEST = 1000, PASTED = 40;
 const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
 
+// The part of a text that a model of words or byte pairs can read: whole words. Characters are read at once.
+export function wholeUnits(text, unit) {
+  if (unit === "char") return text;
+  const space = text.search(/\s\S*$/);
+  return text.slice(0, Math.max(0, space + (unit === "word" ? 1 : 0)));
+}
+
 export function language(view, facts, report) {
   const text = element("textarea", { id: "text", spellcheck: "false", "aria-describedby": "hint" });
   const list = element("ul", { class: "bars", id: "next" });
@@ -31,12 +38,7 @@ export function language(view, facts, report) {
 
   let session = null, read = "", next = [], isBusy = false, isPlaying = false;
 
-  // The part of the text that the model can read: whole words, unless its units are characters.
-  function readable() {
-    const whole = text.value;
-    if (facts.unit === "char") return whole;
-    return whole.slice(0, whole.search(/\s\S*$/) + (facts.unit === "word" ? 1 : 0));
-  }
+  const readable = () => wholeUnits(text.value, facts.unit);
 
   async function catchUp() {
     if (isBusy) return;
@@ -47,6 +49,7 @@ export function language(view, facts, report) {
     } catch (error) {
       isPlaying = false;
       report(error);
+      session?.close();
       session = null;
       read = "";
     } finally {
@@ -62,7 +65,7 @@ export function language(view, facts, report) {
       old?.close();
       read = "";
       surprise.replaceChildren();
-      const tail = wanted.slice(-LONGEST);
+      const tail = [...wanted].slice(-LONGEST).join(""); // not between the halves of a character
       if (tail) await step(tail, false);
       else show(null);
       read = wanted;
@@ -70,7 +73,7 @@ export function language(view, facts, report) {
     }
     const added = wanted.slice(read.length);
     const isShort = facts.unit === "char" && added.length <= PASTED;
-    const piece = isShort ? [...added][0] : added.slice(0, LONGEST);
+    const piece = isShort ? [...added][0] : [...added].slice(0, LONGEST).join("");
     await step(piece, isShort);
     read += piece;
   }

@@ -1,6 +1,6 @@
 // Reads which model the server has, and shows its view.
 
-import { ask, setKey, Refused } from "./api.js";
+import { ask, hasKey, setKey, Refused } from "./api.js";
 import { classify } from "./classify.js";
 import { forecast } from "./forecast.js";
 import { language } from "./language.js";
@@ -35,6 +35,7 @@ async function begin() {
     if (error instanceof Refused && error.status === 401) {
       document.getElementById("facts").textContent = "";
       form.hidden = false;
+      report(hasKey() ? new Error("This is not the key of this server.") : null);
       document.getElementById("key").focus();
     } else report(error);
   }
