@@ -39,6 +39,11 @@ def test_sizes_are_grouped_without_loss() -> None:
     assert by_size("x", [1.0, 2.0], [5, 5]) is None
 
 
+def test_large_sizes_are_written_as_whole_numbers():
+    breakdown = by_size("x", [1.0, 2.0], [812, 14_060])
+    assert [group.name for group in breakdown.groups] == ["812", "14,060"]
+
+
 def test_class_calibration_sees_a_class_that_is_stated_too_often() -> None:
     labels = np.random.default_rng(0).choice(2, 4000, p=[0.2, 0.8])
     stated = np.tile([0.5, 0.5], (4000, 1))

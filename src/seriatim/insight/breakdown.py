@@ -68,5 +68,9 @@ def by_size(title: str, values: ArrayLike, sizes: ArrayLike) -> Breakdown | None
     for number in range(len(edges) + 1):
         part = measured[groups == number]
         low, high = (part.min(), part.max()) if len(part) else (0.0, 0.0)
-        names.append(f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}")
+        names.append(_size(low) if low == high else f"{_size(low)} to {_size(high)}")
     return by_group(title, values, groups, names)
+
+
+def _size(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

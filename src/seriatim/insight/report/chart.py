@@ -108,7 +108,10 @@ def bars(rows: Sequence[tuple[str, float, str]], markers: Sequence[tuple[float, 
         end = scale(axis.place(max(length, 1.0)))
         parts.append(f'<text class="note" x="{end + 6:.1f}" y="{52 + 30 * number}">{escape(caption)}</text>')
     parts.append(f'<text x="{(left + right) / 2:.0f}" y="{height - 6}" text-anchor="middle">{escape(unit)}</text>')
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="horizons in steps">{"".join(parts)}</svg>'
+    return (
+        f'<svg class="horizons" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="horizons in steps">'
+        f"{''.join(parts)}</svg>"
+    )
 
 
 class _Scale:
@@ -153,15 +156,30 @@ def _steps(low: float, high: float) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step) + 1)]
 
 
+def _label(value: float) -> str:
+    """The number at a tick, in few signs: a wide one would cover the title of the axis.
+
+    >>> [_label(value) for value in (0.001, 0.0001, 2.5, 12000, 250000)]
+    ['0.001', '1e-4', '2.5', '12000', '2.5e5']
+    """
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.5g}"
+    digits, _, power = f"{value:.4g}".partition("e")
+    if not power:
+        digits, _, power = f"{value:.3e}".partition("e")
+        digits = digits.rstrip("0").rstrip(".")
+    return f"{digits}e{int(power)}"
+
+
 def _ticks(axis: Axis, scale: _Scale, *, is_x: bool) -> str:
     if axis.is_log:
         powers = range(math.ceil(scale.low - 1e-9), math.floor(scale.high + 1e-9) + 1)
         labelled = list(powers)[:: max(len(powers) // 6, 1)]
-        values = [(float(power), f"{10.0**power:g}") for power in labelled]
+        values = [(float(power), _label(10.0**power)) for power in labelled]
         if len(values) < 2:
             values = [(math.log10(v), f"{v:.3g}") for v in _steps(10**scale.low, 10**scale.high) if v > 0]
     else:
-        values = [(value, f"{value:.4g}") for value in _steps(scale.low, scale.high)]
+        values = [(value, _label(value)) for value in _steps(scale.low, scale.high)]
     parts = []
     for value, text in values:
         place = scale(value)

@@ -43,6 +43,7 @@ svg .note { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; stroke
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; margin: .25rem 0;
   font-size: .875rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; } .scroll { overflow-x: auto; }
+th { overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .check { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 .75rem; padding: .5rem 0; border-bottom: 1px
@@ -64,6 +65,6 @@ td.meter { width: 30%; vertical-align: middle; }
 .outcome { border-bottom: 2px solid var(--ink); }
 @media (max-width: 34rem) { svg text { font-size: 22px } svg .tick, svg .note { font-size: 20px }
   .check { grid-template-columns: 1fr; } }
-.horizons { max-width: 46rem; }
+.horizons { max-width: 36rem; }
 @media print { body { max-width: none; font-size: 11pt; } figure, .check, tr { break-inside: avoid; } }
 """
