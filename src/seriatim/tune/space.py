@@ -8,7 +8,7 @@ lstm,gru           a list
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,10 +102,13 @@ def _read(task: str, name: str, values: object) -> Parameter:
 
 
 def _choices(task: str, name: str, text: str) -> Parameter:
+    refusal = f"try: {name}: got '{text}', wanted different values separated by commas, or a range as 1..5"
     parts = [part.strip() for part in text.split(",")]
-    if len(set(parts)) < len(parts) or "" in parts:
-        raise UsageError(f"try: {name}: got '{text}', wanted different values separated by commas, or a range as 1..5")
+    if "" in parts:
+        raise UsageError(refusal)
     values = [_plain(check_option(task, name, _typed(task, name, part)), part) for part in parts]
+    if len(set(values)) < len(values):
+        raise UsageError(refusal)
     return Parameter(name, text, choices=tuple(values))
 
 
@@ -117,14 +120,16 @@ def _range(task: str, name: str, text: str, match: re.Match[str]) -> Parameter:
     try:
         low, high = (float(match[end]) for end in ("low", "high"))
     except ValueError:
-        raise UsageError(f"try: {name}: got '{text}', wanted two numbers, as 64..512") from None
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"try: {name}: got '{text}', wanted two numbers, as 64..512")
     form = match["form"]
     step = re.fullmatch(r"step=(.+)", form or "")
     try:
         width = float(step[1]) if step else None
     except ValueError:
         width = 0.0
-    is_known = form in (None, "log") or (width is not None and width > 0)
+    is_known = form in (None, "log") or (width is not None and 0 < width < math.inf)
     if not is_known:
         raise UsageError(f"try: {name}: got '{text}', wanted :log or :step=NUMBER after the range")
     if is_whole and any(number != int(number) for number in (low, high, width or 0)):
@@ -152,4 +157,4 @@ def _plain(value: Any, text: str) -> Value:
 
 def space_as_json(parameters: list[Parameter]) -> dict[str, str]:
     """Return the space as it was typed."""
-    return {parameter.name: dataclasses.asdict(parameter)["text"] for parameter in parameters}
+    return {parameter.name: parameter.text for parameter in parameters}
