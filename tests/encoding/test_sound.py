@@ -53,6 +53,55 @@ def test_tone_is_loudest_in_its_band(frequency: float) -> None:
     np.testing.assert_allclose(louder[:, features.transform(tone)[0] > 0], np.log(4), atol=1e-4)
 
 
+def test_frames_are_those_of_the_documented_formula() -> None:
+    """Step by step, with numbers that saved models rely on: a periodic Hann window, mel triangles, a floor of 1e-10."""
+    features, window, size = LogMel(8000, 20, 10, 6), 160, 256
+    tone = (np.sin(np.arange(160)) * 1e-3).astype(np.float32)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    wave = np.exp(-2j * np.pi * np.outer(np.arange(size // 2 + 1), np.arange(window)) / size)
+    power = np.abs(wave @ (tone * hann)) ** 2
+    mel = np.linspace(0, 2595 * np.log10(1 + 4000 / 700), 8)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    expected = []
+    for low, middle, high in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
+        band = 0.0
+        for place, value in enumerate(power):
+            frequency = place * 8000 / size
+            if low < frequency < high:
+                side = (
+                    (frequency - low) / (middle - low) if frequency < middle else (high - frequency) / (high - middle)
+                )
+                band += side * value
+        expected.append(np.log(max(band, 1e-10)))
+    np.testing.assert_allclose(features.features(tone)[0], expected, rtol=1e-5)
+    quiet = features.features(tone * np.float32(1e-5))[0]
+    assert np.array_equal(quiet, np.full(6, np.log(1e-10), np.float32))
+
+
+def test_stream_is_resumed_where_no_frame_reads_the_next_samples() -> None:
+    features = KINDS[2]  # a hop longer than the frame
+    stream, again = features.stream(), features.stream()
+    first = stream.push(NOISE[:100])
+    assert stream.rest()[1] > 0
+    again.resume(*stream.rest())
+    joined = np.concatenate([first, again.push(NOISE[100:])])
+    np.testing.assert_array_equal(joined, features.transform(NOISE))
+
+
+def test_band_without_a_spectrum_bin_reads_the_nearest() -> None:
+    features, size = KINDS[3], 256
+    frequencies = np.arange(size // 2 + 1) * 44100 / size
+    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 22050 / 700), 130) / 2595) - 1)
+    tone = np.sin(2 * np.pi * frequencies[2] * np.arange(2000) / 44100).astype(np.float32)
+    frame = features.transform(tone)[0]
+    narrow = [
+        band for band, (low, middle, high) in enumerate(zip(edges, edges[1:], edges[2:], strict=False))
+        if not ((frequencies > low) & (frequencies < high)).any() and abs(frequencies - middle).argmin() == 2
+    ]  # fmt: skip
+    assert narrow, "the case has such bands"
+    assert (frame[narrow] == frame.max()).all()  # the tone's own bin, in full
+
+
 def test_short_recording_gives_one_frame() -> None:
     features = LogMel(8000)
     assert features.transform(NOISE[:7]).shape == (1, 40)
@@ -77,11 +126,15 @@ def test_normalised_frames_do_not_depend_on_loudness() -> None:
     np.testing.assert_allclose(features.transform(NOISE / 8), frames, atol=1e-3)
     assert np.abs(LogMel(8000).transform(NOISE / 8) - LogMel(8000).transform(NOISE)).min() > 4
     assert np.array_equal(normalised(np.full((5, 3), 2.0, np.float32)), np.zeros((5, 3)))
+    quiet = np.array([[1.0], [1.02]], np.float32)  # its deviation of 0.01 counts as 0.1
+    np.testing.assert_allclose(normalised(quiet), [[-0.1], [0.1]], rtol=1e-4)
 
 
 def test_settings_are_read_back() -> None:
     for features in (LogMel(8000), LogMel(8000, is_normalised=True)):
-        assert LogMel.from_json(features.to_json()).is_normalised is features.is_normalised
+        again = LogMel.from_json(features.to_json())
+        assert again.is_normalised is features.is_normalised
+        np.testing.assert_array_equal(again.transform(NOISE), features.transform(NOISE))
     assert "normalised" not in LogMel(8000).to_json()  # as older versions wrote it
     with pytest.raises(ValueError, match="normalised: got 1"):
         LogMel.from_json(LogMel(8000).to_json() | {"normalised": 1})

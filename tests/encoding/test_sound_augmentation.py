@@ -19,6 +19,13 @@ def test_speed_changes_the_number_of_frames_and_keeps_the_ends(factor: float, st
         np.testing.assert_allclose(changed[-1], FRAMES[-1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.25, 1.7])
+def test_speed_interpolates_between_frames(factor: float) -> None:
+    ramp = np.arange(40, dtype=np.float32)[:, None] * np.ones(3, np.float32)
+    changed = with_speed(ramp, factor)
+    np.testing.assert_allclose(changed[:, 0], np.linspace(0, 39, round(40 / factor)), rtol=1e-5, atol=1e-5)
+
+
 def test_stretch_moves_a_band() -> None:
     frames = np.zeros((3, 20), np.float32)
     frames[:, 10] = 1
@@ -32,6 +39,28 @@ def test_noise_covers_what_is_quieter() -> None:
     assert (mixed > -1.5).all() and (FRAMES < -1.5).any()
     loud = FRAMES > 1
     np.testing.assert_allclose(mixed[loud], FRAMES[loud], atol=0.05)
+
+
+def test_noise_is_added_as_power() -> None:
+    """Two equal powers are twice the power: log 2 nats more, over a deviation of 2.5 nats."""
+    equal = np.full((200, 20), -1.0, np.float32)
+    mixed = with_noise(equal, -1.0, np.random.default_rng(2))
+    assert mixed.mean() + 1 == pytest.approx(np.log(2) / 2.5, abs=0.02)
+
+
+def test_masks_are_of_any_band_and_of_any_step() -> None:
+    ones = np.ones((40, 20), np.float32)
+    hidden = np.array([masked(ones, np.random.default_rng(seed)) == 0 for seed in range(200)])
+    bands, steps = hidden.all(1), hidden.all(2)
+    assert (bands.any(0)).all() and (steps.any(0)).all()
+    assert bands.sum(1).max() <= 6 and steps.sum(1).max() <= 12  # two masks of at most 15 % each
+    np.testing.assert_array_equal(ones, np.ones((40, 20)))
+
+
+def test_augmented_recordings_are_normalised() -> None:
+    changed = [augmented(FRAMES, np.random.default_rng(seed)) for seed in range(30)]
+    visible = np.concatenate([frames[frames != 0] for frames in changed])
+    assert abs(visible.mean()) < 0.02 and abs(visible.std() - 1) < 0.02  # with noise alone the deviation is 0.6
 
 
 def test_masks_hide_bands_and_steps() -> None:

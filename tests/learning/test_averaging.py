@@ -85,3 +85,21 @@ def test_average_is_not_kept_where_it_validates_worse() -> None:
 def test_average_of_another_model_is_refused() -> None:
     with pytest.raises(ValueError, match="of another model"):
         WeightAverage(Point(), 0.9).load({"place": torch.zeros(2)})
+
+
+def test_frozen_weights_are_not_averaged() -> None:
+    layer = nn.Linear(2, 3)
+    layer.bias.requires_grad_(False)
+    assert list(WeightAverage(layer, 0.9).weights) == ["weight"]
+
+
+def test_stored_average_is_loaded_by_names() -> None:
+    model = nn.ParameterDict({"a": nn.Parameter(torch.zeros(2)), "b": nn.Parameter(torch.zeros(2))})
+    average = WeightAverage(model, 0.0)
+    average.load({"b": torch.full((2,), 2.0), "a": torch.full((2,), 1.0)})
+    with average.in_use():
+        assert model["a"].tolist() == [1, 1] and model["b"].tolist() == [2, 2]
+    with torch.no_grad():
+        model["b"].fill_(5.0)
+    average.update(100)  # a decay of 0: the weights themselves
+    assert average.weights["a"].tolist() == [0, 0] and average.weights["b"].tolist() == [5, 5]

@@ -74,6 +74,34 @@ def test_steps_beyond_the_end_count_as_zeros() -> None:
     assert not torch.allclose(block(values())[0][:6], block(changed)[0][:6]), (
         "without a mask the outputs differ, so the test can fail"
     )
+    torch.nn.init.normal_(block.first.bias)  # hidden values beyond the end are not 0 by themselves
+    alone = block(values()[:6])[0]
+    torch.testing.assert_close(block(values(), inside=in_row)[0][:6], alone, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [C, H])
+def test_block_in_parts_equals_whole_run(size: int) -> None:
+    torch.manual_seed(0)
+    block = ResidualBlock(C, size, 3, dilation=2).double()
+    torch.nn.init.normal_(block.first.bias)
+    torch.nn.init.normal_(block.second.weight)
+    whole, parts = block(values())[0], []
+    pasts = tuple(torch.zeros(4, B, width, dtype=torch.float64) for width in (C, size))
+    for part in torch.split(values(), [1, 6, 4]):
+        output, inputs = block(part, pasts)
+        parts.append(output)
+        pasts = tuple(torch.cat([past, read])[-4:] for past, read in zip(pasts, inputs, strict=True))
+    assert (whole[4:] != block(values()[4:])[0]).any(), "the past matters"
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-10, atol=1e-10)
+
+
+def test_dropout_acts_after_each_convolution() -> None:
+    torch.manual_seed(0)
+    block = ResidualBlock(C, 200, 1, dropout=0.5).double().train()
+    torch.nn.init.zeros_(block.first.weight)
+    torch.nn.init.ones_(block.first.bias)
+    _, (_, hidden) = block(values())
+    assert 0.4 < (hidden == 0).double().mean() < 0.6 and set(hidden.unique().tolist()) == {0.0, 2.0}
 
 
 def test_sizes_below_one_are_refused() -> None:
