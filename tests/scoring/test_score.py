@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 
 import seriatim
 from seriatim.cli.app import run as run_command
-from seriatim.errors import DataError, UsageError
+from seriatim.errors import DataError, RunError, UsageError
 from seriatim.scoring import prepare, score, score_partition
 from seriatim.scoring.plan import PLAN, partitions_of
 from seriatim.scoring.scorer import hash_of_run, open_scorer
+from seriatim.storage import PART
 
 WORDS = ["sun", "sea", "wind", "rain", "snow", "hail", "fog", "dew"]
 
@@ -81,6 +83,41 @@ def test_sequences_stay_whole(steps, tmp_path):
     assert table.equals(whole(steps, tmp_path)) and table.height == 40
 
 
+def test_parts_have_the_wanted_size_and_know_what_came_before(steps):
+    scorer = open_scorer(steps / "run")
+    ids = polars.read_parquet(steps / "many.parquet")["key"].to_list()
+    parts = partitions_of(steps / "many.parquet", scorer, 20)
+    assert all(20 <= part.end - part.start < 20 + 9 for part in parts[:-1])  # and the rest of a sequence of 9 rows
+    assert [part.offset for part in parts] == [len(set(ids[: part.start])) for part in parts]
+
+
+def test_each_row_has_a_prediction_of_its_own(steps, tmp_path):
+    options = {"channels": "x", "id": "key", "target": "y", "every_step": True, "blend": "none", "baselines": "none"}
+    seriatim.train(
+        "regress", steps / "train.csv", model="gru", hidden=3, epochs=1, out=tmp_path / "run", quiet=True, **options
+    )
+    work(tmp_path / "run", steps, tmp_path / "out", part_rows=20)
+    table = table_of(tmp_path / "out")
+    assert table["row"].to_list() == list(range(1, table.height + 1))
+    seriatim.load(tmp_path / "run").write_predictions(steps / "many.parquet", tmp_path / "whole.parquet")
+    expected = polars.read_parquet(tmp_path / "whole.parquet")
+    assert table.columns == expected.columns and table["row"].equals(expected["row"])
+    np.testing.assert_allclose(table["prediction"], expected["prediction"], atol=1e-5)
+
+
+def test_changed_data_and_models_are_refused(texts, tmp_path):
+    data = tmp_path / "many.parquet"
+    frame = polars.read_parquet(texts / "many.parquet")
+    frame.write_parquet(data)
+    job, (partition,) = prepare(texts / "run", data, tmp_path / "out")
+    with pytest.raises(RunError, match="changed since the work began, or is another model on this machine"):
+        score_partition(replace(job, model_hash="sha256:other"), partition)
+    polars.concat([frame, frame]).write_parquet(data)
+    with pytest.raises(RunError, match=r"many\.parquet: changed since the work began"):
+        score_partition(job, partition)
+    assert not list((tmp_path / "out").glob("rows-*"))
+
+
 def test_ids_are_found_across_blocks(steps, monkeypatch):
     scorer = open_scorer(steps / "run")
     expected = partitions_of(steps / "many.parquet", scorer, 20)
@@ -98,14 +135,14 @@ def test_exported_model(texts, tmp_path):
 def test_two_workers_may_score_the_same_partition(texts, tmp_path, monkeypatch):
     job, (partition,) = prepare(texts / "exported", texts / "many.parquet", tmp_path / "out")
     monkeypatch.setattr("seriatim.scoring.partition._LOCK", threading.RLock())
-    replace, contents = os.replace, []
+    rename, contents = os.replace, []
 
     def replace_after_the_other_worker(source: Path, target: Path) -> None:
         """Let a second worker do all of its work before the first renames its file."""
-        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "replace", rename)
         score_partition(job, partition)
         contents.append(partition.path(job).read_bytes())
-        replace(source, target)
+        rename(source, target)
 
     monkeypatch.setattr(os, "replace", replace_after_the_other_worker)
     score_partition(job, partition)
@@ -131,10 +168,22 @@ def test_folder_of_another_plan_is_refused(texts, tmp_path):
         prepare(texts / "run", data, tmp_path / "out", part_rows=7)
     with pytest.raises(UsageError, match="has predictions with model 'sha256:"):
         prepare(texts / "exported", data, tmp_path / "out")
+    polars.read_parquet(data).head(102).write_parquet(tmp_path / "fewer.parquet")
+    with pytest.raises(UsageError, match="has predictions with data 'sha256:"):
+        prepare(texts / "run", tmp_path / "fewer.parquet", tmp_path / "out")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=f"is not empty and has no {PLAN}"):
         prepare(texts / "run", data, tmp_path / "other")
+
+
+def test_finished_work_is_not_repeated_and_leftovers_are_removed(texts, tmp_path):
+    work(texts / "run", texts, tmp_path / "out", part_rows=40)
+    (tmp_path / "out" / f".rows.{PART}").write_text("left by a killed worker")
+    before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("rows-*")}
+    summary = score(texts / "run", texts / "many.parquet", tmp_path / "out", part_rows=40)
+    assert (summary.parts, summary.skipped, summary.rows) == (3, 3, 103)
+    assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir() if file.name != PLAN} == before
 
 
 def test_rows_of_an_id_must_be_together(steps, tmp_path):
