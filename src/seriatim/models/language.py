@@ -8,7 +8,6 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.models.adaptive_softmax import AdaptiveSoftmax
@@ -18,6 +17,7 @@ from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.models.resets import run_with_resets
 from seriatim.nn.loss import linear_cross_entropy, linear_nll
+from seriatim.nn.products import linear
 
 NO_TARGET = -1
 
@@ -98,7 +98,7 @@ class SoftmaxLanguageModel(NeuralLanguageModel):
         """Return the weight ``[V, H]`` and the bias ``[V]`` of the affine map to logits."""
 
     def logits(self, states: Tensor) -> Tensor:
-        return functional.linear(states, *self.head())
+        return linear(states, *self.head())
 
     def mean_nll(self, states: Tensor, targets: Tensor) -> Tensor:
         return linear_cross_entropy(states, *self.head(), targets)

@@ -21,6 +21,7 @@ from torch.nn import functional
 from seriatim.errors import UsageError
 from seriatim.nn import checks
 from seriatim.nn.dropout import locked
+from seriatim.nn.products import Affine
 from seriatim.nn.sequence import AnyLayer, SequenceLayer
 from seriatim.nn.short_convolution import ShortConvolution
 from seriatim.nn.stacking import check_stackable
@@ -34,7 +35,7 @@ class FeedForwardPart(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.linear1, self.linear2 = Affine(width, hidden), Affine(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum to add to x [T, B, C]."""
@@ -89,7 +90,7 @@ class Blocks(AnyLayer):
         self.num_layers, self.bidirectional = len(layers), first.bidirectional
         expansion = checks.size("expansion", expansion)
         weight = next(first.parameters())
-        self.input = nn.Identity() if self.input_size == width else nn.Linear(self.input_size, width)
+        self.input = nn.Identity() if self.input_size == width else Affine(self.input_size, width)
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in layers)
         self.parts = nn.ModuleList(FeedForwardPart(width, expansion * width) for _ in layers)

@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-CHUNK = 1 << 22
-"""The number of logits of a chunk: 16 MB in float32. Smaller chunks update the weight's gradient too often."""
+from seriatim.nn.products import add_product, linear, product
+
+CHUNK = 1 << 23
+"""The number of logits of a chunk: 32 MB in float32. Smaller chunks update the weight's gradient too often."""
 LEAST_ROWS = 64
 """The least number of rows of a chunk, however large the vocabulary; the weight itself is about as large."""
 WHOLE = 1 << 20
@@ -32,7 +34,7 @@ def linear_cross_entropy(
     compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
     exact = torch.promote_types(compute, torch.float32)
     if len(targets) * len(weight) <= WHOLE:
-        logits = functional.linear(states, weight, bias)
+        logits = linear(states, weight, bias)
         return functional.cross_entropy(logits.to(exact), targets, ignore_index=ignore_index)
     if not torch.is_grad_enabled():
         states, weight, bias = states.detach(), weight.detach(), None if bias is None else bias.detach()
@@ -49,7 +51,7 @@ def linear_nll(states: Tensor, weight: Tensor, bias: Tensor | None, targets: Ten
     rows = _rows(weight)
     parts = []
     for part, part_targets in zip(torch.split(states, rows), torch.split(targets, rows), strict=True):
-        logits = functional.linear(part, weight, bias)
+        logits = linear(part, weight, bias)
         exact = torch.promote_types(logits.dtype, torch.float32)
         parts.append(functional.cross_entropy(logits.to(exact), part_targets, reduction="none"))
     return torch.cat(parts)
@@ -77,7 +79,7 @@ class _Chunked(torch.autograd.Function):
         for_states, for_weight, for_bias = ctx.needs_input_grad[:3]
         needs_gradient = for_states or for_weight or for_bias
         d_states = torch.empty_like(states) if for_states else None
-        d_weight = torch.zeros_like(weight, dtype=exact) if for_weight else None
+        d_weight: Tensor | None = None
         d_bias = torch.zeros_like(weight[:, 0], dtype=exact) if for_bias else None
         rows = _rows(weight)
         counted = (targets != ignore_index).to(exact)
@@ -87,7 +89,7 @@ class _Chunked(torch.autograd.Function):
         matrix = weight.to(compute)
         for chunk in (slice(start, start + rows) for start in range(0, len(states), rows)):
             part, share, target = states[chunk].to(compute), shares[chunk, None], indices[chunk]
-            logits = (part @ matrix.t()).to(exact)
+            logits = product(part, matrix.t()).to(exact)
             if bias is not None:
                 logits += bias
             peak, target_logits = logits.amax(1, keepdim=True), logits.gather(1, target)
@@ -98,13 +100,17 @@ class _Chunked(torch.autograd.Function):
             logits.mul_(share / sums).scatter_add_(1, target, -share)
             gradient = logits.to(compute)
             if d_states is not None:
-                d_states[chunk] = gradient @ matrix
-            if d_weight is not None and compute == exact:
-                d_weight.addmm_(gradient.t(), part)
+                d_states[chunk] = product(gradient, matrix)
+            if for_weight and d_weight is None:
+                d_weight = product(gradient.t(), part).to(exact)
+            elif d_weight is not None and compute == exact:
+                add_product(d_weight, gradient.t(), part)
             elif d_weight is not None:
                 d_weight += gradient.t() @ part
             if d_bias is not None:
                 d_bias += logits.sum(0)
+        if for_weight and d_weight is None:  # no rows
+            d_weight = torch.zeros_like(weight, dtype=exact)
         ctx.save_for_backward(d_states, d_weight, d_bias)
         ctx.dtypes = (states.dtype, weight.dtype, None if bias is None else bias.dtype)
         return total
@@ -112,8 +118,11 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        # ``loss.backward()`` gives 1. The gradients are then returned as they are, under a new name: autograd may keep
+        # them as ``.grad`` without a copy, and notices if one that was changed is asked for again.
+        is_one = float(upstream) == 1.0
         scaled = (
-            None if gradient is None else (gradient * upstream).to(dtype)
+            None if gradient is None else (gradient.detach() if is_one else gradient * upstream).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         )
         return (*scaled, None, None, None, None)

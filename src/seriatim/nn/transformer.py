@@ -21,6 +21,7 @@ from torch.nn import functional
 from seriatim.errors import UsageError
 from seriatim.nn import checks
 from seriatim.nn.positions import rotate
+from seriatim.nn.products import Affine, linear
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values [S, B, C]; the heads are consecutive blocks of C."""
@@ -54,7 +55,7 @@ class MultiHeadAttention(nn.Module):
         self.size, self.heads, self.rotary = size, heads, rotary
         self.in_proj_weight = nn.Parameter(torch.empty(3 * size, size))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * size))
-        self.out_proj = nn.Linear(size, size)
+        self.out_proj = Affine(size, size)
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
@@ -62,7 +63,7 @@ class MultiHeadAttention(nn.Module):
         self, x: Tensor, *, past: KeysValues | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, KeysValues]:
         """Attend from x [T, B, C] over ``past`` [P, B, C] and x; return the output and the P + T keys and values."""
-        query, key, value = functional.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+        query, key, value = linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
         if past is not None:
             key, value = torch.cat([past[0].to(key.dtype), key]), torch.cat([past[1].to(value.dtype), value])
         return self._attend(query, key, value, mask), (key, value)
@@ -70,12 +71,12 @@ class MultiHeadAttention(nn.Module):
     def keys_values(self, source: Tensor) -> KeysValues:
         """Project ``source`` [S, B, C] for ``over``."""
         weight, bias = self.in_proj_weight[self.size :], self.in_proj_bias[self.size :]
-        key, value = functional.linear(source, weight, bias).chunk(2, -1)
+        key, value = linear(source, weight, bias).chunk(2, -1)
         return key, value
 
     def over(self, x: Tensor, source: KeysValues, *, mask: Tensor | None = None) -> Tensor:
         """Attend from x [T, B, C] over a source, given by its ``keys_values``."""
-        query = functional.linear(x, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
+        query = linear(x, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
         return self._attend(query, source[0].to(query.dtype), source[1].to(query.dtype), mask)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
@@ -105,7 +106,7 @@ class _ResidualLayer(nn.Module):
     def __init__(self, size: int, feedforward: int, dropout: float, norm_first: bool) -> None:
         super().__init__()
         self.norm_first = norm_first
-        self.linear1, self.linear2 = nn.Linear(size, feedforward), nn.Linear(feedforward, size)
+        self.linear1, self.linear2 = Affine(size, feedforward), Affine(feedforward, size)
         self.dropout = nn.Dropout(checks.probability("dropout", dropout))
 
     def _before(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
