@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
-import torch
 
 from seriatim.data.tables import has_columns
 from seriatim.decoding.prediction_keys import ROW_KEYS, prediction_keys
@@ -15,23 +14,24 @@ from seriatim.encoding.labels import plain_name
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.plan import TrainingPlan
-from seriatim.models.contract import Batch
-from seriatim.models.forecaster import DirectForecaster, Forecaster, WindowShape, build_forecaster
+from seriatim.models.forecaster import DirectForecaster, WindowShape, build_forecaster
 from seriatim.models.naive.autoregressive import Autoregressive
 from seriatim.models.naive.persistence import Drift, Naive, SeasonalNaive
 from seriatim.models.naive.smoothing import ExponentialSmoothing
 from seriatim.models.naive.statistical import StatisticalForecaster
 from seriatim.models.naive.theta import Theta
-from seriatim.models.options import CELLS, check_causal, is_recurrent, is_streaming
 from seriatim.models.start import AutoregressiveStart
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import forecast_data
 from seriatim.tasks.common.baseline_time import baseline_seconds
-from seriatim.tasks.common.blend import ENOUGH, Blend, Choice, Member, choose_quantiles
+from seriatim.tasks.common.blend import Blend, Choice, Member
 from seriatim.tasks.common.epochs import scheduled_updates
+from seriatim.tasks.common.forecast_blend import choose_blend
+from seriatim.tasks.common.forecast_checks import check_forecast
 from seriatim.tasks.common.forecast_data import ForecastCodec
+from seriatim.tasks.common.forecast_epochs import WindowEpoch, validation_loss
+from seriatim.tasks.common.forecast_quantiles import AnyForecaster, forecast_quantiles
 from seriatim.tasks.common.forecast_start import WindowReader, choose_start
-from seriatim.tasks.common.past_windows import without_worse
 from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     Rolling,
@@ -50,13 +50,10 @@ Array = np.ndarray[Any, Any]
 
 EPOCHS, LEAST_UPDATES = 3, 1000
 """The end of the default schedule; docs/defaults.md has the experiments."""
-EVALUATION_BATCH = 512
 MONITORS = {"direct": "valid_quantile_loss", "recursive": "valid_nll"}
 
 NIXTLA = {"id": "unique_id", "time": "ds", "target": "y"}
 """The columns of a frame of Nixtla's libraries."""
-
-AnyForecaster = StatisticalForecaster | Forecaster[Any]
 
 
 @final
@@ -89,38 +86,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         return {option: (column,) if option == "target" else column for option, column in NIXTLA.items()}
 
     def check(self, options: ForecastOptions) -> None:
-        if options.bidirectional:
-            raise UsageError("bidirectional: a forecaster must not see what it predicts")
-        check_causal(options)
-        if options.strategy == "recursive" and not is_streaming(options.model):
-            raise UsageError(
-                f"strategy: recursive goes on from a state, and {options.model} has none; direct reads a window"
-            )
-        if options.strategy == "recursive" and options.start != "seasonal_naive":
-            raise UsageError(f"start: {options.start} is for --strategy direct; recursive adds to the last value")
-        if options.segment > 1 and options.strategy == "recursive":
-            raise UsageError("segment: for --strategy direct; recursive reads and forecasts step by step")
-        if options.segment > 1 and not is_recurrent(options.model):
-            raise UsageError(f"segment: for {', '.join(CELLS)}, not {options.model}")
-        if options.learner not in ("bptt", "recompute"):
-            raise UsageError(
-                f"learner: {options.learner} goes on from batch to batch, but each window of a forecast starts anew; "
-                "take bptt, or recompute with --strategy recursive"
-            )
-        if options.learner == "recompute" and options.strategy != "recursive":
-            raise UsageError(
-                "learner: recompute wants a loss at every step, as --strategy recursive has it; direct has one at the "
-                "end"
-            )
-        if options.split and len(options.split) != 3:
-            raise UsageError(f"split: got {len(options.split)} numbers, wanted rows of train,valid,test")
-        if options.split and options.origins > 1:
-            raise UsageError("origins: --split already rolls over every origin of its test rows; leave one out")
-        if options.valid or options.test:
-            raise UsageError("valid, test: a forecast is split in time; give one file, and --origins or --split")
-        shared = set(options.target) & set(options.covariates)
-        if shared:
-            raise UsageError(f"covariates: '{min(shared)}' is a target as well; a target's past is always read")
+        check_forecast(options)
 
     def prepare(
         self, options: ForecastOptions, source: object, codec: ForecastCodec | None = None
@@ -241,10 +207,10 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         train = WindowReader(model, data.codec, data.train, options.horizon)
         valid = WindowReader(model, data.codec, data.valid, options.horizon)
         monitor = MONITORS[options.strategy]
-        first_epoch = _Epoch(train, options.batch_size, options.seed, 0, model)
+        first_epoch = WindowEpoch(train, options.batch_size, options.seed, 0, model)
         return TrainingPlan(
-            epoch=lambda epoch: _Epoch(train, options.batch_size, options.seed, epoch, model),
-            validate=lambda _: {monitor: _validation_loss(model, valid)},
+            epoch=lambda epoch: WindowEpoch(train, options.batch_size, options.seed, epoch, model),
+            validate=lambda _: {monitor: validation_loss(model, valid)},
             monitor=monitor,
             updates=scheduled_updates(len(first_epoch), epochs=EPOCHS, least=LEAST_UPDATES),
         )
@@ -276,28 +242,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         return dataclasses.replace(options, model=baseline)
 
     def choose(self, members: Mapping[str, Member], codec: ForecastCodec, valid: Rolling) -> Choice:
-        targets = len(codec.targets)
-        options = next(iter(members.values())).options
-        if sum(map(len, valid.origins)) < ENOUGH:
-            members = without_worse(members, codec, valid, options.horizon)
-        scales = [
-            codec.scaler(series, end).scale[:targets, None]
-            for series, end in zip(valid.series, valid.train_ends, strict=True)
-        ]
-        predicted = {
-            name: _joined(
-                quantiles / scale
-                for quantiles, scale in zip(_quantiles(member.model, member.options, codec, valid), scales, strict=True)
-            )
-            for name, member in members.items()
-        }
-        actual, observed = [], []
-        for series, origins, scale in zip(valid.series, valid.origins, scales, strict=True):
-            values, has_value = series.values[:, :targets] / scale[:, 0], forecast_data.target_values(series, targets)
-            actual.append(actual_windows(values, origins, options.horizon)[..., None])
-            observed.append(actual_windows(has_value, origins, options.horizon)[..., None])
-        is_observed = _joined(observed)[..., 0]
-        return choose_quantiles(predicted, _joined(actual)[..., 0], is_observed, np.array(QUANTILES))
+        return choose_blend(members, codec, valid)
 
     def score(
         self, model: AnyForecaster | Blend, options: ForecastOptions, codec: ForecastCodec, part: Rolling
@@ -305,7 +250,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         targets = len(codec.targets)
 
         def forecasts() -> Iterator[Forecasts]:
-            for index, quantiles in enumerate(_quantiles(model, options, codec, part)):
+            for index, quantiles in enumerate(forecast_quantiles(model, options, codec, part)):
                 series, origins, end = part.series[index], part.origins[index], part.train_ends[index]
                 values = series.values[:, :targets]
                 yield Forecasts(
@@ -334,7 +279,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 raise DataError(f"series '{item.id}': {end} rows, wanted at least the lookback of {codec.lookback}")
         origins, ends = [range(end, end + 1) for _, end in starts], [end for _, end in starts]
         part = forecast_data.join_origins(codec, [item for item, _ in starts], origins, ends)
-        for (item, end), quantiles in zip(starts, _quantiles(model, options, codec, part), strict=True):
+        for (item, end), quantiles in zip(starts, forecast_quantiles(model, options, codec, part), strict=True):
             row: Row = {"id": plain_name(item.id), "step": list(range(1, options.horizon + 1))}
             if item.times is not None:
                 row["time"] = item.future_times(options.horizon, end)
@@ -355,67 +300,3 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 | {key: row[key][index] for key in steps}
                 | {f"{key}_{level}": row[key] and row[key][level][index] for key in targets for level in levels}
             )
-
-
-class _Epoch(Sequence[Batch]):
-    """The batches of one epoch: all training windows, in a new order each time."""
-
-    def __init__(self, windows: WindowReader, size: int, seed: int, epoch: int, model: Forecaster[Any]) -> None:
-        self._windows, self._size, self._model = windows, size, model
-        self._order = np.random.default_rng((seed, epoch)).permutation(len(windows))
-
-    def __len__(self) -> int:
-        return -(-len(self._windows) // self._size)
-
-    def __getitem__(self, position: Any) -> Any:
-        indices = self._order[position * self._size : (position + 1) * self._size]
-        return self._model.batch(self._windows.batch(indices))
-
-
-def _validation_loss(network: Forecaster[Any], windows: WindowReader) -> float:
-    total = 0.0
-    for start in range(0, len(windows), EVALUATION_BATCH):
-        indices = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
-        total += float(network.loss(network.batch(windows.batch(indices)), ())[0]) * len(indices)
-    return total / len(windows)
-
-
-def _joined(arrays: Iterable[Array]) -> Array:
-    """Join arrays [N, H, C, Q] of several series, each channel as rows of its own: [N_total, H, Q]."""
-    return np.concatenate([array.transpose(0, 2, 1, 3).reshape(-1, array.shape[1], array.shape[3]) for array in arrays])
-
-
-def _quantiles(
-    model: AnyForecaster | Blend, options: ForecastOptions, codec: ForecastCodec, part: Rolling
-) -> Iterator[Array]:
-    """Yield for each series the quantiles ``[N, horizon, targets, Q]`` at its origins, in the data's units."""
-    targets = len(codec.targets)
-    if isinstance(model, Blend):
-        members = (_quantiles(member.model, member.options, codec, part) for member in model.members)
-        for quantiles in zip(*members, strict=True):
-            yield np.sort(model.mix(np.stack(quantiles)), axis=-1)
-        return
-    if isinstance(model, StatisticalForecaster):
-        for series, origins, position in zip(part.series, part.origins, part.positions, strict=True):
-            yield model.forecast(position, series.values[:, :targets], np.asarray(origins), options.horizon)
-        return
-    scaled = _network_quantiles(model, options, codec, part)
-    starts = np.cumsum([0, *(len(origins) for origins in part.origins)])
-    for index, series in enumerate(part.series):
-        scaler = codec.scaler(series, part.train_ends[index])
-        mean, scale = scaler.mean[:targets, None], scaler.scale[:targets, None]
-        yield scaled[starts[index] : starts[index + 1]].astype(np.float64) * scale + mean
-
-
-def _network_quantiles(model: Forecaster[Any], options: ForecastOptions, codec: ForecastCodec, part: Rolling) -> Array:
-    """Return the scaled quantiles of all windows of all series, in order."""
-    model.eval()
-    windows = WindowReader(model, codec, part, options.horizon, has_future=False)
-    generator = np.random.default_rng(options.seed)
-    batches = []
-    with torch.no_grad():
-        for start in range(0, len(windows), EVALUATION_BATCH):
-            indices = np.arange(start, min(start + EVALUATION_BATCH, len(windows)))
-            batch = windows.batch(indices)
-            batches.append(model.quantiles(batch.history, generator, batch.start).numpy())
-    return np.concatenate(batches)
