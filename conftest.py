@@ -32,6 +32,7 @@ LEFT_OUT = {
 
 NEEDS_LIBRARY = {
     "mlflow": ("loggers/mlflow.py", "mlflow_model.py", "pyfunc_model.py"),
+    "ray": ("ray_train.py",),
     "wandb": ("loggers/weights_and_biases.py",),
 }
 """Files of ``src/seriatim/run`` that import a library which ``scripts/test-extras`` alone installs."""

@@ -70,10 +70,14 @@ class Interrupted(SeriatimError):
     exit_code = 130
 
 
+MOST_NAMES = 40
+"""The most choices that an error message lists."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return a suffix for an error message: the nearest of ``known``, `` (did you mean 'hidden'?)``, or all of them."""
+    """Return a suffix for an error message: the nearest choice, `` (did you mean 'hidden'?)``, or all of 40 or fewer."""
     names = list(choices)
     matches = get_close_matches(word, names, n=1, cutoff=0.6)
     if matches:
         return f" (did you mean '{matches[0]}'?)"
-    return f" (known: {', '.join(names)})" if names else ""
+    return f" (known: {', '.join(names)})" if 0 < len(names) <= MOST_NAMES else ""
