@@ -6,7 +6,8 @@
 ``language``: two LSTM layers of 650 units, embeddings of the same width, a vocabulary of 10,000, 20 streams of 35
 steps and dropout of 0.5 (the medium model of Zaremba 2014), with plain gradient descent. ``--data`` is a file of
 words separated by white space; without it the tokens are random. ``classify``: a GRU on the bundled text messages,
-whose lengths differ. The plain program packs them, or pads and masks them, which gives the same loss.
+whose lengths differ. The plain program packs them, or pads and masks them, which gives the same loss. ``forecast``:
+the direct forecaster of ``seriatim train`` on windows of 168 steps and seven series (with ``--data ETTh1.csv``).
 
 Our side runs the models, the learner and the loop of ``seriatim train``. One turn of a side is a pass over the same N
 batches: it makes an optimizer, then computes losses and gradients, clips and updates. Tokens per second are the
@@ -16,6 +17,7 @@ predicted (or read) tokens over the wall time of a turn.
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +44,7 @@ from seriatim.models.classifier import RecurrentClassifier, SequenceBatch
 from seriatim.models.contract import Trainable
 from seriatim.models.language import LanguageBatch, RecurrentLanguageModel
 from seriatim.options import fill
-from seriatim.tasks.options import ClassifyOptions, LanguageOptions, TrainOptions
+from seriatim.tasks.options import ClassifyOptions, ForecastOptions, LanguageOptions, TrainOptions
 from seriatim.tasks.registry import find_task
 
 
@@ -110,7 +112,33 @@ def classify(settings: argparse.Namespace, precision: str, threads: int) -> list
     return measure_sides("classify", f"gru {options.hidden}", sides, batches, settings, precision, threads)
 
 
-BENCHMARKS = {"language": language, "classify": classify}
+def forecast(settings: argparse.Namespace, precision: str, threads: int) -> list[Row]:
+    """Measure the forecaster; the plain side is the same network with PyTorch's own LSTM."""
+    (bundled,) = (entry for entry in bundled_sets() if entry.name == "sunspots")
+    columns = ETT_OPTIONS if settings.data else dict(bundled.options)
+    changes = {"hidden": settings.hidden or 64, "start": "seasonal_naive", "epochs": 1, "precision": precision}
+    options: ForecastOptions = fill(ForecastOptions, {**columns, **changes})
+    task: Any = find_task("forecast")
+    prepared = task.prepare(options, settings.data or bundled.path)
+    torch.manual_seed(0)
+    our_model: Any = task.make(options, prepared.codec)
+    plain_model = copy.deepcopy(our_model)
+    plain_model.stack = nn.LSTM(plain_model.shape.width, options.hidden)
+    epoch = task.plan(our_model, options, prepared).epoch(0)
+    batches = [epoch[position] for position in range(min(settings.updates, len(epoch)))]
+    sides = {
+        "seriatim": seriatim_side(our_model, options, batches),
+        "plain": Side(lambda: train_once(plain_model, options, batches, lambda batch: plain_model.loss(batch, ())[0])),
+    }
+    model = f"lstm {options.hidden}, lookback {prepared.codec.lookback}"
+    return measure_sides("forecast", model, sides, batches, settings, precision, threads)
+
+
+ETT_OPTIONS = {
+    "time": "date", "target": ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"), "split": (8640, 2880, 2880),
+    "season": 24, "horizon": 24, "lookback": 168,
+}  # fmt: skip
+BENCHMARKS = {"language": language, "classify": classify, "forecast": forecast}
 
 
 def line(row: Row) -> str:
@@ -240,11 +268,15 @@ def make_tokens(file: Path | None, vocabulary: int, options: LanguageOptions, up
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", nargs="*", help=" or ".join(BENCHMARKS) + " (default: both)")
-    parser.add_argument("--data", type=Path, help="language: a text (default: random tokens)")
+    parser.add_argument("task", nargs="*", help=" or ".join(BENCHMARKS) + " (default: all)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="a text, or ETTh1.csv (default: random tokens, sunspots)",
+    )
     parser.add_argument("--vocabulary", type=int, default=10_000, help="language: units")
     parser.add_argument("--tie", action="store_true", help="language: share the embedding with the output layer")
-    parser.add_argument("--hidden", type=int, help="default: 650 for language, 128 for classify")
+    parser.add_argument("--hidden", type=int, help="default: 650 for language, 128 for classify, 64 for forecast")
     parser.add_argument("--updates", type=int, default=20, help="batches in a turn")
     parser.add_argument("--precision", nargs="+", default=["fp32"], choices=("fp32", "bf16"))
     parser.add_argument("--threads", nargs="+", type=int, default=[2])

@@ -75,7 +75,7 @@ MOST_NAMES = 40
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return a suffix for an error message: the nearest choice, `` (did you mean 'hidden'?)``, or all of 40 or fewer."""
+    """Return a suffix for an error message: the nearest choice, `` (did you mean 'hidden'?)``, or all of a few."""
     names = list(choices)
     matches = get_close_matches(word, names, n=1, cutoff=0.6)
     if matches:
