@@ -118,9 +118,9 @@ def test_notes_are_mixed(tmp_path: Path) -> None:
     draw = np.random.default_rng(4)
     pieces = []
     for _ in range(40):  # notes that last, which the transitions know, and a drone every fourth step
-        held = np.cumsum(draw.random((16, 4)) < 0.2, axis=0) % 2
+        melody = np.cumsum(draw.random((16, 4)) < 0.2, axis=0) % 2
         drone = (np.arange(16) % 4 == 0).astype(int)[:, None]
-        pieces.append(np.concatenate([held, drone], 1).astype(np.uint8))
+        pieces.append(np.concatenate([melody, drone], 1).astype(np.uint8))
     run = train("language", pieces, unit="roll", epochs=60, batch_size=8, lr=1e-2, out=str(tmp_path / "run"), **QUICK)
     assert run.result["best"] == "blend" and set(run.result["blend"]["parts"]) == {"lstm", "markov"}
     loaded = load(tmp_path / "run")

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.filterwarnings("default")]
 WORDS = ["sun", "sea", "wind", "rain", "snow", "hail", "fog", "dew"]
 MODULES = {"ray": "ray", "spark": "pyspark", "dask": "dask"}
 WORKERS = {"local": b"spawn_main", "dask": b"spawn_main", "ray": b"ray::score_partition", "spark": b"pyspark.daemon"}
-"""What the command line of a worker contains, by engine."""
+"""A part of the command line of each engine's workers."""
 
 
 @pytest.fixture(params=ENGINES)

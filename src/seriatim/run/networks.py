@@ -124,6 +124,6 @@ def with_scores(ensemble: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[
 
 
 def _rate(options: TrainOptions, outcomes: Sequence[Outcome]) -> float | str:
-    """Return the learning rate of the next network: that of the options, or the one that was found for the first."""
-    found = outcomes[0].found_lr if outcomes else None
-    return options.lr if found is None else found
+    """Return the learning rate of the next network: that of the options, or of the first's range test."""
+    tested_rate = outcomes[0].found_lr if outcomes else None
+    return options.lr if tested_rate is None else tested_rate

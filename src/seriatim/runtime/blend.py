@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from seriatim.decoding.mixing import SMALLEST_CHANCE
 from seriatim.decoding.viterbi import viterbi
-from seriatim.errors import DataError
 from seriatim.runtime.description import Description
 from seriatim.runtime.forecast import Forecaster
 from seriatim.runtime.histories import History
 from seriatim.runtime.language import LanguageModel, read_language
-from seriatim.runtime.mixture import MixedStreamModel, Mixture, read_mixture
+from seriatim.runtime.mixture import MixedStreamModel, Mixture, check_parts, read_mixture
 from seriatim.runtime.model import Model, Row, Stream
 from seriatim.runtime.roll import RollModel, Rolls
 from seriatim.runtime.sequences import Classifier, Regressor
@@ -57,13 +56,12 @@ class LanguageBlend(LanguageModel):
         return [self._mixture.mix(row) for row in zip(*scores, strict=True)]
 
     def check_context(self, state: State) -> None:
-        known = set()
+        parts = []
         for number, member in enumerate(self._mixture.members):
             part = state.part(number)
             member.check_context(part)
-            known |= {f"{number}.{name}" for name in (*part.arrays, *(f"carry.{n}" for n in range(len(part.carry))))}
-        if state.carry or set(state.arrays) != known:
-            raise DataError("snapshot: damaged (arrays of no member)")
+            parts.append(part)
+        check_parts(state, parts)
 
 
 @final

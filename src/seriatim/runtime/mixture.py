@@ -85,6 +85,17 @@ def read_mixture(
     return Mixture(tuple(members), form, np.stack(shares))
 
 
+def check_parts(state: State, parts: Sequence[State]) -> None:
+    """Raise ``DataError`` for a state with arrays that belong to none of its ``parts``."""
+    known = {
+        f"{number}.{name}"
+        for number, part in enumerate(parts)
+        for name in (*part.arrays, *(f"carry.{n}" for n in range(len(part.carry))))
+    }
+    if state.carry or set(state.arrays) != known:
+        raise DataError("snapshot: damaged (arrays of no member)")
+
+
 class MixedStreamModel(StreamModel):
     """A mixture that can read a stream if each member can. A state has the states of all members."""
 
@@ -133,10 +144,9 @@ class MixedStreamModel(StreamModel):
         return self.mixture.members[0].answer(state.part(0), x, prediction)
 
     def check_state(self, state: State) -> None:
-        known: set[str] = set()
+        parts = []
         for number, member in enumerate(self.mixture.members):
             part = state.part(number)
             member.check_state(part)
-            known |= {f"{number}.{name}" for name in (*part.arrays, *(f"carry.{n}" for n in range(len(part.carry))))}
-        if state.carry or set(state.arrays) != known:
-            raise DataError("snapshot: damaged (arrays of no member)")
+            parts.append(part)
+        check_parts(state, parts)

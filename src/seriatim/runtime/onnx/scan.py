@@ -59,10 +59,10 @@ class ScanNode:
         self._output_axes = _numbers(node, "scan_output_axes", outputs)
         self._input_directions = _numbers(node, "scan_input_directions", sequences)
         self._output_directions = _numbers(node, "scan_output_directions", outputs)
-        made = {*body.inputs, *self._nodes.constants, ""}
-        made |= {name for part in body.nodes for name in part.outputs}
+        own_values = {*body.inputs, *self._nodes.constants, ""}
+        own_values |= {name for part in body.nodes for name in part.outputs}
         read = {name for part in body.nodes for name in part.inputs} | set(body.outputs)
-        self._captured = tuple(sorted(read - made))
+        self._captured = tuple(sorted(read - own_values))
         self.reads = (*node.inputs, *self._captured)
         """The names of the values that ``run`` takes: the node's inputs, and those around the body that it reads."""
 
