@@ -24,7 +24,7 @@ from torch import nn
 from seriatim.bench.paired_timing import Side, race
 from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
-from seriatim.kernels.native import CellStream
+from seriatim.kernels.cell_stream import CellStream
 from seriatim.kernels.weights import Weights
 from seriatim.nn.registry import CELLS
 from seriatim.notation import GATES, STATES

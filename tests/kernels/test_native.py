@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from seriatim.errors import UsageError
 from seriatim.kernels import native, reference
+from seriatim.kernels.cell_stream import CellStream
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.notation import PEEPHOLES
@@ -305,7 +306,7 @@ def test_stream_equals_reference_steps(variant, engine, monkeypatch):
     if not engine:
         monkeypatch.setattr(native, "ready", lambda: False)
     case = problem(spec_of(variant, 5, 17), 4, 3)
-    stream = native.CellStream(case.spec, case.weights, rows=3)
+    stream = CellStream(case.spec, case.weights, rows=3)
     for _ in range(2):
         state = tuple(np.zeros_like(array) for array in case.state)
         for x in case.x:
@@ -326,21 +327,21 @@ def test_stream_equals_reference_steps(variant, engine, monkeypatch):
 def test_stream_accepts_any_array_of_its_shape():
     case = problem(spec_of({"kind": "lstm"}, 5, 17), 1, 3)
     x = case.x[0]
-    expected = native.CellStream(case.spec, case.weights, rows=3).step(x).copy()
+    expected = CellStream(case.spec, case.weights, rows=3).step(x).copy()
     unaligned = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
     read_only = x.copy()
     read_only.flags.writeable = False
     for array in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned, read_only, x.tolist()):
-        np.testing.assert_array_equal(native.CellStream(case.spec, case.weights, rows=3).step(array), expected)
+        np.testing.assert_array_equal(CellStream(case.spec, case.weights, rows=3).step(array), expected)
     for wrong in (None, x.astype(">f8"), x[None]):
         with pytest.raises(UsageError, match="x: got"):
-            native.CellStream(case.spec, case.weights, rows=3).step(wrong)
+            CellStream(case.spec, case.weights, rows=3).step(wrong)
 
 
 def test_stream_accepts_its_own_state_as_input():
     """The input may be memory that the step overwrites: h or c."""
     case = problem(spec_of({"kind": "lstm"}, 40, 40), 1, 3)
-    stream, state = native.CellStream(case.spec, case.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
+    stream, state = CellStream(case.spec, case.weights, rows=3), tuple(np.zeros((3, 40)) for _ in range(2))
     stream.step(case.x[0])
     state = reference.step(case.spec, case.x[0], state, case.weights)
     for k in (0, 1, 0):
@@ -363,7 +364,7 @@ def test_stream_with_reduced_weights(kind, precision, allowed):
     rows = len(spec.gates) * 64
     shapes = ((rows, 64), (rows, 64), (rows,), (rows,))
     weights = Weights(*(random.uniform(-1 / 8, 1 / 8, shape).astype(np.float32) for shape in shapes))
-    exact, reduced = native.CellStream(spec, weights), native.CellStream(spec, weights, precision=precision)
+    exact, reduced = CellStream(spec, weights), CellStream(spec, weights, precision=precision)
     errors = []
     for x in random.standard_normal((50, 1, 64)).astype(np.float32):
         errors.append(np.abs(exact.step(x) - reduced.step(x)).max())
@@ -416,10 +417,10 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(UsageError, match="precision: got 'int4', wanted full, bf16, int8"):
         native.CellStepper(case.spec, case.weights, "int4")
     with pytest.raises(UsageError, match="precision: got int8"):
-        native.CellStream(case.spec, case.weights, precision="int8")  # float64
+        CellStream(case.spec, case.weights, precision="int8")  # float64
     with pytest.raises(UsageError, match="rows: got 0"):
-        native.CellStream(case.spec, case.weights, rows=0)
-    packed = native.CellStream(case.spec, case.weights)._stepper._packed
+        CellStream(case.spec, case.weights, rows=0)
+    packed = CellStream(case.spec, case.weights)._stepper._packed
     with pytest.raises(ValueError, match="state: got None"):
         native.engine().Stream(packed, 3, 0, 0)
     with pytest.raises(ValueError, match="state: got 2 arrays, wanted 1"):

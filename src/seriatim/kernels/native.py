@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -20,17 +20,21 @@ from numpy.typing import NDArray
 
 from seriatim.errors import UsageError
 from seriatim.kernels import reference
-from seriatim.kernels.call_arrays import (
-    Masks,
-    address,
-    call_shapes,
-    check_call,
-    masks,
-    row_strides,
-    weight_addresses,
-)
+from seriatim.kernels.call_arrays import address, call_shapes, check_call, row_strides, weight_addresses
 from seriatim.kernels.cell import Floats, State, part, part_backward
-from seriatim.kernels.state_layout import from_engine, to_engine, zoneout_to_engine
+from seriatim.kernels.engine_arrays import (
+    addresses,
+    arrays_by_name,
+    dense_rows,
+    dense_state,
+    dense_walk,
+    dense_weights,
+    input_part,
+    pair,
+    walk_masks,
+    without_input_weights,
+)
+from seriatim.kernels.state_layout import from_engine
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.spec import CellSpec
@@ -182,10 +186,10 @@ def forward(
     if not fuses(spec) or not ready():
         return reference.forward(spec, x, state, weights, walk)
     threads = threads or default_threads()
-    walk = _dense_walk(walk)
-    inputs, read_weights, tape = _input_part(spec, x, weights, walk)
+    walk = dense_walk(walk)
+    inputs, read_weights, tape = input_part(spec, x, weights, walk)
     engine_cell = cell(spec, spec.layer_norm)
-    inputs, initial = _dense_rows(inputs), _to_engine(state)
+    inputs, initial = dense_rows(inputs), dense_state(state)
     steps, rows = inputs.shape[:2] if inputs.ndim == 3 else (0, 0)
     output = np.empty((steps, rows, spec.output_size), inputs.dtype)
     final = [np.empty_like(array) for array in initial]
@@ -193,13 +197,13 @@ def forward(
     blank = np.empty if walk.lengths is None else np.zeros
     slots = blank((steps, rows, engine_cell.slots, spec.hidden_size), inputs.dtype)
     cells = blank((steps, rows, initial[1].shape[-1]), inputs.dtype) if len(initial) == 2 else None
-    arrays = _call_arrays(inputs, initial, walk) | _pair("h_n", "c_n", final)
+    arrays = arrays_by_name(inputs, initial, walk) | pair("h_n", "c_n", final)
     _check(spec, engine_cell, arrays | {"output": output, "slots": slots, "cells": cells})
     with engine_errors():
         packed = _native.Packed(engine_cell, *weight_addresses(spec, read_weights), threads)
         _native.forward(
-            packed, steps, rows, [], address(inputs), *row_strides(inputs), *_addresses(initial), walk.reverse,
-            address(output), *_addresses(final), address(slots), address(cells), _masks(walk), threads,
+            packed, steps, rows, [], address(inputs), *row_strides(inputs), *addresses(initial), walk.reverse,
+            address(output), *addresses(final), address(slots), address(cells), walk_masks(walk), threads,
         )  # fmt: skip
     saved = EngineSaved(
         inputs, tuple(initial), weights, walk, output, slots, cells, tape, slots[:, :, : len(spec.gates)]
@@ -220,28 +224,28 @@ def backward(
     if isinstance(saved, reference.Saved):
         return reference.backward(spec, grad_output, grad_state, saved, grad_cells)
     weights, walk = saved.weights, saved.walk
-    engine_weights = _without_input_weights(weights) if spec.layer_norm else weights
+    engine_weights = without_input_weights(weights) if spec.layer_norm else weights
     grad_x = np.empty_like(saved.x, order="C")
     grad_first = [np.empty_like(array) for array in saved.state]
     grad_weights = [None if weight is None else np.empty_like(weight, order="C") for weight in engine_weights.fused()]
     if grad_cells is not None and saved.carried is not None:
         beyond = saved.carried.shape[2] - grad_cells.shape[2]
         grad_cells = np.ascontiguousarray(np.pad(grad_cells, ((0, 0), (0, 0), (0, beyond))))
-    engine_cell, grad_output, grad_final = cell(spec, spec.layer_norm), _dense_rows(grad_output), _to_engine(grad_state)
-    arrays = _call_arrays(saved.x, saved.state, walk) | _pair("grad_h_n", "grad_c_n", grad_final)
+    engine_cell, grad_output, grad_final = cell(spec, spec.layer_norm), dense_rows(grad_output), dense_state(grad_state)
+    arrays = arrays_by_name(saved.x, saved.state, walk) | pair("grad_h_n", "grad_c_n", grad_final)
     arrays |= {"output": saved.output, "slots": saved.slots, "cells": saved.carried, "grad_output": grad_output}
     _check(
-        spec, engine_cell, arrays | {"grad_cells": grad_cells, "grad_x": grad_x} | _pair("grad_h", "grad_c", grad_first)
+        spec, engine_cell, arrays | {"grad_cells": grad_cells, "grad_x": grad_x} | pair("grad_h", "grad_c", grad_first)
     )
-    dense_weights = _dense_weights(engine_weights)
+    dense = dense_weights(engine_weights)
     steps, rows = saved.x.shape[:2]
     with engine_errors():
         _native.backward(
-            engine_cell, *weight_addresses(spec, dense_weights), steps, rows, [], address(saved.x),
-            *row_strides(saved.x), *_addresses(saved.state), walk.reverse, address(saved.output),
+            engine_cell, *weight_addresses(spec, dense), steps, rows, [], address(saved.x),
+            *row_strides(saved.x), *addresses(saved.state), walk.reverse, address(saved.output),
             address(saved.slots), address(saved.carried), address(grad_output), *row_strides(grad_output),
-            *_addresses(grad_final), address(grad_cells), address(grad_x), *_addresses(grad_first),
-            list(map(address, grad_weights)), _masks(walk), threads or default_threads(),
+            *addresses(grad_final), address(grad_cells), address(grad_x), *addresses(grad_first),
+            list(map(address, grad_weights)), walk_masks(walk), threads or default_threads(),
         )  # fmt: skip
     gradient: Weights[Floats] = Weights(*grad_weights)  # type: ignore[arg-type]
     if spec.layer_norm:
@@ -273,11 +277,11 @@ class CellStepper:
         self._native = ready()
         if not self._native:
             return
-        engine_weights = _without_input_weights(weights) if spec.layer_norm else weights
+        engine_weights = without_input_weights(weights) if spec.layer_norm else weights
         self._cell = cell(spec, spec.layer_norm)
         with engine_errors():
-            dense_weights = _dense_weights(engine_weights)
-            self._packed = _native.Packed(self._cell, *weight_addresses(spec, dense_weights), 1, precision)
+            dense = dense_weights(engine_weights)
+            self._packed = _native.Packed(self._cell, *weight_addresses(spec, dense), 1, precision)
         self._dtype = weights.w_hh.dtype
         self._inputs = len(spec.gates) * spec.hidden_size if spec.layer_norm else spec.input_size
         self._widths = [spec.output_size, (len(spec.states) - 1) * spec.hidden_size][: min(len(spec.states), 2)]
@@ -288,7 +292,7 @@ class CellStepper:
             return reference.step(self.spec, x, state, self.weights)
         if self.spec.layer_norm:
             x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
-        initial = _to_engine(state)
+        initial = dense_state(state)
         x = np.ascontiguousarray(x)
         rows = len(x)
         expected = [(rows, self._inputs), *((rows, width) for width in self._widths)]
@@ -298,7 +302,7 @@ class CellStepper:
             self._refuse(x, initial)
         final = [np.empty_like(array) for array in initial]
         try:  # a context manager would cost as much as the step
-            _native.step(self._packed, rows, address(x), *_addresses(initial), *_addresses(final), 1)
+            _native.step(self._packed, rows, address(x), *addresses(initial), *addresses(final), 1)
         except ValueError as error:
             raise UsageError(str(error)) from error
         return from_engine(self.spec, final)
@@ -306,84 +310,8 @@ class CellStepper:
     def _refuse(self, x: Floats, state: list[Floats]) -> NoReturn:
         """Raise ``UsageError`` that names the array which does not fit."""
         shapes = call_shapes(self.spec, 1, len(x), self._inputs, 0) | {"x": (len(x), self._inputs)}
-        check_call(shapes, {"x": x, **_pair("h", "c", state)})
+        check_call(shapes, {"x": x, **pair("h", "c", state)})
         raise UsageError(f"x: got {x.dtype}, wanted {self._dtype}")
-
-
-class CellStream:
-    """A cell with a state that starts at zero and that each step updates in place, for ``rows`` parallel streams.
-
-        stream = CellStream(spec, weights)
-        h = stream.step(x)          x [rows, I] → h [rows, P or H], which the next step overwrites
-
-    ``state`` holds the arrays [rows, ·] in the order of ``spec.states``, h first. They may be read and written between
-    steps. ``precision`` and errors are as for ``CellStepper``. The largest error of h in 200 steps, with PyTorch's
-    initial weights, x of unit variance and H from 64 to 512: LSTM 2.2e-3 (bf16) and 1.0e-2 (int8), GRU 2.9e-3 and
-    1.7e-2, RNN, which has no gates that damp errors, 4.8e-3 and 2.4e-2.
-    """
-
-    def __init__(self, spec: CellSpec, weights: Weights[Floats], rows: int = 1, precision: str = "full") -> None:
-        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
-            raise UsageError(f"rows: got {rows!r}, wanted a whole number of at least 1")
-        self._stepper = CellStepper(spec, weights, precision)
-        self._dtype = weights.w_ih.dtype
-        self._shape = (rows, spec.input_size)
-        carried = _to_engine([np.zeros((rows, spec.state_size(name)), self._dtype) for name in spec.states])
-        self.state: State = from_engine(spec, carried)
-        self._h = self.state[0]
-        self._advance = self._by_stepper
-        if self._stepper._native:
-            self._carried = carried  # the engine writes to this memory
-            with engine_errors():
-                self._engine = _native.Stream(self._stepper._packed, rows, *_addresses(carried))
-            self._advance = self._normalized if spec.layer_norm else self._engine.step
-
-    def step(self, x: Floats) -> Floats:
-        """Take one step. Raises ``UsageError`` if the shape or the dtype of x does not fit the weights."""
-        try:  # the engine checks x; a check here would cost as much as the step
-            self._advance(x)
-        except (ValueError, TypeError, BufferError):
-            self._advance(self._fit(x))
-        return self._h
-
-    def reset(self) -> None:
-        """Set the state to zero."""
-        for array in self.state:
-            array[...] = 0
-
-    def _fit(self, x: Floats) -> Floats:
-        """x as a contiguous aligned array. Raises ``UsageError`` if it does not fit."""
-        x = np.asarray(x)
-        if x.shape != self._shape or x.dtype != self._dtype:
-            raise UsageError(f"x: got {list(x.shape)} of {x.dtype}, wanted {list(self._shape)} of {self._dtype}")
-        return np.require(x, requirements=["C", "ALIGNED"])
-
-    def _normalized(self, x: Floats) -> None:
-        weights = self._stepper.weights
-        self._engine.step(part(self._fit(x), weights.w_ih, weights.b_ih, weights.g_ih)[0])
-
-    def _by_stepper(self, x: Floats) -> None:
-        for array, value in zip(self.state, self._stepper.step(self._fit(x), self.state), strict=True):
-            array[...] = value
-
-
-def _to_engine(state: Sequence[Floats]) -> list[Floats]:
-    """h, and c where there is one, contiguous."""
-    return list(map(np.ascontiguousarray, to_engine(np, state)))
-
-
-def _call_arrays(x: Floats, state: Sequence[Floats], walk: Walk[NDArray[Any]]) -> dict[str, NDArray[Any] | None]:
-    """The arrays that forward and backward read, by the names of ``call_shapes``."""
-    of_walk = {"lengths": walk.lengths, "reset": walk.reset, "dropout": walk.dropout}
-    return {"x": x, **of_walk, **_pair("h", "c", state), **_pair("zoneout_h", "zoneout_c", walk.zoneout)}
-
-
-def _pair(first: str, second: str, arrays: Sequence[NDArray[Any] | None]) -> dict[str, NDArray[Any] | None]:
-    return dict(zip((first, second), arrays, strict=False))
-
-
-def _addresses(state: Sequence[Floats]) -> tuple[int, int]:
-    return address(state[0]), address(state[1]) if len(state) > 1 else 0
 
 
 def _check(spec: CellSpec, engine_cell: _native.Cell, arrays: dict[str, NDArray[Any] | None]) -> None:
@@ -395,44 +323,3 @@ def _check(spec: CellSpec, engine_cell: _native.Cell, arrays: dict[str, NDArray[
     if (arrays.keys() & {"h", "c"}) != states:
         raise UsageError(f"state: got {len(arrays.keys() & {'h', 'c'})} arrays, wanted {len(states)}")
     check_call(call_shapes(spec, steps, rows, inputs, engine_cell.slots), arrays, strided=("x", "grad_output"))
-
-
-def _masks(walk: Walk[NDArray[Any]]) -> Masks | None:
-    is_plain = walk.lengths is None and walk.reset is None and walk.dropout is None and not walk.zoneout
-    return None if is_plain else masks(walk.lengths, walk.reset, walk.dropout, walk.zoneout)
-
-
-def _input_part(
-    spec: CellSpec, x: Floats, weights: Weights[Floats], walk: Walk[NDArray[Any]]
-) -> tuple[Floats, list[Floats | None], tuple[Any, ...]]:
-    """The engine's input, its weights, and the tape of the input part."""
-    if not spec.layer_norm:
-        return x, _dense_weights(weights), ()
-    if walk.lengths is not None:  # padding may hold anything, even NaN
-        x = np.where(np.arange(len(x))[:, None, None] < walk.lengths[:, None], x, 0).astype(x.dtype)
-    u, tape = part(x.reshape(-1, x.shape[-1]), weights.w_ih, weights.b_ih, weights.g_ih)
-    return u.reshape(*x.shape[:2], u.shape[-1]), _dense_weights(_without_input_weights(weights)), tape
-
-
-def _without_input_weights(weights: Weights[Floats]) -> Weights[Floats]:
-    """The weights without the input part's."""
-    return replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]
-
-
-def _dense_rows(array: Floats) -> Floats:
-    """[T, B, ·] with a dense last axis; the engine accepts any other strides."""
-    return array if array.strides[-1] == array.itemsize else np.ascontiguousarray(array)
-
-
-def _dense_weights(weights: Weights[Floats]) -> list[Floats | None]:
-    return [None if weight is None else np.ascontiguousarray(weight) for weight in weights.fused()]
-
-
-def _dense_walk(walk: Walk[NDArray[Any]]) -> Walk[NDArray[Any]]:
-    def dense(array: NDArray[Any] | None, dtype: Any = None) -> Any:
-        return None if array is None else np.ascontiguousarray(array, dtype)
-
-    return Walk(
-        dense(walk.lengths, np.int64), walk.reverse, dense(walk.reset, np.bool_), dense(walk.dropout),
-        tuple(map(dense, zoneout_to_engine(np, walk.zoneout))),
-    )  # fmt: skip
