@@ -16,13 +16,16 @@ import torch
 import seriatim
 from seriatim.errors import RunError, UsageError
 from seriatim.learning.observer import Silent
+from seriatim.learning.team import Alone
 from seriatim.notation import QUANTILES
 from seriatim.run import Run, load, train
+from seriatim.run.training import train_folder
 from seriatim.runtime import load as load_runtime
 from seriatim.storage import read_arrays, write_json
 from seriatim.tasks.classify import probabilities
 from seriatim.tasks.common.next_units import log_probabilities
 from seriatim.tasks.common.writing import Writer
+from seriatim.tasks.registry import find_task
 
 QUICK: dict[str, Any] = {"hidden": 6, "threads": 1, "quiet": True, "epochs": 2, "baselines": "fast", "ensemble": 2}
 WORDS = ["fine", "great", "film", "plot", "dull", "awful"]
@@ -314,6 +317,15 @@ def test_table_shows_the_ensemble_and_the_mean_of_its_networks(trained: Callable
 def test_models_without_seeds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ensemble: for networks, whose seeds differ; tfidf is fitted in one go"):
         train_task("classify", tmp_path, model="tfidf")
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_refuse_ensembles(tmp_path: Path) -> None:
+    team = Alone()
+    team.size = 2
+    options = {"out": str(tmp_path / "run"), "ensemble": 2, "quiet": True}
+    with pytest.raises(UsageError, match="ensemble: got 2 with 2 processes, which train one network together"):
+        train_folder(find_task("classify"), (texts(20), ["a", "b"] * 10), options, team)
     assert not (tmp_path / "run").exists()
 
 
