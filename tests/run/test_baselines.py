@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from seriatim.cli.scores import show_result
 from seriatim.learning.observer import Silent
 from seriatim.run import load, train
 
@@ -65,3 +67,22 @@ def test_seasonal_naive_is_listed_once(options: dict[str, Any], baselines: list[
     )  # fmt: skip
     assert list(run.result["baselines"]) == baselines
     assert list(load(tmp_path / "run").evaluate()["baselines"]) == baselines
+
+
+def test_result_and_table_say_what_the_time_limit_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("seriatim.models.naive.nearest_sequence.WORK", 1.0)
+    draw = np.random.default_rng(0)
+    labels = [str(label) for label in np.arange(40) % 2]
+    sequences = [int(label) + draw.normal(size=(5, 1)) for label in labels]
+    options: dict[str, Any] = {"epochs": 1, "quiet": True, **SMALL}
+    run = train("classify", (sequences, labels), out=str(tmp_path / "run"), **options)
+    assert run.result["limited"] == {"nearest": "2 of 32 sequences"}
+    opened = load(tmp_path / "run")
+    show_result(opened, opened.result, opened.verdict())
+    assert "nearest: fitted on 2 of 32 sequences, to bound its time" in capsys.readouterr().out
+    alone = train("classify", (sequences, labels), model="nearest", out=str(tmp_path / "alone"), **options)
+    assert alone.result["limited"] == {"nearest": "2 of 32 sequences"}
+    whole = train("classify", (sequences, labels), baselines="fast", out=str(tmp_path / "whole"), **options)
+    assert "limited" not in whole.result

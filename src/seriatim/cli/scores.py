@@ -22,11 +22,13 @@ class Scored(Protocol):
 
 
 def show_result(run: Scored, result: Mapping[str, Any], verdict: str, notes: Sequence[str] = ()) -> None:
-    """Write the score table of ``result``, the verdict, the notes and the path of the run folder."""
+    """Write the score table of ``result``, the limited fits, the verdict, the notes and the path of the run folder."""
     from seriatim.run.score_rows import score_rows  # imports PyTorch
 
     rows, best = score_rows(result)
     show(score_table(rows, run.main_score, run.higher_is_better, marked=best))
+    for model, part in result.get("limited", {}).items():
+        say(f"{model}: fitted on {part}, to bound its time")
     say()
     if result["baselines"]:
         say(verdict)

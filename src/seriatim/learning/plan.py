@@ -41,3 +41,5 @@ class Outcome:
     """Seconds that this process spent on making batches."""
     found_lr: float | None = None
     """The learning rate that ``--lr find`` found."""
+    limited_to: str = ""
+    """The part of the work of a closed form that the time limit allowed, in words; empty if it was all."""

@@ -34,7 +34,7 @@ def fit(
     plan = task.plan(model, options, data)
     if isinstance(plan, ClosedForm):
         began = time.monotonic()
-        plan.solve()
-        return Outcome(0, 0, time.monotonic() - began, ())
+        limited_to = plan.solve() or ""
+        return Outcome(0, 0, time.monotonic() - began, (), limited_to=limited_to)
     assert isinstance(model, Trainable)
     return loop.fit(model, plan, options, store, observer, on_validation, team)

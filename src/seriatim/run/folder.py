@@ -37,8 +37,9 @@ RESULT = {
     "epochs": int, "seconds": (int, float),
 }  # fmt: skip
 """The keys of a run folder's files, and the type of each value."""
-OPTIONAL_RESULT = {"lr": (int, float), "blend": (dict, NoneType), "best": str, "ensemble": list}
-"""``lr`` is in the result of a training that searched for a learning rate, ``ensemble`` in that of several networks.
+OPTIONAL_RESULT = {"lr": (int, float), "blend": (dict, NoneType), "best": str, "ensemble": list, "limited": dict}
+"""``lr`` is in the result of a training that searched for a learning rate, ``ensemble`` in that of several networks,
+``limited`` if the time limit cut the fit of a model: the name of the model, and the part of the work that it allowed.
 Old runs have no ``blend`` and ``best``."""
 
 

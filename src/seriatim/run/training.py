@@ -168,7 +168,9 @@ def _fit_and_score(
     model, outcomes = networks.model, networks.outcomes
     if not isinstance(model, torch.nn.Module):
         write_arrays(folder / "model.safetensors", model.state_dict())
-    baselines = _fit_baselines(task, settings, prepared, folder, observer)
+    baselines, limited = _fit_baselines(task, settings, prepared, folder, observer)
+    if outcomes[0].limited_to:
+        limited = {settings.model: outcomes[0].limited_to, **limited}
     network = Member(model, settings)
     blending = choose(task, network, baselines, prepared, folder, observer)
     return {
@@ -186,6 +188,7 @@ def _fit_and_score(
         "seconds": round(sum(outcome.seconds for outcome in outcomes), 3),
         **blending,
         **({} if outcomes[0].found_lr is None else {"lr": outcomes[0].found_lr}),
+        **({"limited": limited} if limited else {}),
         **described(task, settings, networks, prepared),
     }
 
@@ -217,15 +220,16 @@ def _fit_networks(
 
 def _fit_baselines(
     task: Task[Any, Any, Any], options: TrainOptions, data: PreparedData[Any, Any], folder: Path, observer: Observer
-) -> dict[str, Member]:
+) -> tuple[dict[str, Member], dict[str, str]]:
     """Fit the baselines that ``options`` ask for, and save them.
 
     Those that are trained have limits of their own. Together they train about as long as the model may, at most.
+    Returns the baselines, and for those that the time limit cut the part of the work that it allowed.
     """
     names = [name for name in task.baselines_for(options) if task.suits(name, data)]
     limit = time_limit_of(options)
     trained = sum(name in task.neural_baselines for name in names)
-    members = {}
+    members, limited = {}, {}
     for name in names:
         observer.baseline(name)
         baseline_options = task.baseline_options(options, name)
@@ -234,10 +238,12 @@ def _fit_baselines(
             baseline_options = dataclasses.replace(baseline_options, time_limit=share)
         torch.manual_seed(options.seed)
         model = task.make(baseline_options, data.codec)
-        fit(task, model, baseline_options, data, NullStore(), observer)
+        outcome = fit(task, model, baseline_options, data, NullStore(), observer)
+        if outcome.limited_to:
+            limited[name] = outcome.limited_to
         write_arrays(folder / "baselines" / f"{name}.safetensors", model.state_dict())
         members[name] = Member(model, baseline_options)
-    return members
+    return members, limited
 
 
 def _bundled(task: Task[Any, Any, Any], data: object) -> tuple[object, Mapping[str, object]]:

@@ -54,7 +54,7 @@ def test_features_do_not_depend_on_batch() -> None:
 
 def test_classifier_tells_frequencies_from_each_other() -> None:
     model, copy = RocketClassifier(2), RocketClassifier(2)
-    model.fit(*waves(60, 0), *waves(30, 1), seconds=0.01)
+    model.fit(*waves(60, 0), *waves(30, 1))
     inputs, labels = waves(60, 2)
     chances = model.probabilities(inputs)
     np.testing.assert_allclose(chances.sum(1), 1.0)
@@ -66,7 +66,7 @@ def test_classifier_tells_frequencies_from_each_other() -> None:
 def test_one_step_is_enough() -> None:
     model = RocketClassifier(2)
     inputs, labels = [np.array([[float(value)]]) for value in range(20)], np.arange(20) >= 10
-    model.fit(inputs, labels.astype(np.int64), inputs, labels.astype(np.int64), seconds=0.01)
+    model.fit(inputs, labels.astype(np.int64), inputs, labels.astype(np.int64))
     assert np.isfinite(model.probabilities(inputs)).all()
 
 
@@ -79,8 +79,7 @@ def levels(rows: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
 @pytest.mark.parametrize("make", [SummaryRegression, RocketRegression])
 def test_regression_finds_the_level(make: type[SummaryRegression] | type[RocketRegression]) -> None:
     model, copy = make(), make()
-    options = {"seconds": 0.01} if make is RocketRegression else {}
-    model.fit(*levels(200, 0), *levels(100, 1), **options)
+    model.fit(*levels(200, 0), *levels(100, 1))
     inputs, targets = levels(100, 2)
     predicted = model.predictions(inputs)
     assert np.sqrt(np.square(predicted[:, 0] - targets).mean()) < 0.3
@@ -99,7 +98,7 @@ def test_summary_of_a_line() -> None:
 @pytest.mark.parametrize("name", ["kernels", "kernel_shapes", "weights"])
 def test_damaged_state_is_refused(name: str) -> None:
     model = RocketClassifier(2)
-    model.fit(*waves(10, 0), *waves(10, 1), seconds=0.01)
+    model.fit(*waves(10, 0), *waves(10, 1))
     state = model.state_dict()
     with pytest.raises(ValueError):
         RocketClassifier(2).load_state_dict({**state, name: state[name][:-1]})

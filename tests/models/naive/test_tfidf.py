@@ -49,15 +49,6 @@ def test_damaged_state_is_refused(name: str) -> None:
         TfidfClassifier(2).load_state_dict(state)
 
 
-def test_time_limits_the_texts() -> None:
-    model = TfidfClassifier(2)
-    texts, labels = [f"{text} {index}" for index, text in enumerate(TEXTS * 20)], np.tile(LABELS, 20)
-    model.fit(texts, labels, seconds=0.01)
-    small = model.parameters_count
-    model.fit(texts, labels)
-    assert small < model.parameters_count
-
-
 def test_regression_with_quantiles() -> None:
     draw = np.random.default_rng(0)
     counts = draw.integers(0, 4, (300, 2))

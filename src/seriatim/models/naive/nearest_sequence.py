@@ -13,6 +13,8 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from seriatim.models.naive.deadline import Deadline, joined, shortened
+
 Array = np.ndarray[Any, Any]
 
 WINDOWS: Final = (0.0, 0.03, 0.06, 0.1, 0.2)
@@ -22,7 +24,6 @@ LONGEST: Final = 128
 WORK: Final = 4e7
 """The largest number of products for one new sequence, roughly. More training sequences than this allows are left out.
 """
-PRODUCTS_PER_SECOND: Final = 3e8
 PAIRS_AT_ONCE: Final = 1 << 14
 
 
@@ -48,20 +49,37 @@ class NearestSequence:
         *,
         seconds: float = 60.0,
         seed: int = 0,
-    ) -> None:
-        """Store sequences [T, C] and choose the window in about ``seconds``; of very many, a random part is taken."""
+    ) -> str:
+        """Store sequences [T, C] and choose the window within about ``seconds``.
+
+        Of very many sequences a random part is stored, and the window is chosen on as many validation sequences as the
+        time allows. Returns both in words; empty if it was all.
+        """
+        deadline = Deadline(seconds)
         length = int(np.clip(np.median([len(values) for values in inputs]), 1, LONGEST))
         windows = sorted({round(share * length) for share in WINDOWS})
         cost = length * (2 * windows[-1] + 1) * (inputs[0].shape[1] + 2)
         draw = np.random.default_rng(seed)
         rows = np.sort(draw.permutation(len(inputs))[: max(self.classes, int(WORK / cost))])
         self.references, self.labels = _resample([inputs[row] for row in rows], length), labels[rows]
-        affordable = int(seconds * PRODUCTS_PER_SECOND / (cost * len(rows) * len(windows)))
-        valid_rows = np.sort(draw.permutation(len(valid_inputs))[: max(20, affordable)])
-        queries, truth = _resample([valid_inputs[row] for row in valid_rows], length), valid_labels[valid_rows]
-        wrong = {window: int((self._nearest(queries, window) != truth).sum()) for window in windows}
+        order = draw.permutation(len(valid_inputs))
+        wrong, scored = dict.fromkeys(windows, 0), 0
+        for block in np.split(order, range(self._queries_at_once, len(order), self._queries_at_once)):
+            queries = _resample([valid_inputs[row] for row in block], length)
+            for window in windows:
+                wrong[window] += int((self._nearest(queries, window) != valid_labels[block]).sum())
+            scored += len(block)
+            if deadline.has_passed():
+                break
         self.window = min(windows, key=lambda window: wrong[window])
-        self.error = (wrong[self.window] + 1) / (len(truth) + 2)
+        self.error = (wrong[self.window] + 1) / (scored + 2)
+        return joined(
+            shortened(len(rows), len(inputs), "sequences"), shortened(scored, len(order), "validation sequences")
+        )
+
+    @property
+    def _queries_at_once(self) -> int:
+        return max(1, PAIRS_AT_ONCE // len(self.references))
 
     def probabilities(self, inputs: Sequence[Array]) -> Array:
         """Return the probability of each class, [N, K]."""
@@ -72,7 +90,7 @@ class NearestSequence:
 
     def _nearest(self, queries: Array, window: int) -> Array:
         """Return the label of the nearest reference of each query [Q, L, C]."""
-        size = max(1, PAIRS_AT_ONCE // len(self.references))
+        size = self._queries_at_once
         parts = [
             self.labels[_distances(queries[start : start + size], self.references, window).argmin(1)]
             for start in range(0, len(queries), size)

@@ -5,16 +5,21 @@ Features have mean 0 and deviation 1. The library is scikit-learn's ``Ridge``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 import numpy as np
 
+from seriatim.models.naive.deadline import SHORTEST, Deadline, joined, shortened
 from seriatim.notation import QUANTILES
 
 Array = np.ndarray[Any, Any]
 
-PENALTIES: Final = tuple(10.0**power for power in range(-1, 6))
+PENALTIES: Final = tuple(10.0**power for power in (2, 1, 3, 0, 4, -1, 5))
+"""Candidates, in the order in which they are tried."""
+FEWEST_ROWS: Final = 256
+"""Rows that are fitted in any case; by their time the others are chosen."""
 TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-4, 13))
 """Candidate factors that turn outputs into probabilities of classes; the best on the validation part is used."""
 
@@ -44,6 +49,50 @@ class _Ridge:
         model = Ridge(alpha=penalty).fit(standardized, targets)
         self.weights = np.asarray(model.coef_).reshape(self.outputs, -1).T.copy()
         self.constants = np.asarray(model.intercept_, np.float64).reshape(self.outputs)
+
+    def choose(self, features: Array, targets: Array, loss: Callable[[], float], deadline: Deadline) -> str:
+        """Fit to features [N, F] and targets [N, K] with the penalty after which ``loss`` is smallest.
+
+        If the time does not allow all rows, a random part of them is fitted; if it does not allow all penalties, the
+        middle ones are tried. Returns both in words; empty if it was all.
+        """
+        standardized = self.standardize(features)
+        count = self._affordable_rows(standardized, targets, deadline)
+        rows = np.sort(np.random.default_rng(0).permutation(len(targets))[:count])
+        standardized, targets = (
+            (standardized, targets) if count == len(targets) else (standardized[rows], targets[rows])
+        )
+        tried: list[tuple[float, Array, Array]] = []
+        for penalty in PENALTIES:
+            before = deadline.left
+            self.solve(standardized, targets, penalty)
+            tried.append((loss(), self.weights, self.constants))
+            if 2 * deadline.left < before:  # a further one does not fit
+                break
+        _, self.weights, self.constants = min(tried, key=lambda solution: solution[0])
+        return joined(
+            shortened(count, len(features), "rows of the regression"),
+            shortened(len(tried), len(PENALTIES), "penalties"),
+        )
+
+    def _affordable_rows(self, standardized: Array, targets: Array, deadline: Deadline) -> int:
+        """Return the number of rows that can be fitted with all penalties, by the speed with a few rows."""
+        rows, features = (int(size) for size in standardized.shape)
+        if rows <= FEWEST_ROWS:
+            return rows
+        self.solve(standardized[:2], targets[:2], 1.0)  # imports the library
+        before = deadline.left
+        self.solve(standardized[:FEWEST_ROWS], targets[:FEWEST_ROWS], 1.0)
+        seconds = max(before - deadline.left, SHORTEST)
+
+        def work(count: int) -> int:
+            return count * features * min(count, features)
+
+        affordable = max(0.0, deadline.left) / len(PENALTIES) / seconds * work(FEWEST_ROWS)
+        if work(rows) <= affordable:
+            return rows
+        few_rows = math.isqrt(int(affordable / features))
+        return max(FEWEST_ROWS, few_rows if few_rows <= features else int(affordable / features**2))
 
     def predict(self, features: Array) -> Array:
         """Return the outputs [N, K]."""
@@ -78,21 +127,27 @@ class RidgeClassifier:
         self._ridge = _Ridge(classes)
         self.temperature = 1.0
 
-    def fit(self, features: Array, labels: Array, valid_features: Array, valid_labels: Array) -> None:
-        """Fit to features [N, F], and choose penalty and temperature by the log-loss of the validation part."""
+    def fit(
+        self, features: Array, labels: Array, valid_features: Array, valid_labels: Array, deadline: Deadline
+    ) -> str:
+        """Fit to features [N, F], and choose penalty and temperature by the log-loss of the validation part.
+
+        Returns the part that the time allowed, in words; empty if it was all.
+        """
         targets = 2.0 * np.eye(self.classes)[labels] - 1.0
-        standardized = self._ridge.standardize(features)
         rows = np.arange(len(valid_labels))
-        lowest, best = np.inf, (PENALTIES[0], 1.0)
-        for penalty in PENALTIES:
-            self._ridge.solve(standardized, targets, penalty)
+
+        def losses() -> dict[float, float]:
             outputs = self._ridge.predict(valid_features)
-            for temperature in TEMPERATURES:
-                loss = -float(_log_softmax(temperature * outputs)[rows, valid_labels].mean())
-                if loss < lowest:
-                    lowest, best = loss, (penalty, temperature)
-        self._ridge.solve(standardized, targets, best[0])
-        self.temperature = best[1]
+            return {
+                temperature: -float(_log_softmax(temperature * outputs)[rows, valid_labels].mean())
+                for temperature in TEMPERATURES
+            }
+
+        limited_to = self._ridge.choose(features, targets, lambda: min(losses().values()), deadline)
+        by_temperature = losses()
+        self.temperature = min(by_temperature, key=lambda temperature: by_temperature[temperature])
+        return limited_to
 
     def probabilities(self, features: Array) -> Array:
         """Return the probability of each class [N, K]."""
@@ -125,17 +180,21 @@ class RidgeRegression:
         """The number of features."""
         return len(self._ridge.mean)
 
-    def fit(self, features: Array, targets: Array, valid_features: Array, valid_targets: Array) -> None:
-        """Fit to features [N, F] and targets [N], and choose the penalty by the validation part."""
-        standardized = self._ridge.standardize(features)
-        lowest, best = np.inf, PENALTIES[0]
-        for penalty in PENALTIES:
-            self._ridge.solve(standardized, targets[:, None], penalty)
-            loss = float(np.square(self._ridge.predict(valid_features)[:, 0] - valid_targets).mean())
-            if loss < lowest:
-                lowest, best = loss, penalty
-        self._ridge.solve(standardized, targets[:, None], best)
-        self.errors = np.quantile(valid_targets - self._ridge.predict(valid_features)[:, 0], QUANTILES)
+    def fit(
+        self, features: Array, targets: Array, valid_features: Array, valid_targets: Array, deadline: Deadline
+    ) -> str:
+        """Fit to features [N, F] and targets [N], and choose the penalty by the validation part.
+
+        Returns the part that the time allowed, in words; empty if it was all.
+        """
+
+        def errors() -> Array:
+            result: Array = valid_targets - self._ridge.predict(valid_features)[:, 0]
+            return result
+
+        limited_to = self._ridge.choose(features, targets[:, None], lambda: float(np.square(errors()).mean()), deadline)
+        self.errors = np.quantile(errors(), QUANTILES)
+        return limited_to
 
     def predictions(self, features: Array) -> Array:
         """Return the mean and the quantiles [N, 1 + Q]."""

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from seriatim.models.naive.deadline import SHORTEST, Deadline, joined, shortened
 from seriatim.models.naive.ridge import RidgeClassifier, RidgeRegression
 
 Array = np.ndarray[Any, Any]
@@ -22,8 +23,12 @@ KERNELS: Final = 2500
 FEWEST_KERNELS: Final = 100
 ROWS: Final = 6000
 """The largest number of sequences that the ridge regression is fitted on."""
-PRODUCTS_PER_SECOND: Final = 3e9
-"""Products that the convolutions make in a second, roughly. A time limit is turned into a number of kernels."""
+FEWEST_ROWS: Final = 20
+"""Sequences that are fitted in any case."""
+MEASURED_STEPS: Final = 500
+"""Steps of a sequence by which the speed of the convolutions is measured."""
+FEATURE_SHARE: Final = 0.5
+"""Share of the time that the features may take."""
 VALUES_AT_ONCE: Final = 1 << 24
 
 
@@ -53,6 +58,10 @@ class Kernels:
             self.weights[index, selected, :length] = weights - weights.mean(1, keepdims=True)
             dilation = int(2 ** draw.uniform(0, np.log2(max(1.0, (steps - 1) / max(1, length - 1)))))
             self.shapes[index] = length, dilation, draw.integers(2)
+
+    def keep(self, count: int) -> None:
+        """Keep the first ``count`` kernels."""
+        self.weights, self.shapes, self.constants = self.weights[:count], self.shapes[:count], self.constants[:count]
 
     def features(self, inputs: Sequence[Array]) -> Array:
         """Return the features of sequences [T, C] as float32 [N, 2K]."""
@@ -121,18 +130,35 @@ class _Rocket:
         *,
         seconds: float = 60.0,
         seed: int = 0,
-    ) -> None:
-        """Fit to sequences [T, C], in about ``seconds``: of many sequences a random part, and with fewer kernels."""
+    ) -> str:
+        """Fit to sequences [T, C] within about ``seconds``.
+
+        Of very many sequences a random part is fitted, with fewer kernels if the time allows no more. Returns both in
+        words; empty if it was all.
+        """
+        deadline = Deadline(seconds)
         draw = np.random.default_rng(seed)
-        rows, valid_rows = (np.sort(draw.permutation(len(x))[:ROWS]) for x in (inputs, valid_inputs))
-        train, valid = [inputs[row] for row in rows], [valid_inputs[row] for row in valid_rows]
-        channels = train[0].shape[1]
-        steps = sum(map(len, train)) + sum(map(len, valid))
-        affordable = seconds * PRODUCTS_PER_SECOND / (steps * channels * LONGEST)
-        count = int(np.clip(affordable, FEWEST_KERNELS, KERNELS))
-        self._kernels.draw(channels, int(np.median([len(values) for values in train])), count, seed)
-        features, valid_features = self._kernels.features(train), self._kernels.features(valid)
-        self._linear.fit(features, targets[rows], valid_features, valid_targets[valid_rows])
+        order, valid_order = (draw.permutation(len(x))[:ROWS] for x in (inputs, valid_inputs))
+        lengths = [len(inputs[row]) for row in order]
+        self._kernels.draw(inputs[0].shape[1], int(np.median(lengths)), KERNELS, seed)
+        steps = sum(lengths) + sum(len(valid_inputs[row]) for row in valid_order)
+        affordable = FEATURE_SHARE * self._affordable_steps(inputs[order[0]], deadline) / steps
+        count = int(np.clip(affordable * KERNELS, FEWEST_KERNELS, KERNELS))
+        share = min(1.0, affordable * KERNELS / count)
+        self._kernels.keep(count)
+        rows, valid_rows = (np.sort(x[: max(FEWEST_ROWS, int(share * len(x)))]) for x in (order, valid_order))
+        features = self._kernels.features([inputs[row] for row in rows])
+        valid_features = self._kernels.features([valid_inputs[row] for row in valid_rows])
+        regression = self._linear.fit(features, targets[rows], valid_features, valid_targets[valid_rows], deadline)
+        return joined(shortened(len(rows), len(inputs), "sequences"), shortened(count, KERNELS, "kernels"), regression)
+
+    def _affordable_steps(self, values: Array, deadline: Deadline) -> float:
+        """Return the number of steps that all kernels read in the time that is left, by their speed on ``values``."""
+        before = deadline.left
+        part = values[:MEASURED_STEPS]
+        self._kernels.features([part])
+        seconds = max(before - deadline.left, SHORTEST)
+        return max(0.0, deadline.left) * len(part) / seconds
 
     def state_dict(self) -> dict[str, Array]:
         return {**self._kernels.state_dict(), **self._linear.state_dict()}

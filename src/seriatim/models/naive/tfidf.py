@@ -15,6 +15,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from seriatim.models.naive.deadline import SHORTEST, Deadline, shortened
 from seriatim.models.naive.text_grams import TextGrams
 from seriatim.notation import QUANTILES
 
@@ -23,8 +24,16 @@ Array = np.ndarray[Any, Any]
 INVERSE_PENALTY: Final = 10.0
 """C of the logistic regression."""
 RIDGE: Final = 1.0
-CHARACTERS_PER_SECOND: Final = 100_000
-"""Characters of training text that are fitted in a second, roughly. A time limit is turned into a number of texts."""
+FIRST_CHARACTERS: Final = 50_000
+"""Characters of the texts that are fitted first, by which the speed is measured."""
+FEWEST: Final = 10
+"""Texts that are fitted in any case."""
+LARGEST_SHARE: Final = 0.5
+"""Share of the time that is left which the next fit may take, by the seconds of the fit before."""
+POWER: Final = 1.5
+"""The seconds of a fit are taken to grow with this power of its characters: more of them take more iterations."""
+SMALLEST_GROWTH: Final = 2.0
+"""A larger part is fitted only if it has so many times the characters."""
 ITERATIONS: Final = 200
 
 
@@ -39,11 +48,28 @@ class TextModel(ABC):
         self.constants: Array = np.zeros(outputs)
         """[K] float64."""
 
-    def fit(self, texts: Sequence[str], targets: Array, *, seconds: float = 60.0, seed: int = 0) -> None:
-        """Fit to ``texts`` and ``targets`` [N]. Of very many texts, a random part that fits into about ``seconds``."""
-        rows = _affordable(texts, seconds, seed)
-        vectors = self._features.fit([texts[index] for index in rows])
-        self._solve(vectors, targets[rows])
+    def fit(self, texts: Sequence[str], targets: Array, *, seconds: float = 60.0, seed: int = 0) -> str:
+        """Fit to ``texts`` and ``targets`` [N] within about ``seconds``.
+
+        Of very many texts a random part is fitted, which grows as long as the time allows. Returns its size in words;
+        empty if it was all.
+        """
+        deadline = Deadline(seconds)
+        order = np.random.default_rng(seed).permutation(len(texts))
+        characters = np.cumsum([len(texts[index]) + 1 for index in order])
+        count = max(int(np.searchsorted(characters, FIRST_CHARACTERS)), min(len(texts), FEWEST))
+        while True:
+            before = deadline.left
+            rows = np.sort(order[:count])
+            self._solve(self._features.fit([texts[index] for index in rows]), targets[rows])
+            seconds_of_fit = max(before - deadline.left, SHORTEST)
+            if count == len(texts):
+                return ""
+            growth = (max(0.0, LARGEST_SHARE * deadline.left) / seconds_of_fit) ** (1 / POWER)
+            larger = int(np.searchsorted(characters, growth * characters[count - 1]))
+            if larger < len(texts) and growth < SMALLEST_GROWTH:
+                return shortened(count, len(texts), "texts")
+            count = larger
 
     @abstractmethod
     def _solve(self, vectors: Any, targets: Array) -> None:
@@ -134,11 +160,3 @@ class TfidfRegression(TextModel):
     def predictions(self, texts: Sequence[str]) -> Array:
         """Return the mean and the quantiles of each text, float64 [N, 1 + Q]."""
         return self.outputs_of(texts)
-
-
-def _affordable(texts: Sequence[str], seconds: float, seed: int) -> Array:
-    """Return the indices of the texts that can be fitted in about ``seconds``: all, or a random part in order."""
-    lengths = np.array([len(text) + 1 for text in texts])
-    order = np.random.default_rng(seed).permutation(len(texts))
-    count = int(np.searchsorted(np.cumsum(lengths[order]), seconds * CHARACTERS_PER_SECOND))
-    return np.sort(order[: max(count, min(len(texts), 100))])
