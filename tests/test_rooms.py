@@ -18,7 +18,7 @@ import seriatim
 
 ROOT = Path(seriatim.__file__).parent
 
-EVERYWHERE = {"addresses", "controls", "errors", "notation", "options", "spec", "storage", "version"}
+EVERYWHERE = {"addresses", "controls", "errors", "notation", "options", "percent", "spec", "storage", "version"}
 """Files that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -51,6 +51,7 @@ FILES: dict[str, set[str]] = {
     "errors": {"controls"},
     "notation": set(),
     "options": {"errors"},
+    "percent": set(),
     "spec": {"errors", "notation"},
     "storage": {"errors"},
     "version": set(),

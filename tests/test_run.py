@@ -191,7 +191,7 @@ def test_unknown_units_in_new_text_give_a_note(runs: dict[str, Run], capsys: pyt
     listening = Listening()
     runs["language"].evaluate(["ΩΩΩΩ"], observer=listening)
     (note,) = listening.notes
-    assert note.startswith("data: 100.0% of the units are not in the vocabulary") and capsys.readouterr().err == ""
+    assert note.startswith("data: 100.0 % of the units are not in the vocabulary") and capsys.readouterr().err == ""
     runs["language"].evaluate(["ΩΩΩΩ"])
     assert capsys.readouterr().err == f"note: {note}\n"
 

@@ -203,7 +203,7 @@ def test_vocabulary_is_fitted_on_training_part_and_unknown_units_are_noted() -> 
 def test_unknown_units_in_new_text_give_a_note() -> None:
     """A text of only unknown units is easy to predict, so its perplexity is meaningless."""
     codec = TASK.prepare(OPTIONS, [corpus()]).codec
-    for text, share in (("ΩΩΩΩ", "100.0%"), ("theΩ", "25.0%")):
+    for text, share in (("ΩΩΩΩ", "100.0 %"), ("theΩ", "25.0 %")):
         (note,) = TASK.read(OPTIONS, codec, [text]).notes
         assert note.startswith(f"data: {share} of the units are not in the vocabulary") and "flatters" in note
     assert TASK.read(OPTIONS, codec, ["the sea"]).notes == ()

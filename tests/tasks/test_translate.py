@@ -146,8 +146,8 @@ def test_codec_is_fitted_on_training_part_and_survives_json() -> None:
 def test_many_unknown_words_give_a_note() -> None:
     pairs = [(f"new{number} a", f"b neu{number}") for number in range(40)]
     notes = TASK.prepare(dataclasses.replace(OPTIONS, unit="word"), pairs).notes
-    assert notes[0].startswith("valid: 50% of the sources' words are unknown; --unit bpe")
-    assert notes[1].startswith("valid: 33% of the targets' words are unknown")
+    assert notes[0].startswith("valid: 50 % of the sources' words are unknown; --unit bpe")
+    assert notes[1].startswith("valid: 33 % of the targets' words are unknown")
     assert len(TASK.prepare(OPTIONS, pairs).notes) == 2
 
 

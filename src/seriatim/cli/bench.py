@@ -10,6 +10,7 @@ import typer
 from seriatim.cli.output import Json, TextTable, say, show, write_json
 from seriatim.errors import UsageError
 from seriatim.learning.observer import ProgressStream
+from seriatim.percent import percent
 
 if TYPE_CHECKING:
     from seriatim.bench.layer_timing import Measurement
@@ -95,7 +96,7 @@ def _show(measurements: list[Measurement]) -> None:
             _spread(measurement.seriatim, 1e3),
             _spread(measurement.torch, 1e3),
             _spread(measurement.ratio, 1.0),
-            f"{measurement.share:.0%}",
+            percent(measurement.share),
         )
         for measurement in measurements
     ]

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from seriatim.percent import percent
+
 AUTO = "auto"
 """The value of the option ``unit`` that leaves the choice to this file."""
 MAX_UNKNOWN = 0.25
@@ -35,7 +37,7 @@ def choose_unit(texts: Sequence[str]) -> tuple[str, str]:
     """
     is_joined = joined_share(texts) > 0.5
     unknown = unknown_share(texts)
-    reason = f"{100 * unknown:.0f} % of the words in one half of the texts are not in the other"
+    reason = f"{percent(unknown)} of the words in one half of the texts are not in the other"
     if is_joined:
         reason = "this script joins words together"
     is_enough = sum(map(len, texts)) >= MIN_CHARACTERS and find_spec("tokenizers") is not None

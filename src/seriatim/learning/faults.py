@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from seriatim.learning.options import LearningOptions
+from seriatim.percent import percent
 
 Row = Mapping[str, float]
 Rule = Callable[[Row, Sequence[Row], LearningOptions], str]
@@ -40,7 +41,7 @@ def saturation(row: Row, earlier: Sequence[Row], options: LearningOptions) -> st
     layer, share = _largest(row, "saturated/")
     if share < SATURATED:
         return ""
-    return f"{share:.0%} of {layer} is saturated and passes hardly any gradient; {_slower(options)}"
+    return f"{percent(share)} of {layer} is saturated and passes hardly any gradient; {_slower(options)}"
 
 
 def large_updates(row: Row, earlier: Sequence[Row], options: LearningOptions) -> str:
@@ -48,7 +49,7 @@ def large_updates(row: Row, earlier: Sequence[Row], options: LearningOptions) ->
     layer, ratio = _largest(row, "update_ratio/")
     if ratio < LARGE_UPDATE or not earlier:
         return ""
-    return f"one update changes the weights of {layer} by {ratio:.0%} of their size; {_slower(options)}"
+    return f"one update changes the weights of {layer} by {percent(ratio)} of their size; {_slower(options)}"
 
 
 def small_updates(row: Row, earlier: Sequence[Row], options: LearningOptions) -> str:

@@ -29,6 +29,7 @@ from seriatim.models.options import CELLS, FORWARD_MODE, check_causal, is_recurr
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
+from seriatim.percent import percent
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_linear
 from seriatim.tasks.common.next_units import UnitModel, log_probabilities, unit_stepper
 from seriatim.tasks.common.text_batches import StreamEpoch, document_epoch
@@ -329,7 +330,7 @@ def _unknown_notes(name: str, text: Text) -> Iterator[str]:
     share = float(np.mean(text.tokens == UNKNOWN))
     if share:
         vocabulary = "not in the vocabulary of the training part and count as <unk>, which flatters the scores"
-        yield f"{name}: {share:.1%} of the units are {vocabulary}"
+        yield f"{name}: {percent(share, 1)} of the units are {vocabulary}"
 
 
 def _perplexity(nll: float) -> float:

@@ -77,5 +77,5 @@ def test_unknown_words_give_a_note() -> None:
     known, unknown = np.array([1, 2, 3]), np.array([0, 0, 3])
     assert list(unknown_notes("the words", "word", [known, known])) == []
     (note,) = unknown_notes("the words", "word", [known, unknown])
-    assert note == "valid: 33% of the words are unknown; --unit bpe or --unit char reads words in pieces"
+    assert note == "valid: 33 % of the words are unknown; --unit bpe or --unit char reads words in pieces"
     assert list(unknown_notes("the words", "bpe", [unknown])) == []

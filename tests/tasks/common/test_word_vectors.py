@@ -58,7 +58,7 @@ def test_vectors_come_from_file_or_have_its_deviation(file: Path) -> None:
     assert start is not None
     assert start.vectors.dtype == np.float32
     assert start.vectors[[1, 2, 3, 4]].tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 6], [7, 8, 9]]  # by lower case
-    assert start.note == f"vectors: 80.0% of the vocabulary found in {file}"
+    assert start.note == f"vectors: 80.0 % of the vocabulary found in {file}"
     large = WordCorpus(["<unk>", "cat", "sun", *(f"w{index}" for index in range(3000))], [])
     initial = initial_vectors(options(vectors=str(file)), large)
     assert initial is not None
@@ -204,7 +204,7 @@ def test_cbow_on_shuffled_text_finds_no_neighbours() -> None:
 
 def test_cbow_starts_a_run(tmp_path: Path) -> None:
     run = seriatim.train("classify", messages(), **quick(vectors="cbow", out=str(tmp_path / "run")))
-    assert "vectors: 100.0% of the vocabulary trained on the training part" in run.notes
+    assert "vectors: 100.0 % of the vocabulary trained on the training part" in run.notes
     assert run.network.embeddings.weight.shape[1] == 8  # type: ignore[attr-defined]
 
 

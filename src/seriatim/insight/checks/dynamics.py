@@ -12,6 +12,7 @@ from seriatim.insight.checks.check import Check, unknown
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.network import LayerMeasures
 from seriatim.nn.saturation import RETAINING
+from seriatim.percent import percent
 
 EXPONENT = 0.05
 """Nats per step: a change grows 150-fold over 100 steps."""
@@ -72,7 +73,7 @@ def clipping(evidence: Evidence) -> Check:
     late = rows[-max(len(rows) // 3, 1) :]
     share = sum(row["clipped"] for row in late) / len(late)
     norm = sum(row["gradient_norm"] for row in late) / len(late)
-    summary = f"{share:.0%} of the last updates were clipped at {clip:g}; the mean norm was {norm:.3g}"
+    summary = f"{percent(share)} of the last updates were clipped at {clip:g}; the mean norm was {norm:.3g}"
     if share > 0.9 and norm > 10 * clip:
         return check.failed("warning", norm / clip, summary, rate(evidence, 0.1))
     return check.ok(norm / clip, summary)
@@ -81,13 +82,14 @@ def clipping(evidence: Evidence) -> Check:
 def gates_open(evidence: Evidence) -> Check:
     """Look for gates that keep everything, whatever is read."""
     check = unknown(
-        "gates_open", f"fault if {STUCK:.0%} of a layer's units keep more than {OPEN} at every step: they do not forget"
+        "gates_open",
+        f"fault if {percent(STUCK)} of a layer's units keep more than {OPEN} at every step: they do not forget",
     )
     shares = [_share(layer, lambda shares_kept: shares_kept.min(0).values > OPEN) for layer in _gated(evidence)]
     if not shares:
         return check
     worst = max(shares)
-    summary = f"{worst:.0%} of the units keep more than {OPEN} at every step that was read"
+    summary = f"{percent(worst)} of the units keep more than {OPEN} at every step that was read"
     if worst >= STUCK:
         return check.failed("fault", worst, summary, "--forget-bias 1", "high")
     return check.ok(worst, summary)
@@ -96,13 +98,14 @@ def gates_open(evidence: Evidence) -> Check:
 def gates_shut(evidence: Evidence) -> Check:
     """Look for gates that keep nothing, whatever is read."""
     check = unknown(
-        "gates_shut", f"fault if {STUCK:.0%} of a layer's units keep less than {SHUT} at every step: 1 % after 2 steps"
+        "gates_shut",
+        f"fault if {percent(STUCK)} of a layer's units keep less than {SHUT} at every step: 1 % after 2 steps",
     )
     shares = [_share(layer, lambda shares_kept: shares_kept.max(0).values < SHUT) for layer in _gated(evidence)]
     if not shares:
         return check
     worst = max(shares)
-    summary = f"{worst:.0%} of the units keep less than {SHUT} at every step that was read"
+    summary = f"{percent(worst)} of the units keep less than {SHUT} at every step that was read"
     if worst >= STUCK:
         return check.failed("fault", worst, summary, "--forget-bias 1", "high")
     return check.ok(worst, summary)
@@ -132,8 +135,8 @@ def gate_saturation(evidence: Evidence) -> Check:
     """Look for gates that are at 0 or 1 nearly always."""
     check = unknown(
         "gate_saturation",
-        f"fault if a gate is saturated at {GATE_SATURATED:.0%} of all steps and units; the gate that retains does not "
-        "count, since near 1 it remembers",
+        f"fault if a gate is saturated at {percent(GATE_SATURATED)} of all steps and units; the gate that retains does "
+        "not count, since near 1 it remembers",
     )
     shares = [
         (gate, float(units.saturated.mean()))
@@ -144,7 +147,7 @@ def gate_saturation(evidence: Evidence) -> Check:
     if not shares:
         return check
     name, worst = max(shares, key=lambda pair: pair[1])
-    summary = f"gate {name} is saturated at {worst:.0%} of all steps"
+    summary = f"gate {name} is saturated at {percent(worst)} of all steps"
     if worst >= GATE_SATURATED:
         return check.failed("fault", worst, summary, rate(evidence, 0.1))
     return check.ok(worst, summary)
@@ -152,14 +155,14 @@ def gate_saturation(evidence: Evidence) -> Check:
 
 def dead(evidence: Evidence) -> Check:
     """Look for units of a relu that are zero at every step."""
-    check = unknown("dead_units", f"fault if {DEAD:.0%} of a layer's units pass no gradient at any step")
+    check = unknown("dead_units", f"fault if {percent(DEAD)} of a layer's units pass no gradient at any step")
     if evidence.options.get("activation") != "relu":
         return check
     shares = [float(layer.hidden.is_dead.double().mean()) for layer in _layers(evidence) if layer.kind == "rnn"]
     if not shares:
         return check
     worst = max(shares)
-    summary = f"{worst:.0%} of the units are zero at every step"
+    summary = f"{percent(worst)} of the units are zero at every step"
     if worst >= DEAD:
         return check.failed("fault", worst, summary, "--activation tanh", "high")
     return check.ok(worst, summary)
@@ -167,12 +170,12 @@ def dead(evidence: Evidence) -> Check:
 
 def constant(evidence: Evidence) -> Check:
     """Look for units whose value does not depend on what is read."""
-    check = unknown("constant_units", f"warning if {CONSTANT:.0%} of a layer's units do not change with the data")
+    check = unknown("constant_units", f"warning if {percent(CONSTANT)} of a layer's units do not change with the data")
     shares = [float(layer.hidden.is_constant.double().mean()) for layer in _layers(evidence)]
     if not shares:
         return check
     worst = max(shares)
-    summary = f"{worst:.0%} of the units have the same value whatever is read"
+    summary = f"{percent(worst)} of the units have the same value whatever is read"
     if worst >= CONSTANT:
         return check.failed("warning", worst, summary, rate(evidence, 0.1))
     return check.ok(worst, summary)

@@ -6,6 +6,7 @@ from seriatim.insight.checks.check import Check, Status, unknown
 from seriatim.insight.checks.training import beats_baselines
 from seriatim.insight.evidence import Evidence
 from seriatim.insight.horizon import Horizon
+from seriatim.percent import percent
 
 ENOUGH = 0.5
 """Of the data's horizon: a model that looks half as far back sees most of what its past says."""
@@ -74,8 +75,8 @@ def use(evidence: Evidence) -> Check:
     """Compare how much context the model uses with what is there to use."""
     check = unknown(
         "context",
-        f"warning if the model uses less than {ENOUGH:.0%} of the steps that the data repay and the training reaches, "
-        "and does not beat every baseline",
+        f"warning if the model uses less than {percent(ENOUGH)} of the steps that the data repay and the training "
+        "reaches, and does not beat every baseline",
     )
     used, need, limit = evidence.ablation, evidence.need, evidence.limit
     if evidence.network is None or used is None or need is None or evidence.network.shortcut:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from seriatim.insight.checks.advice import rate
 from seriatim.insight.checks.check import Check, unknown
 from seriatim.insight.evidence import Evidence
+from seriatim.percent import percent
 
 MONITORS = ("valid_nll", "valid_quantile_loss", "valid_loss", "valid_rmse")
 ROUGH = 0.4
@@ -31,7 +32,7 @@ def rate_high(evidence: Evidence) -> Check:
     """Look for a training loss that does not settle."""
     check = unknown(
         "learning_rate_high",
-        f"fault if the training loss ends 5 % above where it began or {ROUGH:.0%} of its way is upwards",
+        f"fault if the training loss ends 5 % above where it began or {percent(ROUGH)} of its way is upwards",
     )
     losses = [row["train_loss"] for row in evidence.rows if "train_loss" in row]
     if len(losses) < 4:
@@ -40,7 +41,9 @@ def rate_high(evidence: Evidence) -> Check:
     way = sum(abs(b - a) for a, b in itertools.pairwise(losses))
     roughness = ups / way if way else 0.0
     gain = (losses[0] - min(losses)) / max(abs(losses[0]), 1e-12)
-    summary = f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}; {roughness:.0%} of its way was upwards"
+    summary = (
+        f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g}; {percent(roughness)} of its way was upwards"
+    )
     if losses[-1] > losses[0] + 0.05 * abs(losses[0]) or (
         roughness >= ROUGH and gain > 0.01 and losses[-1] - min(losses) > 0.1 * gain * abs(losses[0])
     ):
@@ -53,8 +56,8 @@ def rate_low(evidence: Evidence) -> Check:
     check = unknown(
         "learning_rate_low",
         f"fault if Adam can have moved a weight by {MOVED} at most (its steps are as large as --lr), or if the "
-        f"training loss falls as fast in the end as at first, but by less than {SLOW:.0%}, and at first updates change "
-        f"most layers by less than {BRISK:.1%} of their size",
+        f"training loss falls as fast in the end as at first, but by less than {percent(SLOW)}, and at first updates "
+        f"change most layers by less than {percent(BRISK, 1)} of their size",
     )
     rows = [row for row in evidence.rows if "train_loss" in row]
     now, updates = evidence.options.get("lr"), rows[-1]["step"] if rows else 0
@@ -81,7 +84,8 @@ def rate_low(evidence: Evidence) -> Check:
 def still_learning(evidence: Evidence) -> Check:
     """Look for a validation score that was still improving at the end."""
     check = unknown(
-        "still_learning", f"warning if more than {REMAINING:.0%} of the gain came in the last quarter of the updates"
+        "still_learning",
+        f"warning if more than {percent(REMAINING)} of the gain came in the last quarter of the updates",
     )
     name = monitor_of(evidence.rows)
     rows = [row for row in evidence.rows if name and name in row]
@@ -92,7 +96,7 @@ def still_learning(evidence: Evidence) -> Check:
     early = min(score for score, row in zip(scores, rows, strict=True) if row["step"] <= max(quarter, rows[0]["step"]))
     whole, late = scores[0] - min(scores), early - min(scores)
     share = late / whole if whole > 0 else 0.0
-    summary = f"{share:.0%} of the gain of {name} came in the last quarter of {last:.0f} updates"
+    summary = f"{percent(share)} of the gain of {name} came in the last quarter of {last:.0f} updates"
     if share > REMAINING and scores[-1] <= min(scores) * (1 + 1e-9):
         return check.failed("warning", share, summary, f"--epochs {2 * max(round(rows[-1]['epoch']), 1)}")
     return check.ok(share, summary)
@@ -101,7 +105,7 @@ def still_learning(evidence: Evidence) -> Check:
 def overfitting(evidence: Evidence) -> Check:
     """Look for a validation loss that rises while the training loss falls."""
     check = unknown(
-        "overfitting", f"warning if the validation loss ends {OVERFIT - 1:.0%} above its best; its best is used"
+        "overfitting", f"warning if the validation loss ends {percent(OVERFIT - 1)} above its best; its best is used"
     )
     name = monitor_of(evidence.rows)
     rows = [row for row in evidence.rows if name and name in row and "train_loss" in row]
@@ -187,7 +191,7 @@ def coverage(evidence: Evidence) -> Check:
     share = evidence.scores.get("coverage")
     if evidence.task != "forecast" or share is None:
         return check
-    summary = f"the band of 80 % holds {share:.0%} of the values"
+    summary = f"the band of 80 % holds {percent(share)} of the values"
     chance = 3 * (0.16 / evidence.test_size) ** 0.5 if evidence.test_size else 1.0
     if not 0.6 <= share <= 0.95 and abs(share - 0.8) > chance:
         return check.failed("warning", share, summary, "--origins 10", "low")

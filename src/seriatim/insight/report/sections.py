@@ -19,6 +19,7 @@ from seriatim.insight.network import LayerMeasures
 from seriatim.insight.report.blocks import figure, section, table
 from seriatim.insight.report.chart import Axis, Line, bars, chart
 from seriatim.insight.sample import Sample
+from seriatim.percent import percent
 
 MARKS = {"ok": "✓ ok", "warning": "! warning", "fault": "✗ fault", "unknown": "– unknown"}
 HEAT_UNITS, HEAT_STEPS = 48, 100
@@ -149,7 +150,7 @@ def _time_constants(name: str, constants: Tensor) -> str:
 
 def _gate_table(measures: Sequence[LayerMeasures]) -> str:
     rows = [
-        (str(number), gate, f"{float(units.derivative.mean()):.2f}", f"{float(units.saturated.mean()):.0%}",
+        (str(number), gate, f"{float(units.derivative.mean()):.2f}", percent(float(units.saturated.mean())),
          f"{layer.weight_norms[gate]:.2f}" if gate in layer.weight_norms else "")
         for number, layer in enumerate(measures, 1)
         for gate, units in (layer.gates or {"h": layer.hidden}).items()
@@ -193,7 +194,7 @@ def _features(features: Sequence[tuple[str, float]]) -> str:
     if len(features) < 2:
         return ""
     ordered = sorted(features, key=lambda pair: -pair[1])[:MOST_COLUMNS]
-    rows = [(name, f"{share:.1%}") for name, share in ordered]
+    rows = [(name, percent(share, 1)) for name, share in ordered]
     return f"<h3>What the samples drew on, by input column</h3>{table(('column', 'share of the attributions'), rows)}"
 
 

@@ -13,6 +13,7 @@ from seriatim.data.files import content_hash
 from seriatim.data.splits import Indices, split_indices
 from seriatim.errors import DataError
 from seriatim.notation import UNKNOWN
+from seriatim.percent import percent
 
 CollectionT = TypeVar("CollectionT", bound=Collection)
 
@@ -92,4 +93,4 @@ def unknown_notes(words: str, unit: str, valid: Sequence[np.ndarray[Any, Any]]) 
     """Yield a note if many words of the validation part are unknown, as in languages with long compound words."""
     share = float(np.mean(np.concatenate(valid) == UNKNOWN))
     if unit == "word" and share > MANY_UNKNOWN:
-        yield f"valid: {share:.0%} of {words} are unknown; --unit bpe or --unit char reads words in pieces"
+        yield f"valid: {percent(share)} of {words} are unknown; --unit bpe or --unit char reads words in pieces"

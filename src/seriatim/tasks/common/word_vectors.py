@@ -25,6 +25,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.word_vectors import ContextBatch, WordVectors
 from seriatim.notation import UNKNOWN
+from seriatim.percent import percent
 from seriatim.storage import write_bytes
 from seriatim.tasks.options import TextOptions, TrainOptions
 from seriatim.tasks.task import Model, Task, WordCorpus
@@ -119,7 +120,7 @@ def initial_vectors(options: TrainOptions, words: WordCorpus | None) -> InitialV
     vectors = generator.normal(0.0, float(known_vectors.std()), shape).astype(np.float32)
     vectors[known] = known_vectors
     share = len(known) / max(len(words.tokens) - 1, 1)
-    return InitialVectors(vectors, options.freeze_vectors, f"vectors: {share:.1%} of the vocabulary {origin}")
+    return InitialVectors(vectors, options.freeze_vectors, f"vectors: {percent(share, 1)} of the vocabulary {origin}")
 
 
 def _other_input(options: TextOptions) -> str:
