@@ -2,9 +2,10 @@
 
     python recipes/report.py [recipes/results.jsonl]     print the table in Markdown
 
-``reproduce.py`` appends a line to the file for each run. Runs of a recipe with several seeds become one row with their
-means. The runs count as equal if they differ by no more than the noise: one standard deviation over the seeds, and at
-least one percent of the score, less than the sampling error of most of these test parts.
+``reproduce.py`` appends a line to the file for each run; ``reproduce.py --list`` prints the commands. Runs of a recipe
+with several seeds become one row with their means. Recipes that have no run in the file are named below the table. The
+runs count as equal if they differ by no more than the noise: one standard deviation over the seeds, and at least one
+percent of the score, less than the sampling error of most of these test parts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from table import RECIPES
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "entity_f1", "bleu", "chrf", "exact_match")
@@ -39,6 +42,8 @@ class Row:
     simple_name: str
     noise: float
     hash: str
+    date: str
+    """The day of the last of the runs; a dash for a run that was written down before the file had days."""
 
     @property
     def network_wins(self) -> bool:
@@ -85,6 +90,7 @@ def summary(runs: Sequence[dict[str, Any]]) -> Row:
         simple_name=simple_name,
         noise=max(spread, SMALLEST_NOISE * abs(used_mean)),
         hash=first["hash"],
+        date=max(run.get("date", "–") for run in runs),
     )
 
 
@@ -95,25 +101,30 @@ def _used(run: dict[str, Any]) -> float:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table, with the counts below it."""
+    """Return the rows as a Markdown table, with the counts and the recipes that have no row below it."""
+    bands = {recipe.name: f"{recipe.band[0]:g} to {recipe.band[1]:g}" for recipe in RECIPES}
     lines = [
-        "| recipe | score | seeds | network | the run uses | best simple model | network wins | used is best | data |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| recipe | score | seeds | network | band | the run uses | best simple model | network wins | used is best "
+        "| data | date |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         simple = f"{row.simple_name} {row.simple:.4g}" if row.simple is not None else "–"
         wins = "–" if row.simple is None else "yes" if row.network_wins else "no"
         best = "yes" if row.used_is_best else "no"
         lines.append(
-            f"| {row.recipe} | {row.score} | {row.seeds} | {row.network:.4g} | {row.used_name} {row.used:.4g} "
-            f"| {simple} | {wins} | {best} | {row.hash} |"
+            f"| {row.recipe} | {row.score} | {row.seeds} | {row.network:.4g} | {bands.get(row.recipe, '–')} "
+            f"| {row.used_name} {row.used:.4g} | {simple} | {wins} | {best} | {row.hash} | {row.date} |"
         )
     compared = [row for row in rows if row.simple is not None]
     won, best = sum(row.network_wins for row in compared), sum(row.used_is_best for row in compared)
+    missing = [name for name in bands if name not in {row.recipe for row in rows}]
     lines += [
         "",
         f"The network alone beats every simple model in {won} of {len(compared)} rows. What the run uses is best or "
         f"within the noise in {best} of {len(compared)}.",
+        "",
+        f"Recipes without a run in this table: {', '.join(missing) or 'none'}.",
     ]
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ that are for research only, and ``mnist1d`` needs the package of that name.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import shlex
 import subprocess
@@ -82,6 +83,7 @@ def reproduce(recipe: Recipe, data: Path, out: Path, seed: int, results: Path | 
             "epochs": result["epochs"],
             "seconds": round(result["seconds"], 1),
             "hash": result["data"]["hash"].removeprefix("sha256:")[:8],
+            "date": datetime.date.today().isoformat(),
         }
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -239,7 +239,7 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
     script = load_script(monkeypatch, "recipes", "report")
     run = {
         "recipe": "films", "seed": 0, "score": "accuracy", "model": "lstm", "network": 0.8, "blend": 0.9,
-        "best": "blend", "baselines": {"majority": 0.5, "tfidf": 0.84}, "hash": "0123abcd",
+        "best": "blend", "baselines": {"majority": 0.5, "tfidf": 0.84}, "hash": "0123abcd", "date": "2026-11-30",
     }  # fmt: skip
     series = {"recipe": "births", "score": "rmse", "network": 6.0, "blend": 7.0, "baselines": {"naive": 8.0, "ar": 6.5}}
     runs = [run, run | {"seed": 1, "network": 0.9, "blend": 0.96}, run | series, run | {"seed": 1, "network": 0.86}]
@@ -253,8 +253,9 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
     monkeypatch.setattr("sys.argv", ["report.py", str(file)])
     script.main()
     text = capsys.readouterr().out
-    assert "| births | rmse | 1 | 6 | blend 7 | ar 6.5 | yes | no | 0123abcd |" in text
+    assert "| births | rmse | 1 | 6 | 6.1 to 6.7 | blend 7 | ar 6.5 | yes | no | 0123abcd | 2026-11-30 |" in text
     assert "beats every simple model in 1 of 2 rows" in text and "in 1 of 2.\n" in text
+    assert "Recipes without a run in this table: shakespeare, " in text and " births," not in text
 
 
 @pytest.mark.processes
