@@ -17,7 +17,7 @@ PUBLISHED = (
     Recipe(
         "ptb-small",
         f"{PTB} --hidden 200 --embedding 200 --layers 2 --no-layer-norm --restart 0 --batch-size 20 --truncation 20 "
-        "--optimizer sgd --lr 20 --clip 0.25 --schedule plateau --patience 13 --epochs 13",
+        "--optimizer sgd --lr 20 --clip 0.25 --schedule cosine --epochs 10",
         "perplexity", (108.0, 120.0), "414a5631",
         published="115.91 (small network of Zaremba 2014 in TensorFlow's tutorial: the rate halves after each epoch "
         "from the fifth; here after each one without improvement)",

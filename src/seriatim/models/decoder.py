@@ -24,6 +24,7 @@ from torch.nn import functional
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
+from seriatim.nn.affine import Affine
 from seriatim.nn.attention import Attention, make_attention
 from seriatim.nn.loss import linear_cross_entropy
 from seriatim.nn.stacking import connect
@@ -114,9 +115,9 @@ class RecurrentDecoder(nn.Module):
         self.attention: Attention | None = None
         if attention != "none":
             self.attention = make_attention(attention, hidden, memory_size)
-            self.combine = nn.Linear(memory_size + hidden, hidden, bias=False)
+            self.combine = Affine(memory_size + hidden, hidden, bias=False)
         readout = hidden + peek_size
-        self.project = nn.Linear(readout, width, bias=False) if tie and readout != width else nn.Identity()
+        self.project = Affine(readout, width, bias=False) if tie and readout != width else nn.Identity()
         self.output = None if tie else nn.Linear(readout, vocabulary_size + 1)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(vocabulary_size + 1)) if tie else None
 

@@ -16,8 +16,8 @@ from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.models.resets import run_with_resets
+from seriatim.nn.affine import linear
 from seriatim.nn.loss import linear_cross_entropy, linear_nll
-from seriatim.nn.products import linear
 
 NO_TARGET = -1
 

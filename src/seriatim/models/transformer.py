@@ -17,6 +17,7 @@ from seriatim.models.body import Body, last_steps
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import dropout
+from seriatim.nn.affine import Affine
 from seriatim.nn.positions import SinusoidalPositions
 from seriatim.nn.transformer import EncoderLayer, causal_mask, padding_mask
 
@@ -35,7 +36,7 @@ class Transformer(Body):
         super().__init__()
         self.causal, self.span = causal, options.span
         self.output_size = size = options.hidden
-        self.input = nn.Identity() if input_size == size else nn.Linear(input_size, size)
+        self.input = nn.Identity() if input_size == size else Affine(input_size, size)
         rotary = causal or options.positions == "rotary"
         # Vaswani scales embeddings by √C before positions are added. The norm does this for inputs of any scale.
         self.positions = nn.Identity() if rotary else nn.Sequential(nn.LayerNorm(size), SinusoidalPositions())

@@ -15,6 +15,7 @@ from seriatim.models.decoder import NO_TARGET
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import dropout, embedding_width, start_embedding
 from seriatim.models.seq2seq import EncoderDecoder, PairBatch, Sources
+from seriatim.nn.affine import Affine
 from seriatim.nn.loss import linear_cross_entropy
 from seriatim.nn.positions import SinusoidalPositions
 from seriatim.nn.transformer import DecoderLayer, KeysValues, causal_mask, padding_mask
@@ -55,7 +56,7 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
         self.encoder = build_body(options, width)
         self.embedding = start_embedding(nn.Embedding(target_size + 1, width))
         self.dropout = dropout(options)
-        self.input = nn.Identity() if width == size else nn.Linear(width, size)
+        self.input = nn.Identity() if width == size else Affine(width, size)
         rotary = options.positions == "rotary"
         self.scale = nn.Identity() if rotary else nn.LayerNorm(size)
         self.positions = None if rotary else SinusoidalPositions()
@@ -63,7 +64,7 @@ class TransformerSeq2Seq(EncoderDecoder[PairBatch]):
             DecoderLayer(size, options.heads, dropout=options.dropout, rotary=rotary) for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(size)
-        self.project = nn.Linear(size, width, bias=False) if tie and width != size else nn.Identity()
+        self.project = Affine(size, width, bias=False) if tie and width != size else nn.Identity()
         self.output = None if tie else nn.Linear(size, target_size + 1)
         self.output_bias = nn.Parameter(self.embedding.weight.new_zeros(target_size + 1)) if tie else None
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from seriatim.errors import UsageError, nearest
+from seriatim.nn.affine import Affine
 
 
 class Attention(nn.Module, ABC):
@@ -81,7 +82,7 @@ class General(Attention):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.weight = nn.Linear(memory_size, query_size, bias=False)
+        self.weight = Affine(memory_size, query_size, bias=False)
         nn.init.orthogonal_(self.weight.weight)
 
     def keys(self, memory: Tensor) -> Tensor:
@@ -98,8 +99,8 @@ class Additive(Attention):
 
     def __init__(self, query_size: int, memory_size: int, *, bias: bool) -> None:
         super().__init__()
-        self.of_query = nn.Linear(query_size, query_size, bias=False)
-        self.of_memory = nn.Linear(memory_size, query_size, bias=bias)
+        self.of_query = Affine(query_size, query_size, bias=False)
+        self.of_memory = Affine(memory_size, query_size, bias=bias)
         self.score = nn.Linear(query_size, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:

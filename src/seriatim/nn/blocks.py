@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.nn import checks
+from seriatim.nn.affine import Affine
 from seriatim.nn.dropout import locked
-from seriatim.nn.products import Affine
 from seriatim.nn.sequence import AnyLayer, SequenceLayer
 from seriatim.nn.short_convolution import ShortConvolution
 from seriatim.nn.stacking import check_stackable

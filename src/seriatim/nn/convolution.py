@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.nn import checks
+from seriatim.nn.affine import Affine
+from seriatim.ops.products import linear
 
 
 class Convolution(nn.Module):
@@ -51,7 +53,7 @@ class Convolution(nn.Module):
             x = functional.pad(x, (0, 0, 0, 0, self.reach - ahead, ahead))
         # One product over the concatenated taps: faster here than conv1d, which needs x as [B, C, T].
         taps = torch.cat([x[tap * self.dilation : tap * self.dilation + steps] for tap in range(kernel)], -1)
-        return functional.linear(taps, self.weight.flatten(1), self.bias)
+        return linear(taps, self.weight.flatten(1), self.bias)
 
     def extra_repr(self) -> str:
         outputs, kernel, inputs = self.weight.shape
@@ -71,7 +73,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = Convolution(input_size, size, kernel, dilation=dilation, causal=causal)
         self.second = Convolution(size, size, kernel, dilation=dilation, causal=causal)
-        self.straight = nn.Identity() if input_size == size else nn.Linear(input_size, size)
+        self.straight = nn.Identity() if input_size == size else Affine(input_size, size)
         self.dropout = nn.Dropout(checks.probability("dropout", dropout))
         with torch.no_grad():
             self.second.weight.mul_(0.1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from seriatim.nn.products import add_product, linear, product
+from seriatim.ops.products import add_product, linear, product
 
 CHUNK = 1 << 23
 """The number of logits of a chunk: 32 MB in float32. Smaller chunks update the weight's gradient too often."""

@@ -16,6 +16,7 @@ from torch.nn.functional import dropout
 
 from seriatim.errors import UsageError, nearest
 from seriatim.nn import checks
+from seriatim.nn.affine import Affine
 from seriatim.nn.dropout import locked
 from seriatim.nn.sequence import AnyLayer, SequenceLayer
 from seriatim.ops.recurrence import State
@@ -53,7 +54,7 @@ class Highway(Connection):
 
     def __init__(self, width: int, like: Tensor | None = None) -> None:
         super().__init__()
-        self.transform = nn.Linear(width, width)
+        self.transform = Affine(width, width)
         if like is not None:
             self.transform.to(like.device, like.dtype)
         nn.init.constant_(self.transform.bias, -1.0)

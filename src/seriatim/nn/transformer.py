@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from seriatim.errors import UsageError
 from seriatim.nn import checks
+from seriatim.nn.affine import Affine
 from seriatim.nn.positions import rotate
-from seriatim.nn.products import Affine, linear
+from seriatim.ops.products import linear
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values [S, B, C]; the heads are consecutive blocks of C."""

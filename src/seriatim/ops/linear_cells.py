@@ -14,13 +14,13 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from seriatim.kernels.walk import Walk
 from seriatim.kernels.weights import Weights
 from seriatim.ops.composed import eigenvalues, positive
 from seriatim.ops.eager import is_forward_mode, is_transformed
 from seriatim.ops.linear_scan import COEFFICIENTS, Parts, gated_scan, runs_in_engine, scan
+from seriatim.ops.products import linear
 from seriatim.spec import CellSpec
 
 State: TypeAlias = tuple[Tensor, ...]

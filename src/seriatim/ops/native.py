@@ -14,7 +14,7 @@ import functools
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, linear
+from torch.nn.functional import layer_norm
 
 from seriatim.kernels import native
 from seriatim.kernels import state_layout as layout
@@ -39,6 +39,7 @@ from seriatim.ops.eager_layers import CHUNK
 from seriatim.ops.engine import Save, address
 from seriatim.ops.operators import run_operator
 from seriatim.ops.packed_weights import packed_weights
+from seriatim.ops.products import linear
 from seriatim.spec import CellSpec
 
 PLAIN: Walk[Tensor] = Walk()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from seriatim.ops.eager import has_batched, is_dense_cpu, is_on_cpu, is_plain_eager
@@ -30,14 +30,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     rows = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
     result: Tensor = _Linear.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
     return result if x.dim() == 2 else result.view(*x.shape[:-1], len(weight))
-
-
-class Affine(nn.Linear):
-    """``torch.nn.Linear`` whose products are ``linear``'s: x [..., I] → [..., O]."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the map of ``input``."""
-        return linear(input, self.weight, self.bias)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -56,10 +48,10 @@ def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
 def _fits(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN multiplies x [..., I] by weight [O, I]ᵀ faster, and the call is an ordinary one."""
     return (
-        _multiply() is not None
-        and x.dtype is torch.float32
-        and x.numel() * len(weight) >= SMALLEST
+        x.dtype is torch.float32
         and is_plain_eager()
+        and x.numel() * len(weight) >= SMALLEST
+        and _multiply() is not None
         and is_on_cpu(x, torch.float32)
         and is_on_cpu(weight, torch.float32)
         and weight.dim() == 2

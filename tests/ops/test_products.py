@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seriatim.nn import products
+from seriatim import nn
+from seriatim.nn.convolution import Convolution
+from seriatim.ops import products
 
 OPERATOR = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 needs_onednn = pytest.mark.skipif(
@@ -113,6 +115,24 @@ def test_autocast_and_transforms_go_to_pytorch(calls: list[tuple[int, ...]]) -> 
     batched = torch.func.vmap(lambda row: products.linear(row[None], weight)[0])(x)
     torch.testing.assert_close(batched, functional.linear(x, weight))
     assert not calls
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("layer", "results"),
+    [
+        (nn.LSTM(6, 4, layer_norm=True), [(15, 16)]),
+        (nn.MinGRU(6, 4), [(15, 8)]),
+        (nn.LRU(6, 4), [(15, 12), (15, 4)]),
+        (Convolution(6, 4, 3), [(15, 4)]),
+    ],
+    ids=["lstm with layer norm", "mingru", "lru", "convolution"],
+)
+def test_layers_send_the_products_of_all_steps_to_onednn(
+    calls: list[tuple[int, ...]], layer: Callable[[Tensor], object], results: list[tuple[int, ...]]
+) -> None:
+    layer(torch.randn(5, 3, 6))
+    assert calls == results
 
 
 def test_small_products_go_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
