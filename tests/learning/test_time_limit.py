@@ -177,6 +177,18 @@ def test_schedule_ends_at_the_updates_of_the_plan(
 def test_time_limit_may_end_a_plan_before_its_updates(time: FakeTime) -> None:
     _, outcome = train(time, updates=5000, patience=1000)
     assert outcome.steps == 50 + int((1000 - 30 - 5) / 0.6)
+    assert outcome.limited_to == f"{outcome.steps:,} of 5,000 updates"
+
+
+def test_outcome_says_what_the_time_limit_allowed(time: FakeTime) -> None:
+    """And nothing where the training came to its own end, or where its schedule ends at the limit by design."""
+    assert train(time, epochs=100, time_limit=100.0)[1].limited_to == "3.4 of 100 epochs"
+    endless = train(time, schedule="constant", patience=1000, time_limit=100.0)[1]
+    assert endless.limited_to == "the first 3.4 epochs, still improving"
+    assert train(time, epochs=2)[1].limited_to == ""
+    assert train(time, updates=30)[1].limited_to == ""
+    assert train(time, patience=1000)[1].limited_to == ""
+    assert train(time, schedule="constant", lr=1e-30, patience=1)[1].limited_to == ""
 
 
 def test_epochs_and_other_schedules_ignore_the_updates_of_the_plan(time: FakeTime) -> None:

@@ -86,3 +86,16 @@ def test_result_and_table_say_what_the_time_limit_left_out(
     assert alone.result["limited"] == {"nearest": "2 of 32 sequences"}
     whole = train("classify", (sequences, labels), baselines="fast", out=str(tmp_path / "whole"), **options)
     assert "limited" not in whole.result
+
+
+def test_taggers_and_language_models_say_what_the_time_limit_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("the\tD\ndog\tN\n\nit\tP\nruns\tV\n\n" * 200)
+    (tmp_path / "a.txt").write_text(TEXT)
+    options: dict[str, Any] = {"time_limit": 1e-5, "quiet": True, **SMALL}
+    limited = train("tag", tmp_path / "a.tsv", out=str(tmp_path / "tag"), **options).result["limited"]
+    assert set(limited) == {"lstm", "most_frequent_tag", "perceptron"}
+    assert limited["perceptron"].endswith(" of 5 epochs, 1 of 40 validation sentences"), limited
+    limited = train("language", tmp_path / "a.txt", out=str(tmp_path / "text"), **options).result["limited"]
+    assert limited["markov"] == "1 of 9 orders" and limited["cbow"].endswith(" of 3 epochs"), limited
+    run = train("tag", tmp_path / "a.tsv", epochs=1, out=str(tmp_path / "all"), quiet=True, **SMALL)
+    assert "limited" not in run.result

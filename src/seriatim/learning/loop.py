@@ -120,7 +120,14 @@ class _Training(Generic[BatchT]):
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
         progress = self.progress
-        return Outcome(progress.epoch, progress.step, progress.elapsed, tuple(progress.rows), self.clock.data_seconds)
+        return Outcome(
+            progress.epoch,
+            progress.step,
+            progress.elapsed,
+            tuple(progress.rows),
+            self.clock.data_seconds,
+            limited_to=self.end.limited_to(progress),
+        )
 
     def _train_epoch(self, interrupt: Interrupt) -> None:
         """Train on the batches of the current epoch that are left."""

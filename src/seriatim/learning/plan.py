@@ -42,4 +42,4 @@ class Outcome:
     found_lr: float | None = None
     """The learning rate that ``--lr find`` found."""
     limited_to: str = ""
-    """The part of the work of a closed form that the time limit allowed, in words; empty if it was all."""
+    """The part of the work that the time limit allowed, in words; empty if it was all."""

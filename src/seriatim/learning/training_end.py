@@ -102,6 +102,23 @@ class TrainingEnd:
         has_end = self._epochs is not None or self.follows_clock
         return not has_end and progress.since_gain >= self._patience
 
+    def limited_to(self, progress: Progress) -> str:
+        """Return the part of a finished training that the time limit allowed, in words; mostly empty.
+
+        A schedule that ends at the time limit by itself is not cut.
+        """
+        time_is_over = progress.elapsed >= self.time_limit
+        if self.follows_clock:
+            planned, done = self._planned_updates or 0, progress.step
+            is_limited = done < planned and (time_is_over or (progress.total_updates or planned) < planned)
+            return f"{done:,} of {planned:,} updates" if is_limited else ""
+        if not time_is_over:
+            return ""
+        epochs = float(progress.rows[-1]["epoch"])
+        if self._epochs is not None:
+            return f"{epochs:.1f} of {self._epochs} epochs" if epochs < self._epochs else ""
+        return "" if self.has_stopped_improving(progress) else f"the first {epochs:.1f} epochs, still improving"
+
     def _last_update(self, progress: Progress) -> int | None:
         """Return the number of updates at which a schedule without --epochs ends, or None while it is unknown."""
         return progress.total_updates or (self._planned_updates if self.follows_clock else None)

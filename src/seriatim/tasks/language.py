@@ -24,12 +24,14 @@ from seriatim.learning.options import truncation_of
 from seriatim.learning.plan import TrainingPlan
 from seriatim.models.contract import Batch
 from seriatim.models.language import NeuralLanguageModel, RecurrentLanguageModel
+from seriatim.models.naive.deadline import Deadline
 from seriatim.models.naive.markov import Markov
 from seriatim.models.options import CELLS, FORWARD_MODE, check_causal, is_recurrent, is_streaming, layer_width
 from seriatim.models.recurrent import embedding_width
 from seriatim.models.window import ConcatenatedWindow, ContinuousBag
 from seriatim.notation import UNKNOWN
 from seriatim.percent import percent
+from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_linear
 from seriatim.tasks.common.next_units import UnitModel, log_probabilities, unit_stepper
 from seriatim.tasks.common.text_batches import StreamEpoch, document_epoch
@@ -202,7 +204,7 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
             embedding=64,
             layers=1,
             epochs=3,
-            time_limit=60.0,
+            time_limit=baseline_seconds(options),
             learner="tbptt",
             truncation=(100,),
             tie=False,
@@ -274,12 +276,20 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         return pieces(codec.decode, units, prompt.tolist(), reach=8)
 
 
-def _fit_markov(model: Markov, options: LanguageOptions, data: PreparedData[Text, Vocabulary]) -> None:
-    """Count n-grams of the training part, of the given order or the best one on the validation part."""
+def _fit_markov(model: Markov, options: LanguageOptions, data: PreparedData[Text, Vocabulary]) -> str:
+    """Count n-grams of the training part, of the given order or the best one on the validation part.
+
+    Returns the part that the time of a baseline allowed, in words.
+    """
     order = 0 if options.model == "unigram" else options.order
     train, valid, size = data.train.tokens, data.valid.tokens, len(data.codec)
-    fitted = Markov.choose_order(train, valid, size) if order is None else Markov.fit(train, size, order)
+    deadline = Deadline(baseline_seconds(options))
+    if order is None:
+        fitted = Markov.choose_order(train, valid, size, deadline=deadline)
+    else:
+        fitted = Markov.fit(train, size, order, deadline)
     model.load_state_dict(fitted.state_dict())
+    return fitted.limited_to
 
 
 def _epochs(options: LanguageOptions, text: Text) -> Callable[[int], Sequence[Batch]]:

@@ -100,10 +100,10 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
     def plan(
         self, model: AnyTagger, options: TagOptions, data: PreparedData[Sentences, TagCodec]
     ) -> TrainingPlan[Any] | ClosedForm:
+        train, valid = (list(zip(part.texts, part.tags, strict=True)) for part in (data.train, data.valid))
         if isinstance(model, MostFrequentTag):
-            return ClosedForm(lambda: model.fit(zip(data.train.texts, data.train.tags, strict=True)))
+            return ClosedForm(lambda: model.fit(train, seconds=baseline_seconds(options)))
         if isinstance(model, PerceptronTagger):
-            train, valid = (list(zip(part.texts, part.tags, strict=True)) for part in (data.train, data.valid))
             seconds = baseline_seconds(options)
             return ClosedForm(lambda: model.fit(train, valid, seconds=seconds, seed=options.seed))
         epoch = epochs(data.train, options, batch_tokens=options.batch_tokens)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ TAUGHT = [
 
 def taught() -> MostFrequentTag:
     model = MostFrequentTag(len(NAMES))
-    model.fit((words.split(), np.array([NAMES.index(tag) for tag in tags.split()])) for words, tags in TAUGHT)
+    model.fit([(words.split(), np.array([NAMES.index(tag) for tag in tags.split()])) for words, tags in TAUGHT])
     return model
 
 
@@ -46,6 +48,20 @@ def test_endings_come_from_rare_words() -> None:
     model = MostFrequentTag(2)
     model.fit([(["the"] * 9 + ["lathe"], np.array([0] * 9 + [1]))])
     assert model.tag(["bathe"]).tolist() == [1]
+
+
+def test_time_limits_the_words_and_their_endings(slow_clock: Callable[[float], None]) -> None:
+    """A second passes after each sentence and each word."""
+    slow_clock(1.0)
+    sentences = [([f"word{number}"], np.array([number % 2])) for number in range(20)]
+    model = MostFrequentTag(2)
+    assert model.fit(sentences, seconds=12.0) == "6 of 20 sentences"
+    assert set(model.words) == {f"word{number}" for number in range(6)}
+    slow_clock(1.0)
+    model, two = MostFrequentTag(2), [(["two"], np.array([1])), (["a", "b", "c", "d"], np.array([0, 0, 0, 0]))]
+    assert model.fit(two, seconds=4.0) == "2 of 5 words with their endings"
+    assert model.tag(["two", "unknown"]).tolist() == [1, 0]
+    assert MostFrequentTag(2).fit(two, seconds=100.0) == ""
 
 
 def test_state_dict_is_restored() -> None:

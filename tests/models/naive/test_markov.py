@@ -14,6 +14,8 @@ from safetensors.numpy import load, save
 
 from seriatim.decoding.sampling import sample
 from seriatim.errors import DataError, UsageError
+from seriatim.models.naive import markov
+from seriatim.models.naive.deadline import Deadline
 from seriatim.models.naive.markov import Markov
 
 START = -1
@@ -154,6 +156,35 @@ def test_order_search_passes_one_worse_order() -> None:
     perplexities = [Markov.fit(train, 5, order).perplexity(valid) for order in (0, 1, 2)]
     assert perplexities[2] < perplexities[0] < perplexities[1]
     assert Markov.choose_order(train, valid, 5).order >= 2
+
+
+def test_time_limits_the_orders(slow_clock: Callable[[float], None]) -> None:
+    """A second passes with each order. An order is counted if as much time is left as the order before it took."""
+    tokens = np.arange(400) % 7
+    slow_clock(1.0)
+    model = Markov.fit(tokens, 7, 8, Deadline(5.0))
+    assert model.order == 3 and model.limited_to == "4 of 9 orders"
+    slow_clock(1.0)
+    model = Markov.choose_order(tokens, tokens, 7, deadline=Deadline(0.5))
+    assert model.order == 0 and model.limited_to == "1 of 9 orders"
+    slow_clock(1.0)
+    model = Markov.fit(tokens, 7, 3, Deadline(9.0))
+    assert model.order == 3 and model.limited_to == ""
+
+
+def test_time_limits_a_long_stream_to_its_end(
+    slow_clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The orders of 50 units take a second, so 450 fit into half of 18, after a second each for the clock and them."""
+    monkeypatch.setattr(markov, "MEASURED", 50)
+    tokens = np.concatenate([np.zeros(500, np.int64), np.arange(500) % 6 + 1])
+    slow_clock(1.0)
+    model = Markov.fit(tokens, 7, 0, Deadline(20.0))
+    assert model.limited_to == "450 of 1,000 units"
+    np.testing.assert_allclose(np.exp(model.log_probabilities([1])), 75 / 450, rtol=0.02)
+    assert model.log_probabilities([0]) < -5, "the zeros are in the beginning that was left out"
+    slow_clock(1.0)
+    assert Markov.fit(tokens, 7, 0, Deadline(60.0)).limited_to == ""
 
 
 def test_stream_shorter_than_order() -> None:

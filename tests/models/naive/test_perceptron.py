@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,26 @@ def test_same_seed_same_weights_and_unknown_validation_tags() -> None:
         model.fit(sentences(20, 0), [(["new"], np.array([7]))], seed=3)
     np.testing.assert_array_equal(models[0].weights, models[1].weights)
     assert models[0].temperature == 1.0
+
+
+def test_time_limits_the_training_and_the_choice_of_the_temperature(slow_clock: Callable[[float], None]) -> None:
+    """A second passes after each sentence. Of 16 seconds 14 are for training, and the rest is for the temperature."""
+    slow_clock(1.0)
+    model = PerceptronTagger(4)
+    limited_to = model.fit(sentences(8, 0), sentences(10, 1), seconds=16.0)
+    assert limited_to == "1.8 of 5 epochs, 2 of 10 validation sentences"
+    assert model.weights.any() and model.temperature != 1.0
+    slow_clock(1.0)
+    limited_to = PerceptronTagger(4).fit(sentences(8, 0), sentences(10, 1), seconds=1.0)
+    assert limited_to == "0.1 of 5 epochs, 1 of 10 validation sentences"
+
+
+def test_without_hurry_nothing_is_left_out() -> None:
+    models = [PerceptronTagger(4) for _ in range(2)]
+    for model, seconds in zip(models, (60.0, float("inf")), strict=True):
+        assert model.fit(sentences(20, 0), sentences(10, 1), seconds=seconds) == ""
+    np.testing.assert_array_equal(models[0].weights, models[1].weights)
+    assert models[0].temperature == models[1].temperature
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
+
+from seriatim.models.naive.deadline import Deadline, joined, shortened
 
 MAX_LETTERS = 5
 """The longest ending."""
 RARE = 3
 """Endings are learned from words that occur at most this often, since unknown words are rare too."""
+COUNTING_SHARE = 0.5
+"""The share of the time for counting words. The rest is for their endings."""
 
 Array = np.ndarray[Any, Any]
 
@@ -30,19 +34,33 @@ class MostFrequentTag:
         self.endings: dict[str, int] = {}
         """The tag for each shape and ending. The empty key is for words whose shape is unknown."""
 
-    def fit(self, sentences: Iterable[tuple[Sequence[str], Array]]) -> None:
-        """Count the tags of the words of (words, tags [T]) pairs."""
+    def fit(self, sentences: Sequence[tuple[Sequence[str], Array]], *, seconds: float = 60.0) -> str:
+        """Count the tags of the words of (words, tags [T]) pairs: of all, or of the first ones in about ``seconds``.
+
+        Returns the part that the time allowed, in words, or an empty text.
+        """
+        deadline, counted = Deadline(seconds), 0
         by_word: defaultdict[str, Counter[int]] = defaultdict(Counter)
         for words, tags in sentences:
             for word, tag in zip(words, tags.tolist(), strict=True):
                 by_word[word][tag] += 1
+            counted += 1
+            if deadline.has_passed(COUNTING_SHARE):
+                break
         by_ending: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        read = 0
         for word, counts in by_word.items():
             by_ending[""].update(counts)
             if counts.total() <= RARE:
                 for ending in _endings(word):
                     by_ending[ending].update(counts)
+            read += 1
+            if deadline.has_passed():
+                break
         self.words, self.endings = _commonest(by_word), _commonest(by_ending)
+        return joined(
+            shortened(counted, len(sentences), "sentences"), shortened(read, len(by_word), "words with their endings")
+        )
 
     def tag(self, words: Sequence[str]) -> Array:
         """Return the tag of each word, [T] int64."""

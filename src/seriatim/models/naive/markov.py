@@ -18,6 +18,8 @@ array, and a context is a gram that is one unit shorter. Reading a stream is one
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -27,11 +29,16 @@ import numpy as np
 import numpy.typing as npt
 
 from seriatim.errors import DataError, UsageError
+from seriatim.models.naive.deadline import SHORTEST, Deadline, joined, shortened
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MAX_ORDER: Final = 8
+MEASURED: Final = 1_000_000
+"""Units of a longer stream on which the speed is measured, if there is a deadline."""
+MEASURED_ORDERS: Final = 3
+"""Orders that are counted on them. So many must fit into half of the time, or the stream is cut."""
 NEVER_SEEN: Final = -1
 """The id of a gram that did not occur in training. Each table below ends with an entry for this index."""
 
@@ -46,16 +53,23 @@ class Markov:
     def __init__(self) -> None:
         self.vocabulary_size = 0
         self._levels: tuple[_Level, ...] = ()
+        self.limited_to = ""
+        """The part of the fit that its deadline allowed, in words; empty if it was all."""
 
     @classmethod
-    def fit(cls, tokens: npt.ArrayLike, vocabulary_size: int, order: int) -> Markov:
+    def fit(cls, tokens: npt.ArrayLike, vocabulary_size: int, order: int, deadline: Deadline | None = None) -> Markov:
         """Count the grams of one stream.
 
-        ``tokens`` int [N], each in 0 … V-1; ``order`` 0 (unigram) … 8. Raises ``UsageError`` for an order or a
-        vocabulary size out of range, ``DataError`` for no tokens or tokens outside the vocabulary.
+        ``tokens`` int [N], each in 0 … V-1; ``order`` 0 (unigram) … 8. ``deadline`` may leave out the beginning of a
+        very long stream, and the highest orders. Raises ``UsageError`` for an order or a vocabulary size out of range,
+        ``DataError`` for no tokens or tokens outside the vocabulary.
         """
         _check_order(order)
-        return next(islice(cls._by_order(tokens, vocabulary_size), order, None))
+        cuts: list[str] = []
+        models = cls._by_order(tokens, vocabulary_size, order, deadline or Deadline(math.inf), cuts)
+        highest = deque(models, maxlen=1).pop()
+        highest.limited_to = joined(*cuts)
+        return highest
 
     @classmethod
     def choose_order(
@@ -64,11 +78,13 @@ class Markov:
         valid: npt.ArrayLike,
         vocabulary_size: int,
         orders: Collection[int] = range(MAX_ORDER + 1),
+        deadline: Deadline | None = None,
     ) -> Markov:
         """Fit on ``train`` and return the order with the lowest perplexity on ``valid``.
 
         Orders are tried from the lowest. After two in a row that are not better than the best, the others are not
-        tried. Raises the errors of ``fit``.
+        tried, nor those for which there is no time until ``deadline``; the lowest is always tried. Raises the errors of
+        ``fit``.
         """
         if not orders:
             raise UsageError("orders: got none, wanted at least one")
@@ -77,7 +93,8 @@ class Markov:
         valid_tokens = _units(valid, "valid", vocabulary_size)
         best: Markov | None = None
         lowest, worse = np.inf, 0
-        for model in islice(cls._by_order(train, vocabulary_size), max(orders) + 1):
+        cuts: list[str] = []
+        for model in cls._by_order(train, vocabulary_size, max(orders), deadline or Deadline(math.inf), cuts):
             if model.order not in orders:
                 continue
             perplexity = model.perplexity(valid_tokens)
@@ -88,20 +105,35 @@ class Markov:
             if worse == 2:
                 break
         assert best is not None
+        best.limited_to = joined(*cuts)
         return best
 
     @classmethod
-    def _by_order(cls, tokens: npt.ArrayLike, vocabulary_size: int) -> Iterator[Markov]:
-        """Yield the fitted models of order 0, 1, 2, …; each costs one more sort of the stream."""
+    def _by_order(
+        cls, tokens: npt.ArrayLike, vocabulary_size: int, highest: int, deadline: Deadline, cuts: list[str]
+    ) -> Iterator[Markov]:
+        """Yield the fitted models of order 0, 1, … ``highest``; each costs one more sort of the stream.
+
+        They end before an order for which there is no time, if it takes as long as the order before it. The parts that
+        ``deadline`` allowed are added to ``cuts``.
+        """
         if vocabulary_size < 1:
             raise UsageError(f"vocabulary_size: got {vocabulary_size}, wanted at least 1")
         stream = _units(tokens, "tokens", vocabulary_size)
         if stream.size == 0:
             raise DataError("tokens: got none, wanted at least 1")
-        for levels in _count(stream, vocabulary_size):
+        count = _affordable(stream, vocabulary_size, deadline)
+        cuts.append(shortened(count, stream.size, "units"))
+        before = deadline.left
+        for order, levels in enumerate(_count(stream[-count:], vocabulary_size)):
             model = cls()
             model.vocabulary_size, model._levels = vocabulary_size, levels
             yield model
+            left = deadline.left
+            if order == highest or before - left > left:
+                cuts.append(shortened(order + 1, highest + 1, "orders"))
+                return
+            before = left
 
     @property
     def order(self) -> int:
@@ -262,6 +294,16 @@ def _count(stream: Ints, vocabulary_size: int) -> Iterator[tuple[_Level, ...]]:
         keys, shorter = longer_keys, np.full(stream.size, NEVER_SEEN, np.int64)
         shorter[inside] = inverse
         context_ids = _one_later(shorter)
+
+
+def _affordable(stream: Ints, vocabulary_size: int, deadline: Deadline) -> int:
+    """Return how many units can be counted until ``deadline``: all, or the last ones of a very long stream."""
+    if stream.size <= MEASURED or math.isinf(deadline.seconds):
+        return stream.size
+    before = deadline.left
+    deque(islice(_count(stream[-MEASURED:], vocabulary_size), MEASURED_ORDERS), maxlen=0)
+    left = deadline.left
+    return min(max(int(MEASURED * left / 2 / max(before - left, SHORTEST)), MEASURED), stream.size)
 
 
 def _discounts(counts: Ints) -> Floats:

@@ -9,12 +9,13 @@ Tags are chosen from left to right. Features are hashed (Weinberger 2009), so th
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 import numpy as np
+
+from seriatim.models.naive.deadline import Deadline, joined, shortened
 
 Array = np.ndarray[Any, Any]
 
@@ -28,6 +29,8 @@ FEATURES: Final = 18
 MULTIPLIERS: Final = (2_654_435_761, 40_503, 2_246_822_519)
 TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-20, 5))
 """Candidate factors that turn scores into probabilities of tags; the best on the validation part is used."""
+TRAINING_SHARE: Final = 0.875
+"""The share of the time for the training. The rest is for the temperature."""
 
 
 @final
@@ -46,43 +49,68 @@ class PerceptronTagger:
         *,
         seconds: float = 60.0,
         seed: int = 0,
-    ) -> None:
-        """Train on (words, tags [T]) pairs, for five epochs or about ``seconds``, whichever is shorter."""
-        ends_at = time.monotonic() + seconds
+    ) -> str:
+        """Train on (words, tags [T]) pairs for five epochs, or as long as ``seconds`` allow.
+
+        ``valid`` is for the temperature. Returns the part that the time allowed, in words, or an empty text.
+        """
+        deadline = Deadline(seconds)
         weights, sums = (np.zeros((ROWS, self.tags)) for _ in range(2))
-        features = [_features(words) for words, _ in sentences]
+        features: list[Array | None] = [None] * len(sentences)
         draw = np.random.default_rng(seed)
-        step = 0
-        for _ in range(EPOCHS):
-            for index in draw.permutation(len(sentences)):
-                second_previous, previous = NO_TAG, NO_TAG
-                for row, tag in zip(features[index], sentences[index][1].tolist(), strict=True):
-                    step += 1
-                    rows = np.concatenate([row, _tag_features(previous, second_previous, int(row[0]))])
-                    guess = int(weights[rows].sum(0).argmax())
-                    if guess != tag:
-                        weights[rows, tag] += 1
-                        weights[rows, guess] -= 1
-                        sums[rows, tag] += step
-                        sums[rows, guess] -= step
-                    second_previous, previous = previous, guess
-                if time.monotonic() > ends_at:
-                    break
-            if time.monotonic() > ends_at:
+        order = (index for _ in range(EPOCHS) for index in draw.permutation(len(sentences)).tolist())
+        step = count = 0
+        for index in order:
+            count += 1
+            words, tags = sentences[index]
+            rows_of_words = features[index]
+            if rows_of_words is None:
+                rows_of_words = features[index] = _features(words)
+            second_previous, previous = NO_TAG, NO_TAG
+            for row, tag in zip(rows_of_words, tags.tolist(), strict=True):
+                step += 1
+                rows = np.concatenate([row, _tag_features(previous, second_previous, int(row[0]))])
+                guess = int(weights[rows].sum(0).argmax())
+                if guess != tag:
+                    weights[rows, tag] += 1
+                    weights[rows, guess] -= 1
+                    sums[rows, tag] += step
+                    sums[rows, guess] -= step
+                second_previous, previous = previous, guess
+            if deadline.has_passed(TRAINING_SHARE):
                 break
         self.weights = (weights - sums / (step + 1)).astype(np.float32)  # (3)
-        self._choose_temperature(valid)
+        scored = self._choose_temperature(valid, deadline, draw)
+        is_cut = count < EPOCHS * len(sentences)
+        return joined(
+            f"{count / len(sentences):.1f} of {EPOCHS} epochs" if is_cut else "",
+            shortened(scored, len(valid), "validation sentences"),
+        )
 
-    def _choose_temperature(self, valid: Sequence[tuple[Sequence[str], Array]]) -> None:
-        """Choose the temperature by the log-loss of the validation part."""
-        scores = np.concatenate([self._scores(words) for words, _ in valid])
-        tags = np.concatenate([tags for _, tags in valid])
+    def _choose_temperature(
+        self, valid: Sequence[tuple[Sequence[str], Array]], deadline: Deadline, draw: np.random.Generator
+    ) -> int:
+        """Choose the temperature by the log-loss of the validation part, and return the number of sentences read.
+
+        They are all, or as many as can be scored until ``deadline``, but at least one.
+        """
+        scored: dict[int, Array] = {}
+        for index in draw.permutation(len(valid)).tolist():
+            scored[index] = self._scores(valid[index][0])
+            if deadline.has_passed():
+                break
+        if not scored:
+            return 0
+        read = sorted(scored)
+        scores = np.concatenate([scored[index] for index in read])
+        tags = np.concatenate([valid[index][1] for index in read])
         is_known = tags < self.tags
         scores, tags = scores[is_known], tags[is_known]
         if len(tags):
             rows = np.arange(len(tags))
             losses = {value: -float(_log_softmax(value * scores)[rows, tags].mean()) for value in TEMPERATURES}
             self.temperature = min(losses, key=lambda value: losses[value])
+        return len(scored)
 
     def tag(self, words: Sequence[str]) -> Array:
         """Return the tag of each word, [T] int64."""
