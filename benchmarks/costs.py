@@ -52,6 +52,7 @@ from seriatim.data.bundled import bundled_sets
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.options import fill
+from seriatim.percent import percent
 from seriatim.run.fitting import fit
 from seriatim.tasks.registry import find_task
 
@@ -65,8 +66,8 @@ for bundled in bundled_sets():
     preparation_seconds = time.monotonic() - start
     outcome = fit(task, task.make(options, prepared.codec), options, prepared, NullStore(), Silent())
     share = outcome.data_seconds / outcome.seconds
-    print(f"{bundled.task} ({bundled.name}): making batches is {share:.2%} of an epoch of {outcome.seconds:.1f} s; "
-          f"reading, splitting and encoding, once: {preparation_seconds:.2f} s")
+    print(f"{bundled.task} ({bundled.name}): making batches is {percent(share, 2)} of an epoch "
+          f"of {outcome.seconds:.1f} s; reading, splitting and encoding, once: {preparation_seconds:.2f} s")
 """
 
 

@@ -37,6 +37,7 @@ from seriatim.bench.layer_timing import (
 )
 from seriatim.bench.paired_timing import Side, race
 from seriatim.nn.registry import CELLS, LAYERS
+from seriatim.percent import percent
 
 SHAPES = ((35, 20, 650, 650), (100, 32, 128, 128), (365, 256, 32, 256), (512, 64, 256, 512), (100, 1, 64, 64))
 """(T, B, I, H)."""
@@ -172,7 +173,7 @@ def line(row: Row) -> str:
     """A row as a line of text."""
     label = (f"{row['group']:<17}{row['cell']:<5}{','.join(map(str, row['shape'])):<16}"
             f"{row['mode']:<6}{row['dtype']:<9}{row['threads']}t ")  # fmt: skip
-    share = "" if row["share_of_matmul"] is None else f"  {row['share_of_matmul']:.0%} of mm"
+    share = "" if row["share_of_matmul"] is None else f"  {percent(row['share_of_matmul'])} of mm"
     ours, theirs = (spread(row[name], duration) for name in ("seriatim", "torch"))
     return f"{label} {ours}  against {theirs}  ratio {ratio(row['ratio'])}{share}"
 

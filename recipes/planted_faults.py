@@ -38,6 +38,7 @@ import numpy as np
 import seriatim
 from seriatim.errors import TrainingError
 from seriatim.learning.observer import Silent
+from seriatim.percent import percent
 
 Options = dict[str, Any]
 Array = np.ndarray[Any, Any]
@@ -462,15 +463,15 @@ def report(rows: list[dict[str, Any]]) -> None:
                 print(f"{fault:<14}{task:<10}{named} of {len(matching):<5}{warned}")
     answers = [is_named(row, fault) for row in planted for fault in row["faults"]]
     if answers:
-        print(f"\nplanted faults named: {sum(answers)} of {len(answers)} ({np.mean(answers):.0%})")
+        print(f"\nplanted faults named: {sum(answers)} of {len(answers)} ({percent(float(np.mean(answers)))})")
     if sound:
         accused = sum(map(is_accused, sound))
-        print(f"sound runs accused: {accused} of {len(sound)} ({accused / len(sound):.0%})")
+        print(f"sound runs accused: {accused} of {len(sound)} ({percent(accused / len(sound))})")
         warned = sum(bool(row["warned"]) for row in sound)
-        print(f"sound runs warned while training: {warned} of {len(sound)} ({warned / len(sound):.0%})")
+        print(f"sound runs warned while training: {warned} of {len(sound)} ({percent(warned / len(sound))})")
     helped = [row["after"] is not None and row["after"] < row["before"] for row in rows if "advice" in row]
     if helped:
-        print(f"advice that helped: {sum(helped)} of {len(helped)} ({np.mean(helped):.0%})")
+        print(f"advice that helped: {sum(helped)} of {len(helped)} ({percent(float(np.mean(helped)))})")
 
 
 def cases(options: argparse.Namespace) -> list[Case]:

@@ -46,7 +46,7 @@ PUBLISHED = (
         Recipe(
             f"chung-nottingham-{name}",
             f"train language {{data}}/poly_music/Nottingham.mat --unit roll --model {model} "
-            "--dropout 0.1 --batch-size 4 --lr 1e-2 --clip 10 --epochs 60 --schedule cosine --threads 1",
+            "--dropout 0 --batch-size 1 --lr 5e-3 --clip 10 --epochs 40 --schedule cosine --threads 1",
             "nll", band, "ddbc81ee", published=f"{figure} ({CHUNG})",
         )
         for name, model, figure, band in (
