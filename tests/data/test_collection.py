@@ -8,7 +8,7 @@ import pytest
 from seriatim.data.collection import Collection, duplicate_key
 from seriatim.data.images import Pictures
 from seriatim.data.pairs import Pairs
-from seriatim.data.sequences import Sequences
+from seriatim.data.sequence_collection import Sequences
 from seriatim.data.tagged import Sentence, Tagged
 
 

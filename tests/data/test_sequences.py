@@ -9,7 +9,8 @@ import numpy as np
 import polars
 import pytest
 
-from seriatim.data.sequences import Sequences, read_sequences
+from seriatim.data.sequence_collection import Sequences
+from seriatim.data.sequences import read_sequences
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, SeriatimError, UsageError
 from seriatim.tasks.common.sequence_inputs import InputCodec

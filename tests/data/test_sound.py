@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from seriatim.data.sequences import Sequences, read_sequences
+from seriatim.data.sequence_collection import Sequences
+from seriatim.data.sequences import read_sequences
 from seriatim.data.sound import SoundReader, read_sound, resample
 from seriatim.errors import DataError, UsageError
 

@@ -2,88 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seriatim.data.archive import read_ts
 from seriatim.data.arrays import to_float64
 from seriatim.data.cell_values import CellError, to_names
-from seriatim.data.collection import Collection, duplicate_key
 from seriatim.data.compression import format_suffix
 from seriatim.data.files import check_unicode
 from seriatim.data.frames import from_array, from_values
+from seriatim.data.sequence_collection import FLOAT32, Sequences, Steps, Targets
 from seriatim.data.sound import SUFFIXES, SoundReader
-from seriatim.data.tables import Table, open_table
+from seriatim.data.table_sequences import constant_values, read_recordings, read_steps, read_targets, read_texts
+from seriatim.data.tables import open_table
 from seriatim.errors import DataError, UsageError
-
-Steps = NDArray[np.float64]
-"""float64, because float32 loses small differences of large numbers; frames of sound are float32 all the same."""
-Targets = NDArray[np.float64]
-
-FLOAT32 = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Sequences(Collection):
-    """Sequences in the order of their file."""
-
-    plural: ClassVar[str] = "sequences"
-    compared: ClassVar[str] = "inputs"
-
-    inputs: list[str] | list[Steps]
-    """Texts, or arrays ``[T, C]``."""
-    labels: list[str] | None
-    """One label for each sequence, or ``None`` if the data have no labels."""
-    groups: list[str] | None
-    locations: list[str]
-    """Location of each sequence, for messages: ``sms.tsv line 3``."""
-    targets: list[Targets] | None = None
-    """For each sequence one number ``[1]``, or one per step ``[T]`` with NaN for steps without a target."""
-    names: list[str] | None = None
-    """Id of each sequence in the table, if rows are steps."""
-    hashes: list[str] | None = None
-    """Content hash of each recording."""
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def channels(self) -> int | None:
-        """Number of channels C, or ``None`` for text."""
-        first = self.inputs[0]
-        return None if isinstance(first, str) else first.shape[1]
-
-    @property
-    def texts(self) -> list[str]:
-        """The inputs, typed as texts."""
-        return cast("list[str]", self.inputs)
-
-    @property
-    def arrays(self) -> list[Steps]:
-        """The inputs, typed as arrays."""
-        return cast("list[Steps]", self.inputs)
-
-    @property
-    def keys(self) -> list[Hashable]:
-        return list(map(duplicate_key, self.inputs))
-
-    @property
-    def content(self) -> object:
-        """Content to hash: numbers as float32; recordings as samples, whose frames may differ in the last bit."""
-        answers = self.labels if self.targets is None else self.targets
-        inputs = self.inputs if self.channels is None else [values.astype(np.float32) for values in self.arrays]
-        return (self.hashes or inputs, answers)
-
-    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Sequences:
-        def select(values: list[Any] | None) -> Any:
-            return None if values is None else [values[index] for index in indices]
-
-        return Sequences(**{field.name: select(getattr(self, field.name)) for field in fields(self)})
 
 
 def read_sequences(
@@ -150,17 +86,17 @@ def read_sequences(
             optional=() if need_label else answers,
         )
         if text:
-            rows = _texts(table, text, group)
+            rows = read_texts(table, text, group)
         elif sound:
-            rows = _recordings(table, sound, reader or SoundReader(), group)
+            rows = read_recordings(table, sound, reader or SoundReader(), group)
         else:
-            rows = _steps(table, channels, id, time, group, date_format)
+            rows = read_steps(table, channels, id, time, group, date_format)
         if not answer or not table.has(answer):
             return rows.sequences
         try:
             if numeric:
-                return replace(rows.sequences, targets=_targets(rows, table, answer, every_step))
-            return replace(rows.sequences, labels=_constant(rows, table, answer, "label"))
+                return replace(rows.sequences, targets=read_targets(rows, table, answer, every_step))
+            return replace(rows.sequences, labels=constant_values(rows, table, answer, "label"))
         except DataError:
             if need_label:
                 raise
@@ -173,105 +109,18 @@ def read_sequences(
     return sequences
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Sequences without labels, and the table rows of each sequence."""
-
-    sequences: Sequences
-    order: NDArray[np.int64]
-    counts: NDArray[np.int64]
-
-
-def _texts(table: Table, text: str, group: str | None) -> _Rows:
-    texts = table.text(text)
-    for row, value in enumerate(texts):
-        if not value.strip():
-            raise table.fault(row, text, "empty text")
-    groups = table.labels(group) if group else None
-    locations = [table.location(row) for row in range(len(texts))]
-    return _Rows(Sequences(texts, None, groups, locations), np.arange(len(texts)), np.ones(len(texts), dtype=np.int64))
-
-
-def _recordings(table: Table, sound: str, reader: SoundReader, group: str | None) -> _Rows:
-    frames, hashes = reader.read_column(table, sound)
-    groups = table.labels(group) if group else None
-    locations = [table.location(row) for row in range(len(frames))]
-    sequences = Sequences(cast("list[Steps]", frames), None, groups, locations, hashes=hashes)
-    return _Rows(sequences, np.arange(len(frames)), np.ones(len(frames), dtype=np.int64))
-
-
-def _steps(
-    table: Table,
-    channels: Sequence[str],
-    id: str | None,
-    time: str | None,
-    group: str | None,
-    date_format: str | None,
-) -> _Rows:
-    values = table.numbers(channels)
-    faults = {"missing value": np.isnan(values), "too large for float32": np.abs(values) > FLOAT32}
-    for fault, wrong in faults.items():
-        if wrong.any():
-            row, channel = divmod(int(wrong.argmax()), len(channels))
-            raise table.fault(row, channels[channel], f"{fault}, {int(wrong.sum())} in all")
-    codes, names = table.codes(id) if id else (np.arange(len(table)), None)
-    order = (
-        np.argsort(codes, kind="stable")
-        if time is None
-        else np.lexsort((table.timestamps(time, date_format).values, codes))
-    )
-    counts = np.bincount(codes)
-    ends = np.cumsum(counts)
-    inputs = np.split(values[order], ends[:-1])
-    first = np.unique(codes, return_index=True)[1]
-    locations = [
-        f"{table.name} {id} '{name}' ({table.line(row)})" if id else table.location(row)
-        for name, row in zip(names or first, first, strict=True)
-    ]
-    rows = _Rows(Sequences(inputs, None, None, locations, None, names), order, counts)
-    return replace(
-        rows, sequences=replace(rows.sequences, groups=_constant(rows, table, group, "group") if group else None)
-    )
-
-
-def _constant(rows: _Rows, table: Table, column: str, noun: str) -> list[str]:
-    """Return the value of ``column`` in each sequence; it must not change within a sequence."""
-    codes, names = table.codes(column, noun)
-    ordered = codes[rows.order]
-    starts = np.cumsum(rows.counts) - rows.counts
-    firsts = ordered[starts]
-    changed = np.flatnonzero(ordered != np.repeat(firsts, rows.counts))
-    if len(changed):
-        at = int(changed[0])
-        sequence = int(np.searchsorted(starts, at, side="right")) - 1
-        change = f"'{names[ordered[at]]}', but '{names[firsts[sequence]]}' before in the same sequence"
-        raise table.fault(int(rows.order[at]), column, change)
-    return [names[code] for code in firsts]
-
-
-def _targets(rows: _Rows, table: Table, column: str, every_step: bool) -> list[Targets]:
-    """Return the numbers in ``column``: one for each sequence ``[1]``, or with ``every_step`` one per step ``[T]``."""
-    values = table.numbers([column])[:, 0]
-    wrong = np.abs(values) > FLOAT32
-    if wrong.any():
-        raise table.fault(int(wrong.argmax()), column, "too large for float32")
-    missing = np.isnan(values)
-    if missing.all() if every_step else missing.any():
-        raise table.fault(int(missing.argmax()), column, f"no target, {int(missing.sum())} in all")
-    ordered = values[rows.order]
-    ends = np.cumsum(rows.counts)
-    if every_step:
-        return np.split(ordered, ends[:-1])
-    firsts = ordered[ends - rows.counts]
-    changed = np.flatnonzero(ordered != np.repeat(firsts, rows.counts))
-    if len(changed):
-        at = int(changed[0])
-        previous = firsts[int(np.searchsorted(ends, at, side="right"))]
-        change = (
-            f"{ordered[at]:g}, but {previous:g} before in the same sequence; --every-step makes each row an example"
-        )
-        raise table.fault(int(rows.order[at]), column, change)
-    return list(firsts[:, None])
+def are_numbers(source: object, *, text: object = None, sound: object = None, channels: object = None) -> bool:
+    """Return whether ``read_sequences`` would read numeric sequences, by the options and the form of ``source``."""
+    if text or sound:
+        return False
+    if isinstance(source, (str, Path)) and format_suffix(source) == ".ts":
+        return True
+    memory = _in_memory(source, bool(channels))
+    if memory is None:
+        return bool(channels)
+    inputs = memory[0]
+    is_column = hasattr(inputs, "to_list")  # a series of texts
+    return not is_column and hasattr(inputs, "__len__") and len(inputs) > 0 and not isinstance(inputs[0], str)
 
 
 def _from_archive(path: str | Path, numeric: bool) -> Sequences:

@@ -98,11 +98,12 @@ def train_folder(
 ) -> Path:
     """Train as ``train`` does, with ``team``. Return the run folder, which only rank 0 needs to see."""
     data, bundled_options = _bundled(task, data)
-    explicit = _explicit(options)
-    explicit = options_of_ranks(team, {**bundled_options, **task.data_options(explicit, data), **explicit})
-    repeated = None
+    explicit = options_of_ranks(team, {**bundled_options, **_explicit(options)})
+    from_data, repeated = task.data_options(explicit, data), None
     if explicit.get("resume") and "out" in explicit:
         repeated = team.decide(lambda: options_to_resume(Path(str(explicit["out"])), task))
+    if repeated is None:
+        explicit = {**from_data.options, **explicit}
     defaults = task.model_defaults(explicit) if repeated is None else repeated
     filled = fill(task.options, {**defaults, **explicit})
     task = task.variant(filled)
@@ -125,6 +126,8 @@ def train_folder(
                 "starts a new training"
             )
             return folder
+        if from_data.note and all(getattr(settings, name) == value for name, value in from_data.options.items()):
+            prepared = dataclasses.replace(prepared, notes=(from_data.note, *prepared.notes))
         vectors = initial_vectors(settings, task.word_corpus(prepared))
         if vectors:
             prepared = dataclasses.replace(prepared, notes=(*prepared.notes, vectors.note))

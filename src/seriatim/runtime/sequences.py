@@ -172,6 +172,11 @@ class SequenceModel(StreamModel):
         """Return the answer of a stream, a row of ``predict``, for a prediction."""
 
     def stream(self, *, seed: int | None = None) -> Stream:
+        if self.network is not None and self.network.branch is not None:
+            raise UsageError(
+                "stream: the convolutions of lstm_fcn read whole sequences, so it cannot read a stream; train with "
+                "--model lstm, and of a blend use the network (--use network)"
+            )
         if self.network is None or not self.network.is_causal:
             return Model.stream(self, seed=seed)
         if self.inputs.sound is not None and self.inputs.sound.is_normalised:

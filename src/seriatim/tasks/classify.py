@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from seriatim.data.files import content_hash, split_lines
-from seriatim.data.sequences import Sequences
+from seriatim.data.sequence_collection import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.decoding.mixing import SMALLEST_CHANCE
 from seriatim.encoding.labels import Labels
@@ -37,7 +37,7 @@ from seriatim.tasks.common.subwords import WordForms, check_subwords
 from seriatim.tasks.common.unseen import extend_labels
 from seriatim.tasks.options import CLASSIFY_BASELINES, ClassifyOptions
 from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
-from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
+from seriatim.tasks.task import ClosedForm, DataOptions, NewData, PreparedData, Row, Scores, Task, WordCorpus
 
 NaiveClassifier = Majority | TfidfClassifier | NearestSequence | RocketClassifier
 Classifier = NaiveClassifier | SequenceClassifier
@@ -124,6 +124,9 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
         has_speakers = explicit.get("sound") and explicit.get("group")
         return {**super().model_defaults(explicit), **(UNHEARD_SPEAKER_DEFAULTS if has_speakers else {})}
+
+    def data_options(self, explicit: Mapping[str, object], data: object | None) -> DataOptions:
+        return sequence_inputs.network_of_numbers(explicit, data)
 
     def check(self, options: ClassifyOptions) -> None:
         sequence_inputs.check_sequence_options(options)

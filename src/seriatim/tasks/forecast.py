@@ -44,7 +44,7 @@ from seriatim.tasks.common.rolling_origins import (
 )
 from seriatim.tasks.options import FORECAST_BASELINES, ForecastOptions
 from seriatim.tasks.options.forecast import START_OF_NEW_RUNS
-from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, model_of
+from seriatim.tasks.task import ClosedForm, DataOptions, NewData, PreparedData, Row, Scores, Task, model_of
 
 Array = np.ndarray[Any, Any]
 
@@ -79,11 +79,11 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
         )
         return {**defaults, **START_OF_NEW_RUNS} if is_direct_network else defaults
 
-    def data_options(self, explicit: Mapping[str, object], data: object | None) -> Mapping[str, object]:
+    def data_options(self, explicit: Mapping[str, object], data: object | None) -> DataOptions:
         """Understand the columns of Nixtla's frames, if no target is named."""
         if "target" in explicit or explicit.get("header") is False or not has_columns(data, tuple(NIXTLA.values())):
-            return {}
-        return {option: (column,) if option == "target" else column for option, column in NIXTLA.items()}
+            return DataOptions({})
+        return DataOptions({option: (column,) if option == "target" else column for option, column in NIXTLA.items()})
 
     def check(self, options: ForecastOptions) -> None:
         check_forecast(options)

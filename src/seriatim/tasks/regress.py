@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from seriatim.data.files import content_hash, split_lines
-from seriatim.data.sequences import Sequences
+from seriatim.data.sequence_collection import Sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.scaler import Standardizer
 from seriatim.errors import DataError, UsageError

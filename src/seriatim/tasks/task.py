@@ -77,6 +77,15 @@ class NewData(Generic[PartT]):
 
 
 @dataclass(frozen=True)
+class DataOptions:
+    """Options that follow from the form of the data."""
+
+    options: Mapping[str, object]
+    note: str = ""
+    """A remark about them for the user, one line; empty if there is nothing to say."""
+
+
+@dataclass(frozen=True)
 class WordCorpus:
     """The words that a model reads, as ``--vectors`` needs them."""
 
@@ -131,9 +140,9 @@ class Task(ABC, Generic[OptionsT, PartT, CodecT]):
         """
         return defaults_of(model_of(self.options, explicit), explicit.get("learner"))
 
-    def data_options(self, explicit: Mapping[str, object], data: object | None) -> Mapping[str, object]:
+    def data_options(self, explicit: Mapping[str, object], data: object | None) -> DataOptions:
         """Return options that follow from the form of ``data``. The user's options, ``explicit``, replace them."""
-        return {}
+        return DataOptions({})
 
     def variant(self, options: OptionsT) -> Task[Any, Any, Any]:
         """Return the task for ``options``: this one, unless one name covers several forms of data."""

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seriatim.data.sequences import Sequences, read_sequences
+from seriatim.data.sequence_collection import Sequences
+from seriatim.data.sequences import are_numbers, read_sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.encoding.scaler import Standardizer
@@ -24,7 +25,7 @@ from seriatim.tasks.common.parts import unknown_notes
 from seriatim.tasks.common.subwords import WordForms
 from seriatim.tasks.common.text_unit import unit_notes, unit_of
 from seriatim.tasks.options import SequenceOptions
-from seriatim.tasks.task import WordCorpus
+from seriatim.tasks.task import DataOptions, WordCorpus
 
 Array = np.ndarray[Any, Any]
 OptionsT = TypeVar("OptionsT", bound=SequenceOptions)
@@ -101,6 +102,18 @@ class InputCodec:
             return cls(vocabulary=Vocabulary.from_json(stored), subwords=subwords)
         sound = LogMel.from_json(stored["sound"]) if "sound" in stored else None
         return cls(scaler=Standardizer.from_json(stored), sound=sound)
+
+
+def network_of_numbers(explicit: Mapping[str, Any], data: object) -> DataOptions:
+    """Choose LSTM-FCN for numeric sequences, if the user's options, ``explicit``, name no model."""
+    columns = {name: explicit.get(name) for name in ("text", "sound", "channels")}
+    if explicit.get("model") or not are_numbers(data, **columns):
+        return DataOptions({})
+    return DataOptions(
+        {"model": "lstm_fcn"},
+        "model: lstm_fcn, because the data are sequences of numbers, on which it validates better than lstm; "
+        "--model lstm gives a network that reads streams",
+    )
 
 
 def check_sequence_options(options: SequenceOptions) -> None:

@@ -18,7 +18,10 @@ class ClassifyOptions(SequenceOptions):
     """Options of ``train classify``."""
 
     model: str = option(
-        "lstm", "network or baseline", choices=SEQUENCE_NETWORKS + CLASSIFY_BASELINES, registered=REGISTERED
+        "lstm",
+        "network or baseline; sequences of numbers take lstm_fcn",
+        choices=SEQUENCE_NETWORKS + CLASSIFY_BASELINES,
+        registered=REGISTERED,
     )
     dropout: float = option(0.5, "dropout on embeddings, between layers and before the head", minimum=0.0, below=1.0)
     lr: float | str = learning_rate(2e-3)
