@@ -7,10 +7,11 @@ The weights are random, since the time does not depend on them. ``language`` sam
 32 sentences with a GRU encoder and decoder of 256 units with attention, 5,000 words and a beam of 4, each up to 30
 words long.
 
-The plain side is a PyTorch program as in a textbook. For ``language`` it is the LSTM of ``torch.nn`` (which has no
-layer norm), a loop and ``torch.multinomial``. For ``translate`` it is a beam search in tensors, sentence by sentence,
-with the same network. ``runtime`` is the exported model, which runs without PyTorch. All sides run by turns in one
-process.
+The plain sides are PyTorch programs under ``torch.inference_mode``. For ``language`` they are loops with
+``torch.multinomial``: ``plain`` steps ``torch.nn.LSTMCell``, and ``plain layer`` calls ``torch.nn.LSTM`` for each unit.
+Neither has layer norm; ``plain same network`` computes the layer norm of our network in a cell of its own. For
+``translate`` the plain side is a beam search in tensors, sentence by sentence, with the same network. ``runtime`` is
+the exported model, which runs without PyTorch. All sides run by turns in one process.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from seriatim.options import fill
 from seriatim.tasks.common.writing import Stepper
 
 TEMPERATURE = 0.8
+WIDTH = 128
 BEAM = 4
 SENTENCES, WORDS, LONGEST = 32, 5000, 30
 
@@ -86,32 +89,65 @@ def language(folder: Path, length: int, hidden: int) -> dict[str, Side]:
     run.export(exported)
     model = runtime.load(exported)
     settings: dict[str, Any] = {"length": length, "temperature": TEMPERATURE, "seed": 0}
-    plain = Plain(65, 128, hidden)
+    cells: dict[str, nn.Module] = {
+        "plain": nn.LSTMCell(WIDTH, hidden), "plain layer": Unrolled(nn.LSTM(WIDTH, hidden)),
+        "plain same network": NormalisedCell(WIDTH, hidden),
+    }  # fmt: skip
     return {
         "run": Side(lambda: "".join(run.generate("A", **settings))),
         "runtime": Side(lambda: "".join(model.generate("A", **settings))),
-        "plain": Side(lambda: plain.sample(length)),
+        **{name: Side(partial(Plain(65, cell, hidden).sample, length)) for name, cell in cells.items()},
     }
 
 
 class Plain(nn.Module):
-    """A language model as a PyTorch program has it."""
+    """A language model as a PyTorch program has it. ``cell`` maps an input and a state to the next state, h first."""
 
-    def __init__(self, units: int, width: int, hidden: int) -> None:
+    def __init__(self, units: int, cell: nn.Module, hidden: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(units, width)
-        self.layer = nn.LSTM(width, hidden)
+        self.embedding = nn.Embedding(units, WIDTH)
+        self.cell = cell
         self.output = nn.Linear(hidden, units)
 
+    @torch.inference_mode()
     def sample(self, length: int) -> list[int]:
         """Sample ``length`` units."""
-        unit, state, units = torch.zeros(1, 1, dtype=torch.int64), None, []
+        unit, state, units = torch.zeros(1, dtype=torch.int64), None, []
         for _ in range(length):
-            hidden, state = self.layer(self.embedding(unit), state)
-            chances = torch.softmax(self.output(hidden[-1]) / TEMPERATURE, -1)
-            unit = torch.multinomial(chances, 1)
+            state = self.cell(self.embedding(unit), state)
+            chances = torch.softmax(self.output(state[0]) / TEMPERATURE, -1)
+            unit = torch.multinomial(chances[0], 1)
             units.append(int(unit))
         return units
+
+
+class Unrolled(nn.Module):
+    """A layer that is called for each step."""
+
+    def __init__(self, layer: nn.LSTM) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        next_state: tuple[Tensor, Tensor] = self.layer(x, state)[1]
+        return next_state
+
+
+class NormalisedCell(nn.Module):
+    """An LSTM cell with layer norm (Ba 2016), in PyTorch's operations."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(width, 4 * hidden, bias=False)
+        self.recur = nn.Linear(hidden, 4 * hidden, bias=False)
+        self.read_norm, self.recur_norm = nn.LayerNorm(4 * hidden), nn.LayerNorm(4 * hidden)
+        self.c_norm = nn.LayerNorm(hidden)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        h, c = state or (x.new_zeros(1, self.recur.in_features),) * 2
+        i, f, g, o = (self.read_norm(self.read(x)) + self.recur_norm(self.recur(h))).chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(self.c_norm(c)), c
 
 
 def translate(hidden: int) -> dict[str, Side]:
@@ -135,6 +171,7 @@ def translate(hidden: int) -> dict[str, Side]:
     return {"run": Side(ours), "plain": Side(theirs)}
 
 
+@torch.inference_mode()
 def plain_beam(network: RecurrentSeq2Seq, sources: Sources) -> Tensor:
     """Beam search for one sentence in tensors. No sentence ends before ``LONGEST``, so that all sides do the same."""
     state = network.begin(sources).take(torch.zeros(BEAM, dtype=torch.int64))

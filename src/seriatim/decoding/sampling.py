@@ -6,6 +6,7 @@ with a step function (a language model, an n-gram table, an exported network) ca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from typing import Protocol, TypeVar
 
@@ -58,8 +59,7 @@ def sample(
             log_probabilities, state = step(token, state)
             if repetition_penalty != 1.0:
                 log_probabilities = penalize_repetition(log_probabilities, used_units, repetition_penalty)
-            distribution = probabilities(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
-            token = draw(distribution, generator)
+            token = draw(_weights(log_probabilities, temperature, top_k, top_p), generator)
             if token in stop:
                 return
             used_units.add(token)
@@ -84,27 +84,34 @@ def probabilities(
     Raises ``UsageError`` for values out of range, ``DataError`` for invalid log-probabilities.
     """
     _check(temperature, top_k, top_p)
+    weights = _weights(log_probabilities, temperature, top_k, top_p)
+    distribution: Floats = weights / weights.sum()
+    return distribution
+
+
+def _weights(log_probabilities: npt.ArrayLike, temperature: float, top_k: int, top_p: float) -> Floats:
+    """Return ``probabilities`` that are not divided by their sum yet; the largest is 1."""
     logits = np.asarray(log_probabilities, np.float64)
     if logits.ndim != 1 or logits.size == 0:
         raise DataError(f"log_probabilities: got shape {logits.shape}, wanted [V]")
-    peak = logits.max()
-    if not np.isfinite(peak):  # NaN anywhere makes the maximum NaN
+    likeliest = logits.argmax()
+    peak = logits[likeliest]
+    if not math.isfinite(peak):  # of numbers with NaN among them, NaN is the largest
         raise DataError(f"log_probabilities: the largest is {peak}, wanted a finite number")
     if temperature == 0.0:
         one_hot: Floats = np.zeros(logits.size)
-        one_hot[logits.argmax()] = 1.0
+        one_hot[likeliest] = 1.0
         return one_hot
     with np.errstate(over="ignore"):  # a tiny temperature makes all but the peak -inf, as it should
-        weights = np.exp((logits - peak) / temperature)
+        weights: Floats = np.exp((logits - peak) / temperature)
     if 0 < top_k < weights.size or top_p < 1.0:
-        likeliest = np.argsort(-logits, kind="stable")[: top_k or None]
-        cumulative = np.cumsum(weights[likeliest])
-        likely_units = likeliest[: 1 + int(np.searchsorted(cumulative[:-1], top_p * cumulative[-1]))]
+        order = np.argsort(-logits, kind="stable")[: top_k or None]
+        cumulative = np.cumsum(weights[order])
+        likely_units = order[: 1 + int(np.searchsorted(cumulative[:-1], top_p * cumulative[-1]))]
         mask = np.zeros(weights.size, bool)
         mask[likely_units] = True
         weights = np.where(mask, weights, 0.0)
-    distribution: Floats = weights / weights.sum()
-    return distribution
+    return weights
 
 
 def penalize_repetition(log_probabilities: npt.ArrayLike, used_units: Collection[int], penalty: float) -> Floats:
@@ -121,10 +128,13 @@ def penalize_repetition(log_probabilities: npt.ArrayLike, used_units: Collection
 
 
 def draw(distribution: Floats, generator: np.random.Generator) -> int:
-    """Draw one unit from ``distribution`` [V] by inversion of its cumulative sum; uses one random number."""
-    cumulative = np.cumsum(distribution)
-    last = np.flatnonzero(distribution)[-1]  # rounding must not go past this unit
-    return int(np.searchsorted(cumulative[:last], generator.random() * cumulative[-1], side="right"))
+    """Draw one unit from ``distribution`` [V] by inversion of its cumulative sum; uses one random number.
+
+    The sum of ``distribution`` need not be 1. A number below 1 times the sum rounds to less than the sum, so the unit
+    that is found has a chance above 0.
+    """
+    cumulative = distribution.cumsum()
+    return int(cumulative.searchsorted(generator.random() * cumulative[-1], side="right"))
 
 
 def _check(temperature: float, top_k: int, top_p: float) -> None:

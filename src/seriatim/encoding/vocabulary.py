@@ -60,7 +60,7 @@ class Vocabulary:
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         """Convert ids to text. Words are separated by spaces and ``<eos>`` is a line end; other units are exact."""
         plain = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-        if any(not 0 <= index < len(self) for index in plain):
+        if plain and not 0 <= min(plain) <= max(plain) < len(self):  # generation calls this for each unit
             raise ValueError(f"ids: wanted 0 to {len(self) - 1}, got {min(plain)} to {max(plain)}")
         return self._unit.decode(plain)
 

@@ -16,8 +16,10 @@ from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions, layer_width
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
 from seriatim.models.resets import run_with_resets
+from seriatim.models.unit_stream import UnitStream
 from seriatim.nn.affine import linear
 from seriatim.nn.loss import linear_cross_entropy, linear_nll
+from seriatim.nn.row_stream import stream_row
 
 NO_TARGET = -1
 
@@ -64,6 +66,10 @@ class NeuralLanguageModel(StreamModel[LanguageBatch]):
         """Map units ``[K, B]`` and a state to logits ``[K, B, V]`` and the state after them."""
         states, carry = self.states(inputs, carry, reset)
         return self.logits(states), carry
+
+    def stream(self, carry: Carry) -> UnitStream | None:
+        """Return single steps of one text after ``carry``; None for a network that has to be called for each unit."""
+        return None
 
     @final
     def nll(self, inputs: Tensor, targets: Tensor, carry: Carry, reset: Tensor | None = None) -> tuple[Tensor, Carry]:
@@ -140,6 +146,12 @@ class RecurrentLanguageModel(SoftmaxLanguageModel):
             return run_with_resets(self.stack, self.stack.reset_rows, vectors, carry, reset)
         states, carry = self.stack(vectors, carry, reset=reset)
         return states, carry
+
+    def stream(self, carry: Carry) -> UnitStream | None:
+        layers = stream_row(self.stack.layers, carry) if isinstance(self.stack, Stack) else None
+        if layers is None or isinstance(self.output, AdaptiveSoftmax):
+            return None
+        return UnitStream(self.embedding, layers, *self.head())
 
     def head(self) -> tuple[Tensor, Tensor | None]:
         assert not isinstance(self.output, AdaptiveSoftmax), "an adaptive softmax is no affine map"

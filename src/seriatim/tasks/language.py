@@ -257,9 +257,9 @@ class Language(Task[LanguageOptions, Text, Vocabulary]):
         last, state = stepper.read(prompt)
 
         def step(unit: int, state: Any) -> tuple[Array, Any]:
-            log_chances, state = stepper.step(unit, state)
-            log_chances[UNKNOWN] = -np.inf  # <unk> cannot be written as text
-            return log_chances, state
+            scores, state = stepper.scores(unit, state)
+            scores[UNKNOWN] = -np.inf  # <unk> cannot be written as text
+            return scores, state
 
         units = sample(
             step,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from seriatim.encoding.scoring_batches import scoring_batches
 from seriatim.models.contract import Carry
 from seriatim.models.language import NeuralLanguageModel
 from seriatim.models.naive.markov import Markov
+from seriatim.models.unit_stream import UnitStream
 from seriatim.notation import UNKNOWN
 from seriatim.tasks.common.blend import Blend
 
@@ -55,46 +57,67 @@ def log_probabilities(model: UnitModel | Blend, tokens: Array, starts: Array | N
     return result
 
 
-class MarkovStepper:
+class UnitStepper(ABC):
+    """A model as a step function."""
+
+    @abstractmethod
+    def read(self, prompt: Array) -> tuple[int, Any]:
+        """Return the last unit of ``prompt`` (<unk> when it is empty) and the state before it."""
+
+    @abstractmethod
+    def step(self, unit: int, state: Any) -> tuple[Array, Any]:
+        """Read ``unit``; return log-probabilities [V] of the next one and the state. ``state`` may be changed."""
+
+    def scores(self, unit: int, state: Any) -> tuple[Array, Any]:
+        """As ``step``, but a constant may be missing from the log-probabilities, which sampling does not need."""
+        return self.step(unit, state)
+
+
+@final
+class MarkovStepper(UnitStepper):
     """An n-gram model as a step function. Its state is the previous units."""
 
     def __init__(self, model: Markov) -> None:
         self._model = model
 
     def read(self, prompt: Array) -> tuple[int, tuple[int, ...]]:
-        """Return the last unit of ``prompt`` (<unk> when it is empty) and the state before it."""
         units = tuple(int(unit) for unit in prompt)
         return (units[-1], units[:-1]) if units else (UNKNOWN, ())
 
     def step(self, unit: int, state: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
         context = (*state, unit)[-self._model.order :] if self._model.order and (state or unit != UNKNOWN) else ()
         return self._model.step(np.asarray(context, np.int64)), context
 
 
-class NetworkStepper:
-    """A network as a step function. Its state is the carry."""
+@final
+class NetworkStepper(UnitStepper):
+    """A network as a step function. Its state is a stream, which each step changes, or else the carry."""
 
     def __init__(self, network: NeuralLanguageModel) -> None:
         self._network = network.eval()
 
     @torch.no_grad()
-    def read(self, prompt: Array) -> tuple[int, Carry]:
-        """Return the last unit of ``prompt`` and the state before it."""
+    def read(self, prompt: Array) -> tuple[int, UnitStream | Carry]:
         units = np.concatenate([[UNKNOWN], prompt]).astype(np.int64)
         carry: Carry = ()
         if len(units) > 1:
             _, carry = self._network(torch.from_numpy(units[:-1, None]), ())
-        return int(units[-1]), carry
+        return int(units[-1]), self._network.stream(carry) or carry
 
-    @torch.no_grad()
-    def step(self, unit: int, state: Carry) -> tuple[Array, Carry]:
-        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
-        logits, state = self._network(torch.tensor([[unit]]), state)
-        return torch.log_softmax(logits[0, 0].double(), -1).numpy(), state
+    def step(self, unit: int, state: UnitStream | Carry) -> tuple[Array, UnitStream | Carry]:
+        scores, state = self.scores(unit, state)
+        return torch.log_softmax(torch.from_numpy(scores), -1).numpy(), state
+
+    def scores(self, unit: int, state: UnitStream | Carry) -> tuple[Array, UnitStream | Carry]:
+        if isinstance(state, UnitStream):
+            return state.step(unit).astype(np.float64), state
+        with torch.no_grad():
+            logits, state = self._network(torch.tensor([[unit]]), state)
+        return logits[0, 0].double().numpy(), state
 
 
-class BlendStepper:
+@final
+class BlendStepper(UnitStepper):
     """A blend as a step function. Its state has the states of its members."""
 
     def __init__(self, blend: Blend) -> None:
@@ -102,17 +125,15 @@ class BlendStepper:
         self._steppers = [unit_stepper(member.model) for member in blend.members]
 
     def read(self, prompt: Array) -> tuple[int, Any]:
-        """Return the last unit of ``prompt`` and the state before it."""
         readings = [stepper.read(prompt) for stepper in self._steppers]
         return readings[0][0], tuple(state for _, state in readings)
 
     def step(self, unit: int, state: Any) -> tuple[Array, Any]:
-        """Read ``unit``; return log-probabilities [V] of the next one and the state."""
         steps = [stepper.step(unit, part) for stepper, part in zip(self._steppers, state, strict=True)]
         return self._blend.mix(np.stack([chances for chances, _ in steps])), tuple(new for _, new in steps)
 
 
-def unit_stepper(model: UnitModel | Blend) -> MarkovStepper | NetworkStepper | BlendStepper:
+def unit_stepper(model: UnitModel | Blend) -> UnitStepper:
     """Return ``model`` as a step function."""
     if isinstance(model, Blend):
         return BlendStepper(model)
