@@ -110,8 +110,31 @@ def test_words_are_mixed(tmp_path: Path) -> None:
     assert list(run.result["baselines"]) == ["most_frequent_tag", "perceptron"]
     (row,) = load(tmp_path / "run").predict([["the", "cat", "sleeps"]])
     assert row["tags"] == ["D", "N", "V"]
-    crf = train("tag", tmp_path / "a.tsv", epochs=1, crf=True, out=str(tmp_path / "crf"), spelling=8, **QUICK)
-    assert crf.result["blend"] is None and crf.result["best"] == "lstm"
+
+
+def test_scores_of_sentences_are_mixed(tmp_path: Path) -> None:
+    """Names of two words. The network with a CRF and the perceptron are uncertain in different ways."""
+    draw = np.random.default_rng(3)
+    lines = []
+    for _ in range(600):
+        first, second = draw.choice(["Ada", "Bob", "Eve", "York", "Rome"], 2)
+        is_name = draw.random() < 0.8
+        lines += [f"{first}\tB-PER\n{second}\tI-PER\n" if is_name else f"{first}\tB-LOC\n{second}\tB-LOC\n"]
+        lines += ["sleeps\tO\n\n"]
+    (tmp_path / "a.tsv").write_text("".join(lines))
+    run = train("tag", tmp_path / "a.tsv", epochs=1, crf=True, out=str(tmp_path / "run"), spelling=8, **QUICK)
+    assert set(run.result["blend"]["parts"]) == {"lstm", "perceptron"} and run.result["best"] == "blend"
+    assert run.result["blend"]["scores"].keys() == run.result["scores"].keys() >= {"entity_f1"}
+    loaded = load(tmp_path / "run")
+    assert loaded._opened.blend.form == "scores"
+    (row,) = loaded.predict([["Ada", "York", "sleeps"]])
+    assert row["tags"] == ["B-PER", "I-PER", "O"]
+    again = loaded.evaluate(tmp_path / "a.tsv")
+    assert again["blend"]["parts"] == run.result["blend"]["parts"]
+    loaded.update(tmp_path / "a.tsv", epochs=1, quiet=True)
+    assert load(tmp_path / "run")._opened.blend.form == "scores"
+    result = loaded.export(tmp_path / "exported")
+    assert result["model"] == "blend" and result["difference"] == 0
 
 
 def test_notes_are_mixed(tmp_path: Path) -> None:

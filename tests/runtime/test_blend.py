@@ -14,6 +14,7 @@ from runtime_settings import TEXT
 from seriatim import runtime
 from seriatim.errors import DataError, RunError, UsageError
 from seriatim.storage import write_json
+from seriatim.tasks.common.tagging import scores_of
 
 TABLE = [[0.5, 0.3, 0.6, 0.4]]
 BLENDS = {
@@ -27,6 +28,10 @@ BLENDS = {
         {"gru": [[0.2, 0.3, 0.4]] * 2, "ar": [[0.5] * 3] * 2, "naive": [[0.3, 0.2, 0.1]] * 2},
     ),
     "tag": (SENTENCES, {"model": "gru"}, "linear", {"gru": 0.6, "perceptron": 0.4}),
+    "tag-crf": (SENTENCES, {"model": "gru", "crf": True}, "scores", {"gru": 0.6, "perceptron": 0.4}),
+    "tag-crfs": (
+        SENTENCES, {"model": "gru", "crf": True, "ensemble": 2}, "scores", {"gru": 0.6, "perceptron": 0.4},
+    ),
 }  # fmt: skip
 ROWS = {
     "language": ["to be or not", "suffer"], "classify": ["the sea is warm", "never seen"],
@@ -64,8 +69,21 @@ def test_predictions_equal_those_of_the_run(blended, name):
     ours, theirs = [*model.predict(rows)], [*run.predict(rows, use="blend")]
     close(ours, theirs)
     alone = [*run.predict(rows, use="network")]
-    assert name == "tag" or alone != theirs, "the network alone gives the same"
+    assert name.startswith("tag") or alone != theirs, "the network alone gives the same"
     assert all(isinstance(row, dict) for row in model.csv_rows(ours[0]))
+
+
+@pytest.mark.parametrize("name", ["tag-crf", "tag-crfs"])
+def test_scores_of_sentences_equal_those_of_the_run(blended, name):
+    """The perceptron has no transitions, and the mixture has those of the networks."""
+    run, model = blended(name)
+    blend, sentences = run._opened.blend, run._opened.codec.encode(ROWS["tag"])
+    table = blend.mix(blend.each(lambda member: scores_of(member.model, sentences)))
+    transitions, start, end = model.crf
+    ours = np.concatenate([*model.sentence_scores(ROWS["tag"]), transitions, start[None], end[None]])
+    np.testing.assert_allclose(ours, table, atol=1e-5)
+    network = scores_of(blend.members[0].model, sentences)
+    np.testing.assert_allclose(transitions, 0.6 * network[-len(transitions) - 2 : -2], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["language", "language-three"])
@@ -150,6 +168,21 @@ def test_hostile_blends_are_refused(blended, tmp_path, change, match):
     folder = shutil.copytree(blended("language")[1].path, tmp_path / "copy")
     content = json.loads((folder / "model.json").read_text())
     change(content["blend"])
+    (folder / "model.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match=match):
+        runtime.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "match"),
+    [("tag-crf", "linear", "members without a CRF"), ("tag", "scores", "a member with a CRF")],
+)
+def test_form_of_a_blend_of_taggers_fits_its_members(blended, tmp_path, name, form, match):
+    import shutil
+
+    folder = shutil.copytree(blended(name)[1].path, tmp_path / "copy")
+    content = json.loads((folder / "model.json").read_text())
+    content["blend"]["form"] = form
     (folder / "model.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match=match):
         runtime.load(folder)

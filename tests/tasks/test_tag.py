@@ -24,8 +24,9 @@ from seriatim.run import load, train
 from seriatim.run.fitting import fit
 from seriatim.tasks.common.entities import entity_f1
 from seriatim.tasks.common.tag_codec import LONGEST_SPELLING
+from seriatim.tasks.common.tagging import decode
 from seriatim.tasks.options import TagOptions
-from seriatim.tasks.tag import Tag, decode
+from seriatim.tasks.tag import Tag
 
 TASK = Tag()
 OPTIONS = TagOptions(

@@ -3,7 +3,7 @@
 (1)  P(x) = Σ_m w_m P_m(x)                  w_m ≥ 0, Σ w_m = 1; Jelinek & Mercer 1980, Mikolov 2010
 (2)  P(x) = softmax(Σ_m a_m log P_m(x))     a_m ≥ 0; a product of experts (Heskes 1998)
 (3)  q_h  = Σ_m w_{m,h} q_{m,h}             a forecast's quantile (or mean) at horizon step h
-(4)  s    = Σ_m w_m s_m                     the scores of a CRF, of tags and of their transitions
+(4)  s    = Σ_m w_m s_m                     the scores of a CRF, of tags and of their transitions: a product of experts
 """
 
 from __future__ import annotations

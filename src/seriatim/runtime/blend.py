@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seriatim.decoding.mixing import SMALLEST_CHANCE
 from seriatim.decoding.viterbi import viterbi
+from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.runtime.description import Description
 from seriatim.runtime.forecast import Forecaster
 from seriatim.runtime.histories import History
@@ -20,7 +21,7 @@ from seriatim.runtime.model import Model, Row, Stream
 from seriatim.runtime.roll import RollModel, Rolls
 from seriatim.runtime.sequences import Classifier, Regressor
 from seriatim.runtime.state import State, generator_of, start_generator
-from seriatim.runtime.tagging import Tagger
+from seriatim.runtime.tagging import BATCH, TOKENS, Tagger
 from seriatim.runtime.weights import WeightFile
 from seriatim.runtime.writing import Captioner, Translator
 
@@ -189,7 +190,10 @@ class ForecasterBlend(MixedStreamModel):
 
 @final
 class TaggerBlend(MixedStreamModel):
-    """A mixture of taggers: of the probabilities of tags, or of the scores of CRFs (the form ``scores``)."""
+    """A mixture of taggers: of the probabilities of tags, or with CRFs of the scores (the form ``scores``).
+
+    In a mixture of scores, a tagger without a CRF has log-probabilities as its scores, and no transitions.
+    """
 
     task: ClassVar[str] = "tag"
 
@@ -198,11 +202,15 @@ class TaggerBlend(MixedStreamModel):
         self.mixture: Mixture[Any] = read_mixture(description, weights, Tagger, False, read_nested)
         chains = [member.crf for member in self.mixture.members]
         self.crf: tuple[Array, ...] | None = None
+        with_crf = next((chain for chain in chains if chain is not None), None)
         if self.mixture.form == "scores":
-            if any(chain is None for chain in chains):
-                description.refuse("blend", "members with a CRF")
-            self.crf = tuple(self.mixture.mix(parts) for parts in zip(*chains, strict=True))
-        elif any(chain is not None for chain in chains):
+            if with_crf is None:
+                description.refuse("blend", "a member with a CRF")
+                raise AssertionError
+            without = tuple(np.zeros_like(part) for part in with_crf)
+            edges = zip(*(without if chain is None else chain for chain in chains), strict=True)
+            self.crf = tuple(self.mixture.mix(parts) for parts in edges)
+        elif with_crf is not None:
             description.refuse("blend", "members without a CRF")
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
@@ -231,15 +239,19 @@ class TaggerBlend(MixedStreamModel):
         """Mix log-probabilities [..., K] of each member."""
         return self.mixture.mix(predictions)
 
+    def sentence_scores(self, sentences: list[list[str]]) -> list[Array]:
+        """Return the scores [T, K] of each sentence; without a CRF they are log-probabilities."""
+        parts = [member.sentence_scores(sentences) for member in self.mixture.members]
+        return [self.mix(sentence) for sentence in zip(*parts, strict=True)]
+
     def _likeliest(self, sentences: list[list[str]], crf: tuple[Array, ...]) -> list[Array]:
         """Return the likeliest tags of each sentence by the mixed scores."""
+        scores = self.sentence_scores(sentences)
         result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
-        parts = [member.scores(sentences) for member in self.mixture.members]
-        for batches in zip(*parts, strict=True):
-            indices, _, lengths = batches[0]
-            scores = self.mixture.mix([scores for _, scores, _ in batches]).astype(np.float32)
-            transitions, start, end = (part.astype(np.float32) for part in crf)
-            for index, path in zip(indices, viterbi(scores, lengths, transitions, start, end)[0], strict=True):
+        transitions, start, end = crf
+        for indices in token_buckets(list(map(len, sentences)), BATCH, TOKENS, seed=None):
+            padded, lengths = pad([scores[index] for index in indices], 0)
+            for index, path in zip(indices, viterbi(padded, lengths, transitions, start, end)[0], strict=True):
                 result[index] = path
         return result
 

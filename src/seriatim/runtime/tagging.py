@@ -155,10 +155,17 @@ class Tagger(StreamModel):
             raise RunError("model: most_frequent_tag has no probabilities, which a blend needs")
         if isinstance(self._naive, PerceptronTagger):
             return [self._naive.log_probabilities(words) for words in sentences]
+        return [log_softmax(scores) for scores in self._network_scores(sentences)]
+
+    def sentence_scores(self, sentences: list[list[str]]) -> list[Array]:
+        """Return the scores [T, K] of each sentence: of the CRF, or log-probabilities if there is none."""
+        return self.log_probabilities(sentences) if self.crf is None else self._network_scores(sentences)
+
+    def _network_scores(self, sentences: list[list[str]]) -> list[Array]:
         result: list[Array] = [np.zeros(0)] * len(sentences)
         for indices, scores, lengths in self.scores(sentences):
             for row, (index, end) in enumerate(zip(indices, lengths, strict=True)):
-                result[index] = log_softmax(scores[:end, row])
+                result[index] = scores[:end, row]
         return result
 
     def scores(self, sentences: list[list[str]]) -> Iterator[tuple[Array, Floats, Array]]:

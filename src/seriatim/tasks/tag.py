@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
-import torch
 
 from seriatim.data.files import InputStream, content_hash
 from seriatim.data.splits import Indices
@@ -16,14 +15,16 @@ from seriatim.data.tagged import TagColumns, Tagged, read_tagged
 from seriatim.learning.plan import TrainingPlan
 from seriatim.models.naive.frequent_tag import MostFrequentTag
 from seriatim.models.naive.perceptron import PerceptronTagger
-from seriatim.models.tagger import SentenceTagger, TagBatch, Tagger
+from seriatim.models.tagger import SentenceTagger, Tagger
 from seriatim.tasks.common.baseline_time import baseline_seconds
-from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities
+from seriatim.tasks.common.blend import Blend, Choice, Member, choose_probabilities, choose_scores
 from seriatim.tasks.common.entities import are_entities, entity_f1
-from seriatim.tasks.common.epochs import Epoch, epochs, evaluation_batches, scheduled_updates
+from seriatim.tasks.common.epochs import epochs, scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
+from seriatim.tasks.common.score_table import sentence_losses
 from seriatim.tasks.common.subwords import check_subwords
 from seriatim.tasks.common.tag_codec import Sentences, TagCodec
+from seriatim.tasks.common.tagging import AnyTagger, decode, log_probabilities, scores_of, tag_batches
 from seriatim.tasks.options import TAG_BASELINES, TAG_DEFAULTS, TagOptions
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus, model_of
 
@@ -31,10 +32,8 @@ Array = np.ndarray[Any, Any]
 
 EPOCHS, LEAST_UPDATES = 6, 2000
 """The end of the default schedule; docs/defaults.md has the experiments."""
-EVALUATION_BATCH = 128
-EVALUATION_TOKENS = 8192
-
-AnyTagger = MostFrequentTag | PerceptronTagger | SentenceTagger
+LARGEST_FIT = 10_000_000
+"""The most transitions, words × tags², that the weights of a blend with a CRF are fitted on."""
 
 
 @final
@@ -119,16 +118,22 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
         return dataclasses.replace(options, model=baseline)
 
     def choose(self, members: Mapping[str, Member], codec: TagCodec, valid: Sentences) -> Choice:
-        """Choose by the tags of single words. The network is used alone with a CRF, whose scores are of sentences."""
-        network, model = next((name, member.model) for name, member in members.items())
-        if isinstance(model, SentenceTagger) and model.chain() is not None:
-            return Choice(network, note="blend: none, because --crf scores whole sentences and not single words")
+        """Choose by the tags of single words, or with a CRF by those of whole sentences."""
+        models = {
+            name: member.model for name, member in members.items() if not isinstance(member.model, MostFrequentTag)
+        }
+        name, network = next(iter(models.items()))
+        chain = network.chain() if isinstance(network, SentenceTagger) else None
+        if chain is not None:
+            part = _part_to_fit(valid, len(codec.tags))
+            if not len(part):
+                return Choice(name)
+            tables = {name: scores_of(model, part) for name, model in models.items()}
+            return choose_scores(tables, lambda table: sentence_losses(table, part, chain))
         tags = np.concatenate(valid.tags)
         is_known = tags < len(codec.tags)
         log_chances = {
-            name: np.concatenate(log_probabilities(member.model, valid))[is_known]
-            for name, member in members.items()
-            if not isinstance(member.model, MostFrequentTag)
+            name: np.concatenate(log_probabilities(model, valid))[is_known] for name, model in models.items()
         }
         return choose_probabilities(log_chances, tags[is_known])
 
@@ -160,46 +165,6 @@ class Tag(Task[TagOptions, Sentences, TagCodec]):
             yield {"row": row["row"], "position": position, "word": word, "tag": tag}
 
 
-def decode(model: AnyTagger | Blend, sentences: Sentences) -> list[Array]:
-    """Return the predicted tags of each sentence, [T] int64 each."""
-    if isinstance(model, Blend):
-        return [chances.argmax(1) for chances in log_probabilities(model, sentences)]
-    if not isinstance(model, SentenceTagger):
-        return [model.tag(words) for words in sentences.texts]
-    model.eval()
-    result: list[Array] = [np.zeros(0, np.int64)] * len(sentences)
-    with torch.no_grad():
-        batches = _evaluation_batches(sentences)
-        for indices, batch in zip(batches.order, batches, strict=True):
-            scores = model.emissions(batch)
-            for index, tags in zip(indices, model.decode(scores, batch.lengths), strict=True):
-                result[index] = tags
-    return result
-
-
-def log_probabilities(model: PerceptronTagger | SentenceTagger | Blend, sentences: Sentences) -> list[Array]:
-    """Return the log-probability of each tag for each word, [T, K] per sentence. A network must have no CRF."""
-    if isinstance(model, Blend):
-        parts = [log_probabilities(member.model, sentences) for member in model.members]
-        return [model.mix(np.stack(sentence)) for sentence in zip(*parts, strict=True)]
-    if isinstance(model, PerceptronTagger):
-        return [model.log_probabilities(words) for words in sentences.texts]
-    model.eval()
-    result: list[Array] = [np.zeros(0)] * len(sentences)
-    with torch.no_grad():
-        batches = _evaluation_batches(sentences)
-        for indices, batch in zip(batches.order, batches, strict=True):
-            logits = model.emissions(batch).double()
-            chances = torch.log_softmax(logits, -1).numpy()
-            for row, (index, length) in enumerate(zip(indices, batch.lengths.tolist(), strict=True)):
-                result[index] = chances[:length, row]
-    return result
-
-
-def _evaluation_batches(sentences: Sentences) -> Epoch[TagBatch]:
-    return evaluation_batches(sentences, EVALUATION_BATCH, EVALUATION_TOKENS)
-
-
 def _read(
     options: TagOptions, source: object, *, need_tags: bool = True, known_tags: Collection[str] | None = None
 ) -> Tagged:
@@ -216,10 +181,17 @@ def _keep_known_tags(tagged: Tagged, parts: dict[str, Indices]) -> dict[str, Ind
     return remaining | {"train": np.sort(np.concatenate([parts["train"], *moved]))}
 
 
+def _part_to_fit(sentences: Sentences, tags: int) -> Sentences:
+    """Return the sentences whose tags are all known; of very many, some that are spread evenly over them."""
+    known = np.flatnonzero([(own < tags).all() for own in sentences.tags])
+    transitions = int(sentences.lengths[known].sum()) * tags**2
+    return sentences.take(known[:: -(-transitions // LARGEST_FIT) or 1])
+
+
 def _validation_scores(network: SentenceTagger, sentences: Sentences) -> Scores:
     """Return the share of wrong tags, and the mean NLL per word of sentences whose tags the training part has."""
     nll, wrong, words, known_words = 0.0, 0, int(sentences.lengths.sum()), 0
-    batches = _evaluation_batches(sentences)
+    batches = tag_batches(sentences)
     for indices, batch in zip(batches.order, batches, strict=True):
         scores = network.emissions(batch)
         is_known = (batch.tags < scores.shape[2]).all(0)

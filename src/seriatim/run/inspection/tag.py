@@ -18,7 +18,7 @@ from seriatim.models.tagger import Tagger
 from seriatim.notation import UNKNOWN
 from seriatim.run.inspection.source import SAMPLE_STEPS, SAMPLES, STEPS, Gathered, Source, longest_rows, rows_for
 from seriatim.tasks.common.tag_codec import Sentences
-from seriatim.tasks.tag import decode, log_probabilities
+from seriatim.tasks.common.tagging import decode, log_probabilities
 
 FREQUENCIES = (1, 2, 10, 100)
 """Bounds of the groups by how often a word occurs."""

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import torch
 
-from seriatim.decoding.mixing import MIXERS, mix_linear, mix_logits, mix_quantiles
+from seriatim.decoding.mixing import MIXERS, mix_linear, mix_logits, mix_quantiles, mix_scores
 from seriatim.tasks.common.mixture_weights import (
     linear_weights,
     logit_weights,
     quantile_loss,
     quantile_weights,
+    score_weights,
     without_small,
 )
 from seriatim.tasks.options.blending import BLEND
@@ -118,6 +120,19 @@ def choose_probabilities(log_chances: Mapping[str, Array], labels: Array) -> Cho
         mixed = mix(np.stack([log_chances[name] for name in choice.parts]), weights)
         losses[choice.form] = -float(mixed[rows, labels].mean())
     return linear if losses["linear"] <= losses["logits"] else logits
+
+
+def choose_scores(tables: Mapping[str, Array], losses: Callable[[torch.Tensor], torch.Tensor]) -> Choice:
+    """Choose by the tables of scores [R, K] of each model, which describe the same N sequences of tags.
+
+    ``losses`` returns −log p of the right tags of each sequence, [N], for a table.
+    """
+
+    def losses_of_mixture(arrays: Array, weights: Array) -> Array:
+        with torch.no_grad():
+            return losses(torch.from_numpy(mix_scores(arrays, weights))).numpy()
+
+    return _choose(tables, "scores", fit=lambda arrays: score_weights(arrays, losses), losses=losses_of_mixture)
 
 
 def choose_quantiles(quantiles: Mapping[str, Array], actual: Array, observed: Array, levels: Array) -> Choice:

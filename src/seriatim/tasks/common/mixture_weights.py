@@ -1,14 +1,16 @@
 """The weights of a mixture of predictions (``decoding/mixing.py``), fitted on the validation part.
 
-(1) is fitted by EM and (2) by L-BFGS, both by the negative log-likelihood. (3) is fitted by the quantile loss, with
+(1) is fitted by EM, (2) and (4) by L-BFGS, all by the negative log-likelihood. (3) is fitted by the quantile loss, with
 exponentiated gradients (Kivinen & Warmuth 1997), for a mean by the squared error. All losses are convex in the weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from seriatim.decoding.mixing import mix_logits
 
@@ -18,6 +20,7 @@ SMALLEST: Final = 0.02
 """A model with a smaller weight is left out."""
 EM_STEPS: Final = 500
 GRADIENT_STEPS: Final = 300
+SCORE_STEPS: Final = 30
 LARGEST_EXPONENT: Final = 10.0
 ROWS: Final = 1000
 """The largest number of forecasts that (3) is fitted on; they are spread evenly over the validation part."""
@@ -50,6 +53,23 @@ def logit_weights(log_chances: Array, labels: Array) -> Array:
 
     start = np.full(len(log_chances), 1 / len(log_chances))
     optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST_EXPONENT)] * len(start))
+    weights: Array = optimum.x
+    return weights
+
+
+def score_weights(tables: Array, losses: Callable[[torch.Tensor], torch.Tensor]) -> Array:
+    """Return w [M] of (4) for tables of scores [M, R, K], and the function from a table to the loss [N] of each row."""
+    from scipy.optimize import minimize  # slow to import
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        leaf = torch.from_numpy(weights).requires_grad_()
+        total = losses(torch.tensordot(leaf, torch.from_numpy(tables), 1)).mean()
+        (gradient,) = torch.autograd.grad(total, leaf)
+        return total.item(), gradient.numpy()
+
+    start = np.full(len(tables), 1 / len(tables))
+    bounds = [(0.0, LARGEST_EXPONENT)] * len(start)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": SCORE_STEPS})
     weights: Array = optimum.x
     return weights
 

@@ -59,6 +59,12 @@ class Sentences:
         """The number of words of each sentence, [N]."""
         return np.array([len(words) for words in self.words])
 
+    def take(self, indices: Array) -> Sentences:
+        """Return the sentences at ``indices``, with the same different words."""
+        texts = [self.texts[index] for index in indices]
+        words, forms, tags = ([arrays[index] for index in indices] for arrays in (self.words, self.forms, self.tags))
+        return replace(self, texts=texts, words=words, forms=forms, tags=tags)
+
     def batch(self, indices: Array) -> TagBatch:
         """Pad the sentences at ``indices`` into one batch. Each different word is spelt only once."""
         words, lengths = pad([self.words[index] for index in indices], 0)
