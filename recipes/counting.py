@@ -6,8 +6,9 @@
 A network reads ^ aⁿ bⁿ $ or ^ aⁿ bⁿ cⁿ $ and predicts each next letter. It is trained on n up to ``--longest`` and
 tested on every n up to four times that. The letters after the first b, and the end mark, can be predicted. A string is
 right if the likeliest letter is right at each of them. Printed per cell and seed: the longest n up to which all strings
-are right, and the unit of the state that follows the open count (a's less b's) best, by ``insight.followers``, on
-strings as long as in training and on strings twice as long.
+are right, the share of right strings for n up to ``--longest`` and from there to twice that, and the unit of the state
+that follows the open count (a's less b's) best, by ``insight.followers``, on strings as long as in training and on
+strings twice as long.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from seriatim.insight.followers import follower
 from seriatim.nn.registry import LAYERS
+from seriatim.percent import percent
 
 START, A, B = range(3)
 LANGUAGES = {"ab": 2, "abc": 3}
@@ -78,13 +80,17 @@ def train(cell: str, units: int, letters: int, longest: int, updates: int, seed:
 
 
 @torch.no_grad()
-def longest_right(model: Reader, limit: int) -> int:
-    """The largest n ≤ ``limit`` up to which every string is right."""
+def right_strings(model: Reader, limit: int) -> Tensor:
+    """Whether the string of each n from 1 to ``limit`` is right, [limit] booleans."""
     letters = strings(torch.arange(1, limit + 1), model.letters)
     logits, _ = model(letters[:-1])
     wrong = (logits.argmax(2) != letters[1:]) & predictable(letters, model.letters + 1)
-    failed = torch.nonzero(wrong.any(0))
-    return int(failed[0]) if len(failed) else limit
+    return ~wrong.any(0)
+
+
+def longest_right(is_right: Tensor) -> int:
+    """The largest n up to which every string is right."""
+    return int(is_right.long().cumprod(0).sum())
 
 
 @torch.no_grad()
@@ -114,16 +120,21 @@ def main() -> None:
     for cell in options.cells:
         for seed in range(options.seeds):
             model = train(cell, options.units, LANGUAGES[options.language], options.longest, options.updates, seed)
+            is_right = right_strings(model, 4 * options.longest)
+            trained, longer = is_right[: options.longest], is_right[options.longest : 2 * options.longest]
             row = {
                 "cell": cell,
                 "seed": seed,
-                "right_up_to": longest_right(model, 4 * options.longest),
+                "right_up_to": longest_right(is_right),
+                "share_right": float(trained.float().mean()),
+                "share_right_twice_as_long": float(longer.float().mean()),
                 "as_trained": counting_unit(model, options.longest),
                 "twice_as_long": counting_unit(model, 2 * options.longest),
             }
             rows.append(row)
             print(
-                f"{cell:<6}seed {seed}   right up to n = {row['right_up_to']:<4} "
+                f"{cell:<6}seed {seed}   right up to n = {row['right_up_to']:<4} as long as trained: "
+                f"{percent(row['share_right'])}, longer: {percent(row['share_right_twice_as_long'])}   "
                 + "   ".join(
                     f"{name.replace('_', ' ')}: unit {result['unit']}, r = {result['correlation']:.3f} "
                     f"(chance {result['chance']:.3f})"

@@ -92,11 +92,13 @@ def test_counting_trains_and_looks_for_the_unit(tmp_path, monkeypatch, capsys):
     three = script.strings(torch.tensor([2]), 3)
     assert three.flatten().tolist() == [0, 1, 1, 2, 2, 3, 3, 4]
     assert script.predictable(three, 4).flatten().tolist() == [False] * 3 + [True] * 4
+    assert script.longest_right(torch.tensor([True, True, False, True])) == 2
     figures = tmp_path / "figures.json"
     run_main(monkeypatch, script, "--seeds", "1", "--longest", "4", "--updates", "3", "--units", "3", "--json", figures)
     rows = json.loads(figures.read_text(encoding="utf-8"))
     assert [row["cell"] for row in rows] == ["lstm", "gru"]
     assert all(0 <= row["right_up_to"] <= 16 and row["as_trained"]["unit"] < 3 for row in rows)
+    assert all(row["right_up_to"] <= 4 * row["share_right"] or row["share_right"] == 1 for row in rows)
     assert "gru   seed 0   right up to n = " in capsys.readouterr().out
 
 
