@@ -1,6 +1,6 @@
-"""The table of the recipes' results: network, blend and best simple model, and how often each wins.
+"""The tables of the recipes' results: network, blend and best simple model, how often each wins, published figures.
 
-    python recipes/report.py [recipes/results.jsonl]     print the table in Markdown
+    python recipes/report.py [recipes/results.jsonl]     print the tables in Markdown
 
 ``reproduce.py`` appends a line to the file for each run; ``reproduce.py --list`` prints the commands. Runs of a recipe
 with several seeds become one row with their means. Recipes that have no run in the file are named below the table. The
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from published import SAME_DATA
 from table import RECIPES
 
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -129,9 +130,25 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def published_table(rows: Sequence[Row]) -> str:
+    """Return the scores of the recipes that have published figures beside them, as a Markdown table."""
+    known = {row.recipe: row for row in rows}
+    lines = ["| recipe | score | network | the run uses | published |", "|---|---|---|---|---|"]
+    for recipe in RECIPES:
+        published = recipe.published or SAME_DATA.get(recipe.name)
+        if published and (row := known.get(recipe.name)):
+            used = f"{row.used_name} {row.used:.4g}"
+            lines.append(f"| {row.recipe} | {row.score} | {row.network:.4g} | {used} | {published} |")
+        elif published:
+            lines.append(f"| {recipe.name} | {recipe.score} | not run | – | {published} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Print the table of a file of results."""
-    print(table(read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)))
+    """Print the tables of a file of results."""
+    rows = read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)
+    print(table(rows))
+    print(f"\n{published_table(rows)}")
 
 
 if __name__ == "__main__":

@@ -257,6 +257,7 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
     text = capsys.readouterr().out
     assert "| births | rmse | 1 | 6 | 6.1 to 6.7 | blend 7 | ar 6.5 | yes | no | 0123abcd | 2026-11-30 |" in text
     assert "beats every simple model in 1 of 2 rows" in text and "in 1 of 2.\n" in text
+    assert "| airline | rmse | not run | – | LSTM 47.5" in text
     assert "Recipes without a run in this table: shakespeare, " in text and " births," not in text
 
 
@@ -277,7 +278,8 @@ def test_penn_treebank_recipe_runs_on_a_stand_in(tmp_path, monkeypatch, capsys):
 def test_results_have_the_table_of_the_report(monkeypatch):
     script = load_script(monkeypatch, "recipes", "report")
     text = (ROOT / "recipes" / "RESULTS.md").read_text(encoding="utf-8")
-    assert script.table(script.read(script.RESULTS)) in text
+    rows = script.read(script.RESULTS)
+    assert script.table(rows) in text and script.published_table(rows) in text
     hashes = {recipe.name: recipe.hash for recipe in load_script(monkeypatch, "recipes", "table").RECIPES}
     bands = {recipe.name: recipe.band for recipe in load_script(monkeypatch, "recipes", "table").RECIPES}
     for line in script.RESULTS.read_text(encoding="utf-8").splitlines():
