@@ -260,7 +260,7 @@ def test_recordings_that_are_normalised_have_no_stream(tmp_path):
     model = runtime.load(tmp_path / "exported")
     samples = [soundfile.read(tmp_path / f"{row}.wav", dtype="float32")[0] for row in range(20)]
     close([*model.predict(samples)], [*run.predict(table)])
-    with pytest.raises(UsageError, match="stream: recordings are normalised as a whole"):
+    with pytest.raises(UsageError, match="stream: recordings are scaled as a whole"):
         model.stream()
     for name in ("nearest", "rocket"):
         naive = seriatim.train(

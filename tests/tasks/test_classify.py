@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from seriatim.data.sequences import read_sequences
 from seriatim.encoding.labels import Labels
+from seriatim.encoding.speech import Speech
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
@@ -182,7 +183,7 @@ def speech(folder: Path) -> Path:
 def test_recordings_change_at_random_in_training(tmp_path: Path) -> None:
     assert TASK.model_defaults({"sound": "file"}) == {}
     defaults = TASK.model_defaults({"sound": "file", "group": "speaker"})
-    assert defaults == {"normalize": "recording", "augment": True}
+    assert defaults == {"normalize": "speech", "augment": True, "mels": 20}
     arguments = {"text": None, "sound": "file", "group": "speaker", **defaults}
     model, prepared, options = *fit_model(speech(tmp_path), epochs=8, **arguments), OPTIONS
     options = dataclasses.replace(OPTIONS, **arguments)
@@ -192,7 +193,7 @@ def test_recordings_change_at_random_in_training(tmp_path: Path) -> None:
     plain = TASK.plan(model, dataclasses.replace(options, augment=False), prepared).epoch(0)[0]
     assert torch.equal(plain.labels, first.labels)
     assert set(first.lengths.tolist()) != set(plain.lengths.tolist())
-    assert TASK.codec_from_json(prepared.codec.to_json()).inputs.sound.is_normalised
+    assert TASK.codec_from_json(prepared.codec.to_json()).inputs.sound.speech == Speech()
     rows = list(TASK.predict(model, options, prepared.codec, tmp_path / "speech.csv"))
     assert len(rows) == 24
     with pytest.raises(UsageError, match="augment: for --sound"):

@@ -11,6 +11,7 @@ import numpy as np
 from seriatim.data.files import check_file, content_hash
 from seriatim.data.tables import Table
 from seriatim.encoding.sound import Frames, LogMel, Samples
+from seriatim.encoding.speech import Speech
 from seriatim.errors import DataError, UsageError
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
@@ -23,8 +24,10 @@ UNKNOWN_LENGTH: Final = 0x7FFF_0000
 class SoundReader:
     """Reads WAV, FLAC and other formats of libsndfile, mixed to one channel, as log-mel frames ``[T, mels]``.
 
+    The frames are in nats: the codec scales them, so that training can change them first.
+
     ``rate``, ``features`` or else the first recording sets the sample rate. With ``rate``, recordings at other rates
-    are resampled; without it they are refused. ``is_normalised`` is as in ``LogMel``.
+    are resampled; without it they are refused. ``is_normalised`` and ``speech`` are as in ``LogMel``.
     """
 
     def __init__(
@@ -36,8 +39,9 @@ class SoundReader:
         rate: int | None = None,
         features: LogMel | None = None,
         is_normalised: bool = False,
+        speech: Speech | None = None,
     ) -> None:
-        self._settings, self._is_normalised = (frame, hop, mels), is_normalised
+        self._settings, self._is_normalised, self._speech = (frame, hop, mels), is_normalised, speech
         self._resample = rate is not None
         self._reference, self._advice = "the model reads", "train with --sample-rate to read recordings of any rate"
         self.features = features
@@ -77,11 +81,13 @@ class SoundReader:
             raise DataError(
                 f"{path} has {rate} samples per second, but {self._reference} {target_rate}; {self._advice}"
             )
-        return self.features.transform(resample(samples, rate, target_rate))
+        return self.features.frames(resample(samples, rate, target_rate))
 
     def _set_rate(self, rate: int) -> None:
         try:
-            self.features = LogMel(rate, *self._settings, is_normalised=self._is_normalised)
+            self.features = LogMel(
+                rate, *self._settings, is_normalised=self._is_normalised, speech=self._speech
+            )
         except ValueError as error:
             raise UsageError(f"frame, hop, mels: {error}") from None
 

@@ -16,14 +16,11 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
-Frames = NDArray[np.float32]
+from seriatim.encoding.speech import SMALLEST_DEVIATION, Frames, Speech
 
+Samples = NDArray[np.float32]
 FLOOR: Final = 1e-10
 """Smallest power, for samples within ±1, so that the logarithm of digital silence is finite."""
-
-SMALLEST_DEVIATION: Final = np.float32(0.1)
-"""Smallest deviation of a band, in nats."""
 
 BLOCK: Final = 1 << 18
 """Number of samples processed at once, so that memory stays small."""
@@ -34,14 +31,27 @@ class LogMel:
     """Computes log-mel frames of recordings at one sample ``rate``.
 
     ``frame`` and ``hop`` are in milliseconds; ``mels`` is the number of bands. If ``is_normalised``, each band of a
-    recording has mean 0 and deviation 1, so that loudness, microphone and voice matter less; a running stream cannot be
-    normalised.
+    recording has mean 0 and deviation 1, so that loudness, microphone and voice matter less. With ``speech``, quiet
+    ends are cut and the rest is scaled as the class says. A running stream cannot have either.
+
+    >>> features = LogMel(8000, mels=24, speech=Speech())
+    >>> tone = np.zeros(8000, np.float32)
+    >>> tone[3000:5000] = np.sin(np.arange(2000))
+    >>> features.transform(tone).shape
+    (31, 24)
     """
 
     def __init__(
-        self, rate: int, frame: float = 25.0, hop: float = 10.0, mels: int = 40, *, is_normalised: bool = False
+        self,
+        rate: int,
+        frame: float = 25.0,
+        hop: float = 10.0,
+        mels: int = 40,
+        *,
+        is_normalised: bool = False,
+        speech: Speech | None = None,
     ) -> None:
-        """Raises ``ValueError`` for a frame or hop shorter than one sample, or fewer than one band."""
+        """Raises ``ValueError`` for a frame or hop shorter than one sample, fewer than one band, or both scales."""
         self.rate, self.frame, self.hop, self.mels = int(rate), float(frame), float(hop), int(mels)
         self.window_samples = round(self.rate * self.frame / 1000)
         self.hop_samples = round(self.rate * self.hop / 1000)
@@ -49,16 +59,36 @@ class LogMel:
             raise ValueError(
                 f"frames of {frame} ms every {hop} ms in {mels} bands do not fit {rate} samples per second"
             )
-        self.is_normalised = is_normalised
+        if is_normalised and speech is not None:
+            raise ValueError("normalised: got true and 'speech', wanted one of them")
+        self.is_normalised, self.speech = is_normalised, speech
         self._size = 1 << (self.window_samples - 1).bit_length()
         self._window = np.hanning(self.window_samples + 1)[:-1]  # periodic
         self._bins, self._weights, self._starts = _triangles(self.rate, self._size, self.mels)
 
+    @property
+    def needs_whole(self) -> bool:
+        """Whether a frame depends on the whole recording, so that a stream cannot compute it."""
+        return self.is_normalised or self.speech is not None
+
     def transform(self, samples: Samples) -> Frames:
-        """Return frames ``[T, M]`` of a whole recording ``[N]``; one shorter than a frame is padded with silence."""
+        """Return scaled frames ``[T, M]`` of a whole recording ``[N]``."""
+        return self.scaled(self.frames(samples))
+
+    def frames(self, samples: Samples) -> Frames:
+        """Return frames ``[T, M]`` in nats of a whole recording ``[N]``, without quiet ends if it is speech.
+
+        A recording shorter than a frame is padded with silence.
+        """
         stream = self.stream()
         parts = [stream.push(samples[start : start + BLOCK]) for start in range(0, len(samples), BLOCK)]
         frames = np.concatenate([*parts, stream.finish()])
+        return frames if self.speech is None else self.speech.trimmed(frames)
+
+    def scaled(self, frames: Frames) -> Frames:
+        """Scale the ``frames`` ``[T, M]`` of a whole recording by the recording itself, or not at all."""
+        if self.speech is not None:
+            return self.speech.scaled(frames)
         return normalised(frames) if self.is_normalised else frames
 
     def stream(self) -> LogMelStream:
@@ -84,7 +114,8 @@ class LogMel:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         settings = {"rate": self.rate, "frame": self.frame, "hop": self.hop, "mels": self.mels}
-        return settings | ({"normalised": True} if self.is_normalised else {})
+        speech = {} if self.speech is None else {"speech": self.speech.to_json()}
+        return settings | ({"normalised": True} if self.is_normalised else {}) | speech
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LogMel:
@@ -93,7 +124,9 @@ class LogMel:
             is_normalised = stored.get("normalised", False)
             if not isinstance(is_normalised, bool):
                 raise ValueError(f"normalised: got {is_normalised!r}, wanted true or false")
-            return cls(stored["rate"], stored["frame"], stored["hop"], stored["mels"], is_normalised=is_normalised)
+            speech = Speech.from_json(stored["speech"]) if "speech" in stored else None
+            sizes = stored["rate"], stored["frame"], stored["hop"], stored["mels"]
+            return cls(*sizes, is_normalised=is_normalised, speech=speech)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the settings of log-mel frames ({error})") from None
 

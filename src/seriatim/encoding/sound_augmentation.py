@@ -1,8 +1,8 @@
 """Random changes of log-mel frames [T, M] for training: other speeds, other voices, noise, and masks.
 
-They act on frames of mean 0 and deviation 1, so that recordings are read once. The changes are a faster or slower
-speaker (Ko 2015), a vocal tract of another length, which stretches the frequencies (Jaitly & Hinton 2013), noise that
-covers the quiet parts, and SpecAugment, which hides some bands and some steps (Park 2019).
+They act on frames in nats, so that recordings are read once: a faster or slower speaker (Ko 2015), a vocal tract of
+another length, which stretches the frequencies (Jaitly & Hinton 2013), and noise that covers the quiet parts. Masks
+act on encoded frames: SpecAugment hides some bands and some steps (Park 2019).
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.encoding.sound import Frames, normalised
+from seriatim.encoding.speech import Frames
 
 SPEEDS: Final = (0.8, 1.25)
 """The range of factors of the speed."""
 STRETCHES: Final = (0.85, 1.15)
 """The range of factors of the frequencies."""
-NOISE: Final = (-3.0, 0.0)
-"""The range of the noise's level, in deviations from the mean of a band."""
-DEVIATION: Final = 2.5
-"""The usual deviation of a band in nats, by which noise is added as power."""
+NOISE: Final = (3.0, 12.0)
+"""The range of the noise's level, in nats below the loudest value of the recording."""
+NOISE_SLOPE: Final = 1.5
+"""The deviation of the difference, in nats, between the noise in the last and in the first band."""
+NOISE_ROUGHNESS: Final = 0.3
+"""The deviation of the noise from its level, in nats."""
 MASKS: Final = 2
 """The number of masks of bands, and of masks of steps."""
 MASKED_BANDS: Final = 0.15
@@ -30,12 +32,11 @@ MASKED_STEPS: Final = 0.15
 """The largest share of the steps that one mask hides."""
 
 
-def augmented(frames: Frames, generator: np.random.Generator) -> Frames:
-    """Return the frames of a similar recording, [T', M]: T' = T / speed, at least 1."""
-    changed = with_speed(frames, generator.uniform(*SPEEDS))
-    changed = with_stretch(changed, generator.uniform(*STRETCHES))
-    changed = with_noise(changed, generator.uniform(*NOISE), generator)
-    return masked(normalised(changed), generator)
+def changed(frames: Frames, generator: np.random.Generator) -> Frames:
+    """Return the frames of a similar recording, [T', M] in nats: T' = T / speed, at least 1."""
+    other = with_speed(frames, generator.uniform(*SPEEDS))
+    other = with_stretch(other, generator.uniform(*STRETCHES))
+    return with_noise(other, generator.uniform(*NOISE), generator.normal(0, NOISE_SLOPE), generator)
 
 
 def with_speed(frames: Frames, factor: float) -> Frames:
@@ -51,10 +52,15 @@ def with_stretch(frames: Frames, factor: float) -> Frames:
     return stretched
 
 
-def with_noise(frames: Frames, level: float, generator: np.random.Generator) -> Frames:
-    """Return the frames of the sum of a recording and noise, whose bands have about ``level``."""
-    noise = level + 0.1 * generator.standard_normal(frames.shape, np.float32)
-    mixed: Frames = (np.logaddexp(DEVIATION * frames, DEVIATION * noise) / DEVIATION).astype(np.float32)
+def with_noise(frames: Frames, level: float, slope: float, generator: np.random.Generator) -> Frames:
+    """Return the frames of the sum of a recording and noise.
+
+    The noise is ``level`` nats below the loudest value in the first band, and ``slope`` nats more than that in the
+    last.
+    """
+    noise = frames.max() - level + slope * np.linspace(0, 1, frames.shape[1])
+    noise = noise + NOISE_ROUGHNESS * generator.standard_normal(frames.shape, np.float32)
+    mixed: Frames = np.logaddexp(frames, noise).astype(np.float32)
     return mixed
 
 

@@ -179,8 +179,8 @@ class SequenceModel(StreamModel):
             )
         if self.network is None or not self.network.is_causal:
             return Model.stream(self, seed=seed)
-        if self.inputs.sound is not None and self.inputs.sound.is_normalised:
-            raise UsageError("stream: recordings are normalised as a whole; train with --normalize training to stream")
+        if self.inputs.sound is not None and self.inputs.sound.needs_whole:
+            raise UsageError("stream: recordings are scaled as a whole; train with --normalize training to stream")
         return Stream(self, seed)
 
     def begin(self, seed: int | None) -> State:

@@ -75,6 +75,8 @@ class LabelledSequences:
     """The texts as they were read; None for numbers and sound."""
     subwords: int = 0
     """The number of buckets of the words' n-grams, or 0 if words are read without them."""
+    frames: Sequence[Array] = ()
+    """The frames of recordings in nats, before they are scaled; nothing for texts and numbers."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -191,7 +193,7 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     ) -> TrainingPlan[Any] | ClosedForm:
         if not isinstance(model, SequenceClassifier):
             return ClosedForm(lambda: _fit_naive(model, options, data))
-        epoch = sequence_epochs(data.train, options)
+        epoch = sequence_epochs(data.train, options, data.codec.inputs)
         return TrainingPlan(
             epoch=epoch,
             validate=lambda _: _validation_scores(model, data.valid),
@@ -202,9 +204,10 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
     def with_replay(self, new: LabelledSequences, old: LabelledSequences, share: float, seed: int) -> LabelledSequences:
         indices = np.random.default_rng(seed).permutation(len(old))[: round(share * len(new))]
         inputs = [*new.inputs, *(old.inputs[index] for index in indices)]
+        frames = [*new.frames, *(old.frames[index] for index in indices)] if new.frames else ()
         texts = None if new.texts is None else [*new.texts, *((old.texts or [])[index] for index in indices)]
         labels = np.concatenate([new.labels, old.labels[indices]])
-        return LabelledSequences(inputs, labels, texts=texts, subwords=new.subwords)
+        return LabelledSequences(inputs, labels, texts=texts, subwords=new.subwords, frames=frames)
 
     def baseline_options(self, options: ClassifyOptions, baseline: str) -> ClassifyOptions:
         return sequence_inputs.bag_options(options, baseline)
@@ -274,7 +277,8 @@ def _encode(codec: ClassifyCodec, sequences: Sequences, place: str) -> LabelledS
     labels = _labels(sequences)
     extended, notes = extend_labels(codec.labels, labels, sequences.locations, place)
     inputs, texts = codec.inputs.encode(sequences), sequence_inputs.texts_of(sequences)
-    return LabelledSequences(inputs, extended.encode(labels), tuple(notes), texts, codec.inputs.subwords)
+    frames = sequence_inputs.frames_of(codec.inputs, sequences)
+    return LabelledSequences(inputs, extended.encode(labels), tuple(notes), texts, codec.inputs.subwords, frames)
 
 
 def _fit_naive(

@@ -71,6 +71,8 @@ class TargetSequences:
     """The texts as they were read; None for numbers and sound."""
     subwords: int = 0
     """The number of buckets of the words' n-grams, or 0 if words are read without them."""
+    frames: Sequence[Array] = ()
+    """The frames of recordings in nats, before they are scaled; nothing for texts and numbers."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -183,7 +185,7 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
         if not isinstance(model, SequenceRegressor):
             return ClosedForm(lambda: _fit_naive(model, options, data))
         return TrainingPlan(
-            epoch=sequence_epochs(data.train, options),
+            epoch=sequence_epochs(data.train, options, data.codec.inputs),
             validate=lambda _: _validation_scores(model, data.codec, data.valid),
             monitor="valid_rmse",
         )
@@ -282,7 +284,10 @@ def _encode(
     values = _cap(options, values[~np.isnan(values)] if has_targets else values)
     scaled = codec.target.transform(values[:, None])[:, 0].astype(np.float32)
     texts = sequence_inputs.texts_of(sequences)
-    return TargetSequences(inputs, values, scaled, np.array(owners), np.array(steps), texts, codec.inputs.subwords)
+    frames = sequence_inputs.frames_of(codec.inputs, sequences)
+    return TargetSequences(
+        inputs, values, scaled, np.array(owners), np.array(steps), texts, codec.inputs.subwords, frames
+    )
 
 
 def _fit_naive(

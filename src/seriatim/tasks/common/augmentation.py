@@ -8,20 +8,24 @@ from typing import Any, ClassVar, Protocol, TypeVar, final
 
 import numpy as np
 
-from seriatim.encoding.sound_augmentation import augmented
+from seriatim.encoding.sound_augmentation import changed, masked
 from seriatim.tasks.common.epochs import Epoch, epochs
+from seriatim.tasks.common.sequence_inputs import InputCodec
 from seriatim.tasks.options import SequenceOptions
 
 Array = np.ndarray[Any, Any]
 
 
 class Recordings(Protocol):
-    """A dataclass of examples, whose ``inputs`` may be the frames of recordings [T, M]."""
+    """A dataclass of examples, whose ``inputs`` may be the scaled ``frames`` of recordings [T, M]."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def inputs(self) -> Sequence[Array]: ...
+
+    @property
+    def frames(self) -> Sequence[Array]: ...
 
     @property
     def lengths(self) -> Array: ...
@@ -34,19 +38,22 @@ ExamplesT = TypeVar("ExamplesT", bound=Recordings)
 
 @final
 class _Changed(Sequence[Array]):
-    """The frames of each recording, changed at random. In one epoch a recording always changes in the same way."""
+    """Recordings that are changed at random, then encoded. In one epoch a recording always changes in the same way."""
 
-    def __init__(self, inputs: Sequence[Array], seed: int, epoch: int) -> None:
-        self._inputs, self._seed, self._epoch = inputs, seed, epoch
+    def __init__(self, frames: Sequence[Array], codec: InputCodec, seed: int, epoch: int) -> None:
+        self._frames, self._codec, self._seed, self._epoch = frames, codec, seed, epoch
 
     def __len__(self) -> int:
-        return len(self._inputs)
+        return len(self._frames)
 
     def __getitem__(self, index: Any) -> Any:
-        return augmented(self._inputs[index], np.random.default_rng((self._seed, self._epoch, int(index))))
+        generator = np.random.default_rng((self._seed, self._epoch, int(index)))
+        return masked(self._codec.encode_steps(changed(self._frames[index], generator)), generator)
 
 
-def sequence_epochs(examples: ExamplesT, options: SequenceOptions) -> Callable[[int], Epoch[Any]]:
+def sequence_epochs(
+    examples: ExamplesT, options: SequenceOptions, codec: InputCodec
+) -> Callable[[int], Epoch[Any]]:
     """Return the epochs of ``examples``; with ``--augment`` its recordings change at random, by the seed and the epoch.
 
     The order and the sizes of batches are the same with and without.
@@ -56,7 +63,7 @@ def sequence_epochs(examples: ExamplesT, options: SequenceOptions) -> Callable[[
         return plain
 
     def epoch(number: int) -> Epoch[Any]:
-        changed = dataclasses.replace(examples, inputs=_Changed(examples.inputs, options.seed, number))
+        changed = dataclasses.replace(examples, inputs=_Changed(examples.frames, codec, options.seed, number))
         return Epoch(changed.batch, plain(number).order)
 
     return epoch

@@ -17,6 +17,7 @@ from seriatim.data.sound import SoundReader
 from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.sound import LogMel
+from seriatim.encoding.speech import Speech
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
 from seriatim.models.classifier import InputSize
@@ -58,7 +59,10 @@ class InputCodec:
             unit = unit_of(options, train.texts)
             vocabulary = Vocabulary.fit(train.texts, unit, options.most_units(unit), lines=False)
             return cls(vocabulary=vocabulary, subwords=options.subword_buckets if options.subwords else 0)
-        return cls(scaler=Standardizer.fit(np.concatenate(train.arrays)), sound=sound)
+        arrays: Sequence[Array] = train.arrays
+        if sound is not None:
+            arrays = [sound.scaled(frames) for frames in arrays]
+        return cls(scaler=Standardizer.fit(np.concatenate(arrays)), sound=sound)
 
     def encode(self, sequences: Sequences) -> list[Array]:
         """Encode each sequence: ``[T]`` int32 units, or ``[T, C]`` float32 channels."""
@@ -71,7 +75,13 @@ class InputCodec:
         if sequences.channels != width:
             actual = f"{sequences.channels} channels" if sequences.channels else "texts"
             raise DataError(f"got {actual}, but the model reads sequences of {width} channels")
-        return [self.scaler.transform(values).astype(np.float32, copy=False) for values in sequences.arrays]
+        return [self.encode_steps(values) for values in sequences.arrays]
+
+    def encode_steps(self, values: Array) -> Array:
+        """Encode one numeric sequence, or the frames in nats of one recording: float32 ``[T, C]``."""
+        assert self.scaler is not None
+        values = values if self.sound is None else self.sound.scaled(values)
+        return self.scaler.transform(values).astype(np.float32, copy=False)
 
     def size(self) -> InputSize:
         """Return the size of the vocabulary, or the number of channels."""
@@ -138,6 +148,7 @@ def sound_reader(options: SequenceOptions, features: LogMel | None = None) -> So
         rate=options.sample_rate,
         features=features,
         is_normalised=options.normalize == "recording",
+        speech=Speech() if options.normalize == "speech" else None,
     )
 
 
@@ -173,6 +184,11 @@ def read(
 def texts_of(sequences: Sequences) -> list[str] | None:
     """Return the raw texts, or None for numbers and sound."""
     return list(sequences.texts) if sequences.channels is None else None
+
+
+def frames_of(codec: InputCodec, sequences: Sequences) -> Sequence[Array]:
+    """Return the frames of recordings in nats, before they are scaled; nothing for texts and numbers."""
+    return () if codec.sound is None else sequences.arrays
 
 
 def can_read(model: str, are_texts: bool) -> bool:

@@ -9,7 +9,7 @@ from seriatim.options import option
 from seriatim.tasks.options.subwords import SubwordOptions
 from seriatim.tasks.options.train import text_unit
 
-UNHEARD_SPEAKER_DEFAULTS: Mapping[str, object] = {"normalize": "recording", "augment": True}
+UNHEARD_SPEAKER_DEFAULTS: Mapping[str, object] = {"normalize": "speech", "augment": True, "mels": 20}
 """Defaults for recordings with ``--group``, which keeps a speaker in one part. They suit the speech of people whom the
 training part lacks. They remove the mean spectrum, by which other sounds, such as those of machines, are recognised."""
 
@@ -37,12 +37,13 @@ class SequenceOptions(SubwordOptions):
     )
     frame: float = option(25.0, "sound: milliseconds per frame", above=0.0)
     hop: float = option(10.0, "sound: milliseconds between the starts of two frames", above=0.0)
-    mels: int = option(40, "sound: number of frequency bands", minimum=1)
+    mels: int = option(40, "sound: number of frequency bands (default: 40; 20 with --group)", minimum=1)
     normalize: str = option(
         "training",
-        "sound: scale each frequency band by its mean and deviation in the recording, or in the training part "
-        "(default: training; recording with --group)",
-        choices=("recording", "training"),
+        "sound: scale each frequency band by its mean and deviation in the training part, or in the recording; or for "
+        "speech: cut quiet ends, limit quiet values, and subtract each band's mean (default: training; speech with "
+        "--group)",
+        choices=("training", "recording", "speech"),
     )
     augment: bool = option(
         False,
