@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from seriatim.data.sequences import read_sequences
 from seriatim.encoding.labels import Labels
-from seriatim.encoding.speech import Speech
 from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
@@ -145,59 +143,6 @@ def test_duplicates_between_parts_are_noted_and_can_be_dropped() -> None:
     dropped = TASK.prepare(dataclasses.replace(options, drop_duplicates=True), doubled)
     assert dropped.notes == ("120 duplicates dropped before splitting",)
     assert sum(dropped.sizes.values()) == 120
-
-
-def test_recordings_in_a_table_and_single_recording(tmp_path: Path) -> None:
-    for row in range(24):
-        tone = np.sin(2 * np.pi * (300, 900)[row % 2] * np.arange(1600 + 8 * row) / 8000)
-        soundfile.write(tmp_path / f"{row}.wav", 0.5 * tone, 8000)
-    table = tmp_path / "table.csv"
-    table.write_text("file,label\n" + "".join(f"{row}.wav,{('low', 'high')[row % 2]}\n" for row in range(24)))
-    options = dataclasses.replace(OPTIONS, text=None, sound="file")
-    model, prepared = fit_model(table, text=None, sound="file", epochs=12)
-    predicted = [dict(row) for row in TASK.predict(model, options, prepared.codec, table)]
-    assert [row["label"] for row in predicted] == ["low", "high"] * 12
-    for source in (tmp_path / "3.wav", str(tmp_path / "3.wav")):
-        (single,) = TASK.predict(model, options, prepared.codec, source)
-        assert (single["row"], single["label"]) == (1, "high")
-        assert single["probability"] == pytest.approx(predicted[3]["probability"], rel=1e-5)
-    soundfile.write(tmp_path / "fast.flac", np.zeros(1600), 16000)
-    with pytest.raises(DataError, match=r"fast.flac has 16000 samples per second, but the model reads 8000"):
-        list(TASK.predict(model, options, prepared.codec, tmp_path / "fast.flac"))
-    with pytest.raises(DataError, match=r"gone.wav: no such file"):
-        list(TASK.predict(model, options, prepared.codec, tmp_path / "gone.wav"))
-
-
-def speech(folder: Path) -> Path:
-    """A table of 24 sweeps, up or down, of three speakers, each with a loudness of their own."""
-    for row in range(24):
-        time = np.arange(1600) / 8000
-        sweep = np.sin(2 * np.pi * np.cumsum(np.interp(time, (0, 0.2), ((300, 900), (900, 300))[row % 2])) / 8000)
-        soundfile.write(folder / f"{row}.wav", (0.5, 0.1, 0.02)[row % 3] * sweep, 8000)
-    table = folder / "speech.csv"
-    rows = [f"{row}.wav,{('up', 'down')[row % 2]},speaker{row % 3}\n" for row in range(24)]
-    table.write_text("file,label,speaker\n" + "".join(rows))
-    return table
-
-
-def test_recordings_change_at_random_in_training(tmp_path: Path) -> None:
-    assert TASK.model_defaults({"sound": "file"}) == {}
-    defaults = TASK.model_defaults({"sound": "file", "group": "speaker"})
-    assert defaults == {"normalize": "speech", "augment": True, "mels": 20}
-    arguments = {"text": None, "sound": "file", "group": "speaker", **defaults}
-    model, prepared, options = *fit_model(speech(tmp_path), epochs=8, **arguments), OPTIONS
-    options = dataclasses.replace(OPTIONS, **arguments)
-    first, again, later = (TASK.plan(model, options, prepared).epoch(number)[0] for number in (0, 0, 1))
-    assert torch.equal(first.inputs, again.inputs)
-    assert not torch.equal(first.inputs.sort(0).values, later.inputs.sort(0).values)
-    plain = TASK.plan(model, dataclasses.replace(options, augment=False), prepared).epoch(0)[0]
-    assert torch.equal(plain.labels, first.labels)
-    assert set(first.lengths.tolist()) != set(plain.lengths.tolist())
-    assert TASK.codec_from_json(prepared.codec.to_json()).inputs.sound.speech == Speech()
-    rows = list(TASK.predict(model, options, prepared.codec, tmp_path / "speech.csv"))
-    assert len(rows) == 24
-    with pytest.raises(UsageError, match="augment: for --sound"):
-        TASK.check(dataclasses.replace(OPTIONS, augment=True))
 
 
 def test_many_unknown_words_give_a_note() -> None:

@@ -85,9 +85,7 @@ class SoundReader:
 
     def _set_rate(self, rate: int) -> None:
         try:
-            self.features = LogMel(
-                rate, *self._settings, is_normalised=self._is_normalised, speech=self._speech
-            )
+            self.features = LogMel(rate, *self._settings, is_normalised=self._is_normalised, speech=self._speech)
         except ValueError as error:
             raise UsageError(f"frame, hop, mels: {error}") from None
 

@@ -51,9 +51,7 @@ class _Changed(Sequence[Array]):
         return masked(self._codec.encode_steps(changed(self._frames[index], generator)), generator)
 
 
-def sequence_epochs(
-    examples: ExamplesT, options: SequenceOptions, codec: InputCodec
-) -> Callable[[int], Epoch[Any]]:
+def sequence_epochs(examples: ExamplesT, options: SequenceOptions, codec: InputCodec) -> Callable[[int], Epoch[Any]]:
     """Return the epochs of ``examples``; with ``--augment`` its recordings change at random, by the seed and the epoch.
 
     The order and the sizes of batches are the same with and without.
