@@ -10,8 +10,8 @@ import numpy as np
 
 from seriatim.data.files import check_file, content_hash
 from seriatim.data.tables import Table
-from seriatim.encoding.sound import Frames, LogMel, Samples
-from seriatim.encoding.speech import Speech
+from seriatim.encoding.sound import LogMel, Samples
+from seriatim.encoding.speech import Frames, Speech
 from seriatim.errors import DataError, UsageError
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
