@@ -12,6 +12,7 @@ import torch
 import seriatim
 from runtime_settings import TEXT
 from seriatim import runtime
+from seriatim.encoding.subwords import hashed_grams
 from seriatim.errors import DataError, MissingExtra, RunError, UsageError
 from seriatim.export.onnx import layers, parity
 from seriatim.layouts.convention import CONVENTIONS
@@ -43,7 +44,7 @@ TASKS = (
     "translate-blocks", "translate-projection", "translate-slstm", "forecast-norm",
     "classify-subwords", "regress-subwords", "tag-subwords",
 )  # fmt: skip
-SIZES = {"T": 5, "B": 3, "S": 4, "L": 6}
+SIZES = {"T": 5, "B": 3, "S": 4, "L": 6, "G": 3, "T or 1": 5, "B or 1": 3}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def drawn(model):
     """Random inputs of a model."""
     generator = np.random.default_rng(1)
     inputs = {}
-    for part in model.inputs:
+    for part in (*model.inputs, *model.optional_inputs):
         shape = [SIZES.get(size, size) for size in part.shape]
         whole = part.dtype.kind == "i"
         values = generator.integers(1, 4, shape) if whole else generator.uniform(-1, 1, shape)
@@ -181,6 +182,72 @@ def test_streams_do_not_affect_each_other(exported):
         assert np.array_equal(answers[1]["probabilities"], expected["probabilities"])
     (row,) = model.predict([values])
     assert np.abs(np.array(row["probabilities"])[0] - expected["probabilities"]).max() < 1e-6
+
+
+def inputs_of_words(words, vocabulary, buckets):
+    """The inputs of one text: ids [T, 1], n-grams [G, T, 1] and their numbers [T, 1]."""
+    own = [hashed_grams([word], buckets).buckets for word in words]
+    counts = np.array([len(grams) for grams in own])
+    grams = np.zeros((counts.max(), len(words), 1), np.int64)
+    for step, buckets_of_word in enumerate(own):
+        grams[: len(buckets_of_word), step, 0] = buckets_of_word
+    ids = np.array([vocabulary.index(word) if word in vocabulary else 0 for word in words])[:, None]
+    return ids, {"grams": grams, "gram_counts": counts[:, None], "lengths": np.array([len(words)], np.int32)}
+
+
+def test_unknown_words_have_their_n_grams(trained, exported):
+    """As in the run; without the optional inputs they have the vector of the unknown word alone."""
+    run, model = trained("classify-subwords"), runtime.load(exported("classify-subwords")[0])
+    words = ["the", "neverseen", "sea", "xyz"]
+    (theirs,) = run.predict([" ".join(words)], use="network")
+    ids, inputs = inputs_of_words(words, list(run.codec.vocabulary.tokens), 40)
+    states = {part.name: np.zeros((1, 1, part.shape[2]), np.float32) for part in model.inputs if "state" in part.name}
+    assert [part.name for part in model.optional_inputs] == ["grams", "gram_counts"]
+
+    def chances(optional):
+        file = (model.path).read_bytes()
+        values = {"units": ids, "lengths": inputs["lengths"], **states, **optional}
+        ours = model.run(values)["probabilities"]
+        np.testing.assert_allclose(parity._run(parity._session(file), values)["probabilities"], ours, atol=1e-6)
+        return ours[0]
+
+    whole = chances({name: inputs[name] for name in ("grams", "gram_counts")})
+    np.testing.assert_allclose(whole, list(theirs["probabilities"].values()), atol=1e-5)
+    assert np.abs(whole - chances({})).max() > 1e-4
+    (row,) = model.predict([ids[:, 0]])
+    np.testing.assert_allclose(row["probabilities"][0], chances({}), atol=1e-6)
+
+
+def test_unknown_words_of_a_tagger_have_their_n_grams(trained, exported, tmp_path):
+    run, model = trained("tag-subwords"), runtime.load(exported("tag-subwords")[0])
+    words = ["The", "neverseen", "dog", "xyz"]
+    run.export(tmp_path / "folder", use="network")
+    network = runtime.load(tmp_path / "folder")
+    (theirs,) = network.log_probabilities([words])
+    ids, inputs = inputs_of_words([word.lower() for word in words], list(run.codec.vocabulary.tokens), 40)
+    spellings = [run.codec.characters.encode(word) for word in words]
+    characters = np.zeros((max(map(len, spellings)), len(words), 1), np.int64)
+    for step, spelling in enumerate(spellings):
+        characters[: len(spelling), step, 0] = spelling
+    sizes = np.array([[len(spelling)] for spelling in spellings], np.int32)
+    states = {part.name: np.zeros((1, 1, part.shape[2]), np.float32) for part in model.inputs if "state" in part.name}
+    scores = model.run({"words": ids, "characters": characters, "character_lengths": sizes, **inputs, **states})[
+        "scores"
+    ]
+    ours = scores[:, 0] - np.logaddexp.reduce(scores[:, 0], axis=1, keepdims=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_optional_inputs_that_do_not_fit_are_refused(exported):
+    model = runtime.load(exported("classify-subwords")[0])
+    states = {part.name: np.zeros((1, 1, part.shape[2]), np.float32) for part in model.inputs if "state" in part.name}
+    values = {"units": [[0], [0]], "lengths": np.array([2], np.int32), **states}
+    with pytest.raises(DataError, match=r"its inputs do not fit"):
+        model.run({**values, "gram_counts": np.zeros((3, 1), np.int64)})
+    with pytest.raises(DataError, match=r"grams: got \[1\], wanted \[G, T or 1, B or 1\]"):
+        model.run({**values, "grams": [0]})
+    with pytest.raises(UsageError, match=r"no input 'gram' \(did you mean 'grams'\?\)"):
+        model.run({**values, "gram": np.zeros((1, 2, 1), np.int64)})
 
 
 @pytest.mark.parametrize(

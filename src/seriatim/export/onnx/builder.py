@@ -92,6 +92,11 @@ class GraphBuilder:
         self._inputs.append(self._tensor(name, dtype, shape))
         return name
 
+    def optional_input(self, name: str, default: Array, shape: Shape) -> str:
+        """Add an input that has the value ``default`` where none is passed. It needs an axis with a name."""
+        self._constants[name] = default
+        return self.input(name, default.dtype, shape)
+
     def output(self, name: str, value: str, dtype: Any, shape: Shape | None) -> None:
         """Make ``value`` an output called ``name``."""
         self._rename(name, value)

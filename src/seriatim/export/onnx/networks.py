@@ -13,6 +13,7 @@ from seriatim.export.onnx.forecasters import forecaster
 from seriatim.export.onnx.graphs import CheckedGraph, Source, Values, carry_of, states_of
 from seriatim.export.onnx.recurrent import add_body, check_body
 from seriatim.export.onnx.sequences import sequences
+from seriatim.export.onnx.words import add_words, draw_words, word_vectors
 from seriatim.export.onnx.writing import captioner, translator
 from seriatim.runtime.arithmetic import affine, log_softmax, sigmoid
 
@@ -89,8 +90,7 @@ def _tagger(source: Source) -> dict[str, CheckedGraph]:
     is_causal, tags = not body["bidirectional"], len(arrays["head.bias"])
     graph = GraphBuilder(len(body["layers"]))
     words = graph.input("words", np.int64, ["T", "B"])
-    # With n-grams, the words of the vocabulary have theirs in the embedding, and unknown words have none.
-    x = graph.add("Gather", graph.constant(model.embedding, name="embedding"), words)
+    x = add_words(graph, model.embedding, arrays, words)
     if "spelling" in network:
         x = graph.add("Concat", x, _add_spelling(graph, source, words), axis=2)
     lengths = graph.input("lengths", np.int32, ["B"])
@@ -102,7 +102,7 @@ def _tagger(source: Source) -> dict[str, CheckedGraph]:
         graph.output(f"crf_{name}", graph.constant(arrays[f"crf.{name}"], name=f"crf.{name}"), np.float32, shape)
 
     def reference(values: Values) -> Values:
-        vectors = model.embedding[values["words"]]
+        vectors = word_vectors(model.embedding, arrays, values["words"], values)
         if model.spelling is not None:
             spelled = np.zeros((*values["words"].shape, model.spelling.output_size), np.float32)
             for step, row in np.ndindex(*values["words"].shape):
@@ -117,7 +117,7 @@ def _tagger(source: Source) -> dict[str, CheckedGraph]:
         return result | (states_of(carry, graph.layers) if is_causal else {})
 
     def draw(generator: np.random.Generator, rows: int, steps: int) -> Values:
-        drawn = {"words": generator.integers(0, len(arrays["embedding"]), (steps, rows))}
+        drawn = draw_words(generator, arrays, "words", (steps, rows))
         if "spelling" in network:
             letters = len(arrays["spelling.embedding"])
             drawn["characters"] = generator.integers(0, letters, (6, steps, rows))

@@ -10,6 +10,7 @@ import numpy as np
 
 from seriatim.errors import MissingExtra, RunError
 from seriatim.export.onnx.graphs import CheckedGraph, Values
+from seriatim.export.onnx.words import OPTIONAL_AXES
 from seriatim.runtime.onnx.model import LENGTHS, STATE_IN, STATE_OUT
 
 TOLERANCE: Final = 1e-5
@@ -79,7 +80,7 @@ def _run(session: Any, inputs: Mapping[str, Any]) -> Values:
 
 def _in_two(session: Any, inputs: Values, steps: int) -> Values:
     """Run the steps before ``CUT``, then the others from the states after them; return joint outputs."""
-    axes = {part.name: part.shape for part in session.get_inputs()}
+    axes = {part.name: part.shape for part in (*session.get_inputs(), *session.get_overridable_initializers())}
     parts = []
     states = {key: value for key, value in inputs.items() if key.startswith(STATE_IN)}
     for start, stop in ((0, CUT), (CUT, steps)):
@@ -99,7 +100,7 @@ def _in_two(session: Any, inputs: Values, steps: int) -> Values:
 
 
 def _cut(value: Any, shape: list[Any], start: int, stop: int) -> Any:
-    index = tuple(slice(start, stop) if size == "T" else slice(None) for size in shape)
+    index = tuple(slice(start, stop) if size in ("T", OPTIONAL_AXES[0]) else slice(None) for size in shape)
     return value[index]
 
 

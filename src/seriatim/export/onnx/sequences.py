@@ -11,6 +11,7 @@ from seriatim.export.onnx.builder import NEGATIVE, Array, GraphBuilder
 from seriatim.export.onnx.convolutions import add_branch
 from seriatim.export.onnx.graphs import CheckedGraph, Source, Values, carry_of, states_of
 from seriatim.export.onnx.recurrent import add_body, check_body
+from seriatim.export.onnx.words import add_words, draw_words, word_vectors
 from seriatim.notation import QUANTILES
 from seriatim.runtime.arithmetic import POOLINGS, affine, softmax
 from seriatim.runtime.onnx.model import STATE_IN, STATE_OUT
@@ -32,8 +33,7 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     reads_text = "embedding" in arrays
     if reads_text:
         units = graph.input("units", np.int64, ["T", "B"])
-        # With n-grams, the words of the vocabulary have theirs in the embedding, and unknown words have none.
-        x = graph.add("Gather", graph.constant(source.model.network.embedding, name="embedding"), units)
+        x = add_words(graph, source.model.network.embedding, arrays, units)
     else:
         x = _add_values(graph, codec["inputs"])
     lengths = graph.input("lengths", np.int32, ["B"])
@@ -51,8 +51,10 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
 
     def reference(values: Values) -> Values:
         count = values["lengths"].astype(np.int64)
-        encoded = values["units"] if reads_text else model.inputs.scaler.transform(values["values"])
-        vectors = model.network.vectors(encoded)
+        if reads_text:
+            vectors = word_vectors(model.network.embedding, arrays, values["units"], values)
+        else:
+            vectors = model.network.vectors(model.inputs.scaler.transform(values["values"]))
         states, carry = model.network.body.run(vectors, carry_of(values, graph.layers), count)
         pooled = POOLINGS[pool](states, count, model.network.body.directions)
         result: Values = {}
@@ -70,7 +72,7 @@ def sequences(source: Source) -> dict[str, CheckedGraph]:
     def draw(generator: np.random.Generator, rows: int, steps: int) -> Values:
         drawn: Values
         if reads_text:
-            drawn = {"units": generator.integers(0, len(arrays["embedding"]), (steps, rows))}
+            drawn = draw_words(generator, arrays, "units", (steps, rows))
         else:
             mean, scale = np.array(codec["inputs"]["mean"]), np.array(codec["inputs"]["scale"])
             drawn = {"values": mean + scale * generator.normal(size=(steps, rows, len(mean)))}

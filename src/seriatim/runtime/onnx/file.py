@@ -80,6 +80,9 @@ class OnnxGraph:
     nodes: tuple[Node, ...]
     constants: Mapping[str, Array]
     inputs: tuple[Input, ...]
+    optional_inputs: tuple[Input, ...]
+    """Inputs whose default is the constant of the same name, and whose shape has an axis with a name. (Weights may be
+    listed as inputs too; their sizes are fixed.)"""
     outputs: tuple[Input, ...]
     metadata: Mapping[str, str]
 
@@ -116,8 +119,11 @@ def _model(model: Message) -> OnnxGraph:
     constants = dict(map(_tensor, graph.messages(5)))
     metadata = {part.text(1): part.text(2) for part in model.messages(14)}
     inputs = tuple(_input(part) for part in graph.messages(11) if part.text(1) not in constants)
+    with_default = (_input(part) for part in graph.messages(11) if part.text(1) in constants)
+    optional_inputs = tuple(part for part in with_default if any(isinstance(size, str) for size in part.shape))
     outputs = tuple(map(_input, graph.messages(12)))
-    return OnnxGraph(tuple(map(_node, graph.messages(1))), constants, inputs, outputs, metadata)
+    nodes = tuple(map(_node, graph.messages(1)))
+    return OnnxGraph(nodes, constants, inputs, optional_inputs, outputs, metadata)
 
 
 def _body(graph: Message) -> Body:

@@ -22,6 +22,7 @@ class Graph:
 
     def __init__(self, path: Path, content: OnnxGraph) -> None:
         self.inputs, self.outputs = content.inputs, content.outputs
+        self.optional_inputs = content.optional_inputs
         try:
             self._nodes = Nodes(content.nodes, content.constants, [part.name for part in self.inputs])
         except RunError as error:
@@ -32,7 +33,7 @@ class Graph:
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """Return the outputs by name. Raises ``UsageError`` or ``DataError`` for inputs that do not fit."""
-        names = [part.name for part in self.inputs]
+        names = [part.name for part in (*self.inputs, *self.optional_inputs)]
         for name in inputs:
             if name not in names:
                 raise UsageError(f"inputs: no input '{name}'{nearest(name, names)}; the model reads {', '.join(names)}")
@@ -42,6 +43,9 @@ class Graph:
             if part.name not in inputs:
                 raise UsageError(f"inputs: no '{part.name}'; the model reads {', '.join(names)}")
             values[part.name] = _checked(part, inputs[part.name], sizes)
+        for part in self.optional_inputs:
+            if part.name in inputs:
+                values[part.name] = _checked(part, inputs[part.name], sizes)
         self._nodes.run(values)
         return {part.name: value_of(values, part.name, "the model returns") for part in self.outputs}
 

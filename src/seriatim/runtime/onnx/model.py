@@ -48,6 +48,7 @@ class OnnxModel(StreamModel):
         self.metadata: Mapping[str, str] = content.metadata
         self._graph = Graph(path, content)
         self.inputs, self.outputs = content.inputs, content.outputs
+        self.optional_inputs = content.optional_inputs
         self._states = [part for part in self.inputs if part.name.startswith(STATE_IN)]
         others = [part for part in self.inputs if part not in self._states]
         self._read = [part for part in others if part.name != LENGTHS]
@@ -68,7 +69,7 @@ class OnnxModel(StreamModel):
         return content if isinstance(content, dict) else {}
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
-        """Return all outputs by name, for all inputs by name."""
+        """Return all outputs by name, for all inputs by name. ``optional_inputs`` may be left out."""
         return self._graph.run(inputs)
 
     def predict(self, rows: Iterable[Any]) -> Iterator[Row]:
