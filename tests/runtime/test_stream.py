@@ -8,6 +8,7 @@ import pytest
 from runtime_settings import SETTINGS
 from seriatim import runtime
 from seriatim.errors import DataError, UsageError
+from seriatim.runtime import language
 from seriatim.runtime.state import from_bytes, to_bytes
 
 BODIES = [name for name in SETTINGS if name not in ("word", "bpe")]
@@ -55,6 +56,29 @@ def test_snapshot_decides_the_future(language_pair, name):
     other.restore(snapshot)
     assert "".join(other.write(30, repetition_penalty=1.2)) == future
     assert other.snapshot() == stream.snapshot()
+
+
+def test_stream_that_is_restored_while_it_writes_writes_the_same_again(language_pair):
+    stream = language_pair("lstm")[1].stream(seed=3)
+    pieces = stream.write(100)
+    next(pieces)
+    snapshot = stream.snapshot()
+    first = [next(pieces) for _ in range(20)]
+    stream.restore(snapshot)
+    assert [next(pieces) for _ in range(20)] == first
+
+
+@pytest.mark.parametrize("name", ["lstm", "layer-norm", "lstm-blocks", "mingru"])
+def test_input_parts_are_kept_up_to_a_limit_and_change_nothing(language_pair, name, monkeypatch):
+    _, model = language_pair(name)
+    model = runtime.load(model.path)
+    text = "".join(model.generate(seed=1, length=60))
+    part = model.body.input_part(model.embedding[:1])
+    monkeypatch.setattr(language, "KEPT", 2 * (0 if part is None else part.nbytes))
+    limited = runtime.load(model.path)
+    assert "".join(limited.generate(seed=1, length=60)) == text
+    assert len(limited._parts) == (0 if part is None else 2)
+    assert part is None or np.array_equal(model._parts[0], part)
 
 
 def test_snapshot_inside_a_character_keeps_its_bytes(language_pair):

@@ -59,7 +59,7 @@ def sample(
             log_probabilities, state = step(token, state)
             if repetition_penalty != 1.0:
                 log_probabilities = penalize_repetition(log_probabilities, used_units, repetition_penalty)
-            token = draw(_weights(log_probabilities, temperature, top_k, top_p), generator)
+            token = draw_unit(log_probabilities, generator, temperature=temperature, top_k=top_k, top_p=top_p)
             if token in stop:
                 return
             used_units.add(token)
@@ -125,6 +125,13 @@ def penalize_repetition(log_probabilities: npt.ArrayLike, used_units: Collection
     units = np.fromiter(used_units, np.int64, len(used_units))
     normal[units] *= penalty
     return normal
+
+
+def draw_unit(
+    log_probabilities: npt.ArrayLike, generator: np.random.Generator, *, temperature: float, top_k: int, top_p: float
+) -> int:
+    """Draw one unit from ``probabilities``, whose options have been checked; uses one random number."""
+    return draw(_weights(log_probabilities, temperature, top_k, top_p), generator)
 
 
 def draw(distribution: Floats, generator: np.random.Generator) -> int:

@@ -290,19 +290,25 @@ class CellStepper:
         """x [B, I] and the state, arrays [B, ·] in the order of ``spec.states`` → the next state, h first."""
         if not self._native:
             return reference.step(self.spec, x, state, self.weights)
-        if self.spec.layer_norm:
-            x, _ = part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)
+        return self.advance(self.input_part(x) if self.spec.layer_norm else x, state)
+
+    def input_part(self, x: Floats) -> Floats:
+        """Return the input part [B, G·H] of a layer-normalised cell's gates for x [B, I]."""
+        return part(x, self.weights.w_ih, self.weights.b_ih, self.weights.g_ih)[0]
+
+    def advance(self, inputs: Floats, state: State) -> State:
+        """As ``step``, on the engine, with x or for a layer-normalised cell its ``input_part``."""
         initial = dense_state(state)
-        x = np.ascontiguousarray(x)
-        rows = len(x)
+        inputs = np.ascontiguousarray(inputs)
+        rows = len(inputs)
         expected = [(rows, self._inputs), *((rows, width) for width in self._widths)]
-        if [array.shape for array in (x, *initial)] != expected or {array.dtype for array in (x, *initial)} != {
-            self._dtype
-        }:
-            self._refuse(x, initial)
-        final = [np.empty_like(array) for array in initial]
+        if [array.shape for array in (inputs, *initial)] != expected or any(
+            array.dtype != self._dtype for array in (inputs, *initial)
+        ):
+            self._refuse(inputs, initial)
+        final = [array.copy() for array in initial]
         try:  # a context manager would cost as much as the step
-            _native.step(self._packed, rows, address(x), *addresses(initial), *addresses(final), 1)
+            _native.Stream(self._packed, rows, *addresses(final)).step(inputs)
         except ValueError as error:
             raise UsageError(str(error)) from error
         return from_engine(self.spec, final)

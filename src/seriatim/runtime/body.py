@@ -38,8 +38,17 @@ class Body(ABC):
         so is the carry.
         """
 
-    def step_rows(self, x: Floats, carries: Sequence[Carry]) -> tuple[Floats, list[Carry]]:
-        """Take one step in each of B streams, x [B, I]. A row's result is the same bits whatever the others are."""
+    def input_part(self, x: Floats) -> Floats | None:
+        """Return the part of a step that depends on x [1, I] alone, for ``step_rows``; None if it is not worth it."""
+        return None
+
+    def step_rows(
+        self, x: Floats, carries: Sequence[Carry], parts: Sequence[Floats] | None = None
+    ) -> tuple[Floats, list[Carry]]:
+        """Take one step in each of B streams, x [B, I]. A row's result is the same bits whatever the others are.
+
+        ``parts`` are the rows' ``input_part``, if they are known and not None.
+        """
         results = [self.run(x[None, row : row + 1], carry) for row, carry in enumerate(carries)]
         return np.stack([output[0, 0] for output, _ in results]), [carry for _, carry in results]
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from seriatim.decoding.sampling import draw, penalize_repetition, probabilities
+from seriatim.decoding.sampling import draw_unit, penalize_repetition, probabilities
 from seriatim.decoding.stops import cut_at_stop
 from seriatim.encoding.scoring_batches import scoring_batches
 from seriatim.encoding.vocabulary import Vocabulary
@@ -34,6 +34,8 @@ STEPS: Final = 256
 """A long text is scored in parts, as the run does it: the parts, the units before each, and the units at once."""
 REACH: Final = 8
 """The number of units that decide how the next one joins the text."""
+KEPT: Final = 1 << 24
+"""Bytes of input parts that are kept."""
 
 
 class LanguageModel(StreamModel):
@@ -168,15 +170,18 @@ class LanguageStream(Stream):
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
 
         def texts() -> Iterator[str]:
+            sampler, generator = None, np.random.Generator(np.random.PCG64(0))
             for _ in range(length):
                 scores = self.model.next_scores([self.state])[0]
                 scores[UNKNOWN] = -np.inf  # <unk> cannot be written as text
                 if repetition_penalty != 1.0:
                     seen = np.flatnonzero(self.state.arrays["seen"]).tolist()
                     scores = penalize_repetition(scores, seen, repetition_penalty)
-                distribution = probabilities(scores, temperature=temperature, top_k=top_k, top_p=top_p)
-                generator = generator_of(self.state.values["sampler"])
-                text = self._read_drawn(draw(distribution, generator), generator)
+                if self.state.values["sampler"] is not sampler:  # at the start, and if the stream was restored
+                    generator = generator_of(self.state.values["sampler"])
+                unit = draw_unit(scores, generator, temperature=temperature, top_k=top_k, top_p=top_p)
+                text = self._read_drawn(unit, generator)
+                sampler = self.state.values["sampler"]
                 if text is not None:
                     yield text
 
@@ -215,6 +220,7 @@ class NetworkLanguageModel(LanguageModel):
         )
         self._bias = weights.take("head.bias", size)
         network.done()
+        self._parts: dict[int, Array] = {}
 
     def log_probabilities(self, units: Array) -> Array:
         parts, scored = [], []
@@ -233,18 +239,37 @@ class NetworkLanguageModel(LanguageModel):
 
     def step_rows(self, units: Array, carries: Sequence[Carry]) -> tuple[Array, list[Carry]]:
         """Read one unit in each row [B]; return the log-probabilities [B, V] of the next ones, and the carries."""
-        output, carries = self.body.step_rows(self.embedding[units], carries)
+        output, carries = self._step(units.tolist(), carries)
         return log_softmax(affine(output, self._weight, self._bias)), carries
 
+    def _step(self, units: Sequence[int], carries: Sequence[Carry]) -> tuple[Array, list[Carry]]:
+        """Read one unit in each row; return the outputs of the body [B, H] and the carries."""
+        x = self.embedding[units[0] : units[0] + 1] if len(units) == 1 else self.embedding[list(units)]
+        return self.body.step_rows(x, carries, self._input_parts(units))
+
+    def _input_parts(self, units: Sequence[int]) -> list[Array] | None:
+        """Return ``Body.input_part`` for each of ``units``, or None. They are kept."""
+        parts = []
+        for unit in units:
+            part = self._parts.get(unit)
+            if part is None:
+                part = self.body.input_part(self.embedding[unit : unit + 1])
+                if part is None:
+                    return None
+                if (len(self._parts) + 1) * part.nbytes <= KEPT:
+                    self._parts[unit] = part
+            parts.append(part)
+        return parts
+
     def read_units(self, states: Sequence[State], units: Sequence[int]) -> None:
-        output, carries = self.body.step_rows(self.embedding[list(units)], [state.carry for state in states])
+        output, carries = self._step(units, [state.carry for state in states])
         for row, (state, carry) in enumerate(zip(states, carries, strict=True)):
             state.carry, state.position = carry, state.position + 1
             state.arrays["output"] = output[row : row + 1].copy()
 
     def next_scores(self, states: Sequence[State]) -> list[Array]:
-        outputs = np.concatenate([state.arrays["output"] for state in states])
-        logits = affine_rows(outputs, self._weight, self._bias)
+        outputs = [state.arrays["output"] for state in states]
+        logits = affine_rows(outputs[0] if len(outputs) == 1 else np.concatenate(outputs), self._weight, self._bias)
         return [log_softmax(row) for row in logits]
 
     def check_context(self, state: State) -> None:

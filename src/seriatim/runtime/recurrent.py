@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, final
@@ -85,22 +85,35 @@ class Direction:
             else None
         )
 
-    def step_rows(self, x: Floats, state: State) -> State:
-        """One step of rows x [B, I]."""
+    def input_part(self, x: Floats) -> Floats | None:
+        """The input part of the gates [1, G·H] for x [1, I] if a step computes it before the engine's step."""
+        return self.stepper.input_part(x) if self.spec.layer_norm and self.stepper is not None else None
+
+    def step_rows(self, x: Floats, state: State, parts: Sequence[Floats] | None = None) -> State:
+        """One step of rows x [B, I]. ``parts`` are the rows' ``input_part``, if they are known."""
         if len(x) > 1 and self.stepper is not None and not self.spec.layer_norm:
             after = self.stepper.step(x, state)
+        elif len(x) == 1:
+            after = self._step(x, state, None if parts is None else parts[0])
         else:
-            steps = [self._step(x[row : row + 1], [part[row : row + 1] for part in state]) for row in range(len(x))]
-            after = steps[0] if len(steps) == 1 else tuple(map(np.concatenate, zip(*steps, strict=True)))
+            steps = [
+                self._step(
+                    x[row : row + 1], [part[row : row + 1] for part in state], None if parts is None else parts[row]
+                )
+                for row in range(len(x))
+            ]
+            after = tuple(map(np.concatenate, zip(*steps, strict=True)))
         if not self.zoneout:
             return after
         rates = map(np.float32, self.zoneout)
         return tuple(rate * old + (1 - rate) * new for rate, old, new in zip(rates, state, after, strict=True))
 
-    def _step(self, x: Floats, state: Sequence[Floats]) -> State:
-        """One step of a single row."""
+    def _step(self, x: Floats, state: Sequence[Floats], part: Floats | None) -> State:
+        """One step of a single row. ``part`` is its ``input_part``, if it is known."""
         if self.stepper is None:
             return reference.step(self.spec, x, tuple(state), self.weights)
+        if self.spec.layer_norm:  # rows are always stepped one by one
+            return self.stepper.advance(self.stepper.input_part(x) if part is None else part, tuple(state))
         if self.precision != "full":
             return self.stepper.step(x, tuple(state))
         # The engine sums a single row in another order than several rows. Given the row twice, it sums in their order.
@@ -188,7 +201,13 @@ class Recurrent(Body):
     def has_reduced_steps(self) -> bool:
         return any(cell.precision != "full" and cell.stepper is not None for layer in self._layers for cell in layer)
 
-    def step_rows(self, x: Floats, carries: Sequence[Carry]) -> tuple[Floats, list[Carry]]:
+    def input_part(self, x: Floats) -> Floats | None:
+        is_first = self._input is None and self._connection != "block" and not self._convolutions
+        return self._layers[0][0].input_part(x) if is_first else None
+
+    def step_rows(
+        self, x: Floats, carries: Sequence[Carry], parts: Sequence[Floats] | None = None
+    ) -> tuple[Floats, list[Carry]]:
         whole = [carry or self.start(1) for carry in carries]
         joint = [np.concatenate(parts, 1) for parts in zip(*whole, strict=True)] if len(whole) > 1 else whole[0]
         finals: list[State] = []
@@ -201,7 +220,7 @@ class Recurrent(Body):
             if self._convolutions:
                 read, after_read = self._convolutions[number].step(read, before[-1])
                 before, past = before[:-1], (after_read,)
-            state = layer[0].step_rows(read, before)
+            state = layer[0].step_rows(read, before, None if number else parts)
             finals.append((*state, *past))
             x = _by_rows(connection.leave, x, state[0])
         if self._norm is not None:
@@ -273,5 +292,7 @@ def _weights(file: WeightFile, prefix: str, spec: CellSpec) -> Weights[Floats]:
     return Weights(**arrays)
 
 
-def _stacked(states: Iterable[State]) -> Carry:
+def _stacked(states: Sequence[State]) -> Carry:
+    if len(states) == 1:
+        return tuple(part[None] for part in states[0])
     return tuple(map(np.stack, zip(*states, strict=True)))
