@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 FIND = "find"
 """The value of an option that asks for a search of the best number."""
+AUTO = "auto"
+"""The value of an option whose number follows from the data."""
 
 
 def option(
@@ -173,6 +175,16 @@ def rate(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise ValueError(f"got '{text}', wanted a number, or {FIND}") from None
+
+
+def count(text: str) -> int | str:
+    """Read a whole number, or ``auto``, which is returned unchanged."""
+    if text.strip() == AUTO:
+        return AUTO
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"got '{text}', wanted a whole number, or {AUTO}") from None
 
 
 def size(text: str) -> float:

@@ -37,13 +37,14 @@ from seriatim.tasks.common.rolling_origins import (
     Rolling,
     actual_windows,
     default_lookback,
+    default_valid_windows,
     last_origins,
     naive_error,
     score_forecasts,
     split_series,
 )
 from seriatim.tasks.options import FORECAST_BASELINES, ForecastOptions
-from seriatim.tasks.options.forecast import START_OF_NEW_RUNS
+from seriatim.tasks.options.forecast import START_OF_NEW_RUNS, WINDOWS_OF_NEW_RUNS
 from seriatim.tasks.task import ClosedForm, DataOptions, NewData, PreparedData, Row, Scores, Task, model_of
 
 Array = np.ndarray[Any, Any]
@@ -74,10 +75,11 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
 
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
         defaults = super().model_defaults(explicit)
-        is_direct_network = (
-            model_of(self.options, explicit) not in FORECAST_BASELINES and explicit.get("strategy") != "recursive"
-        )
-        return {**defaults, **START_OF_NEW_RUNS} if is_direct_network else defaults
+        if model_of(self.options, explicit) in FORECAST_BASELINES:
+            return defaults
+        start = {} if explicit.get("strategy") == "recursive" else START_OF_NEW_RUNS
+        windows = {} if explicit.get("split") else WINDOWS_OF_NEW_RUNS
+        return {**defaults, **start, **windows}
 
     def data_options(self, explicit: Mapping[str, object], data: object | None) -> DataOptions:
         """Understand the columns of Nixtla's frames, if no target is named."""
@@ -96,16 +98,23 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             if codec is None
             else (forecast_data.read_known(options, codec, source), [])
         )
-        evaluation_rows = sum(options.split[1:]) if options.split else 2 * options.horizon + options.origins - 1
         target_count = series[0].values.shape[1] - len(options.covariates)
         target_ends = [item.ends(target_count) for item in series]
-        shortest = options.split[0] + evaluation_rows if options.split else min(map(min, target_ends))
         fixed = codec.lookback if codec else options.lookback
+        test_rows = options.split[2] if options.split else options.horizon + options.origins - 1
+        shortest = sum(options.split) if options.split else min(map(min, target_ends))
+        valid_windows = (
+            default_valid_windows(shortest - test_rows, options.horizon, fixed)
+            if isinstance(options.valid_windows, str)
+            else options.valid_windows
+        )
+        valid_rows = options.split[1] if options.split else valid_windows * options.horizon
+        evaluation_rows = valid_rows + test_rows
         lookback = fixed or default_lookback(shortest, options.horizon, options.season, evaluation_rows)
         if options.segment > lookback:
             raise UsageError(f"segment: got {options.segment} steps, wanted at most the lookback of {lookback}")
         parts = [
-            split_series(item, lookback, options.horizon, options.origins, options.split, item_ends)
+            split_series(item, lookback, options.horizon, options.origins, options.split, item_ends, valid_windows)
             for item, item_ends in zip(series, target_ends, strict=True)
         ]
         ends = [part.train_rows for part in parts]

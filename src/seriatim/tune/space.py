@@ -29,8 +29,9 @@ NOT_TRIED = (
 """Options that do not change what the network learns."""
 INCOMPARABLE = (
     "unit", "vocab_size", "lowercase", "documents", "target", "target_cap", "label", "text", "sound", "channels", "id",
-    "time", "date_format", "group", "drop_duplicates", "covariates", "horizon", "season", "origins", "split", "missing",
-    "strategy", "every_step", "column", "words", "source", "source_file", "target_file", "image", "features",
+    "time", "date_format", "group", "drop_duplicates", "covariates", "horizon", "season", "origins", "valid_windows",
+    "split", "missing", "strategy", "every_step", "column", "words", "source", "source_file", "target_file", "image",
+    "features",
 )  # fmt: skip
 """Options that change the data or the measure, so that the validation scores of two values do not compare."""
 

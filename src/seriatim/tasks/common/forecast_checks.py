@@ -35,6 +35,8 @@ def check_forecast(options: ForecastOptions) -> None:
         raise UsageError(f"split: got {len(options.split)} numbers, wanted rows of train,valid,test")
     if options.split and options.origins > 1:
         raise UsageError("origins: --split already rolls over every origin of its test rows; leave one out")
+    if options.split and options.valid_windows != 1:
+        raise UsageError("valid_windows: --split already fixes the rows of the validation part; leave one out")
     if options.valid or options.test:
         raise UsageError("valid, test: a forecast is split in time; give one file, and --origins or --split")
     shared = set(options.target) & set(options.covariates)

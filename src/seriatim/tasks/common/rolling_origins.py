@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,6 +17,9 @@ from seriatim.errors import DataError
 from seriatim.notation import QUANTILES
 
 Array = np.ndarray[Any, Any]
+
+VALIDATION_SHARE: Final = 8
+"""The validation part is at most this part of the rows before the test part: an eighth."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,13 @@ def split_series(
     origins: int,
     split: tuple[int, ...],
     ends: Sequence[int] | None = None,
+    valid_windows: int = 1,
 ) -> SeriesParts:
     """Split one series in time; ``ends`` has for each target the number of rows up to its last value (default: all).
 
     The test part has the last ``origins`` origins of each target, the last one ``horizon`` steps before its end. The
-    validation part is the ``horizon`` steps before them. If ``split`` is passed, it fixes the rows of each part
-    instead. Raises ``DataError`` for a series that is too short.
+    validation part is the ``valid_windows`` horizons before them, and has all their origins. If ``split`` is passed, it
+    fixes the rows of each part instead. Raises ``DataError`` for a series that is too short.
     """
     ends = ends or [len(series.values)]
     rows = len(series.values) if split else min(ends)
@@ -81,7 +85,7 @@ def split_series(
         first_valid, first_test, end = train, train + valid, train + valid + test
     else:
         first_test, end = rows - horizon - origins + 1, max(ends)
-        first_valid = first_test - horizon
+        first_valid = first_test - valid_windows * horizon
     needed = lookback + horizon
     if split and train < needed:
         raise DataError(
@@ -102,6 +106,16 @@ def split_series(
         test=range(first_test, end - horizon + 1),
         train_rows=first_valid,
     )
+
+
+def default_valid_windows(rows: int, horizon: int, lookback: int | None) -> int:
+    """Return the number of horizons of a validation part: those in an eighth of ``rows``, and at least 1.
+
+    ``rows`` is the length of the shortest series up to its test part. The training part keeps at least two windows:
+    their ``lookback`` (None: not chosen yet) and two horizons.
+    """
+    room = min(rows // VALIDATION_SHARE, rows - (lookback or 1) - 2 * horizon)
+    return max(1, room // horizon)
 
 
 def default_lookback(rows: int, horizon: int, season: int, evaluation_rows: int) -> int:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from seriatim.learning.options import LEARNERS, schedule
 from seriatim.models.options import NETWORKS
-from seriatim.options import option
+from seriatim.options import AUTO, count, option
 from seriatim.spec import REGISTERED
 from seriatim.tasks.options.train import TrainOptions
 
-START_OF_NEW_RUNS = {"start": "auto"}
-"""The default of new runs. The default of the class is that of runs whose config lacks the option."""
+START_OF_NEW_RUNS = {"start": AUTO}
+WINDOWS_OF_NEW_RUNS = {"valid_windows": AUTO}
+"""The defaults of new runs. The defaults of the class are those of runs whose config lacks the option."""
 FORECAST_BASELINES = ("naive", "seasonal_naive", "drift", "ar", "theta", "ets")
 
 
@@ -39,6 +40,13 @@ class ForecastOptions(TrainOptions):
     season: int = option(1, "number of steps per season", minimum=1)
     missing: str = option("error", "what to do with missing values and gaps", choices=("error", "interpolate", "mask"))
     origins: int = option(1, "number of last origins from which the test part is forecast", minimum=1)
+    valid_windows: int | str = option(
+        1,
+        "number of horizons in the validation part, which is forecast from each of its origins; auto: as many as fit "
+        "into an eighth of the rows before the test part (default: auto, 1 for baselines)",
+        minimum=1,
+        parse=count,
+    )
     split: tuple[int, ...] = option((), "numbers of rows of train,valid,test, for benchmarks that fix them", minimum=1)
     strategy: str = option(
         "direct", "direct: forecast the whole horizon at once; recursive: step by step", choices=("direct", "recursive")
@@ -47,7 +55,7 @@ class ForecastOptions(TrainOptions):
         "seasonal_naive",
         "direct: the forecast that the network adds to, the seasonal naive one or a fitted ar; auto: the one that "
         "validates better (default: auto)",
-        choices=("auto", "seasonal_naive", "ar"),
+        choices=(AUTO, "seasonal_naive", "ar"),
     )
     segment: int = option(
         1,

@@ -114,6 +114,7 @@ class TrainKeywords(TypedDict, total=False):
     season: int
     missing: str
     origins: int
+    valid_windows: int | str
     split: str | Sequence[int]
     strategy: str
     start: str
