@@ -78,6 +78,27 @@ def test_sizes_and_origins_of_the_split() -> None:
     assert fixed.test.origins[0] == range(40, 48)
 
 
+def test_validation_part_has_several_horizons() -> None:
+    prepared = TASK.prepare(dataclasses.replace(OPTIONS, valid_windows=4, origins=5), wave())
+    assert prepared.sizes == {"train": 41, "valid": 12, "test": 7}
+    assert list(prepared.valid.origins[0]) == list(range(41, 51)), "the last one is a horizon before the test part"
+    assert prepared.train.origins[0].stop - 1 + OPTIONS.horizon == 41
+    auto = TASK.prepare(dataclasses.replace(OPTIONS, valid_windows="auto", origins=5), [wave(60), wave(200)])
+    assert [len(origins) for origins in auto.valid.origins] == [4, 4], "6 of the 53 rows of the shorter series"
+    assert [origins.start for origins in auto.test.origins] == [53, 193]
+    assert auto.codec.lookback == OPTIONS.lookback
+    chosen = TASK.prepare(dataclasses.replace(OPTIONS, valid_windows="auto", lookback=None), wave(300))
+    assert (chosen.sizes, chosen.codec.lookback) == ({"train": 261, "valid": 36, "test": 3}, 24)
+
+
+def test_new_runs_of_networks_validate_on_an_eighth() -> None:
+    assert TASK.model_defaults({})["valid_windows"] == "auto"
+    assert TASK.model_defaults({"strategy": "recursive"})["valid_windows"] == "auto"
+    assert "valid_windows" not in TASK.model_defaults({"model": "ar"})
+    assert "valid_windows" not in TASK.model_defaults({"split": (30, 10, 10)})
+    assert ForecastOptions().valid_windows == 1, "runs whose config lacks the option keep their split"
+
+
 def test_too_long_season_gives_a_note() -> None:
     (note,) = TASK.prepare(dataclasses.replace(OPTIONS, season=54), wave()).notes
     assert note == "season 54 does not fit a training part of 54 rows: its mase is taken at lag 1"
@@ -339,6 +360,7 @@ def test_wrong_number_of_channels_is_refused() -> None:
         ({"bidirectional": True}, "bidirectional: a forecaster must not see what it predicts"),
         ({"split": (10, 2)}, "split: got 2 numbers"),
         ({"split": (10, 5, 5), "origins": 2}, "origins: --split already rolls over every origin"),
+        ({"split": (30, 10, 10), "valid_windows": 3}, "valid_windows: --split already fixes"),
         ({"test": "x.csv"}, "valid, test: a forecast is split in time"),
         ({"target": ("a", "b"), "covariates": ("b",)}, "covariates: 'b' is a target as well"),
     ],

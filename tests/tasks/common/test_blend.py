@@ -21,6 +21,7 @@ from seriatim.tasks.common.blend import (
 from seriatim.tasks.common.mixture_weights import (
     linear_weights,
     logit_weights,
+    loss_weights,
     quantile_weights,
 )
 
@@ -135,12 +136,49 @@ def test_few_rows_get_equal_weights_without_trivial_models() -> None:
     )
 
 
-def test_few_windows_count_as_few_rows() -> None:
-    actual = np.zeros((1, 132))
-    quantiles = {"lstm": np.zeros((1, 132, 3)), "ar": np.ones((1, 132, 3))}
-    choice = choose_quantiles(quantiles, actual, np.ones_like(actual, bool), LEVELS)
-    assert choice.parts == {"lstm": 0.5, "ar": 0.5} and "1 validation rows" in choice.note
-    assert choose_quantiles(quantiles, actual, np.zeros_like(actual, bool), LEVELS) == Choice("lstm")
+def test_few_windows_are_weighed_by_their_losses() -> None:
+    actual = np.zeros((20, 4))
+    quantiles = {"lstm": np.full((20, 4, 3), 1.0), "ar": np.full((20, 4, 3), -1.2), "drift": np.full((20, 4, 3), 1.3)}
+    observed = np.ones_like(actual, bool)
+    choice = choose_quantiles(quantiles, actual, observed, LEVELS, windows=5)
+    weights = np.array([1.0, 1.2**-5])
+    assert choice.parts == pytest.approx(dict(zip(["lstm", "ar"], weights / weights.sum(), strict=True)))
+    assert choice.note == (
+        "blend: 5 validation windows that do not overlap are too few to fit weights (wanted 50); the weights follow "
+        "from the losses: lstm 0.71, ar 0.29"
+    )
+    alone = choose_quantiles({**quantiles, "lstm": actual[..., None]}, actual, observed, LEVELS, windows=5)
+    assert (alone.best, alone.weights) == ("lstm", None) and alone.note.endswith("lstm alone validates best")
+    assert choose_quantiles(quantiles, actual, ~observed, LEVELS, windows=5) == Choice("lstm")
+
+
+def test_windows_that_do_not_overlap_decide_how_many_weights_are_fitted() -> None:
+    draw = np.random.default_rng(3)
+    actual = draw.normal(size=(400, 2))
+    right = np.array([-1.2816, 0.0, 1.2816])
+    good_first = np.stack([np.tile(right, (400, 1)), np.tile(right + 3, (400, 1))], 1)
+    good_second = good_first[:, ::-1]
+    observed = np.ones_like(actual, bool)
+
+    def weights(windows: int | None) -> np.ndarray:
+        quantiles = {"lstm": good_first, "ar": good_second}
+        choice = choose_quantiles(quantiles, actual, observed, LEVELS, windows=windows)
+        assert choice.weights is not None
+        return choice.weights["lstm"]
+
+    for windows in (None, 2 * ENOUGH):
+        assert (weights(windows)[0] > 0.9).all() and (weights(windows)[1] < 0.1).all(), windows
+    pooled = weights(2 * ENOUGH - 1)
+    np.testing.assert_allclose(pooled[0], pooled[1])
+    assert np.ptp(pooled[0]) > 1e-3, "the weights are fitted, for each quantile"
+    assert np.ptp(weights(ENOUGH - 1)) == 0.0
+
+
+def test_losses_that_are_not_numbers_get_no_weight() -> None:
+    assert loss_weights(np.array([1.0, np.nan, np.inf])).tolist() == [1.0, 0.0, 0.0]
+    assert loss_weights(np.array([0.0, 1.0])).tolist() == [1.0, 0.0]
+    assert loss_weights(np.array([0.0, 0.0])).tolist() == [0.5, 0.5]
+    assert loss_weights(np.array([np.nan, np.nan])).tolist() == [0.5, 0.5]
 
 
 def test_stored_blend_mixes_alike() -> None:

@@ -14,6 +14,7 @@ from seriatim.tasks.common.rolling_origins import (
     Forecasts,
     actual_windows,
     default_lookback,
+    default_valid_windows,
     naive_error,
     score_forecasts,
     split_series,
@@ -58,6 +59,22 @@ def joined(*targets: Forecasts) -> Forecasts:
 
 
 # Parts of a series
+
+
+@pytest.mark.parametrize(
+    "rows, horizon, lookback, expected",
+    [
+        (96, 1, None, 12),
+        (95, 1, None, 11),
+        (2688, 132, 396, 2),
+        (676, 48, 168, 1),
+        (20, 8, 8, 1),
+        (100, 1, 92, 6),
+        (100, 1, 98, 1),
+    ],
+)
+def test_validation_windows_fill_an_eighth(rows: int, horizon: int, lookback: int | None, expected: int) -> None:
+    assert default_valid_windows(rows, horizon, lookback) == expected
 
 
 def test_default_split_of_a_series() -> None:

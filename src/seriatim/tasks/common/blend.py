@@ -17,6 +17,7 @@ from seriatim.decoding.mixing import MIXERS, mix_linear, mix_logits, mix_quantil
 from seriatim.tasks.common.mixture_weights import (
     linear_weights,
     logit_weights,
+    loss_weights,
     quantile_loss,
     quantile_weights,
     score_weights,
@@ -27,7 +28,8 @@ from seriatim.tasks.options.blending import BLEND
 Array = np.ndarray[Any, Any]
 
 ENOUGH: Final = 50
-"""With fewer validation rows than this, weights are not fitted. A row is a unit, a sequence, a word or a window."""
+"""With fewer validation rows than this, weights are not fitted. A row is a unit, a sequence, a word or a window. A
+weight for each of H horizon steps wants H times as many."""
 TRIVIAL: Final = frozenset({"unigram", "majority", "mean", "naive", "seasonal_naive", "drift", "most_frequent_tag"})
 """Baselines that get no equal weight, because they are there as a lower limit."""
 
@@ -135,16 +137,21 @@ def choose_scores(tables: Mapping[str, Array], losses: Callable[[torch.Tensor], 
     return _choose(tables, "scores", fit=lambda arrays: score_weights(arrays, losses), losses=losses_of_mixture)
 
 
-def choose_quantiles(quantiles: Mapping[str, Array], actual: Array, observed: Array, levels: Array) -> Choice:
+def choose_quantiles(
+    quantiles: Mapping[str, Array], actual: Array, observed: Array, levels: Array, *, windows: int | None = None
+) -> Choice:
     """Choose by quantiles [N, H, Q] and values [N, H], by the quantile loss over observed values.
 
-    All numbers have a scale of about 1. A level [Q] of NaN means a mean, which is judged by squared errors.
-    If a horizon step has too few observed values, all steps have the same weights.
+    All numbers have a scale of about 1. A level [Q] of NaN means a mean, which is judged by squared errors. ``windows``
+    is for forecasts: the number of windows that do not overlap. If they are too few to fit weights, each model's weight
+    follows from its loss; if they are too few for each horizon step, all steps have the same weights.
     """
     is_row = observed.any(1)
     actual, observed = actual[is_row], observed[is_row]
     predictions = {name: array[is_row] for name, array in quantiles.items()}
-    pooled = not len(observed) or bool(observed.sum(0).min() < ENOUGH)
+    rows = len(observed) if windows is None else min(windows, len(observed))
+    fewest = int(observed.sum(0).min()) if len(observed) else 0
+    pooled = rows < ENOUGH * actual.shape[1] or fewest < ENOUGH
 
     def losses(arrays: Array, weights: Array) -> Array:
         table = weights if weights.ndim == 3 else np.ones((1, *arrays.shape[2:]))
@@ -158,6 +165,7 @@ def choose_quantiles(quantiles: Mapping[str, Array], actual: Array, observed: Ar
         "quantiles",
         fit=lambda arrays: quantile_weights(arrays, actual, observed, levels, pooled=pooled),
         losses=losses,
+        windows=None if windows is None else rows,
     )
 
 
@@ -167,11 +175,12 @@ def _choose(
     *,
     fit: Callable[[Array], Array],
     losses: Callable[[Array, Array], Array],
+    windows: int | None = None,
 ) -> Choice:
     """Fit the weights of all models, leave out small ones, and compare the blend with each model alone.
 
     ``losses`` returns the loss of each validation row. With too few rows, all models that may be as good as the best
-    have equal weights.
+    have equal weights; with too few ``windows`` that do not overlap, the weights follow from the losses.
     """
     names = list(predictions)
 
@@ -183,14 +192,9 @@ def _choose(
     if not rows or len(names) == 1:
         return Choice(names[0])
     best = min(alone, key=lambda name: float(alone[name].mean()))
-    if rows < ENOUGH:
-        weighed = [name for name in names if name not in TRIVIAL and not is_worse(alone[name], alone[best])]
-        reason = f"blend: {rows} validation rows are too few to fit weights (wanted {ENOUGH})"
-        if len(weighed) < 2:
-            return Choice(best, note=f"{reason}; {best} alone validates best")
-        equal = np.full(predictions[best].shape[1:] if form == "quantiles" else (), 1 / len(weighed))
-        note = f"{reason}; {', '.join(weighed)} have equal weights"
-        return Choice(BLEND, form, dict.fromkeys(weighed, equal), note)
+    if (rows if windows is None else windows) < ENOUGH:
+        shape = predictions[best].shape[1:] if form == "quantiles" else ()
+        return _by_losses(alone, windows, form, shape) if windows is not None else _equal(alone, best, form, shape)
     weights = fit(arrays(names))
     keep = without_small(weights)
     kept_names = [name for name, is_kept in zip(names, keep, strict=True) if is_kept]
@@ -201,6 +205,28 @@ def _choose(
     if losses(arrays(kept_names), weights).mean() >= alone[best].mean():
         return Choice(best)
     return Choice(BLEND, form, dict(zip(kept_names, weights, strict=True)))
+
+
+def _equal(losses: Mapping[str, Array], best: str, form: str, shape: tuple[int, ...]) -> Choice:
+    """Give equal weights of ``shape`` to all models that may be as good as ``best``, by the ``losses`` of few rows."""
+    weighed = [name for name in losses if name not in TRIVIAL and not is_worse(losses[name], losses[best])]
+    reason = f"blend: {len(losses[best])} validation rows are too few to fit weights (wanted {ENOUGH})"
+    if len(weighed) < 2:
+        return Choice(best, note=f"{reason}; {best} alone validates best")
+    equal = np.full(shape, 1 / len(weighed))
+    return Choice(BLEND, form, dict.fromkeys(weighed, equal), f"{reason}; {', '.join(weighed)} have equal weights")
+
+
+def _by_losses(losses: Mapping[str, Array], windows: int, form: str, shape: tuple[int, ...]) -> Choice:
+    """Weigh forecasters by their mean losses on few ``windows``; each weight has this ``shape``."""
+    weights = loss_weights(np.array([float(own.mean()) for own in losses.values()]))
+    parts = {name: float(weight) for name, weight in zip(losses, weights, strict=True) if weight > 0}
+    reason = f"blend: {windows} validation windows that do not overlap are too few to fit weights (wanted {ENOUGH})"
+    if len(parts) < 2:
+        return Choice(next(iter(parts)), note=f"{reason}; {next(iter(parts))} alone validates best")
+    shown = ", ".join(f"{name} {weight:.2f}" for name, weight in parts.items())
+    tables = {name: np.full(shape, weight) for name, weight in parts.items()}
+    return Choice(BLEND, form, tables, f"{reason}; the weights follow from the losses: {shown}")
 
 
 def is_worse(losses: Array, best: Array) -> bool:

@@ -9,10 +9,9 @@ import numpy as np
 
 from seriatim.notation import QUANTILES
 from seriatim.tasks.common import forecast_data
-from seriatim.tasks.common.blend import ENOUGH, Choice, Member, choose_quantiles
+from seriatim.tasks.common.blend import Choice, Member, choose_quantiles
 from seriatim.tasks.common.forecast_data import ForecastCodec
 from seriatim.tasks.common.forecast_quantiles import forecast_quantiles
-from seriatim.tasks.common.past_windows import without_worse
 from seriatim.tasks.common.rolling_origins import Rolling, actual_windows
 
 Array = np.ndarray[Any, Any]
@@ -22,8 +21,6 @@ def choose_blend(members: Mapping[str, Member], codec: ForecastCodec, valid: Rol
     """Choose among ``members`` by the quantile loss on the validation part, each value in its series' deviations."""
     targets = len(codec.targets)
     options = next(iter(members.values())).options
-    if sum(map(len, valid.origins)) < ENOUGH:
-        members = without_worse(members, codec, valid, options.horizon)
     scales = [
         codec.scaler(series, end).scale[:targets, None]
         for series, end in zip(valid.series, valid.train_ends, strict=True)
@@ -43,7 +40,8 @@ def choose_blend(members: Mapping[str, Member], codec: ForecastCodec, valid: Rol
         actual.append(actual_windows(values, origins, options.horizon)[..., None])
         observed.append(actual_windows(has_value, origins, options.horizon)[..., None])
     is_observed = _joined(observed)[..., 0]
-    return choose_quantiles(predicted, _joined(actual)[..., 0], is_observed, np.array(QUANTILES))
+    windows = sum(-(-len(origins) // options.horizon) for origins in valid.origins)  # that do not overlap
+    return choose_quantiles(predicted, _joined(actual)[..., 0], is_observed, np.array(QUANTILES), windows=windows)
 
 
 def _joined(arrays: Iterable[Array]) -> Array:

@@ -2,6 +2,9 @@
 
 (1) is fitted by EM, (2) and (4) by L-BFGS, all by the negative log-likelihood. (3) is fitted by the quantile loss, with
 exponentiated gradients (Kivinen & Warmuth 1997), for a mean by the squared error. All losses are convex in the weights.
+
+A few windows are too little evidence for that. Then the weights are inverse powers of the losses, as inverse variances
+are (Bates & Granger 1969): averages of forecasts are hard to beat (Makridakis 2020, M4), but not with bad ones in them.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ EM_STEPS: Final = 500
 GRADIENT_STEPS: Final = 300
 SCORE_STEPS: Final = 30
 LARGEST_EXPONENT: Final = 10.0
+POWER: Final = 5.0
+LARGEST_RATIO: Final = 1.25
+"""docs/defaults.md has the experiments."""
 ROWS: Final = 1000
 """The largest number of forecasts that (3) is fitted on; they are spread evenly over the validation part."""
 
@@ -101,6 +107,24 @@ def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: A
         weights = weights * np.exp(-gradient / largest / np.sqrt(number + 1))
         weights = weights / weights.sum(0)
     return best
+
+
+def loss_weights(losses: Array) -> Array:
+    """Return w [M] from the mean quantile loss [M] of each model, in proportion to loss^-``POWER``.
+
+    A model whose loss is more than ``LARGEST_RATIO`` times the smallest has the weight 0, and so has one with a weight
+    below ``SMALLEST``.
+
+    >>> loss_weights(np.array([1.0, 1.2, 3.0])).round(3)
+    array([0.713, 0.287, 0.   ])
+    """
+    losses = np.maximum(np.nan_to_num(losses, nan=np.inf), np.finfo(np.float64).tiny)
+    best = losses.min()
+    ratio = losses / best if np.isfinite(best) else np.ones_like(losses)
+    weights = np.where(ratio <= LARGEST_RATIO, ratio**-POWER, 0.0)
+    weights = np.where(weights < SMALLEST * weights.sum(), 0.0, weights)
+    normalized: Array = weights / weights.sum()
+    return normalized
 
 
 def quantile_loss(error: Array, levels: Array) -> Array:
