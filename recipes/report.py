@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from networks import NETWORKS
 from published import SAME_DATA
 from table import RECIPES
 
@@ -42,6 +43,8 @@ class Row:
     """The score of the best simple model on the test part; None if the recipe has none."""
     simple_name: str
     noise: float
+    parameters: int
+    seconds: float
     hash: str
     date: str
     """The day of the last of the runs; a dash for a run that was written down before the file had days."""
@@ -90,6 +93,8 @@ def summary(runs: Sequence[dict[str, Any]]) -> Row:
         simple=mean[simple_name] if mean else None,
         simple_name=simple_name,
         noise=max(spread, SMALLEST_NOISE * abs(used_mean)),
+        parameters=first["parameters"],
+        seconds=statistics.fmean(run["seconds"] for run in runs),
         hash=first["hash"],
         date=max(run.get("date", "–") for run in runs),
     )
@@ -144,11 +149,28 @@ def published_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def networks_table(rows: Sequence[Row]) -> str:
+    """Return the scores of the recipes ``DATA-MODEL`` as a Markdown table: a row for the data, a column for the model.
+
+    Below a score are the parameters and the seconds of the run.
+    """
+    known = {row.recipe: row for row in rows}
+    models = list(dict.fromkeys(recipe.name.rpartition("-")[2] for recipe in NETWORKS))
+    lines = [f"| data | score | {' | '.join(models)} |", f"|---|---|{'---|' * len(models)}"]
+    for data in dict.fromkeys(recipe.name.rpartition("-")[0] for recipe in NETWORKS):
+        of_models = [known.get(f"{data}-{model}") for model in models]
+        score = next((row.score for row in of_models if row), "")
+        scores = [f"{row.network:.4g}" if row else "–" for row in of_models]
+        sizes = [f"{row.parameters:,}; {row.seconds:.0f} s" if row else "" for row in of_models]
+        lines += [f"| {data} | {score} | {' | '.join(scores)} |", f"| | | {' | '.join(sizes)} |"]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the tables of a file of results."""
     rows = read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)
     print(table(rows))
-    print(f"\n{published_table(rows)}")
+    print(f"\n{published_table(rows)}\n\n{networks_table(rows)}")
 
 
 if __name__ == "__main__":

@@ -242,12 +242,14 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
     run = {
         "recipe": "films", "seed": 0, "score": "accuracy", "model": "lstm", "network": 0.8, "blend": 0.9,
         "best": "blend", "baselines": {"majority": 0.5, "tfidf": 0.84}, "hash": "0123abcd", "date": "2026-11-30",
+        "parameters": 1200, "seconds": 7.4,
     }  # fmt: skip
     series = {"recipe": "births", "score": "rmse", "network": 6.0, "blend": 7.0, "baselines": {"naive": 8.0, "ar": 6.5}}
     runs = [run, run | {"seed": 1, "network": 0.9, "blend": 0.96}, run | series, run | {"seed": 1, "network": 0.86}]
+    runs.append(run | {"recipe": "sst2-mlp", "baselines": {}, "best": "lstm"})
     file = tmp_path / "results.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in runs), encoding="utf-8")
-    films, births = script.read(file)  # the second run with seed 1 replaces the first
+    films, births, _ = script.read(file)  # the second run with seed 1 replaces the first
     assert (films.network, films.used, films.simple) == pytest.approx((0.83, 0.9, 0.84))
     assert films.simple_name == "tfidf"
     assert not films.network_wins and films.used_is_best
@@ -258,6 +260,7 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
     assert "| births | rmse | 1 | 6 | 6.1 to 6.7 | blend 7 | ar 6.5 | yes | no | 0123abcd | 2026-11-30 |" in text
     assert "beats every simple model in 1 of 2 rows" in text and "in 1 of 2.\n" in text
     assert "| airline | rmse | not run | – | LSTM 47.5" in text
+    assert "| sst2 | accuracy | – | – | – | 0.8 |\n| | |  |  |  | 1,200; 7 s |" in text
     assert "Recipes without a run in this table: shakespeare, " in text and " births," not in text
 
 
@@ -279,7 +282,7 @@ def test_results_have_the_table_of_the_report(monkeypatch):
     script = load_script(monkeypatch, "recipes", "report")
     text = (ROOT / "recipes" / "RESULTS.md").read_text(encoding="utf-8")
     rows = script.read(script.RESULTS)
-    assert script.table(rows) in text and script.published_table(rows) in text
+    assert all(table(rows) in text for table in (script.table, script.published_table, script.networks_table))
     hashes = {recipe.name: recipe.hash for recipe in load_script(monkeypatch, "recipes", "table").RECIPES}
     bands = {recipe.name: recipe.band for recipe in load_script(monkeypatch, "recipes", "table").RECIPES}
     for line in script.RESULTS.read_text(encoding="utf-8").splitlines():
