@@ -42,6 +42,8 @@ class Row:
     simple: float | None
     """The score of the best simple model on the test part; None if the recipe has none."""
     simple_name: str
+    simple_limit: str
+    """The part of the work that a time limit allowed the best simple model; empty if it was all."""
     noise: float
     parameters: int
     seconds: float
@@ -92,6 +94,7 @@ def summary(runs: Sequence[dict[str, Any]]) -> Row:
         used_name=" or ".join(names),
         simple=mean[simple_name] if mean else None,
         simple_name=simple_name,
+        simple_limit=next((run["limited"][simple_name] for run in runs if simple_name in run.get("limited", {})), ""),
         noise=max(spread, SMALLEST_NOISE * abs(used_mean)),
         parameters=first["parameters"],
         seconds=statistics.fmean(run["seconds"] for run in runs),
@@ -115,7 +118,8 @@ def table(rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        simple = f"{row.simple_name} {row.simple:.4g}" if row.simple is not None else "–"
+        limit = f" ({row.simple_limit})" if row.simple_limit else ""
+        simple = f"{row.simple_name} {row.simple:.4g}{limit}" if row.simple is not None else "–"
         wins = "–" if row.simple is None else "yes" if row.network_wins else "no"
         best = "yes" if row.used_is_best else "no"
         lines.append(

@@ -79,6 +79,7 @@ def reproduce(recipe: Recipe, data: Path, out: Path, seed: int, results: Path | 
             "parts": blend and blend["parts"],
             "best": result["best"],
             "baselines": baselines,
+            "limited": result.get("limited", {}),
             "parameters": result["parameters"],
             "epochs": result["epochs"],
             "seconds": round(result["seconds"], 1),

@@ -245,6 +245,7 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
         "parameters": 1200, "seconds": 7.4,
     }  # fmt: skip
     series = {"recipe": "births", "score": "rmse", "network": 6.0, "blend": 7.0, "baselines": {"naive": 8.0, "ar": 6.5}}
+    series["limited"] = {"ar": "3 of 4 lags"}
     runs = [run, run | {"seed": 1, "network": 0.9, "blend": 0.96}, run | series, run | {"seed": 1, "network": 0.86}]
     runs.append(run | {"recipe": "sst2-mlp", "baselines": {}, "best": "lstm"})
     file = tmp_path / "results.jsonl"
@@ -257,7 +258,10 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
     monkeypatch.setattr("sys.argv", ["report.py", str(file)])
     script.main()
     text = capsys.readouterr().out
-    assert "| births | rmse | 1 | 6 | 6.1 to 6.7 | blend 7 | ar 6.5 | yes | no | 0123abcd | 2026-11-30 |" in text
+    assert (
+        "| births | rmse | 1 | 6 | 6.1 to 6.7 | blend 7 | ar 6.5 (3 of 4 lags) | yes | no | 0123abcd | 2026-11-30 |"
+        in text
+    )
     assert "beats every simple model in 1 of 2 rows" in text and "in 1 of 2.\n" in text
     assert "| airline | rmse | not run | – | LSTM 47.5" in text
     assert "| sst2 | accuracy | – | – | – | 0.8 |\n| | |  |  |  | 1,200; 7 s |" in text
