@@ -315,7 +315,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "tag": Recipe(
         sentences,
-        {"epochs": 10, "batch_size": 8, "lr": 5e-3, "bidirectional": False, "characters": "none", "dropout": 0.0},
+        {"epochs": 20, "batch_size": 8, "lr": 5e-3, "bidirectional": False, "characters": "none", "dropout": 0.0},
         {
             "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
             "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
