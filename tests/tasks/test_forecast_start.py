@@ -11,7 +11,11 @@ import pytest
 import torch
 
 import seriatim
+from seriatim.cli.scores import show_result
 from seriatim.errors import UsageError
+from seriatim.models.naive.autoregressive import Autoregressive
+from seriatim.tasks.common import forecast_start
+from seriatim.tasks.common.forecast_start import WindowReader
 from seriatim.tasks.forecast import Forecast
 from seriatim.tasks.options import ForecastOptions
 
@@ -91,6 +95,61 @@ def test_start_is_saved_and_an_update_keeps_it(tmp_path: Path) -> None:
     for name, value in before.items():
         assert torch.equal(after[name], value), name
     assert not torch.equal(after["output.weight"], network.state_dict()["output.weight"])
+
+
+def test_start_is_fitted_within_a_share_of_the_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series = [cycle(level=10.0 * number, rows=60) for number in range(6)]
+    limits = []
+
+    def fit(self: Autoregressive, values: Any, *, seconds: float = np.inf) -> str:
+        limits.append(seconds)
+        return original(self, values, seconds=0.0 if len(limits) == 1 else seconds)  # the first is the start
+
+    original = Autoregressive.fit
+    monkeypatch.setattr(Autoregressive, "fit", fit)
+    options: dict[str, Any] = {"hidden": 4, "horizon": 3, "lookback": 8, "baselines": "fast", "quiet": True}
+    run = seriatim.train("forecast", series, start="ar", time_limit=4.0, epochs=1, out=str(tmp_path / "run"), **options)
+    assert limits == [0.5, 4.0], "half of a quarter for the start, and all for the baseline"
+    assert run.result["limited"] == {"lstm": "1 of 6 series for the AR that it starts from"}
+    coefficients = run._opened.network.start.arrays()["coefficients"]
+    assert (coefficients == coefficients[:1]).all()
+    show_result(run, run.result, run.verdict())
+    assert "lstm: fitted on 1 of 6 series for the AR that it starts from, to bound its time" in capsys.readouterr().out
+
+
+def test_start_is_compared_on_fewer_windows_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    batch = WindowReader.batch
+
+    def counted(self: WindowReader, indices: Any) -> Any:
+        counts.append(len(indices))
+        return batch(self, indices)
+
+    monkeypatch.setattr(WindowReader, "batch", counted)
+    monkeypatch.setattr(forecast_start, "BATCH", 10)
+    options = dataclasses.replace(OPTIONS, start="auto")
+    untrained([cycle()], options)
+    assert sum(counts) > 60
+    counts.clear()
+    monkeypatch.setattr(forecast_start, "start_seconds", lambda options: 0.0)
+    model, _ = untrained([cycle()], options)
+    assert counts == [1, 10], "one batch of each part" and model.start.is_used
+
+
+def test_resumed_training_starts_from_the_saved_model() -> None:
+    model, prepared = untrained([cycle(), cycle(period=5.1)])
+    reader = WindowReader(model, prepared.codec, prepared.train, OPTIONS.horizon)
+    saved = {name: value.clone() for name, value in model.state_dict().items()}
+    saved["start.constant"] += 1.0  # a fit that the time limit cut elsewhere
+    model.load_state_dict(saved)
+    start = reader.batch(np.array([0])).start
+    expected = model.fitted_start().forecast(
+        0, prepared.train.series[0].values, [prepared.train.origins[0].start], OPTIONS.horizon
+    )
+    scaler = prepared.codec.scalers["1"]
+    np.testing.assert_allclose(start.numpy(), (expected - scaler.mean) / scaler.scale, rtol=1e-5)
 
 
 def test_recursive_strategy_has_no_fitted_start() -> None:

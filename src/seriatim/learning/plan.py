@@ -27,6 +27,8 @@ class TrainingPlan(Generic[BatchT]):
     updates: int | None = None
     """The number of updates at which a schedule that falls to zero ends without --epochs, if the time limit allows so
     many. None: it ends at the time limit, or when validation stops improving."""
+    limited_to: str = ""
+    """The part of the work before the training that the time limit allowed, in words; empty if it was all."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from seriatim.learning.observer import Observer
 from seriatim.learning.plan import OnValidation, Outcome
 from seriatim.learning.team import Team
 from seriatim.models.contract import Trainable
+from seriatim.models.naive.deadline import joined
 from seriatim.tasks.options import TrainOptions
 from seriatim.tasks.task import ClosedForm, Model, PreparedData, Task
 
@@ -37,4 +39,5 @@ def fit(
         limited_to = plan.solve() or ""
         return Outcome(0, 0, time.monotonic() - began, (), limited_to=limited_to)
     assert isinstance(model, Trainable)
-    return loop.fit(model, plan, options, store, observer, on_validation, team)
+    outcome = loop.fit(model, plan, options, store, observer, on_validation, team)
+    return dataclasses.replace(outcome, limited_to=joined(plan.limited_to, outcome.limited_to))

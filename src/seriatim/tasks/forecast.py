@@ -177,8 +177,8 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             "seasonal_naive": lambda: SeasonalNaive(options.season),
             "drift": Drift,
             "ar": lambda: Autoregressive(season=options.season, lags=options.lags),
-            "theta": lambda: Theta(options.season, seconds=baseline_seconds(options)),
-            "ets": lambda: ExponentialSmoothing(options.season, seconds=baseline_seconds(options)),
+            "theta": lambda: Theta(options.season),
+            "ets": lambda: ExponentialSmoothing(options.season),
         }
         shape = WindowShape(
             targets=len(codec.targets),
@@ -210,9 +210,10 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
                 series.values[:end, :targets]
                 for series, end in zip(data.train.series, data.train.train_ends, strict=True)
             ]
-            return ClosedForm(lambda: model.fit(train_values))
+            return ClosedForm(lambda: model.fit(train_values, seconds=baseline_seconds(options)))
+        limited_to = ""
         if isinstance(model, DirectForecaster):
-            choose_start(model, options, data.codec, data.train, data.valid)
+            limited_to = choose_start(model, options, data.codec, data.train, data.valid)
         train = WindowReader(model, data.codec, data.train, options.horizon)
         valid = WindowReader(model, data.codec, data.valid, options.horizon)
         monitor = MONITORS[options.strategy]
@@ -222,6 +223,7 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
             validate=lambda _: {monitor: validation_loss(model, valid)},
             monitor=monitor,
             updates=scheduled_updates(len(first_epoch), epochs=EPOCHS, least=LEAST_UPDATES),
+            limited_to=limited_to,
         )
 
     def with_replay(self, new: Rolling, old: Rolling, share: float, seed: int) -> Rolling:

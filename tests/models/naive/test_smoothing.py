@@ -108,10 +108,3 @@ def test_theta_equals_statsmodels_without_season() -> None:
     model.fit([values])
     expected = ThetaModel(values[:, 0], deseasonalize=False).fit(disp=False).forecast(6)
     np.testing.assert_allclose(model.forecast(0, values, [80], 6)[0, :, 0, 1], expected, rtol=2e-3)
-
-
-def test_fit_without_time_uses_the_parameters_before() -> None:
-    series = [seasonal(60, 4, seed=seed) for seed in range(3)]
-    model = ExponentialSmoothing(4, seconds=0.0)
-    model.fit(series)
-    assert (model.state_dict()["parameters"] == [1.0, 0.0, 0.0, 1.0]).all()

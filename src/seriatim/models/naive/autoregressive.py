@@ -12,6 +12,7 @@ because the Cholesky factor of its leading block is the leading block of its Cho
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -22,10 +23,13 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from seriatim.errors import UsageError
+from seriatim.models.naive.deadline import Deadline
 from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
 from seriatim.notation import QUANTILES
 
 MAX_LAGS: Final = 48
+FEWEST_VALUES: Final = 4
+"""A series of fewer values is a random walk."""
 ROWS_AT_ONCE: Final = 1 << 14
 JITTER: Final = 1e-10
 """Added to the Gram matrix of unit-variance values, per row, so that it has a Cholesky factor."""
@@ -43,6 +47,9 @@ class Autoregressive(StatisticalForecaster):
     Candidates that explode are not chosen: those with a root so far outside the unit circle that they grow more than
     tenfold over the length of the training part. A series of fewer than 4 values is a random walk. A history that is
     too short is extended into the past with its first value.
+
+    At the end of the time of a fit, the series that are left get the weights of the series before them, and their own
+    constant and σ.
     """
 
     arrays: ClassVar = {"deviation": 1, "constant": 1, "coefficients": 2, "lags": 1, "differences": 1}
@@ -61,6 +68,7 @@ class Autoregressive(StatisticalForecaster):
         self.lags = lags
         self.max_lags = lags or max_lags or min(max(24, 2 * season), MAX_LAGS)
         self.ridge = ridge
+        self._last: _Equation | None = None
 
     @classmethod
     def within(cls, lookback: int, *, season: int, lags: int | None) -> Autoregressive:
@@ -68,8 +76,8 @@ class Autoregressive(StatisticalForecaster):
         most = cls(season=season, lags=lags).max_lags
         return cls(season=season, max_lags=min(most, max(lookback - 1, 1)))
 
-    def _estimate(self, values: Floats) -> Fitted:
-        equations = [self._choose(channel) for channel in values.T]
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
+        equations = [self._fit_channel(channel, deadline) for channel in values.T]
         coefficients = np.zeros((len(equations), self.max_lags + 1))
         for row, equation in zip(coefficients, equations, strict=True):
             row[: len(equation.coefficients)] = equation.coefficients
@@ -81,11 +89,18 @@ class Autoregressive(StatisticalForecaster):
             "differences": np.array([float(equation.differences) for equation in equations]),
         }
 
+    def _fit_channel(self, y: Floats, deadline: Deadline) -> _Equation:
+        """Return the equation of one channel [T]; after the deadline, the last one with its own constant and σ."""
+        if self._last is not None and deadline.has_passed():
+            self._was_cut = True
+            return self._last.with_constant_of(y)
+        self._last = self._choose(y)
+        return self._last
+
     def _choose(self, y: Floats) -> _Equation:
         """Return the candidate of lowest BIC that does not explode, for one channel [T]."""
-        random_walk = _Equation(0, 1, 0.0, np.ones(1), float(deviation(np.diff(y)[:, None], lost=0)[0]))
-        if len(y) < 4:
-            return random_walk
+        if len(y) < FEWEST_VALUES:
+            return _random_walk(y)
         max_lags = min(self.max_lags, len(y) // 4)
         tables = [_Candidates.of(y, d, max_lags, self.ridge) for d in (0, 1)]
         candidates = sorted(
@@ -97,7 +112,7 @@ class Autoregressive(StatisticalForecaster):
             solution = tables[d].solution(lags)
             if grows_less_than(MAX_GROWTH ** (1 / tables[d].rows), solution[1:]):
                 return tables[d].equation(solution)
-        return random_walk
+        return _random_walk(y)
 
     def linear(self, series: int | None, history: npt.ArrayLike, horizon: int) -> LinearForecast:
         """Return the forecast of a series as a function of its past, for many calls with the same horizon.
@@ -164,6 +179,19 @@ class _Equation:
     constant: float  # c
     coefficients: Floats  # a, [τ + d] and at least one
     deviation: float  # σ
+
+    def with_constant_of(self, y: Floats) -> _Equation:
+        """Return the equation with the c and σ that fit y [T]; a random walk if y is too short."""
+        if len(y) < len(self.coefficients) + FEWEST_VALUES:
+            return _random_walk(y)
+        shocks = np.convolve(y, np.concatenate([[1.0], -self.coefficients]), "valid")
+        constant = float(shocks.mean())
+        sigma = float(deviation((shocks - constant)[:, None], lost=1)[0])
+        return dataclasses.replace(self, constant=constant, deviation=sigma)
+
+
+def _random_walk(y: Floats) -> _Equation:
+    return _Equation(0, 1, 0.0, np.ones(1), float(deviation(np.diff(y)[:, None], lost=0)[0]))
 
 
 @dataclass(frozen=True)

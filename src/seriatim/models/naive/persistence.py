@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from seriatim.errors import UsageError
+from seriatim.models.naive.deadline import Deadline
 from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
 
 
@@ -19,7 +20,7 @@ class Naive(StatisticalForecaster):
 
     arrays: ClassVar = {"deviation": 1}
 
-    def _estimate(self, values: Floats) -> Fitted:
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
         return {"deviation": deviation(np.diff(values, axis=0), lost=0)}
 
     def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
@@ -56,7 +57,7 @@ class SeasonalNaive(StatisticalForecaster):
             raise UsageError(f"season: got {season}, wanted at least 1")
         self.season = season
 
-    def _estimate(self, values: Floats) -> Fitted:
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
         lag = self.season if len(values) > self.season else 1
         return {"deviation": deviation(values[lag:] - values[:-lag], lost=0)}
 
@@ -90,7 +91,7 @@ class Drift(StatisticalForecaster):
 
     arrays: ClassVar = {"deviation": 1}
 
-    def _estimate(self, values: Floats) -> Fitted:
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
         changes = np.diff(values, axis=0)
         slope = changes.mean(axis=0) if len(changes) else np.zeros(values.shape[1])
         return {"deviation": deviation(changes - slope, lost=1)}

@@ -12,7 +12,6 @@ statsmodels' ``ETSModel`` estimates the parameters and the first states. The equ
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from seriatim.errors import UsageError
+from seriatim.models.naive.deadline import Deadline
 from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
 
 Form = tuple[str | None, bool, str | None]
@@ -40,57 +39,72 @@ SHORTEST: Final = 12
 LONGEST: Final = 2000
 """Parameters are estimated on at most so many values, the last ones."""
 ITERATIONS: Final = 50
+RECENT_SEASONS: Final = 4
+"""Without time, σ comes from the errors in so many seasons at the end."""
 
 
 class ExponentialSmoothing(StatisticalForecaster):
     """ETS with additive errors, trend and season. The form and the parameters are chosen for each series and channel.
 
-    ``seconds`` limits the time of a fit, roughly: after a third of it, only the form that was chosen most often is
-    fitted, and at its end the series that are left get the parameters of the series before them.
+    After a third of the time of a fit, only the form that was chosen most often is fitted. At its end the series that
+    are left get the parameters of the series before them, and σ from their last values.
     """
 
     arrays: ClassVar = {"deviation": 1, "parameters": 2, "states": 2, "seasons": 2}
     """``parameters``: α, β, γ, φ. ``states``: the level and the trend before the first value. ``seasons``: [m]."""
 
-    def __init__(self, season: int = 1, *, seconds: float = 60.0) -> None:
+    def __init__(self, season: int = 1) -> None:
         super().__init__()
         if season < 1:
             raise UsageError(f"season: got {season}, wanted at least 1")
-        self.season, self.seconds = season, seconds
-        self._usual_form_at = self._ends_at = np.inf
+        self.season = season
         self._chosen: Counter[Form] = Counter()
-        self._last = RANDOM_WALK
+        self._last: _Candidate | None = None
 
-    def fit(self, values: Sequence[npt.ArrayLike]) -> None:
-        began = time.monotonic()
-        self._usual_form_at, self._ends_at = began + self.seconds / 3, began + self.seconds
-        super().fit(values)
-        self._usual_form_at = self._ends_at = np.inf
-
-    def _estimate(self, values: Floats) -> Fitted:
-        channels = [self._fit_channel(channel) for channel in values.T]
-        parameters, states, seasons = (np.stack(arrays) for arrays in zip(*channels, strict=True))
-        fitted: Fitted = {"parameters": parameters, "states": states, "seasons": seasons}
-        errors = self._run(fitted, values)[3]
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
+        has_time = self._last is None or not deadline.has_passed()
+        fitted = self._with_parameters(values, deadline)
+        if has_time:
+            errors = self._run(fitted, values)[3]
+        else:
+            recent = values[-max(SHORTEST, RECENT_SEASONS * self.season) :]
+            errors = self._run(self._with_parameters(recent, deadline), recent)[3]
         skipped = min(len(errors) - 1, self.season) if len(errors) > 2 * self.season else 0
         return {**fitted, "deviation": deviation(errors[skipped:], lost=0)}
 
-    def _fit_channel(self, y: Floats) -> tuple[Floats, Floats, Floats]:
+    def _with_parameters(self, values: Floats, deadline: Deadline) -> Fitted:
+        """Return the parameters and the first states of a series [T, C]."""
+        channels = [self._fit_channel(channel, deadline) for channel in values.T]
+        parameters, states, seasons = (np.stack(arrays) for arrays in zip(*channels, strict=True))
+        return {"parameters": parameters, "states": states, "seasons": seasons}
+
+    def _fit_channel(self, y: Floats, deadline: Deadline) -> tuple[Floats, Floats, Floats]:
         """Return α β γ φ, level and trend, and the seasonal states of one channel [T]."""
         if len(y) < SHORTEST or np.ptp(y) == 0:
             return RANDOM_WALK.parameters, np.array([y[0], 0.0]), np.zeros(self.season)
         has_season = self.season > 1 and len(y) >= 2 * self.season
-        now = time.monotonic()
-        if now < self._ends_at:
+        if self._last is None or not deadline.has_passed():
             forms = [form for form in FORMS if has_season or form[2] is None]
-            if now > self._usual_form_at and self._chosen:
-                usual = self._chosen.most_common(1)[0][0]
+            if self._chosen and deadline.has_passed(1 / 3):
+                usual, self._was_cut = self._chosen.most_common(1)[0][0], True
                 forms = [usual] if usual in forms else forms[:1]
-            self._last = min((_fit(y[-LONGEST:], self.season, form) for form in forms), key=lambda fit: fit.criterion)
+            self._last = self._best_form(y[-LONGEST:], forms, deadline)
             self._chosen[self._last.form] += 1
+        else:
+            self._was_cut = True
         trend, _, seasonal = self._last.form
         states, seasons = _first_states(y, self.season if seasonal and has_season else 1, has_trend=trend is not None)
         return self._last.parameters, states, np.resize(seasons, self.season)
+
+    def _best_form(self, y: Floats, forms: Sequence[Form], deadline: Deadline) -> _Candidate:
+        """Return the form of lowest AICc. The forms that are not estimated before the deadline are left out."""
+        best = _fit(y, self.season, forms[0])
+        for form in forms[1:]:
+            if deadline.has_passed():
+                self._was_cut = True
+                break
+            best = min(best, _fit(y, self.season, form), key=lambda fit: fit.criterion)
+        return best
 
     def _run(self, fitted: Fitted, values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the levels and trends [T + 1, C] after 0 … T values, the seasonal states [T + m, C], and ε [T, C]."""

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seriatim.errors import DataError, UsageError
+from seriatim.models.naive.deadline import Deadline, shortened
 from seriatim.notation import QUANTILES
 
 Floats = npt.NDArray[np.float64]
@@ -47,12 +48,14 @@ class StatisticalForecaster(ABC):
 
     def __init__(self) -> None:
         self._series: Fitted = {}
+        self._was_cut = False
+        """Whether the last estimate used less than it would without a deadline."""
 
     # Defined by each model
 
     @abstractmethod
-    def _estimate(self, values: Floats) -> Fitted:
-        """Fit one series, [T, C] with T ≥ 1."""
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
+        """Fit one series, [T, C] with T ≥ 1. After the deadline this must be quick; it then sets ``_was_cut``."""
 
     @abstractmethod
     def _mean(self, fitted: Fitted, values: Floats, origins: Ints, horizon: int) -> Floats:
@@ -77,8 +80,11 @@ class StatisticalForecaster(ABC):
 
     # The same for all models
 
-    def fit(self, values: Sequence[npt.ArrayLike]) -> None:
-        """Fit each series, [T_i, C], on its training part. Replaces an earlier fit.
+    def fit(self, values: Sequence[npt.ArrayLike], *, seconds: float = math.inf) -> str:
+        """Fit each series, [T_i, C], on its training part, in about ``seconds``. Replaces an earlier fit.
+
+        Returns what the time allowed, as ``120 of 414 series``, or an empty text if it was enough. The other series
+        have estimates that take little time: each model says which.
 
         Raises ``DataError`` for no series, an empty one, differing channels, or values that are not finite.
         """
@@ -90,8 +96,13 @@ class StatisticalForecaster(ABC):
                 raise DataError(
                     f"values: series {index} has {series.shape[1]} channels, series 0 has {checked[0].shape[1]}"
                 )
-        estimates = [self._estimate(series) for series in checked]
+        deadline, estimates, whole = Deadline(seconds), [], 0
+        for series in checked:
+            self._was_cut = False
+            estimates.append(self._estimate(series, deadline))
+            whole += not self._was_cut
         self._series = {name: np.stack([fitted[name] for fitted in estimates]) for name in self.arrays}
+        return shortened(whole, len(checked), "series")
 
     def forecast(self, series: int | None, values: npt.ArrayLike, origins: npt.ArrayLike, horizon: int) -> Floats:
         """Return quantiles at the levels ``notation.QUANTILES``, float64 [N, horizon, C, Q].
@@ -182,7 +193,7 @@ class StatisticalForecaster(ABC):
     def _of(self, series: int | None, values: Floats) -> Fitted:
         """Return the estimates of one series; for a new series, estimate from ``values``."""
         if series is None:
-            return self._estimate(values)
+            return self._estimate(values, Deadline(math.inf))
         self._require_fit()
         count, channels = self._series["deviation"].shape
         if not 0 <= series < count:

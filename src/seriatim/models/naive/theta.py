@@ -9,15 +9,13 @@ season; a series with values at or below 0 has summands in place of factors. sta
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from seriatim.errors import UsageError
+from seriatim.models.naive.deadline import Deadline
 from seriatim.models.naive.statistical import Fitted, Floats, Ints, StatisticalForecaster, deviation
 
 SHORTEST: Final = 5
@@ -30,34 +28,28 @@ CRITICAL: Final = 1.645
 class Theta(StatisticalForecaster):
     """The standard Theta method, with two lines, for each series and channel.
 
-    ``seconds`` limits the time of a fit, roughly: at its end, the series that are left get the α of the series before.
+    At the end of the time of a fit, the series that are left get the α of the series before.
     """
 
     arrays: ClassVar = {"deviation": 1, "alpha": 1, "drift": 1, "start": 1, "multiplies": 1, "seasons": 2}
     """``start`` is ℓ before the first value, and ``multiplies`` is 1 for seasonal factors, 0 for summands."""
 
-    def __init__(self, season: int = 1, *, seconds: float = 60.0) -> None:
+    def __init__(self, season: int = 1) -> None:
         super().__init__()
         if season < 1:
             raise UsageError(f"season: got {season}, wanted at least 1")
-        self.season, self.seconds = season, seconds
-        self._ends_at = np.inf
-        self._last_alpha = 1.0
+        self.season = season
+        self._last_alpha: float | None = None
 
-    def fit(self, values: Sequence[npt.ArrayLike]) -> None:
-        self._ends_at = time.monotonic() + self.seconds
-        super().fit(values)
-        self._ends_at = np.inf
-
-    def _estimate(self, values: Floats) -> Fitted:
-        channels = [self._fit_channel(channel) for channel in values.T]
+    def _estimate(self, values: Floats, deadline: Deadline) -> Fitted:
+        channels = [self._fit_channel(channel, deadline) for channel in values.T]
         fitted: Fitted = {name: np.array([channel[name] for channel in channels]) for name in channels[0]}
         if len(values) > 1:
             ahead = self._mean(fitted, values, np.arange(1, len(values)), 1)[:, 0]
             return {**fitted, "deviation": deviation(values[1:] - ahead, lost=0)}
         return {**fitted, "deviation": np.zeros(values.shape[1])}
 
-    def _fit_channel(self, y: Floats) -> dict[str, Any]:
+    def _fit_channel(self, y: Floats, deadline: Deadline) -> dict[str, Any]:
         multiplies = bool((y > 0).all())
         neutral = 1.0 if multiplies else 0.0
         seasons = np.full(self.season, neutral)
@@ -67,7 +59,9 @@ class Theta(StatisticalForecaster):
         adjusted = y / repeated if multiplies else y - repeated
         alpha, drift = 1.0, 0.0
         if len(y) >= SHORTEST and np.ptp(adjusted) > 0:
-            if time.monotonic() < self._ends_at:
+            if self._last_alpha is not None and deadline.has_passed():
+                self._was_cut = True
+            else:
                 self._last_alpha = _smoothing(adjusted)
             alpha = self._last_alpha
             drift = float(np.polyfit(np.arange(len(adjusted)), adjusted, 1)[0]) / 2
