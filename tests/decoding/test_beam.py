@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hypothesis_arrays
 
-from seriatim.decoding.beam import Hypothesis, search
+from seriatim.decoding.beam import Hypothesis, _likeliest, search
 from seriatim.errors import UsageError
 
 END = 3
@@ -109,6 +112,34 @@ def test_alignment_belongs_to_written_units() -> None:
             previous = [END, *hypothesis.units[:-1]] if hypothesis.units else []
             np.testing.assert_array_equal(hypothesis.alignment[:, 0], np.full(len(hypothesis.units), source + 0.5))
             np.testing.assert_array_equal(hypothesis.alignment[:, 1], previous)
+
+
+@given(
+    hypothesis_arrays.arrays(np.float32, (2, 3, 40), elements=st.sampled_from([-9.0, -3.0, -2.5, -0.5, -np.inf])),
+    hypothesis_arrays.arrays(np.float64, (2, 3), elements=st.sampled_from([0.0, -1.0, -1.5, -np.inf])),
+    st.integers(1, 60),
+)
+@settings(max_examples=200)
+def test_likeliest_continuations_are_those_of_a_full_sort(table: Any, scores: Any, count: int) -> None:
+    """Many scores are equal, so the order of ties is tested too."""
+    joint = (scores[:, :, None] + table).reshape(2, -1)
+    order = np.argsort(-joint, axis=1, kind="stable")[:, :count]
+    rows, units, values = _likeliest(scores, table, count)
+    np.testing.assert_array_equal(values, np.take_along_axis(joint, order, 1))
+    np.testing.assert_array_equal(40 * rows + units, order)
+
+
+@pytest.mark.parametrize("count", [1, 8, 20])
+def test_most_continuations_are_left_out_before_the_sort(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    scores, table = generator.normal(size=(3, 4)), generator.normal(size=(3, 4, 5001)).astype(np.float32)
+    sorted_numbers = []
+    lexsort = np.lexsort
+    monkeypatch.setattr(np, "lexsort", lambda keys: sorted_numbers.append(len(keys[0])) or lexsort(keys))
+    rows, units, _ = _likeliest(scores, table, count)
+    order = np.argsort(-(scores[:, :, None] + table).reshape(3, -1), axis=1, kind="stable")[:, :count]
+    np.testing.assert_array_equal(5001 * rows + units, order)
+    assert 3 * count <= sorted_numbers[0] <= 3 * (2 * count + 8)
 
 
 def test_forbidden_units_are_never_written() -> None:

@@ -99,6 +99,51 @@ def test_rows_of_state_can_be_taken_and_repeated(network: EncoderDecoder) -> Non
     torch.testing.assert_close(rows, chances[[2, 0, 2]], rtol=1e-5, atol=1e-6)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "takes",
+    [
+        [[0, 0, 1, 1, 2, 2], [1, 1, 3, 2, 4, 5], [1, 0, 4, 4]],  # a beam of 2, which loses a source
+        [[0, 0, 0, 2, 2, 2], [3, 4, 4, 0]],
+        [[0, 0, 1, 2], [2, 2, 2, 2], [0]],
+        [[1, 1], []],
+    ],
+)
+def test_rows_of_one_source_share_its_memory(network: EncoderDecoder, takes: list[list[int]]) -> None:
+    """A decoder that wrote the same in each row gives the same, however the state was taken."""
+    sources, _ = pairs()
+    state = network.begin(padded_sources(sources))
+    owners = torch.arange(3)
+    for step, rows in enumerate(takes):
+        places = torch.tensor(rows, dtype=torch.int64)
+        owners, state = owners[places], state.take(places)
+        if not rows:
+            break
+        chances, state, looked = network.step(torch.full((len(rows),), step), state)
+        alone = network.begin(padded_sources(sources))
+        for unit in range(step + 1):
+            expected, alone, attention = network.step(torch.full((3,), unit), alone)
+        torch.testing.assert_close(chances, expected[owners], rtol=1e-5, atol=1e-6)
+        if looked is not None:
+            torch.testing.assert_close(looked, attention[owners], rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+def test_beam_does_not_copy_the_memory() -> None:
+    network = make(attention="additive", peeky=True).eval()
+    state = network.begin(padded_sources(pairs()[0]))
+    beam = state.take(torch.tensor([0, 0, 1, 1, 2, 2]))
+    assert beam.memory is state.memory and beam.group == 2
+    assert beam.take(torch.tensor([1, 0, 3, 3, 4, 5])).keys is state.keys
+    fewer = beam.take(torch.tensor([2, 3, 4, 4]))
+    assert len(fewer.memory.context) == 2 and fewer.group == 2
+    whole, _, alignment = network.decoder(torch.tensor([[1, 2, 3, 1], [2, 2, 0, 0]]), fewer)
+    for step, tokens in enumerate([[1, 2, 3, 1], [2, 2, 0, 0]]):
+        part, fewer, looked = network.decoder(torch.tensor([tokens]), fewer)
+        torch.testing.assert_close(whole[step], part[0])
+        torch.testing.assert_close(alignment[step], looked[0])
+
+
 def test_every_weight_gets_a_gradient(network: EncoderDecoder) -> None:
     loss, _ = network.train().loss(padded_pairs(*pairs()), ())
     loss.backward()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,20 @@ Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 State = TypeVar("State")
 
+GROUP: Final = 16
+"""Units in a group, of which only the likeliest is compared with those of other groups at first."""
+ROUNDING: Final = 1e-6
+"""A relative error above that of the difference of two scores in float32."""
+
 
 class StepModel(Protocol[State]):
     """A model that takes steps in N sequences at once."""
 
     def step(self, tokens: Indices, state: State, /) -> tuple[Floats, State, Floats | None]:
-        """Read ``tokens`` [N]; return log-probabilities of the next units [N, V], the state, and attention [N, S]."""
+        """Read ``tokens`` [N]; return log-probabilities of the next units [N, V], the state, and attention [N, S].
+
+        The log-probabilities belong to the caller, who may change them.
+        """
 
     def take(self, state: State, rows: Indices, /) -> State:
         """Return the state of ``rows`` [M]; a row may repeat."""
@@ -71,7 +79,6 @@ def search(
     state = steps.take(state, np.repeat(np.arange(sources), beam_size))
     for _ in range(max_length + 1):
         log_probabilities, state, attention = steps.step(beam.last(), state)
-        log_probabilities = np.array(log_probabilities, np.float64)
         log_probabilities[:, list(forbidden)] = -np.inf
         parents = beam.grow(log_probabilities, attention, only_end=beam.length == max_length)
         if not len(parents):
@@ -106,19 +113,15 @@ class _Beam:
         if attention is not None:
             latest = attention.reshape(sources, size, 1, -1)
             self.attention = latest if self.attention is None else np.concatenate([self.attention, latest], axis=2)
-        joint = (self.scores[:, :, None] + log_probabilities.reshape(sources, size, -1)).reshape(sources, -1)
-        count = min(2 * size, joint.shape[1])  # at most K of them end, so at least K continue
-        likeliest = _largest(joint, count)
-        values = np.take_along_axis(joint, likeliest, 1)
-        parents, units = np.divmod(likeliest, vocabulary)
+        count = min(2 * size, size * vocabulary)  # at most K of them end, so at least K continue
+        parents, units, values = _likeliest(self.scores, log_probabilities.reshape(sources, size, -1), count)
         ends = units == self.boundary
-        for index, source in enumerate(self.active):
-            for rank in np.flatnonzero(ends[index, :size] & np.isfinite(values[index, :size])):
-                self.finished[source].append(self._hypothesis(index, parents[index, rank], values[index, rank], end=1))
-            if only_end:
-                rows = np.flatnonzero(np.isfinite(self.scores[index]))
-                self.cut[source] += [self._hypothesis(index, row, self.scores[index, row], end=0) for row in rows]
+        for index, rank in np.argwhere(ends[:, :size] & np.isfinite(values[:, :size])):
+            hypothesis = self._hypothesis(index, parents[index, rank], values[index, rank], end=1)
+            self.finished[self.active[index]].append(hypothesis)
         if only_end:
+            for index, row in np.argwhere(np.isfinite(self.scores)):
+                self.cut[self.active[index]].append(self._hypothesis(index, row, self.scores[index, row], end=0))
             return np.zeros(0, np.int64)
         continues = np.array([len(self.finished[source]) < size for source in self.active])
         # The first K that do not end, in order; impossible ones fill the rest.
@@ -152,20 +155,44 @@ class _Beam:
         return Hypothesis(units, float(log_probability), float(log_probability / penalty), attention)
 
 
-def _largest(values: Floats, count: int) -> Indices:
-    """Return the columns of the ``count`` largest values of each row, the largest first; ties keep their order."""
-    if count < values.shape[1]:
-        # Select all values that equal the smallest of them, so that the sort below decides ties.
-        bounds = np.partition(values, -count, axis=1)[:, -count]
-        candidates = [np.flatnonzero(row >= bound) for row, bound in zip(values, bounds, strict=True)]
-        return np.stack(
-            [
-                columns[np.argsort(-row[columns], kind="stable")[:count]]
-                for row, columns in zip(values, candidates, strict=True)
-            ]
-        )
-    order: Indices = np.argsort(-values, axis=1, kind="stable")[:, :count]
-    return order
+def _likeliest(scores: Floats, log_probabilities: Floats, count: int) -> tuple[Indices, Indices, Floats]:
+    """Return the ``count`` likeliest continuations of each source, the likeliest first; ties keep their order.
+
+    ``scores`` [A, K] are those of the prefixes, and ``log_probabilities`` [A, K, V] those of the next units. Returns
+    rows in 0 … K - 1, units, and scores, [A, ``count``] each.
+    """
+    sources, size, vocabulary = log_probabilities.shape
+    bounds = _lower_bounds(scores, log_probabilities, count)
+    if bounds is None:
+        joint = (scores[:, :, None] + log_probabilities).reshape(sources, -1)
+        order = np.argsort(-joint, axis=1, kind="stable")[:, :count]
+        return *np.divmod(order, vocabulary), np.take_along_axis(joint, order, 1)
+    least = bounds[:, None] - scores  # infinite for impossible prefixes
+    np.subtract(least, ROUNDING * (1 + np.abs(least)), out=least, where=np.isfinite(least))
+    places = np.flatnonzero(log_probabilities >= least[:, :, None].astype(log_probabilities.dtype))
+    rows, units = np.divmod(places, vocabulary)
+    joint = scores.reshape(-1)[rows] + log_probabilities.reshape(-1)[places]
+    source = rows // size
+    order = np.lexsort((-joint, source))
+    chosen = order[np.searchsorted(source, np.arange(sources))[:, None] + np.arange(count)]
+    return rows[chosen] % size, units[chosen], joint[chosen]
+
+
+def _lower_bounds(scores: Floats, log_probabilities: Floats, count: int) -> Floats | None:
+    """Return for each source a score [A] that at least ``count`` of its continuations reach.
+
+    The units are divided into groups. Of the likeliest continuations of all groups, the ``count``-th best is the bound.
+    Returns None if there are too few groups, or too few possible continuations.
+    """
+    sources, size, vocabulary = log_probabilities.shape
+    groups = vocabulary // GROUP
+    if groups * size < count:
+        return None
+    end = groups * GROUP
+    peaks = log_probabilities[:, :, :end].reshape(sources, size, GROUP, groups).max(2)
+    joint = (scores[:, :, None] + peaks).reshape(sources, -1)
+    bounds: Floats = np.partition(joint, -count, axis=1)[:, -count]
+    return bounds if np.isfinite(bounds).all() else None
 
 
 def _check(max_length: int, beam_size: int, n_best: int, length_penalty: float) -> None:

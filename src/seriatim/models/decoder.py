@@ -13,6 +13,7 @@ through each layer in one call. Attention reads the output of the layers afterwa
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -24,7 +25,7 @@ from torch.nn import functional
 from seriatim.models.contract import Carry
 from seriatim.models.options import ModelOptions
 from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
-from seriatim.nn.affine import Affine
+from seriatim.nn.affine import Affine, linear
 from seriatim.nn.attention import Attention, make_attention
 from seriatim.nn.loss import linear_cross_entropy
 from seriatim.nn.stacking import connect
@@ -57,18 +58,30 @@ class Memory:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """The state of a recurrent decoder in each of B sequences."""
+    """The state of a recurrent decoder in each of B = N · K sequences: K after another for each of N inputs."""
 
     memory: Memory
+    """The N inputs."""
     keys: Tensor | None
-    """[S, B, A]: the memory as attention uses it."""
+    """[S, N, A]: the memory as attention uses it."""
     layers: tuple[Carry, ...]
-    """The state of each layer, h or h and c: [1, B, H]."""
+    """The state of each layer, h or h and c: [1, N · K, H]."""
+
+    @property
+    def group(self) -> int:
+        """K, the number of sequences for each input."""
+        return self.layers[0][0].shape[1] // max(1, len(self.memory.context))
 
     def take(self, rows: Tensor) -> DecoderState:
-        """Return the state of ``rows`` [N] int64, which may repeat."""
+        """Return the state of ``rows`` [B'] int64, which may repeat. Equal inputs side by side are stored once."""
         layers = tuple(tuple(part[:, rows] for part in carry) for carry in self.layers)
-        return DecoderState(self.memory.take(rows), None if self.keys is None else self.keys[:, rows], layers)
+        inputs, counts = torch.unique_consecutive(rows // self.group, return_counts=True)
+        group = math.gcd(*counts.tolist())
+        if group and int(counts.max()) > group:
+            inputs = inputs.repeat_interleave(counts // group)
+        if torch.equal(inputs, torch.arange(len(self.memory.context))):
+            return DecoderState(self.memory, self.keys, layers)
+        return DecoderState(self.memory.take(inputs), None if self.keys is None else self.keys[:, inputs], layers)
 
 
 @final
@@ -134,8 +147,8 @@ class RecurrentDecoder(nn.Module):
 
         Returns the input of the output layer [T, B, R], the state after them, and the attention weights [T, B, S].
         """
-        memory = state.memory
-        peek = memory.context.expand(len(inputs), -1, -1) if self.peeky else None
+        memory, group = state.memory, state.group
+        peek = memory.context.repeat_interleave(group, 0).expand(len(inputs), -1, -1) if self.peeky else None
         states = self.dropout(self.embedding(inputs))
         carries = []
         for number, (layer, carry) in enumerate(zip(self.layers, state.layers, strict=True)):
@@ -144,7 +157,9 @@ class RecurrentDecoder(nn.Module):
             carries.append(carry)
         alignment = None
         if self.attention is not None:
-            attended, alignment = self.attention(states, memory.states, state.keys, memory.lengths)
+            queries = _by_input(states, group)
+            attended, alignment = self.attention(queries, memory.states, state.keys, memory.lengths)
+            attended, alignment = (_by_sequence(part, group) for part in (attended, alignment))
             states = self.dropout(torch.tanh(self.combine(torch.cat([attended, states], -1))))
         readout = self.project(_with_context(states, peek))
         return readout, DecoderState(memory, state.keys, tuple(carries)), alignment
@@ -164,15 +179,18 @@ class RecurrentDecoder(nn.Module):
         else:
             readout, _, _ = self(inputs, state)
         is_target = targets != NO_TARGET
-        weight, bias = (self.embedding.weight, self.output_bias) if self.output is None else self.output.parameters()
-        return linear_cross_entropy(readout[is_target], weight, bias, targets[is_target])
+        return linear_cross_entropy(readout[is_target], *self.head(), targets[is_target])
 
     def logits(self, readout: Tensor) -> Tensor:
         """Map readouts […, R] to logits […, V + 1]."""
-        if self.output is None:
-            return functional.linear(readout, self.embedding.weight, self.output_bias)
-        logits: Tensor = self.output(readout)
-        return logits
+        weight, bias = self.head()
+        return linear(readout, weight, bias)
+
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """Return the weight [V + 1, R] and the bias [V + 1] of the output layer."""
+        if self.output is not None:
+            return self.output.weight, self.output.bias
+        return self.embedding.weight, self.output_bias
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState, Tensor | None]:
         """Read one unit [B] per row; return log-probabilities [B, V + 1], the state, and attention weights [B, S]."""
@@ -228,6 +246,22 @@ class _Bridge(nn.Module):
             starts[name][None].contiguous() if name in starts else context.new_zeros(1, rows, size)
             for name, size in self.sizes.items()
         )
+
+
+def _by_input(states: Tensor, group: int) -> Tensor:
+    """[T, N · K, H] → [T · K, N, H], so that the sequences of an input are queries of the same memory."""
+    if group == 1:
+        return states
+    steps, rows, width = states.shape
+    return states.view(steps, rows // group, group, width).transpose(1, 2).flatten(0, 1)
+
+
+def _by_sequence(values: Tensor, group: int) -> Tensor:
+    """[T · K, N, ·] → [T, N · K, ·]."""
+    if group == 1:
+        return values
+    queries, inputs, width = values.shape
+    return values.view(queries // group, group, inputs, width).transpose(1, 2).flatten(1, 2)
 
 
 def _with_context(states: Tensor, peek: Tensor | None) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from seriatim.errors import UsageError, nearest
 from seriatim.nn.affine import Affine
+from seriatim.ops.tanh import tanh_
 
 
 class Attention(nn.Module, ABC):
@@ -105,11 +106,12 @@ class Additive(Attention):
 
     def keys(self, memory: Tensor) -> Tensor:
         keys: Tensor = self.of_memory(memory)
-        return keys
+        return keys.transpose(0, 1).contiguous().transpose(0, 1)  # in the order in which ``scores`` reads them
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        sums = self.of_query(queries).transpose(0, 1)[:, :, None] + keys.transpose(0, 1)[:, None]  # [B, T, S, H]
-        scores: Tensor = self.score(torch.tanh(sums)).squeeze(-1)
+        keys = keys.transpose(0, 1).contiguous()  # with other strides the sums would be copied for the product
+        sums = self.of_query(queries).transpose(0, 1).contiguous()[:, :, None] + keys[:, None]  # [B, T, S, H]
+        scores: Tensor = self.score(tanh_(sums)).squeeze(-1)
         return scores
 
 

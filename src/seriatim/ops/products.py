@@ -70,6 +70,7 @@ def _multiply() -> Callable[..., Tensor] | None:
     return None if operator is None else operator.default
 
 
+@functools.cache
 def is_amd() -> bool:
     """Whether the processor is AMD's."""
     file = Path("/proc/cpuinfo")
