@@ -20,8 +20,9 @@ from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "ask", "cells", "convert", "counting", "dates", "elec2", "memory", "networks", "planted_faults",
-    "published", "reber", "recipe", "report", "reproduce", "scenes", "sensor", "sources", "table", "who_solves_what",
+    "adding", "ask", "cells", "convert", "counting", "dates", "elec2", "fault_cases", "fault_data", "memory",
+    "networks", "planted_faults", "published", "reber", "recipe", "report", "reproduce", "scenes", "sensor", "sources",
+    "table", "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
 
@@ -127,9 +128,8 @@ def test_planted_faults_are_trained_and_counted(tmp_path, monkeypatch, capsys):
     script = load_script(monkeypatch, "recipes", "planted_faults")
     figures = tmp_path / "figures.json"
     for task, arguments in (("forecast", {"length": 200}), ("classify", {"number": 60})):
-        write = script.RECIPES[task].write
-        monkeypatch.setitem(script.RECIPES[task].options, "epochs", 2)
-        small = script.Recipe(partial(write, **arguments), script.RECIPES[task].options, script.RECIPES[task].faults)
+        recipe = script.RECIPES[task]
+        small = replace(recipe, write=partial(recipe.write, **arguments), options=recipe.options | {"epochs": 2})
         monkeypatch.setitem(script.RECIPES, task, small)
     run_main(
         monkeypatch,
