@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from seriatim.models.naive import deadline
 from seriatim.models.naive.deadline import Deadline, joined, shortened
 from seriatim.models.naive.nearest_sequence import NearestSequence
-from seriatim.models.naive.ridge import FEWEST_ROWS, PENALTIES, RidgeRegression
+from seriatim.models.naive.ridge import FEWEST_ROWS, PENALTIES, RidgeRegression, _Ridge
 from seriatim.models.naive.rocket import FEWEST_KERNELS, KERNELS, RocketClassifier
 from seriatim.models.naive.summary import AT_ONCE, SummaryRegression
 from seriatim.models.naive.tfidf import TfidfClassifier
@@ -26,10 +28,10 @@ def sequences(count: int, seed: int = 0, steps: int = 20) -> tuple[list[np.ndarr
 
 def test_deadline_counts_from_its_beginning(slow_clock: SetSeconds) -> None:
     slow_clock(1.0)
-    deadline = Deadline(10.0)
-    assert [deadline.left for _ in range(4)] == [9.0, 8.0, 7.0, 6.0]
-    assert deadline.has_passed(0.5) and not deadline.has_passed()
-    assert [deadline.has_passed() for _ in range(4)] == [False, False, False, True]
+    ten_seconds = Deadline(10.0)
+    assert [ten_seconds.left for _ in range(4)] == [9.0, 8.0, 7.0, 6.0]
+    assert ten_seconds.has_passed(0.5) and not ten_seconds.has_passed()
+    assert [ten_seconds.has_passed() for _ in range(4)] == [False, False, False, True]
 
 
 def test_no_limit_never_passes(slow_clock: SetSeconds) -> None:
@@ -115,3 +117,16 @@ def test_regression_has_fewer_rows_and_penalties(slow_clock: SetSeconds) -> None
     slow_clock(1.0)
     model, limited_to = fit(9.0)
     assert limited_to.startswith("256 of 4,000 rows of the regression, ") and limited_to.endswith(" of 7 penalties")
+
+
+def test_import_of_the_library_does_not_count_as_the_time_of_a_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, solve = [0.0], _Ridge.solve
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow_at_first(self: _Ridge, standardized: np.ndarray, targets: np.ndarray, penalty: float) -> None:
+        solve(self, standardized, targets, penalty)
+        now[0] += 1.0 if now[0] else 50.0
+
+    monkeypatch.setattr(_Ridge, "solve", slow_at_first)
+    features = np.random.default_rng(0).normal(size=(100, 3))
+    assert RidgeRegression().fit(features, features[:, 0], features, features[:, 0], Deadline(60.0)) == ""

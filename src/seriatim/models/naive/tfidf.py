@@ -54,6 +54,8 @@ class TextModel(ABC):
         Of very many texts a random part is fitted, which grows as long as the time allows. Returns its size in words;
         empty if it was all.
         """
+        import sklearn.linear_model  # noqa: F401  (here, because the first fit is measured)
+
         deadline = Deadline(seconds)
         order = np.random.default_rng(seed).permutation(len(texts))
         characters = np.cumsum([len(texts[index]) + 1 for index in order])
