@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import polars
 import pytest
 
@@ -34,6 +35,7 @@ TEXTS = ["so it goes", "it went"] * 20
         (TEXTS, {}, False),
         ((np.array(TEXTS), LABELS), {}, False),
         ((polars.Series(TEXTS), LABELS), {}, False),
+        ((pandas.Series(TEXTS, index=range(7, 47)), LABELS), {}, False),
         (polars.DataFrame({"x": [1.0]}), {"channels": ("x",)}, True),
         (polars.DataFrame({"x": ["so"]}), {"text": "x"}, False),
         (([], []), {}, False),
@@ -59,8 +61,9 @@ def test_numbers_get_lstm_fcn_and_a_note(tmp_path: Path) -> None:
 def test_texts_and_named_models_have_no_note(tmp_path: Path) -> None:
     texts = seriatim.train("classify", (TEXTS, LABELS), out=str(tmp_path / "texts"), **SMALL)
     named = seriatim.train("classify", (NUMBERS, LABELS), model="lstm", out=str(tmp_path / "named"), **SMALL)
+    same = seriatim.train("classify", (NUMBERS, LABELS), model="lstm_fcn", out=str(tmp_path / "same"), **SMALL)
     assert texts.model == named.model == "lstm"
-    assert not any("lstm_fcn" in note for run in (texts, named) for note in run.notes)
+    assert not any("lstm_fcn" in note for run in (texts, named, same) for note in run.notes)
     assert named.stream(use="network").step(NUMBERS[0][0])["label"] in ("a", "b")
 
 
