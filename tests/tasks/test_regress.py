@@ -61,6 +61,19 @@ def test_network_learns(model: str, learns: bool) -> None:
     assert set(result) == {"rmse", "mae", "quantile_loss", "coverage"}
 
 
+@pytest.mark.parametrize("least", [1, 50])
+def test_training_without_epochs_ends_after_four_epochs_or_the_least_number_of_updates(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seriatim.tasks.regress.LEAST_UPDATES", least)
+    options = dataclasses.replace(OPTIONS, epochs=None)
+    assert options.schedule == "cosine"
+    prepared = TASK.prepare(options, sums())
+    batches = -(-prepared.sizes["train"] // OPTIONS.batch_size)
+    outcome = fit(TASK, TASK.make(options, prepared.codec), options, prepared, NullStore(), Silent())
+    assert outcome.steps == max(4 * batches, least)
+
+
 def test_regression_of_texts() -> None:
     words = ["no", "yes"]
     texts = [" ".join(words[bit] for bit in bits) for bits in np.random.default_rng(0).integers(0, 2, (80, 3))]

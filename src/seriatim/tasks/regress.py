@@ -30,12 +30,16 @@ from seriatim.tasks.common import sequence_inputs
 from seriatim.tasks.common.augmentation import sequence_epochs
 from seriatim.tasks.common.baseline_time import baseline_seconds
 from seriatim.tasks.common.blend import Blend, Choice, Member, choose_quantiles
+from seriatim.tasks.common.epochs import scheduled_updates
 from seriatim.tasks.common.parts import PARTS, read_parts
 from seriatim.tasks.common.sequence_inputs import Array, InputCodec
 from seriatim.tasks.common.subwords import WordForms, check_subwords
 from seriatim.tasks.options import REGRESS_BASELINES, RegressOptions
 from seriatim.tasks.options.sequence import UNHEARD_SPEAKER_DEFAULTS
 from seriatim.tasks.task import ClosedForm, NewData, PreparedData, Row, Scores, Task, WordCorpus
+
+EPOCHS, LEAST_UPDATES = 4, 2000
+"""The end of the default schedule; docs/defaults.md has the experiments."""
 
 NaiveRegressor = ConstantRegression | TfidfRegression | SummaryRegression | RocketRegression
 AnyRegressor = NaiveRegressor | SequenceRegressor
@@ -184,10 +188,12 @@ class Regress(Task[RegressOptions, TargetSequences, RegressCodec]):
     ) -> TrainingPlan[Any] | ClosedForm:
         if not isinstance(model, SequenceRegressor):
             return ClosedForm(lambda: _fit_naive(model, options, data))
+        epoch = sequence_epochs(data.train, options, data.codec.inputs)
         return TrainingPlan(
-            epoch=sequence_epochs(data.train, options, data.codec.inputs),
+            epoch=epoch,
             validate=lambda _: _validation_scores(model, data.codec, data.valid),
             monitor="valid_rmse",
+            updates=scheduled_updates(len(epoch(0)), epochs=EPOCHS, least=LEAST_UPDATES),
         )
 
     def baseline_options(self, options: RegressOptions, baseline: str) -> RegressOptions:

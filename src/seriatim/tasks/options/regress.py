@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seriatim.learning.options import learning_rate, schedule
 from seriatim.models.options import SEQUENCE_NETWORKS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
@@ -19,6 +20,8 @@ class RegressOptions(SequenceOptions):
     model: str = option(
         "lstm", "network or baseline", choices=SEQUENCE_NETWORKS + REGRESS_BASELINES, registered=REGISTERED
     )
+    lr: float | str = learning_rate(2e-3)
+    schedule: str = schedule("cosine")
     patience: int = option(5, "validations without improvement before training stops", minimum=1)
     target: str | None = option(None, "column of the number to predict")
     target_cap: float | None = option(
