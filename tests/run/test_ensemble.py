@@ -348,7 +348,7 @@ def within(blend: dict[str, Any]) -> dict[str, Any]:
     ("change", "match"),
     [
         (lambda model: model["blend"]["parts"][0].update(weight=-1), "a weight of at least 0"),
-        (lambda model: model["blend"].update(form="scores"), "members with a CRF"),
+        (lambda model: model["blend"].update(form="scores"), "a member with a CRF"),
         (lambda model: model.update(blend=within(within(model["blend"]))), "unknown key 'blend'"),
         (lambda model: model["blend"]["parts"].pop(), "unknown array '1."),
         (lambda model: model.pop("model"), "no 'model'"),

@@ -233,3 +233,49 @@ def test_default_of_taggers_alone_and_of_new_runs(tmp_path: Path) -> None:
         del config["options"][name]
     file.write_text(json.dumps(config))
     assert read_repetition(file).options["subwords"] is False
+
+
+ALONE: dict[str, Any] = {"hidden": 8, "epochs": 1, "threads": 1, "quiet": True, "baselines": "none"}
+
+
+def test_default_of_classifiers_of_texts(tmp_path: Path) -> None:
+    file, options = table(tmp_path), {"text": "text", "label": "label"}
+    run = seriatim.train("classify", file, out=str(tmp_path / "table"), **options, **ALONE)
+    assert run.options.subwords is True and run.codec.inputs.subwords == 20_000  # type: ignore[attr-defined]
+    in_memory = seriatim.train("classify", texts(60, 0), out=str(tmp_path / "memory"), **ALONE)
+    assert in_memory.codec.inputs.subwords == 20_000
+    without = seriatim.train("classify", texts(60, 0), subwords=False, out=str(tmp_path / "without"), **ALONE)
+    assert without.codec.inputs.subwords == 0
+    config = tmp_path / "table" / "config.json"
+    content = json.loads(config.read_text())
+    del (
+        content["options"]["subwords"],
+        content["options"]["subword_buckets"],
+    )  # as a version without the option wrote it
+    config.write_text(json.dumps(content))
+    again = seriatim.train("classify", config=config, out=str(tmp_path / "again"))
+    assert again.codec.inputs.subwords == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"text": "x"}, True),
+        ({"text": "x", "model": "gru", "unit": "word"}, True),
+        ({"text": "x", "unit": "bpe"}, False),
+        ({"text": "x", "model": "bag"}, False),
+        ({"text": "x", "vectors": "cbow"}, False),
+        ({"channels": ("x",), "id": "y"}, False),
+        ({"sound": "x"}, False),
+    ],
+)
+def test_n_grams_are_the_default_for_words_that_networks_read(options: dict[str, Any], expected: bool) -> None:
+    chosen = find_task("classify").data_options(options, "data.csv").options
+    assert chosen.get("subwords", False) is expected
+
+
+def test_texts_that_are_not_read_in_words_have_no_n_grams(tmp_path: Path) -> None:
+    korean = ["나는 사과를 좋아한다", "나는 배를 싫어한다"] * 30
+    run = seriatim.train("classify", (korean, ["a", "b"] * 30), out=str(tmp_path / "run"), **ALONE)
+    assert run.codec.inputs.vocabulary.unit == "char" and run.codec.inputs.subwords == 0
+    assert run.network.subwords is None  # type: ignore[union-attr]

@@ -123,6 +123,16 @@ def are_numbers(source: object, *, text: object = None, sound: object = None, ch
     return not is_column and hasattr(inputs, "__len__") and len(inputs) > 0 and not isinstance(inputs[0], str)
 
 
+def are_texts(source: object, *, text: object = None) -> bool:
+    """Return whether ``read_sequences`` would read texts, by the option ``text`` and the form of ``source``."""
+    memory = _in_memory(source, False)
+    if text or memory is None:
+        return bool(text)
+    inputs = memory[0]
+    is_column = hasattr(inputs, "to_list")
+    return is_column or (hasattr(inputs, "__len__") and len(inputs) > 0 and isinstance(inputs[0], str))
+
+
 def _from_archive(path: str | Path, numeric: bool) -> Sequences:
     cases, labels = read_ts(path, numeric=numeric)
     locations = [f"{path} case {number}" for number in range(1, len(cases) + 1)]

@@ -44,8 +44,8 @@ def read_repetition(config: str | Path, task: str | None = None) -> Repetition:
     options = {name: value for name, value in content["options"].items() if name not in NOT_REPEATED}
     implementation = find_task(content["task"])
     declared = {field.name: field.default for field in dataclasses.fields(implementation.options)}
-    # Options that the run's version did not have keep their former meaning, and do not get the model's later defaults.
-    options |= {name: declared[name] for name in implementation.model_defaults(options) if name not in options}
+    # Options that the run's version did not have keep their former meaning, and do not get later defaults.
+    options |= {name: value for name, value in declared.items() if name not in {*options, *FREE_TO_CHANGE}}
     paths = content["data"]["source"]
     if paths is not None:
         missing = [file for file in paths if not Path(file).exists()]

@@ -117,7 +117,8 @@ class MixedStreamModel(StreamModel):
         return state
 
     def read_input(self, x: Any) -> Any:
-        return self.mixture.members[0].read_input(x)
+        """Return what each member reads for ``x``; a network with n-grams reads vectors of its own."""
+        return tuple(member.read_input(x) for member in self.mixture.members)
 
     def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
         predictions = self.step_predictions(states, inputs)
@@ -131,7 +132,7 @@ class MixedStreamModel(StreamModel):
         predictions, positions = [], [state.position for state in states]
         for number, member in enumerate(self.mixture.members):
             parts = [state.part(number) for state in states]
-            predictions.append(member.step_predictions(parts, inputs))
+            predictions.append(member.step_predictions(parts, [x[number] for x in inputs]))
             for state, part in zip(states, parts, strict=True):
                 state.set_part(number, part)
             positions = [part.position for part in parts]
@@ -141,7 +142,7 @@ class MixedStreamModel(StreamModel):
 
     def answer(self, state: State, x: Any, prediction: Array) -> Any:
         """Return the answer of a stream for its prediction."""
-        return self.mixture.members[0].answer(state.part(0), x, prediction)
+        return self.mixture.members[0].answer(state.part(0), x[0], prediction)
 
     def check_state(self, state: State) -> None:
         parts = []

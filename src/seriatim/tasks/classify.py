@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -128,7 +128,9 @@ class Classify(Task[ClassifyOptions, LabelledSequences, ClassifyCodec]):
         return {**super().model_defaults(explicit), **(UNHEARD_SPEAKER_DEFAULTS if has_speakers else {})}
 
     def data_options(self, explicit: Mapping[str, object], data: object | None) -> DataOptions:
-        return sequence_inputs.network_of_numbers(explicit, data)
+        network = sequence_inputs.network_of_numbers(explicit, data)
+        grams = sequence_inputs.grams_of_texts(explicit, data, CLASSIFY_BASELINES)
+        return replace(network, options={**network.options, **grams})
 
     def check(self, options: ClassifyOptions) -> None:
         sequence_inputs.check_sequence_options(options)

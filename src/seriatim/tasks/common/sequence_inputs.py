@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from seriatim.data.sequence_collection import Sequences
-from seriatim.data.sequences import are_numbers, read_sequences
+from seriatim.data.sequences import are_numbers, are_texts, read_sequences
 from seriatim.data.sound import SoundReader
 from seriatim.encoding.buckets import pad, token_buckets
 from seriatim.encoding.scaler import Standardizer
 from seriatim.encoding.sound import LogMel
 from seriatim.encoding.speech import Speech
+from seriatim.encoding.unit_choice import AUTO
 from seriatim.encoding.vocabulary import Vocabulary
 from seriatim.errors import DataError, UsageError
 from seriatim.models.classifier import InputSize
@@ -58,7 +59,8 @@ class InputCodec:
         if train.channels is None:
             unit = unit_of(options, train.texts)
             vocabulary = Vocabulary.fit(train.texts, unit, options.most_units(unit), lines=False)
-            return cls(vocabulary=vocabulary, subwords=options.subword_buckets if options.subwords else 0)
+            has_grams = options.subwords and unit == "word"
+            return cls(vocabulary=vocabulary, subwords=options.subword_buckets if has_grams else 0)
         arrays: Sequence[Array] = train.arrays
         if sound is not None:
             arrays = [sound.scaled(frames) for frames in arrays]
@@ -124,6 +126,16 @@ def network_of_numbers(explicit: Mapping[str, Any], data: object) -> DataOptions
         "model: lstm_fcn, because the data are sequences of numbers, on which it validates better than lstm; "
         "--model lstm gives a network that reads streams",
     )
+
+
+def grams_of_texts(explicit: Mapping[str, Any], data: object, baselines: Collection[str]) -> dict[str, Any]:
+    """Return the option by which networks read the words of texts with n-grams, or nothing.
+
+    Not if the user's options, ``explicit``, name one of the ``baselines``, another unit than words, or word vectors.
+    """
+    reads_words = explicit.get("unit") in (None, AUTO, "word") and not explicit.get("vectors")
+    is_network = explicit.get("model") not in baselines
+    return {"subwords": True} if reads_words and is_network and are_texts(data, text=explicit.get("text")) else {}
 
 
 def check_sequence_options(options: SequenceOptions) -> None:

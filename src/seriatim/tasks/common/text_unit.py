@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seriatim.encoding.unit_choice import AUTO, choose_unit
-from seriatim.tasks.options import SubwordOptions, TextOptions
+from seriatim.tasks.options import TextOptions
 
 MAX_TEXTS = 20_000
 """The choice looks at no more texts than these, evenly spaced."""
@@ -16,8 +16,7 @@ def unit_of(options: TextOptions, texts: Sequence[str]) -> str:
     """Return the unit for the ``texts`` of the training part."""
     if options.unit != AUTO:
         return options.unit
-    needs_words = options.vectors or (isinstance(options, SubwordOptions) and options.subwords)
-    return "word" if needs_words else choose_unit(_sample(texts))[0]
+    return "word" if options.vectors else choose_unit(_sample(texts))[0]
 
 
 def unit_notes(options: TextOptions, unit: str, texts: Sequence[str], name: str = "texts") -> tuple[str, ...]:

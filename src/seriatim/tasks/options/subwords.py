@@ -14,7 +14,8 @@ class SubwordOptions(TextOptions):
 
     subwords: bool = option(
         False,
-        "words: add the vectors of n-grams of 3 to 6 characters (Bojanowski 2017; default of tag)",
+        "words: add the vectors of n-grams of 3 to 6 characters (Bojanowski 2017; default of tag, and of classify for "
+        "texts)",
         negatable=True,
     )
     subword_buckets: int = option(20_000, "number of vectors that the n-grams share, by their hash", minimum=1)
