@@ -22,7 +22,7 @@ NETWORKS = (
         Recipe(
             f"sms-spam-{model}",
             f"train classify sms_spam --model {model} --epochs 4 --schedule linear --lr 1e-3 --dropout 0.3 "
-            "--baselines none --threads 1",
+            "--no-subwords --baselines none --threads 1",
             "macro_f1", band, "c349c07b",
         )
         for model, band in {
@@ -41,7 +41,8 @@ NETWORKS = (
     *(
         Recipe(
             f"sst2-{model}",
-            f"{SST2} --model {model} --dropout 0.5 --epochs 4 --schedule linear --lr 1e-3 --baselines none",
+            f"{SST2} --model {model} --dropout 0.5 --epochs 4 --schedule linear --lr 1e-3 --no-subwords "
+            "--baselines none",
             "accuracy", band, "15cd8f5d", convert.sst2,
         )
         for model, band in {
