@@ -27,9 +27,13 @@ PICTURES = ([_random.integers(0, 256, (8, 8, 3), np.uint8) for _ in range(40)], 
 FEATURES = ([_random.normal(size=(4, 6)).astype(np.float32) for _ in range(40)], CAPTIONS)
 
 CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
-    "classify-max": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "max"}),
+    "classify-max": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "max", "subwords": False}),
     "classify-mean": ("classify", TEXTS, {"model": "lstm", "hidden": 8, "pool": "mean", "unit": "char"}),
-    "classify-both": ("classify", TEXTS, {"model": "gru", "hidden": 8, "bidirectional": True, "pool": "last"}),
+    "classify-both": (
+        "classify",
+        TEXTS,
+        {"model": "gru", "hidden": 8, "bidirectional": True, "pool": "last", "subwords": False},
+    ),
     "classify-transformer": ("classify", TEXTS, {"model": "transformer", "hidden": 16}),
     "classify-sinusoidal": ("classify", TEXTS, {"model": "transformer", "hidden": 16, "positions": "sinusoidal"}),
     "classify-cnn": ("classify", TEXTS, {"model": "cnn", "hidden": 8, "layers": 2}),

@@ -16,7 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import seriatim
-from runtime_data import CASES, NAIVE
+from runtime_data import CASES, NAIVE, SENTENCES
 from runtime_settings import SETTINGS, TEXT
 from seriatim import runtime
 from seriatim.storage import write_json
@@ -49,18 +49,29 @@ INPUTS: dict[str, Any] = {
     "caption-features": [np.sin(np.arange(24.0)).reshape(4, 6).tolist()],
     "classify-tfidf": ["the sea is warm"], "regress-stats": NUMBERS, "tag-perceptron": [["The", "dog", "sat"]],
     "classify-subwords": ["the sea is warm"], "tag-subwords": [["The", "dog", "sat", "unseen"]],
+    "tag-crf-blend": [["The", "dog", "sat"], ["Unseen", "dog"]],
     "tag-crf": [["The", "dog", "sat"]], "tag-naive": [["The", "dog", "sat"]],
 }  # fmt: skip
 
 
-def make_blend(folder: Path) -> None:
-    """Train a language model with baselines, and export a mixture of both."""
+BLENDS: dict[str, tuple[str, Any, dict[str, Any], str, str]] = {
+    "language-blend": ("language", TEXT, {"model": "lstm", "hidden": 12}, "linear", "markov"),
+    "tag-crf-blend": (
+        "tag", SENTENCES, {"model": "gru", "hidden": 8, "crf": True, "subwords": False}, "scores", "perceptron",
+    ),
+}  # fmt: skip
+"""Task, data, options, form of the mixture, and the baseline in it."""
+
+
+def make_blend(folder: Path, name: str) -> None:
+    """Train a network with baselines, and export a mixture of it and one of them."""
+    task, data, options, form, baseline = BLENDS[name]
     with tempfile.TemporaryDirectory() as temporary:
         out = f"{temporary}/run"
-        seriatim.train("language", TEXT, out=out, epochs=2, hidden=12, time_limit="5s", quiet=True)
-        write_json(Path(out) / "blend.json", {"form": "linear", "weights": {"lstm": 0.6, "markov": 0.4}})
+        seriatim.train(task, data, out=out, epochs=2, time_limit="5s", quiet=True, **options)
+        write_json(Path(out) / "blend.json", {"form": form, "weights": {options["model"]: 0.6, baseline: 0.4}})
         seriatim.load(out).export(folder, use="blend")
-    write_expected(folder, INPUTS["language"], has_text=True)
+    write_expected(folder, INPUTS.get(name, INPUTS["language"]), has_text=task == "language")
 
 
 def make(folder: Path, name: str, task: str, data: Any, options: dict[str, Any], dtype: str) -> None:
@@ -84,8 +95,9 @@ def write_expected(folder: Path, inputs: Any, has_text: bool) -> None:
 
 if __name__ == "__main__":
     root = Path(__file__).parent / __version__
-    if not (root / "language-blend").exists():
-        make_blend(root / "language-blend")
+    for name in BLENDS:
+        if not (root / name).exists():
+            make_blend(root / name, name)
     for name, dtype in LANGUAGE.items():
         if (root / f"language-{name}").exists():
             continue
