@@ -20,9 +20,9 @@ from seriatim.cli.app import build
 from seriatim.data.bundled import bundled_sets
 
 TESTED = {
-    "adding", "ask", "cells", "convert", "counting", "dates", "elec2", "fault_cases", "fault_data", "memory",
-    "networks", "planted_faults", "published", "reber", "recipe", "report", "reproduce", "scenes", "sensor", "sources",
-    "table", "who_solves_what",
+    "adding", "ask", "cells", "convert", "counting", "dates", "elec2", "fault_cases", "fault_data", "few_windows",
+    "memory", "networks", "planted_faults", "published", "reber", "recipe", "report", "reproduce", "scenes", "sensor",
+    "sources", "table", "who_solves_what",
 }  # fmt: skip
 """Scripts with a test in this folder."""
 
@@ -37,6 +37,21 @@ def test_adding_writes_the_sum_of_the_marked_numbers(tmp_path, monkeypatch):
     for line in file.read_text(encoding="utf-8").split("@data\n")[1].splitlines():
         numbers, marks, total = (np.array(part.split(","), float) for part in line.split(":"))
         assert marks.sum() == 2 and total[0] == pytest.approx(numbers @ marks)
+
+
+def test_few_windows_compares_weights(tmp_path, monkeypatch, capsys):
+    draw = np.random.default_rng(0)
+    folder = tmp_path / "m4_hourly"
+    folder.mkdir()
+    rows = [",".join(map(str, np.tile(draw.uniform(1, 5, 24), 8) + draw.normal(size=192))) for _ in range(3)]
+    table = "\n".join(["id," + ",".join(f"V{step}" for step in range(192)), *(f"H,{row}" for row in rows)])
+    (folder / "Hourly-train.csv").write_text(table, encoding="utf-8")
+    script = load_script(monkeypatch, "recipes", "few_windows")
+    run_main(monkeypatch, script, tmp_path, "--series", "2", "--horizons", "6")
+    printed = capsys.readouterr().out
+    figures = [float(figure) for figure in re.findall(r"\d\.\d{3}", printed)]
+    assert len(figures) == len(script.POWERS) * len(script.RATIOS) + 1 and 0.5 < min(figures) <= max(figures) < 5
+    assert "| r = 1.25 |" in printed
 
 
 @pytest.mark.processes

@@ -27,7 +27,7 @@ SCORE_STEPS: Final = 30
 LARGEST_EXPONENT: Final = 10.0
 POWER: Final = 5.0
 LARGEST_RATIO: Final = 1.25
-"""docs/defaults.md has the experiments."""
+"""``recipes/few_windows.py`` chose them (docs/defaults.md)."""
 ROWS: Final = 1000
 """The largest number of forecasts that (3) is fitted on; they are spread evenly over the validation part."""
 
@@ -109,10 +109,10 @@ def quantile_weights(quantiles: Array, actual: Array, observed: Array, levels: A
     return best
 
 
-def loss_weights(losses: Array) -> Array:
-    """Return w [M] from the mean quantile loss [M] of each model, in proportion to loss^-``POWER``.
+def loss_weights(losses: Array, *, power: float = POWER, largest_ratio: float = LARGEST_RATIO) -> Array:
+    """Return w [M] from the mean quantile loss [M] of each model, in proportion to loss^-``power``.
 
-    A model whose loss is more than ``LARGEST_RATIO`` times the smallest has the weight 0, and so has one with a weight
+    A model whose loss is more than ``largest_ratio`` times the smallest has the weight 0, and so has one with a weight
     below ``SMALLEST``.
 
     >>> loss_weights(np.array([1.0, 1.2, 3.0])).round(3)
@@ -121,7 +121,7 @@ def loss_weights(losses: Array) -> Array:
     losses = np.maximum(np.nan_to_num(losses, nan=np.inf), np.finfo(np.float64).tiny)
     best = losses.min()
     ratio = losses / best if np.isfinite(best) else np.ones_like(losses)
-    weights = np.where(ratio <= LARGEST_RATIO, ratio**-POWER, 0.0)
+    weights = np.where(ratio <= largest_ratio, ratio**-power, 0.0)
     weights = np.where(weights < SMALLEST * weights.sum(), 0.0, weights)
     normalized: Array = weights / weights.sum()
     return normalized
