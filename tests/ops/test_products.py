@@ -108,6 +108,26 @@ def test_other_tensors_go_to_pytorch(calls: list[tuple[int, ...]], x: Tensor, we
 
 
 @needs_onednn
+def test_other_weights_and_biases_go_to_pytorch(calls: list[tuple[int, ...]]) -> None:
+    x, weight = torch.randn(4, 5), torch.randn(3, 5)
+    torch.testing.assert_close(products.linear(x, weight[0]), functional.linear(x, weight[0]))
+    for bias in (torch.randn(6)[::2], torch.randn(1).expand(3)):
+        torch.testing.assert_close(products.linear(x, weight, bias), functional.linear(x, weight, bias))
+    with pytest.raises(RuntimeError, match="dtype"):
+        products.linear(x, weight, torch.randn(3).double())
+    assert not calls
+
+
+@needs_onednn
+def test_batched_gradients_go_to_pytorch(calls: list[tuple[int, ...]]) -> None:
+    x, weight = torch.randn(4, 5, requires_grad=True), torch.randn(3, 5)
+    gradients = torch.randn(2, 4, 3)
+    (ours,) = torch.autograd.grad(products.linear(x, weight), x, gradients, is_grads_batched=True)
+    torch.testing.assert_close(ours, gradients @ weight)
+    assert calls == [(4, 3)]
+
+
+@needs_onednn
 def test_autocast_and_transforms_go_to_pytorch(calls: list[tuple[int, ...]]) -> None:
     x, weight = torch.randn(4, 5), torch.randn(3, 5)
     with torch.autocast("cpu", torch.bfloat16):
