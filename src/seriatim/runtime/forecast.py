@@ -24,9 +24,9 @@ from seriatim.runtime.bodies import read_body
 from seriatim.runtime.body import Carry
 from seriatim.runtime.description import Description
 from seriatim.runtime.histories import LARGEST, History, HistoryReader
-from seriatim.runtime.model import Row, Stream, StreamModel
+from seriatim.runtime.model import PredictingStreamModel, Row, Stream
+from seriatim.runtime.naive import load_naive
 from seriatim.runtime.segments import Segments
-from seriatim.runtime.sequences import load_naive
 from seriatim.runtime.stamps import after
 from seriatim.runtime.state import State
 from seriatim.runtime.weights import WeightFile
@@ -43,7 +43,7 @@ NORMALIZE: Final = {"window": True, "none": False}
 
 
 @final
-class Forecaster(StreamModel):
+class Forecaster(PredictingStreamModel):
     """A network or a naive model. A row of ``predict`` is an array [T, C] or [T], or a pair of a series' id and it.
 
     A third value, the time stamps [T] of its steps (dates, texts of dates or numbers), gives the result a key ``time``.
@@ -268,13 +268,6 @@ class Forecaster(StreamModel):
         if not np.isfinite(values).all() or wrong.any():
             raise DataError("x: a value that is missing, infinite or too large")
         return values
-
-    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
-        predictions = self.step_predictions(states, inputs)
-        return [
-            None if prediction is None else self.answer(state, x, prediction)
-            for state, x, prediction in zip(states, inputs, predictions, strict=True)
-        ]
 
     def answer(self, state: State, x: Any, prediction: Array) -> Row:
         """Return the answer of a stream, a row of ``predict``, for quantiles [horizon, targets, Q]."""

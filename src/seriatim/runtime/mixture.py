@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from seriatim.decoding.mixing import MIXERS
 from seriatim.errors import DataError
 from seriatim.runtime.description import Description
-from seriatim.runtime.model import Model, Stream, StreamModel
+from seriatim.runtime.model import Model, PredictingStreamModel, Stream
 from seriatim.runtime.state import State
 from seriatim.runtime.weights import WeightFile
 
@@ -96,7 +96,7 @@ def check_parts(state: State, parts: Sequence[State]) -> None:
         raise DataError("snapshot: damaged (arrays of no member)")
 
 
-class MixedStreamModel(StreamModel):
+class MixedStreamModel(PredictingStreamModel):
     """A mixture that can read a stream if each member can. A state has the states of all members."""
 
     mixture: Mixture[Any]
@@ -120,15 +120,7 @@ class MixedStreamModel(StreamModel):
         """Return what each member reads for ``x``; a network with n-grams reads vectors of its own."""
         return tuple(member.read_input(x) for member in self.mixture.members)
 
-    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
-        predictions = self.step_predictions(states, inputs)
-        return [
-            None if prediction is None else self.answer(state, x, prediction)
-            for state, x, prediction in zip(states, inputs, predictions, strict=True)
-        ]
-
     def step_predictions(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Array | None]:
-        """Change each state by one step, and return the mixed prediction, or None where there is none yet."""
         predictions, positions = [], [state.position for state in states]
         for number, member in enumerate(self.mixture.members):
             parts = [state.part(number) for state in states]
@@ -141,7 +133,6 @@ class MixedStreamModel(StreamModel):
         return [None if rows[0] is None else self.mix(rows) for rows in zip(*predictions, strict=True)]
 
     def answer(self, state: State, x: Any, prediction: Array) -> Any:
-        """Return the answer of a stream for its prediction."""
         return self.mixture.members[0].answer(state.part(0), x[0], prediction)
 
     def check_state(self, state: State) -> None:

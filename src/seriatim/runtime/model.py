@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from seriatim.errors import DataError, UsageError
 from seriatim.runtime.state import State, from_bytes, to_bytes
 
@@ -114,6 +116,25 @@ class StreamModel(Model):
         for stream, state in zip(streams, states, strict=True):
             stream.state = state
         return answers
+
+
+class PredictingStreamModel(StreamModel):
+    """A stream model whose answer to a step is made from a prediction, an array, which a mixture can mix."""
+
+    @abstractmethod
+    def step_predictions(self, states: Sequence[State], inputs: Sequence[Any]) -> list[NDArray[Any] | None]:
+        """Change each state by one step, and return the predictions; None where there is none yet."""
+
+    @abstractmethod
+    def answer(self, state: State, x: Any, prediction: NDArray[Any]) -> Any:
+        """Return the answer of a stream for the prediction after its step with the encoded input ``x``."""
+
+    def advance(self, states: Sequence[State], inputs: Sequence[Any]) -> list[Any]:
+        predictions = self.step_predictions(states, inputs)
+        return [
+            None if prediction is None else self.answer(state, x, prediction)
+            for state, x, prediction in zip(states, inputs, predictions, strict=True)
+        ]
 
 
 class Stream:

@@ -16,7 +16,7 @@ from seriatim.runtime.arithmetic import Floats, affine, affine_rows
 from seriatim.runtime.bodies import read_body
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Row, StreamModel
-from seriatim.runtime.sequences import load_naive
+from seriatim.runtime.naive import load_naive
 from seriatim.runtime.state import State, generator_of, start_generator
 from seriatim.runtime.weights import WeightFile
 

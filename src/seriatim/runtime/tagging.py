@@ -20,8 +20,8 @@ from seriatim.runtime.arithmetic import Floats, affine, affine_rows, log_softmax
 from seriatim.runtime.bodies import read_body
 from seriatim.runtime.description import Description
 from seriatim.runtime.model import Model, Row, Stream, StreamModel
+from seriatim.runtime.naive import load_naive
 from seriatim.runtime.recurrent import Recurrent
-from seriatim.runtime.sequences import load_naive
 from seriatim.runtime.state import State
 from seriatim.runtime.subwords import read_subwords
 from seriatim.runtime.weights import WeightFile

@@ -24,8 +24,8 @@ from seriatim.runtime.decoder import Memory
 from seriatim.runtime.description import Description
 from seriatim.runtime.mixture import read_mixture
 from seriatim.runtime.model import Row, checked_texts
+from seriatim.runtime.naive import load_naive
 from seriatim.runtime.pictures import read_pictures_network
-from seriatim.runtime.sequences import load_naive
 from seriatim.runtime.weights import WeightFile
 from seriatim.runtime.writer import Writer
 
