@@ -131,6 +131,9 @@ def test_reber_trains_until_all_strings_are_right(tmp_path, monkeypatch, capsys)
     logits[-2] = -logits[-2]  # the letter that has to be remembered
     assert not script.is_right(lambda _: logits, letters, allowed)
 
+    layer = script.Reader("lstm", 2).layer
+    assert (layer.bias_ih_l0 + layer.bias_hh_l0).tolist() == [0, 0, 5, 5, 0, 0, 0, -0.5]  # i f g o
+
     monkeypatch.setattr(script, "SET_SIZE", 3)
     figures = tmp_path / "figures.json"
     run_main(monkeypatch, script, "--cells", "rnn", "--seeds", "1", "--units", "2", "--most", "6", "--json", figures)
