@@ -286,17 +286,18 @@ def test_report_counts_wins_over_the_means_of_seeds(monkeypatch, tmp_path, capsy
 
 
 @pytest.mark.processes
-def test_penn_treebank_recipe_runs_on_a_stand_in(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["ptb-small", "ptb-medium-tied"])
+def test_penn_treebank_recipe_runs_on_a_stand_in(tmp_path, monkeypatch, capsys, name):
     script = load_script(monkeypatch, "recipes", "reproduce")
     (folder := tmp_path / "ptb").mkdir()
     for part, lines in (("train", 40), ("valid", 10), ("test", 10)):
         (folder / f"ptb.{part}.txt").write_text(" the cat <unk> the N dogs \n" * lines, encoding="utf-8")
-    (recipe,) = (recipe for recipe in script.RECIPES if recipe.name == "ptb-small")
-    command = recipe.command.replace("--hidden 200 --embedding 200", "--hidden 4 --embedding 4")
-    small = replace(recipe, command=command.replace("--epochs 13", "--epochs 1 --baselines none --quiet"))
-    assert not script.reproduce(small, tmp_path, tmp_path / "out", 0)
+    (recipe,) = (recipe for recipe in script.RECIPES if recipe.name == name)
+    command = re.sub(r"--(hidden|embedding) \d+", r"--\1 4", recipe.command)
+    command = re.sub(r"--epochs \d+", "--epochs 1 --baselines none --quiet", command)
+    assert not script.reproduce(replace(recipe, command=command), tmp_path, tmp_path / "out", 0)
     printed = capsys.readouterr()
-    assert "| ptb-small | perplexity **" in printed.out and "not the data" in printed.err
+    assert f"| {name} | perplexity **" in printed.out and "not the data" in printed.err
 
 
 def test_results_have_the_table_of_the_report(monkeypatch):
