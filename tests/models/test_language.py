@@ -43,6 +43,13 @@ def test_split_run_equals_whole_run(cell: str, tie: bool, at: int) -> None:
 
 
 @pytest.mark.parametrize("cell", STREAMING)
+def test_embeddings_start_wide_where_layers_add_to_them(cell: str) -> None:
+    deviation = float(model(cell).embedding.weight.detach().std())
+    assert deviation == pytest.approx(1.0 if cell in ("transformer", "lru") else 0.1 / 3**0.5, rel=0.2)
+    assert float(model(cell, tie=True).embedding.weight.detach().std()) == pytest.approx(0.1 / 3**0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("cell", STREAMING)
 def test_prediction_does_not_depend_on_the_target(cell: str) -> None:
     network, inputs = model(cell), units()
     changed = inputs.clone()

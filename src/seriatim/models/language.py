@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -14,7 +16,7 @@ from seriatim.models.adaptive_softmax import AdaptiveSoftmax
 from seriatim.models.bodies import build_body
 from seriatim.models.contract import Carry, Segment, StreamModel
 from seriatim.models.options import ModelOptions, layer_width
-from seriatim.models.recurrent import Stack, dropout, embedding_width, start_embedding
+from seriatim.models.recurrent import NARROW, Stack, dropout, embedding_width, start_embedding
 from seriatim.models.resets import run_with_resets
 from seriatim.models.unit_stream import UnitStream
 from seriatim.nn.affine import linear
@@ -22,6 +24,9 @@ from seriatim.nn.loss import linear_cross_entropy, linear_nll
 from seriatim.nn.row_stream import stream_row
 
 NO_TARGET = -1
+WIDE_START: Mapping[str, float] = {name: math.sqrt(3.0) for name in ("transformer", "lru")}
+"""Models whose embeddings start uniformly in ± this, with a deviation of 1: each layer adds its part to the embedding,
+which would be lost beside the first parts if it were small. docs/defaults.md has the experiment."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,11 @@ class RecurrentLanguageModel(SoftmaxLanguageModel):
         if tie and options.embedding not in (None, width):
             option = "--projection" if options.projection else "--hidden"
             raise UsageError(f"embedding: got {options.embedding}, but --tie wants it as wide as {option} ({width})")
-        self.embedding = start_embedding(nn.Embedding(vocabulary_size, width))
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        if tie:  # the output would be overconfident from large weights
+            start_embedding(self.embedding)
+        else:
+            start_embedding(self.embedding, WIDE_START.get(options.model, NARROW))
         self.dropout = dropout(options)
         self.stack = build_body(options, width, causal=True)
         if tie and self.stack.output_size != width:

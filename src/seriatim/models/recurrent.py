@@ -131,7 +131,11 @@ def embedding_width(options: ModelOptions) -> int:
     return options.embedding or min(options.hidden, 128)
 
 
-def start_embedding(embedding: nn.Embedding, width: float = 0.1) -> nn.Embedding:
+NARROW = 0.1
+"""Embeddings start uniformly in ± this, unless a model needs larger ones."""
+
+
+def start_embedding(embedding: nn.Embedding, width: float = NARROW) -> nn.Embedding:
     """Initialise the embeddings uniformly in ± ``width``."""
     with torch.no_grad():
         embedding.weight.uniform_(-width, width)
