@@ -9,7 +9,7 @@ import pytest
 
 from seriatim.cli.signature import flag, parameters, values
 from seriatim.errors import UsageError
-from seriatim.options import duration, option
+from seriatim.options import count, duration, option
 from seriatim.tasks.registry import ROWS
 
 
@@ -24,6 +24,7 @@ class Options(Base):
     size: int = option(5, "how large here", minimum=1)
     names: tuple[str, ...] = option((), "columns")
     limit: float | None = option(None, "at most", parse=duration)
+    parts: int | str = option(1, "pieces (default: auto)", parse=count)
     bold_face: bool = option(False, "in bold")
     header: bool = option(True, "no header line", negative="no-header")
 
@@ -40,6 +41,7 @@ def test_panels_follow_first_declaration_and_order():
         ("kind", "This"),
         ("names", "This"),
         ("limit", "This"),
+        ("parts", "This"),
         ("bold_face", "This"),
         ("header", "This"),
         ("size", "Base"),
@@ -53,6 +55,7 @@ def test_names_help_and_metavars():
         "size": ("--size", "INTEGER", "how large here (default: 5)"),
         "names": ("--names", "A,B,…", "columns"),
         "limit": ("--limit", "DURATION", "at most"),
+        "parts": ("--parts", "INTEGER|auto", "pieces (default: auto)"),
         "bold_face": ("--bold-face", "", "in bold"),
         "header": ("--no-header", "", "no header line"),
     }

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from seriatim.errors import UsageError
-from seriatim.options import duration, fill, size
+from seriatim.options import AUTO, count, duration, fill, size
 
 _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -75,18 +75,18 @@ def _parameter(field: dataclasses.Field[Any], hint: object, panel: str) -> inspe
 def _metavar(hint: object, rules: Mapping[str, Any]) -> str:
     if rules["choices"]:
         return "|".join(rules["choices"])
-    if rules["parse"] in (duration, size):
-        return {duration: "DURATION", size: "SIZE"}[rules["parse"]]
+    if rules["parse"] in (count, duration, size):
+        return {count: f"INTEGER|{AUTO}", duration: "DURATION", size: "SIZE"}[rules["parse"]]
     if isinstance(hint, types.UnionType):
         hint = next(member for member in typing.get_args(hint) if member is not type(None))
     return "A,B,…" if typing.get_origin(hint) is tuple else _METAVARS[hint]
 
 
 def _help(field: dataclasses.Field[Any]) -> str:
-    """Return the field's help with its default, unless the default is None, a boolean or a tuple."""
+    """Return the field's help with its default, unless it is None, a boolean or a tuple, or the help tells it."""
     text: str = field.metadata["help"]
     value = field.default
-    if value is None or isinstance(value, (bool, tuple)):
+    if value is None or isinstance(value, (bool, tuple)) or "(default: " in text:
         return text
     default = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{text} (default: {default})"

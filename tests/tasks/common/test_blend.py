@@ -147,8 +147,10 @@ def test_few_windows_are_weighed_by_their_losses() -> None:
         "blend: 5 validation windows that do not overlap are too few to fit weights (wanted 50); the weights follow "
         "from the losses: lstm 0.71, ar 0.29"
     )
-    alone = choose_quantiles({**quantiles, "lstm": actual[..., None]}, actual, observed, LEVELS, windows=5)
-    assert (alone.best, alone.weights) == ("lstm", None) and alone.note.endswith("lstm alone validates best")
+    alone = choose_quantiles({**quantiles, "lstm": np.zeros((20, 4, 3))}, actual, observed, LEVELS, windows=5)
+    assert (alone.best, alone.weights) == ("lstm", None) and alone.note.endswith("lstm alone has a weight")
+    lucky = choose_quantiles({**quantiles, "naive": np.zeros((20, 4, 3))}, actual, observed, LEVELS, windows=1)
+    assert lucky.parts == pytest.approx(choice.parts) and lucky.note.startswith("blend: 1 validation window is too few")
     assert choose_quantiles(quantiles, actual, ~observed, LEVELS, windows=5) == Choice("lstm")
 
 

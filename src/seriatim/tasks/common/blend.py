@@ -32,6 +32,8 @@ ENOUGH: Final = 50
 weight for each of H horizon steps wants H times as many."""
 TRIVIAL: Final = frozenset({"unigram", "majority", "mean", "naive", "seasonal_naive", "drift", "most_frequent_tag"})
 """Baselines that get no equal weight, because they are there as a lower limit."""
+NEVER_WEIGHED: Final = frozenset({"naive", "drift"})
+"""Forecasters that get no weight from few windows."""
 
 
 @dataclass(frozen=True)
@@ -218,12 +220,17 @@ def _equal(losses: Mapping[str, Array], best: str, form: str, shape: tuple[int, 
 
 
 def _by_losses(losses: Mapping[str, Array], windows: int, form: str, shape: tuple[int, ...]) -> Choice:
-    """Weigh forecasters by their mean losses on few ``windows``; each weight has this ``shape``."""
-    weights = loss_weights(np.array([float(own.mean()) for own in losses.values()]))
-    parts = {name: float(weight) for name, weight in zip(losses, weights, strict=True) if weight > 0}
-    reason = f"blend: {windows} validation windows that do not overlap are too few to fit weights (wanted {ENOUGH})"
+    """Weigh forecasters by their mean losses on few ``windows``; each weight has this ``shape``.
+
+    ``naive`` and ``drift`` get none: by chance they are good on a window, and ``ets`` has them as special cases.
+    """
+    means = {name: float(own.mean()) for name, own in losses.items() if name not in NEVER_WEIGHED}
+    weights = loss_weights(np.array(list(means.values())))
+    parts = {name: float(weight) for name, weight in zip(means, weights, strict=True) if weight > 0}
+    evidence = f"{windows} validation windows that do not overlap are" if windows > 1 else "1 validation window is"
+    reason = f"blend: {evidence} too few to fit weights (wanted {ENOUGH})"
     if len(parts) < 2:
-        return Choice(next(iter(parts)), note=f"{reason}; {next(iter(parts))} alone validates best")
+        return Choice(next(iter(parts)), note=f"{reason}; {next(iter(parts))} alone has a weight")
     shown = ", ".join(f"{name} {weight:.2f}" for name, weight in parts.items())
     tables = {name: np.full(shape, weight) for name, weight in parts.items()}
     return Choice(BLEND, form, tables, f"{reason}; the weights follow from the losses: {shown}")
