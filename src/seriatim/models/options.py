@@ -83,7 +83,11 @@ class ModelOptions:
         minimum=3,
     )
     heads: int = option(4, "transformer only: attention heads per layer", minimum=1)
-    span: int = option(128, "transformer only: steps of a stream that each step looks at, itself among them", minimum=1)
+    span: int = option(
+        128,
+        "transformer only: steps of a stream that each step looks at, itself among them (default: 128; language 32)",
+        minimum=1,
+    )
     positions: str = option(
         "rotary",
         "transformer only: by distance (Su 2021), or added to whole sequences (Vaswani 2017)",

@@ -16,7 +16,8 @@ LANGUAGE_DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "rnn": {"layer_norm": True, "layers": 2},
     **{name: {"layer_norm": True} for name in ("lstm", "gru")},
     "slstm": {"batch_size": 16},
-    **{name: {"batch_size": 8} for name in ("lru", "transformer", "cnn")},
+    "transformer": {"batch_size": 8, "span": 32},
+    **{name: {"batch_size": 8} for name in ("lru", "cnn")},
     **{name: {"batch_size": 8, "convolution": 4} for name in ("mingru", "minlstm")},
 }
 """Defaults of a model in this task; docs/defaults.md has the experiments."""
