@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seriatim.errors import UsageError
-from seriatim.options import FIND, duration, fill, option
+from seriatim.options import AUTO, FIND, count, duration, fill, option
 from seriatim.options import rate as read_rate
 
 
@@ -22,6 +22,7 @@ class Options:
     rate: float = option(0.1, "a rate", above=0.0, below=1.0)
     limit: float | None = option(None, "a time", above=0.0, parse=duration)
     lr: float | str = option(0.1, "a rate, or to find one", above=0.0, parse=read_rate)
+    parts: int | str = option(1, "a number, or as the data want it", minimum=1, parse=count)
     name: str | None = option(None, "a column")
     kind: str = option("lstm", "a kind", choices=("lstm", "gru"))
     quiet: bool = option(False, "say nothing")
@@ -46,6 +47,9 @@ def test_missing_values_keep_their_defaults() -> None:
         ({"lr": "2e-3"}, "lr", 2e-3),
         ({"lr": "find"}, "lr", FIND),
         ({"lr": np.float64(0.5)}, "lr", 0.5),
+        ({"parts": " 3"}, "parts", 3),
+        ({"parts": np.int64(3)}, "parts", 3),
+        ({"parts": "auto "}, "parts", AUTO),
         ({"limit": "1.5m"}, "limit", 90.0),
         ({"name": 3}, "name", "3"),
         ({"name": Path("a.csv")}, "name", "a.csv"),
@@ -79,6 +83,9 @@ def test_values_are_converted(values: dict[str, object], name: str, value: objec
         ({"lr": "fast"}, "lr: got 'fast', wanted a number, or find"),
         ({"lr": "nan"}, "lr: got nan, wanted a number"),
         ({"lr": True}, "lr: got True, wanted a number"),
+        ({"parts": "0"}, "parts: got 0, wanted at least 1"),
+        ({"parts": "all"}, "parts: got 'all', wanted a whole number, or auto"),
+        ({"parts": 1.5}, "parts: got 1.5, wanted a whole number"),
         ({"limit": math.inf}, "limit: got inf, wanted a finite number"),
         ({"limit": "5 days"}, "limit: got '5 days', wanted a duration such as 90s, 10m or 2h"),
         ({"kind": "gur"}, "kind: 'gur' is not one of lstm, gru (did you mean 'gru'?)"),
