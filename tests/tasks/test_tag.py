@@ -22,6 +22,8 @@ from seriatim.models.tagger import NO_TAG
 from seriatim.notation import UNKNOWN
 from seriatim.run import load, train
 from seriatim.run.fitting import fit
+from seriatim.tasks import tag as tag_task
+from seriatim.tasks.common.blend import Member
 from seriatim.tasks.common.entities import entity_f1
 from seriatim.tasks.common.tag_codec import LONGEST_SPELLING
 from seriatim.tasks.common.tagging import decode
@@ -333,3 +335,30 @@ def test_predictions_agree_by_path_stream_and_list(tmp_path: Path) -> None:
     )
     assert by_path == by_stream and [row["row"] for row in by_path] == [1, 3]
     assert [row["words"] for row in by_path] == [row["words"] for row in by_list]
+
+
+def test_weights_with_a_crf_are_fitted_on_known_tags_and_on_a_part_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, prepared = fit_model(names(), crf=True, epochs=1)
+    baseline, _ = fit_model(names(), model="perceptron")
+    members = {"lstm": Member(network, OPTIONS), "perceptron": Member(baseline, OPTIONS)}
+    parts = []
+    original = tag_task.scores_of
+    monkeypatch.setattr(tag_task, "scores_of", lambda model, part: parts.append(part) or original(model, part))
+
+    def lengths_of_fit(part: Any) -> list[int]:
+        parts.clear()
+        choice = TASK.choose(members, prepared.codec, part)
+        assert choice.best in {"blend", "lstm", "perceptron"}
+        return parts[0].lengths.tolist() if parts else []
+
+    whole = prepared.train
+    assert lengths_of_fit(whole) == whole.lengths.tolist()
+    unknown = [
+        np.full_like(tags, len(prepared.codec.tags)) if row == 0 else tags for row, tags in enumerate(whole.tags)
+    ]
+    assert lengths_of_fit(dataclasses.replace(whole, tags=unknown)) == whole.lengths.tolist()[1:]
+    nothing = dataclasses.replace(whole, tags=[np.full_like(tags, len(prepared.codec.tags)) for tags in whole.tags])
+    assert lengths_of_fit(nothing) == []
+    transitions = int(whole.lengths.sum()) * len(prepared.codec.tags) ** 2
+    monkeypatch.setattr(tag_task, "LARGEST_FIT", transitions // 2)
+    assert lengths_of_fit(whole) in (whole.lengths.tolist()[::2], whole.lengths.tolist()[::3])
