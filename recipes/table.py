@@ -66,14 +66,14 @@ RECIPES = (
     ),
     Recipe(
         "japanese-vowels",
-        f"train classify {VOWELS}_TRAIN.ts --test {VOWELS}_TEST.ts --bidirectional --hidden 64 --threads 1",
+        f"train classify {VOWELS}_TRAIN.ts --test {VOWELS}_TEST.ts --bidirectional --threads 1",
         "accuracy", (0.96, 1.0), "2d971cd6",
     ),
     *(
         Recipe(
             name,
             f"train classify {{data}}/aeon/{folder}/{folder}_TRAIN.ts --test {{data}}/aeon/{folder}/{folder}_TEST.ts "
-            "--bidirectional --threads 1",
+            "--batch-size 8 --threads 1",
             "accuracy", band, data_hash,
         )
         for name, folder, band, data_hash in (
