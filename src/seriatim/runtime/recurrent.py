@@ -26,6 +26,8 @@ from seriatim.runtime.weights import WeightFile
 from seriatim.spec import CellSpec
 
 CONNECTIONS: Final = {name: name for name in ("none", "residual", "highway", "block")}
+FEW: Final = 32
+"""The number of rows up to which a single step runs on one thread; more rows share the threads."""
 DIRECTIONS: Final = ("forward", "backward")
 TYPES: Final[dict[str, tuple[type, ...]]] = {
     "kind": (str,), "activation": (str,), "bias": (bool,), "reset_after": (bool,), "peephole": (bool,),
@@ -69,6 +71,11 @@ class Direction:
 
     def run(self, x: Floats, state: State, lengths: NDArray[np.int64] | None) -> tuple[Floats, State]:
         """Run over x [T, B, I]."""
+        if len(x) == 1 and x.shape[1] <= FEW and lengths is None and not self.zoneout and self.precision == "full":
+            stepper = self.stepper  # its weights are packed once
+            if stepper is not None:
+                after = stepper.step(x[0], state)
+                return after[0][None], after
         shares = tuple(
             np.full((1, 1, part.shape[-1]), rate, np.float32) for part, rate in zip(state, self.zoneout, strict=False)
         )
