@@ -109,7 +109,9 @@ def test_scores_of_steps_with_stored_weights_are_measured(task, tmp_path, monkey
     assert set(scores) == {"float32", "rounded", "stored"}
     if task == "classify":  # its accuracy is the same
         model = runtime.load(tmp_path / "int8", arithmetic="stored")
-        difference = stepped(model).probabilities(prepared.test.inputs) - model.chances(prepared.test.inputs, [])
+        inputs = prepared.test.inputs
+        texts = list(map(model.inputs.vocabulary.decode, inputs))
+        difference = stepped(model).probabilities(inputs) - model.chances(inputs, texts)
         assert 0 < np.abs(difference).max() < 0.01
     else:
         assert scores["stored"] != scores["rounded"]
