@@ -11,7 +11,8 @@ from sources import ETT, EWT, NSMC, SERIES, SST2, VOWELS
 SHAKESPEARE = "--hidden 512 --dropout 0.4 --epochs 10 --threads 1"
 ADDITION = (
     "train translate {work}/addition-train.tsv --test {work}/addition-test.tsv --unit char --hidden 128 --embedding 16 "
-    "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 --threads 1"
+    "--dropout 0 --batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 25 --attention none --beam-size 1 "
+    "--threads 1"
 )
 ADDITION_AS_PUBLISHED = (
     f"{ADDITION} --valid {{work}}/addition-known.tsv --embedding-start 0.01 --output-start 0.0884 "
@@ -201,7 +202,7 @@ RECIPES = (
     Recipe(
         "dates",
         "train translate {work}/date-train.tsv --test {work}/date-test.tsv --unit char --hidden 256 --embedding 16 "
-        "--batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 3 --beam-size 1 --threads 1",
+        "--dropout 0 --batch-size 128 --lr 1e-3 --clip 5 --schedule constant --epochs 3 --beam-size 1 --threads 1",
         "exact_match", (0.995, 1.0), "12df91a7", convert.addition_date,
     ),
     Recipe(

@@ -60,6 +60,23 @@ def test_network_learns(trained: Any) -> None:
         assert TASK.score(other, beside, prepared.codec, prepared.test)["chrf"] < scores["chrf"]
 
 
+def test_transformer_has_a_rate_of_its_own() -> None:
+    assert TASK.model_defaults({"model": "transformer"})["lr"] == 1e-3
+    assert "lr" not in TASK.model_defaults({"model": "gru"})
+
+
+@pytest.mark.parametrize("least", [1, 60])
+def test_training_without_epochs_ends_after_ten_epochs_or_the_least_number_of_updates(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Translate, "least_updates", least)
+    options = dataclasses.replace(OPTIONS, epochs=None)
+    prepared = TASK.prepare(options, turned(60))
+    batches = -(-prepared.sizes["train"] // OPTIONS.batch_size)
+    outcome = fit(TASK, TASK.make(options, prepared.codec), options, prepared, NullStore(), Silent())
+    assert outcome.steps == max(10 * batches, least)
+
+
 def test_prediction_is_best_text_of_the_beam(trained: Any) -> None:
     model, prepared, options = trained
     request = dataclasses.replace(options, beam_size=5, n_best=3, alignment=True)

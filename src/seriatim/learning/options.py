@@ -14,11 +14,13 @@ SCHEDULES = ("constant", "plateau", "cosine", "linear")
 PRECISIONS = ("fp32", "bf16")
 
 
-def learning_rate(default: float) -> Any:
-    """Return the option ``lr``. ``find`` means the rate with the steepest fall in a range test (Smith 2017)."""
-    return option(
-        default, f"learning rate at the start; {FIND} picks it by a range test", above=0.0, below=1e10, parse=rate
-    )
+def learning_rate(default: float, others: str = "") -> Any:
+    """Return the option ``lr``. ``find`` means the rate with the steepest fall in a range test (Smith 2017).
+
+    ``others`` names models that have another default, for the help.
+    """
+    text = f"learning rate at the start{f' ({others})' if others else ''}; {FIND} picks it by a range test"
+    return option(default, text, above=0.0, below=1e10, parse=rate)
 
 
 def schedule(default: str) -> Any:

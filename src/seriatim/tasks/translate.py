@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 from seriatim.data.files import split_lines
@@ -19,8 +19,8 @@ from seriatim.tasks.common.parts import unknown_notes
 from seriatim.tasks.common.text_unit import unit_notes
 from seriatim.tasks.common.writing import Writer, check_writing_options, text_csv_rows
 from seriatim.tasks.common.writing_task import WritingTask
-from seriatim.tasks.options import TRANSLATE_BASELINES, TranslateOptions
-from seriatim.tasks.task import GenerateRequest, PreparedData, Row, WordCorpus
+from seriatim.tasks.options import TRANSLATE_BASELINES, TRANSLATE_DEFAULTS, TranslateOptions
+from seriatim.tasks.task import GenerateRequest, PreparedData, Row, WordCorpus, model_of
 
 RECURRENT_ONLY = ("reverse", "peeky", "teacher_forcing", "attention", "embedding_start", "output_start")
 """Options that other models than recurrent ones refuse."""
@@ -39,6 +39,11 @@ class Translate(WritingTask[TranslateOptions, EncodedPairs, PairCodec]):
     stdin_format = "txt"
     writing = "answers"
     exported_columns = ("source",)
+    schedule_epochs, least_updates = 10, 1000
+
+    def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
+        own = TRANSLATE_DEFAULTS.get(str(model_of(self.options, explicit)), {})
+        return {**super().model_defaults(explicit), **own}
 
     def check(self, options: TranslateOptions) -> None:
         if bool(options.source_file) != bool(options.target_file):

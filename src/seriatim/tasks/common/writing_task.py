@@ -12,7 +12,7 @@ from seriatim.data.files import content_hash
 from seriatim.errors import UsageError
 from seriatim.learning.plan import TrainingPlan
 from seriatim.models.seq2seq import EncoderDecoder
-from seriatim.tasks.common.epochs import epochs
+from seriatim.tasks.common.epochs import epochs, scheduled_updates
 from seriatim.tasks.common.parts import read_parts
 from seriatim.tasks.common.text_scores import signatures, text_scores
 from seriatim.tasks.common.writing import Writer, WritingCodec, WritingPart
@@ -56,6 +56,10 @@ class WritingTask(Task[OptionsT, PartT, CodecT]):
     codec_files = ("vocabulary.json",)
     decoding_options = DECODING_OPTIONS
     exported_options = ("beam_size", "n_best", "length_penalty", "max_length")
+    schedule_epochs: int | None = None
+    """Epochs after which a schedule that falls to zero ends; None: with the time limit."""
+    least_updates = 0
+    """The schedule does not end before so many updates."""
 
     @abstractmethod
     def read_collection(self, options: OptionsT, source: object) -> Collection:
@@ -95,11 +99,16 @@ class WritingTask(Task[OptionsT, PartT, CodecT]):
         if not isinstance(model, EncoderDecoder):
             return ClosedForm(lambda: self.fit_naive(model, data))
         batch_size = max(1, round(options.batch_size / data.train.texts_each))
+        epoch = epochs(data.train, options, batch_size=batch_size, batch_tokens=options.batch_tokens)
+        updates = None
+        if self.schedule_epochs is not None:
+            updates = scheduled_updates(len(epoch(0)), epochs=self.schedule_epochs, least=self.least_updates)
         return TrainingPlan(
-            epoch=epochs(data.train, options, batch_size=batch_size, batch_tokens=options.batch_tokens),
+            epoch=epoch,
             validate=lambda _: Writer(model, data.codec, options).validate(data.valid),
             monitor="valid_nll",
             rate="tokens_per_second",
+            updates=updates,
         )
 
     def score(self, model: Any, options: OptionsT, codec: CodecT, part: PartT) -> Scores:

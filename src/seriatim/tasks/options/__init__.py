@@ -9,7 +9,7 @@ from seriatim.tasks.options.sequence import SequenceOptions
 from seriatim.tasks.options.subwords import SubwordOptions
 from seriatim.tasks.options.tag import TAG_BASELINES, TAG_DEFAULTS, TagOptions
 from seriatim.tasks.options.train import UNITS, TextOptions, TrainOptions
-from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TranslateOptions
+from seriatim.tasks.options.translate import TRANSLATE_BASELINES, TRANSLATE_DEFAULTS, TranslateOptions
 from seriatim.tasks.options.writing import DECODING_OPTIONS, WritingOptions
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "TAG_BASELINES",
     "TAG_DEFAULTS",
     "TRANSLATE_BASELINES",
+    "TRANSLATE_DEFAULTS",
     "UNITS",
     "CaptionOptions",
     "ClassifyOptions",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from seriatim.learning.options import learning_rate, schedule
 from seriatim.models.options import CELLS
 from seriatim.options import option
 from seriatim.spec import REGISTERED
@@ -12,6 +14,8 @@ from seriatim.tasks.options.writing import WritingOptions
 
 ATTENTIONS = ("none", "dot", "general", "concat", "additive")
 TRANSLATE_BASELINES = ("nearest", "copy")
+TRANSLATE_DEFAULTS: Mapping[str, Mapping[str, object]] = {"transformer": {"lr": 1e-3}}
+"""Defaults of a model in this task; docs/defaults.md has the experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,10 @@ class TranslateOptions(WritingOptions):
     unit: str = text_unit()
     hidden: int = option(256, "hidden units per layer", minimum=1)
     bidirectional: bool = option(False, "recurrent networks: the encoder reads the source in both directions")
-    batch_size: int = option(128, "maximum number of pairs per update", minimum=1)
+    dropout: float = option(0.3, "dropout on embeddings, between layers and before the output", minimum=0.0, below=1.0)
+    lr: float | str = learning_rate(4e-3, "transformer: 0.001")
+    schedule: str = schedule("cosine")
+    batch_size: int = option(32, "maximum number of pairs per update", minimum=1)
     batch_tokens: int = option(8192, "maximum number of units per update: sources, targets and padding", minimum=1)
     source: str | None = option(None, "column of the source texts (default: source)")
     target: str | None = option(None, "column of the target texts (default: target)")
