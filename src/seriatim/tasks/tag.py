@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, final
 
@@ -185,7 +186,8 @@ def _part_to_fit(sentences: Sentences, tags: int) -> Sentences:
     """Return the sentences whose tags are all known; of very many, some that are spread evenly over them."""
     known = np.flatnonzero([(own < tags).all() for own in sentences.tags])
     transitions = int(sentences.lengths[known].sum()) * tags**2
-    return sentences.take(known[:: -(-transitions // LARGEST_FIT) or 1])
+    stride = max(1, math.ceil(transitions / LARGEST_FIT))
+    return sentences.take(known[::stride])
 
 
 def _validation_scores(network: SentenceTagger, sentences: Sentences) -> Scores:
