@@ -74,7 +74,7 @@ class Opened:
         raise RunError(f"{self.path}: no {' or '.join(self.task.codec_files)}; this is not a complete run folder")
 
     def restore(self, options: TrainOptions, file: Path) -> Model:
-        """Build the model that ``options`` describe, with the weights in ``file``."""
+        """Build the model that ``options`` describe, with the weights in ``file``. A network is in evaluation mode."""
         arrays = read_arrays(file)
         try:
             model: Model = self.task.make(options, self.codec)
@@ -84,7 +84,7 @@ class Opened:
             )
         except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(f"{file}: does not fit the run's options ({str(error).splitlines()[0]})") from None
-        return model
+        return model.eval() if isinstance(model, torch.nn.Module) else model
 
     def score(self, split: object, options: TrainOptions) -> dict[str, float]:
         """Score the network on an encoded split."""
