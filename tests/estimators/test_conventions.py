@@ -35,7 +35,7 @@ CASES: list[tuple[BaseEstimator, dict[str, str]]] = [
 ]
 LEARNS = {
     "check_classifiers_train": {"epochs": 10, "lr": 0.03},
-    "check_regressors_train": {"hidden": 16, "epochs": 25, "lr": 0.02},
+    "check_regressors_train": {"hidden": 16, "epochs": 60, "lr": 0.02},
 }
 """Parameters for the checks that ask for a good score."""
 

@@ -74,12 +74,11 @@ class Forecast(Task[ForecastOptions, Rolling, ForecastCodec]):
     exported_options = ("horizon", "season", "strategy", "missing", "normalize", "seed", "lags")
 
     def model_defaults(self, explicit: Mapping[str, object]) -> Mapping[str, object]:
-        defaults = super().model_defaults(explicit)
-        if model_of(self.options, explicit) in FORECAST_BASELINES:
-            return defaults
-        start = {} if explicit.get("strategy") == "recursive" else START_OF_NEW_RUNS
-        windows = {} if explicit.get("split") else WINDOWS_OF_NEW_RUNS
-        return {**defaults, **start, **windows}
+        defaults = {**super().model_defaults(explicit), **({} if explicit.get("split") else WINDOWS_OF_NEW_RUNS)}
+        has_start = (
+            model_of(self.options, explicit) not in FORECAST_BASELINES and explicit.get("strategy") != "recursive"
+        )
+        return {**defaults, **START_OF_NEW_RUNS} if has_start else defaults
 
     def data_options(self, explicit: Mapping[str, object], data: object | None) -> DataOptions:
         """Understand the columns of Nixtla's frames, if no target is named."""
