@@ -91,10 +91,12 @@ def test_validation_part_has_several_horizons() -> None:
     assert (chosen.sizes, chosen.codec.lookback) == ({"train": 261, "valid": 36, "test": 3}, 24)
 
 
-def test_new_runs_of_networks_validate_on_an_eighth() -> None:
-    assert TASK.model_defaults({})["valid_windows"] == "auto"
-    assert TASK.model_defaults({"strategy": "recursive"})["valid_windows"] == "auto"
-    assert "valid_windows" not in TASK.model_defaults({"model": "ar"})
+@pytest.mark.parametrize("options", [{}, {"strategy": "recursive"}, {"model": "ar"}])
+def test_new_runs_validate_on_an_eighth(options: dict[str, object]) -> None:
+    assert TASK.model_defaults(options)["valid_windows"] == "auto"
+
+
+def test_split_and_older_runs_keep_their_validation_part() -> None:
     assert "valid_windows" not in TASK.model_defaults({"split": (30, 10, 10)})
     assert ForecastOptions().valid_windows == 1, "runs whose config lacks the option keep their split"
 
