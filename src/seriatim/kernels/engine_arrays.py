@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,12 +49,7 @@ def input_part(
     if walk.lengths is not None:  # padding may hold anything, even NaN
         x = np.where(np.arange(len(x))[:, None, None] < walk.lengths[:, None], x, 0).astype(x.dtype)
     u, tape = part(x.reshape(-1, x.shape[-1]), weights.w_ih, weights.b_ih, weights.g_ih)
-    return u.reshape(*x.shape[:2], u.shape[-1]), dense_weights(without_input_weights(weights)), tape
-
-
-def without_input_weights(weights: Weights[Floats]) -> Weights[Floats]:
-    """The weights without the input part's."""
-    return replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]
+    return u.reshape(*x.shape[:2], u.shape[-1]), dense_weights(weights.without_input()), tape
 
 
 def dense_rows(array: Floats) -> Floats:

@@ -32,7 +32,6 @@ from seriatim.kernels.engine_arrays import (
     input_part,
     pair,
     walk_masks,
-    without_input_weights,
 )
 from seriatim.kernels.state_layout import from_engine
 from seriatim.kernels.walk import Walk
@@ -224,7 +223,7 @@ def backward(
     if isinstance(saved, reference.Saved):
         return reference.backward(spec, grad_output, grad_state, saved, grad_cells)
     weights, walk = saved.weights, saved.walk
-    engine_weights = without_input_weights(weights) if spec.layer_norm else weights
+    engine_weights = weights.without_input() if spec.layer_norm else weights
     grad_x = np.empty_like(saved.x, order="C")
     grad_first = [np.empty_like(array) for array in saved.state]
     grad_weights = [None if weight is None else np.empty_like(weight, order="C") for weight in engine_weights.fused()]
@@ -277,7 +276,7 @@ class CellStepper:
         self._native = ready()
         if not self._native:
             return
-        engine_weights = without_input_weights(weights) if spec.layer_norm else weights
+        engine_weights = weights.without_input() if spec.layer_norm else weights
         self._cell = cell(spec, spec.layer_norm)
         with engine_errors():
             dense = dense_weights(engine_weights)

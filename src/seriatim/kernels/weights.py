@@ -57,6 +57,10 @@ class Weights(Generic[Array]):
         """The weights that are not None, in order. The first five are in the order of PyTorch's own functions."""
         return [weight for weight in self.as_list() if weight is not None]
 
+    def without_input(self) -> Weights[Array]:
+        """The weights for a caller that computes the input part of the gates itself: w_ih, b_ih and g_ih are None."""
+        return dataclasses.replace(self, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]  # nobody reads w_ih
+
     def like(self, arrays: Iterable[Array]) -> Weights[Array]:
         """``arrays``, one for each weight of ``present``, in the same fields."""
         remaining = iter(arrays)

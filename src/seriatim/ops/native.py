@@ -232,7 +232,7 @@ def _project_input(x: Tensor, weights: Weights[Tensor], walk: Walk[Tensor]) -> t
     """The input part of a layer-normalised cell, which the engine reads in place of x, and the other weights."""
     if walk.lengths is not None:  # padding may hold anything, even NaN
         x = x.masked_fill((torch.arange(x.shape[0])[:, None] >= walk.lengths)[:, :, None], 0)
-    return input_part(x, weights), without_input_weights(weights)
+    return input_part(x, weights), weights.without_input()
 
 
 def input_part(x: Tensor, weights: Weights[Tensor]) -> Tensor:
@@ -240,8 +240,3 @@ def input_part(x: Tensor, weights: Weights[Tensor]) -> Tensor:
     gain = weights.g_ih
     assert gain is not None
     return layer_norm(linear(x, weights.w_ih), gain.shape, gain, weights.b_ih, EPSILON)
-
-
-def without_input_weights(weights: Weights[Tensor]) -> Weights[Tensor]:
-    """The weights without those of the input part."""
-    return dataclasses.replace(weights, w_ih=None, b_ih=None, g_ih=None)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from seriatim.kernels.weights import Weights
 from seriatim.ops.arguments import FULL, Plan, State, present_weights, weight_list
 from seriatim.ops.eager import is_dense_cpu, is_plain_eager
 from seriatim.ops.engine import address
-from seriatim.ops.native import input_part, without_input_weights
+from seriatim.ops.native import input_part
 from seriatim.ops.packed_weights import packed_weights
 from seriatim.spec import CellSpec
 
@@ -69,7 +69,7 @@ class _LayerStream:
         self._is_normalised = spec.layer_norm
         self._weights = weights.like(weight.detach() for weight in weights.present())
         if spec.layer_norm:
-            weights = without_input_weights(weights)
+            weights = weights.without_input()
         packed = packed_weights(Plan(spec, spec.layer_norm), present_weights(weights))
         self._state = [part.detach().clone(memory_format=torch.contiguous_format) for part in to_engine(torch, state)]
         h, c = self._state if len(self._state) == 2 else (self._state[0], None)

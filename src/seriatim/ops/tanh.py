@@ -26,7 +26,7 @@ def tanh_(x: Tensor) -> Tensor:
     if not _fits(x):
         return x.tanh_()
     if torch.is_grad_enabled() and x.requires_grad:
-        result: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]
+        result: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]  # PyTorch gives apply no types
         return result
     _overwrite(x)
     return x
@@ -60,4 +60,5 @@ class _Tanh(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
-        return torch.ops.aten.tanh_backward(gradient, y)  # type: ignore[no-any-return]
+        result: Tensor = torch.ops.aten.tanh_backward(gradient, y)
+        return result
