@@ -36,6 +36,13 @@ class Recipe:
     """Fault → changes of the data's arguments, changes of the options."""
 
 
+GATES_AND_RATES: Mapping[str, tuple[Options, Options]] = {
+    "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
+    "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
+    "rate_high": ({}, {"lr": 0.5}),
+    "rate_low": ({}, {"lr": 1e-6}),
+}
+
 RECIPES: Mapping[str, Recipe] = {
     "language": Recipe(
         text,
@@ -75,10 +82,7 @@ RECIPES: Mapping[str, Recipe] = {
         },
         {
             "lookback": ({"period": 20}, {"lookback": 5, "season": 20}),
-            "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
-            "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
-            "rate_high": ({}, {"lr": 0.5}),
-            "rate_low": ({}, {"lr": 1e-6}),
+            **GATES_AND_RATES,
             "dead": ({}, {"model": "rnn", "activation": "relu", "lr": 0.5}),
             "leak": ({"leak": True}, {"covariates": ("a", "b")}),
             "constant": ({"constant": True}, {"covariates": ("a", "b")}),
@@ -99,10 +103,7 @@ RECIPES: Mapping[str, Recipe] = {
             "baselines": "fast",
         },
         {
-            "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
-            "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
-            "rate_high": ({}, {"lr": 0.5}),
-            "rate_low": ({}, {"lr": 1e-6}),
+            **GATES_AND_RATES,
             "constant": ({"constant": True}, {}),
             "labels": ({"wrong_labels": True}, {}),
             "repeated": ({"repeated": True}, {}),
@@ -120,10 +121,7 @@ RECIPES: Mapping[str, Recipe] = {
             "dropout": 0.0,
         },
         {
-            "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
-            "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
-            "rate_high": ({}, {"lr": 0.5}),
-            "rate_low": ({}, {"lr": 1e-6}),
+            **GATES_AND_RATES,
             "constant": ({"constant": True}, {}),
             "repeated": ({"repeated": True}, {}),
         },
@@ -132,10 +130,7 @@ RECIPES: Mapping[str, Recipe] = {
         sentences,
         {"epochs": 20, "batch_size": 8, "lr": 5e-3, "bidirectional": False, "characters": "none", "dropout": 0.0},
         {
-            "gates_open": ({}, {"model": "lstm", "forget_bias": 15.0}),
-            "gates_shut": ({}, {"model": "lstm", "forget_bias": -15.0}),
-            "rate_high": ({}, {"lr": 0.5}),
-            "rate_low": ({}, {"lr": 1e-6}),
+            **GATES_AND_RATES,
             "repeated": ({"repeated": True}, {}),
         },
     ),

@@ -75,9 +75,8 @@ def sequences(
     generator = np.random.default_rng(seed)
     length = int(generator.integers(15, 30))
     labels = generator.integers(0, 2, number)
-    lines = ["id,p,q,label"]
+    tables: list[list[str]] = []
     labels_written = generator.permutation(labels) if wrong_labels else labels
-    copies: list[str] = []
     for index, label in enumerate(labels):
         noise = 0.5 * generator.standard_normal((length, 2))
         if kind == "C":
@@ -92,12 +91,8 @@ def sequences(
             noise[:, 1] = 2.0
         name = "yes" if labels_written[index] else "no"
         rows = [f"{p:.4f},{q:.4f},{name}" for p, q in noise]
-        lines += [f"{index},{row}" for row in rows]
-        if repeated and index % 2:
-            copies += [f"{number + index},{row}" for row in rows]
-    file = folder / "sequences.csv"
-    file.write_text("\n".join(lines + copies), encoding="utf-8")
-    return file
+        tables.append(rows)
+    return _write_tables(folder / "sequences.csv", "id,p,q,label", tables, repeated=repeated)
 
 
 def amounts(
@@ -107,7 +102,7 @@ def amounts(
     """A table of sequences with a pulse in each of two channels, and the sum of the pulses' heights."""
     generator = np.random.default_rng(seed)
     length = int(generator.integers(15, 30))
-    lines, copies = ["id,p,q,amount"], []
+    tables: list[list[str]] = []
     heights = generator.uniform(-3, 3, (number, 2))
     written = heights.sum(1)[generator.permutation(number)] if wrong_labels else heights.sum(1)
     for index, (first, second) in enumerate(heights):
@@ -117,11 +112,16 @@ def amounts(
         if constant:
             values[:, 1] = 2.0
         rows = [f"{p:.4f},{q:.4f},{written[index]:.4f}" for p, q in values]
-        lines += [f"{index},{row}" for row in rows]
-        if repeated and index % 2:
-            copies += [f"{number + index},{row}" for row in rows]
-    file = folder / "amounts.csv"
-    file.write_text("\n".join(lines + copies), encoding="utf-8")
+        tables.append(rows)
+    return _write_tables(folder / "amounts.csv", "id,p,q,amount", tables, repeated=repeated)
+
+
+def _write_tables(file: Path, header: str, tables: list[list[str]], *, repeated: bool) -> Path:
+    """Write the rows of each sequence below its id; if ``repeated``, every second one again with a new id."""
+    copies = {len(tables) + index: rows for index, rows in enumerate(tables) if repeated and index % 2}
+    numbered = {**dict(enumerate(tables)), **copies}
+    lines = [header, *(f"{index},{row}" for index, rows in numbered.items() for row in rows)]
+    file.write_text("\n".join(lines), encoding="utf-8")
     return file
 
 
