@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from seriatim.errors import UsageError, nearest
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 FIND = "find"
 """The value of an option that asks for a search of the best number."""
@@ -169,22 +170,22 @@ def _split_list(text: str) -> list[str]:
 
 def rate(text: str) -> float | str:
     """Read a learning rate: a number, or ``find``, which is returned unchanged."""
-    if text.strip() == FIND:
-        return FIND
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"got '{text}', wanted a number, or {FIND}") from None
+    return _number_or_word(text, float, "a number", FIND)
 
 
 def count(text: str) -> int | str:
     """Read a whole number, or ``auto``, which is returned unchanged."""
-    if text.strip() == AUTO:
-        return AUTO
+    return _number_or_word(text, int, "a whole number", AUTO)
+
+
+def _number_or_word(text: str, convert: typing.Callable[[str], Number], noun: str, word: str) -> Number | str:
+    """Read a number, or ``word``, which is returned unchanged."""
+    if text.strip() == word:
+        return word
     try:
-        return int(text)
+        return convert(text)
     except ValueError:
-        raise ValueError(f"got '{text}', wanted a whole number, or {AUTO}") from None
+        raise ValueError(f"got '{text}', wanted {noun}, or {word}") from None
 
 
 def size(text: str) -> float:
