@@ -17,6 +17,8 @@ from seriatim.options import fill
 
 UNITS = 11
 
+needs_engine = pytest.mark.skipif(not native.available(), reason="the engine was not built")
+
 STREAMED: dict[str, dict[str, Any]] = {
     "rnn": {"model": "rnn"},
     "lstm": {"model": "lstm"},
@@ -62,7 +64,7 @@ def assert_equal_to_calls(
         torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@needs_engine
 @pytest.mark.parametrize("name", STREAMED)
 def test_states_are_those_of_calls(name: str) -> None:
     model = network(STREAMED[name])
@@ -77,14 +79,14 @@ def test_states_are_those_of_calls(name: str) -> None:
         assert all(map(torch.equal, carry, before))
 
 
-@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@needs_engine
 @pytest.mark.parametrize("tie", [False, True])
 def test_float64(tie: bool) -> None:
     model = network({"model": "lstm", "layer_norm": True}, tie=tie).double()
     assert_equal_to_calls(model.stream(()), model, [1, 2, 1], ())
 
 
-@pytest.mark.skipif(not native.available(), reason="the engine was not built")
+@needs_engine
 def test_inputs_that_do_not_fit_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model = network({"model": "lstm", "layer_norm": True})
     monkeypatch.setattr(unit_stream, "KEPT", 2 * 4 * 16 * 4)  # two units

@@ -241,17 +241,15 @@ ALONE: dict[str, Any] = {"hidden": 8, "epochs": 1, "threads": 1, "quiet": True, 
 def test_default_of_classifiers_of_texts(tmp_path: Path) -> None:
     file, options = table(tmp_path), {"text": "text", "label": "label"}
     run = seriatim.train("classify", file, out=str(tmp_path / "table"), **options, **ALONE)
-    assert run.options.subwords is True and run.codec.inputs.subwords == 20_000  # type: ignore[attr-defined]
+    assert run.codec.inputs.subwords == 20_000
     in_memory = seriatim.train("classify", texts(60, 0), out=str(tmp_path / "memory"), **ALONE)
     assert in_memory.codec.inputs.subwords == 20_000
     without = seriatim.train("classify", texts(60, 0), subwords=False, out=str(tmp_path / "without"), **ALONE)
     assert without.codec.inputs.subwords == 0
     config = tmp_path / "table" / "config.json"
     content = json.loads(config.read_text())
-    del (
-        content["options"]["subwords"],
-        content["options"]["subword_buckets"],
-    )  # as a version without the option wrote it
+    for option in ("subwords", "subword_buckets"):  # a version without n-grams wrote neither
+        del content["options"][option]
     config.write_text(json.dumps(content))
     again = seriatim.train("classify", config=config, out=str(tmp_path / "again"))
     assert again.codec.inputs.subwords == 0
@@ -278,4 +276,4 @@ def test_texts_that_are_not_read_in_words_have_no_n_grams(tmp_path: Path) -> Non
     korean = ["나는 사과를 좋아한다", "나는 배를 싫어한다"] * 30
     run = seriatim.train("classify", (korean, ["a", "b"] * 30), out=str(tmp_path / "run"), **ALONE)
     assert run.codec.inputs.vocabulary.unit == "char" and run.codec.inputs.subwords == 0
-    assert run.network.subwords is None  # type: ignore[union-attr]
+    assert getattr(run.network, "subwords", 0) is None

@@ -24,9 +24,9 @@ Indices = NDArray[np.int64]
 State = TypeVar("State")
 
 GROUP: Final = 16
-"""Units in a group, of which only the likeliest is compared with those of other groups at first."""
+"""The number of units in a group. The search first compares the likeliest units of all groups."""
 ROUNDING: Final = 1e-6
-"""A relative error above that of the difference of two scores in float32."""
+"""A relative margin. It is larger than the rounding error of the difference of two scores in float32."""
 
 
 class StepModel(Protocol[State]):

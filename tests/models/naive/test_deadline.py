@@ -62,7 +62,7 @@ def test_nearest_scores_validation_sequences_until_the_time_is_over(slow_clock: 
     slow_clock(1.0)
     model = NearestSequence(2)
     assert model.fit(*data, *valid, seconds=3.0) == "12 of 60 validation sequences"
-    assert model.error == pytest.approx(1 / 14), "the share of wrong ones is that of the scored ones"
+    assert model.error == pytest.approx(1 / 14), "only the scored sequences count"
     assert NearestSequence(2).fit(*data, *valid) == ""
 
 

@@ -54,7 +54,7 @@ class TextModel(ABC):
         Of very many texts a random part is fitted, which grows as long as the time allows. Returns its size in words;
         empty if it was all.
         """
-        import sklearn.linear_model  # noqa: F401  (here, because the first fit is measured)
+        import sklearn.linear_model  # noqa: F401  # _solve uses it; the import takes a second, which is no time of a fit
 
         deadline = Deadline(seconds)
         order = np.random.default_rng(seed).permutation(len(texts))
