@@ -14,6 +14,7 @@ from seriatim.errors import DataError, UsageError
 from seriatim.learning.checkpoint_store import NullStore
 from seriatim.learning.observer import Silent
 from seriatim.run.fitting import fit
+from seriatim.tasks.common.blend import Member
 from seriatim.tasks.forecast import Forecast
 from seriatim.tasks.options import ForecastOptions
 
@@ -89,6 +90,15 @@ def test_validation_part_has_several_horizons() -> None:
     assert auto.codec.lookback == OPTIONS.lookback
     chosen = TASK.prepare(dataclasses.replace(OPTIONS, valid_windows="auto", lookback=None), wave(300))
     assert (chosen.sizes, chosen.codec.lookback) == ({"train": 261, "valid": 36, "test": 3}, 24)
+
+
+def test_overlapping_windows_do_not_count_as_evidence() -> None:
+    members = {}
+    for model in ("ar", "drift", "theta"):
+        fitted, prepared, options = fit_model(wave(), model=model, valid_windows=3)
+        members[model] = Member(fitted, options)
+    assert len(prepared.valid.origins[0]) == 7, "a window from each origin"
+    assert "3 validation windows that do not overlap" in TASK.choose(members, prepared.codec, prepared.valid).note
 
 
 @pytest.mark.parametrize("options", [{}, {"strategy": "recursive"}, {"model": "ar"}])
